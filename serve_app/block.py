@@ -1,0 +1,56 @@
+"""Rows as two matrices: the one form in which rows reach a model, cross a process and are golden-tested."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.contract import Feature
+
+MISSING_CATEGORY = ""  # ONNX strings cannot be null, so training and serving both see this instead
+
+Scores = NDArray[np.float64]  # (n_rows,): probability or value; NaN says that this row failed
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """`numbers` (n_rows, n_numbers) float64 with NaN for missing, `categories` (n_rows, n_categories) of str."""
+
+    numbers: NDArray[np.float64]
+    categories: NDArray[np.object_]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, rows: slice) -> "Block":
+        return Block(self.numbers[rows], self.categories[rows])
+
+    @staticmethod
+    def concat(blocks: "Sequence[Block]") -> "Block":
+        """One block with the rows of all, in order."""
+        if len(blocks) == 1:
+            return blocks[0]
+        return Block(
+            np.concatenate([block.numbers for block in blocks]),
+            np.concatenate([block.categories for block in blocks]),
+        )
+
+
+class Layout:
+    """Which field goes to which column; made once from a contract."""
+
+    def __init__(self, contract: Iterable[Feature]) -> None:
+        features = tuple(contract)
+        self.number_names = tuple(f.name for f in features if f.dtype != "category")
+        self.category_names = tuple(f.name for f in features if f.dtype == "category")
+        self._no_categories = not self.category_names
+
+    def block(self, rows: Sequence[Mapping[str, Any]]) -> Block:
+        """Rows as mappings of plain values (None where missing) to a block."""
+        numbers = np.array([[row[name] for name in self.number_names] for row in rows], dtype=np.float64)
+        if self._no_categories:
+            return Block(numbers, np.empty((len(rows), 0), dtype=object))
+        texts = [[row[name] or MISSING_CATEGORY for name in self.category_names] for row in rows]
+        return Block(numbers.reshape(len(rows), -1), np.array(texts, dtype=object))

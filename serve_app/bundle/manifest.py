@@ -1,0 +1,114 @@
+"""`manifest.json`: what a bundle holds, what it accepts, and the answers that it must reproduce.
+
+To change the format: raise FORMAT, keep reading the old one as long as such bundles are served, and add a
+line to CHANGELOG.md.
+"""
+
+import hashlib
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from serve_app.contract import Feature, Kind
+from serve_app.errors import BundleError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+COMPILED = "model.onnx"
+PIPELINE = "pipeline.joblib"
+REPORT = "report.html"
+
+VERSION_PATTERN = r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?$"
+Version = Annotated[str, Field(pattern=VERSION_PATTERN, max_length=40)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+# How far an answer may lie from the fitted pipeline's: float32 arithmetic moves a probability by 1e-7
+# and a value of some 30 minutes by 1e-5, a feature in the wrong column by far more.
+TOLERANCE: dict[Kind, float] = {"binary_classifier": 1e-5, "regressor": 1e-3}
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, protected_namespaces=())
+
+
+class File(_Record):
+    """One file of the bundle."""
+
+    sha256: Sha256
+    size_bytes: Annotated[int, Field(ge=0)]
+
+
+class Metric(_Record):
+    """A number measured on the hold-out, with its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Reference(_Record):
+    """How a feature was distributed in training, in bins that stay frozen.
+
+    Numbers: `edges` are the inner edges, `counts` has one entry more. Categories: `counts` goes with `values`.
+    """
+
+    share_missing: Annotated[float, Field(ge=0, le=1)]
+    counts: list[int]
+    edges: list[float] | None = None
+    values: list[str] | None = None
+
+
+class GoldenRow(_Record):
+    """A row of the hold-out and the score that the fitted pipeline gave it."""
+
+    row: dict[str, int | float | str | None]
+    score: float
+
+
+class Manifest(_Record):
+    """Everything that is known of a version without opening its model."""
+
+    format: Literal[1]
+    model: str
+    version: Version
+    kind: Kind
+    runtime: Literal["onnx", "sklearn"]
+    runtime_reason: str
+    features: list[Feature]
+    references: dict[str, Reference]
+    parameters: dict[str, float]
+    metrics: dict[str, Metric]
+    training_data_sha256: Sha256
+    n_training_rows: Annotated[int, Field(ge=0)]
+    created_at: str
+    libraries: dict[str, str]
+    files: dict[str, File]
+    golden_rows: Annotated[list[GoldenRow], Field(min_length=1)]
+
+    @property
+    def contract(self) -> tuple[Feature, ...]:
+        """The fields that this version takes, in order."""
+        return tuple(self.features)
+
+    @property
+    def model_file(self) -> str:
+        """The one file that serving opens."""
+        return COMPILED if self.runtime == "onnx" else PIPELINE
+
+
+def sha256_of(data: bytes) -> str:
+    """The digest used for files, manifests and pins."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def parse(data: bytes, where: str) -> Manifest:
+    """A manifest from bytes. Raises BundleError naming the first fault."""
+    try:
+        return Manifest.model_validate_json(data)
+    except ValidationError as error:
+        first: Any = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the document"
+        raise BundleError(
+            f"{where}/{MANIFEST}: {place}: {first['msg']}; expected a manifest of format {FORMAT}. "
+            "Train or bundle this version again."
+        ) from None

@@ -1,0 +1,176 @@
+"""A version that has proven itself: verified, opened, and replayed on its golden rows."""
+
+import importlib.metadata
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from serve_app.block import Block, Layout, Scores
+from serve_app.bundle.manifest import MANIFEST, TOLERANCE, Manifest, parse, sha256_of
+from serve_app.bundle.store import Store
+from serve_app.contract import ModelSpec, differences
+from serve_app.errors import BundleError
+
+logger = logging.getLogger(__name__)
+
+LABEL_THRESHOLD = 0.5
+
+
+class Runtime(Protocol):
+    """What scores blocks."""
+
+    def score(self, block: Block) -> Scores:
+        """(n_rows,) scores; may raise."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What scoring costs, measured while proving: `call_ms` for one row, `row_ms` for each further one."""
+
+    call_ms: float
+    row_ms: float
+
+    def of_rows(self, n_rows: int) -> float:
+        """Expected milliseconds for a block."""
+        return self.call_ms + (n_rows - 1) * self.row_ms
+
+
+class Predictor:
+    """Scores blocks with one version; a row that fails gets NaN and hurts no other."""
+
+    def __init__(self, manifest: Manifest, manifest_sha256: str, runtime: Runtime) -> None:
+        self.manifest = manifest
+        self.manifest_sha256 = manifest_sha256
+        self._runtime = runtime
+        self.cost = self._prove()
+
+    def score(self, block: Block) -> Scores:
+        """(n_rows,) scores, NaN where the model raised or gave no finite number. Never raises."""
+        try:
+            scores = self._runtime.score(block)
+            if scores.shape != (len(block),):
+                raise ValueError(f"found scores of shape {scores.shape}, expected {(len(block),)}")
+        except Exception as error:
+            if len(block) == 1:
+                logger.warning("%s %s: a row failed: %s", *self._name, type(error).__name__)
+                return np.full(1, np.nan)
+            # Halving finds the failing rows in a few calls and still scores all others.
+            middle = len(block) // 2
+            return np.concatenate([self.score(block[:middle]), self.score(block[middle:])])
+        if not np.isfinite(scores).all():
+            scores = np.where(np.isfinite(scores), scores, np.nan)
+        return scores
+
+    @property
+    def _name(self) -> tuple[str, str]:
+        return self.manifest.model, self.manifest.version
+
+    def _prove(self) -> Cost:
+        """Replay the golden rows together and one by one; measure what a call costs."""
+        golden = self.manifest.golden_rows
+        block = Layout(self.manifest.contract).block([item.row for item in golden])
+        expected = np.array([item.score for item in golden])
+        self._compare(self.score(block), expected, "together")
+        singles = [_timed_ms(lambda i=i: self.score(block[i : i + 1])) for i in range(min(len(golden), 10))]
+        self._compare(np.concatenate([score for _, score in singles]), expected[: len(singles)], "alone")
+        call_ms = float(np.median([ms for ms, _ in singles]))
+        all_ms = min(_timed_ms(lambda: self.score(block))[0] for _ in range(3))
+        return Cost(call_ms, max(0.0, all_ms - call_ms) / max(1, len(golden) - 1))
+
+    def _compare(self, found: Scores, expected: Scores, how: str) -> None:
+        kind = self.manifest.kind
+        close = np.abs(found - expected) <= TOLERANCE[kind]
+        if kind == "binary_classifier":
+            close &= (found >= LABEL_THRESHOLD) == (expected >= LABEL_THRESHOLD)
+        if not close.all():  # NaN compares false, so a failing golden row counts here too
+            first = int(np.argmin(close))
+            raise BundleError(
+                f"{'/'.join(self._name)}: {int((~close).sum())} of {len(close)} golden rows scored {how} differ; "
+                f"row {first}: expected {expected[first]:.6g}, found {found[first]:.6g}. "
+                "The model does not compute here what it computed in training: it must not serve."
+            )
+
+
+def _timed_ms(call: Callable[[], Scores]) -> tuple[float, Scores]:
+    start = time.perf_counter()
+    scores = call()
+    return (time.perf_counter() - start) * 1000, scores
+
+
+def read_manifest(store: Store, model: str, version: str, pin: str | None = None) -> tuple[Manifest, str]:
+    """A version's manifest and its sha256, checked against its place in the store and the pin of the table."""
+    data = store.read(model, version, MANIFEST)
+    where, digest = f"{store.uri}/{model}/{version}", sha256_of(data)
+    if pin is not None and digest != pin:
+        raise BundleError(f"{where}/{MANIFEST}: expected sha256 {pin} (pinned by the table), found {digest}")
+    manifest = parse(data, where)
+    if (manifest.model, manifest.version) != (model, version):
+        raise BundleError(
+            f"{where}/{MANIFEST}: expected {model} {version}, found {manifest.model} {manifest.version}"
+        )
+    return manifest, digest
+
+
+def read_verified(store: Store, manifest: Manifest, file: str) -> bytes:
+    """A file's bytes, their hash compared with the manifest before anything opens them."""
+    where = f"{store.uri}/{manifest.model}/{manifest.version}/{file}"
+    if file not in manifest.files:
+        raise BundleError(f"{where}: expected in the manifest's list of files, found none")
+    wanted, data = manifest.files[file], store.read(manifest.model, manifest.version, file)
+    if len(data) != wanted.size_bytes:
+        raise BundleError(f"{where}: expected {wanted.size_bytes} bytes, found {len(data)}: truncated or replaced")
+    if (digest := sha256_of(data)) != wanted.sha256:
+        raise BundleError(f"{where}: expected sha256 {wanted.sha256}, found {digest}: corrupt or replaced")
+    return data
+
+
+def load(store: Store, spec: ModelSpec, version: str, pin: str | None = None) -> Predictor:
+    """Verify, open and prove one version. Raises BundleError saying what was expected and found."""
+    manifest, digest = read_manifest(store, spec.name, version, pin)
+    where = f"{store.uri}/{spec.name}/{version}"
+    if manifest.kind != spec.kind:
+        raise BundleError(f"{where}: expected a {spec.kind}, found a {manifest.kind}")
+    if lines := differences(spec.contract, manifest.contract):
+        raise BundleError(f"{where}: does not fit the contract of {spec.name}: " + "; ".join(lines))
+    if manifest.runtime == "sklearn" and not store.is_local and pin is None:
+        raise BundleError(
+            f"{where}: is not compiled, and opening pipeline.joblib runs the code inside: from an object store "
+            f"expected manifest_sha256 in the table, found none. After a look at it, pin {digest}"
+        )
+    files = {file: read_verified(store, manifest, file) for file in {*manifest.files, manifest.model_file}}
+    try:
+        return Predictor(manifest, digest, _open(files[manifest.model_file], manifest))
+    except BundleError:
+        raise
+    except Exception as error:
+        raise BundleError(f"{where}/{manifest.model_file}: cannot be opened ({type(error).__name__})") from error
+
+
+def _open(data: bytes, manifest: Manifest) -> Runtime:
+    """The runtimes are imported late: a replica of compiled versions never imports scikit-learn."""
+    if manifest.runtime == "onnx":
+        from serve_app.bundle.onnx_runtime import OnnxRuntime
+
+        return OnnxRuntime(data)
+    _require_same_sklearn(manifest)
+    from serve_app.bundle.sklearn_runtime import SklearnRuntime
+
+    return SklearnRuntime.load(data, manifest.contract, manifest.kind)
+
+
+def _require_same_sklearn(manifest: Manifest) -> None:
+    """A pickled estimator is only defined for the version of scikit-learn that wrote it."""
+    wanted = manifest.libraries.get("scikit-learn", "none")
+    try:
+        found = importlib.metadata.version("scikit-learn")
+    except importlib.metadata.PackageNotFoundError:
+        found = "none"
+    if wanted != found:
+        raise BundleError(
+            f"{manifest.model}/{manifest.version}: needs scikit-learn {wanted}, found {found}. "
+            "Bundle it again with the scikit-learn that serves it."
+        )

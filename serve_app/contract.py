@@ -1,0 +1,193 @@
+"""What a model promises: typed rows in, typed answers out, and how a score becomes an answer.
+
+The pydantic types are the single source: the contract kept in a bundle, the OpenAPI document and the
+texts of validation errors are all derived from them.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, create_model
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+Kind = Literal["binary_classifier", "regressor"]
+
+
+class Features(BaseModel):
+    """One row, strict: no coercion, no unknown field, no NaN. A field that may be `None` may be missing data."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Prediction(BaseModel):
+    """One answer; a NaN or infinity in it is an error of the model."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=()
+    )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Limits an `int` field to a few values. (`Literal[1]` would accept `true`, since `True == 1`.)"""
+
+    values: tuple[int, ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(schema), "enum": list(self.values)}
+
+    def _check(self, value: int) -> int:
+        if value not in self.values:
+            raise PydanticCustomError("not_a_choice", "is not one of the allowed values")
+        return value
+
+
+class Feature(BaseModel):
+    """The contract of one field, as it is kept in a bundle's manifest."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    name: str
+    dtype: Literal["int", "float", "category"]
+    description: str = ""
+    unit: str | None = None
+    nullable: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    exclusive_minimum: float | None = None
+    choices: tuple[int, ...] | tuple[str, ...] | None = None
+
+    @cached_property
+    def allowed(self) -> str:
+        """What the field may hold, in words for people."""
+        kind = {"int": "integer", "float": "number", "category": "text"}[self.dtype]
+        if self.choices is not None:
+            text = "one of " + ", ".join(str(choice) for choice in self.choices)
+        elif self.exclusive_minimum is not None:
+            text = f"{kind} > {self.exclusive_minimum:.12g} and <= {self.maximum:.12g}"
+        else:
+            text = f"{kind} from {self.minimum:.12g} to {self.maximum:.12g}"
+        return text + (" or null" if self.nullable else "")
+
+    def accepts_all_of(self, other: "Feature") -> bool:
+        """True when every value that `other` allows is allowed here too."""
+        if (self.name, self.dtype) != (other.name, other.dtype) or (other.nullable and not self.nullable):
+            return False
+        if self.choices is not None:
+            return other.choices is not None and set(other.choices) <= set(self.choices)
+        if other.choices is not None:
+            return self.dtype == "category" or all(self._in_range(float(c)) for c in other.choices)
+        return _lowest(self) <= _lowest(other) and _highest(other) <= _highest(self)
+
+    def _in_range(self, value: float) -> bool:
+        return _lowest(self) <= (value, 0) and value <= _highest(self)
+
+
+def _lowest(feature: Feature) -> tuple[float, int]:
+    """The lower bound as a sortable pair; an exclusive bound lies just above its number."""
+    if feature.exclusive_minimum is not None:
+        return (feature.exclusive_minimum, 1)
+    return (float("-inf") if feature.minimum is None else feature.minimum, 0)
+
+
+def _highest(feature: Feature) -> float:
+    return float("inf") if feature.maximum is None else feature.maximum
+
+
+@dataclass(frozen=True)
+class Example:
+    """A row that people understand: shown in the docs, used by tests and for warming up."""
+
+    name: str
+    summary: str
+    row: Features
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model: its name, its contract, and how one score becomes one answer.
+
+    `answer(score, parameters)` gets the probability of the positive class or the predicted value, and the
+    `parameters` of the bundle (for instance the half-width of an interval).
+    """
+
+    name: str
+    title: str
+    kind: Kind
+    target: str
+    features: type[Features]
+    prediction: type[Prediction]
+    answer: Callable[[float, Mapping[str, float]], Prediction]
+    examples: tuple[Example, ...]
+
+    @cached_property
+    def contract(self) -> tuple[Feature, ...]:
+        """The fields in order. Raises TypeError for a field whose values are not bounded."""
+        schema = self.features.model_json_schema()
+        required = set(schema.get("required", ()))
+        return tuple(
+            _feature(self.name, name, field, required=name in required)
+            for name, field in schema["properties"].items()
+        )
+
+    @cached_property
+    def answer_type(self) -> type[BaseModel]:
+        """The HTTP answer: the prediction, then who gave it and under which id."""
+        return create_model(
+            self.prediction.__name__.removesuffix("Prediction") + "Answer",
+            __base__=self.prediction,
+            model_version=(str, ...),
+            prediction_id=(str, ...),
+        )
+
+
+def differences(server: tuple[Feature, ...], bundle: tuple[Feature, ...]) -> list[str]:
+    """Why a bundle cannot stand behind a server's contract: one line a field, empty when it can."""
+    ours, theirs = {f.name: f for f in server}, {f.name: f for f in bundle}
+    lines = [f"{name}: missing in the bundle" for name in ours if name not in theirs]
+    lines += [f"{name}: the bundle wants it, the server does not take it" for name in theirs if name not in ours]
+    lines += [
+        f"{name}: the server takes {ours[name].dtype} {ours[name].allowed}, "
+        f"the bundle {theirs[name].dtype} {theirs[name].allowed}"
+        for name in ours
+        if name in theirs and not theirs[name].accepts_all_of(ours[name])
+    ]
+    if not lines and [f.name for f in server] != [f.name for f in bundle]:
+        lines.append("the fields come in another order")
+    return lines
+
+
+def _feature(model: str, name: str, schema: dict[str, Any], *, required: bool) -> Feature:
+    """One field of the contract from its JSON schema."""
+    variants = [v for v in schema.get("anyOf", [schema]) if v.get("type") != "null"]
+    value = {**schema, **variants[0]}
+    nullable = len(schema.get("anyOf", ())) > len(variants)
+    dtype = {"integer": "int", "number": "float", "string": "category"}.get(value.get("type", ""))
+    choices = tuple(value["enum"]) if "enum" in value else (value["const"],) if "const" in value else None
+    minimum, exclusive = value.get("minimum"), value.get("exclusiveMinimum")
+    bounded = choices is not None or (
+        dtype != "category" and "maximum" in value and (minimum is not None or exclusive is not None)
+    )
+    if dtype is None or len(variants) != 1 or not bounded or not required:
+        raise TypeError(
+            f"{model}.{name}: found {schema}; expected a required int or float with a lower and an upper bound, "
+            f"or text limited by Literal, each of them with `| None` where data may be missing"
+        )
+    return Feature(
+        name=name,
+        dtype=dtype,  # type: ignore[arg-type]  # one of the three values above
+        description=value.get("description", ""),
+        unit=value.get("unit"),
+        nullable=nullable,
+        minimum=None if minimum is None else float(minimum),
+        maximum=None if "maximum" not in value else float(value["maximum"]),
+        exclusive_minimum=None if exclusive is None else float(exclusive),
+        choices=choices,
+    )

@@ -1,0 +1,162 @@
+"""Everything a caller can be told, as one tree: each class carries its code and HTTP status.
+
+SluiceError
+├── RequestError                 the client can mend it
+│   ├── MalformedJson            400  the body is not JSON
+│   ├── TooManyRows              400
+│   ├── UnknownVersion           400  X-Model-Version names none of the table
+│   ├── BadHeader                400
+│   ├── NotFound                 404
+│   ├── MethodNotAllowed         405
+│   ├── BodyTooLarge             413
+│   ├── UnsupportedMediaType     415
+│   ├── InvalidRows              422  with a list of field, reason, allowed
+│   └── Overloaded               429  with Retry-After
+├── ServiceError                 the operator can mend it
+│   ├── InternalError            500
+│   ├── ModelFailed              500  the model gave no valid answer for a valid row
+│   ├── NotReady                 503
+│   └── DeadlineExceeded         504
+├── BundleError                  a version cannot be trusted or opened (never crosses HTTP as itself)
+└── SettingsError                serve_config.yaml or a table is wrong (refused before it takes effect)
+"""
+
+from typing import ClassVar
+
+from pydantic import BaseModel
+
+
+class FieldError(BaseModel):
+    """What is wrong with one field: never the value that was sent."""
+
+    field: str
+    reason: str
+    allowed: str
+
+
+class SluiceError(Exception):
+    """Base of all errors that this project raises on purpose."""
+
+
+class HttpError(SluiceError):
+    """An error with a place in the HTTP answer: `detail` is written for the caller."""
+
+    status: ClassVar[int]
+    code: ClassVar[str]
+    title: ClassVar[str]
+
+    def __init__(
+        self, detail: str, *, errors: tuple[FieldError, ...] = (), retry_after_s: int | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = errors
+        self.retry_after_s = retry_after_s
+
+
+class RequestError(HttpError):
+    """The request is at fault (4xx)."""
+
+
+class MalformedJson(RequestError):
+    """The body is empty, not UTF-8 or not JSON."""
+
+    status, code, title = 400, "malformed_json", "The body is not valid JSON"
+
+
+class TooManyRows(RequestError):
+    """More rows than `max_rows` in one request."""
+
+    status, code, title = 400, "too_many_rows", "Too many rows in one request"
+
+
+class UnknownVersion(RequestError):
+    """`X-Model-Version` asks for a version that is not in the table."""
+
+    status, code, title = 400, "unknown_version", "No such version in the table"
+
+
+class BadHeader(RequestError):
+    """A request header cannot be used."""
+
+    status, code, title = 400, "bad_header", "A request header is not valid"
+
+
+class NotFound(RequestError):
+    """No route has this path."""
+
+    status, code, title = 404, "not_found", "No such route"
+
+
+class MethodNotAllowed(RequestError):
+    """The route exists, but not for this method."""
+
+    status, code, title = 405, "method_not_allowed", "Method not allowed"
+
+
+class BodyTooLarge(RequestError):
+    """The body is over the limit; it was not parsed."""
+
+    status, code, title = 413, "body_too_large", "The body is too large"
+
+
+class UnsupportedMediaType(RequestError):
+    """The body is not declared as JSON in UTF-8."""
+
+    status, code, title = 415, "unsupported_media_type", "The content type is not supported"
+
+
+class InvalidRows(RequestError):
+    """A row breaks the model's contract; `errors` names field, reason and what is allowed."""
+
+    status, code, title = 422, "invalid_rows", "The input breaks the model's contract"
+
+
+class Overloaded(RequestError):
+    """As many rows are waiting as the server takes; try again after `retry_after_s` seconds."""
+
+    status, code, title = 429, "overloaded", "Too many requests are waiting"
+
+
+class ServiceError(HttpError):
+    """The service is at fault (5xx)."""
+
+
+class InternalError(ServiceError):
+    """A fault in the server itself; the log has it under the request id."""
+
+    status, code, title = 500, "internal_error", "Internal error"
+
+
+class ModelFailed(ServiceError):
+    """The model raised, or gave an answer that is no number, for a valid row."""
+
+    status, code, title = 500, "model_failed", "The model could not score this row"
+
+
+class NotReady(ServiceError):
+    """The stable version does not answer."""
+
+    status, code, title = 503, "not_ready", "The stable version is not ready"
+
+
+class DeadlineExceeded(ServiceError):
+    """No answer within the deadline of the table."""
+
+    status, code, title = 504, "deadline_exceeded", "No answer within the deadline"
+
+
+class BundleError(SluiceError):
+    """A bundle is missing, corrupt or does not fit; the text says what was expected and found."""
+
+
+class SettingsError(SluiceError):
+    """A setting is wrong; the text names the place."""
+
+
+def http_errors(root: type[HttpError] = HttpError) -> list[type[HttpError]]:
+    """Every error class that has a status, in the order of the tree above."""
+    found: list[type[HttpError]] = []
+    for child in root.__subclasses__():
+        found += ([child] if "status" in child.__dict__ else []) + http_errors(child)
+    return found
