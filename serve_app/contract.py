@@ -24,9 +24,7 @@ class Features(BaseModel):
 class Prediction(BaseModel):
     """One answer; a NaN or infinity in it is an error of the model."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=()
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
 
 
 @dataclass(frozen=True)
@@ -38,9 +36,7 @@ class Choice:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self._check, handler(source))
 
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {**handler(schema), "enum": list(self.values)}
 
     def _check(self, value: int) -> int:
@@ -133,8 +129,7 @@ class ModelSpec:
         schema = self.features.model_json_schema()
         required = set(schema.get("required", ()))
         return tuple(
-            _feature(self.name, name, field, required=name in required)
-            for name, field in schema["properties"].items()
+            _feature(self.name, name, field, required=name in required) for name, field in schema["properties"].items()
         )
 
     @cached_property

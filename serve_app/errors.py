@@ -45,9 +45,7 @@ class HttpError(SluiceError):
     code: ClassVar[str]
     title: ClassVar[str]
 
-    def __init__(
-        self, detail: str, *, errors: tuple[FieldError, ...] = (), retry_after_s: int | None = None
-    ) -> None:
+    def __init__(self, detail: str, *, errors: tuple[FieldError, ...] = (), retry_after_s: int | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
         self.errors = errors

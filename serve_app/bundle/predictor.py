@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -75,10 +76,10 @@ class Predictor:
         block = Layout(self.manifest.contract).block([item.row for item in golden])
         expected = np.array([item.score for item in golden])
         self._compare(self.score(block), expected, "together")
-        singles = [_timed_ms(lambda i=i: self.score(block[i : i + 1])) for i in range(min(len(golden), 10))]
+        singles = [_timed_ms(partial(self.score, block[i : i + 1])) for i in range(min(len(golden), 10))]
         self._compare(np.concatenate([score for _, score in singles]), expected[: len(singles)], "alone")
         call_ms = float(np.median([ms for ms, _ in singles]))
-        all_ms = min(_timed_ms(lambda: self.score(block))[0] for _ in range(3))
+        all_ms = min(_timed_ms(partial(self.score, block))[0] for _ in range(3))
         return Cost(call_ms, max(0.0, all_ms - call_ms) / max(1, len(golden) - 1))
 
     def _compare(self, found: Scores, expected: Scores, how: str) -> None:
@@ -109,9 +110,7 @@ def read_manifest(store: Store, model: str, version: str, pin: str | None = None
         raise BundleError(f"{where}/{MANIFEST}: expected sha256 {pin} (pinned by the table), found {digest}")
     manifest = parse(data, where)
     if (manifest.model, manifest.version) != (model, version):
-        raise BundleError(
-            f"{where}/{MANIFEST}: expected {model} {version}, found {manifest.model} {manifest.version}"
-        )
+        raise BundleError(f"{where}/{MANIFEST}: expected {model} {version}, found {manifest.model} {manifest.version}")
     return manifest, digest
 
 

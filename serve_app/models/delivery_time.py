@@ -22,9 +22,7 @@ class DeliveryFeatures(Features):
         float,
         Field(ge=0, le=100, description="Restaurant to door", json_schema_extra={"unit": "km"}),
     ]
-    n_items: Annotated[
-        int, Field(ge=1, le=500, description="Items ordered", json_schema_extra={"unit": "items"})
-    ]
+    n_items: Annotated[int, Field(ge=1, le=500, description="Items ordered", json_schema_extra={"unit": "items"})]
     n_distinct_items: Annotated[
         int,
         Field(ge=1, le=100, description="Different items ordered", json_schema_extra={"unit": "items"}),
