@@ -1,0 +1,133 @@
+"""The Ray classes, kept thin: a server of a model, and a version isolated in an application of its own."""
+
+import asyncio
+from typing import Any
+
+from ray import serve
+
+from serve_app.block import Block, Scores
+from serve_app.bundle.manifest import parse
+from serve_app.bundle.predictor import Predictor, load
+from serve_app.bundle.store import open_store
+from serve_app.contract import differences
+from serve_app.errors import BundleError, NotReady, SettingsError
+from serve_app.gate import Gate
+from serve_app.http.api import create_app
+from serve_app.metrics import export_forever
+from serve_app.models import get_spec
+from serve_app.placements import HeldVersion, IsolatedVersion
+from serve_app.roster import Opened, Roster
+from serve_app.settings import Table, VersionConfig, VersionEntry, parse_settings
+
+DESCRIBE_TIMEOUT_S = 10.0
+POLL_S = 0.5
+VERSION_DEADLINE_S = 600.0  # the callers' own deadlines are shorter; this one only ends what nobody waits for
+
+
+def application_of(model: str, version: str) -> str:
+    """The name of the application that holds an isolated version: `churn-1.1.0`."""
+    return f"{model}-{version}"
+
+
+class Server:
+    """The ingress of one model: HTTP in, a version chosen, an answer out."""
+
+    def __init__(self, model: str, store: str) -> None:
+        self._spec = get_spec(model)
+        self._store = open_store(store)
+        self._roster = Roster(self._open)
+        self._gate = Gate(self._spec, self._roster)
+        self._exporter: asyncio.Task[None] | None = None
+
+    def __serve_build_asgi_app__(self) -> Any:
+        """Ray calls this in the replica, after the constructor."""
+        return create_app(self._spec, self._gate)
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """The table. The first one raises when stable cannot be proven, so that the replica does not get ready;
+        a later one never raises, since Ray would stop a serving replica: it is refused, the last one stays."""
+        first = self._roster.table is None
+        try:
+            table = parse_settings(Table, user_config, "user_config")
+        except SettingsError as error:
+            if first:
+                raise
+            self._roster.refuse(str(error))
+            return
+        if not first:
+            self._roster.change(table)
+            return
+        await self._roster.start(table)
+        self._exporter = asyncio.get_running_loop().create_task(export_forever(self._gate, self._roster))
+
+    async def _open(self, version: str, entry: VersionEntry, table: Table) -> Opened:
+        if entry.placement == "isolated":
+            return await self._open_isolated(version, entry, table)
+        predictor = await asyncio.to_thread(load, self._store, self._spec, version, entry.manifest_sha256)
+        held = HeldVersion(predictor, entry.coalesce, table.batch)
+        return Opened(predictor.manifest, predictor.manifest_sha256, held, held.coalesces)
+
+    async def _open_isolated(self, version: str, entry: VersionEntry, table: Table) -> Opened:
+        application = application_of(self._spec.name, version)
+        facts = await _describe(application, table.limits.ready_timeout_s if version == table.stable else 0)
+        manifest = parse(facts["manifest"], application)
+        pin = entry.manifest_sha256
+        if pin is not None and pin != facts["manifest_sha256"]:
+            raise BundleError(f"{application}: expected manifest {pin}, found {facts['manifest_sha256']}")
+        if lines := differences(self._spec.contract, manifest.contract):
+            raise BundleError(f"{application}: does not fit the contract: " + "; ".join(lines))
+        handle = serve.get_app_handle(application)
+        scorer = IsolatedVersion(handle, table.batch.max_rows, table.limits.deadline_ms / 1000)
+        return Opened(manifest, facts["manifest_sha256"], scorer, coalesces=True)
+
+
+async def _describe(application: str, patience_s: float) -> dict[str, Any]:
+    """Ask an isolated version who it is, for as long as the patience lasts. Raises NotReady."""
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + patience_s
+    while True:
+        try:
+            # Bounded: the first call to an application that failed to deploy can hang.
+            async with asyncio.timeout(DESCRIBE_TIMEOUT_S):
+                facts: dict[str, Any] = await serve.get_app_handle(application).describe.remote()
+                return facts
+        except Exception as error:
+            if loop.time() >= until_s:
+                raise NotReady(f"application {application} does not answer ({type(error).__name__})") from None
+        await asyncio.sleep(POLL_S)
+
+
+class Version:
+    """One version by itself: its own processes, CPUs and crashes. Reached by a handle, never by HTTP."""
+
+    def __init__(self, model: str, version: str, store: str, manifest_sha256: str | None) -> None:
+        self._predictor: Predictor = load(open_store(store), get_spec(model), version, manifest_sha256)
+        self._replica = serve.get_replica_context().replica_id.unique_id
+        self._held: HeldVersion | None = None
+
+    async def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """How blocks of several servers are merged; a wrong one is refused and the last good one stays."""
+        try:
+            config = parse_settings(VersionConfig, user_config, "user_config")
+        except SettingsError:
+            if self._held is None:
+                raise
+            return
+        self._held = HeldVersion(self._predictor, config.coalesce, config.batch)
+
+    async def score(self, block: Block) -> tuple[str, Scores]:
+        """This replica's name and (n_rows,) scores."""
+        if self._held is None:
+            await self.reconfigure({})
+        assert self._held is not None  # the line above sets it
+        return self._replica, await self._held.score(block, VERSION_DEADLINE_S)
+
+    async def describe(self) -> dict[str, Any]:
+        """The manifest that this replica proved, and its sha256."""
+        return {
+            "manifest": self._predictor.manifest.model_dump_json().encode(),
+            "manifest_sha256": self._predictor.manifest_sha256,
+        }
+
+    async def ping(self) -> None:
+        """Returns when this replica can answer."""

@@ -1,0 +1,119 @@
+"""The gate of a server: picks the version, asks it, and lets stable answer where a candidate cannot."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from serve_app import status
+from serve_app.block import Layout, Scores
+from serve_app.contract import Features, ModelSpec, Prediction
+from serve_app.errors import HttpError, NotReady, Overloaded, UnknownVersion
+from serve_app.rollout.traffic import assign
+from serve_app.roster import Opened, Roster
+from serve_app.settings import Limits, Table
+from serve_app.status import Description, Health, Readiness
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The answers of one version to one request; None where the model failed on a row."""
+
+    version: str
+    predictions: list[Prediction | None]
+
+
+class Gate:
+    """What the HTTP routes ask; knows neither HTTP nor Ray.
+
+    `counts` holds (event, version) → number since the start: rows, fallbacks, failed rows. The edge exports them.
+    """
+
+    def __init__(self, spec: ModelSpec, roster: Roster) -> None:
+        self._spec = spec
+        self._roster = roster
+        self._layout = Layout(spec.contract)
+        self.rows_under_way = 0
+        self.counts: Counter[tuple[str, str]] = Counter()
+
+    @property
+    def limits(self) -> Limits:
+        """What this replica accepts now."""
+        return self._roster.table.limits if self._roster.table else Limits()
+
+    async def predict(self, rows: Sequence[Features], routing_key: str, forced: str | None) -> Answered:
+        """All rows answered by one version. Raises an HttpError when not even stable can answer."""
+        table = self._table()
+        version = self._assigned(table, routing_key, forced)
+        self._admit(len(rows), table.limits)
+        try:
+            if version != table.stable and (answered := await self._ask_candidate(table, version, rows)):
+                return answered
+            return await self._ask(table.stable, rows, table.limits.deadline_ms / 1000)
+        finally:
+            self.rows_under_way -= len(rows)
+
+    def _table(self) -> Table:
+        if self._roster.table is None:
+            raise NotReady("This server has no table yet: user_config with `stable` is expected.")
+        return self._roster.table
+
+    def _assigned(self, table: Table, routing_key: str, forced: str | None) -> str:
+        if forced is None:
+            return assign(f"{self._spec.name}/{table.stable}", routing_key, table.stable, table.weights)
+        if forced not in table.names:
+            raise UnknownVersion(f"X-Model-Version: expected one of {', '.join(table.names)}.")
+        return forced
+
+    def _admit(self, n_rows: int, limits: Limits) -> None:
+        if self.rows_under_way + n_rows > max(limits.max_waiting_rows, n_rows):
+            raise Overloaded(
+                f"This replica answers {limits.max_waiting_rows} rows at a time; try again later.",
+                retry_after_s=limits.retry_after_s,
+            )
+        self.rows_under_way += n_rows
+
+    async def _ask_candidate(self, table: Table, version: str, rows: Sequence[Features]) -> Answered | None:
+        """A candidate's answers if all of them are valid and in time; else None, charged to the candidate."""
+        try:
+            answered = await self._ask(version, rows, table.limits.candidate_deadline_ms / 1000)
+            if None not in answered.predictions:
+                return answered
+        except HttpError:
+            pass
+        self.counts["fallbacks", version] += 1
+        return None
+
+    async def _ask(self, version: str, rows: Sequence[Features], deadline_s: float) -> Answered:
+        opened = self._roster.ready(version)
+        if opened is None:
+            raise NotReady(f"Version {version} is not ready.")
+        scores = await opened.scorer.score(self._layout.block([row.__dict__ for row in rows]), deadline_s)
+        predictions = self._predictions(opened, scores)
+        self.counts["rows", version] += len(rows)
+        self.counts["failed_rows", version] += predictions.count(None)
+        return Answered(version, predictions)
+
+    def _predictions(self, opened: Opened, scores: Scores) -> list[Prediction | None]:
+        """Scores to answers; a NaN, or a score that makes no valid answer, is None."""
+        parameters = opened.manifest.parameters
+        predictions: list[Prediction | None] = []
+        for score in scores.tolist():
+            try:
+                predictions.append(self._spec.answer(score, parameters) if score == score else None)
+            except ValidationError:
+                predictions.append(None)
+        return predictions
+
+    def health(self) -> Health:
+        """Alive."""
+        return status.health(self._roster)
+
+    async def readiness(self) -> Readiness:
+        """Whether stable answers now."""
+        return await status.readiness(self._roster)
+
+    def description(self) -> Description:
+        """Contract, versions, metrics, hashes."""
+        return status.description(self._spec, self._roster)

@@ -1,0 +1,34 @@
+"""Counters and gauges of Ray Serve, about 10 s late as all of Ray's; the rooms below only count integers."""
+
+import asyncio
+from collections import Counter as Tally
+
+from ray.serve.metrics import Counter, Gauge
+
+from serve_app.gate import Gate
+from serve_app.roster import Roster
+
+PERIOD_S = 1.0
+
+
+async def export_forever(gate: Gate, roster: Roster) -> None:
+    """Once a second, hand what was counted since to Ray: nothing of it is on a request's path."""
+    events = Counter(
+        "sluice_events", description="rows, failed_rows and fallbacks by version", tag_keys=("event", "version")
+    )
+    under_way = Gauge("sluice_rows_under_way", description="rows accepted and not yet answered by this replica")
+    waiting = Gauge("sluice_waiting_rows", description="rows that wait for an isolated version", tag_keys=("version",))
+    refused = Gauge("sluice_config_error", description="1 while a table is refused and the last one stays")
+    seen: Tally[tuple[str, str]] = Tally()
+    while True:
+        for (event, version), count in gate.counts.items():
+            if count > seen[event, version]:
+                events.inc(count - seen[event, version], tags={"event": event, "version": version})
+                seen[event, version] = count
+        under_way.set(gate.rows_under_way)
+        refused.set(float(roster.config_error is not None))
+        for version, member in roster.members().items():
+            rows = getattr(member.opened.scorer, "waiting_rows", None) if member.opened else None
+            if rows is not None:
+                waiting.set(rows, tags={"version": version})
+        await asyncio.sleep(PERIOD_S)

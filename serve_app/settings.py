@@ -1,0 +1,150 @@
+"""Every knob of serve_config.yaml that is ours: typed, bounded, the unit in the name.
+
+`args` of an application say what it is and never change in operation (Ray restarts replicas when they do);
+`user_config` of a deployment says how it behaves, and is changed live.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from serve_app.bundle.manifest import Sha256, Version
+from serve_app.errors import SettingsError
+
+
+class Setting(BaseModel):
+    """Base of all settings: strict, so that a typing error is an error."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class ServerArgs(Setting):
+    """`args` of `serve_app.app:server`."""
+
+    model: Annotated[str, Field(description="a name of the registry serve_app/models")]
+    store: Annotated[str, Field(description="folder or URI of the bundles; MODEL_PATH overrides it")] = "model_store"
+
+
+class VersionArgs(ServerArgs):
+    """`args` of `serve_app.app:version`, an isolated version."""
+
+    version: Annotated[Version, Field(description="the version that this application holds")]
+    manifest_sha256: Annotated[Sha256 | None, Field(description="pin: serve this manifest and no other")] = None
+
+
+Coalesce = Literal["auto", "always", "never"]
+
+
+class Batch(Setting):
+    """How rows are coalesced where a model call is dear."""
+
+    max_rows: Annotated[int, Field(ge=1, le=100_000, description="most rows in one model call")] = 256
+    wait_ms: Annotated[float, Field(ge=0, le=1_000, description="how long a batch may wait to fill")] = 2.0
+
+
+class VersionConfig(Setting):
+    """`user_config` of an isolated version."""
+
+    coalesce: Annotated[Coalesce, Field(description="auto: by the cost measured at load")] = "auto"
+    batch: Annotated[Batch, Field(description="how blocks of several servers are merged")] = Batch()
+
+
+class VersionEntry(Setting):
+    """One version of the table."""
+
+    weight_percent: Annotated[float, Field(ge=0, le=100, description="share of the routing keys")] = 0.0
+    placement: Annotated[
+        Literal["in_server", "isolated"], Field(description="inside the server, or an application of its own")
+    ] = "in_server"
+    coalesce: Annotated[Coalesce, Field(description="auto: by the cost measured at load")] = "auto"
+    manifest_sha256: Annotated[Sha256 | None, Field(description="pin: use this manifest and no other")] = None
+
+
+class Limits(Setting):
+    """What one server replica accepts, and how long an answer may take."""
+
+    max_rows: Annotated[int, Field(ge=1, le=100_000, description="most rows in one request")] = 100
+    max_body_kb: Annotated[int, Field(ge=1, le=102_400, description="largest body")] = 1_024
+    max_waiting_rows: Annotated[int, Field(ge=1, description="rows under way before 429")] = 5_000
+    retry_after_s: Annotated[int, Field(ge=1, le=3_600, description="Retry-After of a 429")] = 1
+    deadline_ms: Annotated[int, Field(ge=1, le=600_000, description="from request to answer, or 504")] = 2_000
+    candidate_deadline_ms: Annotated[
+        int, Field(ge=1, le=600_000, description="after this stable answers for a candidate")
+    ] = 150
+    ready_timeout_s: Annotated[
+        int, Field(ge=1, le=3_600, description="how long a new replica waits for an isolated stable")
+    ] = 60
+
+
+class Table(Setting):
+    """`user_config` of a server: the versions, who is stable, and what the server accepts."""
+
+    stable: Annotated[Version, Field(description="the version that answers by default")]
+    versions: Annotated[
+        dict[Version, VersionEntry], Field(description="the versions held; stable's weight is what the others leave")
+    ] = Field(default_factory=dict)
+    batch: Annotated[Batch, Field(description="how rows are coalesced")] = Batch()
+    limits: Annotated[Limits, Field(description="what one replica accepts")] = Limits()
+
+    @model_validator(mode="after")
+    def _check_weights(self) -> "Table":
+        if self.entry(self.stable).weight_percent:
+            raise ValueError(f"versions.{self.stable}.weight_percent: stable takes what the others leave; remove it")
+        if (total := sum(weight for _, weight in self.weights)) > 100:
+            raise ValueError(f"versions: found weights of {total:g} % in all, expected at most 100 %")
+        if self.limits.candidate_deadline_ms > self.limits.deadline_ms:
+            raise ValueError("limits.candidate_deadline_ms: expected at most deadline_ms, so that stable can answer")
+        if self.batch.max_rows < 1:
+            raise ValueError("batch.max_rows: expected at least 1")
+        return self
+
+    def entry(self, version: str) -> VersionEntry:
+        """A version's entry; stable needs none in the file."""
+        return self.versions.get(version, VersionEntry())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All versions, stable first."""
+        return (self.stable, *(name for name in self.versions if name != self.stable))
+
+    @property
+    def weights(self) -> tuple[tuple[str, float], ...]:
+        """(version, percent) of all but stable, in the order of the file."""
+        return tuple((name, entry.weight_percent) for name, entry in self.versions.items() if name != self.stable)
+
+
+S = TypeVar("S", bound=Setting)
+
+
+def parse_settings(kind: type[S], values: Mapping[str, Any] | None, place: str) -> S:
+    """Settings from YAML. Raises SettingsError with one line for each fault: place, and what was expected."""
+    try:
+        return kind.model_validate(dict(values or {}))
+    except ValidationError as error:
+        raise SettingsError("\n".join(fault_lines(error, kind, place))) from None
+
+
+def fault_lines(error: ValidationError, kind: type[BaseModel], place: str) -> list[str]:
+    """One line a fault, naming the key and its place."""
+    lines = []
+    for fault in error.errors(include_url=False, include_input=False):
+        where = ".".join([place, *(str(part) for part in fault["loc"] if part != "[key]")])
+        if fault["type"] == "extra_forbidden":
+            known = ", ".join(_keys_at(kind, fault["loc"][:-1])) or "none"
+            lines.append(f"{where}: unknown key; expected one of: {known}")
+        else:
+            lines.append(f"{where}: {fault['msg'].removeprefix('Value error, ')}")
+    return lines
+
+
+def _keys_at(kind: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """The keys that a nested setting has."""
+    for part in path:
+        field = kind.model_fields.get(str(part))
+        inner = field.annotation if field else None
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            kind = inner
+        elif part == "versions":
+            kind = VersionEntry
+    return list(kind.model_fields)

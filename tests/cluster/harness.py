@@ -1,0 +1,164 @@
+"""A real Ray cluster of one's own: own ports, own folders, own token; it ends just what it started."""
+
+import itertools
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import requests
+import yaml
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+Mode = Literal["plain", "fast"]
+
+
+_next_port = itertools.count(20_000 + (os.getpid() * 37) % 9_000)
+
+
+def free_ports(n: int) -> list[int]:
+    """Ports that nobody listens on, between Ray's own ranges for workers (below) and replicas (above)."""
+    found: list[int] = []
+    while len(found) < n:
+        port = 20_000 + next(_next_port) % 9_900
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                found.append(port)
+    return found
+
+
+def wait_until(condition: Callable[[], Any], timeout_s: float, what: str) -> Any:
+    """The first true value of `condition`, or a failure that says what was waited for."""
+    until_s = time.monotonic() + timeout_s
+    last: Any = None
+    while time.monotonic() < until_s:
+        try:
+            if value := condition():
+                return value
+        except Exception as error:
+            last = error
+        time.sleep(0.1)
+    raise AssertionError(f"not within {timeout_s} s: {what} (last: {last!r})")
+
+
+def own_environment(mode: Mode, folder: Path) -> dict[str, str]:
+    """Environment of a Ray that shares nothing with another one on this machine."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "MODEL_PATH"))}
+    home, tmp = folder / "home", folder / "ray"
+    home.mkdir()
+    tmp.mkdir()
+    ports = free_ports(3)
+    env |= {
+        "HOME": str(home),
+        "RAY_TMPDIR": str(tmp),
+        "RAY_AUTH_MODE": "token",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
+        "PYTHONWARNINGS": "ignore",
+    }
+    if mode == "fast":
+        env |= {
+            "RAY_SERVE_ENABLE_HA_PROXY": "1",
+            "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+            "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy" / "haproxy.cfg"),
+            "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "haproxy" / "admin.sock"),
+            "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "haproxy" / "metrics.sock"),
+            "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder / "haproxy"),
+            "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "haproxy" / "server-state"),
+            "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports[0]),
+            "RAY_SERVE_HAPROXY_STATS_PORT": str(ports[1]),
+            "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(30_000 + ports[2] % 100 * 100),
+            "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(30_100 + ports[2] % 100 * 100),
+        }
+    return env
+
+
+class Cluster:
+    """One running Ray head with its Serve."""
+
+    def __init__(self, mode: Mode, folder: Path, n_cpus: int) -> None:
+        self.mode, self.folder = mode, folder
+        self.env = own_environment(mode, folder)
+        gcs, self.dashboard_port, self.http_port, client = free_ports(4)
+        self._log = (folder / "ray.log").open("wb")
+        token = folder / "home" / ".ray" / "auth_token"
+        token.parent.mkdir()
+        token.write_text("t" * 64)
+        self.process = subprocess.Popen(
+            [BIN / "ray", "start", "--head", "--block", f"--port={gcs}", f"--num-cpus={n_cpus}"]
+            + [f"--dashboard-port={self.dashboard_port}", "--dashboard-host=127.0.0.1", "--node-ip-address=127.0.0.1"]
+            + [f"--ray-client-server-port={client}", "--object-store-memory=100000000"],
+            env=self.env,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self.url = f"http://127.0.0.1:{self.http_port}"
+        self._headers = {"Authorization": "Bearer " + "t" * 64}
+        wait_until(self._dashboard_answers, 60, f"dashboard of Ray, see {folder / 'ray.log'}")
+
+    def _dashboard_answers(self) -> bool:
+        assert self.process.poll() is None, (self.folder / "ray.log").read_text()
+        return self.applications() is not None
+
+    def applications(self) -> Any:
+        """What Serve says of its applications."""
+        url = f"http://127.0.0.1:{self.dashboard_port}/api/serve/applications/"
+        answer = requests.get(url, headers=self._headers, timeout=10)
+        answer.raise_for_status()
+        return answer.json()["applications"]
+
+    def deploy(self, config: Mapping[str, Any]) -> None:
+        """`serve deploy` of this configuration, as a user would."""
+        path = self.folder / "config.yaml"
+        path.write_text(yaml.safe_dump({**config, "http_options": {"host": "127.0.0.1", "port": self.http_port}}))
+        command = [BIN / "serve", "deploy", path, "-a", f"http://127.0.0.1:{self.dashboard_port}"]
+        done = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def wait_for(self, status: str, *names: str, timeout_s: float = 60) -> None:
+        """Until these applications have this status."""
+
+        def reached() -> bool:
+            found = self.applications()
+            return all(found.get(name, {}).get("status") == status for name in names)
+
+        wait_until(reached, timeout_s, f"{names} {status}")
+
+    def replicas(self, application: str, deployment: str) -> list[dict[str, Any]]:
+        """The running replicas of a deployment."""
+        found = self.applications().get(application, {}).get("deployments", {}).get(deployment, {})
+        return [replica for replica in found.get("replicas", []) if replica["state"] == "RUNNING"]
+
+    def stop(self) -> None:
+        """End this head; `ray start --block` takes its own processes with it."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self._log.close()
+
+
+@contextmanager
+def running_cluster(mode: Mode, n_cpus: int = 16) -> Iterator[Cluster]:
+    """A cluster for a `with` block. The CPUs are what Ray may reserve, not what the machine has."""
+    folder = Path(tempfile.mkdtemp(prefix="sl-"))  # short: Ray's socket paths must stay under 108 characters
+    cluster = Cluster(mode, folder, n_cpus)
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
+        shutil.rmtree(folder, ignore_errors=True)

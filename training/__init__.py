@@ -1,0 +1,1 @@
+"""Offline training: rows in, a proven bundle out. Serving never imports this package."""

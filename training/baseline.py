@@ -1,0 +1,68 @@
+"""What a version is held against: an answer that ignores the row, and a linear model."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sklearn.compose import ColumnTransformer
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from serve_app.block import Layout, Scores
+from serve_app.bundle.manifest import Metric
+from serve_app.bundle.sklearn_runtime import SklearnRuntime
+from serve_app.contract import ModelSpec
+from training.candidate import Candidate
+from training.metrics import MEASURES, measure
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A baseline's scores (n_holdout,) and metrics on the same hold-out."""
+
+    name: str
+    scores: Scores
+    metrics: dict[str, Metric]
+
+
+def baselines(candidate: Candidate) -> tuple[Baseline, Baseline]:
+    """The constant and the linear baseline, fitted on rows that are not in the hold-out."""
+    is_classifier = candidate.spec.kind == "binary_classifier"
+    linear = LogisticRegression(max_iter=500) if is_classifier else LinearRegression()
+    return (
+        _constant(candidate),
+        _baseline("linear", Pipeline([("columns", _columns(candidate.spec)), ("model", linear)]), candidate),
+    )
+
+
+def constant_metrics(candidate: Candidate) -> dict[str, Metric]:
+    """What the answer that ignores the row reaches on the hold-out."""
+    return _constant(candidate).metrics
+
+
+def _constant(candidate: Candidate) -> Baseline:
+    # The median is the constant with the least mean absolute error.
+    is_classifier = candidate.spec.kind == "binary_classifier"
+    dummy = DummyClassifier(strategy="prior") if is_classifier else DummyRegressor(strategy="median")
+    return _baseline("constant", dummy, candidate)
+
+
+def _baseline(name: str, estimator: Any, candidate: Candidate) -> Baseline:
+    rows, spec = candidate.baseline_rows, candidate.spec
+    fitted = estimator.fit(rows.frame, rows.target)
+    scores = SklearnRuntime(fitted, spec.contract, spec.kind).score(candidate.holdout.block)
+    return Baseline(name, scores, measure(MEASURES[spec.kind], candidate.holdout.target, scores))
+
+
+def _columns(spec: ModelSpec) -> ColumnTransformer:
+    """Any contract as plain numbers: scaled, missing ones at the median and flagged, categories one-hot."""
+    layout = Layout(spec.contract)
+    numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
+    return ColumnTransformer(
+        [
+            ("numbers", numbers, list(layout.number_names)),
+            ("categories", OneHotEncoder(handle_unknown="ignore"), list(layout.category_names)),
+        ]
+    )

@@ -1,0 +1,90 @@
+"""A candidate as a bundle: the files, the manifest that vouches for them, and the proof that it loads."""
+
+import importlib.metadata
+import io
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import joblib
+
+from serve_app.block import Block
+from serve_app.bundle.manifest import COMPILED, FORMAT, MANIFEST, PIPELINE, REPORT, File, Manifest, sha256_of
+from serve_app.bundle.predictor import load
+from serve_app.bundle.store import Store
+from serve_app.errors import BundleError
+from training.candidate import Candidate
+from training.compilation import Compilation, compile_pipeline
+from training.golden import example_block, golden_rows
+from training.references import references
+from training.report import render
+
+LIBRARIES = ("scikit-learn", "numpy", "onnxruntime", "skl2onnx", "joblib")
+JOBLIB_COMPRESSION = 3  # a third of the size; opening takes no longer
+
+
+@dataclass(frozen=True)
+class Written:
+    """A bundle that is in the store and has proven itself; `manifest_sha256` is what a table may pin."""
+
+    manifest: Manifest
+    manifest_sha256: str
+    where: str
+
+
+def require_new(store: Store, model: str, version: str) -> None:
+    """Refuse a version that exists, before any time goes into training. Raises BundleError."""
+    if version in store.versions(model):
+        raise BundleError(
+            f"{store.uri}/{model}/{version}: exists already, and a version is immutable. "
+            "Choose the next version number."
+        )
+
+
+def compiled(candidate: Candidate) -> Compilation:
+    """The candidate compiled, if it agrees on the whole hold-out and on the examples."""
+    examples = example_block(candidate.spec)
+    block = Block.concat([candidate.holdout.block, examples])
+    return compile_pipeline(candidate.pipeline, candidate.spec, block, candidate.score(block))
+
+
+def write(candidate: Candidate, compilation: Compilation, store: Store) -> Written:
+    """Put the bundle into the store in one go, then load it as a replica would. Raises BundleError."""
+    files = {PIPELINE: _pickled(candidate), REPORT: render(candidate, compilation).encode()}
+    if compilation.graph is not None:
+        files[COMPILED] = compilation.graph
+    manifest = _manifest(candidate, compilation, files)
+    text = (manifest.model_dump_json(indent=2) + "\n").encode()
+    store.write(manifest.model, manifest.version, {**files, MANIFEST: text})
+    digest = sha256_of(text)
+    load(store, candidate.spec, candidate.version, pin=digest)
+    return Written(manifest, digest, f"{store.uri}/{manifest.model}/{manifest.version}")
+
+
+def _pickled(candidate: Candidate) -> bytes:
+    buffer = io.BytesIO()
+    joblib.dump(candidate.pipeline, buffer, compress=JOBLIB_COMPRESSION)
+    return buffer.getvalue()
+
+
+def _manifest(candidate: Candidate, compilation: Compilation, files: dict[str, bytes]) -> Manifest:
+    return Manifest(
+        format=FORMAT,
+        model=candidate.spec.name,
+        version=candidate.version,
+        kind=candidate.spec.kind,
+        runtime="sklearn" if compilation.graph is None else "onnx",
+        runtime_reason=compilation.reason,
+        features=list(candidate.spec.contract),
+        references=references(candidate.reference),
+        parameters=candidate.parameters,
+        metrics=candidate.metrics,
+        training_data_sha256=candidate.reference.sha256,
+        # How many rows a foreign pipeline was fitted on, nobody here knows.
+        n_training_rows=0 if candidate.is_foreign else len(candidate.reference),
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        libraries={"python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in LIBRARIES},
+        files={name: File(sha256=sha256_of(data), size_bytes=len(data)) for name, data in sorted(files.items())},
+        golden_rows=golden_rows(candidate.holdout, candidate.scores, candidate.example_scores),
+    )

@@ -1,0 +1,106 @@
+"""`python -m training`: one command for each registered model, and `bundle` for a pipeline that is fitted already."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table as RichTable
+
+from serve_app.bundle.store import open_store
+from serve_app.errors import SluiceError
+from serve_app.models import MODELS, get_spec
+from training.bundling import Written
+from training.recipe import get_training
+from training.run import Step, bundle, train
+
+HELP = f"""Train a model and write its bundle: one of {", ".join(MODELS)}.
+
+With `bundle`, a pipeline that is fitted already becomes a version."""
+
+console = Console()
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
+
+VersionOption = Annotated[str, typer.Option("--version", help="Semantic version of the new bundle, such as 1.0.0.")]
+StoreOption = Annotated[str, typer.Option("--store", help="Folder or object-store URI that keeps the bundles.")]
+DataOption = Annotated[Path | None, typer.Option("--data", help="CSV file; without it, a recipe makes the rows.")]
+HoldoutOption = Annotated[Path, typer.Option("--data", help="CSV file with rows that the pipeline has not seen.")]
+PipelineOption = Annotated[
+    Path,
+    typer.Option("--pipeline", help="File written by joblib.dump. OPENING IT RUNS THE CODE INSIDE: trust it first."),
+]
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="python -m training")
+
+
+def _add_model(name: str) -> None:
+    """A command with the model's name."""
+
+    @app.command(name, help=f"Train {get_spec(name).title.lower()} and write the bundle.")
+    def command(version: VersionOption, data: DataOption = None, store: StoreOption = "model_store") -> None:
+        _run(lambda step: train(get_training(name), get_spec(name), version, open_store(store), data, step))
+
+
+for _name in MODELS:
+    _add_model(_name)
+
+
+@app.command("bundle")
+def bundle_command(
+    model: Annotated[str, typer.Argument(help=f"One of {', '.join(MODELS)}.")],
+    pipeline: PipelineOption,
+    data: HoldoutOption,
+    version: VersionOption,
+    store: StoreOption = "model_store",
+) -> None:
+    """Make a bundle of a fitted pipeline, as it is. Opening the pipeline file runs the code inside it."""
+    if model not in MODELS:
+        raise typer.BadParameter(f"found {model!r}, expected one of {', '.join(MODELS)}", param_hint="MODEL")
+    spec, training = get_spec(model), get_training(model)
+    _run(lambda step: bundle(training, spec, version, open_store(store), pipeline, data, step))
+
+
+def _run(work: Callable[[Step], Written]) -> None:
+    """Show the steps while `work` goes on, then the outcome; a refusal is one message and exit code 1."""
+    columns = SpinnerColumn(finished_text="[green]✓[/green]"), TextColumn("{task.description}"), TimeElapsedColumn()
+    try:
+        with Progress(*columns, console=console) as progress:
+
+            def step(name: str) -> None:
+                _finish(progress)
+                progress.add_task(escape(name), total=1)
+
+            written = work(step)
+            _finish(progress)
+    except SluiceError as error:
+        Console(stderr=True).print(
+            f"[bold red]Refused:[/bold red] {escape(str(error))}", soft_wrap=True, highlight=False
+        )
+        raise typer.Exit(1) from None
+    _show(written)
+
+
+def _finish(progress: Progress) -> None:
+    for task in progress.tasks:
+        progress.update(task.id, completed=1)
+
+
+def _show(written: Written) -> None:
+    """The metrics as a table, then where the bundle is and what a serving table may pin."""
+    manifest = written.manifest
+    table = RichTable("metric", "value", "95 % interval", title=f"{manifest.model} {manifest.version} on the hold-out")
+    for name, metric in manifest.metrics.items():
+        table.add_row(name, f"{metric.value:.4f}", f"{metric.low:.4f} – {metric.high:.4f}")
+    console.print(table)
+    for name, value in (
+        ("runtime", f"{manifest.runtime} ({manifest.runtime_reason})"),
+        ("bundle", written.where),
+        ("manifest_sha256", written.manifest_sha256),
+    ):
+        console.print(f"{name}: {escape(value)}", soft_wrap=True, highlight=False)

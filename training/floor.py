@@ -1,0 +1,62 @@
+"""The quality below which a model does not become a version."""
+
+from collections.abc import Mapping
+
+from serve_app.bundle.manifest import Metric
+from training.candidate import Candidate
+from training.errors import QualityTooLow
+from training.metrics import HIGHER_IS_BETTER
+from training.recipe import Training
+
+# How far a model may stay behind the best reachable score of a recipe that knows it.
+FROM_BEST = {"auc": 0.02, "brier": 0.01, "mae": 0.15}
+
+
+def require_quality(candidate: Candidate, training: Training) -> None:
+    """Hold the metrics against the model's own floors and the best reachable. Raises QualityTooLow with all faults."""
+    found = candidate.metrics
+    faults = [
+        f"{name}: found {found[name].value:.4g}, expected at least {floor:g}"
+        for name, floor in training.at_least.items()
+        if not found[name].value >= floor
+    ]
+    faults += [
+        f"{name}: found {found[name].value:.4g}, expected at most {floor:g}"
+        for name, floor in training.at_most.items()
+        if not found[name].value <= floor
+    ]
+    _refuse(candidate, faults + _behind_best(found))
+
+
+def require_better_than_constant(candidate: Candidate, constant: Mapping[str, Metric]) -> None:
+    """A pipeline from elsewhere must at least beat the answer that ignores the row. Raises QualityTooLow."""
+    names = ("auc", "brier") if candidate.spec.kind == "binary_classifier" else ("mae",)
+    faults = [
+        f"{name}: found {candidate.metrics[name].value:.4g}, expected better than a constant's {constant[name].value:.4g}"
+        for name in names
+        if not _is_better(name, candidate.metrics[name].value, constant[name].value)
+    ]
+    _refuse(candidate, faults)
+
+
+def _behind_best(found: Mapping[str, Metric]) -> list[str]:
+    known = [name for name in FROM_BEST if f"best_{name}" in found]
+    return [
+        f"{name}: found {found[name].value:.4g}, expected within {FROM_BEST[name]} of the best reachable "
+        f"{found[f'best_{name}'].value:.4g}"
+        for name in known
+        if not abs(found[name].value - found[f"best_{name}"].value) <= FROM_BEST[name]
+    ]
+
+
+def _is_better(name: str, found: float, other: float) -> bool:
+    return found > other if name in HIGHER_IS_BETTER else found < other
+
+
+def _refuse(candidate: Candidate, faults: list[str]) -> None:
+    if faults:
+        raise QualityTooLow(
+            f"{candidate.spec.name} {candidate.version} is under its quality floor: "
+            + "; ".join(faults)
+            + ". Nothing was written. Look at the data first, then at the pipeline."
+        )

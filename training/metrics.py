@@ -1,0 +1,103 @@
+"""How good scores are, as numbers with 95 % bootstrap intervals."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from serve_app.bundle.manifest import Metric
+from serve_app.bundle.predictor import LABEL_THRESHOLD
+from serve_app.contract import Kind
+
+Numbers = NDArray[np.float64]
+Measure = Callable[[Numbers, Numbers], float]  # (target, score), both (n_rows,)
+
+N_RESAMPLES = 300
+N_BINS = 10
+CLIP = 1e-15
+
+
+def auc(target: Numbers, score: Numbers) -> float:
+    """Area under the ROC curve: the share of pairs in the right order (Mann and Whitney, 1947)."""
+    n_positive = target.sum()
+    n_pairs = n_positive * (len(target) - n_positive)
+    if n_pairs == 0:
+        return float("nan")
+    return float((rankdata(score)[target == 1].sum() - n_positive * (n_positive + 1) / 2) / n_pairs)
+
+
+def average_precision(target: Numbers, score: Numbers) -> float:
+    """The mean precision over the steps of recall; equal scores count as one step."""
+    order = np.argsort(-score, kind="stable")
+    ends = np.r_[np.flatnonzero(np.diff(score[order])), len(order) - 1]
+    hits = np.cumsum(target[order])[ends]
+    if hits[-1] == 0:
+        return float("nan")
+    return float(np.sum(np.diff(hits, prepend=0) * hits / (ends + 1)) / hits[-1])
+
+
+def brier(target: Numbers, score: Numbers) -> float:
+    """The mean squared error of a probability (Brier, 1950)."""
+    return float(np.mean((score - target) ** 2))
+
+
+def log_loss(target: Numbers, score: Numbers) -> float:
+    """The mean negative log-likelihood."""
+    sure = np.clip(np.where(target == 1, score, 1 - score), CLIP, 1)
+    return float(-np.mean(np.log(sure)))
+
+
+def ece(target: Numbers, score: Numbers) -> float:
+    """Expected calibration error over ten bins of equally many rows."""
+    order = np.argsort(score, kind="stable")
+    gaps = np.array([part.sum() for part in np.array_split((score - target)[order], N_BINS)])
+    return float(np.abs(gaps).sum() / len(score))
+
+
+def accuracy(target: Numbers, score: Numbers) -> float:
+    """The share of right labels at the threshold that serving uses."""
+    return float(np.mean((score >= LABEL_THRESHOLD) == (target == 1)))
+
+
+def mae(target: Numbers, score: Numbers) -> float:
+    """Mean absolute error, in the target's unit."""
+    return float(np.mean(np.abs(score - target)))
+
+
+def rmse(target: Numbers, score: Numbers) -> float:
+    """Root of the mean squared error, in the target's unit."""
+    return float(np.sqrt(np.mean((score - target) ** 2)))
+
+
+def r2(target: Numbers, score: Numbers) -> float:
+    """The share of the variance that is explained."""
+    return float(1 - np.sum((score - target) ** 2) / max(np.sum((target - target.mean()) ** 2), CLIP))
+
+
+MEASURES: dict[Kind, dict[str, Measure]] = {
+    "binary_classifier": {
+        "auc": auc,
+        "average_precision": average_precision,
+        "brier": brier,
+        "log_loss": log_loss,
+        "ece": ece,
+        "accuracy": accuracy,
+    },
+    "regressor": {"mae": mae, "rmse": rmse, "r2": r2},
+}
+# What the true score itself would reach, where a recipe knows it.
+BEST_MEASURES: dict[Kind, tuple[str, ...]] = {"binary_classifier": ("auc", "brier"), "regressor": ("mae",)}
+HIGHER_IS_BETTER = frozenset({"auc", "average_precision", "accuracy", "r2"})
+
+
+def measure(measures: Mapping[str, Measure], target: Numbers, score: Numbers, seed: int = 0) -> dict[str, Metric]:
+    """Each measure with its percentile bootstrap interval (Efron and Tibshirani, 1993, chapter 13)."""
+    rng = np.random.default_rng(seed)
+    picks = [rng.integers(0, len(target), len(target)) for _ in range(N_RESAMPLES)]
+    results = {}
+    for name, function in measures.items():
+        resampled = [function(target[rows], score[rows]) for rows in picks]
+        low, high = np.nanpercentile(resampled, [2.5, 97.5])
+        results[name] = Metric(value=function(target, score), low=float(low), high=float(high))
+    return results

@@ -1,0 +1,164 @@
+"""The report's plots as SVG in data URIs: no file beside the page, no script, no font to load."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from training.importance import Importance
+from training.table import Numbers
+
+MODEL, LINEAR, GUIDE = "#1f5f8b", "#d9822b", "#9aa5b1"
+STYLE = {
+    "svg.fonttype": "none",  # text stays text: small files, and the reader's own font
+    "svg.hashsalt": "sluice",  # the same plot gives the same bytes
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#52606d",
+    "axes.grid": True,
+    "grid.color": "#e4e7eb",
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+}
+N_BINS = 10
+MAX_POINTS = 1_200  # more dots only make the page heavy
+
+Curves = Mapping[str, Numbers]  # "model" and "linear": scores (n_rows,)
+
+
+def calibration(target: Numbers, scores: Curves) -> str:
+    """Mean prediction against the observed share, in ten bins of equally many rows."""
+    figure, axes = _canvas("Calibration", "predicted probability", "observed share")
+    axes.plot([0, 1], [0, 1], color=GUIDE, linestyle="--", linewidth=1, label="perfect")
+    for name, score in scores.items():
+        bins = np.array_split(np.argsort(score, kind="stable"), N_BINS)
+        axes.plot(
+            [score[rows].mean() for rows in bins],
+            [target[rows].mean() for rows in bins],
+            marker="o",
+            markersize=4,
+            label=name,
+            **_line(name),
+        )
+    axes.legend()
+    return _uri(figure)
+
+
+def roc(target: Numbers, scores: Curves) -> str:
+    """True-positive rate against false-positive rate."""
+    figure, axes = _canvas("ROC curve", "false-positive rate", "true-positive rate")
+    axes.plot([0, 1], [0, 1], color=GUIDE, linestyle="--", linewidth=1, label="constant")
+    for name, score in scores.items():
+        hits, misses = _cumulated(target, score)
+        axes.plot(*_thin(misses / misses[-1], hits / hits[-1]), label=name, **_line(name))
+    axes.legend(loc="lower right")
+    return _uri(figure)
+
+
+def precision_recall(target: Numbers, scores: Curves) -> str:
+    """Precision against recall."""
+    figure, axes = _canvas("Precision and recall", "recall", "precision")
+    axes.axhline(target.mean(), color=GUIDE, linestyle="--", linewidth=1, label="constant")
+    for name, score in scores.items():
+        hits, misses = _cumulated(target, score)
+        axes.plot(*_thin((hits / hits[-1])[1:], (hits / (hits + misses))[1:]), label=name, **_line(name))
+    axes.set_ylim(0, 1.02)
+    axes.legend(loc="lower left")
+    return _uri(figure)
+
+
+def histogram(target: Numbers, score: Numbers) -> str:
+    """How the probabilities of the two classes spread."""
+    figure, axes = _canvas("Scores by true class", "predicted probability", "rows")
+    bins = np.linspace(0, 1, 26)
+    axes.hist([score[target == 0], score[target == 1]], bins=bins, stacked=True, color=[GUIDE, MODEL], label=["0", "1"])
+    axes.legend(title="truth")
+    return _uri(figure)
+
+
+def residuals(target: Numbers, score: Numbers, half_width: float, unit: str) -> str:
+    """Truth minus prediction against the prediction, with the interval as lines."""
+    figure, axes = _canvas("Residuals and the interval", f"predicted ({unit})", f"truth - predicted ({unit})")
+    rows = np.linspace(0, len(score) - 1, min(MAX_POINTS, len(score))).astype(int)
+    axes.plot(score[rows], (target - score)[rows], ".", markersize=3, alpha=0.5, color=MODEL)
+    for height in (-half_width, half_width):
+        axes.axhline(height, color=LINEAR, linewidth=1.2)
+    axes.axhline(0, color=GUIDE, linewidth=1)
+    return _uri(figure)
+
+
+def coverage(target: Numbers, score: Numbers, half_width: float, wanted: float, unit: str) -> str:
+    """The share of rows inside the interval, in ten bins of the prediction."""
+    figure, axes = _canvas("Coverage by prediction", f"predicted ({unit})", "share inside the interval")
+    bins = np.array_split(np.argsort(score, kind="stable"), N_BINS)
+    inside = np.abs(target - score) <= half_width
+    shares = np.array([inside[rows].mean() for rows in bins])
+    errors = np.array([1.96 * np.sqrt(wanted * (1 - wanted) / len(rows)) for rows in bins])
+    middles = [score[rows].mean() for rows in bins]
+    axes.axhline(wanted, color=LINEAR, linestyle="--", linewidth=1.2, label=f"wanted: {wanted:.0%}")
+    axes.errorbar(middles, shares, yerr=errors, fmt="o", color=MODEL, capsize=2, label="found, ± 95 % chance")
+    axes.set_ylim(min(0.6, float(shares.min()) - 0.05), 1.02)
+    axes.legend(loc="lower left")
+    return _uri(figure)
+
+
+def predicted_against_truth(target: Numbers, score: Numbers, unit: str) -> str:
+    """Truth against prediction."""
+    figure, axes = _canvas("Truth against prediction", f"predicted ({unit})", f"truth ({unit})")
+    rows = np.linspace(0, len(score) - 1, min(MAX_POINTS, len(score))).astype(int)
+    axes.plot(score[rows], target[rows], ".", markersize=3, alpha=0.5, color=MODEL)
+    ends = [min(score.min(), target.min()), max(score.max(), target.max())]
+    axes.plot(ends, ends, color=GUIDE, linestyle="--", linewidth=1)
+    return _uri(figure)
+
+
+def importance(found: Sequence[Importance], error: str) -> str:
+    """Horizontal bars, the most important feature on top."""
+    figure, axes = _canvas(
+        "Permutation importance", f"rise of the {error} when shuffled", "", height=0.8 + 0.28 * len(found)
+    )
+    items = list(reversed(found))
+    axes.barh([i.feature for i in items], [i.mean for i in items], xerr=[i.deviation for i in items], color=MODEL)
+    axes.grid(visible=False, axis="y")
+    return _uri(figure)
+
+
+def _canvas(title: str, x: str, y: str, height: float = 3.2) -> tuple[Figure, Axes]:
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(4.6, height), layout="constrained")
+        axes = figure.subplots()
+    axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    return figure, axes
+
+
+def _line(name: str) -> dict[str, str]:
+    return {"color": MODEL if name == "model" else LINEAR}
+
+
+def _cumulated(target: Numbers, score: Numbers) -> tuple[Numbers, Numbers]:
+    """Hits and misses from the highest score down, from (0, 0) on; equal scores are one step."""
+    order = np.argsort(-score, kind="stable")
+    ends = np.r_[np.flatnonzero(np.diff(score[order])), len(order) - 1]
+    hits = np.cumsum(target[order])[ends]
+    return np.r_[0.0, hits], np.r_[0.0, ends + 1 - hits]
+
+
+def _thin(x: Numbers, y: Numbers) -> tuple[Numbers, Numbers]:
+    rows = np.linspace(0, len(x) - 1, min(400, len(x))).astype(int)
+    return x[rows], y[rows]
+
+
+def _uri(figure: Figure) -> str:
+    """The figure as a data URI; without metadata, so that the bytes depend on the plot alone."""
+    buffer = io.BytesIO()
+    with mpl.rc_context(STYLE):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()

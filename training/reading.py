@@ -1,0 +1,143 @@
+"""From a CSV file or a recipe's frame to a checked `Table`; every fault in the data stops here."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from serve_app.block import MISSING_CATEGORY, Block, Layout
+from serve_app.contract import Feature, ModelSpec
+from training.errors import InvalidData
+from training.recipe import BEST
+from training.table import Numbers, Table
+
+MIN_ROWS = 300  # below that a hold-out fifth says nothing
+MIN_ROWS_OF_CLASS = 30
+
+
+def read_csv(path: Path, spec: ModelSpec, map_columns: Callable[[pd.DataFrame], pd.DataFrame]) -> Table:
+    """A checked table from a CSV file. Raises InvalidData naming column, row and expectation."""
+    texts = {name: str for name in (f.name for f in spec.contract if f.dtype == "category")}
+    try:
+        # Only an empty cell is missing: a category may well be called "NA" or "None".
+        rows = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])  # type: ignore[arg-type]
+    except (OSError, ValueError) as error:
+        raise InvalidData(
+            f"{path}: cannot be read as CSV ({_first_line(error)}); expected UTF-8 with a header"
+        ) from None
+    try:
+        rows = map_columns(rows)
+    except (KeyError, ValueError, TypeError) as error:
+        raise InvalidData(
+            f"{path}: its columns cannot be mapped to those of {spec.name}: {_first_line(error)}"
+        ) from None
+    return check(rows.drop(columns=BEST, errors="ignore"), spec, str(path))
+
+
+def check(rows: pd.DataFrame, spec: ModelSpec, source: str) -> Table:
+    """A table from raw rows, each column held against the contract. Raises InvalidData with every fault."""
+    wanted = [*(f.name for f in spec.contract), spec.target]
+    if missing := [name for name in wanted if name not in rows]:
+        raise InvalidData(
+            f"{source}: missing columns: {', '.join(missing)}; expected {', '.join(wanted)}. "
+            "Add the columns, or map them in the model's training file."
+        )
+    if len(rows) < MIN_ROWS:
+        raise InvalidData(f"{source}: found {len(rows)} rows, expected at least {MIN_ROWS}. Collect more rows.")
+    columns, faults = {}, []
+    for feature in spec.contract:
+        try:
+            columns[feature.name] = _column(rows[feature.name], feature)
+        except InvalidData as fault:
+            faults.append(str(fault))
+    if faults:
+        raise InvalidData(f"{source}: " + "; ".join(faults) + ". Correct or drop these rows.")
+    target = _target(rows[spec.target], spec, source)
+    best = rows[BEST].to_numpy(np.float64) if BEST in rows else None
+    return Table(spec, _block(columns, spec, len(rows)), target, best)
+
+
+def _block(columns: dict[str, pd.Series], spec: ModelSpec, n_rows: int) -> Block:
+    """The two matrices in the layout of serving."""
+    layout = Layout(spec.contract)
+    numbers, categories = np.empty((n_rows, len(layout.number_names))), np.empty((n_rows, 0), dtype=object)
+    for i, name in enumerate(layout.number_names):
+        numbers[:, i] = columns[name]
+    if layout.category_names:
+        categories = np.stack([columns[name].to_numpy(object) for name in layout.category_names], axis=1)
+    return Block(numbers, categories)
+
+
+def _column(raw: pd.Series, feature: Feature) -> pd.Series:
+    """One column in its serving type, missing values as NaN or the empty text."""
+    missing = raw.isna()
+    if feature.dtype == "category":
+        missing |= raw.astype(object) == MISSING_CATEGORY
+    if missing.any() and not feature.nullable:
+        raise InvalidData(_fault(feature.name, "no value", missing, feature.allowed))
+    if feature.dtype == "category":
+        values = raw.astype(object).where(~missing, MISSING_CATEGORY)
+        _refuse(values, ~missing & ~values.isin(feature.choices or ()), feature)
+        return values
+    numbers = _numbers(raw, feature.name, feature.allowed)
+    _refuse(raw, ~missing & ~_is_allowed(numbers, feature), feature)
+    return numbers
+
+
+def _numbers(raw: pd.Series, name: str, allowed: str) -> pd.Series:
+    """Floats from a raw column; a text or a truth value in it is a fault, not a number."""
+    is_bool = raw.map(lambda value: isinstance(value, bool | np.bool_)).astype(bool)
+    numbers = pd.to_numeric(raw.astype(object).where(~is_bool), errors="coerce").astype(np.float64)
+    unreadable = numbers.isna() & raw.notna()
+    if unreadable.any():
+        raise InvalidData(_fault(name, repr(raw[unreadable].iloc[0]), unreadable, allowed))
+    return numbers
+
+
+def _is_allowed(numbers: pd.Series, feature: Feature) -> pd.Series:
+    if feature.choices is not None:
+        return numbers.isin(feature.choices)
+    inside = np.isfinite(numbers)
+    if feature.dtype == "int":
+        inside &= numbers == np.floor(numbers)
+    if feature.minimum is not None:
+        inside &= numbers >= feature.minimum
+    if feature.exclusive_minimum is not None:
+        inside &= numbers > feature.exclusive_minimum
+    return inside if feature.maximum is None else inside & (numbers <= feature.maximum)
+
+
+def _refuse(raw: pd.Series, wrong: pd.Series, feature: Feature) -> None:
+    if wrong.any():
+        raise InvalidData(_fault(feature.name, repr(raw[wrong].iloc[0]), wrong, feature.allowed))
+
+
+def _fault(name: str, found: str, wrong: pd.Series, allowed: str) -> str:
+    """`wrong` marks the rows; the header counts as line 1 of the file."""
+    line = int(np.argmax(wrong.to_numpy())) + 2
+    return f"{name}: found {found} in line {line} ({int(wrong.sum())} rows in all), expected {allowed}"
+
+
+def _target(raw: pd.Series, spec: ModelSpec, source: str) -> Numbers:
+    """The target as finite floats; a classifier's is 0 or 1, and both occur often enough."""
+    if spec.kind == "regressor":
+        allowed, is_valid = "a finite number", np.isfinite
+    else:
+        allowed, is_valid = "0 or 1", lambda values: np.isin(values, (0.0, 1.0))
+        raw = raw.astype(np.int64) if raw.dtype == bool else raw
+    values = _numbers(raw, f"{source}: {spec.target}", allowed).to_numpy()
+    if (wrong := ~is_valid(values)).any():
+        found = repr(raw[wrong].iloc[0])
+        raise InvalidData(f"{source}: " + _fault(spec.target, found, pd.Series(wrong), allowed))
+    counts = [int((values == label).sum()) for label in (0, 1)]
+    if spec.kind == "binary_classifier" and min(counts) < MIN_ROWS_OF_CLASS:
+        raise InvalidData(
+            f"{source}: {spec.target}: found {counts[0]} rows of 0 and {counts[1]} of 1, "
+            f"expected at least {MIN_ROWS_OF_CLASS} of each. A classifier needs to see both."
+        )
+    return values
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,40 @@
+"""What a model file in `training/models/` must say; everything else is the same for every model."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+import pandas as pd
+
+BEST = "best_score"  # optional column of generated rows: the true probability or the noiseless value
+
+
+def keep_columns(rows: pd.DataFrame) -> pd.DataFrame:
+    """The mapping of a CSV file that has the contract's own column names."""
+    return rows
+
+
+@dataclass(frozen=True)
+class Training:
+    """How one model gets its rows and its pipeline.
+
+    `make_rows(n_rows, seed)` gives the features, the target and, where it is known, the column `best_score`.
+    `pipeline()` gives an unfitted scikit-learn estimator that takes a frame in the contract's columns.
+    `map_columns` turns a CSV file with foreign columns into the contract's; it may raise KeyError or ValueError.
+    `at_least` and `at_most` name the worst metrics that a version may have.
+    """
+
+    make_rows: Callable[[int, int], pd.DataFrame]
+    pipeline: Callable[[], Any]
+    n_rows: int
+    map_columns: Callable[[pd.DataFrame], pd.DataFrame] = keep_columns
+    at_least: Mapping[str, float] = field(default_factory=dict)
+    at_most: Mapping[str, float] = field(default_factory=dict)
+
+
+def get_training(name: str) -> Training:
+    """The training of a registered model, from `training/models/<name>.py`."""
+    training = import_module(f"training.models.{name}").TRAINING
+    assert isinstance(training, Training)  # a model file without a TRAINING is a programming error
+    return training

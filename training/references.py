@@ -1,0 +1,45 @@
+"""How each feature was distributed in training: the frozen bins that drift is measured against."""
+
+import numpy as np
+
+from serve_app.block import MISSING_CATEGORY
+from serve_app.bundle.manifest import Reference
+from serve_app.contract import Feature
+from training.table import Numbers, Table
+
+N_BINS = 10
+
+
+def references(table: Table) -> dict[str, Reference]:
+    """One reference a feature, over all rows of the table."""
+    return {f.name: _reference(table, f) for f in table.spec.contract}
+
+
+def _reference(table: Table, feature: Feature) -> Reference:
+    column = table.frame[feature.name].to_numpy()
+    return _of_texts(column, feature) if feature.dtype == "category" else _of_numbers(column.astype(np.float64))
+
+
+def _of_texts(column: np.ndarray, feature: Feature) -> Reference:
+    """All values of the contract are listed, also those that training never saw."""
+    values = [str(value) for value in feature.choices or ()]
+    return Reference(
+        share_missing=float(np.mean(column == MISSING_CATEGORY)),
+        values=values,
+        counts=[int((column == value).sum()) for value in values],
+    )
+
+
+def _of_numbers(column: Numbers) -> Reference:
+    """Bins `edge[i-1] <= x < edge[i]`; equal quantiles fall together, so that no bin is empty by construction."""
+    present = column[~np.isnan(column)]
+    if not len(present):
+        return Reference(share_missing=1.0, edges=[], counts=[0])
+    quantiles = np.quantile(present, np.linspace(0, 1, N_BINS + 1)[1:-1], method="inverted_cdf")
+    edges = np.unique(quantiles[quantiles > present.min()])
+    counts = np.bincount(np.digitize(present, edges), minlength=len(edges) + 1)
+    return Reference(
+        share_missing=float(np.mean(np.isnan(column))),
+        edges=[float(edge) for edge in edges],
+        counts=[int(count) for count in counts],
+    )
