@@ -162,7 +162,7 @@ def differences(server: tuple[Feature, ...], bundle: tuple[Feature, ...]) -> lis
 def _feature(model: str, name: str, schema: dict[str, Any], *, required: bool) -> Feature:
     """One field of the contract from its JSON schema."""
     variants = [v for v in schema.get("anyOf", [schema]) if v.get("type") != "null"]
-    value = {**schema, **variants[0]}
+    value = {**schema, **(variants[0] if variants else {})}
     nullable = len(schema.get("anyOf", ())) > len(variants)
     dtype = {"integer": "int", "number": "float", "string": "category"}.get(value.get("type", ""))
     choices = tuple(value["enum"]) if "enum" in value else (value["const"],) if "const" in value else None

@@ -1,5 +1,6 @@
 """The gate of a server: picks the version, asks it, and lets stable answer where a candidate cannot."""
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from serve_app.rollout.traffic import assign
 from serve_app.roster import Opened, Roster
 from serve_app.settings import Limits, Table
 from serve_app.status import Description, Health, Readiness
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ class Gate:
                 return answered
         except HttpError:
             pass
+        except Exception:  # whatever a candidate breaks, a client must not see it
+            logger.exception("version %s failed, stable answers", version)
         self.counts["fallbacks", version] += 1
         return None
 

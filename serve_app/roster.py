@@ -73,6 +73,7 @@ class Roster:
         """A further table: returns at once, works in the background, never raises."""
         if self._switch is not None:
             self._switch.cancel()
+        self.config_error = None  # here and not at the switch: an older table's switch must not hide a newer refusal
         self._switch = asyncio.get_running_loop().create_task(self._take_over_or_keep(table))
 
     def refuse(self, reason: str) -> None:
@@ -106,7 +107,7 @@ class Roster:
             stable = Member(stable.identity, "ready", opened=opened)
         before = self._members
         members = {table.stable: stable} | {name: self._reuse(table, name) for name in table.names[1:]}
-        self._members, self.table, self.config_error = members, table, None
+        self._members, self.table = members, table
         for member in before.values():
             if member not in members.values() and member.task is not None:
                 member.task.cancel()

@@ -1,4 +1,4 @@
-"""`python -m training`. Threads are pinned before numpy is imported: on busy cores OpenMP makes boosting 15 times slower."""
+"""`python -m training`, with threads pinned before numpy is imported: OpenMP on busy cores is 15 times slower."""
 
 import os
 

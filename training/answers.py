@@ -22,8 +22,9 @@ def require_answers(pipeline: Any, rows: Table) -> None:
     try:
         answers = np.asarray(getattr(pipeline, method)(rows.frame), dtype=np.float64)
     except Exception as error:  # whatever a foreign estimator raises is a reason to refuse it
+        columns = ", ".join(f.name for f in rows.spec.contract)
         raise InvalidPipeline(
-            f"pipeline: {method}() failed on valid rows with the columns {', '.join(rows.frame)}: "
+            f"pipeline: {method}() failed on valid rows with the columns {columns}: "
             f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         ) from None
     _require_shape(answers, method, len(rows), kind)

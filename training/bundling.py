@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import joblib
 
 from serve_app.block import Block
-from serve_app.bundle.manifest import COMPILED, FORMAT, MANIFEST, PIPELINE, REPORT, File, Manifest, sha256_of
+from serve_app.bundle.manifest import COMPILED, MANIFEST, PIPELINE, REPORT, File, Manifest, sha256_of
 from serve_app.bundle.predictor import load
 from serve_app.bundle.store import Store
 from serve_app.errors import BundleError
@@ -69,7 +69,7 @@ def _pickled(candidate: Candidate) -> bytes:
 
 def _manifest(candidate: Candidate, compilation: Compilation, files: dict[str, bytes]) -> Manifest:
     return Manifest(
-        format=FORMAT,
+        format=1,
         model=candidate.spec.name,
         version=candidate.version,
         kind=candidate.spec.kind,

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
+from typer.core import TyperGroup
 
 from serve_app.bundle.store import open_store
 from serve_app.errors import SluiceError
@@ -22,7 +23,21 @@ HELP = f"""Train a model and write its bundle: one of {", ".join(MODELS)}.
 With `bundle`, a pipeline that is fitted already becomes a version."""
 
 console = Console()
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
+
+
+class Commands(TyperGroup):
+    """Names what exists when a command does not."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that `args` begin with. Raises a usage error listing all of them."""
+        if args and args[0] not in self.commands:
+            raise typer.BadParameter(
+                f"found {args[0]!r}, expected one of {', '.join(self.commands)}", param_hint="MODEL"
+            )
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
 
 VersionOption = Annotated[str, typer.Option("--version", help="Semantic version of the new bundle, such as 1.0.0.")]
 StoreOption = Annotated[str, typer.Option("--store", help="Folder or object-store URI that keeps the bundles.")]

@@ -72,7 +72,12 @@ def _convert(pipeline: Any, spec: ModelSpec) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # notes for the converter's authors
         model = convert_sklearn(
-            pipeline, initial_types=inputs, target_opset=OPSET, options=_options(pipeline, spec), verbose=0
+            pipeline,
+            name=spec.name,
+            initial_types=inputs,
+            target_opset=OPSET,
+            options=_options(pipeline, spec),
+            verbose=0,
         )
     model = onnx.compose.add_prefix(model, PREFIX)
     _wrap(model.graph, layout, by_column)

@@ -17,10 +17,10 @@ def half_width(target: Numbers, score: Numbers, coverage: float = COVERAGE) -> f
     of the same kind the interval holds the truth with at least this probability.
     """
     n_rows = len(target)
-    rank = math.ceil((n_rows + 1) * coverage)
+    rank = _ceil((n_rows + 1) * coverage)
     if rank > n_rows:
         raise InvalidData(
-            f"calibration: found {n_rows} rows, expected at least {math.ceil(coverage / (1 - coverage))} "
+            f"calibration: found {n_rows} rows, expected at least {_ceil(coverage / (1 - coverage))} "
             f"for an interval of {coverage:.0%}. Give more rows."
         )
     return float(np.sort(np.abs(target - score))[rank - 1])
@@ -29,3 +29,8 @@ def half_width(target: Numbers, score: Numbers, coverage: float = COVERAGE) -> f
 def share_inside(target: Numbers, score: Numbers, width: float) -> float:
     """The share of rows whose target lies within the half-width `width` around its score."""
     return float(np.mean(np.abs(target - score) <= width))
+
+
+def _ceil(number: float) -> int:
+    """The ceiling, with 9.000000000000002 taken for the 9 that it stands for."""
+    return math.ceil(round(number, 9))

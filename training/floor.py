@@ -31,10 +31,11 @@ def require_quality(candidate: Candidate, training: Training) -> None:
 def require_better_than_constant(candidate: Candidate, constant: Mapping[str, Metric]) -> None:
     """A pipeline from elsewhere must at least beat the answer that ignores the row. Raises QualityTooLow."""
     names = ("auc", "brier") if candidate.spec.kind == "binary_classifier" else ("mae",)
+    pairs = [(name, candidate.metrics[name].value, constant[name].value) for name in names]
     faults = [
-        f"{name}: found {candidate.metrics[name].value:.4g}, expected better than a constant's {constant[name].value:.4g}"
-        for name in names
-        if not _is_better(name, candidate.metrics[name].value, constant[name].value)
+        f"{name}: found {found:.4g}, expected better than a constant's {floor:.4g}"
+        for name, found, floor in pairs
+        if not _is_better(name, found, floor)
     ]
     _refuse(candidate, faults)
 

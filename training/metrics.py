@@ -93,11 +93,25 @@ HIGHER_IS_BETTER = frozenset({"auc", "average_precision", "accuracy", "r2"})
 
 def measure(measures: Mapping[str, Measure], target: Numbers, score: Numbers, seed: int = 0) -> dict[str, Metric]:
     """Each measure with its percentile bootstrap interval (Efron and Tibshirani, 1993, chapter 13)."""
+    picks = _resamples(len(target), seed)
+    return {
+        name: _metric(function(target, score), [function(target[rows], score[rows]) for rows in picks])
+        for name, function in measures.items()
+    }
+
+
+def difference(function: Measure, target: Numbers, score: Numbers, other: Numbers, seed: int = 0) -> Metric:
+    """The measure of `score` minus that of `other`, both on the same resampled rows: their luck cancels out."""
+    picks = _resamples(len(target), seed)
+    gaps = [function(target[rows], score[rows]) - function(target[rows], other[rows]) for rows in picks]
+    return _metric(function(target, score) - function(target, other), gaps)
+
+
+def _resamples(n_rows: int, seed: int) -> list[NDArray[np.int64]]:
     rng = np.random.default_rng(seed)
-    picks = [rng.integers(0, len(target), len(target)) for _ in range(N_RESAMPLES)]
-    results = {}
-    for name, function in measures.items():
-        resampled = [function(target[rows], score[rows]) for rows in picks]
-        low, high = np.nanpercentile(resampled, [2.5, 97.5])
-        results[name] = Metric(value=function(target, score), low=float(low), high=float(high))
-    return results
+    return [rng.integers(0, n_rows, n_rows) for _ in range(N_RESAMPLES)]
+
+
+def _metric(value: float, resampled: list[float]) -> Metric:
+    low, high = np.nanpercentile(resampled, [2.5, 97.5])
+    return Metric(value=value, low=float(low), high=float(high))

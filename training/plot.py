@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -13,7 +14,7 @@ from training.importance import Importance
 from training.table import Numbers
 
 MODEL, LINEAR, GUIDE = "#1f5f8b", "#d9822b", "#9aa5b1"
-STYLE = {
+STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: small files, and the reader's own font
     "svg.hashsalt": "sluice",  # the same plot gives the same bytes
     "font.family": "sans-serif",
@@ -27,7 +28,7 @@ STYLE = {
     "legend.frameon": False,
 }
 N_BINS = 10
-MAX_POINTS = 1_200  # more dots only make the page heavy
+DOTS_PER_INCH = 160  # clouds of dots are drawn as pixels: as shapes they would make the page heavy
 
 Curves = Mapping[str, Numbers]  # "model" and "linear": scores (n_rows,)
 
@@ -67,7 +68,8 @@ def precision_recall(target: Numbers, scores: Curves) -> str:
     axes.axhline(target.mean(), color=GUIDE, linestyle="--", linewidth=1, label="constant")
     for name, score in scores.items():
         hits, misses = _cumulated(target, score)
-        axes.plot(*_thin((hits / hits[-1])[1:], (hits / (hits + misses))[1:]), label=name, **_line(name))
+        hits, misses = hits[1:], misses[1:]  # at no rows at all precision is 0 / 0
+        axes.plot(*_thin(hits / hits[-1], hits / (hits + misses)), label=name, **_line(name))
     axes.set_ylim(0, 1.02)
     axes.legend(loc="lower left")
     return _uri(figure)
@@ -76,7 +78,7 @@ def precision_recall(target: Numbers, scores: Curves) -> str:
 def histogram(target: Numbers, score: Numbers) -> str:
     """How the probabilities of the two classes spread."""
     figure, axes = _canvas("Scores by true class", "predicted probability", "rows")
-    bins = np.linspace(0, 1, 26)
+    bins = list(np.linspace(0, 1, 26))
     axes.hist([score[target == 0], score[target == 1]], bins=bins, stacked=True, color=[GUIDE, MODEL], label=["0", "1"])
     axes.legend(title="truth")
     return _uri(figure)
@@ -85,8 +87,7 @@ def histogram(target: Numbers, score: Numbers) -> str:
 def residuals(target: Numbers, score: Numbers, half_width: float, unit: str) -> str:
     """Truth minus prediction against the prediction, with the interval as lines."""
     figure, axes = _canvas("Residuals and the interval", f"predicted ({unit})", f"truth - predicted ({unit})")
-    rows = np.linspace(0, len(score) - 1, min(MAX_POINTS, len(score))).astype(int)
-    axes.plot(score[rows], (target - score)[rows], ".", markersize=3, alpha=0.5, color=MODEL)
+    axes.plot(score, target - score, ".", markersize=3, alpha=0.4, color=MODEL, rasterized=True)
     for height in (-half_width, half_width):
         axes.axhline(height, color=LINEAR, linewidth=1.2)
     axes.axhline(0, color=GUIDE, linewidth=1)
@@ -103,7 +104,7 @@ def coverage(target: Numbers, score: Numbers, half_width: float, wanted: float, 
     middles = [score[rows].mean() for rows in bins]
     axes.axhline(wanted, color=LINEAR, linestyle="--", linewidth=1.2, label=f"wanted: {wanted:.0%}")
     axes.errorbar(middles, shares, yerr=errors, fmt="o", color=MODEL, capsize=2, label="found, ± 95 % chance")
-    axes.set_ylim(min(0.6, float(shares.min()) - 0.05), 1.02)
+    axes.set_ylim(min(0.6, float(shares.min()) - 0.05), 1.08)
     axes.legend(loc="lower left")
     return _uri(figure)
 
@@ -111,8 +112,7 @@ def coverage(target: Numbers, score: Numbers, half_width: float, wanted: float, 
 def predicted_against_truth(target: Numbers, score: Numbers, unit: str) -> str:
     """Truth against prediction."""
     figure, axes = _canvas("Truth against prediction", f"predicted ({unit})", f"truth ({unit})")
-    rows = np.linspace(0, len(score) - 1, min(MAX_POINTS, len(score))).astype(int)
-    axes.plot(score[rows], target[rows], ".", markersize=3, alpha=0.5, color=MODEL)
+    axes.plot(score, target, ".", markersize=3, alpha=0.4, color=MODEL, rasterized=True)
     ends = [min(score.min(), target.min()), max(score.max(), target.max())]
     axes.plot(ends, ends, color=GUIDE, linestyle="--", linewidth=1)
     return _uri(figure)
@@ -139,7 +139,7 @@ def _canvas(title: str, x: str, y: str, height: float = 3.2) -> tuple[Figure, Ax
     return figure, axes
 
 
-def _line(name: str) -> dict[str, str]:
+def _line(name: str) -> dict[str, Any]:
     return {"color": MODEL if name == "model" else LINEAR}
 
 
@@ -160,5 +160,8 @@ def _uri(figure: Figure) -> str:
     """The figure as a data URI; without metadata, so that the bytes depend on the plot alone."""
     buffer = io.BytesIO()
     with mpl.rc_context(STYLE):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
+        nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
+        figure.savefig(buffer, format="svg", dpi=DOTS_PER_INCH, metadata=nothing)
+    image = buffer.getvalue()
+    image = image[image.index(b"<svg") :]  # the document type before it points to a server
+    return "data:image/svg+xml;base64," + base64.b64encode(image).decode()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,10 +19,10 @@ MIN_ROWS_OF_CLASS = 30
 
 def read_csv(path: Path, spec: ModelSpec, map_columns: Callable[[pd.DataFrame], pd.DataFrame]) -> Table:
     """A checked table from a CSV file. Raises InvalidData naming column, row and expectation."""
-    texts = {name: str for name in (f.name for f in spec.contract if f.dtype == "category")}
+    texts: Any = dict.fromkeys(Layout(spec.contract).category_names, str)
     try:
         # Only an empty cell is missing: a category may well be called "NA" or "None".
-        rows = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])  # type: ignore[arg-type]
+        rows = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
         raise InvalidData(
             f"{path}: cannot be read as CSV ({_first_line(error)}); expected UTF-8 with a header"
@@ -91,14 +92,14 @@ def _numbers(raw: pd.Series, name: str, allowed: str) -> pd.Series:
     numbers = pd.to_numeric(raw.astype(object).where(~is_bool), errors="coerce").astype(np.float64)
     unreadable = numbers.isna() & raw.notna()
     if unreadable.any():
-        raise InvalidData(_fault(name, repr(raw[unreadable].iloc[0]), unreadable, allowed))
+        raise InvalidData(_fault(name, _shown(raw[unreadable].iloc[0]), unreadable, allowed))
     return numbers
 
 
 def _is_allowed(numbers: pd.Series, feature: Feature) -> pd.Series:
     if feature.choices is not None:
         return numbers.isin(feature.choices)
-    inside = np.isfinite(numbers)
+    inside: pd.Series = np.isfinite(numbers)
     if feature.dtype == "int":
         inside &= numbers == np.floor(numbers)
     if feature.minimum is not None:
@@ -110,28 +111,34 @@ def _is_allowed(numbers: pd.Series, feature: Feature) -> pd.Series:
 
 def _refuse(raw: pd.Series, wrong: pd.Series, feature: Feature) -> None:
     if wrong.any():
-        raise InvalidData(_fault(feature.name, repr(raw[wrong].iloc[0]), wrong, feature.allowed))
+        raise InvalidData(_fault(feature.name, _shown(raw[wrong].iloc[0]), wrong, feature.allowed))
 
 
 def _fault(name: str, found: str, wrong: pd.Series, allowed: str) -> str:
     """`wrong` marks the rows; the header counts as line 1 of the file."""
-    line = int(np.argmax(wrong.to_numpy())) + 2
-    return f"{name}: found {found} in line {line} ({int(wrong.sum())} rows in all), expected {allowed}"
+    line, n_rows = int(np.argmax(wrong.to_numpy())) + 2, int(wrong.sum())
+    return (
+        f"{name}: found {found} in line {line} ({n_rows} {'row' if n_rows == 1 else 'rows'} in all), expected {allowed}"
+    )
+
+
+def _shown(value: object) -> str:
+    return repr(value) if isinstance(value, str) else f"{value}"
 
 
 def _target(raw: pd.Series, spec: ModelSpec, source: str) -> Numbers:
     """The target as finite floats; a classifier's is 0 or 1, and both occur often enough."""
-    if spec.kind == "regressor":
-        allowed, is_valid = "a finite number", np.isfinite
-    else:
-        allowed, is_valid = "0 or 1", lambda values: np.isin(values, (0.0, 1.0))
-        raw = raw.astype(np.int64) if raw.dtype == bool else raw
+    is_classifier = spec.kind == "binary_classifier"
+    allowed = "0 or 1" if is_classifier else "a finite number"
+    if is_classifier and raw.dtype == bool:
+        raw = raw.astype(np.int64)
     values = _numbers(raw, f"{source}: {spec.target}", allowed).to_numpy()
-    if (wrong := ~is_valid(values)).any():
-        found = repr(raw[wrong].iloc[0])
+    wrong = ~(np.isin(values, (0.0, 1.0)) if is_classifier else np.isfinite(values))
+    if wrong.any():
+        found = _shown(raw[wrong].iloc[0])
         raise InvalidData(f"{source}: " + _fault(spec.target, found, pd.Series(wrong), allowed))
     counts = [int((values == label).sum()) for label in (0, 1)]
-    if spec.kind == "binary_classifier" and min(counts) < MIN_ROWS_OF_CLASS:
+    if is_classifier and min(counts) < MIN_ROWS_OF_CLASS:
         raise InvalidData(
             f"{source}: {spec.target}: found {counts[0]} rows of 0 and {counts[1]} of 1, "
             f"expected at least {MIN_ROWS_OF_CLASS} of each. A classifier needs to see both."

@@ -5,13 +5,12 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from serve_app.bundle.manifest import Metric
 from training import plot
 from training.baseline import Baseline, baselines
 from training.candidate import Candidate
 from training.compilation import Compilation
 from training.importance import importances
-from training.metrics import HIGHER_IS_BETTER
+from training.metrics import HIGHER_IS_BETTER, MEASURES, difference
 from training.slices import Slice, slices
 
 TEMPLATE = "report.html.jinja"
@@ -68,21 +67,22 @@ def _metric_rows(candidate: Candidate, found: tuple[Baseline, Baseline]) -> list
             "best": candidate.metrics.get(f"best_{name}"),
             "linear": linear.metrics.get(name),
             "constant": constant.metrics.get(name),
-            "verdict": _verdict(name, metric, linear.metrics.get(name)),
+            "verdict": _verdict(name, candidate, linear),
         }
         for name, metric in candidate.metrics.items()
         if name in MEANINGS
     ]
 
 
-def _verdict(name: str, model: Metric, linear: Metric | None) -> str:
-    """How the version stands against the linear baseline, told only where the intervals are apart."""
-    if linear is None:
+def _verdict(name: str, candidate: Candidate, linear: Baseline) -> str:
+    """How the version stands against the linear baseline, told only where the paired difference is no chance."""
+    function = MEASURES[candidate.spec.kind].get(name)
+    if function is None:
         return ""
-    lower, higher = model.high < linear.low, model.low > linear.high
-    if not (lower or higher):
+    gap = difference(function, candidate.holdout.target, candidate.scores, linear.scores)
+    if gap.low <= 0 <= gap.high:
         return "like linear"
-    return "better than linear" if higher == (name in HIGHER_IS_BETTER) else "worse than linear"
+    return "better than linear" if (gap.value > 0) == (name in HIGHER_IS_BETTER) else "worse than linear"
 
 
 def _plots(candidate: Candidate, found: tuple[Baseline, Baseline]) -> list[dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +81,7 @@ def _masks(column: NDArray[np.generic], feature: Feature) -> Iterator[tuple[str,
 
 def _quantile_masks(numbers: NDArray[np.float64]) -> Iterator[tuple[str, Mask]]:
     edges = np.unique(np.nanquantile(numbers, np.linspace(0, 1, N_QUANTILES + 1), method="inverted_cdf"))
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         is_last = high == edges[-1]
         inside = (numbers >= low) & ((numbers <= high) if is_last else (numbers < high))
         yield f"{low:g} to {'' if is_last else 'under '}{high:g}", inside

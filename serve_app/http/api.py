@@ -116,7 +116,7 @@ def create_app(spec: ModelSpec, backend: Backend) -> FastAPI:
         app.add_route(f"{prefix}/predict", predictions.one, methods=["POST"])
         app.add_route(f"{prefix}/predict/batch", predictions.many, methods=["POST"])
     app.include_router(_status_routes(spec, backend))
-    openapi.describe_predictions(app, spec, backend.limits)
+    openapi.describe_predictions(app, spec, lambda: backend.limits)
     app.add_exception_handler(HttpError, _on_http_error)
     app.add_exception_handler(HTTPException, _on_starlette_error)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
@@ -164,7 +164,9 @@ async def _on_starlette_error(request: Request, error: Any) -> Response:
         405: MethodNotAllowed("This route does not take this method; GET / lists them."),
     }
     found = known.get(error.status_code, InternalError("The request could not be handled."))
-    return problem_response(found, request_id_of(request))
+    response = problem_response(found, request_id_of(request))
+    response.headers.update(error.headers or {})  # Allow, which a 405 must name (RFC 9110)
+    return response
 
 
 async def _on_fault(request: Request, _: Any) -> Response:

@@ -1,5 +1,6 @@
 """The OpenAPI description of the hot routes, which FastAPI does not see: exact types, bounds, examples, errors."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI
@@ -34,21 +35,23 @@ class ErrorEntry(BaseModel):
     error: RowError
 
 
-def describe_predictions(app: FastAPI, spec: ModelSpec, limits: Limits) -> None:
-    """Add the prediction routes to what FastAPI documents by itself."""
+def describe_predictions(app: FastAPI, spec: ModelSpec, limits_now: Callable[[], Limits]) -> None:
+    """Add the prediction routes to what FastAPI documents by itself; made anew when the live limits change."""
     of_fastapi = app.openapi
+    described: Limits | None = None
 
     def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            document = of_fastapi()
+        nonlocal described
+        document = of_fastapi()
+        if described != (limits := limits_now()):
             batch = _batch_answer(spec)
             types = [spec.features, spec.answer_type, batch, Problem]
             _, extra = models_json_schema([(kind, "serialization") for kind in types], ref_template=SCHEMAS + "{model}")
             document.setdefault("components", {}).setdefault("schemas", {}).update(extra["$defs"])
             for prefix in ("/v1", ""):
                 document["paths"] |= _paths(prefix, spec, batch, limits)
-            app.openapi_schema = document
-        return app.openapi_schema
+            described = limits
+        return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way of extending it
 

@@ -1,0 +1,49 @@
+# make serve | test | lock | clean. Everything runs in .venv, made from hash-locked requirements.
+SHELL := bash
+PYTHON ?= python3.11
+BIN := .venv/bin
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+
+.PHONY: serve env env-dev models check lint format types contracts test test-long lock clean
+
+serve: env models  ## train what is missing, start in the fast mode, say where
+	@exec $(BIN)/sluice up serve_config.yaml
+
+env: .venv/.serving
+.venv/.serving: requirements.txt pyproject.toml
+	@echo "making the environment (.venv) from requirements.txt ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+env-dev: .venv/.dev
+.venv/.dev: requirements-dev.txt .venv/.serving
+	@echo "adding the tools of the tests from requirements-dev.txt ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+models: model_store/churn/1.0.0/manifest.json model_store/delivery_time/1.0.0/manifest.json
+model_store/%/1.0.0/manifest.json: | env
+	@$(BIN)/python -m training $* --version 1.0.0
+
+format: env-dev  ## rewrite the layout of the code
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+lint: env-dev
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
+types: env-dev
+	@$(BIN)/mypy
+contracts: env-dev
+	@$(BIN)/lint-imports --no-cache
+
+test: lint types contracts models  ## everything: layout, lint, types, imports, unit, training, cluster, end to end
+	@$(BIN)/python -m pytest -q --durations=10
+
+lock: env-dev  ## compile the lock files anew, with hashes and without index lines
+	@$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements.in -o requirements.txt
+	@$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -c requirements.txt requirements-dev.in -o requirements-dev.txt
+
+clean:  ## forget the environment; model_store stays
+	@rm -rf .venv build *.egg-info

@@ -1,0 +1,161 @@
+"""`sluice up`: `serve run` in the fast mode on this machine, with the URLs once it is ready."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from serve_app.errors import SettingsError
+from serve_app.models import get_spec
+
+READY_TIMEOUT_S = 180.0
+STOP_TIMEOUT_S = 60.0
+POLL_S = 0.3
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A server's URL and its model."""
+
+    model: str
+    url: str
+
+
+def endpoints(config: Mapping[str, Any]) -> list[Endpoint]:
+    """Where the servers of a configuration will answer."""
+    http = config.get("http_options", {})
+    base = f"http://{_reachable(http.get('host', '127.0.0.1'))}:{http.get('port', 8000)}"
+    return [
+        Endpoint(app["args"]["model"], base + app.get("route_prefix", "/").rstrip("/"))
+        for app in config.get("applications", [])
+        if app.get("import_path") == "serve_app.app:server"
+    ]
+
+
+def fast_environment(folder: Path) -> dict[str, str]:
+    """Ray's two flags for speed; HAProxy's files and ports kept apart from those of another Ray on this machine."""
+    metrics_port, stats_port = _free_ports(2)
+    return {
+        "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "metrics.sock"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics_port),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(stats_port),
+    }
+
+
+def run(path: Path, *, fast: bool, console: Console) -> int:
+    """Start, wait until ready, say where, and stay until Ctrl-C. Returns the exit code."""
+    found = endpoints(yaml.safe_load(path.read_text()))
+    _require_free_port(found)
+    with tempfile.TemporaryDirectory(prefix="sluice-") as folder, _serve(path, Path(folder), fast) as process:
+        try:
+            console.print(f"starting {path} ({'fast' if fast else 'plain'} mode) …")
+            if not _until_ready(found, process):
+                console.print(f"not ready within {READY_TIMEOUT_S:.0f} s: see the lines above and /tmp/ray", style="red")
+                return 1
+            _say_where(found, console)
+            return process.wait()
+        except KeyboardInterrupt:
+            console.print("\nstopping …")
+            return 0
+
+
+@contextmanager
+def _serve(path: Path, folder: Path, fast: bool) -> Iterator["subprocess.Popen[bytes]"]:
+    # RAY_ADDRESS=local: never join a Ray that happens to run on this machine. A session of its own: Ctrl-C reaches
+    # us alone, and we pass it on once.
+    env = {**os.environ, "RAY_ADDRESS": "local", **(fast_environment(folder) if fast else {})}
+    serve = Path(sys.executable).with_name("serve")
+    process = subprocess.Popen([serve, "run", path], env=env, start_new_session=True)
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield process
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        _stop(process)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    try:
+        process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _until_ready(found: list[Endpoint], process: "subprocess.Popen[bytes]") -> bool:
+    until_s = time.monotonic() + READY_TIMEOUT_S
+    while time.monotonic() < until_s and process.poll() is None:
+        if all(_answers(endpoint.url + "/ready") for endpoint in found):
+            return True
+        time.sleep(POLL_S)
+    return False
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _say_where(found: list[Endpoint], console: Console) -> None:
+    for endpoint in found:
+        spec = get_spec(endpoint.model)
+        body = json.dumps(spec.examples[0].row.model_dump())
+        console.print(f"\n[bold]{spec.title}[/bold] is ready: {endpoint.url}/  (docs: {endpoint.url}/docs)")
+        curl = f"curl -s {endpoint.url}/v1/predict -H 'Content-Type: application/json' \\\n  -d '{body}'"
+        console.print(curl, highlight=False, soft_wrap=True, markup=False)
+    console.print("\nCtrl-C ends it.")
+
+
+def _reachable(host: str) -> str:
+    return "127.0.0.1" if host in ("0.0.0.0", "::") else host
+
+
+def _require_free_port(found: list[Endpoint]) -> None:
+    if not found:
+        raise SettingsError("applications: found no serve_app.app:server, expected at least one")
+    host, _, port = found[0].url.removeprefix("http://").partition("/")[0].partition(":")
+    with socket.socket() as probe:
+        if probe.connect_ex((host, int(port))) == 0:
+            raise SettingsError(
+                f"http_options.port: {host}:{port} is in use by another program; "
+                "end that one, or write another port into the file"
+            )
+
+
+def _free_ports(n: int) -> list[int]:
+    probes = [socket.socket() for _ in range(n)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()

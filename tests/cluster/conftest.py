@@ -1,0 +1,80 @@
+"""One cluster a mode for all cluster tests, with the applications of stage.py running."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from harness import ROOT, Cluster, running_cluster, wait_until
+from stage import base_applications, config, make_store
+
+from serve_app.bundle.store import FolderStore
+
+
+@pytest.fixture(scope="session")
+def trained_store(tmp_path_factory: pytest.TempPathFactory) -> FolderStore:
+    """The versions that `make models` trained, or the same trained now."""
+    store = FolderStore(ROOT / "model_store")
+    for model in ("churn", "delivery_time"):
+        if "1.0.0" not in store.versions(model):
+            command = [sys.executable, "-m", "training", model, "--version", "1.0.0", "--store", store.uri]
+            subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return store
+
+
+@pytest.fixture(scope="session")
+def store(trained_store: FolderStore, tmp_path_factory: pytest.TempPathFactory) -> FolderStore:
+    """The store of the stage."""
+    return make_store(trained_store, tmp_path_factory.mktemp("store"))
+
+
+@dataclass
+class Stage:
+    """A running cluster with the base applications, and what tests do to it."""
+
+    cluster: Cluster
+    store: FolderStore
+    applications: list[dict[str, Any]]
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return self.cluster.url
+
+    def deploy(self, *more: dict[str, Any], running: bool = True) -> None:
+        """Deploy the base applications with these added, or in place of those of the same name."""
+        replaced = {app["name"] for app in more}
+        apps = [app for app in self.applications if app["name"] not in replaced] + list(more)
+        self.cluster.deploy(config(*apps))
+        if running:
+            self.cluster.wait_for("RUNNING", *(app["name"] for app in apps))
+
+    def until_ready(self, prefix: str, condition: Callable[[Any], Any] = lambda state: state["ready"]) -> Any:
+        """The state of `/ready` once it fulfils the condition."""
+
+        def state() -> Any:
+            found = requests.get(f"{self.url}{prefix}/ready", timeout=5).json()
+            return found if condition(found) else None
+
+        return wait_until(state, 30, f"{prefix}/ready")
+
+
+@pytest.fixture(scope="session", params=["plain", "fast"])
+def stage(request: pytest.FixtureRequest, store: FolderStore) -> Iterator[Stage]:
+    """The stage, in both modes of Ray Serve."""
+    with running_cluster(request.param, n_cpus=32) as cluster:
+        stage = Stage(cluster, store, base_applications(store))
+        stage.deploy()
+        for prefix in ("", "/delivery-time", "/dear", "/apart", "/table"):
+            stage.until_ready(prefix)
+        yield stage
+
+
+@pytest.fixture(scope="session")
+def log_of(store: FolderStore) -> Callable[[str], Path]:
+    """Where the probe of a version notes its calls."""
+    return lambda version: store.root / f"{version}.log"

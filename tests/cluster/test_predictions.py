@@ -1,0 +1,125 @@
+"""Predictions over real HTTP through real Ray, in both modes and both placements."""
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+import requests
+from probe import POISON, calls
+from stage import DEAR, ISOLATED
+
+from serve_app.block import Layout
+from serve_app.bundle.manifest import PIPELINE
+from serve_app.bundle.sklearn_runtime import frame
+from serve_app.models import get_spec
+from training.models.churn import TRAINING as CHURN
+from training.models.delivery_time import TRAINING as DELIVERY
+
+SPEC = get_spec("churn")
+LEAVING, STAYING = (example.row.model_dump() for example in SPEC.examples)
+PREFIXES = {"held and compiled": "", "held and coalesced": "/dear", "isolated behind three servers": "/apart"}
+
+
+def unseen_rows(training: Any, spec: Any, n_rows: int) -> list[dict[str, Any]]:
+    """Rows of the recipe that no training saw."""
+    names = [feature.name for feature in spec.contract]
+    rows: list[dict[str, Any]] = training.make_rows(n_rows, 7_654_321)[names].to_dict("records")
+    return rows
+
+
+def pipeline_answers(store: Any, spec: Any, rows: list[dict[str, Any]]) -> Any:
+    """What the fitted pipeline itself says."""
+    pipeline = joblib.load(io.BytesIO(store.read(spec.name, "1.0.0", PIPELINE)))
+    data = frame(Layout(spec.contract).block(rows), spec.contract)
+    return pipeline.predict_proba(data)[:, 1] if spec.kind == "binary_classifier" else pipeline.predict(data)
+
+
+@pytest.mark.parametrize("prefix", PREFIXES.values(), ids=list(PREFIXES))
+def test_the_two_sample_customers_come_out_as_people_expect(stage: Any, prefix: str) -> None:
+    """A customer in trouble is Churned/High, a happy one Retained/Low, in every placement; no constant can do it."""
+    leaving = requests.post(f"{stage.url}{prefix}/v1/predict", json=LEAVING, timeout=10).json()
+    staying = requests.post(f"{stage.url}{prefix}/predict", json=STAYING, timeout=10).json()
+    assert (leaving["label"], leaving["risk_level"], leaving["prediction"]) == ("Churned", "High", 1)
+    assert (staying["label"], staying["risk_level"], staying["prediction"]) == ("Retained", "Low", 0)
+
+
+@pytest.mark.parametrize("prefix", PREFIXES.values(), ids=list(PREFIXES))
+def test_a_thousand_predictions_over_http_equal_the_fitted_pipelines(stage: Any, prefix: str) -> None:
+    """What clients get is what the data scientist's pipeline says, row by row."""
+    rows = unseen_rows(CHURN, SPEC, 1_000)
+    found = [
+        entry["churn_probability"]
+        for start in range(0, 1_000, 100)
+        for entry in requests.post(
+            f"{stage.url}{prefix}/v1/predict/batch", json=rows[start : start + 100], timeout=30
+        ).json()["predictions"]
+    ]
+    np.testing.assert_allclose(found, pipeline_answers(stage.store, SPEC, rows), atol=6e-5)  # rounded to 4 digits
+
+
+def test_a_thousand_delivery_times_over_http_equal_the_fitted_pipelines(stage: Any) -> None:
+    """The same for the regressor with a text feature, and its interval has the half-width of the bundle."""
+    spec = get_spec("delivery_time")
+    rows = unseen_rows(DELIVERY, spec, 1_000)
+    entries = [
+        entry
+        for start in range(0, 1_000, 100)
+        for entry in requests.post(
+            f"{stage.url}/delivery-time/predict/batch", json=rows[start : start + 100], timeout=30
+        ).json()["predictions"]
+    ]
+    expected = pipeline_answers(stage.store, spec, rows)
+    np.testing.assert_allclose([entry["delivery_minutes"] for entry in entries], expected, atol=7e-3)
+    assert all(entry["low_minutes"] < entry["delivery_minutes"] < entry["high_minutes"] for entry in entries)
+
+
+@pytest.mark.parametrize(("prefix", "version"), [("/dear", DEAR), ("/apart", ISOLATED)])
+def test_concurrent_single_requests_reach_the_model_in_far_fewer_calls(
+    stage: Any, log_of: Any, prefix: str, version: str
+) -> None:
+    """64 requests at once share a few model calls, and every caller gets its own answer."""
+    rows = unseen_rows(CHURN, SPEC, 64)
+    before = len(calls(log_of(version)))
+    with ThreadPoolExecutor(64) as pool:
+        found = list(pool.map(lambda row: _probability(stage.url + prefix, row), rows))
+    n_calls = len(calls(log_of(version))) - before
+    assert n_calls <= 32, f"{n_calls} calls for 64 requests"
+    np.testing.assert_allclose(found, pipeline_answers(stage.store, SPEC, rows), atol=6e-5)
+
+
+def test_blocks_of_three_servers_are_merged_in_the_isolated_version(stage: Any, log_of: Any) -> None:
+    """Each server sends blocks of its own; a version's call holds more rows than any one server sent it."""
+    rows = unseen_rows(CHURN, SPEC, 300)
+    before = len(calls(log_of(ISOLATED)))
+    with ThreadPoolExecutor(100) as pool:
+        list(pool.map(lambda row: _probability(stage.url + "/apart", row), rows))
+    sizes = [n_rows for _, n_rows in calls(log_of(ISOLATED))[before:]]
+    assert sum(sizes) == 300
+    assert len(sizes) <= 100, sizes
+    assert len({pid for pid, _ in calls(log_of(ISOLATED))[before:]}) == 2, "both replicas of the version work"
+
+
+def _probability(url: str, row: dict[str, Any]) -> float:
+    answer = requests.post(f"{url}/v1/predict", json=row, timeout=30)
+    assert answer.status_code == 200, answer.text
+    return float(answer.json()["churn_probability"])
+
+
+@pytest.mark.parametrize("prefix", ["/dear", "/apart"])
+def test_one_failing_row_among_32_coalesced_hurts_nobody_else(stage: Any, prefix: str) -> None:
+    """The row that makes the pipeline raise gets a 500 of its own; the 31 beside it get their answers."""
+    rows = unseen_rows(CHURN, SPEC, 32)
+    rows[17] = {**rows[17], "support_tickets_opened": POISON}
+    with ThreadPoolExecutor(32) as pool:
+        answers = list(
+            pool.map(lambda row: requests.post(f"{stage.url}{prefix}/predict", json=row, timeout=30), rows)
+        )
+    assert [answer.status_code for answer in answers] == [200] * 17 + [500] + [200] * 14
+    assert answers[17].json()["code"] == "model_failed"
+    assert "poisoned" not in answers[17].text
+    batch = requests.post(f"{stage.url}{prefix}/predict/batch", json=rows, timeout=30).json()
+    assert (batch["succeeded"], batch["failed"]) == (31, 1)
+    assert batch["predictions"][17]["status"] == "error"

@@ -1,0 +1,217 @@
+"""A bundle vouches for itself: what training wrote loads, and anything changed since is refused with the reason."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+
+from serve_app.block import Layout
+from serve_app.bundle.manifest import MANIFEST, parse, sha256_of
+from serve_app.bundle.predictor import load
+from serve_app.bundle.sklearn_runtime import SklearnRuntime
+from serve_app.bundle.store import FolderStore
+from serve_app.errors import BundleError
+from serve_app.models import get_spec
+from training.bundling import Written
+from training.table import Table
+
+
+@pytest.fixture(params=["churn_bundle", "delivery_bundle"])
+def written(request: pytest.FixtureRequest) -> Written:
+    """Each of the two trained bundles."""
+    bundle: Written = request.getfixturevalue(request.param)
+    return bundle
+
+
+@pytest.fixture
+def copied(written: Written, tmp_path: Path) -> Path:
+    """A copy of the bundle that a test may damage."""
+    return Path(shutil.copytree(written.where, tmp_path / written.manifest.model / "1.0.0"))
+
+
+def refusal(folder: Path, version: str = "1.0.0", pin: str | None = None) -> str:
+    """What loading this bundle says; it must refuse."""
+    with pytest.raises(BundleError) as error:
+        load(FolderStore(folder.parents[1]), get_spec(folder.parent.name), version, pin)
+    return str(error.value)
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the manifest of a bundle as somebody with an editor would."""
+    path = folder / MANIFEST
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+def test_the_digest_that_training_prints_is_the_pin_that_serving_checks(written: Written, store: FolderStore) -> None:
+    """The pinned version loads; under another pin it does not."""
+    model = written.manifest.model
+    assert load(store, get_spec(model), "1.0.0", pin=written.manifest_sha256).manifest == written.manifest
+    assert "pinned by the table" in refusal(Path(written.where), pin="0" * 64)
+
+
+def test_a_manifest_lists_every_file_with_its_hash_and_nothing_else_lies_there(written: Written) -> None:
+    """The folder and the manifest tell the same story."""
+    folder = Path(written.where)
+    found = {path.name: sha256_of(path.read_bytes()) for path in folder.iterdir() if path.name != MANIFEST}
+    assert found == {name: file.sha256 for name, file in written.manifest.files.items()}
+    assert {"pipeline.joblib", "model.onnx", "report.html"} == set(found)
+
+
+def test_a_manifest_is_readable_json_that_survives_the_round_trip(written: Written) -> None:
+    """One can look at it in an editor, and nothing is lost in reading it back."""
+    data = (Path(written.where) / MANIFEST).read_bytes()
+    assert data.startswith(b'{\n  "format": 1,')
+    assert parse(data, "test") == written.manifest
+
+
+def test_references_count_every_training_row(written: Written) -> None:
+    """The bins of drift add up, have increasing edges, and more than one of them is filled."""
+    for name, reference in written.manifest.references.items():
+        assert sum(reference.counts) == written.manifest.n_training_rows, name
+        assert sum(count > 0 for count in reference.counts) > 1, name
+        if reference.edges is None:
+            assert reference.values is not None
+            assert len(reference.values) == len(reference.counts)
+        else:
+            assert len(reference.counts) == len(reference.edges) + 1
+            assert reference.edges == sorted(set(reference.edges))
+
+
+def test_golden_rows_spread_over_the_scores_and_end_with_the_examples(written: Written) -> None:
+    """A constant model, or one with its columns exchanged, cannot reproduce them."""
+    golden = written.manifest.golden_rows
+    scores = np.array([row.score for row in golden])
+    spec = get_spec(written.manifest.model)
+    assert len(golden) == 32 + len(spec.examples)
+    assert (np.diff(scores[:32]) >= 0).all()
+    assert len(np.unique(scores)) > 20
+    assert [row.row for row in golden[32:]] == [example.row.model_dump() for example in spec.examples]
+
+
+def test_every_metric_lies_within_its_own_interval(written: Written) -> None:
+    """Intervals are around their numbers, and have a width where the number can vary."""
+    for name, metric in written.manifest.metrics.items():
+        # The plain bootstrap is biased upwards for ece: resampling adds noise to every bin.
+        assert name == "ece" or metric.low <= metric.value <= metric.high, name
+        assert name == "interval_width" or metric.low < metric.high, name
+
+
+def test_the_pipeline_in_the_bundle_gives_the_golden_scores(churn_bundle: Written) -> None:
+    """`pipeline.joblib` is the fitted pipeline that the compiled model stands for."""
+    manifest = churn_bundle.manifest
+    pipeline = joblib.load(Path(churn_bundle.where) / "pipeline.joblib")
+    block = Layout(manifest.contract).block([row.row for row in manifest.golden_rows])
+    scores = SklearnRuntime(pipeline, manifest.contract, manifest.kind).score(block)
+    assert scores == pytest.approx([row.score for row in manifest.golden_rows], abs=1e-12)
+
+
+def test_a_truncated_model_is_refused_with_both_sizes(copied: Path) -> None:
+    """Half a download never opens."""
+    path = copied / "model.onnx"
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes()[:1000])
+    assert f"expected {size} bytes, found 1000" in refusal(copied)
+
+
+def test_one_flipped_byte_is_refused_with_both_hashes(copied: Path) -> None:
+    """So is a file of the right size with the wrong content."""
+    path = copied / "model.onnx"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    assert f"found {sha256_of(bytes(data))}: corrupt or replaced" in refusal(copied)
+
+
+def test_a_changed_report_is_refused_too(copied: Path) -> None:
+    """What a person looked at before letting the version in is part of the proof."""
+    (copied / "report.html").write_text("looks good")
+    assert "report.html: expected" in refusal(copied)
+
+
+def test_a_missing_model_file_is_refused_with_the_command_that_makes_it(copied: Path) -> None:
+    """The message says what to do."""
+    (copied / "model.onnx").unlink()
+    assert "python -m training" in refusal(copied)
+
+
+def test_half_a_manifest_is_refused(copied: Path) -> None:
+    """Truncated JSON is no manifest."""
+    path = copied / MANIFEST
+    path.write_text(path.read_text()[:500])
+    assert "expected a manifest of format 1" in refusal(copied)
+
+
+def test_another_format_is_refused(copied: Path) -> None:
+    """A bundle from the future says so, instead of being half understood."""
+    edit(copied, lambda manifest: manifest.update(format=2))
+    message = refusal(copied)
+    assert "format" in message
+    assert "expected a manifest of format 1" in message
+
+
+def test_a_bundle_under_another_version_s_name_is_refused(copied: Path) -> None:
+    """Renaming a folder does not make a new version."""
+    copied.rename(copied.with_name("2.0.0"))
+    model = copied.parent.name
+    assert f"expected {model} 2.0.0, found {model} 1.0.0" in refusal(copied, "2.0.0")
+
+
+def test_a_tampered_golden_score_is_refused_with_both_numbers(copied: Path) -> None:
+    """A model that does not compute what it computed in training must not serve."""
+    edit(copied, lambda manifest: manifest["golden_rows"][5].update(score=0.123456))
+    message = refusal(copied)
+    assert "1 of" in message
+    assert "row 5: expected 0.123456, found" in message
+    assert "must not serve" in message
+
+
+def test_two_exchanged_columns_are_found_by_the_golden_rows(copied: Path) -> None:
+    """The silent fault: valid numbers in the wrong fields."""
+    first, second = (
+        ("num_team_members", "monthly_active_days") if copied.parent.name == "churn" else ("order_hour", "distance_km")
+    )
+
+    def exchange(manifest: dict[str, Any]) -> None:
+        for golden in manifest["golden_rows"]:
+            row = golden["row"]
+            row[first], row[second] = row[second], row[first]
+
+    edit(copied, exchange)
+    assert "golden rows scored together differ" in refusal(copied)
+
+
+def test_a_bundle_with_a_narrower_contract_is_refused_with_the_field(copied: Path) -> None:
+    """The server's contract is the contract: a bundle must take all that it takes."""
+
+    def narrow(manifest: dict[str, Any]) -> None:
+        feature = next(f for f in manifest["features"] if f["maximum"] is not None)
+        feature["maximum"] = 2.0
+
+    edit(copied, narrow)
+    assert "does not fit the contract" in refusal(copied)
+
+
+def test_a_pickled_model_of_another_scikit_learn_is_refused_with_both_versions(copied: Path) -> None:
+    """Pickles hold for the version that wrote them."""
+
+    def pretend(manifest: dict[str, Any]) -> None:
+        manifest["runtime"] = "sklearn"
+        manifest["libraries"]["scikit-learn"] = "0.1"
+
+    edit(copied, pretend)
+    assert "needs scikit-learn 0.1, found" in refusal(copied)
+
+
+def test_loaded_models_answer_differently_for_different_rows(
+    churn_bundle: Written, churn_rows: Table, store: FolderStore
+) -> None:
+    """A constant model would pass every test above."""
+    scores = load(store, get_spec("churn"), "1.0.0").score(churn_rows.block)
+    assert scores.std() > 0.1

@@ -1,0 +1,166 @@
+"""Compiling: which pipelines become ONNX, that they agree, and the plain reason when they do not."""
+
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+from odd_estimator import MeanOfColumns, log_of_columns
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import (
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
+
+from serve_app.bundle.manifest import TOLERANCE
+from serve_app.bundle.onnx_runtime import OnnxRuntime
+from serve_app.bundle.sklearn_runtime import SklearnRuntime
+from serve_app.contract import ModelSpec
+from training.compilation import Compilation, compile_pipeline
+from training.reading import check
+from training.table import Table
+
+LOAN_NUMBERS = ["income_usd", "age_years", "n_children"]
+ORDER_NUMBERS = ["order_hour", "distance_km", "n_items", "n_distinct_items"]
+TREES = {"max_iter": 40, "random_state": 0}
+FOREST = {"n_estimators": 15, "max_depth": 6, "random_state": 0}
+
+
+def loans(numbers: Any, categories: Any) -> ColumnTransformer:
+    """The columns of a loan, the categories through an encoder."""
+    return ColumnTransformer([("categories", categories, ["employment"]), ("numbers", numbers, LOAN_NUMBERS)])
+
+
+def orders() -> ColumnTransformer:
+    """The columns of an order, the day one-hot."""
+    return ColumnTransformer([("day", OneHotEncoder(), ["order_day"]), ("numbers", "passthrough", ORDER_NUMBERS)])
+
+
+def one_hot() -> OneHotEncoder:
+    """Dense, since histogram boosting takes no sparse matrix."""
+    return OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+
+
+LOAN_PIPELINES = {
+    "boosting on one-hot and missing ints": lambda: Pipeline(
+        [("columns", loans("passthrough", one_hot())), ("model", HistGradientBoostingClassifier(**TREES))]
+    ),
+    "boosting on ordinals": lambda: Pipeline(
+        [("columns", loans("passthrough", OrdinalEncoder())), ("model", HistGradientBoostingClassifier(**TREES))]
+    ),
+    "calibrated boosting": lambda: Pipeline(
+        [
+            ("columns", loans("passthrough", one_hot())),
+            ("model", CalibratedClassifierCV(HistGradientBoostingClassifier(**TREES), cv=3)),
+        ]
+    ),
+    "forest": lambda: Pipeline(
+        [("columns", loans(SimpleImputer(), one_hot())), ("model", RandomForestClassifier(**FOREST))]
+    ),
+    "logistic": lambda: Pipeline(
+        [
+            ("columns", loans(make_pipeline(SimpleImputer(), StandardScaler()), one_hot())),
+            ("model", LogisticRegression()),
+        ]
+    ),
+}
+ORDER_PIPELINES = {
+    "boosting": lambda: Pipeline([("columns", orders()), ("model", HistGradientBoostingRegressor(**TREES))]),
+    "gradient boosting": lambda: Pipeline(
+        [("columns", orders()), ("model", GradientBoostingRegressor(random_state=0))]
+    ),
+    "forest": lambda: Pipeline([("columns", orders()), ("model", RandomForestRegressor(**FOREST))]),
+    "linear": lambda: Pipeline([("columns", orders()), ("model", LinearRegression())]),
+}
+CHURN_PIPELINES = {
+    "a bare estimator": lambda: HistGradientBoostingClassifier(**TREES),
+    "a scaler first": lambda: make_pipeline(StandardScaler(), LogisticRegression()),
+}
+
+
+def compiled(pipeline: Any, rows: Table) -> tuple[Compilation, np.ndarray]:
+    """The fitted pipeline compiled, and its own scores."""
+    pipeline.fit(rows.frame, rows.target)
+    scores = SklearnRuntime(pipeline, rows.spec.contract, rows.spec.kind).score(rows.block)
+    return compile_pipeline(pipeline, rows.spec, rows.block, scores), scores
+
+
+def expect_agreement(pipeline: Any, rows: Table, inputs: set[str]) -> None:
+    """The graph takes the matrices of serving and gives the pipeline's scores, together and alone."""
+    compilation, scores = compiled(pipeline, rows)
+    assert compilation.graph is not None, compilation.reason
+    assert scores.std() > 0.01
+    runtime = OnnxRuntime(compilation.graph)
+    together = runtime.score(rows.block)
+    alone = np.concatenate([runtime.score(rows.block[i : i + 1]) for i in range(20)])
+    tolerance = TOLERANCE[rows.spec.kind]
+    assert np.abs(together - scores).max() <= tolerance
+    assert np.abs(alone - scores[:20]).max() <= tolerance
+    session = onnxruntime.InferenceSession(compilation.graph)
+    assert {given.name for given in session.get_inputs()} == inputs
+    assert [made.name for made in session.get_outputs()] == ["score"]
+
+
+@pytest.mark.parametrize("kind", LOAN_PIPELINES)
+def test_a_classifier_on_strings_and_missing_values_compiles_and_agrees(kind: str, loan_rows: Table) -> None:
+    """Encoders on strings, missing ints, and a calibration as the last step are no obstacle."""
+    expect_agreement(LOAN_PIPELINES[kind](), loan_rows, {"numbers", "categories"})
+
+
+@pytest.mark.parametrize("kind", ORDER_PIPELINES)
+def test_a_regressor_on_strings_compiles_and_agrees(kind: str, delivery_rows: Table) -> None:
+    """Every usual regressor gives the same minutes compiled."""
+    expect_agreement(ORDER_PIPELINES[kind](), delivery_rows, {"numbers", "categories"})
+
+
+@pytest.mark.parametrize("kind", CHURN_PIPELINES)
+def test_a_pipeline_without_named_columns_compiles_and_agrees(kind: str, churn_rows: Table) -> None:
+    """A contract of numbers alone becomes a graph with one input, no ColumnTransformer needed."""
+    expect_agreement(CHURN_PIPELINES[kind](), churn_rows, {"numbers"})
+
+
+def test_the_same_pipeline_compiles_to_the_same_bytes(delivery_rows: Table) -> None:
+    """Nothing but the pipeline decides the hash of model.onnx."""
+    pipeline = ORDER_PIPELINES["linear"]()
+    assert compiled(pipeline, delivery_rows)[0].graph == compiled(pipeline, delivery_rows)[0].graph
+
+
+def test_a_function_that_only_python_knows_is_not_compiled_and_the_reason_names_it(churn_rows: Table) -> None:
+    """The fallback to scikit-learn is explained."""
+    pipeline = make_pipeline(FunctionTransformer(log_of_columns), LogisticRegression())
+    compilation, _ = compiled(pipeline, churn_rows)
+    assert compilation.graph is None
+    assert compilation.reason.startswith("skl2onnx cannot convert")
+    assert "FunctionTransformer" in compilation.reason
+
+
+def test_an_unknown_estimator_is_not_compiled_and_the_reason_names_it(delivery_rows: Table) -> None:
+    """An estimator of one's own is served as it is."""
+    compilation, _ = compiled(Pipeline([("model", MeanOfColumns())]), delivery_rows)
+    assert compilation.graph is None
+    assert "MeanOfColumns" in compilation.reason
+
+
+def test_a_graph_that_disagrees_is_not_accepted_and_the_reason_counts_the_rows(loan_spec: ModelSpec) -> None:
+    """Trees that cut finer than float32 can tell are found on the hold-out, not by a customer."""
+    rng = np.random.default_rng(0)
+    steps = rng.integers(0, 400, 1_500)
+    rows = pd.DataFrame(
+        {"income_usd": 900_000 + steps * 0.01, "age_years": 30, "n_children": 1.0, "employment": "self"}
+    )
+    rows["defaulted"] = (steps // 2) % 2
+    table = check(rows, loan_spec, "test")
+    trees = HistGradientBoostingClassifier(max_iter=60, min_samples_leaf=2, random_state=0)
+    compilation, _ = compiled(Pipeline([("columns", loans("passthrough", one_hot())), ("model", trees)]), table)
+    assert compilation.graph is None
+    assert "differs on" in compilation.reason
+    assert "of 1500 rows" in compilation.reason

@@ -1,0 +1,122 @@
+"""The command line: what it refuses, how it says so, and what it prints at the end."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder
+from typer.testing import CliRunner
+
+from serve_app.bundle.predictor import load
+from serve_app.bundle.store import FolderStore
+from serve_app.contract import ModelSpec
+from serve_app.models import get_spec
+from training.bundling import Written
+from training.cli import app
+from training.errors import QualityTooLow
+from training.models import churn
+from training.recipe import Training, get_training
+from training.run import train
+
+
+def ignore_step(name: str) -> None:
+    """A progress display that shows nothing."""
+
+
+def test_training_from_a_file_prints_metrics_and_the_digest_to_pin(tmp_path: Path) -> None:
+    """The whole command: CSV in, bundle out, numbers on the screen."""
+    churn.make_rows(4_000, 5).drop(columns="best_score").to_csv(tmp_path / "rows.csv", index=False)
+    words = ["churn", "--version", "1.2.0", "--data", str(tmp_path / "rows.csv"), "--store", str(tmp_path / "store")]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    predictor = load(FolderStore(tmp_path / "store"), get_spec("churn"), "1.2.0")
+    assert f"manifest_sha256: {predictor.manifest_sha256}" in result.output
+    for name, metric in predictor.manifest.metrics.items():
+        assert name in result.output
+        assert f"{metric.value:.4f}" in result.output
+    assert "best_auc" not in predictor.manifest.metrics
+
+
+def test_a_version_that_exists_is_refused_before_training(store: FolderStore, churn_bundle: Written) -> None:
+    """Immutable: `python -m training` ends with code 1, one message, no traceback, and changes no byte."""
+    before = (Path(churn_bundle.where) / "manifest.json").read_bytes()
+    words = [sys.executable, "-m", "training", "churn", "--version", "1.0.0", "--store", store.uri]
+    result = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
+    assert result.returncode == 1
+    assert "exists already, and a version is immutable" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "Fitting" not in result.stdout
+    assert (Path(churn_bundle.where) / "manifest.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("version", ["1", "1.0", "v1.0.0", "1.0.0/../2.0.0", "01.0.0", "1.0.0-" + "a" * 40])
+def test_what_is_no_semantic_version_is_refused(version: str, tmp_path: Path) -> None:
+    """A version names a folder: it must not leave the store."""
+    result = CliRunner().invoke(app, ["churn", "--version", version, "--store", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "expected a semantic version such as 1.0.0" in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", [["fraud", "--version", "1.0.0"], ["bundle", "fraud"]])
+def test_an_unknown_model_is_an_ordinary_usage_error_that_lists_the_models(words: list[str]) -> None:
+    """Exit code 2 and the names that exist."""
+    more = ["--pipeline", "a", "--data", "b", "--version", "1.0.0"] if words[0] == "bundle" else []
+    result = CliRunner().invoke(app, words + more)
+    assert result.exit_code == 2
+    for word in ("fraud", "churn", "delivery_time"):
+        assert word in result.stderr
+
+
+def test_the_help_warns_that_opening_a_pipeline_runs_code() -> None:
+    """Nobody should learn it afterwards."""
+    result = CliRunner().invoke(app, ["bundle", "--help"])
+    assert "runs the code inside" in " ".join(result.output.replace("│", " ").split())
+
+
+def test_broken_data_ends_the_command_with_one_message(tmp_path: Path) -> None:
+    """Exit code 1, the field and the expectation, no traceback."""
+    churn.make_rows(400, 5).assign(nps_score=99).to_csv(tmp_path / "rows.csv", index=False)
+    words = ["churn", "--version", "1.0.0", "--data", str(tmp_path / "rows.csv"), "--store", str(tmp_path / "store")]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 1
+    assert "nps_score: found 99 in line 2 (400 rows in all), expected integer from 0 to 10" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_model_under_its_floor_is_refused_with_the_numbers_and_nothing_is_written(tmp_path: Path) -> None:
+    """A constant model does not become a version."""
+    lazy = replace(get_training("churn"), n_rows=1_000, pipeline=lambda: DummyClassifier(strategy="prior"))
+    with pytest.raises(QualityTooLow) as refusal:
+        train(lazy, get_spec("churn"), "1.0.0", FolderStore(tmp_path), None, ignore_step)
+    for words in ("auc: found 0.5, expected at least 0.7", "brier: found", "of the best reachable"):
+        assert words in str(refusal.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_third_model_with_missing_values_needs_only_its_rows_and_its_pipeline(
+    loan_spec: ModelSpec, tmp_path: Path
+) -> None:
+    """What a newcomer writes is enough for a compiled, proven bundle with a report."""
+    from conftest import make_loans
+
+    def pipeline() -> Pipeline:
+        encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+        columns = [("employment", encoder, ["employment"]), ("numbers", "passthrough", ["income_usd", "n_children"])]
+        trees = HistGradientBoostingClassifier(max_iter=40, max_leaf_nodes=6)
+        return Pipeline([("columns", ColumnTransformer(columns)), ("model", trees)])
+
+    newcomer = Training(make_rows=make_loans, pipeline=pipeline, n_rows=2_000, at_least={"auc": 0.6})
+    written = train(newcomer, loan_spec, "0.1.0", FolderStore(tmp_path), None, ignore_step)
+    assert written.manifest.runtime == "onnx"
+    references = written.manifest.references
+    assert 0.05 < references["n_children"].share_missing < 0.15
+    assert 0.05 < references["employment"].share_missing < 0.15
+    assert any(row.row["n_children"] is None for row in written.manifest.golden_rows)
+    assert ">missing<" in (tmp_path / "loan" / "0.1.0" / "report.html").read_text()

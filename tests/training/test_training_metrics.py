@@ -1,0 +1,101 @@
+"""The measures against scikit-learn's, the intervals and split conformal prediction against theory."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics as reference
+
+from training import metrics
+from training.bundling import Written
+from training.conformal import half_width, share_inside
+from training.errors import InvalidData
+
+PAIRS = st.lists(st.tuples(st.integers(0, 1), st.integers(1, 19)), min_size=4, max_size=60).filter(
+    lambda pairs: len({target for target, _ in pairs}) == 2
+)
+
+
+@given(PAIRS)
+def test_measures_of_a_classifier_are_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
+    """Also where scores are equal, which a hold-out always has."""
+    target = np.array([float(t) for t, _ in pairs])
+    score = np.array([s / 20 for _, s in pairs])
+    assert metrics.auc(target, score) == pytest.approx(reference.roc_auc_score(target, score))
+    assert metrics.average_precision(target, score) == pytest.approx(reference.average_precision_score(target, score))
+    assert metrics.brier(target, score) == pytest.approx(reference.brier_score_loss(target, score))
+    assert metrics.log_loss(target, score) == pytest.approx(reference.log_loss(target, score))
+
+
+def test_measures_of_a_regressor_are_those_of_scikit_learn() -> None:
+    """On a few hundred random numbers."""
+    rng = np.random.default_rng(0)
+    target, score = rng.normal(size=300), rng.normal(size=300)
+    assert metrics.mae(target, score) == pytest.approx(reference.mean_absolute_error(target, score))
+    assert metrics.rmse(target, score) == pytest.approx(reference.root_mean_squared_error(target, score))
+    assert metrics.r2(target, score) == pytest.approx(reference.r2_score(target, score))
+
+
+def test_a_calibrated_probability_has_a_small_ece_and_a_pushed_one_a_large() -> None:
+    """Calibration error tells honest probabilities from boasting ones."""
+    rng = np.random.default_rng(0)
+    probability = rng.random(20_000)
+    target = (rng.random(20_000) < probability).astype(float)
+    assert metrics.ece(target, probability) < 0.02
+    assert metrics.ece(target, np.where(probability > 0.5, 0.99, 0.01)) > 0.2
+
+
+def test_a_bootstrap_interval_holds_the_truth_about_as_often_as_it_says() -> None:
+    """Over 60 samples, the 95 % interval of the error holds the true one at least 50 times."""
+    rng = np.random.default_rng(1)
+    truth, held = math.sqrt(2 / math.pi), 0
+    for seed in range(60):
+        found = metrics.measure({"mae": metrics.mae}, rng.normal(size=200), np.zeros(200), seed)["mae"]
+        held += found.low <= truth <= found.high
+    assert held >= 50
+
+
+def test_a_paired_difference_is_surer_than_two_intervals() -> None:
+    """A score that is better by a little on every row is told apart, though the two intervals overlap."""
+    rng = np.random.default_rng(2)
+    target = rng.normal(size=500)
+    worse = target + rng.normal(size=500)
+    better = target + 0.97 * (worse - target)
+    gap = metrics.difference(metrics.mae, target, better, worse)
+    alone = [metrics.measure({"mae": metrics.mae}, target, score)["mae"] for score in (better, worse)]
+    assert gap.high < 0
+    assert alone[0].high > alone[1].low
+
+
+def test_the_half_width_is_the_corrected_quantile_of_the_residuals() -> None:
+    """With 19 residuals, 90 % coverage takes the 18th smallest: ceil(20 x 0.9)."""
+    residuals = np.arange(1.0, 20.0)
+    assert half_width(residuals, np.zeros(19)) == 18.0
+    assert half_width(-residuals[::-1], np.zeros(19)) == 18.0
+
+
+def test_too_few_rows_for_an_interval_are_refused_with_both_numbers() -> None:
+    """Eight residuals cannot promise 90 %."""
+    with pytest.raises(InvalidData, match="found 8 rows, expected at least 9"):
+        half_width(np.arange(8.0), np.zeros(8))
+
+
+def test_split_conformal_covers_new_rows_at_least_as_often_as_promised() -> None:
+    """Averaged over many calibration sets the coverage is 90 %, even with few rows and skewed noise."""
+    rng = np.random.default_rng(3)
+    shares = []
+    for _ in range(400):
+        width = half_width(rng.exponential(size=50), np.zeros(50))
+        shares.append(share_inside(rng.exponential(size=400), np.zeros(400), width))
+    assert 0.895 < np.mean(shares) < 0.925
+
+
+def test_the_trained_interval_covers_the_hold_out_within_chance(delivery_bundle: Written) -> None:
+    """The share of hold-out orders inside lies within four standard errors of 90 %, and the width is useful."""
+    manifest = delivery_bundle.manifest
+    assert manifest.parameters["coverage"] == 0.9
+    chance = math.sqrt(0.09 / 2_400 + 0.09 / 1_800)  # hold-out rows, calibration rows
+    assert abs(manifest.metrics["coverage"].value - 0.9) < 4 * chance
+    assert 3 < 2 * manifest.parameters["half_width"] < 9
