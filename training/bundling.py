@@ -3,15 +3,17 @@
 import importlib.metadata
 import io
 import platform
+import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import joblib
 
 from serve_app.block import Block
 from serve_app.bundle.manifest import COMPILED, MANIFEST, PIPELINE, REPORT, File, Manifest, sha256_of
 from serve_app.bundle.predictor import load
-from serve_app.bundle.store import Store
+from serve_app.bundle.store import FolderStore, Store
 from serve_app.errors import BundleError
 from training.candidate import Candidate
 from training.compilation import Compilation, compile_pipeline
@@ -49,16 +51,23 @@ def compiled(candidate: Candidate) -> Compilation:
 
 
 def write(candidate: Candidate, compilation: Compilation, store: Store) -> Written:
-    """Put the bundle into the store in one go, then load it as a replica would. Raises BundleError."""
+    """Load the bundle as a replica would, from a draft; only then put it into the store. Raises BundleError."""
     files = {PIPELINE: _pickled(candidate), REPORT: render(candidate, compilation).encode()}
     if compilation.graph is not None:
         files[COMPILED] = compilation.graph
     manifest = _manifest(candidate, compilation, files)
     text = (manifest.model_dump_json(indent=2) + "\n").encode()
-    store.write(manifest.model, manifest.version, {**files, MANIFEST: text})
-    digest = sha256_of(text)
-    load(store, candidate.spec, candidate.version, pin=digest)
+    files[MANIFEST], digest = text, sha256_of(text)
+    with tempfile.TemporaryDirectory() as folder:
+        # A version is immutable: one that cannot serve must not get its number.
+        _write_and_load(FolderStore(Path(folder)), candidate, files, digest)
+    _write_and_load(store, candidate, files, digest)
     return Written(manifest, digest, f"{store.uri}/{manifest.model}/{manifest.version}")
+
+
+def _write_and_load(store: Store, candidate: Candidate, files: dict[str, bytes], digest: str) -> None:
+    store.write(candidate.spec.name, candidate.version, files)
+    load(store, candidate.spec, candidate.version, pin=digest)
 
 
 def _pickled(candidate: Candidate) -> bytes:

@@ -9,6 +9,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 
 from serve_app.block import Block, Layout, Scores
@@ -19,6 +20,7 @@ from serve_app.contract import ModelSpec
 
 OPSET = {"": 18, "ai.onnx.ml": 3}
 IR_VERSION = 10
+MAX_REASON_LENGTH = 200
 PREFIX = "pipeline/"  # keeps the converter's names apart from ours
 
 
@@ -36,7 +38,7 @@ def compile_pipeline(pipeline: Any, spec: ModelSpec, block: Block, expected: Sco
         graph = _convert(pipeline, spec)
         found = OnnxRuntime(graph).score(block)
     except Exception as error:  # the converter and the runtime raise dozens of types for "cannot"
-        return Compilation(None, f"skl2onnx cannot convert this pipeline: {_plain(error)}")
+        return Compilation(None, f"skl2onnx cannot convert this pipeline: {_plain(error)}{_hint(pipeline)}")
     if reason := _disagreement(found, expected, spec):
         return Compilation(None, reason)
     difference = float(np.abs(found - expected).max())
@@ -59,14 +61,23 @@ def _disagreement(found: Scores, expected: Scores, spec: ModelSpec) -> str | Non
 
 def _plain(error: Exception) -> str:
     """The first sentence of an error, short enough for a manifest."""
-    text = " ".join((str(error) or type(error).__name__).split())
-    return text if len(text) <= 200 else text[:199] + "…"
+    text = " ".join((str(error) or type(error).__name__).split()).split(". ")[0]
+    return text if len(text) <= MAX_REASON_LENGTH else text[: MAX_REASON_LENGTH - 1] + "…"
+
+
+def _hint(pipeline: Any) -> str:
+    """What to change where that is known."""
+    if isinstance(pipeline, CalibratedClassifierCV):
+        return ". CalibratedClassifierCV converts as the last step of a Pipeline, not around one"
+    return ""
 
 
 def _convert(pipeline: Any, spec: ModelSpec) -> bytes:
     """Convert, then put the two matrices in front and `score` behind."""
     layout = Layout(spec.contract)
-    first = pipeline.steps[0][1] if hasattr(pipeline, "steps") else pipeline
+    first = pipeline
+    while hasattr(first, "steps"):
+        first = first.steps[0][1]
     by_column = bool(layout.category_names) or isinstance(first, ColumnTransformer)
     inputs = _column_inputs(spec) if by_column else [("numbers", FloatTensorType([None, len(layout.number_names)]))]
     with warnings.catch_warnings():

@@ -8,7 +8,7 @@ from serve_app.block import Block, Layout, Scores
 from training.candidate import Candidate
 from training.metrics import brier, mae
 
-MAX_ROWS = 2_000
+MAX_ROWS = 1_000
 N_REPEATS = 5
 
 

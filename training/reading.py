@@ -15,6 +15,7 @@ from training.table import Numbers, Table
 
 MIN_ROWS = 300  # below that a hold-out fifth says nothing
 MIN_ROWS_OF_CLASS = 30
+MOST = 2**63
 
 
 def read_csv(path: Path, spec: ModelSpec, map_columns: Callable[[pd.DataFrame], pd.DataFrame]) -> Table:
@@ -22,7 +23,7 @@ def read_csv(path: Path, spec: ModelSpec, map_columns: Callable[[pd.DataFrame], 
     texts: Any = dict.fromkeys(Layout(spec.contract).category_names, str)
     try:
         # Only an empty cell is missing: a category may well be called "NA" or "None".
-        rows = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
+        rows = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""], low_memory=False)
     except (OSError, ValueError) as error:
         raise InvalidData(
             f"{path}: cannot be read as CSV ({_first_line(error)}); expected UTF-8 with a header"
@@ -88,12 +89,17 @@ def _column(raw: pd.Series, feature: Feature) -> pd.Series:
 
 def _numbers(raw: pd.Series, name: str, allowed: str) -> pd.Series:
     """Floats from a raw column; a text or a truth value in it is a fault, not a number."""
-    is_bool = raw.map(lambda value: isinstance(value, bool | np.bool_)).astype(bool)
-    numbers = pd.to_numeric(raw.astype(object).where(~is_bool), errors="coerce").astype(np.float64)
+    usable = raw.map(_may_be_a_number).astype(bool)
+    numbers = pd.to_numeric(raw.astype(object).where(usable), errors="coerce").astype(np.float64)
     unreadable = numbers.isna() & raw.notna()
     if unreadable.any():
         raise InvalidData(_fault(name, _shown(raw[unreadable].iloc[0]), unreadable, allowed))
     return numbers
+
+
+def _may_be_a_number(value: object) -> bool:
+    """Truth values are none, and an int of hundreds of digits fits no float."""
+    return not isinstance(value, bool | np.bool_) and not (isinstance(value, int) and abs(value) > MOST)
 
 
 def _is_allowed(numbers: pd.Series, feature: Feature) -> pd.Series:
@@ -123,7 +129,8 @@ def _fault(name: str, found: str, wrong: pd.Series, allowed: str) -> str:
 
 
 def _shown(value: object) -> str:
-    return repr(value) if isinstance(value, str) else f"{value}"
+    text = repr(value) if isinstance(value, str) else f"{value}"
+    return text if len(text) <= 40 else text[:39] + "…"
 
 
 def _target(raw: pd.Series, spec: ModelSpec, source: str) -> Numbers:

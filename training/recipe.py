@@ -20,7 +20,8 @@ class Training:
     """How one model gets its rows and its pipeline.
 
     `make_rows(n_rows, seed)` gives the features, the target and, where it is known, the column `best_score`.
-    `pipeline()` gives an unfitted scikit-learn estimator that takes a frame in the contract's columns.
+    `pipeline()` gives an unfitted scikit-learn estimator that takes a frame in the contract's columns. Where it cannot
+    be compiled, serving opens it as it is: then it may only hold classes and functions that are installed there.
     `map_columns` turns a CSV file with foreign columns into the contract's; it may raise KeyError or ValueError.
     `at_least` and `at_most` name the worst metrics that a version may have.
     """

@@ -30,7 +30,13 @@ SHARES: dict[Kind, tuple[float, float, float]] = {
 MAX_VERSION_LENGTH = 40
 
 
-def train(training: Training, spec: ModelSpec, version: str, store: Store, data: Path | None, step: Step) -> Written:
+def silent(name: str) -> None:
+    """A display of steps that shows nothing."""
+
+
+def train(
+    training: Training, spec: ModelSpec, version: str, store: Store, data: Path | None = None, step: Step = silent
+) -> Written:
     """Read, fit, measure, compile, write and prove. Raises TrainingError or BundleError; then nothing was written."""
     _require_free(version, spec, store)
     step("Reading rows")
@@ -48,7 +54,13 @@ def train(training: Training, spec: ModelSpec, version: str, store: Store, data:
 
 
 def bundle(
-    training: Training, spec: ModelSpec, version: str, store: Store, pipeline_file: Path, data: Path, step: Step
+    training: Training,
+    spec: ModelSpec,
+    version: str,
+    store: Store,
+    pipeline_file: Path,
+    data: Path,
+    step: Step = silent,
 ) -> Written:
     """A bundle of a fitted pipeline, measured on `data`: half calibrates, half evaluates, nothing is fitted again.
 

@@ -71,17 +71,18 @@ class FolderStore:
         target = self.root / model / version
         if target.exists():
             raise BundleError(_immutable(str(target)))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=target.parent))
         try:
-            for name, data in files.items():
-                (draft / name).write_bytes(data)
-            draft.chmod(0o755)
-            draft.rename(target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            draft = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=target.parent))
+            try:
+                for name, data in files.items():
+                    (draft / name).write_bytes(data)
+                draft.chmod(0o755)
+                draft.rename(target)
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
         except OSError as error:
-            raise BundleError(f"{target}: cannot be written ({error.strerror})") from error
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+            raise BundleError(f"{target}: cannot be written ({error.strerror}); check the folder's rights") from error
 
 
 class ObjectStoreStore:

@@ -25,6 +25,14 @@ class MeanOfColumns(RegressorMixin, BaseEstimator):
         return self.mean_ + (rows["n_items"].to_numpy() - 3.5) * 0.4 + (rows["distance_km"].to_numpy() - 5) * 1.5
 
 
+class Drifting(MeanOfColumns):
+    """Answers a minute later each time it is opened."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.mean_ += 1
+
+
 class Answering(ClassifierMixin, BaseEstimator):
     """A classifier that gives the answers it was told, for the tests of refusals."""
 

@@ -143,6 +143,16 @@ def test_a_function_that_only_python_knows_is_not_compiled_and_the_reason_names_
     assert "FunctionTransformer" in compilation.reason
 
 
+def test_a_calibration_around_a_pipeline_is_not_compiled_and_the_reason_says_where_it_belongs(
+    loan_rows: Table,
+) -> None:
+    """The one mistake that everybody makes gets a hint."""
+    inner = Pipeline([("columns", loans(SimpleImputer(), one_hot())), ("model", LogisticRegression(max_iter=3_000))])
+    compilation, _ = compiled(CalibratedClassifierCV(inner, cv=3), loan_rows)
+    assert compilation.graph is None
+    assert "converts as the last step of a Pipeline" in compilation.reason
+
+
 def test_an_unknown_estimator_is_not_compiled_and_the_reason_names_it(delivery_rows: Table) -> None:
     """An estimator of one's own is served as it is."""
     compilation, _ = compiled(Pipeline([("model", MeanOfColumns())]), delivery_rows)

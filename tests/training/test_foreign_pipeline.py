@@ -10,7 +10,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from odd_estimator import Answering, MeanOfColumns
+from odd_estimator import Answering, Drifting, MeanOfColumns
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -70,6 +70,16 @@ def test_a_regressor_that_cannot_be_compiled_is_bundled_with_an_interval_and_the
     report = (tmp_path / "store" / "delivery_time" / "2.0.0" / "report.html").read_text()
     assert "Not compiled" in report
     assert predictor.score(delivery_rows.block).std() > 0.5
+
+
+def test_a_pipeline_that_changes_when_it_is_opened_again_never_gets_its_version(
+    offer: Callable[..., Any], delivery_rows: Table, tmp_path: Path
+) -> None:
+    """The bundle is proven before it is written: an immutable number is not spent on one that cannot serve."""
+    result = offer(Drifting().fit(delivery_rows.frame, delivery_rows.target), delivery_rows)
+    assert result.exit_code == 1
+    assert "golden rows scored together differ" in result.stderr
+    assert not (tmp_path / "store").exists()
 
 
 CLASSIFIERS = {

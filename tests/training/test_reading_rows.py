@@ -36,6 +36,7 @@ CHURN_FAULTS: dict[str, tuple[Damage, list[str]]] = {
     "too high": (put("nps_score", 11), ["nps_score", "found 11", "integer from 0 to 10"]),
     "too low": (put("num_team_members", 0), ["num_team_members", "integer from 1 to 100000"]),
     "not above the bound": (put("monthly_spend_usd", 0), ["monthly_spend_usd", "number > 0"]),
+    "a number of 400 digits": (put("nps_score", "9" * 400), ["nps_score", "999…", "integer from 0 to 10"]),
     "fraction": (put("support_tickets_opened", 1.5), ["support_tickets_opened", "1.5", "integer"]),
     "no choice": (put("contract_length_months", 3), ["contract_length_months", "one of 1, 6, 12, 24"]),
     "empty cell": (put("billing_failures", ""), ["billing_failures", "no value", "integer from 0 to 100"]),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from loan import make_loans
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -25,13 +26,9 @@ from training.recipe import Training, get_training
 from training.run import train
 
 
-def ignore_step(name: str) -> None:
-    """A progress display that shows nothing."""
-
-
 def test_training_from_a_file_prints_metrics_and_the_digest_to_pin(tmp_path: Path) -> None:
     """The whole command: CSV in, bundle out, numbers on the screen."""
-    churn.make_rows(4_000, 5).drop(columns="best_score").to_csv(tmp_path / "rows.csv", index=False)
+    churn.make_rows(2_000, 5).drop(columns="best_score").to_csv(tmp_path / "rows.csv", index=False)
     words = ["churn", "--version", "1.2.0", "--data", str(tmp_path / "rows.csv"), "--store", str(tmp_path / "store")]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
@@ -94,7 +91,7 @@ def test_a_model_under_its_floor_is_refused_with_the_numbers_and_nothing_is_writ
     """A constant model does not become a version."""
     lazy = replace(get_training("churn"), n_rows=1_000, pipeline=lambda: DummyClassifier(strategy="prior"))
     with pytest.raises(QualityTooLow) as refusal:
-        train(lazy, get_spec("churn"), "1.0.0", FolderStore(tmp_path), None, ignore_step)
+        train(lazy, get_spec("churn"), "1.0.0", FolderStore(tmp_path))
     for words in ("auc: found 0.5, expected at least 0.7", "brier: found", "of the best reachable"):
         assert words in str(refusal.value)
     assert not list(tmp_path.iterdir())
@@ -104,7 +101,6 @@ def test_a_third_model_with_missing_values_needs_only_its_rows_and_its_pipeline(
     loan_spec: ModelSpec, tmp_path: Path
 ) -> None:
     """What a newcomer writes is enough for a compiled, proven bundle with a report."""
-    from conftest import make_loans
 
     def pipeline() -> Pipeline:
         encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
@@ -113,7 +109,7 @@ def test_a_third_model_with_missing_values_needs_only_its_rows_and_its_pipeline(
         return Pipeline([("columns", ColumnTransformer(columns)), ("model", trees)])
 
     newcomer = Training(make_rows=make_loans, pipeline=pipeline, n_rows=2_000, at_least={"auc": 0.6})
-    written = train(newcomer, loan_spec, "0.1.0", FolderStore(tmp_path), None, ignore_step)
+    written = train(newcomer, loan_spec, "0.1.0", FolderStore(tmp_path))
     assert written.manifest.runtime == "onnx"
     references = written.manifest.references
     assert 0.05 < references["n_children"].share_missing < 0.15

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
@@ -18,6 +18,7 @@ PAIRS = st.lists(st.tuples(st.integers(0, 1), st.integers(1, 19)), min_size=4, m
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(PAIRS)
 def test_measures_of_a_classifier_are_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
     """Also where scores are equal, which a hold-out always has."""

@@ -106,6 +106,7 @@ def pipeline() -> Any:
         max_leaf_nodes=12,
         min_samples_leaf=40,
         l2_regularization=1.0,
+        early_stopping=False,  # "auto" would depend on the number of rows
         monotonic_cst=list(DIRECTIONS.values()),
         random_state=0,
     )

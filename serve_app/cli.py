@@ -1,0 +1,43 @@
+"""The `sluice` command. Each command imports what it needs itself, so that `sluice --help` is quick."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="sluice")
+
+
+@app.callback()
+def sluice() -> None:
+    """Serve tabular models on Ray Serve, and let new versions in slowly, watched, and out again at once."""
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="The file to check.")] = Path("serve_config.yaml"),
+    store: Annotated[bool, typer.Option("--store/--no-store", help="Look into the bundles of the store too.")] = True,
+    cpus: Annotated[
+        float | None, typer.Option("--cpus", min=0, help="CPUs of the cluster: do all replicas and their surge fit?")
+    ] = None,
+) -> None:
+    """Find every fault of a serve_config.yaml before it is deployed: Ray itself ignores keys that it does not know.
+
+    Exit code 1 when there are errors; warnings do not fail.
+    """
+    from rich.console import Console
+
+    from serve_app.check import check_file
+
+    console = Console(soft_wrap=True, markup=False, highlight=False, emoji=False)
+    report = check_file(file, with_store=store, n_cpus=cpus)
+    for fault in report.faults:
+        console.print(report.line(fault), style="red" if fault.severity == "error" else "yellow")
+    console.print(report.summary, style="red" if report.n_errors else "green")
+    if report.n_errors:
+        raise typer.Exit(1)

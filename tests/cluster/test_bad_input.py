@@ -1,0 +1,88 @@
+"""Bad input over real HTTP, through Ray's own proxy and through HAProxy: a 4xx each, and the next request is served."""
+
+import json
+from typing import Any
+
+import pytest
+import requests
+
+from serve_app.models import get_spec
+
+GOOD = get_spec("churn").examples[0].row.model_dump()
+SECRET = "31337.4242"
+JSON = {"Content-Type": "application/json"}
+
+
+def _with(field: str, text: str) -> bytes:
+    """The good row with the JSON text of one field replaced."""
+    pairs = (f"{json.dumps(name)}: {text if name == field else json.dumps(value)}" for name, value in GOOD.items())
+    return ("{" + ", ".join(pairs) + "}").encode()
+
+
+CASES: dict[str, tuple[bytes, dict[str, str], int]] = {
+    "NaN": (_with("monthly_spend_usd", "NaN"), JSON, 422),
+    "Infinity": (_with("monthly_spend_usd", "Infinity"), JSON, 422),
+    "1e999": (_with("monthly_spend_usd", "1e999"), JSON, 422),
+    "lone surrogate": (_with("nps_score", '"\\ud800"'), JSON, 422),
+    "boolean for an integer": (_with("nps_score", "true"), JSON, 422),
+    "boolean for a choice": (_with("contract_length_months", "true"), JSON, 422),
+    "string for an integer": (_with("nps_score", '"3"'), JSON, 422),
+    "out of range": (_with("nps_score", "11"), JSON, 422),
+    "secret value": (_with("nps_score", SECRET), JSON, 422),
+    "4,000 digits": (_with("nps_score", "9" * 4_000), JSON, 422),
+    "10,000 digits": (_with("nps_score", "9" * 10_000), JSON, 422),
+    "unknown field": (_with("nps_score", '3, "extra": 1'), JSON, 422),
+    "missing field": (b'{"nps_score": 3}', JSON, 422),
+    "broken JSON": (b'{"nps_score": ', JSON, 400),
+    "bad UTF-8": (_with("nps_score", '"') + b'\xff"', JSON, 400),
+    "empty body": (b"", JSON, 400),
+    "deep nesting": (b"[" * 100_000, JSON, 400),
+    "list for one row": (b"[]", JSON, 422),
+    "no content type": (_with("nps_score", "3"), {}, 415),
+    "form": (b"nps_score=3", {"Content-Type": "application/x-www-form-urlencoded"}, 415),
+    "10 MB": (b" " * 10_000_000, JSON, 413),
+}
+
+
+@pytest.mark.parametrize(("body", "headers", "status"), CASES.values(), ids=list(CASES))
+def test_bad_input_gets_its_4xx_and_the_next_request_is_served(
+    stage: Any, body: bytes, headers: dict[str, str], status: int
+) -> None:
+    """Each as problem+json with the request id, never with the value that was sent."""
+    sent = {**headers, "X-Request-ID": "bad-1"}
+    answer = requests.post(f"{stage.url}/v1/predict", data=body, headers=sent, timeout=30)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
+    assert answer.json()["request_id"] == "bad-1"
+    assert SECRET not in answer.text
+    assert requests.post(f"{stage.url}/v1/predict", json=GOOD, timeout=10).status_code == 200
+
+
+def test_a_list_longer_than_max_rows_is_refused_and_an_empty_one_too(stage: Any) -> None:
+    """101 rows are a 400, none a 422; 100 are answered in order, the bad one among them as an error entry."""
+    url = f"{stage.url}/v1/predict/batch"
+    assert requests.post(url, json=[GOOD] * 101, timeout=30).status_code == 400
+    assert requests.post(url, json=[], timeout=30).status_code == 422
+    mixed = [GOOD] * 49 + [{**GOOD, "nps_score": 11}] + [GOOD] * 50
+    answer = requests.post(url, json=mixed, timeout=30).json()
+    assert (answer["total"], answer["succeeded"], answer["failed"]) == (100, 99, 1)
+    assert [i for i, entry in enumerate(answer["predictions"]) if entry["status"] == "error"] == [49]
+
+
+def test_a_body_without_a_length_is_refused_when_it_grows_too_large(stage: Any) -> None:
+    """A chunked upload is cut off at the limit."""
+    chunks = (b" " * 65_536 for _ in range(40))
+    try:
+        answer = requests.post(f"{stage.url}/v1/predict", data=chunks, headers=JSON, timeout=30)
+        assert answer.status_code == 413
+    except requests.ConnectionError:
+        pass  # the proxy may close the connection while the client still sends
+    assert requests.post(f"{stage.url}/v1/predict", json=GOOD, timeout=10).status_code == 200
+
+
+def test_docs_load_nothing_from_the_internet(stage: Any) -> None:
+    """Every script and style of /docs comes from the server itself."""
+    page = requests.get(f"{stage.url}/delivery-time/docs", timeout=10).text
+    assert "https://" not in page
+    script = requests.get(f"{stage.url}/delivery-time/static-offline-docs/swagger-ui-bundle.js", timeout=10)
+    assert script.status_code == 200
+    assert len(script.content) > 500_000

@@ -1,0 +1,90 @@
+"""Processes killed under load."""
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+import requests
+from stage import ISOLATED, server
+
+from serve_app.models import get_spec
+
+ROW = get_spec("churn").examples[0].row.model_dump()
+
+
+class Load:
+    """Clients that ask one after the other until the end of a `with` block; counts statuses."""
+
+    def __init__(self, url: str, n_clients: int) -> None:
+        self.statuses: Counter[int | str] = Counter()
+        self._url, self._stop = url, threading.Event()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(n_clients)]
+
+    def _ask(self) -> None:
+        while not self._stop.is_set():
+            try:
+                status: int | str = requests.post(self._url, json=ROW, timeout=15).status_code
+            except requests.RequestException:
+                status = "connection"
+            self.statuses[status] += 1
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(20)
+
+    def until(self, n: int) -> None:
+        """Wait for n more answers."""
+        wanted, until_s = self.statuses.total() + n, time.monotonic() + 60
+        while self.statuses.total() < wanted and time.monotonic() < until_s:
+            time.sleep(0.05)
+
+
+def test_killing_a_replica_of_an_isolated_version_loses_no_request(stage: Any) -> None:
+    """Calls that died with the replica are asked again of another one."""
+    victims = [replica["pid"] for replica in stage.cluster.replicas(f"churn-{ISOLATED}", "Version")]
+    with Load(f"{stage.url}/apart/v1/predict", 8) as load:
+        load.until(50)
+        os.kill(victims[0], signal.SIGKILL)
+        load.until(200)
+    assert set(load.statuses) == {200}, load.statuses
+    stage.cluster.wait_for("RUNNING", f"churn-{ISOLATED}")
+
+
+def test_killing_a_server_replica_loses_at_most_what_it_held(stage: Any) -> None:
+    """With four clients in flight at most a few requests fail, and the service goes on."""
+    stage.deploy(server("pair", "/pair", stage.store, {"stable": "1.0.0"}, num_replicas=2))
+    stage.until_ready("/pair")
+    n_clients = 4
+    with Load(f"{stage.url}/pair/v1/predict", n_clients) as load:
+        load.until(50)
+        os.kill(stage.cluster.replicas("pair", "Server")[0]["pid"], signal.SIGKILL)
+        load.until(300)
+    failed = sum(count for status, count in load.statuses.items() if status != 200)
+    assert failed <= n_clients, load.statuses
+    stage.deploy()
+
+
+def test_when_an_isolated_candidate_goes_stable_answers_for_it(stage: Any) -> None:
+    """The whole application of a candidate is taken away under load: nobody sees an error."""
+    apart = {"weight_percent": 100, "placement": "isolated"}
+    stage.deploy(server("table", "/table", stage.store, {"stable": "1.0.0", "versions": {ISOLATED: apart}}))
+    stage.until_ready("/table", lambda s: s["versions"].get(ISOLATED, {}).get("state") == "ready")
+    kept = stage.applications
+    with Load(f"{stage.url}/table/v1/predict", 4) as load:
+        load.until(30)
+        for replica in stage.cluster.replicas(f"churn-{ISOLATED}", "Version"):
+            os.kill(replica["pid"], signal.SIGKILL)
+        load.until(100)
+    assert set(load.statuses) == {200}, load.statuses
+    assert stage.applications is kept
+    stage.cluster.wait_for("RUNNING", f"churn-{ISOLATED}")
+    stage.until_ready("/apart")

@@ -1,0 +1,48 @@
+"""Autoscaling by Ray Serve, in both placements: replicas follow the load within their bounds."""
+
+from typing import Any
+
+from harness import wait_until
+from stage import SCALED, isolated, server
+from test_failures import Load
+
+BOUNDS = {
+    "min_replicas": 1,
+    "max_replicas": 3,
+    "upscale_delay_s": 0.5,
+    "downscale_delay_s": 2,
+    "look_back_period_s": 2,
+    "metrics_interval_s": 0.5,
+}
+
+
+def test_replicas_follow_the_load_up_and_down_within_their_bounds(stage: Any) -> None:
+    """Servers scale by requests under way; an isolated version by the blocks that its servers send. None fails."""
+    options: dict[str, Any] = {"num_replicas": "auto"}
+    apart = {"stable": SCALED, "versions": {SCALED: {"placement": "isolated"}}}
+    stage.deploy(
+        server("scaled", "/scaled", stage.store, {"stable": SCALED}, **options, autoscaling_config=_bounds(4)),
+        isolated(SCALED, stage.store, **options, autoscaling_config=_bounds(1)),
+        server("front", "/front", stage.store, apart),
+    )
+    stage.until_ready("/scaled")
+    stage.until_ready("/front")
+    watched = (("scaled", "Server"), (f"churn-{SCALED}", "Version"))
+    most = dict.fromkeys(watched, 0)
+
+    def counts() -> list[int]:
+        found = [len(stage.cluster.replicas(*deployment)) for deployment in watched]
+        most.update({key: max(most[key], n) for key, n in zip(watched, found, strict=True)})
+        return found
+
+    with Load(f"{stage.url}/scaled/v1/predict", 12) as held, Load(f"{stage.url}/front/v1/predict", 12) as apart_load:
+        wait_until(lambda: all(n > 1 for n in counts()), 60, "more replicas under load")
+        wait_until(lambda: max(counts()) == 3, 60, "replicas up to the upper bound")
+    assert set(held.statuses) == set(apart_load.statuses) == {200}, (held.statuses, apart_load.statuses)
+    wait_until(lambda: counts() == [1, 1], 60, "replicas back at the lower bound")
+    assert max(most.values()) <= 3
+    stage.deploy()
+
+
+def _bounds(target: float) -> dict[str, Any]:
+    return {**BOUNDS, "target_ongoing_requests": target}
