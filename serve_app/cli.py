@@ -41,3 +41,23 @@ def check(
     console.print(report.summary, style="red" if report.n_errors else "green")
     if report.n_errors:
         raise typer.Exit(1)
+
+
+@app.command()
+def up(
+    file: Annotated[Path, typer.Argument(help="What to serve.")] = Path("serve_config.yaml"),
+    fast: Annotated[bool, typer.Option("--fast/--plain", help="With or without Ray's two flags for speed.")] = True,
+) -> None:
+    """Check the file, start `serve run` on this machine, and say where it answers; Ctrl-C ends it."""
+    check(file)
+    from rich.console import Console
+
+    from serve_app.errors import SettingsError
+    from serve_app.laptop import run
+
+    console = Console(highlight=False)
+    try:
+        raise typer.Exit(run(file, fast=fast, console=console))
+    except SettingsError as error:
+        console.print(str(error), style="red", markup=False)
+        raise typer.Exit(1) from None

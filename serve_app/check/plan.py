@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ray.serve.config import AutoscalingConfig
-from ray.serve.schema import ServeApplicationSchema, ServeDeploySchema
+from ray.serve.schema import DeploymentSchema, ServeApplicationSchema, ServeDeploySchema
 
 from serve_app.check.document import Fault, Place
 from serve_app.check.schema import Part, parts_of, read, take_unknown, validated, without_echoes
@@ -15,6 +15,7 @@ from serve_app.settings import ServerArgs, Table, VersionArgs, VersionConfig
 Role = Literal["server", "version"]
 ROLES: dict[str, Role] = {"serve_app.app:server": "server", "serve_app.app:version": "version"}
 DEPLOYMENTS: dict[Role, str] = {"server": "Server", "version": "Version"}
+MAX_REPLICAS_OF_AUTO = AutoscalingConfig.default().max_replicas
 ARGS: dict[Role, type[ServerArgs]] = {"server": ServerArgs, "version": VersionArgs}
 
 
@@ -111,8 +112,11 @@ def read_plan(values: dict[Any, Any]) -> tuple[Plan | None, list[Fault]]:
     values = deepcopy(values)
     parts = list(parts_of(Part((), ServeDeploySchema, values)))
     faults = [fault for part in parts for fault in take_unknown(part)]
-    unchecked = [part for part in parts if part.unchecked and isinstance(part.value, dict)]
-    made = [validated(part.model, _to_validate(part, values), part.place) for part in unchecked]
+    for part in parts:
+        if part.model is DeploymentSchema and isinstance(part.value, dict):
+            _prepare(part.value)
+    parts = list(parts_of(Part((), ServeDeploySchema, values)))
+    made = [validated(part.model, part.value, part.place) for part in parts if part.unchecked]
     options, more = _options_of_file(values)
     faults = without_echoes([*faults, *(fault for _, found in made for fault in found), *more])
     if options is None or any(model is None for model, _ in made):
@@ -125,25 +129,17 @@ def read_plan(values: dict[Any, Any]) -> tuple[Plan | None, list[Fault]]:
 
 def check_whole(plan: Plan) -> list[Fault]:
     """What Ray says of the file in one piece: a last word, for what no rule here has found."""
-    return validated(ServeDeploySchema, plan.values, ())[1]
+    return [fault for fault in validated(ServeDeploySchema, plan.values, ())[1] if fault.severity == "error"]
 
 
-def autoscaling_of(deployment: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What the autoscaler is told; `num_replicas: auto` has a default of its own."""
-    given = deployment.get("autoscaling_config")
-    if deployment.get("num_replicas") == "auto":
-        given = {"max_replicas": 100, **(given or {})}
-    # A policy is left out, since building one imports it: a check runs no code of others.
-    return None if given is None else {key: value for key, value in given.items() if key != "policy"}
-
-
-def _to_validate(part: Part, values: dict[Any, Any]) -> dict[str, Any] | None:
-    if part.model is not AutoscalingConfig:
-        return dict(part.value)
-    deployment: Any = values
-    for key in part.place[:-1]:
-        deployment = deployment[key]
-    return autoscaling_of(deployment)
+def _prepare(deployment: dict[str, Any]) -> None:
+    """A deployment as Ray takes it: `num_replicas: auto` has a maximum of its own, and a policy is left out, since
+    to build one is to import it: a check runs no code of others."""
+    scaling = deployment.get("autoscaling_config", {})
+    if deployment.get("num_replicas") == "auto" and (scaling is None or isinstance(scaling, dict)):
+        scaling = deployment["autoscaling_config"] = {"max_replicas": MAX_REPLICAS_OF_AUTO, **(scaling or {})}
+    if isinstance(scaling, dict):
+        scaling.pop("policy", None)
 
 
 def _options_of_file(values: dict[Any, Any]) -> tuple[dict[str, Any] | None, list[Fault]]:
@@ -183,7 +179,7 @@ def _read_application(app: dict[str, Any], place: Place) -> tuple[Application, l
 
 
 def _read_deployment(options: dict[str, Any], place: Place) -> Deployment:
-    autoscaling = validated(AutoscalingConfig, autoscaling_of(options), place)[0]
+    autoscaling = validated(AutoscalingConfig, options.get("autoscaling_config"), place)[0]
     if autoscaling is not None:
         return Deployment(place, options, autoscaling.min_replicas, autoscaling.max_replicas)
     n = options.get("num_replicas") or 1

@@ -7,8 +7,7 @@ from math import ceil
 from serve_app.check.document import Fault, Place
 from serve_app.check.plan import DEPLOYMENTS, ROLES, Plan
 from serve_app.deployments import application_of
-from serve_app.errors import SettingsError
-from serve_app.models import get_spec
+from serve_app.models import MODELS
 
 Rule = Callable[[Plan], Iterable[Fault]]
 ROUTE = re.compile(r"/[^{}]*[^{}/]")
@@ -39,10 +38,9 @@ def deployment_names(plan: Plan) -> Iterator[Fault]:
 def registered_models(plan: Plan) -> Iterator[Fault]:
     """A model is one of serve_app/models."""
     for app in plan.ours:
-        try:
-            get_spec(app.args.model if app.args else "churn")
-        except SettingsError as error:
-            yield Fault((*app.place, "args", "model"), str(error).removeprefix("model: "))
+        if app.args and app.args.model not in MODELS:
+            text = f"found {app.args.model!r}, expected one of {', '.join(MODELS)}"
+            yield Fault((*app.place, "args", "model"), text)
 
 
 def own_names(plan: Plan) -> Iterator[Fault]:
@@ -105,10 +103,10 @@ def timeouts(plan: Plan) -> Iterator[Fault]:
         text = "not set, and Ray's default is to wait forever; expected a number of seconds"
         yield from [Fault(place, text, "warning")] if plan.servers else ()
         return
-    for app, _, table in plan.servers:
-        if timeout_s * 1000 <= (deadline_ms := table.limits.deadline_ms):
-            text = f"found {timeout_s:g} s, expected more than the deadline_ms of {app.name} ({deadline_ms} ms)"
-            yield Fault(place, f"{text}: else the proxy gives up before the server can answer")
+    deadline_ms, name = max(((table.limits.deadline_ms, app.name) for app, _, table in plan.servers), default=(0, ""))
+    if timeout_s * 1000 <= deadline_ms:
+        text = f"found {timeout_s:g} s, expected more than the deadline_ms of {name} ({deadline_ms} ms)"
+        yield Fault(place, f"{text}: else the proxy gives up before the server can answer")
 
 
 def capacity(plan: Plan) -> Iterator[Fault]:

@@ -3,6 +3,7 @@
 import difflib
 import warnings
 from collections.abc import Iterator
+from types import UnionType
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -51,7 +52,7 @@ def _options(annotation: Any) -> Iterator[Any]:
     """The members of a union, without what `Annotated` adds."""
     if get_origin(annotation) is Annotated:
         yield from _options(get_args(annotation)[0])
-    elif type(None) in get_args(annotation) or get_origin(annotation) is Union:
+    elif get_origin(annotation) in (Union, UnionType):
         for member in get_args(annotation):
             yield from _options(member)
     else:
@@ -102,7 +103,10 @@ def validated(model: type[M], value: Any, place: Place) -> tuple[M | None, list[
             made, faults = None, _faults_of(error, value, place)
         except Exception as error:  # Ray's validators trip over what they do not expect
             made, faults = None, [Fault(place, f"{TRIPPED} ({type(error).__name__}: {error})")]
-    return made, faults + [Fault(place, str(warning.message), "warning") for warning in caught]
+    for warning in caught:
+        named, text = _named(value, str(warning.message))
+        faults.append(Fault((*place, *named), text, "warning"))
+    return made, faults
 
 
 def read(model: type[M], value: Any, place: Place) -> tuple[M | None, list[Fault]]:
@@ -113,20 +117,16 @@ def read(model: type[M], value: Any, place: Place) -> tuple[M | None, list[Fault
 
 
 def without_echoes(faults: list[Fault]) -> list[Fault]:
-    """The first fault of each place, and no validator that only tripped over a fault inside."""
+    """The first fault of each place, without what only repeats a fault inside it, or tripped over one."""
     first: dict[Any, Fault] = {}
     for fault in faults:
         first.setdefault((fault.place, fault.severity), fault)
-    places = [fault.place for fault in first.values()]
-    return [
-        fault
-        for fault in first.values()
-        if not (fault.text.startswith(TRIPPED) and any(_is_inside(place, fault.place) for place in places))
-    ]
+    return [fault for fault in first.values() if not any(_is_echo(fault, other) for other in first.values())]
 
 
-def _is_inside(place: Place, outer: Place) -> bool:
-    return len(place) > len(outer) and place[: len(outer)] == outer
+def _is_echo(fault: Fault, other: Fault) -> bool:
+    is_inside = len(other.place) > len(fault.place) and other.place[: len(fault.place)] == fault.place
+    return is_inside and (fault.text.startswith(TRIPPED) or fault.text.lstrip("`") == other.text)
 
 
 def _faults_of(error: ValidationError, value: Any, place: Place) -> list[Fault]:
@@ -164,7 +164,10 @@ def _inside(value: Any, loc: tuple[int | str, ...]) -> tuple[Place, Any]:
 
 def _named(value: Any, text: str) -> tuple[Place, str]:
     """The keys that a validator of a whole model names in its text (`limits.deadline_ms: ...`), and the rest of it."""
+    text = text.lstrip("`")
     for key in value if isinstance(value, dict) else ():
+        if text.startswith((f"{key} ", f"{key}` ")):
+            return (key,), text
         if text.startswith((f"{key}.", f"{key}: ")):
             inner, rest = _named(value[key], text[len(str(key)) + 1 :].lstrip())
             return (key, *inner), rest

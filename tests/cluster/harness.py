@@ -62,7 +62,9 @@ def own_environment(mode: Mode, folder: Path) -> dict[str, str]:
         "RAY_AUTH_MODE": "token",
         "RAY_USAGE_STATS_ENABLED": "0",
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests/cluster"), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
+        "PYTHONPATH": os.pathsep.join(
+            [str(ROOT), str(ROOT / "tests/cluster"), os.environ.get("PYTHONPATH", "")]
+        ).rstrip(os.pathsep),
         "PYTHONWARNINGS": "ignore",
     }
     if mode == "fast":
@@ -138,11 +140,17 @@ class Cluster:
     def wait_for(self, status: str, *names: str, timeout_s: float = 60) -> None:
         """Until these applications have this status."""
 
-        def reached() -> bool:
-            found = self.applications()
-            return all(found.get(name, {}).get("status") == status for name in names)
+        seen: dict[str, Any] = {}
 
-        wait_until(reached, timeout_s, f"{names} {status}")
+        def reached() -> bool:
+            seen.update({name: self.applications().get(name, {}) for name in names})
+            return all(found.get("status") == status for found in seen.values())
+
+        try:
+            wait_until(reached, timeout_s, f"{names} {status}")
+        except AssertionError as error:
+            states = {name: (found.get("status"), found.get("message")) for name, found in seen.items()}
+            raise AssertionError(f"{error}: {states}") from None
 
     def replicas(self, application: str, deployment: str) -> list[dict[str, Any]]:
         """The running replicas of a deployment."""

@@ -114,9 +114,7 @@ def test_one_failing_row_among_32_coalesced_hurts_nobody_else(stage: Any, prefix
     rows = unseen_rows(CHURN, SPEC, 32)
     rows[17] = {**rows[17], "support_tickets_opened": POISON}
     with ThreadPoolExecutor(32) as pool:
-        answers = list(
-            pool.map(lambda row: requests.post(f"{stage.url}{prefix}/predict", json=row, timeout=30), rows)
-        )
+        answers = list(pool.map(lambda row: requests.post(f"{stage.url}{prefix}/predict", json=row, timeout=30), rows))
     assert [answer.status_code for answer in answers] == [200] * 17 + [500] + [200] * 14
     assert answers[17].json()["code"] == "model_failed"
     assert "poisoned" not in answers[17].text

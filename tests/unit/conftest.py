@@ -1,10 +1,7 @@
 """What all unit tests share: the routes of each registered model over a fake backend. No Ray, no model, no network."""
 
-import tempfile
 from collections.abc import AsyncIterator
-from pathlib import Path
 
-import hypothesis.configuration
 import pytest
 from fakes import Api, serving
 from hypothesis import settings
@@ -12,7 +9,6 @@ from hypothesis import settings
 from serve_app.contract import ModelSpec
 from serve_app.models import MODELS, get_spec
 
-hypothesis.configuration.set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "sluice-hypothesis")
 # Derandomised, so that a red test is red again; without a deadline, since the machine is shared.
 settings.register_profile("sluice", deadline=None, database=None, derandomize=True, max_examples=200)
 settings.load_profile("sluice")

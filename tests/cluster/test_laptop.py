@@ -1,0 +1,119 @@
+"""`sluice up` and plain `serve run` with the shipped serve_config.yaml: up, answering, and gone on Ctrl-C."""
+
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from harness import BIN, ROOT, end_session, free_ports, own_environment, wait_until
+
+from serve_app.models import get_spec
+
+ROW = get_spec("churn").examples[0].row.model_dump()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A short temporary folder: Ray's socket paths must stay under 108 characters."""
+    path = Path(tempfile.mkdtemp(prefix="sl-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def shipped(folder: Path, trained_store: Any) -> tuple[Path, str]:
+    """The shipped configuration with a port of its own, and its URL."""
+    port = free_ports(1)[0]
+    text = (ROOT / "serve_config.yaml").read_text()
+    path = folder / "serve_config.yaml"
+    path.write_text(
+        text.replace("port: 8000", f"port: {port}").replace("store: model_store", f"store: {ROOT}/model_store")
+    )
+    return path, f"http://127.0.0.1:{port}"
+
+
+def start(command: list[Any], folder: Path, log: Path) -> "subprocess.Popen[bytes]":
+    """A command in a session of its own, its output in a file."""
+    env = own_environment("plain", folder) | {"RAY_ADDRESS": "local", "COLUMNS": "120"}
+    del env["RAY_AUTH_MODE"]  # as a newcomer has it: `serve run` turns it on by itself
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            command, env=env, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of processes that run with this folder as HOME."""
+    found = []
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if f"HOME={folder}/home".encode() in environ.read_bytes():
+                found.append((environ.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:120])
+        except OSError:
+            continue
+    return found
+
+
+def test_sluice_up_says_where_it_answers_and_ctrl_c_ends_it_and_nothing_else(
+    folder: Path, shipped: tuple[Path, str]
+) -> None:
+    """The curl that it prints works as printed; a second start on the same port is refused; Ctrl-C leaves nothing."""
+    config, url = shipped
+    log = folder / "up.log"
+    bystander = subprocess.Popen(["sleep", "300"])
+    process = start([BIN / "sluice", "up", config], folder, log)
+    try:
+        wait_until(lambda: "Ctrl-C ends it" in log.read_text() or process.poll() is not None, 120, "ready")
+        text = log.read_text()
+        curls = re.findall(r"curl -s .*?\}'", text, re.DOTALL)
+        assert len(curls) == 2, text
+        answers = [subprocess.run(["bash", "-c", curl], capture_output=True, text=True, check=True) for curl in curls]
+        assert '"label":"Churned"' in answers[0].stdout
+        assert '"delivery_minutes"' in answers[1].stdout
+        second = subprocess.run(
+            [BIN / "sluice", "up", config], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert second.returncode == 1
+        assert "in use by another program" in second.stdout + second.stderr
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0, log.read_text()
+        assert bystander.poll() is None
+        wait_until(lambda: not processes_of(folder), 20, f"no process left of {processes_of(folder)}")
+        assert requests_fail(url)
+    finally:
+        end_session(process)
+        bystander.kill()
+        bystander.wait()
+
+
+def test_plain_serve_run_works_as_the_readme_says(folder: Path, shipped: tuple[Path, str]) -> None:
+    """Without the two flags the same file serves both models; Ctrl-C ends it."""
+    config, url = shipped
+    log = folder / "run.log"
+    process = start([BIN / "serve", "run", config], folder, log)
+    try:
+        wait_until(lambda: requests.get(f"{url}/ready", timeout=5).status_code == 200, 120, "churn ready")
+        wait_until(lambda: requests.get(f"{url}/delivery-time/ready", timeout=5).status_code == 200, 60, "delivery")
+        assert requests.post(f"{url}/v1/predict", json=ROW, timeout=10).json()["label"] == "Churned"
+        for line in ("Running config file", "Submitted deploy config successfully", "Deployed app 'churn' success"):
+            assert line in log.read_text()
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+        wait_until(lambda: not processes_of(folder), 20, "no process left")
+    finally:
+        end_session(process)
+
+
+def requests_fail(url: str) -> bool:
+    """True when nobody answers there any more."""
+    try:
+        requests.get(url, timeout=5)
+    except requests.RequestException:
+        return True
+    return False

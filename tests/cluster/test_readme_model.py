@@ -1,0 +1,59 @@
+"""The worked example of the README: a third model with texts and missing values, by the places it names and no others."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+from harness import ROOT
+
+
+def readme_block(heading: str) -> str:
+    """The code block that follows a text of the README."""
+    text = (ROOT / "README.md").read_text()
+    found = re.search(re.escape(heading) + r".*?```\w*\n(.*?)```", text, re.DOTALL)
+    assert found, heading
+    return found.group(1)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project with the README's two files and its registry line, and the model trained."""
+    folder = tmp_path_factory.mktemp("project")
+    for package in ("serve_app", "training"):
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in ("serve_app/models/loan.py", "training/models/loan.py"):
+        (folder / path).write_text(readme_block(f"`{path}`"))
+    registry = folder / "serve_app/models/__init__.py"
+    registry.write_text(registry.read_text().replace("MODELS = (\n", 'MODELS = (\n    "loan",\n'))
+    command = [sys.executable, "-m", "training", "loan", "--version", "1.0.0", "--store", "model_store"]
+    env = {**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "runtime: onnx" in done.stdout, "texts and missing values are compiled too"
+    return folder
+
+
+def test_the_readme_model_is_trained_bundled_and_served(stage: Any, project: Path) -> None:
+    """Missing values are sent as null; the poor come out riskier than the rich; the rest is as with any model."""
+    [application] = yaml.safe_load(readme_block("YAML:"))
+    application["args"]["store"] = str(project / "model_store")
+    application["runtime_env"] = {"env_vars": {"PYTHONPATH": str(project)}}
+    stage.deploy(application)
+    stage.until_ready("/loan")
+    url = f"{stage.url}/loan/v1/predict"
+    poor = {"income_usd": 900.0, "n_children": 3, "employment": "none"}
+    rich = {"income_usd": 9000.0, "n_children": None, "employment": None}
+    found = [requests.post(url, json=row, timeout=10).json()["default_probability"] for row in (poor, rich)]
+    assert found[0] > 0.6 > 0.2 > found[1], found
+    wrong = requests.post(url, json={**poor, "employment": "pirate"}, timeout=10)
+    assert wrong.status_code == 422
+    assert wrong.json()["errors"][0]["allowed"] == "one of salaried, self, none or null"
+    assert requests.get(f"{stage.url}/loan/v1/model", timeout=10).json()["versions"]["1.0.0"]["runtime"] == "onnx"
+    stage.deploy()

@@ -1,0 +1,253 @@
+"""The table in force: a new one takes over in one step once its stable version is proven, or not at all."""
+
+import asyncio
+
+import pytest
+from fakes import FakeStore, table, until
+
+from serve_app import roster as roster_module
+from serve_app.errors import BundleError
+from serve_app.roster import Roster
+from serve_app.settings import Table
+
+
+@pytest.fixture(autouse=True)
+def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roster_module, "RETRY_FIRST_S", 0.01)
+
+
+@pytest.fixture
+def store() -> FakeStore:
+    """Where versions are opened."""
+    return FakeStore()
+
+
+async def started(store: FakeStore, first: Table) -> Roster:
+    """A roster with a table in force and all of its versions ready."""
+    roster = Roster(store.open)
+    await roster.start(first)
+    await until(lambda: all(roster.ready(version) for version in roster.members()))
+    return roster
+
+
+def stable_of(roster: Roster) -> str | None:
+    """Who answers by default."""
+    return roster.table.stable if roster.table else None
+
+
+async def test_start_raises_when_stable_cannot_be_proven(store: FakeStore) -> None:
+    """The replica must not become ready: the reason is raised as it is, and no table is in force."""
+    store.errors["1.0.0"] = BundleError("golden rows differ")
+    roster = Roster(store.open)
+    with pytest.raises(BundleError, match="golden rows differ"):
+        await roster.start(table())
+    assert roster.table is None
+    assert roster.members() == {}
+
+
+async def test_start_does_not_wait_for_candidates(store: FakeStore) -> None:
+    """A candidate that takes long, or never comes, does not keep a server from starting."""
+    store.gates["1.1.0"] = asyncio.Event()
+    roster = Roster(store.open)
+    await roster.start(table(v1_1_0=10))
+    assert roster.ready("1.0.0")
+    assert roster.ready("1.1.0") is None
+    assert roster.members()["1.1.0"].state == "loading"
+    store.gates["1.1.0"].set()
+    await until(lambda: roster.ready("1.1.0"))
+    assert roster.members()["1.1.0"].state == "ready"
+
+
+async def test_a_new_table_takes_over_in_one_step_when_its_stable_is_proven(store: FakeStore) -> None:
+    """Until then the old table answers whole: stable, weights and limits; after it, the new one."""
+    first, second = table(v1_1_0=10), table("2.0.0", v1_1_0=20, limits={"max_rows": 7})
+    roster = await started(store, first)
+    store.gates["2.0.0"] = asyncio.Event()
+    roster.change(second)
+    await until(lambda: "2.0.0" in store.opens)
+    assert roster.table is first
+    assert set(roster.members()) == {"1.0.0", "1.1.0"}
+    assert roster.ready("1.0.0")
+    store.gates["2.0.0"].set()
+    await until(lambda: roster.table is second)
+    assert roster.ready("2.0.0")
+    assert roster.config_error is None
+
+
+async def test_a_version_that_left_the_table_is_gone(store: FakeStore) -> None:
+    """It can no longer be asked, and is not tried again."""
+    roster = await started(store, table(v1_1_0=10))
+    roster.change(table())
+    await until(lambda: set(roster.members()) == {"1.0.0"})
+    assert roster.ready("1.1.0") is None
+
+
+async def test_a_failing_candidate_that_left_the_table_is_not_tried_again(store: FakeStore) -> None:
+    """Its retries end with it."""
+    store.errors["1.1.0"] = BundleError("corrupt")
+    roster = Roster(store.open)
+    await roster.start(table(v1_1_0=10))
+    await until(lambda: store.opens.count("1.1.0") >= 2)
+    roster.change(table())
+    await until(lambda: "1.1.0" not in roster.members())
+    tries = store.opens.count("1.1.0")
+    await asyncio.sleep(0.1)
+    assert store.opens.count("1.1.0") == tries
+
+
+async def test_a_new_stable_that_fails_leaves_the_old_table_and_says_why(store: FakeStore) -> None:
+    """The last good table stays in force, and `config_error` names the version and the reason."""
+    first = table(v1_1_0=10)
+    roster = await started(store, first)
+    store.errors["2.0.0"] = BundleError("model.onnx: sha256 differs")
+    roster.change(table("2.0.0"))
+    await until(lambda: roster.config_error)
+    assert "2.0.0" in str(roster.config_error)
+    assert "sha256 differs" in str(roster.config_error)
+    assert roster.table is first
+    assert roster.ready("1.0.0")
+    assert roster.ready("1.1.0")
+
+
+async def test_an_unexpected_fault_of_a_new_stable_is_no_less_survived(store: FakeStore) -> None:
+    """Ray would stop the replica for an exception: none gets out, and its text, which may hold anything, stays in."""
+    first = table()
+    roster = await started(store, first)
+    store.errors["2.0.0"] = ZeroDivisionError("secret")
+    roster.change(table("2.0.0"))
+    await until(lambda: roster.config_error)
+    assert "ZeroDivisionError" in str(roster.config_error)
+    assert "secret" not in str(roster.config_error)
+    assert roster.table is first
+
+
+async def test_the_next_good_table_clears_the_error(store: FakeStore) -> None:
+    """`config_error` speaks of the newest table only."""
+    roster = await started(store, table())
+    store.errors["2.0.0"] = BundleError("corrupt")
+    roster.change(table("2.0.0"))
+    await until(lambda: roster.config_error)
+    roster.change(table("3.0.0"))
+    await until(lambda: stable_of(roster) == "3.0.0")
+    assert roster.config_error is None
+
+
+async def test_a_failing_candidate_is_tried_again_and_joins(store: FakeStore) -> None:
+    """A bundle that is uploaded late comes in by itself; until then its state says why not."""
+    store.errors["1.1.0"] = BundleError("manifest.json: not found")
+    roster = Roster(store.open)
+    await roster.start(table(v1_1_0=10))
+    await until(lambda: roster.members()["1.1.0"].state == "failed")
+    assert "not found" in roster.members()["1.1.0"].detail
+    assert roster.ready("1.1.0") is None
+    del store.errors["1.1.0"]
+    await until(lambda: roster.ready("1.1.0"))
+    member = roster.members()["1.1.0"]
+    assert (member.state, member.detail) == ("ready", "")
+    assert store.opens.count("1.0.0") == 1
+
+
+async def test_retries_become_rarer(store: FakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each wait is twice the last, up to a bound, so that a broken bundle does not keep a core busy."""
+    waits: list[float] = []
+    sleep = asyncio.sleep
+
+    async def noted(seconds: float) -> None:
+        waits.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(roster_module, "RETRY_FIRST_S", 1.0)
+    store.errors["1.1.0"] = BundleError("corrupt")
+    roster = Roster(store.open)
+    monkeypatch.setattr(roster_module.asyncio, "sleep", noted)
+    await roster.start(table(v1_1_0=10))
+    while len(waits) < 8:
+        await sleep(0)
+    monkeypatch.undo()
+    roster.change(table())
+    await until(lambda: "1.1.0" not in roster.members())
+    assert waits[:8] == [1, 2, 4, 8, 16, 30, 30, 30]
+
+
+async def test_a_change_of_weights_opens_nothing(store: FakeStore) -> None:
+    """Traffic moves within the same objects: no load, no gap."""
+    roster = await started(store, table(v1_1_0=10))
+    before = {version: roster.ready(version) for version in ("1.0.0", "1.1.0")}
+    second = table(v1_1_0=50, limits={"max_rows": 5})
+    roster.change(second)
+    await until(lambda: roster.table is second)
+    assert store.opens == ["1.0.0", "1.1.0"]
+    assert all(roster.ready(version) is opened for version, opened in before.items())
+
+
+async def test_a_candidate_that_becomes_stable_is_not_opened_again(store: FakeStore) -> None:
+    """Promotion and rollback only move names: every version is opened once."""
+    roster = await started(store, table(v1_1_0=10))
+    roster.change(table("1.1.0", v1_0_0=0))
+    await until(lambda: stable_of(roster) == "1.1.0")
+    roster.change(table("1.0.0", v1_1_0=0))
+    await until(lambda: stable_of(roster) == "1.0.0")
+    assert store.opens == ["1.0.0", "1.1.0"]
+    assert roster.ready("1.0.0")
+    assert roster.ready("1.1.0")
+
+
+async def test_a_change_while_a_candidate_loads_does_not_open_it_twice(store: FakeStore) -> None:
+    """The load that is under way goes on and counts for the new table."""
+    store.gates["1.1.0"] = asyncio.Event()
+    roster = Roster(store.open)
+    await roster.start(table(v1_1_0=10))
+    await until(lambda: "1.1.0" in store.opens)
+    second = table(v1_1_0=20)
+    roster.change(second)
+    await until(lambda: roster.table is second)
+    store.gates["1.1.0"].set()
+    await until(lambda: roster.ready("1.1.0"))
+    assert store.opens.count("1.1.0") == 1
+
+
+async def test_a_version_whose_settings_change_is_opened_anew(store: FakeStore) -> None:
+    """Another pin or placement is another version; the old one is not asked in its place."""
+    roster = await started(store, table(v1_1_0=10))
+    before = roster.ready("1.1.0")
+    pinned = {"stable": "1.0.0", "versions": {"1.1.0": {"weight_percent": 10.0, "manifest_sha256": "a" * 64}}}
+    roster.change(Table.model_validate(pinned))
+    await until(lambda: store.opens.count("1.1.0") == 2 and roster.ready("1.1.0"))
+    assert roster.ready("1.1.0") is not before
+    assert store.opens.count("1.0.0") == 1
+
+
+async def test_of_two_quick_changes_the_last_wins(store: FakeStore) -> None:
+    """Even when the first one's stable is proven later than the second's."""
+    roster = await started(store, table())
+    store.gates["2.0.0"] = asyncio.Event()
+    roster.change(table("2.0.0"))
+    await until(lambda: "2.0.0" in store.opens)
+    roster.change(table("3.0.0"))
+    await until(lambda: stable_of(roster) == "3.0.0")
+    store.gates["2.0.0"].set()
+    await asyncio.sleep(0.02)
+    assert stable_of(roster) == "3.0.0"
+    assert set(roster.members()) == {"3.0.0"}
+
+
+async def test_a_refused_table_leaves_everything_and_says_why(store: FakeStore) -> None:
+    """A table that cannot even be read: the last good one answers, `config_error` has the reason."""
+    first = table(v1_1_0=10)
+    roster = await started(store, first)
+    roster.refuse("user_config.stabel: unknown key")
+    assert roster.config_error == "user_config.stabel: unknown key"
+    assert roster.table is first
+    assert roster.ready("1.1.0")
+
+
+async def test_an_older_switch_does_not_hide_a_newer_refusal(store: FakeStore) -> None:
+    """A good table still loading, then an unreadable one: the first takes over, the refusal stays to be seen."""
+    roster = await started(store, table())
+    store.gates["2.0.0"] = asyncio.Event()
+    roster.change(table("2.0.0"))
+    await until(lambda: "2.0.0" in store.opens)
+    roster.refuse("user_config.stabel: unknown key")
+    store.gates["2.0.0"].set()
+    await until(lambda: stable_of(roster) == "2.0.0")
+    assert roster.config_error == "user_config.stabel: unknown key"
