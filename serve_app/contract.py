@@ -7,7 +7,7 @@ texts of validation errors are all derived from them.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, create_model
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -132,6 +132,11 @@ class ModelSpec:
             _feature(self.name, name, field, required=name in required) for name, field in schema["properties"].items()
         )
 
+    def __post_init__(self) -> None:
+        for name, field in self.features.model_fields.items():
+            if _has_int_literal(field.annotation):
+                raise TypeError(f"{self.name}.{name}: found Literal of integers, which lets `true` pass; use Choice")
+
     @cached_property
     def answer_type(self) -> type[BaseModel]:
         """The HTTP answer: the prediction, then who gave it and under which id."""
@@ -141,6 +146,12 @@ class ModelSpec:
             model_version=(str, ...),
             prediction_id=(str, ...),
         )
+
+
+def _has_int_literal(annotation: Any) -> bool:
+    if get_origin(annotation) is Literal:
+        return any(isinstance(value, int) for value in get_args(annotation))
+    return any(_has_int_literal(part) for part in get_args(annotation))
 
 
 def differences(server: tuple[Feature, ...], bundle: tuple[Feature, ...]) -> list[str]:

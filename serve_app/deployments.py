@@ -17,16 +17,11 @@ from serve_app.metrics import export_forever
 from serve_app.models import get_spec
 from serve_app.placements import HeldVersion, IsolatedVersion
 from serve_app.roster import Opened, Roster
-from serve_app.settings import Table, VersionConfig, VersionEntry, parse_settings
+from serve_app.settings import Table, VersionConfig, VersionEntry, application_of, parse_settings
 
 DESCRIBE_TIMEOUT_S = 10.0
 POLL_S = 0.5
 VERSION_DEADLINE_S = 600.0  # the callers' own deadlines are shorter; this one only ends what nobody waits for
-
-
-def application_of(model: str, version: str) -> str:
-    """The name of the application that holds an isolated version: `churn-1.1.0`."""
-    return f"{model}-{version}"
 
 
 class Server:
@@ -77,7 +72,7 @@ class Server:
         if lines := differences(self._spec.contract, manifest.contract):
             raise BundleError(f"{application}: does not fit the contract: " + "; ".join(lines))
         handle = serve.get_app_handle(application)
-        scorer = IsolatedVersion(handle, table.batch.max_rows, table.limits.deadline_ms / 1000)
+        scorer = IsolatedVersion(handle, table.batch.max_rows, lambda: self._gate.limits.deadline_ms / 1000)
         return Opened(manifest, facts["manifest_sha256"], scorer, coalesces=True)
 
 

@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import monotonic
 
 from pydantic import ValidationError
 
@@ -50,10 +51,14 @@ class Gate:
         table = self._table()
         version = self._assigned(table, routing_key, forced)
         self._admit(len(rows), table.limits)
+        deadline_s = table.limits.deadline_ms / 1000
         try:
-            if version != table.stable and (answered := await self._ask_candidate(table, version, rows)):
-                return answered
-            return await self._ask(table.stable, rows, table.limits.deadline_ms / 1000)
+            if version != table.stable:
+                begin_s = monotonic()
+                if answered := await self._ask_candidate(table, version, rows):
+                    return answered
+                deadline_s -= monotonic() - begin_s
+            return await self._ask(table.stable, rows, deadline_s)
         finally:
             self.rows_under_way -= len(rows)
 

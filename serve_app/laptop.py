@@ -70,7 +70,9 @@ def run(path: Path, *, fast: bool, console: Console) -> int:
         try:
             console.print(f"starting {path} ({'fast' if fast else 'plain'} mode) …")
             if not _until_ready(found, process):
-                console.print(f"not ready within {READY_TIMEOUT_S:.0f} s: see the lines above and /tmp/ray", style="red")
+                console.print(
+                    f"not ready within {READY_TIMEOUT_S:.0f} s: see the lines above and /tmp/ray", style="red"
+                )
                 return 1
             _say_where(found, console)
             return process.wait()

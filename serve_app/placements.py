@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -85,7 +86,7 @@ class IsolatedVersion:
     out as more replicas answer, and the blocks under way are what Serve's autoscaler counts.
     """
 
-    def __init__(self, handle: Any, max_rows: int, deadline_s: float) -> None:
+    def __init__(self, handle: Any, max_rows: int, deadline_s: Callable[[], float]) -> None:
         self._handle = handle
         self._deadline_s = deadline_s
         self._last_answer_s: dict[str, float] = {}
@@ -118,7 +119,7 @@ class IsolatedVersion:
 
     async def _send(self, block: Block) -> Scores:
         # A prediction is idempotent, so a call that died with its replica goes once more, to another one.
-        async with asyncio.timeout(self._deadline_s):
+        async with asyncio.timeout(self._deadline_s()):
             try:
                 return await self._call(block)
             except BackPressureError:
@@ -131,6 +132,8 @@ class IsolatedVersion:
                 raise NotReady(f"The version does not answer ({type(error).__name__}).") from None
 
     async def _call(self, block: Block) -> Scores:
+        replica: str
+        scores: Scores
         replica, scores = await self._handle.score.remote(block)
         self._last_answer_s[replica] = time.monotonic()
         return scores

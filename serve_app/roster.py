@@ -48,6 +48,7 @@ class Member:
     state: Literal["loading", "ready", "failed"] = "loading"
     detail: str = ""
     opened: Opened | None = None
+    attempt: "asyncio.Task[Opened] | None" = field(default=None, repr=False)
     task: "asyncio.Task[None] | None" = field(default=None, repr=False)
 
 
@@ -102,9 +103,7 @@ class Roster:
     async def _take_over(self, table: Table) -> None:
         """Prove stable, then put the whole table in force in one step."""
         stable = self._reuse(table, table.stable)
-        if stable.opened is None:
-            opened = await self._open(table.stable, table.entry(table.stable), table)
-            stable = Member(stable.identity, "ready", opened=opened)
+        await self._opened(stable, table.stable, table)
         before = self._members
         members = {table.stable: stable} | {name: self._reuse(table, name) for name in table.names[1:]}
         self._members, self.table = members, table
@@ -122,13 +121,22 @@ class Roster:
         member = self._members.get(name)
         return member if member is not None and member.identity == identity else Member(identity)
 
+    async def _opened(self, member: Member, name: str, table: Table) -> None:
+        """Open a member once, however many wait for it: a candidate may be promoted while it is still loading."""
+        if member.opened is not None:
+            return
+        if member.attempt is None or member.attempt.done():
+            opening = self._open(name, table.entry(name), table)
+            member.attempt = asyncio.ensure_future(opening)
+        member.opened = await asyncio.shield(member.attempt)
+        member.state, member.detail = "ready", ""
+
     async def _bring_up(self, name: str, member: Member, table: Table) -> None:
         """Load a version that is not stable; while it fails, stable answers for it and it is tried again."""
         wait_s = RETRY_FIRST_S
         while member.opened is None:
             try:
-                member.opened = await self._open(name, table.entry(name), table)
-                member.state, member.detail = "ready", ""
+                await self._opened(member, name, table)
             except Exception as error:
                 member.state = "failed"
                 member.detail = str(error) if isinstance(error, SluiceError) else type(error).__name__

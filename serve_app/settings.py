@@ -13,6 +13,11 @@ from serve_app.bundle.manifest import Sha256, Version
 from serve_app.errors import SettingsError
 
 
+def application_of(model: str, version: str) -> str:
+    """The name of the application that holds an isolated version: `churn-1.1.0`."""
+    return f"{model}-{version}"
+
+
 class Setting(BaseModel):
     """Base of all settings: strict, so that a typing error is an error."""
 
@@ -94,8 +99,10 @@ class Table(Setting):
         # Rounded: 50.7 + 21.1 + 28.2 is 100.00000000000001 in floating point.
         if (total := round(sum(weight for _, weight in self.weights), 6)) > 100:
             raise ValueError(f"versions: found weights of {total:g} % in all, expected at most 100 %")
-        if self.limits.candidate_deadline_ms > self.limits.deadline_ms:
-            raise ValueError("limits.candidate_deadline_ms: expected at most deadline_ms, so that stable can answer")
+        if self.limits.candidate_deadline_ms >= self.limits.deadline_ms:
+            raise ValueError(
+                "limits.candidate_deadline_ms: expected less than deadline_ms, so that stable can answer in time"
+            )
         return self
 
     def entry(self, version: str) -> VersionEntry:

@@ -91,7 +91,7 @@ def versions(roster: Roster) -> dict[str, VersionStatus]:
     if table is None:
         return {}
     shares = dict(table.weights)
-    shares[table.stable] = 100 - sum(shares.values())
+    shares[table.stable] = round(100 - sum(shares.values()), 6)
     return {
         name: VersionStatus(
             state="ready" if member.opened else member.state,

@@ -142,11 +142,25 @@ def load(store: Store, spec: ModelSpec, version: str, pin: str | None = None) ->
         )
     files = {file: read_verified(store, manifest, file) for file in {*manifest.files, manifest.model_file}}
     try:
-        return Predictor(manifest, digest, _open(files[manifest.model_file], manifest))
+        predictor = Predictor(manifest, digest, _open(files[manifest.model_file], manifest))
     except BundleError:
         raise
     except Exception as error:
         raise BundleError(f"{where}/{manifest.model_file}: cannot be opened ({type(error).__name__})") from error
+    _require_answers(spec, manifest, where)
+    return predictor
+
+
+def _require_answers(spec: ModelSpec, manifest: Manifest, where: str) -> None:
+    """A score is not yet an answer: the bundle's parameters must make one of each golden score."""
+    try:
+        for item in manifest.golden_rows:
+            spec.answer(item.score, manifest.parameters)
+    except Exception as error:
+        raise BundleError(
+            f"{where}: found parameters {sorted(manifest.parameters)}, from which no {spec.prediction.__name__} "
+            f"can be made ({type(error).__name__}); expected those that training writes"
+        ) from error
 
 
 def _open(data: bytes, manifest: Manifest) -> Runtime:

@@ -6,8 +6,8 @@ from math import ceil
 
 from serve_app.check.document import Fault, Place
 from serve_app.check.plan import DEPLOYMENTS, ROLES, Plan
-from serve_app.deployments import application_of
 from serve_app.models import MODELS
+from serve_app.settings import application_of
 
 Rule = Callable[[Plan], Iterable[Fault]]
 ROUTE = re.compile(r"/[^{}]*[^{}/]")

@@ -45,7 +45,7 @@ def describe_predictions(app: FastAPI, spec: ModelSpec, limits_now: Callable[[],
         document = of_fastapi()
         if described != (limits := limits_now()):
             batch = _batch_answer(spec)
-            types = [spec.features, spec.answer_type, batch, Problem]
+            types: list[type[BaseModel]] = [spec.features, spec.answer_type, batch, Problem]
             _, extra = models_json_schema([(kind, "serialization") for kind in types], ref_template=SCHEMAS + "{model}")
             document.setdefault("components", {}).setdefault("schemas", {}).update(extra["$defs"])
             for prefix in ("/v1", ""):
@@ -59,14 +59,16 @@ def describe_predictions(app: FastAPI, spec: ModelSpec, limits_now: Callable[[],
 def _batch_answer(spec: ModelSpec) -> type[BaseModel]:
     """The type of a batch's answer: entries in the order of the rows."""
     name = spec.answer_type.__name__.removesuffix("Answer")
-    success = create_model(f"{name}Entry", status=(Literal["success"], ...), __base__=spec.answer_type)
+    status: Any = (Literal["success"], ...)
+    success: Any = create_model(f"{name}Entry", status=status, __base__=spec.answer_type)
+    entries: Any = list[Annotated[success | ErrorEntry, Field(discriminator="status")]]
     return create_model(
         f"{name}BatchAnswer",
         __doc__="One entry a row, in order; a bad row is an error entry and hurts no other.",
         total=(int, ...),
         succeeded=(int, ...),
         failed=(int, ...),
-        predictions=(list[Annotated[success | ErrorEntry, Field(discriminator="status")]], ...),  # type: ignore[valid-type]
+        predictions=(entries, ...),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import requests
+import yaml
 from harness import ROOT, Cluster, running_cluster, wait_until
 from stage import base_applications, config, make_store
 
@@ -68,7 +69,11 @@ def stage(request: pytest.FixtureRequest, store: FolderStore) -> Iterator[Stage]
     """The stage, in both modes of Ray Serve."""
     with running_cluster(request.param, n_cpus=32) as cluster:
         stage = Stage(cluster, store, base_applications(store))
-        stage.deploy()
+        path = cluster.folder / "config.yaml"
+        path.write_text(yaml.safe_dump(cluster.config(config(*stage.applications))))
+        assert "Sent deploy request successfully" in cluster.serve("deploy", path)
+        cluster.wait_for("RUNNING", *(app["name"] for app in stage.applications), timeout_s=120)
+        assert cluster.serve("status").count("status: RUNNING") >= len(stage.applications)
         for prefix in ("", "/delivery-time", "/dear", "/apart", "/table"):
             stage.until_ready(prefix)
         yield stage

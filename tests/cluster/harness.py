@@ -49,7 +49,7 @@ def wait_until(condition: Callable[[], Any], timeout_s: float, what: str) -> Any
     raise AssertionError(f"not within {timeout_s} s: {what} (last: {last!r})")
 
 
-def own_environment(mode: Mode, folder: Path) -> dict[str, str]:
+def own_environment(mode: Mode, folder: Path, project: Path = ROOT) -> dict[str, str]:
     """Environment of a Ray that shares nothing with another one on this machine."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "MODEL_PATH"))}
     home, tmp = folder / "home", folder / "ray"
@@ -63,7 +63,7 @@ def own_environment(mode: Mode, folder: Path) -> dict[str, str]:
         "RAY_USAGE_STATS_ENABLED": "0",
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": os.pathsep.join(
-            [str(ROOT), str(ROOT / "tests/cluster"), os.environ.get("PYTHONPATH", "")]
+            [str(project), str(ROOT / "tests/cluster"), os.environ.get("PYTHONPATH", "")]
         ).rstrip(os.pathsep),
         "PYTHONWARNINGS": "ignore",
     }
@@ -87,20 +87,23 @@ def own_environment(mode: Mode, folder: Path) -> dict[str, str]:
 class Cluster:
     """One running Ray head with its Serve."""
 
-    def __init__(self, mode: Mode, folder: Path, n_cpus: int) -> None:
+    def __init__(self, mode: Mode, folder: Path, n_cpus: int, project: Path) -> None:
         self.mode, self.folder = mode, folder
-        self.env = own_environment(mode, folder)
+        self.env = own_environment(mode, folder, project)
         gcs, self.dashboard_port, self.http_port, client = free_ports(4)
         self._log = (folder / "ray.log").open("wb")
         token = folder / "home" / ".ray" / "auth_token"
         token.parent.mkdir()
         token.write_text("t" * 64)
         self.process = subprocess.Popen(
-            [BIN / "ray", "start", "--head", "--block", f"--port={gcs}", f"--num-cpus={n_cpus}"]
-            + [f"--dashboard-port={self.dashboard_port}", "--dashboard-host=127.0.0.1", "--node-ip-address=127.0.0.1"]
-            + [f"--ray-client-server-port={client}", "--object-store-memory=100000000"],
+            [
+                *(BIN / "ray", "start", "--head", "--block", f"--port={gcs}", f"--num-cpus={n_cpus}"),
+                *(f"--dashboard-port={self.dashboard_port}", "--dashboard-host=127.0.0.1"),
+                *(f"--ray-client-server-port={client}", "--object-store-memory=100000000"),
+                "--node-ip-address=127.0.0.1",
+            ],
             env=self.env,
-            cwd=ROOT,
+            cwd=project,
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -125,9 +128,9 @@ class Cluster:
         """A configuration for this cluster's port."""
         return {**config, "http_options": {"host": "127.0.0.1", "port": self.http_port}}
 
-    def serve_deploy(self, path: Path) -> str:
-        """`serve deploy` of a file, as a user would; its output."""
-        command = [BIN / "serve", "deploy", path, "-a", f"http://127.0.0.1:{self.dashboard_port}"]
+    def serve(self, *words: Any) -> str:
+        """The `serve` command as a user would call it, for instance `serve deploy FILE`; its output."""
+        command = [BIN / "serve", *words, "-a", f"http://127.0.0.1:{self.dashboard_port}"]
         done = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
@@ -174,10 +177,10 @@ def end_session(process: "subprocess.Popen[Any]") -> None:
 
 
 @contextmanager
-def running_cluster(mode: Mode, n_cpus: int = 16) -> Iterator[Cluster]:
-    """A cluster for a `with` block. The CPUs are what Ray may reserve, not what the machine has."""
+def running_cluster(mode: Mode, n_cpus: int = 16, project: Path = ROOT) -> Iterator[Cluster]:
+    """A cluster for a `with` block, with the code of `project`. The CPUs are what Ray may reserve."""
     folder = Path(tempfile.mkdtemp(prefix="sl-"))  # short: Ray's socket paths must stay under 108 characters
-    cluster = Cluster(mode, folder, n_cpus)
+    cluster = Cluster(mode, folder, n_cpus, project)
     try:
         yield cluster
     finally:

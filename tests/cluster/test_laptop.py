@@ -101,7 +101,11 @@ def test_plain_serve_run_works_as_the_readme_says(folder: Path, shipped: tuple[P
         wait_until(lambda: requests.get(f"{url}/ready", timeout=5).status_code == 200, 120, "churn ready")
         wait_until(lambda: requests.get(f"{url}/delivery-time/ready", timeout=5).status_code == 200, 60, "delivery")
         assert requests.post(f"{url}/v1/predict", json=ROW, timeout=10).json()["label"] == "Churned"
-        for line in ("Running config file", "Submitted deploy config successfully", "Deployed app 'churn' success"):
+        for line in (
+            "Running config file",
+            "Submitted deploy config successfully",
+            "Imported and built app 'churn' success",
+        ):
             assert line in log.read_text()
         process.send_signal(signal.SIGINT)
         process.wait(60)

@@ -1,4 +1,4 @@
-"""The worked example of the README: a third model with texts and missing values, by the places it names and no others."""
+"""The worked example of the README: a third model with texts and missing values, by the places that it names."""
 
 import os
 import re
@@ -6,12 +6,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
 import yaml
-from harness import ROOT
+from harness import ROOT, running_cluster, wait_until
 
 
 def readme_block(heading: str) -> str:
@@ -40,14 +39,18 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_readme_model_is_trained_bundled_and_served(stage: Any, project: Path) -> None:
+def test_the_readme_model_is_trained_bundled_and_served(project: Path) -> None:
     """Missing values are sent as null; the poor come out riskier than the rich; the rest is as with any model."""
     [application] = yaml.safe_load(readme_block("YAML:"))
-    application["args"]["store"] = str(project / "model_store")
-    application["runtime_env"] = {"env_vars": {"PYTHONPATH": str(project)}}
-    stage.deploy(application)
-    stage.until_ready("/loan")
-    url = f"{stage.url}/loan/v1/predict"
+    with running_cluster("fast", project=project) as cluster:
+        cluster.deploy({"applications": [application]})
+        cluster.wait_for("RUNNING", "loan")
+        _use(cluster.url)
+
+
+def _use(server: str) -> None:
+    wait_until(lambda: requests.get(f"{server}/loan/ready", timeout=5).status_code == 200, 20, "ready")
+    url = f"{server}/loan/v1/predict"
     poor = {"income_usd": 900.0, "n_children": 3, "employment": "none"}
     rich = {"income_usd": 9000.0, "n_children": None, "employment": None}
     found = [requests.post(url, json=row, timeout=10).json()["default_probability"] for row in (poor, rich)]
@@ -55,5 +58,4 @@ def test_the_readme_model_is_trained_bundled_and_served(stage: Any, project: Pat
     wrong = requests.post(url, json={**poor, "employment": "pirate"}, timeout=10)
     assert wrong.status_code == 422
     assert wrong.json()["errors"][0]["allowed"] == "one of salaried, self, none or null"
-    assert requests.get(f"{stage.url}/loan/v1/model", timeout=10).json()["versions"]["1.0.0"]["runtime"] == "onnx"
-    stage.deploy()
+    assert requests.get(f"{server}/loan/v1/model", timeout=10).json()["versions"]["1.0.0"]["runtime"] == "onnx"

@@ -215,3 +215,10 @@ def test_loaded_models_answer_differently_for_different_rows(
     """A constant model would pass every test above."""
     scores = load(store, get_spec("churn"), "1.0.0").score(churn_rows.block)
     assert scores.std() > 0.1
+
+
+def test_an_interval_without_its_half_width_is_refused(delivery_bundle: Written, tmp_path: Path) -> None:
+    """A score alone is no answer: a bundle that could not make one must fail while it is proven, not on each row."""
+    copied = Path(shutil.copytree(delivery_bundle.where, tmp_path / "delivery_time" / "1.0.0"))
+    edit(copied, lambda manifest: manifest["parameters"].pop("half_width"))
+    assert "found parameters ['coverage'], from which no DeliveryPrediction can be made" in refusal(copied)

@@ -147,7 +147,12 @@ WRONG_VALUES = [
     ("max_rows: 256", "max_rows: 0", f"{TABLE}.batch.max_rows", "greater than or equal to 1"),
     ("coalesce: auto", "manifest_sha256: abc", f"{TABLE}.versions[1.0.0].manifest_sha256", "64 hexadecimal digits"),
     ("coalesce: auto", "weight_percent: 5", f"{TABLE}.versions[1.0.0].weight_percent", "stable takes what the others"),
-    ("deadline_ms: 150", "deadline_ms: 9000", f"{TABLE}.limits.candidate_deadline_ms", "expected at most deadline_ms"),
+    (
+        "deadline_ms: 150",
+        "deadline_ms: 9000",
+        f"{TABLE}.limits.candidate_deadline_ms",
+        "expected less than deadline_ms",
+    ),
     ("  port: 8000", "  port: 8000\n  port: 8001", "http_options.port", "the key stands twice, first in line 8"),
     (
         "  - name: Server",
@@ -244,7 +249,7 @@ def test_the_commented_example_has_no_faults(tmp_path: Path) -> None:
     """Uncommenting the isolated version gives a file that passes."""
     report = report_on(tmp_path, uncommented(SHIPPED), with_store=False)
     assert not [report.line(fault) for fault in report.faults]
-    assert "3 applications, 2 models, 3 versions, at most 2.4 CPUs" in report.summary
+    assert "3 applications, 2 models, 3 versions, at most 2 CPUs" in report.summary
 
 
 @pytest.mark.parametrize(("old", "new", "place", "hint"), UNKNOWN_KEYS)

@@ -72,7 +72,6 @@ def test_a_contract_holds_what_the_types_say() -> None:
         list[int],
         dict[str, int],
         Annotated[int, Field(ge=0, le=1)] | Annotated[float, Field(ge=0, le=1)],
-        Literal["a", 1],
     ],
     ids=str,
 )
@@ -80,6 +79,12 @@ def test_a_field_that_is_not_bounded_is_refused(kind: Any) -> None:
     """A programming error, told with the model and the field, before any client can send a 4,000-digit number."""
     with pytest.raises(TypeError, match=r"toy\.wide: .*expected a required int or float with a lower and an upper"):
         _ = contract_of(wide=kind)
+
+
+def test_a_literal_of_integers_is_refused() -> None:
+    """`Literal[1]` would let `true` pass, since True == 1: Choice is for that."""
+    with pytest.raises(TypeError, match=r"toy\.wide: .*use Choice"):
+        _ = contract_of(wide=Literal[1, 2] | None)
 
 
 def test_a_field_with_a_default_is_refused() -> None:

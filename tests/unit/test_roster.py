@@ -251,3 +251,16 @@ async def test_an_older_switch_does_not_hide_a_newer_refusal(store: FakeStore) -
     store.gates["2.0.0"].set()
     await until(lambda: stable_of(roster) == "2.0.0")
     assert roster.config_error == "user_config.stabel: unknown key"
+
+
+async def test_a_candidate_promoted_while_it_loads_is_opened_once(store: FakeStore) -> None:
+    """A version is loaded once a replica, also when the table asks for it twice before it is there."""
+    roster = await started(store, table())
+    store.gates["1.1.0"] = asyncio.Event()
+    roster.change(table(v1_1_0=10))
+    await until(lambda: "1.1.0" in store.opens)
+    roster.change(table(stable="1.1.0"))
+    await asyncio.sleep(0.02)
+    store.gates["1.1.0"].set()
+    await until(lambda: stable_of(roster) == "1.1.0")
+    assert store.opens.count("1.1.0") == 1

@@ -89,7 +89,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "negative wait": ({"batch": {"wait_ms": -1}}, "user_config.batch.wait_ms: Input should be greater"),
     "candidate slower than all": (
         {"limits": {"deadline_ms": 100, "candidate_deadline_ms": 101}},
-        "limits.candidate_deadline_ms: expected at most deadline_ms, so that stable can answer",
+        "limits.candidate_deadline_ms: expected less than deadline_ms, so that stable can answer in time",
     ),
 }  # fmt: skip
 
