@@ -8,7 +8,8 @@ from collections import Counter
 from typing import Any
 
 import requests
-from stage import ISOLATED, server
+from harness import wait_until
+from stage import ISOLATED, config, server
 
 from serve_app.models import get_spec
 
@@ -88,3 +89,35 @@ def test_when_an_isolated_candidate_goes_stable_answers_for_it(stage: Any) -> No
     assert stage.applications is kept
     stage.cluster.wait_for("RUNNING", f"churn-{ISOLATED}")
     stage.until_ready("/apart")
+
+
+def test_ready_is_503_while_an_isolated_stable_is_away_and_200_when_it_is_back(stage: Any) -> None:
+    """Serve's own health check knows nothing of it; /ready asks the version itself, and the routes say 503 too."""
+    gone = [app for app in stage.applications if app["name"] != f"churn-{ISOLATED}"]
+    stage.cluster.deploy(config(*gone))
+    stage.until_ready("/apart", lambda state: not state["ready"])
+    refused = requests.post(f"{stage.url}/apart/v1/predict", json=ROW, timeout=15)
+    assert refused.status_code in (503, 504)
+    assert refused.headers["Content-Type"] == "application/problem+json"
+    assert requests.post(f"{stage.url}/v1/predict", json=ROW, timeout=15).status_code == 200, "others are untouched"
+    stage.deploy()
+    stage.until_ready("/apart")
+    assert requests.post(f"{stage.url}/apart/v1/predict", json=ROW, timeout=15).status_code == 200
+
+
+def test_an_update_that_restarts_the_only_replica_loses_no_request(stage: Any) -> None:
+    """With max_surge_percent 100 the old replica answers until the new one is ready."""
+    before = stage.cluster.replicas("table", "Server")[0]["pid"]
+    moved = server("table", "/table", stage.store, {"stable": "1.0.0"})
+    moved["args"]["store"] += "/."
+    with Load(f"{stage.url}/table/v1/predict", 2) as load:
+        load.until(20)
+        stage.deploy(moved)
+        wait_until(lambda: _other_pid(stage, before), 60, "a new replica alone")
+        load.until(20)
+    assert set(load.statuses) == {200}, load.statuses
+
+
+def _other_pid(stage: Any, before: int) -> bool:
+    replicas = stage.cluster.replicas("table", "Server")
+    return len(replicas) == 1 and replicas[0]["pid"] != before

@@ -9,12 +9,13 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
+from obstore.store import MemoryStore
 
 from serve_app.block import Layout
 from serve_app.bundle.manifest import MANIFEST, parse, sha256_of
 from serve_app.bundle.predictor import load
 from serve_app.bundle.sklearn_runtime import SklearnRuntime
-from serve_app.bundle.store import FolderStore
+from serve_app.bundle.store import FolderStore, ObjectStoreStore
 from serve_app.errors import BundleError
 from serve_app.models import get_spec
 from training.bundling import Written
@@ -222,3 +223,37 @@ def test_an_interval_without_its_half_width_is_refused(delivery_bundle: Written,
     copied = Path(shutil.copytree(delivery_bundle.where, tmp_path / "delivery_time" / "1.0.0"))
     edit(copied, lambda manifest: manifest["parameters"].pop("half_width"))
     assert "found parameters ['coverage'], from which no DeliveryPrediction can be made" in refusal(copied)
+
+
+@pytest.fixture
+def uncompiled_elsewhere(churn_bundle: Written) -> tuple[ObjectStoreStore, str]:
+    """An uncompiled churn 1.0.0 in an object store, and the sha256 of its manifest."""
+    folder = Path(churn_bundle.where)
+    manifest = json.loads((folder / MANIFEST).read_text()) | {"runtime": "sklearn"}
+    text = json.dumps(manifest).encode()
+    files = {path.name: path.read_bytes() for path in folder.iterdir()} | {MANIFEST: text}
+    elsewhere = ObjectStoreStore("memory:///", MemoryStore())
+    elsewhere.write("churn", "1.0.0", files)
+    return elsewhere, sha256_of(text)
+
+
+def test_an_uncompiled_bundle_from_an_object_store_is_opened_only_when_it_is_pinned(
+    uncompiled_elsewhere: tuple[ObjectStoreStore, str],
+) -> None:
+    """Opening pipeline.joblib runs the code inside: somebody must have looked at it and pinned its manifest."""
+    elsewhere, digest = uncompiled_elsewhere
+    with pytest.raises(BundleError, match="expected manifest_sha256 in the table, found none"):
+        load(elsewhere, get_spec("churn"), "1.0.0")
+    assert load(elsewhere, get_spec("churn"), "1.0.0", pin=digest).manifest.runtime == "sklearn"
+
+
+def test_an_object_store_refuses_other_bytes_under_a_version_that_exists(
+    uncompiled_elsewhere: tuple[ObjectStoreStore, str],
+) -> None:
+    """Versions are immutable wherever they lie."""
+    elsewhere, _ = uncompiled_elsewhere
+    assert elsewhere.versions("churn") == ["1.0.0"]
+    with pytest.raises(BundleError, match="exists already, and a version is immutable"):
+        elsewhere.write("churn", "1.0.0", {MANIFEST: b"{}"})
+    with pytest.raises(BundleError, match="not found; expected the bundle of churn"):
+        elsewhere.read("churn", "1.1.0", MANIFEST)

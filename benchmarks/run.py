@@ -1,0 +1,71 @@
+"""Side by side: contenders one after the other, round after round, on the same rows."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.contender import Contender
+from benchmarks.errors import Skipped
+from benchmarks.machine import describe_machine
+from benchmarks.outcome import Measured, Outcome, Run
+from benchmarks.plan import CEILING, Cell, Plan
+from benchmarks.replica import add_replica
+from benchmarks.service import Service, running
+from benchmarks.wrk import require_wrk
+
+FEW = 20  # requests of a cell below which more connections only wait longer
+
+
+def run(contenders: Sequence[Contender], bundle: Path, plan: Plan, console: Console) -> Run:
+    """Measure everything. Raises WrongAnswers as soon as a contender answers wrongly."""
+    require_wrk()
+    machine = describe_machine()
+    outcomes: list[Outcome] = []
+    skipped: dict[str, str] = {}
+    for n in range(1, plan.rounds + 1):
+        for contender in contenders:
+            if contender.name in skipped:
+                continue
+            console.print(f"round {n} of {plan.rounds}: {contender.title} …")
+            try:
+                with running(contender, bundle) as service:
+                    outcomes.append(_measure(service, n, plan))
+            except Skipped as reason:
+                skipped[contender.name] = str(reason)
+                console.print(f"  skipped: {reason}", style="yellow", markup=False)
+    return Run(machine, tuple(outcomes), skipped)
+
+
+def _measure(service: Service, n: int, plan: Plan) -> Outcome:
+    service.check(plan.row_counts)
+    service.load(CEILING, plan.warm_s)
+    cells = _load_cells(service, plan.cells_of(service.contender.name), plan.cell_s)
+    ceiling = next(measured.requests_per_s for measured in cells if measured.cell == CEILING)
+    at_rates = [service.hold(share, ceiling * share, plan.steady_s) for share in plan.load_shares]
+    service.check(plan.row_counts)
+    memory_mb = service.program.memory_mb()
+    replica = add_replica(service) if service.contender.name == "sluice-fast" else None
+    name = service.contender.name
+    return Outcome(name, n, service.ready_s, memory_mb, tuple(cells), tuple(at_rates), replica)
+
+
+def _load_cells(service: Service, cells: Sequence[Cell], seconds: float) -> list[Measured]:
+    found: list[Measured] = []
+    for cell in cells:
+        reason = _hopeless(cell, found, seconds)
+        found.append(Measured(cell, skipped=reason) if reason else service.load(cell, seconds))
+    return found
+
+
+def _hopeless(cell: Cell, found: Sequence[Measured], seconds: float) -> str:
+    """Why a cell cannot be finished in its time, judged by the same size over fewer connections; "" when it can."""
+    fewer = next((measured for measured in reversed(found) if measured.cell.n_rows == cell.n_rows), None)
+    if fewer is None or cell == CEILING:
+        return ""
+    if fewer.skipped:
+        return fewer.skipped
+    wait_s = cell.connections / max(fewer.requests_per_s, 1e-3)
+    if fewer.requests_per_s * seconds < FEW and wait_s > seconds:
+        return f"{fewer.requests_per_s:.2g} requests/s: {cell.connections} connections would wait {wait_s:.0f} s each"
+    return ""
