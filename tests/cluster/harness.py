@@ -16,6 +16,8 @@ from typing import Any, Literal
 
 import requests
 
+from serve_app.laptop import fast_environment
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 Mode = Literal["plain", "fast"]
@@ -55,7 +57,7 @@ def own_environment(mode: Mode, folder: Path, project: Path = ROOT) -> dict[str,
     home, tmp = folder / "home", folder / "ray"
     home.mkdir()
     tmp.mkdir()
-    ports = free_ports(3)
+    first_port = 30_000 + free_ports(1)[0] % 100 * 100
     env |= {
         "HOME": str(home),
         "RAY_TMPDIR": str(tmp),
@@ -69,17 +71,9 @@ def own_environment(mode: Mode, folder: Path, project: Path = ROOT) -> dict[str,
     }
     if mode == "fast":
         env |= {
-            "RAY_SERVE_ENABLE_HA_PROXY": "1",
-            "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-            "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy" / "haproxy.cfg"),
-            "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "haproxy" / "admin.sock"),
-            "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "haproxy" / "metrics.sock"),
-            "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder / "haproxy"),
-            "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "haproxy" / "server-state"),
-            "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports[0]),
-            "RAY_SERVE_HAPROXY_STATS_PORT": str(ports[1]),
-            "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(30_000 + ports[2] % 100 * 100),
-            "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(30_100 + ports[2] % 100 * 100),
+            **fast_environment(folder / "haproxy"),
+            "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(first_port),
+            "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(first_port + 99),
         }
     return env
 

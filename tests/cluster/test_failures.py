@@ -27,9 +27,10 @@ class Load:
     def _ask(self) -> None:
         while not self._stop.is_set():
             try:
-                status: int | str = requests.post(self._url, json=ROW, timeout=15).status_code
-            except requests.RequestException:
-                status = "connection"
+                answer = requests.post(self._url, json=ROW, timeout=15)
+                status: int | str = answer.status_code if answer.ok else f"{answer.status_code} {answer.text[:200]}"
+            except requests.RequestException as error:
+                status = repr(error)[:200]
             self.statuses[status] += 1
 
     def __enter__(self) -> "Load":
@@ -61,7 +62,7 @@ def test_killing_a_replica_of_an_isolated_version_loses_no_request(stage: Any) -
 
 
 def test_killing_a_server_replica_loses_at_most_what_it_held(stage: Any) -> None:
-    """With four clients in flight at most a few requests fail, and the service goes on."""
+    """What was in the replica may be lost (HAProxy asks another one for most of it), and the service goes on."""
     stage.deploy(server("pair", "/pair", stage.store, {"stable": "1.0.0"}, num_replicas=2))
     stage.until_ready("/pair")
     n_clients = 4
