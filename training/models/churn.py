@@ -111,7 +111,9 @@ def pipeline() -> Any:
         random_state=0,
     )
     numbers = ColumnTransformer([("numbers", "passthrough", list(DIRECTIONS))])
-    return Pipeline([("columns", numbers), ("model", CalibratedClassifierCV(trees, method="sigmoid", cv=3))])
+    return Pipeline(
+        [("columns", numbers), ("model", CalibratedClassifierCV(trees, method="sigmoid", cv=3, ensemble=False))]
+    )
 
 
 TRAINING = Training(
