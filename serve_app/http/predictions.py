@@ -3,12 +3,13 @@
 Plain Starlette: FastAPI's dependency machinery was a fifth of a request. `openapi` describes them by hand.
 """
 
-import secrets
 from collections.abc import Sequence
-from typing import Protocol
+from secrets import token_hex
+from typing import Any, Protocol
 
+from pydantic_core import to_json
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from serve_app.contract import Features, ModelSpec, Prediction
 from serve_app.errors import HttpError, InvalidRows, ModelFailed
@@ -57,7 +58,7 @@ class Predictions:
         answered = await self._backend.predict([row], routing_key(request), forced_version(request))
         if (prediction := answered.predictions[0]) is None:
             raise MODEL_FAILED
-        return _answer(_encoded(prediction, answered.version), answered.version)
+        return _response(_answer(prediction, answered.version, token_hex(16)), answered.version)
 
     async def many(self, request: Request) -> Response:
         """A list of rows, each with its own outcome."""
@@ -67,31 +68,32 @@ class Predictions:
         answered = Answered("", [])
         if valid:
             answered = await self._backend.predict(valid, routing_key(request), forced_version(request))
-        predictions = iter(answered.predictions)
+        predictions, version, batch_id = iter(answered.predictions), answered.version, token_hex(16)
         entries = [
-            _failed(row) if isinstance(row, InvalidRows) else _outcome(next(predictions), answered.version)
-            for row in rows
+            _failed(row) if isinstance(row, InvalidRows) else _outcome(next(predictions), version, f"{batch_id}-{i}")
+            for i, row in enumerate(rows)
         ]
         succeeded = len(valid) - answered.predictions.count(None)
-        head = f'{{"total":{len(rows)},"succeeded":{succeeded},"failed":{len(rows) - succeeded},"predictions":['
-        return _answer(head + ",".join(entries) + "]}", answered.version)
+        failed = len(rows) - succeeded
+        body = {"total": len(rows), "succeeded": succeeded, "failed": failed, "predictions": entries}
+        return _response(body, version)
 
 
-def _encoded(prediction: Prediction, version: str) -> str:
-    """An answer as JSON. Appending is safe and fast: a version and a hex id need no escaping."""
-    text = prediction.model_dump_json()
-    return f'{text[:-1]},"model_version":"{version}","prediction_id":"{secrets.token_hex(16)}"}}'
+def _answer(prediction: Prediction, version: str, prediction_id: str) -> dict[str, Any]:
+    """An answer as plain values: they were validated when the prediction was made, and are encoded in one go."""
+    return {**prediction.__dict__, "model_version": version, "prediction_id": prediction_id}
 
 
-def _outcome(prediction: Prediction | None, version: str) -> str:
+def _outcome(prediction: Prediction | None, version: str, prediction_id: str) -> dict[str, Any]:
     if prediction is None:
         return _failed(MODEL_FAILED)
-    return '{"status":"success",' + _encoded(prediction, version)[1:]
+    return {"status": "success", **_answer(prediction, version, prediction_id)}
 
 
-def _failed(error: HttpError) -> str:
-    return '{"status":"error","error":' + bytes(JSONResponse(row_error(error)).body).decode() + "}"
+def _failed(error: HttpError) -> dict[str, Any]:
+    return {"status": "error", "error": row_error(error)}
 
 
-def _answer(text: str, version: str) -> Response:
-    return Response(text, headers={"X-Model-Version": version} if version else {}, media_type="application/json")
+def _response(body: dict[str, Any], version: str) -> Response:
+    headers = {"X-Model-Version": version} if version else {}
+    return Response(to_json(body), headers=headers, media_type="application/json")

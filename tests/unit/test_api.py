@@ -69,7 +69,7 @@ async def test_a_batch_answers_in_order_and_a_bad_row_hurts_no_other(api: Api, p
         entry = body["predictions"][index]
         assert entry.pop("status") == "success"
         assert entry.pop("model_version") == VERSION
-        assert re.fullmatch(r"[0-9a-f]{32}", entry.pop("prediction_id"))
+        assert re.fullmatch(r"[0-9a-f]{32}-" + str(index), entry.pop("prediction_id"))
         assert entry == expected_answer(api.spec, row)
     error = body["predictions"][1]["error"]
     assert error["code"] == "invalid_rows"
