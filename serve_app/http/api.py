@@ -27,6 +27,10 @@ PATHS = {
 }
 
 
+# Ray traces and counts requests itself; FastAPI's own telemetry would do it again, inside each request.
+NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False}
+
+
 class Links(BaseModel):
     """Where everything is."""
 
@@ -37,11 +41,8 @@ class Links(BaseModel):
 
 def create_app(spec: ModelSpec, backend: Backend) -> FastAPI:
     """The ASGI application of one model. Its `/docs` needs no internet."""
-    app: FastAPI = FastAPIOffline(title=spec.title, version="1", redoc_url=None)
-    predictions = Predictions(spec, backend)
-    for prefix in ("/v1", ""):
-        app.add_route(f"{prefix}/predict", predictions.one, methods=["POST"])
-        app.add_route(f"{prefix}/predict/batch", predictions.many, methods=["POST"])
+    app: FastAPI = FastAPIOffline(title=spec.title, version="1", redoc_url=None, telemetry=NO_TELEMETRY)
+    app.router.routes[:0] = Predictions(spec, backend).routes()  # in front: routes are matched in order
     app.include_router(_status_routes(spec, backend))
     openapi.describe_predictions(app, spec, lambda: backend.limits)
     app.add_exception_handler(HttpError, _on_http_error)

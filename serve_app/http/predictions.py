@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from serve_app.contract import Features, ModelSpec, Prediction
 from serve_app.errors import HttpError, InvalidRows, ModelFailed
@@ -51,6 +52,14 @@ class Predictions:
         self._spec = spec
         self._backend = backend
         self._reader = RowReader(spec)
+
+    def routes(self) -> list[Route]:
+        """Both routes, with and without the version of the interface in the path."""
+        return [
+            Route(prefix + path, handler, methods=["POST"])
+            for prefix in ("/v1", "")
+            for path, handler in (("/predict", self.one), ("/predict/batch", self.many))
+        ]
 
     async def one(self, request: Request) -> Response:
         """One row."""
