@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 
 from serve_app.block import Block, Scores
 
@@ -36,9 +37,11 @@ class Coalescer:
             self._in_flight.discard(done)
         while self._waiting and len(self._in_flight) < self._max_in_flight():
             if batch := self._take():
-                task = asyncio.get_running_loop().create_task(self._call(batch))
+                # A call carries rows of many clients: it must not run in the context of one of them, whose
+                # cancelled request Ray would cancel it with.
+                task = asyncio.get_running_loop().create_task(self._call(batch), context=Context())
                 self._in_flight.add(task)
-                task.add_done_callback(self._dispatch)
+                task.add_done_callback(self._dispatch, context=Context())
 
     def _take(self) -> list[tuple[Block, "asyncio.Future[Scores]"]]:
         """The oldest blocks up to max_rows (at least one), without those whose caller has gone."""

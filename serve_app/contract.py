@@ -136,6 +136,10 @@ class ModelSpec:
         for name, field in self.features.model_fields.items():
             if _has_int_literal(field.annotation):
                 raise TypeError(f"{self.name}.{name}: found Literal of integers, which lets `true` pass; use Choice")
+        fields = {**self.features.model_fields, **self.prediction.model_fields}
+        odd = [name for name, field in fields.items() if field.alias or field.serialization_alias]
+        if odd := odd + list(self.prediction.model_computed_fields):
+            raise TypeError(f"{self.name}: found {', '.join(odd)} with an alias or computed; expected plain fields")
 
     @cached_property
     def answer_type(self) -> type[BaseModel]:
@@ -181,10 +185,12 @@ def _feature(model: str, name: str, schema: dict[str, Any], *, required: bool) -
     bounded = choices is not None or (
         dtype != "category" and "maximum" in value and (minimum is not None or exclusive is not None)
     )
-    if dtype is None or len(variants) != 1 or not bounded or not required:
+    twofold = (minimum is not None and exclusive is not None) or "multipleOf" in value or "" in (choices or ())
+    if dtype is None or len(variants) != 1 or not bounded or not required or twofold:
         raise TypeError(
             f"{model}.{name}: found {schema}; expected a required int or float with a lower and an upper bound, "
-            f"or text limited by Literal, each of them with `| None` where data may be missing"
+            f"or text limited by Literal (not of the empty text, which stands for missing), each with `| None` where "
+            f"data may be missing; no multiple_of, and not both gt and ge"
         )
     return Feature(
         name=name,

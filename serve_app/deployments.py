@@ -1,6 +1,7 @@
 """The Ray classes, kept thin: a server of a model, and a version isolated in an application of its own."""
 
 import asyncio
+import logging
 from typing import Any
 
 from ray import serve
@@ -19,6 +20,8 @@ from serve_app.placements import HeldVersion, IsolatedVersion
 from serve_app.roster import Opened, Roster
 from serve_app.settings import Table, VersionConfig, VersionEntry, application_of, parse_settings
 
+logger = logging.getLogger(__name__)
+
 DESCRIBE_TIMEOUT_S = 10.0
 POLL_S = 0.5
 VERSION_DEADLINE_S = 600.0  # the callers' own deadlines are shorter; this one only ends what nobody waits for
@@ -33,6 +36,7 @@ class Server:
         self._roster = Roster(self._open)
         self._gate = Gate(self._spec, self._roster)
         self._exporter: asyncio.Task[None] | None = None
+        _log_to_ray()
 
     def __serve_build_asgi_app__(self) -> Any:
         """Ray calls this in the replica, after the constructor."""
@@ -55,6 +59,11 @@ class Server:
         await self._roster.start(table)
         self._exporter = asyncio.get_running_loop().create_task(export_forever(self._gate, self._roster))
 
+    def check_health(self) -> None:
+        """Ray asks before a replica counts as ready, and then again: without a table it could answer nobody."""
+        if self._roster.table is None:
+            raise NotReady("user_config: found none, expected a table with `stable`")
+
     async def _open(self, version: str, entry: VersionEntry, table: Table) -> Opened:
         if entry.placement == "isolated":
             return await self._open_isolated(version, entry, table)
@@ -64,32 +73,39 @@ class Server:
 
     async def _open_isolated(self, version: str, entry: VersionEntry, table: Table) -> Opened:
         application = application_of(self._spec.name, version)
-        facts = await _describe(application, table.limits.ready_timeout_s if version == table.stable else 0)
+        handle, facts = await _describe(application, table.limits.ready_timeout_s if version == table.stable else 0)
         manifest = parse(facts["manifest"], application)
         pin = entry.manifest_sha256
         if pin is not None and pin != facts["manifest_sha256"]:
             raise BundleError(f"{application}: expected manifest {pin}, found {facts['manifest_sha256']}")
         if lines := differences(self._spec.contract, manifest.contract):
             raise BundleError(f"{application}: does not fit the contract: " + "; ".join(lines))
-        handle = serve.get_app_handle(application)
         scorer = IsolatedVersion(handle, table.batch.max_rows, lambda: self._gate.limits.deadline_ms / 1000)
         return Opened(manifest, facts["manifest_sha256"], scorer, coalesces=True)
 
 
-async def _describe(application: str, patience_s: float) -> dict[str, Any]:
-    """Ask an isolated version who it is, for as long as the patience lasts. Raises NotReady."""
+async def _describe(application: str, patience_s: float) -> tuple[Any, dict[str, Any]]:
+    """A handle to an isolated version and who it says it is, for as long as the patience lasts. Raises NotReady."""
     loop = asyncio.get_running_loop()
     until_s = loop.time() + patience_s
     while True:
         try:
-            # Bounded: the first call to an application that failed to deploy can hang.
+            # Bounded: the first call to an application that failed to deploy can hang. In a thread: getting the
+            # handle asks the controller, and would hold up the event loop for as long as that takes.
             async with asyncio.timeout(DESCRIBE_TIMEOUT_S):
-                facts: dict[str, Any] = await serve.get_app_handle(application).describe.remote()
-                return facts
+                handle: Any = await asyncio.to_thread(serve.get_app_handle, application)
+                return handle, await handle.describe.remote()
         except Exception as error:
             if loop.time() >= until_s:
                 raise NotReady(f"application {application} does not answer ({type(error).__name__})") from None
         await asyncio.sleep(POLL_S)
+
+
+def _log_to_ray() -> None:
+    """Our lines go where Ray Serve's own go, with the same format and request id."""
+    ours, rays = logging.getLogger("serve_app"), logging.getLogger("ray.serve")
+    ours.handlers, ours.propagate = rays.handlers, False
+    ours.setLevel(logging.INFO)
 
 
 class Version:
@@ -99,14 +115,16 @@ class Version:
         self._predictor: Predictor = load(open_store(store), get_spec(model), version, manifest_sha256)
         self._replica = serve.get_replica_context().replica_id.unique_id
         self._held: HeldVersion | None = None
+        _log_to_ray()
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """How blocks of several servers are merged; a wrong one is refused and the last good one stays."""
         try:
             config = parse_settings(VersionConfig, user_config, "user_config")
-        except SettingsError:
+        except SettingsError as error:
             if self._held is None:
                 raise
+            logger.error("user_config refused, the last good one stays: %s", error)
             return
         self._held = HeldVersion(self._predictor, config.coalesce, config.batch)
 

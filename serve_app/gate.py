@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
 
-from pydantic import ValidationError
-
 from serve_app import status
 from serve_app.block import Layout, Scores
 from serve_app.contract import Features, ModelSpec, Prediction
@@ -75,9 +73,9 @@ class Gate:
         return forced
 
     def _admit(self, n_rows: int, limits: Limits) -> None:
-        if self.rows_under_way + n_rows > max(limits.max_waiting_rows, n_rows):
+        if self.rows_under_way + n_rows > max(limits.max_rows_under_way, n_rows):
             raise Overloaded(
-                f"This replica answers {limits.max_waiting_rows} rows at a time; try again later.",
+                f"This replica answers {limits.max_rows_under_way} rows at a time; try again later.",
                 retry_after_s=limits.retry_after_s,
             )
         self.rows_under_way += n_rows
@@ -102,7 +100,9 @@ class Gate:
         scores = await opened.scorer.score(self._layout.block([row.__dict__ for row in rows]), deadline_s)
         predictions = self._predictions(opened, scores)
         self.counts["rows", version] += len(rows)
-        self.counts["failed_rows", version] += predictions.count(None)
+        if n_failed := predictions.count(None):
+            self.counts["failed_rows", version] += n_failed
+            logger.warning("version %s failed on %d of %d rows", version, n_failed, len(rows))
         return Answered(version, predictions)
 
     def _predictions(self, opened: Opened, scores: Scores) -> list[Prediction | None]:
@@ -112,7 +112,8 @@ class Gate:
         for score in scores.tolist():
             try:
                 predictions.append(self._spec.answer(score, parameters) if score == score else None)
-            except ValidationError:
+            except Exception as error:  # one row's answer, whatever is wrong with it, must not hurt the others
+                logger.warning("version %s: no answer from a score: %s", opened.manifest.version, type(error).__name__)
                 predictions.append(None)
         return predictions
 

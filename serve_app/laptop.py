@@ -74,9 +74,9 @@ def run(path: Path, *, fast: bool, console: Console) -> int:
         try:
             console.print(f"starting {path} ({'fast' if fast else 'plain'} mode) …")
             if not _until_ready(found, process):
-                console.print(
-                    f"not ready within {READY_TIMEOUT_S:.0f} s: see the lines above and /tmp/ray", style="red"
-                )
+                ended = process.poll() is not None
+                why = "`serve run` ended" if ended else f"not ready within {READY_TIMEOUT_S:.0f} s"
+                console.print(f"{why}: see the lines above and the logs below /tmp/ray", style="red")
                 return 1
             _say_where(found, console)
             return process.wait()
@@ -109,7 +109,7 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
         process.send_signal(signal.SIGINT)
     try:
         process.wait(STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):  # a second Ctrl-C means: now
         os.killpg(process.pid, signal.SIGKILL)
 
 

@@ -29,9 +29,10 @@ class HeldVersion:
     """A version in this process: scored on the spot where a call is cheap, coalesced where it is dear."""
 
     def __init__(self, predictor: Predictor, coalesce: Coalesce, batch: Batch) -> None:
-        self._predictor = predictor
+        self._predictor: Predictor | None = predictor
+        self._cost = predictor.cost
         self._max_rows = batch.max_rows
-        self.coalesces = coalesce == "always" or (coalesce == "auto" and predictor.cost.call_ms > DEAR_CALL_MS)
+        self.coalesces = coalesce == "always" or (coalesce == "auto" and self._cost.call_ms > DEAR_CALL_MS)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=predictor.manifest.version)
         self._idle = asyncio.Event()
         self._idle.set()
@@ -43,8 +44,8 @@ class HeldVersion:
 
     async def score(self, block: Block, deadline_s: float) -> Scores:
         """(n_rows,) scores. Raises DeadlineExceeded."""
-        if not self.coalesces and self._predictor.cost.of_rows(len(block)) <= INLINE_MS:
-            return self._predictor.score(block)
+        if not self.coalesces and self._cost.of_rows(len(block)) <= INLINE_MS:
+            return self._score(block)
         try:
             async with asyncio.timeout(deadline_s):
                 if not self.coalesces:
@@ -57,6 +58,16 @@ class HeldVersion:
 
     async def ping(self) -> None:
         """A held version that is loaded can answer."""
+
+    def close(self) -> None:
+        """Let the model go. Ray freezes the garbage collector, and @serve.batch keeps a cycle through this object."""
+        self._predictor = None
+        self._thread.shutdown(wait=False)
+
+    def _score(self, block: Block) -> Scores:
+        if self._predictor is None:
+            raise NotReady("This version has left the table.")
+        return self._predictor.score(block)
 
     async def _enter(self, piece: Block) -> Scores:
         # @serve.batch seals what has arrived while the model is busy into tiny batches. Entering only when the
@@ -76,7 +87,7 @@ class HeldVersion:
         return np.split(scores, ends[:-1])
 
     async def _off_the_loop(self, block: Block) -> Scores:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._predictor.score, block)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._score, block)
 
 
 class IsolatedVersion:
@@ -104,6 +115,8 @@ class IsolatedVersion:
                 return await self._coalescer.score(block)
         except TimeoutError:
             raise DeadlineExceeded(f"The version did not answer within {deadline_s:g} s.") from None
+        except ConnectionError:
+            raise NotReady("The call of the version was cut off.") from None
 
     async def ping(self) -> None:
         """Ask the application itself: Serve's own health check knows nothing of it."""
@@ -112,28 +125,35 @@ class IsolatedVersion:
         except Exception as error:
             raise NotReady(f"The version does not answer ({type(error).__name__}).") from None
 
+    def close(self) -> None:
+        """The application goes on by itself."""
+
     def _max_in_flight(self) -> int:
         oldest_s = time.monotonic() - REPLICA_MEMORY_S
         self._last_answer_s = {name: at_s for name, at_s in self._last_answer_s.items() if at_s > oldest_s}
         return BLOCKS_PER_REPLICA * max(1, len(self._last_answer_s))
 
     async def _send(self, block: Block) -> Scores:
-        # A prediction is idempotent, so a call that died with its replica goes once more, to another one.
+        """A prediction is idempotent, so a call that died with its replica goes once more, to another one."""
+        failure = ""
         async with asyncio.timeout(self._deadline_s()):
-            try:
-                return await self._call(block)
-            except BackPressureError:
-                raise Overloaded("The version has too many requests waiting.", retry_after_s=1) from None
-            except Exception as error:
-                logger.warning("an isolated version failed, asking again: %s", type(error).__name__)
-            try:
-                return await self._call(block)
-            except Exception as error:
-                raise NotReady(f"The version does not answer ({type(error).__name__}).") from None
+            for _ in range(2):
+                try:
+                    return await self._call(block)
+                except BackPressureError:
+                    raise Overloaded("The version has too many requests waiting.", retry_after_s=1) from None
+                except Exception as error:
+                    failure = type(error).__name__
+                    logger.warning("a call of an isolated version failed: %s", failure)
+        raise NotReady(f"The version does not answer ({failure}).")
 
     async def _call(self, block: Block) -> Scores:
-        replica: str
-        scores: Scores
-        replica, scores = await self._handle.score.remote(block)
+        response = self._handle.score.remote(block)
+        try:
+            replica, scores = await response
+        except asyncio.CancelledError:
+            response.cancel()  # nobody waits any more: the replica need not score it
+            raise
         self._last_answer_s[replica] = time.monotonic()
-        return scores
+        checked: Scores = scores
+        return checked

@@ -14,6 +14,7 @@ from serve_app.settings import Batch, Table, VersionEntry
 logger = logging.getLogger(__name__)
 
 RETRY_FIRST_S, RETRY_MOST_S = 1.0, 30.0
+CLOSE_AFTER_S = 5.0  # beyond the deadline of the last request that may still be with a version that left
 
 
 class Scorer(Protocol):
@@ -24,6 +25,9 @@ class Scorer(Protocol):
 
     async def ping(self) -> None:
         """Returns when the version can answer now; raises NotReady otherwise."""
+
+    def close(self) -> None:
+        """The version has left the table: let go of what it holds."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +44,15 @@ Identity = tuple[str, VersionEntry, Batch]
 Open = Callable[[str, VersionEntry, Table], Awaitable[Opened]]
 
 
-@dataclass
+@dataclass(eq=False)
 class Member:
-    """A version of the table and how far it is."""
+    """A version of the table and how far it is. While new settings are opened, `opened` is still under the old."""
 
     identity: Identity
     state: Literal["loading", "ready", "failed"] = "loading"
     detail: str = ""
     opened: Opened | None = None
+    opened_as: Identity | None = None
     attempt: "asyncio.Task[Opened] | None" = field(default=None, repr=False)
     task: "asyncio.Task[None] | None" = field(default=None, repr=False)
 
@@ -64,7 +69,8 @@ class Roster:
         self._members: dict[str, Member] = {}
         self._switch: asyncio.Task[None] | None = None
         self.table: Table | None = None
-        self.config_error: str | None = None
+        self._refused: str | None = None  # the newest table could not be read
+        self._trouble: str | None = None  # the newest table that could be read is not in force yet
 
     async def start(self, table: Table) -> None:
         """The first table. Raises what kept stable from being proven: the replica must not become ready."""
@@ -74,13 +80,18 @@ class Roster:
         """A further table: returns at once, works in the background, never raises."""
         if self._switch is not None:
             self._switch.cancel()
-        self.config_error = None  # here and not at the switch: an older table's switch must not hide a newer refusal
+        self._refused = self._trouble = None
         self._switch = asyncio.get_running_loop().create_task(self._take_over_or_keep(table))
 
     def refuse(self, reason: str) -> None:
-        """Note that a table could not even be read; the last good one stays."""
+        """Note that a table could not even be read; the last good one stays, or still comes."""
         logger.error("table refused: %s", reason)
-        self.config_error = reason
+        self._refused = reason
+
+    @property
+    def config_error(self) -> str | None:
+        """Why the newest table is not in force."""
+        return self._refused or self._trouble
 
     def ready(self, version: str) -> Opened | None:
         """A version that can be asked, or None."""
@@ -92,59 +103,78 @@ class Roster:
         return dict(self._members)
 
     async def _take_over_or_keep(self, table: Table) -> None:
-        try:
-            await self._take_over(table)
-        except SluiceError as error:
-            self.refuse(f"stable {table.stable} cannot be used: {error}")
-        except Exception as error:
-            logger.exception("table refused")
-            self.refuse(f"stable {table.stable} cannot be used: {type(error).__name__}")
+        """Try until it succeeds or another table comes: a store may be away for a while, and Ray tells us once."""
+        wait_s = RETRY_FIRST_S
+        while True:
+            try:
+                return await self._take_over(table)
+            except Exception as error:
+                self._trouble = f"stable {table.stable} cannot be used: {_reason(error)}"
+                logger.error("table not in force: %s", self._trouble)
+            await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * 2, RETRY_MOST_S)
 
     async def _take_over(self, table: Table) -> None:
         """Prove stable, then put the whole table in force in one step."""
-        stable = self._reuse(table, table.stable)
+        stable = self._member(table, table.stable)
         await self._opened(stable, table.stable, table)
-        before = self._members
-        members = {table.stable: stable} | {name: self._reuse(table, name) for name in table.names[1:]}
-        self._members, self.table = members, table
-        for member in before.values():
-            if member not in members.values() and member.task is not None:
-                member.task.cancel()
+        before, deadline_s = self._members, (self.table or table).limits.deadline_ms / 1000
+        members = {table.stable: stable} | {name: self._member(table, name) for name in table.names[1:]}
+        self._members, self.table, self._trouble = members, table, None
+        for name, member in before.items():
+            if members.get(name) is not member:
+                self._dismiss(member, members.get(name), deadline_s)
         for name, member in members.items():
-            if member.opened is None and member.task is None:
+            if member.opened_as != member.identity and member.task is None:
                 member.task = asyncio.get_running_loop().create_task(self._bring_up(name, member, table))
 
-    def _reuse(self, table: Table, name: str) -> Member:
-        """The member that holds this version already, with the same settings; else a new one."""
-        entry = replace_weight(table.entry(name))
-        identity: Identity = (name, entry, table.batch)
-        member = self._members.get(name)
-        return member if member is not None and member.identity == identity else Member(identity)
+    def _member(self, table: Table, name: str) -> Member:
+        """The member that holds this version with the same settings; else a new one, which answers as the old one
+        does until it is opened itself."""
+        identity: Identity = (name, without_weight(table.entry(name)), table.batch)
+        old = self._members.get(name)
+        if old is None:
+            return Member(identity)
+        if old.identity == identity:
+            return old
+        return Member(identity, "ready" if old.opened else "loading", "", old.opened, old.opened_as)
+
+    def _dismiss(self, member: Member, successor: Member | None, deadline_s: float) -> None:
+        """A member leaves: requests that are with it may finish, then it lets go of its model."""
+        if member.task is not None:
+            member.task.cancel()
+        if member.opened is None or (successor is not None and successor.opened is member.opened):
+            return
+        asyncio.get_running_loop().call_later(deadline_s + CLOSE_AFTER_S, member.opened.scorer.close)
 
     async def _opened(self, member: Member, name: str, table: Table) -> None:
         """Open a member once, however many wait for it: a candidate may be promoted while it is still loading."""
-        if member.opened is not None:
+        if member.opened_as == member.identity:
             return
         if member.attempt is None or member.attempt.done():
-            opening = self._open(name, table.entry(name), table)
-            member.attempt = asyncio.ensure_future(opening)
+            member.attempt = asyncio.ensure_future(self._open(name, table.entry(name), table))
         member.opened = await asyncio.shield(member.attempt)
+        member.opened_as = member.identity
         member.state, member.detail = "ready", ""
 
     async def _bring_up(self, name: str, member: Member, table: Table) -> None:
         """Load a version that is not stable; while it fails, stable answers for it and it is tried again."""
         wait_s = RETRY_FIRST_S
-        while member.opened is None:
+        while member.opened_as != member.identity:
             try:
                 await self._opened(member, name, table)
             except Exception as error:
-                member.state = "failed"
-                member.detail = str(error) if isinstance(error, SluiceError) else type(error).__name__
+                member.state, member.detail = "failed", _reason(error)
                 logger.warning("version %s is not ready: %s", name, member.detail)
                 await asyncio.sleep(wait_s)
                 wait_s = min(wait_s * 2, RETRY_MOST_S)
 
 
-def replace_weight(entry: VersionEntry) -> VersionEntry:
+def _reason(error: Exception) -> str:
+    """What may be shown: our own errors are written for people, foreign ones may hold anything."""
+    return str(error) if isinstance(error, SluiceError) else type(error).__name__
+
+
+def without_weight(entry: VersionEntry) -> VersionEntry:
     """An entry without its weight: a change of weight loads nothing anew."""
     return entry.model_copy(update={"weight_percent": 0.0})

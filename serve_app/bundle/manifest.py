@@ -20,6 +20,7 @@ REPORT = "report.html"
 
 VERSION_PATTERN = r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?$"
 Version = Annotated[str, Field(pattern=VERSION_PATTERN, max_length=40)]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=100)]  # never a path
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 # How far an answer may lie from the fitted pipeline's: float32 arithmetic moves a probability by 1e-7
@@ -82,7 +83,7 @@ class Manifest(_Record):
     n_training_rows: Annotated[int, Field(ge=0)]
     created_at: str
     libraries: dict[str, str]
-    files: dict[str, File]
+    files: dict[FileName, File]
     golden_rows: Annotated[list[GoldenRow], Field(min_length=1)]
 
     @property

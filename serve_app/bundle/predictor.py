@@ -3,6 +3,7 @@
 import importlib.metadata
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,7 @@ from serve_app.errors import BundleError
 logger = logging.getLogger(__name__)
 
 LABEL_THRESHOLD = 0.5
+MAX_CALLS = 200  # for one block with failing rows; eight bad rows among 256 need some 130
 
 
 class Runtime(Protocol):
@@ -50,21 +52,42 @@ class Predictor:
         self.cost = self._prove()
 
     def score(self, block: Block) -> Scores:
-        """(n_rows,) scores, NaN where the model raised or gave no finite number. Never raises."""
+        """(n_rows,) scores, NaN where the model raised or gave no finite number. Never raises.
+
+        A block that fails is halved until the failing rows stand alone: a few calls find them, and all others are
+        scored. Where nearly every row fails, the rest is given up after MAX_CALLS.
+        """
         try:
-            scores = self._runtime.score(block)
-            if scores.shape != (len(block),):
-                raise ValueError(f"found scores of shape {scores.shape}, expected {(len(block),)}")
+            return self._checked(block)
         except Exception as error:
-            if len(block) == 1:
-                logger.warning("%s %s: a row failed: %s", *self._name, type(error).__name__)
-                return np.full(1, np.nan)
-            # Halving finds the failing rows in a few calls and still scores all others.
-            middle = len(block) // 2
-            return np.concatenate([self.score(block[:middle]), self.score(block[middle:])])
-        if not np.isfinite(scores).all():
-            scores = np.where(np.isfinite(scores), scores, np.nan)
+            if len(block) > 1:
+                return self._score_halves(block)
+            logger.warning("%s %s: a row failed: %s", *self._name, type(error).__name__)
+            return np.full(1, np.nan)
+
+    def _score_halves(self, block: Block) -> Scores:
+        scores = np.full(len(block), np.nan)
+        waiting = deque([slice(0, len(block) // 2), slice(len(block) // 2, len(block))])
+        for _ in range(MAX_CALLS):
+            if not waiting:
+                break
+            part = waiting.popleft()
+            try:
+                scores[part] = self._checked(block[part])
+            except Exception as error:
+                if part.stop - part.start == 1:
+                    logger.warning("%s %s: a row failed: %s", *self._name, type(error).__name__)
+                    continue
+                middle = (part.start + part.stop) // 2
+                waiting += [slice(part.start, middle), slice(middle, part.stop)]
         return scores
+
+    def _checked(self, block: Block) -> Scores:
+        """(n_rows,) scores of one call, infinities as NaN."""
+        scores = self._runtime.score(block)
+        if scores.shape != (len(block),):
+            raise ValueError(f"found scores of shape {scores.shape}, expected {(len(block),)}")
+        return scores if np.isfinite(scores).all() else np.where(np.isfinite(scores), scores, np.nan)
 
     @property
     def _name(self) -> tuple[str, str]:

@@ -56,6 +56,8 @@ class FolderStore:
         """The bytes of one file."""
         path = self.root / model / version / file
         try:
+            if path.exists() and not path.is_file():
+                raise BundleError(f"{path}: is no regular file; expected one written by training")
             return path.read_bytes()
         except FileNotFoundError:
             raise BundleError(_missing(str(path), model, version)) from None

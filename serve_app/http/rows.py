@@ -12,6 +12,7 @@ from serve_app.contract import Features, ModelSpec
 from serve_app.errors import FieldError, HttpError, InvalidRows, MalformedJson, TooManyRows
 
 MAX_FIELD_ERRORS = 20
+ROOMY_ROW_BYTES = 1024
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _REASONS = {
     "missing": "is missing",
@@ -40,35 +41,37 @@ class RowReader:
         try:
             return self._one.validate_json(body)
         except ValidationError as error:
-            raise self._explained(error, body) from None
+            raise _json_fault(error, body) or self._invalid(error) from None
 
     def many(self, body: bytes, max_rows: int) -> Sequence[Features | InvalidRows]:
         """A list of 1 to `max_rows` rows, each valid or the reason why not. Raises what concerns the whole body."""
+        if len(body) > ROOMY_ROW_BYTES * max_rows:  # no honest body is so large: look before validating it
+            return self._one_by_one(body, max_rows)
         try:
-            rows: Sequence[Features | InvalidRows] = self._many.validate_json(body)
-        except ValidationError as error:
-            rows = self._one_by_one(error, body, max_rows)
+            rows = self._many.validate_json(body)
+        except ValidationError:
+            return self._one_by_one(body, max_rows)
         _check_length(len(rows), max_rows)
         return rows
 
-    def _one_by_one(self, error: ValidationError, body: bytes, max_rows: int) -> list[Features | InvalidRows]:
+    def _one_by_one(self, body: bytes, max_rows: int) -> list[Features | InvalidRows]:
         """The slow path, for a body with a fault somewhere: a bad row must not hurt the others."""
-        if _is_json_error(error):
-            raise _json_error(error, body) from None
-        values = from_json(body)
+        try:
+            values = from_json(body)
+        except ValueError as error:
+            raise _json_error(str(error), body) from None
         if not isinstance(values, list):
             raise InvalidRows("The body is expected to be a list of rows.")
         _check_length(len(values), max_rows)
         return [self._checked(value) for value in values]
 
     def _checked(self, value: Any) -> Features | InvalidRows:
+        if isinstance(value, dict) and len(value) > len(self._allowed) + MAX_FIELD_ERRORS:
+            return InvalidRows(f"Found {len(value)} fields, expected {len(self._allowed)}.")
         try:
             return self._one.validate_python(value)
         except ValidationError as error:
             return self._invalid(error)
-
-    def _explained(self, error: ValidationError, body: bytes) -> HttpError:
-        return _json_error(error, body) if _is_json_error(error) else self._invalid(error)
 
     def _invalid(self, error: ValidationError) -> InvalidRows:
         faults = error.errors(include_input=False, include_url=False, include_context=False)
@@ -94,16 +97,16 @@ def _check_length(n_rows: int, max_rows: int) -> None:
         raise InvalidRows(f"Found an empty list, expected 1 to {max_rows} rows.")
 
 
-def _is_json_error(error: ValidationError) -> bool:
-    # Always the only fault; asking the count first spares listing the faults of a body full of unknown fields twice.
-    return (
-        error.error_count() == 1 and error.errors(include_input=False, include_url=False)[0]["type"] == "json_invalid"
-    )
+def _json_fault(error: ValidationError, body: bytes) -> HttpError | None:
+    """What is wrong with the JSON itself, if that is the fault: it is then the only one."""
+    if error.error_count() > 1:
+        return None
+    fault = error.errors(include_input=False, include_url=False)[0]
+    return _json_error(str(fault.get("ctx", {}).get("error", "")), body) if fault["type"] == "json_invalid" else None
 
 
-def _json_error(error: ValidationError, body: bytes) -> HttpError:
+def _json_error(reason: str, body: bytes) -> HttpError:
     """400 for what is no JSON; 422 for JSON that no field can hold: a lone surrogate, a number of 5,000 digits."""
-    reason = str(error.errors(include_input=False, include_url=False)[0].get("ctx", {}).get("error", ""))
     if "number out of range" in reason or ("escape" in reason and _python_reads(body)):
         return InvalidRows("The body holds a number or a text that cannot be represented.")
     position = re.search(r"at line \d+ column \d+$", reason)

@@ -14,6 +14,12 @@ class Probe:
     def __init__(self, inner: Any, log: Path, delay_s: float, offset: float = 0.0) -> None:
         self.inner, self.log, self.delay_s, self.offset = inner, str(log), delay_s, offset
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Opened: note that too."""
+        self.__dict__.update(state)
+        with Path(self.log + ".opened").open("a") as log:
+            log.write(f"{os.getpid()}\n")
+
     def predict_proba(self, rows: Any) -> Any:
         """As scikit-learn."""
         with Path(self.log).open("a") as log:
@@ -22,6 +28,11 @@ class Probe:
         if (rows["support_tickets_opened"] == POISON).any():
             raise ValueError("poisoned")
         return self.inner.predict_proba(rows) * (1 - self.offset)
+
+
+def openings(log: Path) -> list[int]:
+    """The pid of every process that opened the pipeline, as often as it did."""
+    return [int(pid) for pid in Path(f"{log}.opened").read_text().split()]
 
 
 def calls(log: Path) -> list[tuple[int, int]]:

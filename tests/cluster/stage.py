@@ -14,6 +14,8 @@ from serve_app.bundle.store import FolderStore
 
 DEAR, ISOLATED, SCALED = "2.0.0", "3.0.0", "4.0.0"
 GOOD = "1.1.0"
+SLOW = "6.0.0"
+NEVER = {"1.0.0": {}, "1.1.0": {"coalesce": "always"}, "6.0.0": {"coalesce": "never"}}
 MISSING, CORRUPT, OTHER_CONTRACT, MISMATCH = "9.0.1", "9.0.2", "9.0.3", "9.0.4"
 
 
@@ -24,7 +26,7 @@ def make_store(trained: FolderStore, target: Path) -> FolderStore:
         store.write(model, "1.0.0", _files(trained, model))
     pipeline = joblib.load(io.BytesIO(trained.read("churn", "1.0.0", PIPELINE)))
     _derive(store, GOOD)
-    for version, delay_s in ((DEAR, 0.02), (ISOLATED, 0.02), (SCALED, 0.05)):
+    for version, delay_s in ((DEAR, 0.02), (ISOLATED, 0.02), (SCALED, 0.05), (SLOW, 0.3)):
         _derive(store, version, pipeline=Probe(pipeline, target / f"{version}.log", delay_s))
     _derive(store, CORRUPT)
     path = target / "churn" / CORRUPT / COMPILED
@@ -116,8 +118,11 @@ def base_applications(store: FolderStore) -> list[dict[str, Any]]:
     return [
         server("churn", "/", store, {"stable": "1.0.0"}),
         server("delivery_time", "/delivery-time", store, {"stable": "1.0.0"}, model="delivery_time"),
-        server("dear", "/dear", store, {"stable": DEAR}),
-        server("apart", "/apart", store, {"stable": ISOLATED, "versions": apart}, num_replicas=3),
+        server("dear", "/dear", store, {"stable": DEAR, "versions": NEVER}),
+        # Blocks of at most 4 rows leave each of the three servers; what is larger was merged in the version.
+        server(
+            "apart", "/apart", store, {"stable": ISOLATED, "versions": apart, "batch": {"max_rows": 4}}, num_replicas=3
+        ),
         isolated(ISOLATED, store),
         server("table", "/table", store, {"stable": "1.0.0"}),
     ]

@@ -37,7 +37,7 @@ def test_replicas_follow_the_load_up_and_down_within_their_bounds(stage: Any) ->
 
     with Load(f"{stage.url}/scaled/v1/predict", 12) as held, Load(f"{stage.url}/front/v1/predict", 12) as apart_load:
         wait_until(lambda: all(n > 1 for n in counts()), 60, "more replicas under load")
-        wait_until(lambda: max(counts()) == 3, 60, "replicas up to the upper bound")
+        wait_until(lambda: counts() == [3, 3], 60, "replicas of both up to the upper bound")
     assert set(held.statuses) == set(apart_load.statuses) == {200}, (held.statuses, apart_load.statuses)
     wait_until(lambda: counts() == [1, 1], 60, "replicas back at the lower bound")
     assert max(most.values()) <= 3

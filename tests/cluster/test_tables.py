@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import requests
-from stage import CORRUPT, GOOD, ISOLATED, MISMATCH, MISSING, OTHER_CONTRACT, server
+from stage import CORRUPT, GOOD, ISOLATED, MISMATCH, MISSING, OTHER_CONTRACT, isolated, server
 
 from serve_app.models import get_spec
 
@@ -150,6 +150,27 @@ def test_an_isolated_candidate_that_is_not_there_leaves_stable_answering(stage: 
     state = stage.until_ready("/table", lambda s: s["versions"].get("5.0.0", {}).get("state") == "failed")
     assert "churn-5.0.0 does not answer" in state["versions"]["5.0.0"]["detail"]
     assert {ask(stage, str(i)).json()["model_version"] for i in range(20)} == {"1.0.0"}
+
+
+@pytest.mark.parametrize(
+    ("version", "entry", "reason"),
+    [
+        (ISOLATED, {"manifest_sha256": "0" * 64}, "expected manifest 0000"),
+        (OTHER_CONTRACT, {}, "does not answer"),
+    ],
+    ids=["another pin", "its application cannot open it"],
+)
+def test_a_broken_isolated_candidate_leaves_stable_answering_everything(
+    stage: Any, version: str, entry: dict[str, Any], reason: str
+) -> None:
+    """The same as for one held in the server: it says why, and costs nobody an answer."""
+    table = {"stable": "1.0.0", "versions": {version: {"weight_percent": 100, "placement": "isolated", **entry}}}
+    broken = [] if version == ISOLATED else [isolated(version, stage.store, num_replicas=1)]
+    stage.deploy(server("table", "/table", stage.store, table), *broken, running=False)
+    state = stage.until_ready("/table", lambda s: s["versions"].get(version, {}).get("state") == "failed")
+    assert reason in state["versions"][version]["detail"]
+    assert {ask(stage, str(i)).json()["model_version"] for i in range(20)} == {"1.0.0"}
+    stage.deploy()
 
 
 def test_golden_rows_that_differ_in_stable_keep_a_new_replica_from_getting_ready(stage: Any) -> None:

@@ -148,6 +148,7 @@ class FakeScorer:
         self.score_row = score
         self.error = error
         self.delay_s = delay_s
+        self.closed = False
         self.blocks: list[Block] = []
         self.deadlines_s: list[float] = []
 
@@ -160,6 +161,10 @@ class FakeScorer:
             raise self.error
         return np.array([self.score_row(first) for first in block.numbers[:, 0]])
 
+    def close(self) -> None:
+        """Noted."""
+        self.closed = True
+
     async def ping(self) -> None:
         """Raises what scoring would raise."""
         if self.error is not None:
@@ -168,7 +173,9 @@ class FakeScorer:
 
 def opened(scorer: FakeScorer, coalesces: bool = False) -> Opened:
     """A version that proved itself; of its manifest only what the gate and the status read."""
-    manifest = SimpleNamespace(parameters=PARAMETERS, runtime="onnx", created_at="2025-01-01", metrics={}, files={})
+    manifest = SimpleNamespace(
+        version=VERSION, parameters=PARAMETERS, runtime="onnx", created_at="2025-01-01", metrics={}, files={}
+    )
     return Opened(manifest, "0" * 64, scorer, coalesces)  # type: ignore[arg-type]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextvars import ContextVar
 
 import numpy as np
 import pytest
@@ -259,3 +260,23 @@ def test_whatever_the_sizes_everybody_gets_their_own_scores(
         assert coalescer.waiting_rows == 0
 
     asyncio.run(run())
+
+
+async def test_a_call_does_not_run_in_the_context_of_one_of_its_clients() -> None:
+    """Ray cancels what a request started when the request is cancelled; a call carries rows of others too."""
+    client: ContextVar[str] = ContextVar("client", default="nobody")
+    seen: list[str] = []
+
+    async def send(block: Block) -> Scores:
+        seen.append(client.get())
+        await asyncio.sleep(0.01)
+        return block.numbers[:, 0]
+
+    coalescer = Coalescer(send, 8, lambda: 1)
+
+    async def ask(name: str) -> None:
+        client.set(name)
+        await coalescer.score(block_of(1.0))
+
+    await asyncio.gather(*(ask(name) for name in "abc"))
+    assert set(seen) == {"nobody"}

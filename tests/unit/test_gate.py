@@ -203,7 +203,7 @@ async def test_a_client_that_hangs_up_frees_its_rows() -> None:
 
 async def test_over_the_limit_a_request_is_refused_at_once_and_later_taken() -> None:
     """429 while the limit is reached, with the table's Retry-After; when rows are answered there is room again."""
-    of = table(limits={"max_waiting_rows": 5, "retry_after_s": 9})
+    of = table(limits={"max_rows_under_way": 5, "retry_after_s": 9})
     gate = await gate_with(FakeScorer(candidate_score), of, FakeScorer(stable_score, delay_s=0.05))
     first = asyncio.create_task(gate.predict(rows_of(1, 2, 3), "key", None))
     await until(lambda: gate.rows_under_way == 3)
@@ -220,7 +220,7 @@ async def test_over_the_limit_a_request_is_refused_at_once_and_later_taken() -> 
 
 async def test_a_request_larger_than_the_limit_passes_when_nothing_else_is_under_way() -> None:
     """Otherwise it could never be answered, however often it was tried again."""
-    gate = await gate_with(FakeScorer(candidate_score), table(limits={"max_waiting_rows": 2}))
+    gate = await gate_with(FakeScorer(candidate_score), table(limits={"max_rows_under_way": 2}))
     assert len((await gate.predict(rows_of(1, 2, 3, 4), "key", None)).predictions) == 4
 
 

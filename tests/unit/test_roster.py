@@ -8,7 +8,7 @@ from fakes import FakeStore, table, until
 from serve_app import roster as roster_module
 from serve_app.errors import BundleError
 from serve_app.roster import Roster
-from serve_app.settings import Table
+from serve_app.settings import Batch, Table
 
 
 @pytest.fixture(autouse=True)
@@ -264,3 +264,38 @@ async def test_a_candidate_promoted_while_it_loads_is_opened_once(store: FakeSto
     store.gates["1.1.0"].set()
     await until(lambda: stable_of(roster) == "1.1.0")
     assert store.opens.count("1.1.0") == 1
+
+
+async def test_a_stable_that_could_not_be_opened_is_tried_until_it_can(store: FakeStore) -> None:
+    """A store that was away for a moment must not leave this replica on the old table for good: Ray tells us once."""
+    roster = await started(store, table())
+    store.errors["2.0.0"] = BundleError("the store is away")
+    roster.change(table(stable="2.0.0"))
+    await until(lambda: roster.config_error and "the store is away" in roster.config_error)
+    assert stable_of(roster) == "1.0.0"
+    del store.errors["2.0.0"]
+    await until(lambda: stable_of(roster) == "2.0.0")
+    assert roster.config_error is None
+
+
+async def test_a_candidate_goes_on_answering_while_its_new_settings_are_opened(store: FakeStore) -> None:
+    """An edit of how rows are coalesced must not hand a healthy candidate's share to stable."""
+    roster = await started(store, table(v1_1_0=10))
+    healthy = roster.ready("1.1.0")
+    edited = table(v1_1_0=10).model_copy(update={"batch": Batch(max_rows=7)})
+    store.gates["1.1.0"] = asyncio.Event()
+    roster.change(edited)
+    await until(lambda: roster.table is edited)
+    assert roster.ready("1.1.0") is healthy
+    store.gates["1.1.0"].set()
+    await until(lambda: roster.ready("1.1.0") is not healthy)
+
+
+async def test_a_version_that_leaves_lets_go_of_its_model(store: FakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not before the requests that are with it had their time; one that stays is not closed."""
+    monkeypatch.setattr(roster_module, "CLOSE_AFTER_S", 0.02)
+    limits = {"deadline_ms": 2, "candidate_deadline_ms": 1}
+    roster = await started(store, table(limits=limits, v1_1_0=10))
+    roster.change(table(limits=limits))
+    await until(lambda: store.scorers["1.1.0"].closed)
+    assert not store.scorers["1.0.0"].closed
