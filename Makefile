@@ -1,11 +1,11 @@
-# make serve | test | lock | clean. Everything runs in .venv, made from hash-locked requirements.
+# make serve | test | bench | lock | clean. Everything runs in .venv, made from hash-locked requirements.
 SHELL := bash
 PYTHON ?= python3.11
 BIN := .venv/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: serve env env-dev models check lint format types contracts test test-long lock clean
+.PHONY: serve env env-dev models lint format types contracts wrk bench test lock clean
 
 serve: env models  ## train what is missing, start in the fast mode, say where
 	@exec $(BIN)/sluice up serve_config.yaml
@@ -38,7 +38,14 @@ types: env-dev
 contracts: env-dev
 	@$(BIN)/lint-imports --no-cache
 
-test: lint types contracts models  ## everything: layout, lint, types, imports, unit, training, cluster, end to end
+wrk:  # Debian's load generator: the benchmark's tests skip, with the reason, where it is missing
+	@command -v wrk >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
+		&& apt-get install -y -qq wrk >/dev/null; } || true
+
+bench: env-dev models wrk  ## every contender side by side; see docs/performance.md
+	@$(BIN)/python -m benchmarks run
+
+test: lint types contracts models wrk  ## everything: layout, lint, types, imports, unit, training, cluster, end to end
 	@$(BIN)/python -m pytest -q --durations=10
 
 lock: env-dev  ## compile the lock files anew, with hashes and without index lines

@@ -51,7 +51,7 @@ def one_or_list(rows: Rows) -> bytes:
 def churn_answers(body: bytes) -> list[float]:
     """Probabilities of the answers that Sluice gives: one object, or `predictions` with an outcome each."""
     answer: Any = json.loads(body)
-    entries = answer["predictions"] if "predictions" in answer else [answer]
+    entries = answer.get("predictions", [answer])
     return [float(entry["churn_probability"]) for entry in entries]
 
 

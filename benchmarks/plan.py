@@ -18,10 +18,10 @@ class Plan:
 
     cells: tuple[Cell, ...]
     more_cells: Mapping[str, tuple[Cell, ...]] = field(default_factory=dict)  # by contender
-    cell_s: float = 5.0
-    warm_s: float = 6.0
+    cell_s: float = 4.0
+    warm_s: float = 5.0
     load_shares: tuple[float, ...] = (0.3, 0.6, 0.8)  # of the ceiling, for latency at a fixed rate
-    steady_s: float = 10.0
+    steady_s: float = 8.0
     rounds: int = 2
 
     @property
@@ -42,6 +42,4 @@ FULL = Plan(
     cells=tuple(Cell(n_rows, connections) for n_rows in ROWS for connections in CONNECTIONS),
     more_cells={"sluice-fast": BETWEEN},
 )
-SHORT = Plan(
-    cells=(Cell(1, 1), CEILING, Cell(10, 64)), cell_s=1, warm_s=1, load_shares=(0.3,), steady_s=2, rounds=1
-)
+SHORT = Plan(cells=(Cell(1, 1), CEILING, Cell(10, 64)), cell_s=1, warm_s=1, load_shares=(0.3,), steady_s=2, rounds=1)

@@ -3,7 +3,8 @@
 import os
 import signal
 import subprocess
-from collections import Counter
+import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -44,10 +45,10 @@ class Usage:
 
     def since(self, before: "Usage") -> dict[str, float]:
         """CPU seconds by name between two readings; a process that ended between them is lost."""
-        spent: Counter[str] = Counter()
+        spent: defaultdict[str, float] = defaultdict(float)
         for key, cpu_s in self.cpu_s.items():
             spent[self.names[key]] += cpu_s - before.cpu_s.get(key, 0.0)
-        return {name: s for name, s in spent.most_common() if s > 0}
+        return {name: s for name, s in _largest_first(spent).items() if s > 0}
 
 
 class Program:
@@ -88,10 +89,10 @@ class Program:
 
     def memory_mb(self) -> dict[str, float]:
         """Proportional resident memory by name: shared pages are counted once over all processes."""
-        found: Counter[str] = Counter()
+        found: defaultdict[str, float] = defaultdict(float)
         for process in self.members():
             found[name_of(process.pid)] += pss_mb(process.pid)
-        return dict(found.most_common())
+        return _largest_first(found)
 
     def stop(self) -> None:
         """End the leader kindly, so that it clears its own folders, and the rest at once; all by id."""
@@ -103,14 +104,21 @@ class Program:
                 _kill(process.pid)
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_TIMEOUT_S)
-        for process in self.members():
-            _kill(process.pid)
+        until_s = time.monotonic() + STOP_TIMEOUT_S
+        while (left := self.members()) and time.monotonic() < until_s:
+            for process in left:
+                _kill(process.pid)
+            time.sleep(0.02)
         self._process.wait(STOP_TIMEOUT_S)
 
 
 def _kill(pid: int) -> None:
     with suppress(OSError):
         os.kill(pid, signal.SIGKILL)
+
+
+def _largest_first(found: Mapping[str, float]) -> dict[str, float]:
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
 def name_of(pid: int) -> str:
@@ -138,6 +146,8 @@ def _all_processes() -> list[Process]:
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             fields = stat.read_text().rpartition(")")[2].split()
+            if fields[0] == "Z":
+                continue
             cpu_s = (int(fields[11]) + int(fields[12])) * TICK_S
             found.append(Process(int(stat.parent.name), int(fields[1]), int(fields[3]), int(fields[19]), cpu_s))
     return found

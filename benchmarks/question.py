@@ -37,7 +37,7 @@ class Question:
             names = [feature.name for feature in get_spec("churn").contract]
             table = churn.make_rows(N_BODIES * n_rows, SEED)[names]
             scores = np.asarray(self._pipeline.predict_proba(table)[:, -1], dtype=np.float64)
-            rows = table.to_dict("records")
+            rows: Rows = [dict(zip(names, row, strict=True)) for row in table.itertuples(index=False, name=None)]
             self._asked[n_rows] = [rows[i * n_rows : (i + 1) * n_rows] for i in range(N_BODIES)]
             self._expected[n_rows] = np.split(scores, N_BODIES)
         return self._asked[n_rows]

@@ -20,7 +20,9 @@ class Dashboard:
     """Ray's dashboard of a running Sluice."""
 
     def __init__(self, service: Service) -> None:
-        found = re.search(r"dashboard at \S*?(http://127\.0\.0\.1:\d+)", service.program.log.read_text(errors="replace"))
+        found = re.search(
+            r"dashboard at \S*?(http://127\.0\.0\.1:\d+)", service.program.log.read_text(errors="replace")
+        )
         if found is None:
             raise BenchmarkError(f"{service.contender.name}: its output names no dashboard")
         self._url = found.group(1) + "/api/serve/applications/"

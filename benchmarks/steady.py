@@ -16,6 +16,7 @@ import numpy as np
 
 MOST_CONNECTIONS = 256
 DRAIN_S = 15.0
+LOOK_S = 0.001  # how often a closed loop looks for a user who is free
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +33,21 @@ class Shot:
 
 @dataclass
 class Stream:
-    """Requests to one URL at a rate that may change with time."""
+    """Requests to one URL at a rate that may change with time.
+
+    `users` makes it a closed loop: at most so many requests at a time, the next one when one is answered.
+    """
 
     url: str
     bodies: Sequence[bytes]
     rate: Callable[[float], float]  # requests/s at a time since the beginning
     headers: Mapping[str, str] = field(default_factory=dict)
+    users: Callable[[float], int] | None = None
     most_connections: int = MOST_CONNECTIONS
     keep_bodies: bool = False
     shots: list[Shot] = field(default_factory=list)
     under_way: int = 0
+    ended: bool = False  # set it to end the load early
 
     def requests(self) -> list[bytes]:
         """The requests as bytes."""
@@ -133,20 +139,27 @@ class _Gun:
         loop = asyncio.get_running_loop()
         self._begin_s = due_s = time.perf_counter()
         turn = 0
-        while due_s - self._begin_s < self._seconds:
+        while due_s - self._begin_s < self._seconds and not self._stream.ended:
             while (now_s := time.perf_counter()) >= due_s and due_s - self._begin_s < self._seconds:
+                if self._all_users_wait(now_s):
+                    due_s = now_s + LOOK_S
+                    break
                 self._shoot(turn % len(self.requests), due_s, loop)
                 turn += 1
                 due_s += 1 / max(self._stream.rate(due_s - self._begin_s), 0.1)
             await asyncio.sleep(max(0.0, due_s - now_s))
         until_s = time.perf_counter() + DRAIN_S
-        while self._stream.under_way and time.perf_counter() < until_s:
+        while self._stream.under_way and time.perf_counter() < until_s:  # noqa: ASYNC110 - many futures, one wait
             await asyncio.sleep(0.01)
         for _ in range(self._stream.under_way):
             self._stream.shots.append(Shot(0, self._seconds, 0.0, DRAIN_S * 1000, 0, b""))
         for connection in self._free:
             if connection.transport is not None:
                 connection.transport.close()
+
+    def _all_users_wait(self, now_s: float) -> bool:
+        users = self._stream.users
+        return users is not None and self._stream.under_way >= users(now_s - self._begin_s)
 
     def _shoot(self, index: int, due_s: float, loop: asyncio.AbstractEventLoop) -> None:
         self._stream.under_way += 1
@@ -166,7 +179,9 @@ class _Gun:
     async def _open(self, loop: asyncio.AbstractEventLoop) -> None:
         parts = urlsplit(self._stream.url)
         try:
-            _, connection = await loop.create_connection(lambda: _Connection(self), parts.hostname, parts.port)
+            _, connection = await loop.create_connection(
+                lambda: _Connection(self), parts.hostname or "", parts.port or 80
+            )
         except OSError:
             self._n_open -= 1
             if self._waiting:

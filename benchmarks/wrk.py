@@ -40,9 +40,7 @@ def require_wrk() -> None:
         raise BenchmarkError("found no wrk, which measures the ceilings: apt-get install wrk")
 
 
-def measure(
-    url: str, bodies: Sequence[bytes], headers: Mapping[str, str], connections: int, seconds: float
-) -> Ceiling:
+def measure(url: str, bodies: Sequence[bytes], headers: Mapping[str, str], connections: int, seconds: float) -> Ceiling:
     """Load `url` for so long. Raises BenchmarkError when wrk itself fails."""
     with TemporaryDirectory(prefix="slb-wrk-") as folder:
         for i, body in enumerate(bodies):

@@ -35,7 +35,7 @@ def base_config(place: Place, bundle: Path) -> Config:
     entry = table["versions"].pop(table["stable"], {})
     table["stable"] = bundle.name
     table["versions"] = {bundle.name: entry}
-    table["limits"] |= {"max_rows": MOST_ROWS, "max_waiting_rows": 1_000_000, "deadline_ms": 9_000}
+    table["limits"] |= {"max_rows": MOST_ROWS, "max_rows_under_way": 1_000_000, "deadline_ms": 9_000}
     return config
 
 

@@ -1,0 +1,121 @@
+"""`python -m benchmarks`: each command imports what it needs itself."""
+
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from benchmarks.errors import BenchmarkError
+from benchmarks.place import ROOT
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+console = Console(highlight=False)
+OutOption = Annotated[Path, typer.Option("--out", help="Folder for JSON, Markdown and charts.")]
+ShortOption = Annotated[bool, typer.Option("--short", help="A second or two for each part, and few of them.")]
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C and SIGTERM end what was started."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    app(prog_name="python -m benchmarks")
+
+
+@app.callback()
+def benchmarks() -> None:
+    """Sluice beside what else serves the same model, in one run on one machine."""
+
+
+@app.command()
+def run(
+    out: OutOption = ROOT / ".run" / "bench" / "report",
+    short: ShortOption = False,
+    peers: Annotated[bool, typer.Option("--peers", help="MLServer, BentoML and LitServe too, from PyPI.")] = False,
+    rounds: Annotated[int | None, typer.Option("--rounds", min=1, help="Each contender so often; else 2.")] = None,
+    only: Annotated[list[str] | None, typer.Option("--only", help="A contender by name; may be repeated.")] = None,
+) -> None:
+    """Ceilings with wrk, latency at fixed rates, CPU, memory, start; every answer compared with the pipeline's."""
+    from benchmarks import chart, report
+    from benchmarks.bundles import kept
+    from benchmarks.contenders import CONTENDERS, OWN
+    from benchmarks.plan import FULL, SHORT
+    from benchmarks.run import run as measure
+    from benchmarks.summary import summarize
+    from benchmarks.verdict import judge
+
+    names = [contender.name for contender in CONTENDERS]
+    if unknown := sorted(set(only or ()) - set(names)):
+        raise typer.BadParameter(f"found {', '.join(unknown)}; expected some of {', '.join(names)}")
+    chosen = [c for c in CONTENDERS if c.name in only] if only else list(CONTENDERS if peers else OWN)
+
+    plan = SHORT if short else FULL
+    plan = replace(plan, rounds=rounds or plan.rounds)
+
+    def work() -> None:
+        with kept() as bundle:
+            found = measure(chosen, bundle, plan, console)
+        summaries = summarize(found)
+        verdicts = judge(summaries)
+        report.write(found, summaries, verdicts, out)
+        chart.draw(summaries, out)
+        for verdict in verdicts:
+            style = {"missed": "red", "not measured": "dim"}.get(verdict.reached, "green")
+            console.print(f"{verdict.reached:>12}  {verdict.what}: {report.number(verdict.found)}", style=style)
+        console.print(f"report: {out}/report.md")
+
+    _or_say_why(work)
+
+
+@app.command()
+def ramp(out: OutOption = ROOT / ".run" / "bench" / "report") -> None:
+    """Load up and down: replicas follow within the bounds of serve_config.yaml, and no request fails."""
+    from benchmarks import ramp as ramps
+
+    def work() -> None:
+        for found in ramps.run(out, console):
+            console.print(f"{found.title}: {found.least} → {found.most} → {found.least} replicas, none failed")
+
+    _or_say_why(work)
+
+
+@app.command()
+def beside(out: OutOption = ROOT / ".run" / "bench" / "report", short: ShortOption = False) -> None:
+    """A candidate that takes 200 ms a call beside stable: stable's p99 stays within 1.5 ×."""
+    from benchmarks import beside as pairs
+
+    def work() -> None:
+        for pair in pairs.run(out, console, seconds=3 if short else 15, rounds=1 if short else 3):
+            style = "green" if pair.ratio <= pairs.MOST_RATIO else "red"
+            console.print(f"{pair.candidate}, {pair.placement}: p99 of stable × {pair.ratio:.2f}", style=style)
+
+    _or_say_why(work)
+
+
+@app.command()
+def heavy(out: OutOption = ROOT / ".run" / "bench" / "report", short: ShortOption = False) -> None:
+    """A big forest and a pipeline that only scikit-learn can run: with the batch, without it, isolated."""
+    from benchmarks import heavy as models
+
+    def work() -> None:
+        models.run(out, console, short=short)
+        console.print((out / "heavy.md").read_text(), markup=False)
+
+    _or_say_why(work)
+
+
+def _or_say_why(work: Callable[[], None]) -> None:
+    try:
+        work()
+    except BenchmarkError as error:
+        console.print(str(error), style="red", markup=False)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        console.print("interrupted: everything that was started has been ended", style="yellow")
+        raise typer.Exit(130) from None
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
