@@ -13,7 +13,7 @@ serve: env models  ## train what is missing, start in the fast mode, say where
 env: .venv/.serving
 .venv/.serving: requirements.txt pyproject.toml
 	@echo "making the environment (.venv) from requirements.txt ..."
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv || { echo "no $(PYTHON): install it, or call make PYTHON=..."; false; }
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

@@ -51,7 +51,9 @@ def _disagreement(found: Scores, expected: Scores, spec: ModelSpec) -> str | Non
     if far.any():
         return (
             f"the compiled model differs on {int(far.sum())} of {len(far)} rows by at most "
-            f"{float(np.abs(found - expected).max()):.2g}; expected at most {tolerance:g}"
+            f"{float(np.abs(found - expected).max()):.2g}; expected at most {tolerance:g}. "
+            "Compiled numbers are float32, in which trees behind a scaler cut elsewhere: "
+            "leave the scaler out, or serve this version isolated"
         )
     flipped = (found >= LABEL_THRESHOLD) != (expected >= LABEL_THRESHOLD)
     if spec.kind == "binary_classifier" and flipped.any():

@@ -84,7 +84,7 @@ class FolderStore:
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
         except OSError as error:
-            raise BundleError(f"{target}: cannot be written ({error.strerror}); check the folder's rights") from error
+            raise BundleError(f"{target}: cannot be written ({error.strerror})") from error
 
 
 class ObjectStoreStore:

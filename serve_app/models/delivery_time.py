@@ -38,7 +38,9 @@ class DeliveryPrediction(Prediction):
     delivery_minutes: Minutes
     low_minutes: Minutes
     high_minutes: Minutes
-    coverage: Annotated[float, Field(gt=0, lt=1, description="Share of orders within low to high")]
+    coverage: Annotated[
+        float, Field(gt=0, lt=1, description="Share of all orders within low to high, as aimed at in training")
+    ]
 
 
 def answer(score: float, parameters: Mapping[str, float]) -> DeliveryPrediction:

@@ -60,6 +60,10 @@ def map_columns(rows: pd.DataFrame) -> pd.DataFrame:
     if "time_to_delivery" not in rows:
         return rows
     items = rows.filter(regex=r"^item_\d+$").apply(pd.to_numeric)
+    if items.isna().any(axis=None):  # a file that was cut off in the middle of a row
+        raise ValueError(
+            f"row {int(items.isna().any(axis='columns').idxmax()) + 1} has no count for some item_ columns"
+        )
     return pd.DataFrame(
         {
             "order_hour": rows["hour"],
