@@ -16,6 +16,7 @@ import numpy as np
 
 MOST_CONNECTIONS = 256
 DRAIN_S = 15.0
+ROUNDING_S = 1e-6  # of moments that are sums: without it the one at the very end may slip in
 LOOK_S = 0.001  # how often a closed loop looks for a user who is free
 
 
@@ -126,7 +127,7 @@ class _Gun:
     """Sends a stream's requests at their moments over as many connections as needed."""
 
     def __init__(self, stream: Stream, seconds: float) -> None:
-        self._stream, self._seconds = stream, seconds
+        self._stream, self._seconds = stream, seconds - ROUNDING_S
         self.requests = stream.requests()
         self._free: list[_Connection] = []
         self._waiting: deque[tuple[int, float]] = deque()

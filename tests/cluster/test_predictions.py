@@ -76,17 +76,18 @@ def test_a_thousand_delivery_times_over_http_equal_the_fitted_pipelines(stage: A
     assert all(entry["low_minutes"] < entry["delivery_minutes"] < entry["high_minutes"] for entry in entries)
 
 
-@pytest.mark.parametrize(("prefix", "version"), [("/dear", DEAR), ("/apart", ISOLATED)])
+@pytest.mark.parametrize(("prefix", "version", "most"), [("/dear", DEAR, 32), ("/apart", ISOLATED, 48)])
 def test_concurrent_single_requests_reach_the_model_in_far_fewer_calls(
-    stage: Any, log_of: Any, prefix: str, version: str
+    stage: Any, log_of: Any, prefix: str, version: str, most: int
 ) -> None:
-    """64 requests at once share a few model calls, and every caller gets its own answer."""
+    """64 requests at once share a few model calls (the isolated version has two replicas and small blocks), and every
+    caller gets its own answer."""
     rows = unseen_rows(CHURN, SPEC, 64)
     before = len(calls(log_of(version)))
     with ThreadPoolExecutor(64) as pool:
         found = list(pool.map(lambda row: _probability(stage.url + prefix, row), rows))
     n_calls = len(calls(log_of(version))) - before
-    assert n_calls <= 32, f"{n_calls} calls for 64 requests"
+    assert n_calls <= most, f"{n_calls} calls for 64 requests"
     np.testing.assert_allclose(found, pipeline_answers(stage.store, SPEC, rows), atol=6e-5)
 
 
