@@ -43,7 +43,7 @@ wrk:  # Debian's load generator: the benchmark's tests skip, with the reason, wh
 		&& apt-get install -y -qq wrk >/dev/null; } || true
 
 bench: env-dev models wrk  ## every contender side by side; see docs/performance.md
-	@$(BIN)/python -m benchmarks run
+	@$(BIN)/python -m benchmarks run $(ARGS)
 
 test: lint types contracts models wrk  ## everything: layout, lint, types, imports, unit, training, cluster, end to end
 	@$(BIN)/python -m pytest -q --durations=10

@@ -48,7 +48,7 @@ def endpoints(config: Mapping[str, Any]) -> list[Endpoint]:
 
 def fast_environment(folder: Path) -> dict[str, str]:
     """Ray's two flags for speed; HAProxy's files and ports kept apart from those of another Ray on this machine."""
-    metrics_port, stats_port = _free_ports(2)
+    metrics_port, stats_port, fallback_port = _free_ports(3)
     return {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
@@ -63,6 +63,7 @@ def fast_environment(folder: Path) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics_port),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(stats_port),
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(fallback_port),
     }
 
 
