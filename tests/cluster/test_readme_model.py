@@ -53,7 +53,9 @@ def _use(server: str) -> None:
     url = f"{server}/loan/v1/predict"
     poor = {"income_usd": 900.0, "n_children": 3, "employment": "none"}
     rich = {"income_usd": 9000.0, "n_children": None, "employment": None}
-    found = [requests.post(url, json=row, timeout=10).json()["default_probability"] for row in (poor, rich)]
+    answers = [requests.post(url, json=row, timeout=10) for row in (poor, rich)]
+    assert [answer.status_code for answer in answers] == [200, 200], [answer.text for answer in answers]
+    found = [answer.json()["default_probability"] for answer in answers]
     assert found[0] > 0.6 > 0.2 > found[1], found
     wrong = requests.post(url, json={**poor, "employment": "pirate"}, timeout=10)
     assert wrong.status_code == 422
