@@ -162,12 +162,24 @@ class Cluster:
 
 def end_session(process: "subprocess.Popen[Any]") -> None:
     """Kill the processes whose session `process` leads, by id: whatever it started, and nothing else."""
+    while members := _members(process.pid):  # again, since one may have started another meanwhile
+        for pid in members:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.poll()
+        time.sleep(0.1)
+    process.wait(10)
+
+
+def _members(session: int) -> list[int]:
+    """The living processes of a session."""
+    found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
-            session = int(stat.read_text().rpartition(")")[2].split()[3])
-            if session == process.pid:
-                os.kill(int(stat.parent.name), signal.SIGKILL)
-    process.wait(10)
+            state, _, _, its_session = stat.read_text().rpartition(")")[2].split()[:4]
+            if int(its_session) == session and state != "Z":
+                found.append(int(stat.parent.name))
+    return found
 
 
 @contextmanager
