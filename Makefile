@@ -4,11 +4,12 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
+CONFIG ?= serve_config.yaml
 
 .PHONY: serve env env-dev models lint format types contracts wrk bench test lock clean
 
 serve: env models  ## train what is missing, start in the fast mode, say where
-	@exec $(BIN)/sluice up serve_config.yaml
+	@exec $(BIN)/sluice up $(CONFIG)
 
 env: .venv/.serving
 .venv/.serving: requirements.txt pyproject.toml

@@ -26,6 +26,11 @@ READY_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 60.0
 POLL_S = 0.3
 
+# A prediction is idempotent: what died with a replica before it answered is asked again of another. HAProxy can repeat
+# only what it has whole, and a client may send head and body apart: hence the second line, for which Ray has no
+# variable of its own and which its template takes over from this one (docs/decisions/006).
+RETRY_ON = "conn-failure empty-response\n    option http-buffer-request"
+
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -54,8 +59,7 @@ def fast_environment(folder: Path) -> dict[str, str]:
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         # No load balancer in front has to notice that a replica goes, so it need not stay for the default 30 s.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
-        # A prediction is idempotent: what died with a replica before it answered is asked again of another.
-        "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
+        "RAY_SERVE_HAPROXY_RETRY_ON": RETRY_ON,
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
         "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "metrics.sock"),

@@ -78,11 +78,16 @@ def health(roster: Roster) -> Health:
 
 
 async def readiness(roster: Roster) -> Readiness:
-    """Asks stable whether it can answer now: an isolated one may have gone since it was opened."""
+    """Asks every opened version whether it can answer now: an isolated one may have gone since it was opened."""
     stable = roster.table.stable if roster.table else None
-    opened = roster.ready(stable) if stable else None
-    ready = opened is not None and await _answers(opened)
-    return Readiness(ready=ready, stable=stable, versions=versions(roster), config_error=roster.config_error)
+    found = versions(roster)
+    opened = {name: version for name in found if (version := roster.ready(name)) is not None}
+    answers = await asyncio.gather(*(_answers(version) for version in opened.values()))
+    for name, answered in zip(opened, answers, strict=True):
+        if not answered:
+            found[name] = found[name].model_copy(update={"state": "failed", "detail": "does not answer now"})
+    ready = stable is not None and stable in found and found[stable].state == "ready"
+    return Readiness(ready=ready, stable=stable, versions=found, config_error=roster.config_error)
 
 
 def versions(roster: Roster) -> dict[str, VersionStatus]:

@@ -84,7 +84,7 @@ class Cluster:
     def __init__(self, mode: Mode, folder: Path, n_cpus: int, project: Path) -> None:
         self.mode, self.folder = mode, folder
         self.env = own_environment(mode, folder, project)
-        gcs, self.dashboard_port, self.http_port, client = free_ports(4)
+        gcs, self.dashboard_port, self.http_port, client, self.metrics_port = free_ports(5)
         self._log = (folder / "ray.log").open("wb")
         token = folder / "home" / ".ray" / "auth_token"
         token.parent.mkdir()
@@ -94,7 +94,7 @@ class Cluster:
                 *(BIN / "ray", "start", "--head", "--block", f"--port={gcs}", f"--num-cpus={n_cpus}"),
                 *(f"--dashboard-port={self.dashboard_port}", "--dashboard-host=127.0.0.1"),
                 *(f"--ray-client-server-port={client}", "--object-store-memory=100000000"),
-                "--node-ip-address=127.0.0.1",
+                *("--node-ip-address=127.0.0.1", f"--metrics-export-port={self.metrics_port}"),
             ],
             env=self.env,
             cwd=project,

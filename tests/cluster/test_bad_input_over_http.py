@@ -57,6 +57,25 @@ def test_bad_input_gets_its_4xx_and_the_next_request_is_served(
     assert requests.post(f"{stage.url}/v1/predict", json=GOOD, timeout=10).status_code == 200
 
 
+# JSON that nobody can read at all is a fault of the body; any other fault of a row is an entry of its own.
+ROW_FAULTS = {name for name, case in CASES.items() if case[2] == 422} - {"lone surrogate", "10,000 digits"}
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_bad_input_in_a_batch_is_an_entry_or_its_4xx_and_the_next_request_is_served(stage: Any, name: str) -> None:
+    """Beside a good row, which is answered unless the body itself cannot be used; never the value that was sent."""
+    body, headers, status = CASES[name]
+    sent = b"[" + json.dumps(GOOD).encode() + b"," + body + b"]" if status == 422 else body
+    answer = requests.post(f"{stage.url}/v1/predict/batch", data=sent, headers=headers, timeout=30)
+    if name in ROW_FAULTS:
+        assert answer.status_code == 200
+        assert [entry["status"] for entry in answer.json()["predictions"]] == ["success", "error"]
+    else:
+        assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
+    assert SECRET not in answer.text
+    assert requests.post(f"{stage.url}/v1/predict", json=GOOD, timeout=10).status_code == 200
+
+
 def test_a_list_longer_than_max_rows_is_refused_and_an_empty_one_too(stage: Any) -> None:
     """101 rows are a 400, none a 422; 100 are answered in order, the bad one among them as an error entry."""
     url = f"{stage.url}/v1/predict/batch"

@@ -1,6 +1,7 @@
 """Predictions over real HTTP through real Ray, in both modes and both placements."""
 
 import io
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -8,6 +9,7 @@ import joblib
 import numpy as np
 import pytest
 import requests
+from harness import wait_until
 from probe import POISON, calls, openings
 from stage import DEAR, ISOLATED, SLOW, server
 
@@ -180,3 +182,56 @@ def test_limits_of_the_table_are_kept_under_load(stage: Any, limits: dict[str, i
     assert refused[0].headers.get("Retry-After") == ("7" if status == 429 else None)
     stage.deploy()
     stage.until_ready("/table", lambda s: s["stable"] == "1.0.0")
+
+
+def test_ray_refuses_what_is_over_its_own_queue_limit(stage: Any) -> None:
+    """One request at a time and one that waits: the others get Ray's own 429 with Retry-After."""
+    limits = {"max_ongoing_requests": 1, "max_queued_requests": 1}
+    backpressure = {"status_code": 429, "retry_after_s": 3}
+    stage.deploy(server("table", "/table", stage.store, {"stable": DEAR}, backpressure_config=backpressure, **limits))
+    stage.until_ready("/table", lambda s: s["stable"] == DEAR)
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(
+            pool.map(lambda _: requests.post(f"{stage.url}/table/predict", json=LEAVING, timeout=30), "x" * 64)
+        )
+    assert {answer.status_code for answer in answers} == {200, 429}
+    assert {answer.headers["Retry-After"] for answer in answers if answer.status_code == 429} == {"3"}
+    stage.deploy()
+    stage.until_ready("/table", lambda s: s["stable"] == "1.0.0")
+
+
+def test_ray_gives_up_after_the_callers_timeout(stage: Any) -> None:
+    """`x-request-timeout-seconds` shortens request_timeout_s: a model call of 0.3 s is not waited for."""
+    sent = {"X-Request-Timeout-Seconds": "0.1", "X-Model-Version": SLOW}
+    limits = {"deadline_ms": 2000, "candidate_deadline_ms": 1900}
+    stage.deploy(server("table", "/table", stage.store, {"stable": "1.0.0", "versions": {SLOW: {}}, "limits": limits}))
+    stage.until_ready("/table", lambda s: s["versions"].get(SLOW, {}).get("state") == "ready")
+    url = f"{stage.url}/table/predict"
+    assert requests.post(url, json=LEAVING, headers=sent, timeout=30).status_code == 408
+    del sent["X-Request-Timeout-Seconds"]
+    assert requests.post(url, json=LEAVING, headers=sent, timeout=30).headers["X-Model-Version"] == SLOW
+    stage.deploy()
+    stage.until_ready("/table", lambda s: s["versions"].keys() == {"1.0.0"})
+
+
+def test_what_was_counted_is_exported(stage: Any) -> None:
+    """Rows by version, fallbacks and failed rows arrive at Ray's own metrics endpoint."""
+    rows = unseen_rows(CHURN, SPEC, 3)
+    rows[1] = {**rows[1], "support_tickets_opened": POISON}
+    before = _exported(stage)
+    assert requests.post(f"{stage.url}/dear/predict/batch", json=rows, timeout=30).json()["failed"] == 1
+    requests.post(f"{stage.url}/dear/predict", json=LEAVING, headers={"X-Model-Version": SLOW}, timeout=30)
+    wanted = {("rows", DEAR): 4, ("failed_rows", DEAR): 1, ("fallbacks", SLOW): 1}
+    wait_until(
+        lambda: all(_exported(stage).get(key, 0) >= before.get(key, 0) + n for key, n in wanted.items()),
+        30,
+        f"{wanted} more than {before}",
+    )
+
+
+def _exported(stage: Any) -> dict[tuple[str, str], float]:
+    """(event, version) → count of the application `dear`."""
+    text = requests.get(f"http://127.0.0.1:{stage.cluster.metrics_port}/metrics", timeout=10).text
+    lines = re.findall(r"^ray_sluice_events\S*\{(.*)\} (\S+)$", text, re.MULTILINE)
+    found = [(dict(re.findall(r'(\w+)="([^"]*)"', labels)), float(value)) for labels, value in lines]
+    return {(tags["event"], tags["version"]): value for tags, value in found if tags["application"] == "dear"}

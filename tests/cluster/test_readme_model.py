@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 import yaml
-from harness import ROOT, running_cluster, wait_until
+from harness import ROOT, Mode, running_cluster, wait_until
 
 
 def readme_block(heading: str) -> str:
@@ -39,10 +39,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_readme_model_is_trained_bundled_and_served(project: Path) -> None:
+@pytest.mark.parametrize("mode", ["plain", "fast"])
+def test_the_readme_model_is_trained_bundled_and_served(project: Path, mode: Mode) -> None:
     """Missing values are sent as null; the poor come out riskier than the rich; the rest is as with any model."""
     [application] = yaml.safe_load(readme_block("YAML:"))
-    with running_cluster("fast", project=project) as cluster:
+    with running_cluster(mode, project=project) as cluster:
         cluster.deploy({"applications": [application]})
         cluster.wait_for("RUNNING", "loan")
         _use(cluster.url)
