@@ -62,8 +62,8 @@ def test_killing_a_replica_of_an_isolated_version_loses_no_request(stage: Any) -
 
 
 def test_killing_a_server_replica_loses_at_most_what_it_held(stage: Any) -> None:
-    """Plain Ray loses what was in the replica. In the fast mode HAProxy asks another one, and only an answer that was
-    already half sent cannot be saved."""
+    """Plain Ray loses what was in the replica. In the fast mode HAProxy asks another one: an answer that was already
+    half sent cannot be saved (decision 6: two requests in 45 kills)."""
     stage.deploy(server("pair", "/pair", stage.store, {"stable": "1.0.0"}, num_replicas=2))
     stage.until_ready("/pair")
     n_clients = 4
@@ -72,9 +72,7 @@ def test_killing_a_server_replica_loses_at_most_what_it_held(stage: Any) -> None
         os.kill(stage.cluster.replicas("pair", "Server")[0]["pid"], signal.SIGKILL)
         load.until(300)
     lost = {status: count for status, count in load.statuses.items() if status != 200}
-    assert sum(lost.values()) <= n_clients, lost
-    if stage.cluster.mode == "fast":
-        assert all("IncompleteRead" in str(status) for status in lost), lost
+    assert sum(lost.values()) <= (1 if stage.cluster.mode == "fast" else n_clients), lost
     stage.deploy()
 
 
