@@ -3,7 +3,8 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -74,17 +75,33 @@ class FolderStore:
         if target.exists():
             raise BundleError(_immutable(str(target)))
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            draft = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=target.parent))
-            try:
-                for name, data in files.items():
-                    (draft / name).write_bytes(data)
-                draft.chmod(0o755)
-                draft.rename(target)
-            finally:
-                shutil.rmtree(draft, ignore_errors=True)
+            with _folder(target.parent):
+                draft = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=target.parent))
+                try:
+                    for name, data in files.items():
+                        (draft / name).write_bytes(data)
+                    draft.chmod(0o755)
+                    draft.rename(target)
+                finally:
+                    shutil.rmtree(draft, ignore_errors=True)
         except OSError as error:
             raise BundleError(f"{target}: cannot be written ({error.strerror})") from error
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[None]:
+    """A folder that is there; if it was made here and nothing came to lie in it, it goes again."""
+    try:
+        path.mkdir(parents=True)
+        made = True
+    except FileExistsError:
+        made = False
+    try:
+        yield
+    finally:
+        if made:
+            with suppress(OSError):  # rmdir refuses a folder with something in it
+                path.rmdir()
 
 
 class ObjectStoreStore:
