@@ -35,10 +35,16 @@ class Store(Protocol):
 
 
 def open_store(uri: str) -> Store:
-    """A store for a folder or for `s3://bucket/prefix`, `gs://…`, `az://…`. `MODEL_PATH` overrides both."""
+    """A store for a folder or for `s3://bucket/prefix`, `gs://…`, `az://…`. `MODEL_PATH` overrides both.
+
+    Raises BundleError for a URI that is none of these, or that its client cannot use.
+    """
     uri = os.environ.get("MODEL_PATH") or uri
     if uri.startswith(OBJECT_SCHEMES):
-        return ObjectStoreStore(uri, from_url(uri))
+        try:
+            return ObjectStoreStore(uri, from_url(uri))
+        except (BaseError, ValueError) as error:
+            raise BundleError(f"store: {uri!r} cannot be used ({str(error).splitlines()[0]})") from None
     if "://" in uri:
         raise BundleError(f"store: found {uri!r}, expected a folder or one of {', '.join(OBJECT_SCHEMES)}")
     return FolderStore(Path(uri))

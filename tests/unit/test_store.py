@@ -1,4 +1,4 @@
-"""A folder of bundles: what is left in it when a version could not be written."""
+"""Stores: which URIs are none, and what is left in a folder when a version could not be written."""
 
 import errno
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from serve_app.bundle.manifest import MANIFEST
-from serve_app.bundle.store import FolderStore
+from serve_app.bundle.store import FolderStore, open_store
 from serve_app.errors import BundleError
 
 
@@ -43,3 +43,18 @@ def test_a_full_disk_takes_nothing_that_was_there(tmp_path: Path, full_disk: pyt
             store.write(model, "1.1.0", {MANIFEST: b"{}"})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["churn", "delivery_time"]
     assert [path.name for path in (tmp_path / "churn").iterdir()] == ["1.0.0"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "hint"),
+    [
+        ("s3://", "cannot be used .Generic URL error"),
+        ("s3:// /", "cannot be used .invalid domain character"),
+        ("ftp://host/store", "expected a folder or one of s3://, gs://, az://"),
+    ],
+)
+def test_a_uri_that_is_no_store_is_refused(monkeypatch: pytest.MonkeyPatch, uri: str, hint: str) -> None:
+    """One kind of error, whatever the client of an object store raises."""
+    monkeypatch.delenv("MODEL_PATH", raising=False)
+    with pytest.raises(BundleError, match=f"^store: .*{hint}"):
+        open_store(uri)
