@@ -1,5 +1,6 @@
 """The `sluice` command. Each command imports what it needs itself, so that `sluice --help` is quick."""
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 def main() -> None:
     """Run the command line."""
+    logging.getLogger("serve_app").setLevel(logging.ERROR)  # `diff` counts rows that fail, a line for each says no more
     app(prog_name="sluice")
 
 
@@ -40,6 +42,40 @@ def check(
         console.print(report.line(fault), style="red" if fault.severity == "error" else "yellow")
     console.print(report.summary, style="red" if report.n_errors else "green")
     if report.n_errors:
+        raise typer.Exit(1)
+
+
+@app.command()
+def diff(
+    model: Annotated[str, typer.Argument(help="The model, such as churn.")],
+    stable: Annotated[str, typer.Argument(help="The version that answers now.")],
+    candidate: Annotated[str, typer.Argument(help="The version to be let in.")],
+    store: Annotated[str, typer.Option("--store", help="Folder or object-store URI of the bundles.")] = "model_store",
+    csv: Annotated[Path | None, typer.Option("--csv", help="Rows to score with both, best of real traffic.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Compare two versions before one is let in: contract, metrics, scores of the same rows, size and speed.
+
+    Exit code 1 when the candidate breaks clients of stable, 2 when a bundle or the CSV file cannot be read.
+    """
+    from rich.console import Console
+
+    from serve_app.bundle.store import open_store
+    from serve_app.diff import compare
+    from serve_app.diff.page import as_json, show
+    from serve_app.errors import SluiceError
+    from serve_app.models import get_spec
+
+    try:
+        found = compare(open_store(store), get_spec(model), stable, candidate, csv)
+    except SluiceError as error:
+        Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(2) from None
+    if json:
+        typer.echo(as_json(found))
+    else:
+        show(found, Console(markup=False, highlight=False, emoji=False))
+    if found.broken:
         raise typer.Exit(1)
 
 

@@ -72,6 +72,16 @@ class Feature(BaseModel):
             text = f"{kind} from {self.minimum:.12g} to {self.maximum:.12g}"
         return text + (" or null" if self.nullable else "")
 
+    def accepts(self, value: int | float | str | None) -> bool:
+        """True when a row may hold this value here; `None` stands for missing."""
+        if value is None:
+            return self.nullable
+        if self.dtype == "category" or isinstance(value, str):
+            return isinstance(value, str) and value in (self.choices or ())
+        if self.dtype == "int" and not isinstance(value, int):
+            return False
+        return value in self.choices if self.choices is not None else self._in_range(value)
+
     def accepts_all_of(self, other: "Feature") -> bool:
         """True when every value that `other` allows is allowed here too."""
         if (self.name, self.dtype) != (other.name, other.dtype) or (other.nullable and not self.nullable):

@@ -1,22 +1,12 @@
 """Error by slice: a good average may hide a group that the model serves badly."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-from serve_app.block import MISSING_CATEGORY
-from serve_app.contract import Feature
+from serve_app.slicing import MIN_ROWS, Mask, masks
 from training.candidate import Candidate
 from training.metrics import brier, mae
-
-MAX_VALUES = 12  # a number with at most this many values is sliced by value, else by quantile
-N_QUANTILES = 4
-MIN_ROWS = 30  # a smaller slice says nothing
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -45,7 +35,7 @@ def slices(candidate: Candidate) -> list[Slice]:
     return [
         _slice(candidate, feature.name, label, mask)
         for feature in candidate.spec.contract
-        for label, mask in _masks(candidate.holdout.frame[feature.name].to_numpy(), feature)
+        for label, mask in masks(candidate.holdout.frame[feature.name].to_numpy(), feature)
         if mask.sum() >= MIN_ROWS
     ]
 
@@ -62,26 +52,3 @@ def _slice(candidate: Candidate, feature: str, label: str, mask: Mask) -> Slice:
         error=(mae if is_regressor else brier)(target, score),
         coverage=float(np.mean(np.abs(target - score) <= candidate.parameters["half_width"])) if is_regressor else None,
     )
-
-
-def _masks(column: NDArray[np.generic], feature: Feature) -> Iterator[tuple[str, Mask]]:
-    """Label and rows of each slice of one feature; missing values are a slice of their own."""
-    if feature.dtype == "category":
-        yield from ((str(value), column == value) for value in feature.choices or ())
-        yield "missing", column == MISSING_CATEGORY
-        return
-    numbers = column.astype(np.float64)
-    values = np.unique(numbers[~np.isnan(numbers)])
-    if len(values) <= MAX_VALUES:
-        yield from ((f"{value:g}", numbers == value) for value in values)
-    else:
-        yield from _quantile_masks(numbers)
-    yield "missing", np.isnan(numbers)
-
-
-def _quantile_masks(numbers: NDArray[np.float64]) -> Iterator[tuple[str, Mask]]:
-    edges = np.unique(np.nanquantile(numbers, np.linspace(0, 1, N_QUANTILES + 1), method="inverted_cdf"))
-    for low, high in pairwise(edges):
-        is_last = high == edges[-1]
-        inside = (numbers >= low) & ((numbers <= high) if is_last else (numbers < high))
-        yield f"{low:g} to {'' if is_last else 'under '}{high:g}", inside

@@ -151,14 +151,20 @@ def read_verified(store: Store, manifest: Manifest, file: str) -> bytes:
 
 
 def load(store: Store, spec: ModelSpec, version: str, pin: str | None = None) -> Predictor:
-    """Verify, open and prove one version. Raises BundleError saying what was expected and found."""
+    """Verify, open and prove one version that shall serve. Raises BundleError saying what was expected and found."""
     manifest, digest = read_manifest(store, spec.name, version, pin)
-    where = f"{store.uri}/{spec.name}/{version}"
+    if lines := differences(spec.contract, manifest.contract):
+        where = f"{store.uri}/{spec.name}/{version}"
+        raise BundleError(f"{where}: does not fit the contract of {spec.name}: " + "; ".join(lines))
+    return open_version(store, spec, manifest, digest, is_pinned=pin is not None)
+
+
+def open_version(store: Store, spec: ModelSpec, manifest: Manifest, digest: str, *, is_pinned: bool) -> Predictor:
+    """Verify, open and prove one version whatever fields it takes: to be compared, not to serve. Raises BundleError."""
+    where = f"{store.uri}/{spec.name}/{manifest.version}"
     if manifest.kind != spec.kind:
         raise BundleError(f"{where}: expected a {spec.kind}, found a {manifest.kind}")
-    if lines := differences(spec.contract, manifest.contract):
-        raise BundleError(f"{where}: does not fit the contract of {spec.name}: " + "; ".join(lines))
-    if manifest.runtime == "sklearn" and not store.is_local and pin is None:
+    if manifest.runtime == "sklearn" and not store.is_local and not is_pinned:
         raise BundleError(
             f"{where}: is not compiled, and opening pipeline.joblib runs the code inside: from an object store "
             f"expected manifest_sha256 in the table, found none. After a look at it, pin {digest}"

@@ -3,7 +3,8 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -34,10 +35,16 @@ class Store(Protocol):
 
 
 def open_store(uri: str) -> Store:
-    """A store for a folder or for `s3://bucket/prefix`, `gs://…`, `az://…`. `MODEL_PATH` overrides both."""
+    """A store for a folder or for `s3://bucket/prefix`, `gs://…`, `az://…`. `MODEL_PATH` overrides both.
+
+    Raises BundleError for a URI that is none of these, or that its client cannot use.
+    """
     uri = os.environ.get("MODEL_PATH") or uri
     if uri.startswith(OBJECT_SCHEMES):
-        return ObjectStoreStore(uri, from_url(uri))
+        try:
+            return ObjectStoreStore(uri, from_url(uri))
+        except (BaseError, ValueError) as error:
+            raise BundleError(f"store: {uri!r} cannot be used ({str(error).splitlines()[0]})") from None
     if "://" in uri:
         raise BundleError(f"store: found {uri!r}, expected a folder or one of {', '.join(OBJECT_SCHEMES)}")
     return FolderStore(Path(uri))
@@ -74,17 +81,33 @@ class FolderStore:
         if target.exists():
             raise BundleError(_immutable(str(target)))
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            draft = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=target.parent))
-            try:
-                for name, data in files.items():
-                    (draft / name).write_bytes(data)
-                draft.chmod(0o755)
-                draft.rename(target)
-            finally:
-                shutil.rmtree(draft, ignore_errors=True)
+            with _folder(target.parent):
+                draft = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=target.parent))
+                try:
+                    for name, data in files.items():
+                        (draft / name).write_bytes(data)
+                    draft.chmod(0o755)
+                    draft.rename(target)
+                finally:
+                    shutil.rmtree(draft, ignore_errors=True)
         except OSError as error:
             raise BundleError(f"{target}: cannot be written ({error.strerror})") from error
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[None]:
+    """A folder that is there; if it was made here and nothing came to lie in it, it goes again."""
+    try:
+        path.mkdir(parents=True)
+        made = True
+    except FileExistsError:
+        made = False
+    try:
+        yield
+    finally:
+        if made:
+            with suppress(OSError):  # rmdir refuses a folder with something in it
+                path.rmdir()
 
 
 class ObjectStoreStore:

@@ -96,6 +96,13 @@ def _wanted(plan: Plan) -> dict[str, Place]:
     }
 
 
+def ports(plan: Plan) -> Iterator[Fault]:
+    """The proxy listens on a port that exists; Ray's schema takes any integer, and the proxy fails later."""
+    port = plan.http_options.get("port")
+    if port is not None and not 1 <= port <= 65_535:
+        yield Fault(("http_options", "port"), f"found {port}, expected 1 to 65535")
+
+
 def timeouts(plan: Plan) -> Iterator[Fault]:
     """The proxy gives up after the table's deadline, never before."""
     place, timeout_s = ("http_options", "request_timeout_s"), plan.http_options.get("request_timeout_s")
@@ -143,6 +150,7 @@ RULES: tuple[Rule, ...] = (
     routes,
     isolated_versions,
     isolated_applications,
+    ports,
     timeouts,
     capacity,
 )

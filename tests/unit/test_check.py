@@ -180,6 +180,10 @@ RULES = [
         "which application churn above",
     ),
     ("- name: delivery_time", "- name: churn", "applications[churn].name", "which application churn above has too"),
+    ("  port: 8000", "  port: 80000", "http_options.port", "found 80000, expected 1 to 65535"),
+    ("  port: 8000", "  port: 65536", "http_options.port", "found 65536, expected 1 to 65535"),
+    ("  port: 8000", "  port: 0", "http_options.port", "found 0, expected 1 to 65535"),
+    ("  port: 8000", "  port: -1", "http_options.port", "found -1, expected 1 to 65535"),
     (
         "request_timeout_s: 10",
         "request_timeout_s: 2",
@@ -268,6 +272,13 @@ def test_a_wrong_value_is_refused(tmp_path: Path, old: str, new: str, place: str
     said = said_once(report_on(tmp_path, text, with_store=False), line)
     assert said.startswith(f"{place}: ")
     assert hint in said
+
+
+@pytest.mark.parametrize("port", [1, 65_535])
+def test_the_first_and_the_last_port_are_ports(tmp_path: Path, port: int) -> None:
+    """Nothing is said of them."""
+    text, _ = changed(SHIPPED, "  port: 8000", f"  port: {port}")
+    assert not report_on(tmp_path, text, with_store=False).faults
 
 
 @pytest.mark.parametrize(("old", "new", "place", "hint"), ISOLATED_RULES)

@@ -168,6 +168,29 @@ def test_a_bundle_fits_when_it_takes_all_that_the_server_takes(
         assert all(feature.allowed in line for feature in (Feature(**server), Feature(**bundle)))
 
 
+@pytest.mark.parametrize(
+    "value", [None, -1, 0, 1, 6, 9, 10, 10**30, -0.5, 0.0, 0.5, 1.0, 9.5, float("nan"), float("inf"), "", "a", "b", "1"]
+)
+def test_a_field_of_a_contract_accepts_what_its_type_accepts(value: Any) -> None:
+    """The contract in a bundle and the type that it came from say the same of every value."""
+    kinds: list[Any] = [
+        Annotated[int, Field(ge=0, le=9)],
+        Annotated[float, Field(ge=0, le=9)],
+        Annotated[float, Field(gt=0, le=9)],
+        Annotated[int, Choice((1, 6, 12))],
+        Literal["a", "b"],
+    ]
+    for kind in [*kinds, *(kind | None for kind in kinds)]:
+        row = features_of(field=kind)
+        try:
+            row.model_validate({"field": value})
+            is_valid = True
+        except ValidationError:
+            is_valid = False
+        (feature,) = spec_of(row).contract
+        assert feature.accepts(value) is is_valid, (feature.allowed, value)
+
+
 def named(*names: str) -> tuple[Feature, ...]:
     """Equal features with these names."""
     return tuple(Feature(name=name, dtype="int", minimum=0.0, maximum=1.0) for name in names)
