@@ -97,3 +97,44 @@ def up(
     except SettingsError as error:
         console.print(str(error), style="red", markup=False)
         raise typer.Exit(1) from None
+
+
+@app.command()
+def size(
+    rate: Annotated[float, typer.Option("--rate", help="Requests a second at the peak: 200,000 a minute are 3333.")],
+    p95_ms: Annotated[float, typer.Option("--p95-ms", help="95 % of the answers within so many milliseconds.")],
+    rows: Annotated[int, typer.Option("--rows", help="Rows in each request.")] = 1,
+    model: Annotated[str | None, typer.Option("--model", help="This model alone; else every server.")] = None,
+    file: Annotated[Path, typer.Option("--config", help="Which servers there are.")] = Path("serve_config.yaml"),
+    overhead_ms: Annotated[
+        float | None,
+        typer.Option("--overhead-ms", min=0, help="CPU a request that Ray adds in a replica; else as benchmarked."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Measure what a request costs here, and say how many replicas, CPUs and memory a wanted rate takes.
+
+    Every server of the file is sized for the whole rate. Starts no Ray. What it cannot know: docs/performance.md.
+    """
+    import json
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    from serve_app.errors import SluiceError
+    from serve_app.sizing import FAST_MODE
+    from serve_app.sizing.servers import Wish, sizes
+    from serve_app.sizing.text import document, show
+
+    aside = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    wish = Wish(rate, p95_ms, rows)
+    overhead = FAST_MODE if overhead_ms is None else replace(FAST_MODE, replica_ms=overhead_ms)
+    try:
+        found = sizes(file, wish, overhead, model, lambda line: aside.print(line, style="dim"))
+    except SluiceError as error:
+        aside.print(str(error), style="red")
+        raise typer.Exit(1) from None
+    if as_json:
+        typer.echo(json.dumps(document(found, wish, overhead), indent=1))
+    else:
+        show(found, wish, overhead, Console(highlight=False, markup=False))
