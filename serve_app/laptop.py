@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from serve_app.models import get_spec
 READY_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 60.0
 POLL_S = 0.3
+PORTS = range(20_000, 30_000)
 
 # A prediction is idempotent: what died with a replica before it answered is asked again of another. HAProxy can repeat
 # only what it has whole, and a client may send head and body apart: hence the second line, for which Ray has no
@@ -162,11 +164,13 @@ def _require_free_port(found: list[Endpoint]) -> None:
 
 
 def _free_ports(n: int) -> list[int]:
-    probes = [socket.socket() for _ in range(n)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+    """Ports that nobody listens on, out of the range from which the system gives ports to Ray's own sockets: between
+    now and HAProxy's start one of those could take them."""
+    found: list[int] = []
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == n:
+            return found
+    raise SettingsError(f"found {len(found)} free ports in {PORTS}, expected {n}: end what holds them")

@@ -1,9 +1,10 @@
 """The two hot routes, kept in one place: bytes to rows, rows to the backend, answers to bytes.
 
-Plain Starlette: FastAPI's dependency machinery was a fifth of a request. `openapi` describes them by hand.
+Plain Starlette handlers, called before FastAPI's middlewares and router (`api.Shortcut`): its dependencies were a fifth
+of a request, and those cost as much as the answer itself. `openapi` describes the routes by hand.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from secrets import token_hex
 from typing import Any, Protocol
 
@@ -20,6 +21,8 @@ from serve_app.http.request import forced_version, read_body, routing_key
 from serve_app.http.rows import RowReader
 from serve_app.settings import Limits
 from serve_app.status import Description, Health, Readiness
+
+Handler = Callable[[Request], Awaitable[Response]]
 
 MODEL_FAILED = ModelFailed("The model gave no valid answer for this row; the service's log has the reason.")
 MAX_ROW_KB = 64  # one row is small; listing the faults of a megabyte would hold up everybody for half a second
@@ -53,13 +56,18 @@ class Predictions:
         self._backend = backend
         self._reader = RowReader(spec)
 
-    def routes(self) -> list[Route]:
-        """Both routes, with and without the version of the interface in the path."""
-        return [
-            Route(prefix + path, handler, methods=["POST"])
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """By path: both routes, with and without the version of the interface."""
+        return {
+            prefix + path: handler
             for prefix in ("/v1", "")
             for path, handler in (("/predict", self.one), ("/predict/batch", self.many))
-        ]
+        }
+
+    def routes(self) -> list[Route]:
+        """The same as routes, for what asks the router: other methods, and Ray, which names its metrics by route."""
+        return [Route(path, handler, methods=["POST"]) for path, handler in self.handlers.items()]
 
     async def one(self, request: Request) -> Response:
         """One row."""
