@@ -269,7 +269,15 @@ def test_a_spoilt_log_is_a_clear_error(spoil: Callable[[Path], object], message:
 def test_what_is_no_event_does_not_disturb(tmp_path: Path) -> None:
     """Files of file browsers and editors, backups, unfinished uploads, folders: nobody's events."""
     folder = written(tmp_path)
-    for name in (".DS_Store", "00000000.json", "00000004.json.bak", "00000004.json#1", "0004.json", "note.txt"):
+    for name in (
+        ".DS_Store",
+        "00000000.json",
+        "old-00000009.json",
+        "00000004.json.bak",
+        "00000004.json#1",
+        "0004.json",
+        "note.txt",
+    ):
         (folder / name).write_text("x")
     (folder / "old").mkdir()
     (folder / "old" / "00000009.json").write_text("x")
