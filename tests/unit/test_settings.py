@@ -155,7 +155,7 @@ def rollout(**change: Any) -> Rollout:
 def test_a_rollout_needs_two_versions_and_has_a_plan_by_default() -> None:
     """What is shown in serve_config.yaml, with all its comments taken away, is what one gets by saying nothing."""
     text = (ROOT / "serve_config.yaml").read_text()
-    shown = text[text.index("# rollout:") :].partition("      batch:")[0]
+    shown = text[text.index("# rollout:") :].partition("\n\n")[0]
     values = yaml.safe_load("\n".join(line.strip()[2:] for line in shown.splitlines()))["rollout"]
     assert set(values) == set(Rollout.model_fields)
     assert set(values["guardrails"]) == set(Guardrails.model_fields)
