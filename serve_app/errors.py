@@ -18,7 +18,10 @@ SluiceError
 │   ├── NotReady                 503
 │   └── DeadlineExceeded         504
 ├── BundleError                  a version cannot be trusted or opened (never crosses HTTP as itself)
-└── SettingsError                serve_config.yaml or a table is wrong (refused before it takes effect)
+├── SettingsError                serve_config.yaml or a table is wrong (refused before it takes effect)
+├── RolloutError                 a rollout's log cannot be read or written; while unread, stable answers everybody
+│   └── Fenced                   another coordinator writes this log now
+└── CommandRefused               a person's command does not fit how far the rollout is
 """
 
 from typing import ClassVar
@@ -150,6 +153,18 @@ class BundleError(SluiceError):
 
 class SettingsError(SluiceError):
     """A setting is wrong; the text names the place."""
+
+
+class RolloutError(SluiceError):
+    """A rollout's log cannot be read or written; the text names the file and what to do."""
+
+
+class Fenced(RolloutError):
+    """Another coordinator has claimed the log: this one must not write any more."""
+
+
+class CommandRefused(SluiceError):
+    """A command that the rollout's state does not allow; the text says which ones it does."""
 
 
 def http_errors(root: type[HttpError] = HttpError) -> list[type[HttpError]]:

@@ -10,7 +10,9 @@ import yaml
 from serve_app.errors import SettingsError
 from serve_app.settings import (
     Batch,
+    Guardrails,
     Limits,
+    Rollout,
     ServerArgs,
     Setting,
     Table,
@@ -140,6 +142,87 @@ def test_arguments_name_the_model_and_are_strict() -> None:
     assert parse_settings(ServerArgs, {"model": "churn"}, "args").store == "model_store"
     assert "user_config.version: Field required" in refusal(VersionArgs, {"model": "churn"})
     assert "user_config.modle: unknown key; expected one of: model, store" in refusal(ServerArgs, {"modle": "churn"})
+
+
+ROLLOUT: dict[str, Any] = {"stable": "1.0.0", "candidate": "1.1.0"}
+
+
+def rollout(**change: Any) -> Rollout:
+    """A rollout with some settings changed."""
+    return parse_settings(Rollout, ROLLOUT | change, "user_config.rollout")
+
+
+def test_a_rollout_needs_two_versions_and_has_a_plan_by_default() -> None:
+    """What is shown in serve_config.yaml, with all its comments taken away, is what one gets by saying nothing."""
+    text = (ROOT / "serve_config.yaml").read_text()
+    shown = text[text.index("# rollout:") :].partition("\n\n")[0]
+    values = yaml.safe_load("\n".join(line.strip()[2:] for line in shown.splitlines()))["rollout"]
+    assert set(values) == set(Rollout.model_fields)
+    assert set(values["guardrails"]) == set(Guardrails.model_fields)
+    assert parse_settings(Rollout, values, "") == rollout()
+    assert rollout().steps == ("shadow", 1, 5, 25, 50, 100)
+
+
+WRONG_ROLLOUTS: dict[str, tuple[dict[str, Any], str]] = {
+    "the candidate is stable": ({"candidate": "1.0.0"}, "candidate: found 1.0.0, which is stable; expected another"),
+    "no candidate": ({"candidate": None}, "candidate: Input should be a valid string"),
+    "no steps": ({"steps": []}, "steps: Tuple should have at least 1 item"),
+    "one step for a list": ({"steps": 5}, "steps: Input should be a valid tuple"),
+    "steps that fall": ({"steps": [5, 1]}, "steps: found 5, 1, expected each above the one before"),
+    "a step twice": ({"steps": ["shadow", 5, 5]}, "steps: found 5, 5, expected each above the one before"),
+    "shadow after a share": ({"steps": [1, "shadow", 5]}, "steps: shadow comes first or not at all"),
+    "shadow twice": ({"steps": ["shadow", "shadow"]}, "steps: shadow comes first or not at all"),
+    "a step of nothing": ({"steps": [0, 5]}, "steps.0.percent: Input should be greater than 0"),
+    "a step over all": ({"steps": [50, 101]}, "steps.1.percent: Input should be less than or equal to 100"),
+    "text for a step": ({"steps": ["5"]}, "steps.0.shadow: Input should be 'shadow'"),
+    "true for a step": ({"steps": [True]}, "steps.0.percent: Input should be a valid number"),
+    "another word than shadow": ({"steps": ["mirror"]}, "steps.0.shadow: Input should be 'shadow'"),
+    "no time": ({"min_seconds": 0}, "min_seconds: Input should be greater than or equal to 1"),
+    "no requests": ({"min_requests": 0}, "min_requests: Input should be greater than or equal to 1"),
+    "no run": ({"run": 0}, "run: Input should be greater than or equal to 1"),
+    "a judge that asks for better": ({"guardrails": {"max_error_ratio": 0.9}}, "guardrails.max_error_ratio: Input"),
+    "alpha of nothing": ({"guardrails": {"alpha": 0.0}}, "guardrails.alpha: Input should be greater"),
+    "unknown guardrail": (
+        {"guardrails": {"max_eror_ratio": 2.0}},
+        "guardrails.max_eror_ratio: unknown key; expected one of: max_error_ratio, max_slow_ratio",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "message"), WRONG_ROLLOUTS.values(), ids=WRONG_ROLLOUTS)
+def test_a_wrong_rollout_is_refused_with_the_place(change: dict[str, Any], message: str) -> None:
+    """One line that names the key as it stands in the file, and what was expected."""
+    assert message in refusal(Rollout, ROLLOUT | change)
+
+
+def test_the_id_of_a_rollout_is_readable_and_stays_what_it_is() -> None:
+    """Written down once: another id would begin every rollout under way anew on the day of an update."""
+    assert rollout().id == "1.0.0-1.1.0-4a33fa66"
+    assert rollout(steps=[5, 50]).id == "1.0.0-1.1.0-f8a802ba"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"candidate": "1.2.0"}, {"stable": "0.9.0"}, {"steps": [5, 100]}, {"guardrails": {"alpha": 0.05}},
+     {"min_requests": 301}, {"bake_seconds": 60}],
+    ids=str,
+)  # fmt: skip
+def test_another_plan_is_another_rollout(change: dict[str, Any]) -> None:
+    """A looser guardrail must not inherit how far the stricter one came."""
+    assert rollout(**change).id != rollout().id
+
+
+def test_the_same_plan_written_otherwise_is_the_same_rollout() -> None:
+    """A default that is spelled out, a whole number for a fraction, another run: the log is found again."""
+    spelled = rollout(steps=["shadow", 1.0, 5, 25, 50, 100], min_seconds=300, guardrails={"slow_ms": 200}, run=3)
+    assert spelled.id == rollout().id
+
+
+def test_the_id_with_its_run_fits_into_the_salt_of_the_assignment() -> None:
+    """traffic.assign looks at 64 bytes of its salt: what tells two rollouts apart must lie within."""
+    long = "1.0.0-" + "x" * 33
+    assert len(f"{rollout(stable=long + 'a', candidate=long + 'b').id}-run1000000".encode()) <= 64
+    assert rollout(stable=long + "a").id != rollout(stable=long + "b").id
 
 
 def kinds(root: type[Setting] = Setting) -> list[type[Setting]]:
