@@ -18,6 +18,7 @@ from serve_app.metrics import export_forever
 from serve_app.models import get_spec
 from serve_app.placements import HeldVersion, IsolatedVersion
 from serve_app.roster import Opened, Roster
+from serve_app.scaling import BUSY, BusyMeter
 from serve_app.settings import Table, VersionConfig, VersionEntry, application_of, parse_settings
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class Server:
         self._roster = Roster(self._open)
         self._gate = Gate(self._spec, self._roster)
         self._exporter: asyncio.Task[None] | None = None
+        self._busy = BusyMeter()
         _log_to_ray()
 
     def __serve_build_asgi_app__(self) -> Any:
@@ -63,6 +65,10 @@ class Server:
         """Ray asks before a replica counts as ready, and then again: without a table it could answer nobody."""
         if self._roster.table is None:
             raise NotReady("user_config: found none, expected a table with `stable`")
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """What the autoscaling policy is told of this replica."""
+        return {BUSY: self._busy.read()}
 
     async def _open(self, version: str, entry: VersionEntry, table: Table) -> Opened:
         if entry.placement == "isolated":

@@ -25,6 +25,11 @@ class Answered:
     version: str
     predictions: list[Prediction | None]
 
+    @property
+    def n_failed(self) -> int:
+        """Rows without an answer."""
+        return sum(prediction is None for prediction in self.predictions)  # list.count compares whole models
+
 
 class Gate:
     """What the HTTP routes ask; knows neither HTTP nor Ray.
@@ -84,7 +89,7 @@ class Gate:
         """A candidate's answers if all of them are valid and in time; else None, charged to the candidate."""
         try:
             answered = await self._ask(version, rows, table.limits.candidate_deadline_ms / 1000)
-            if None not in answered.predictions:
+            if not answered.n_failed:
                 return answered
         except HttpError:
             pass
@@ -98,12 +103,12 @@ class Gate:
         if opened is None:
             raise NotReady(f"Version {version} is not ready.")
         scores = await opened.scorer.score(self._layout.block([row.__dict__ for row in rows]), deadline_s)
-        predictions = self._predictions(opened, scores)
+        answered = Answered(version, self._predictions(opened, scores))
         self.counts["rows", version] += len(rows)
-        if n_failed := predictions.count(None):
-            self.counts["failed_rows", version] += n_failed
-            logger.warning("version %s failed on %d of %d rows", version, n_failed, len(rows))
-        return Answered(version, predictions)
+        if answered.n_failed:
+            self.counts["failed_rows", version] += answered.n_failed
+            logger.warning("version %s failed on %d of %d rows", version, answered.n_failed, len(rows))
+        return answered
 
     def _predictions(self, opened: Opened, scores: Scores) -> list[Prediction | None]:
         """Scores to answers; a NaN, or a score that makes no valid answer, is None."""

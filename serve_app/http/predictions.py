@@ -90,7 +90,7 @@ class Predictions:
             _failed(row) if isinstance(row, InvalidRows) else _outcome(next(predictions), version, f"{batch_id}-{i}")
             for i, row in enumerate(rows)
         ]
-        succeeded = len(valid) - answered.predictions.count(None)
+        succeeded = len(valid) - answered.n_failed
         failed = len(rows) - succeeded
         body = {"total": len(rows), "succeeded": succeeded, "failed": failed, "predictions": entries}
         return _response(body, version)

@@ -4,7 +4,7 @@ from typing import Any
 
 from harness import wait_until
 from stage import SCALED, isolated, server
-from test_failures import Load
+from test_failures import ROW, Load
 
 BOUNDS = {
     "min_replicas": 1,
@@ -41,6 +41,22 @@ def test_replicas_follow_the_load_up_and_down_within_their_bounds(stage: Any) ->
     assert set(held.statuses) == set(apart_load.statuses) == {200}, (held.statuses, apart_load.statuses)
     wait_until(lambda: counts() == [1, 1], 60, "replicas back at the lower bound")
     assert max(most.values()) <= 3
+    stage.deploy()
+
+
+def test_a_cheap_model_scales_by_its_cpu(stage: Any) -> None:
+    """A compiled model is scored within one step of the event loop, so Ray sees no request under way: the policy of
+    serve_config.yaml counts the CPU of the replicas too."""
+    policy = {"policy_function": "serve_app.scaling:by_load"}
+    bounds = _bounds(1_000) | {"policy": policy}
+    stage.deploy(
+        server("cheap", "/cheap", stage.store, {"stable": "1.0.0"}, num_replicas="auto", autoscaling_config=bounds)
+    )
+    stage.until_ready("/cheap")
+    with Load(f"{stage.url}/cheap/v1/predict/batch", 12, [ROW] * 100) as load:
+        wait_until(lambda: len(stage.cluster.replicas("cheap", "Server")) > 1, 60, "more replicas under load")
+    assert set(load.statuses) == {200}, load.statuses
+    wait_until(lambda: len(stage.cluster.replicas("cheap", "Server")) == 1, 60, "one replica again")
     stage.deploy()
 
 

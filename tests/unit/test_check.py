@@ -112,7 +112,7 @@ UNKNOWN_KEYS = [
         "did you mean max_backoff_s?",
     ),
     (
-        "upscale_delay_s: 5",
+        'policy: {policy_function: "serve_app.scaling:by_load"}',
         "policy: {policy_args: {}}",
         f"{SERVER}.autoscaling_config.policy.policy_args",
         "did you mean policy_kwargs?",
@@ -364,7 +364,7 @@ def test_a_check_runs_no_code_of_the_file(tmp_path: Path, monkeypatch: pytest.Mo
     """An autoscaling policy is named, not imported, though Ray's own model would."""
     (tmp_path / "booby.py").write_text("raise SystemExit('imported')")
     monkeypatch.syspath_prepend(tmp_path)
-    text, _ = changed(SHIPPED, "upscale_delay_s: 5", 'policy: {policy_function: "booby:trap"}')
+    text, _ = changed(SHIPPED, "serve_app.scaling:by_load", "booby:trap")
     assert not report_on(tmp_path, text, with_store=False).faults
 
 
