@@ -43,7 +43,7 @@ def _measure(service: Service, n: int, plan: Plan) -> Outcome:
     cells = _load_cells(service, plan.cells_of(service.contender.name), plan.cell_s)
     ceiling = next(measured.requests_per_s for measured in cells if measured.cell == CEILING)
     at_rates = [service.hold(share, ceiling * share, plan.steady_s) for share in plan.load_shares]
-    service.check(plan.row_counts)
+    service.check(plan.row_counts, after_load=True)
     memory_mb = service.program.memory_mb()
     replica = add_replica(service) if service.contender.name == "sluice-fast" else None
     name = service.contender.name

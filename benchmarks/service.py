@@ -22,7 +22,7 @@ from benchmarks.question import Question
 from benchmarks.steady import Stream, fire, summarize
 
 READY_TIMEOUT_S = 180.0
-IDLE_CORES, IDLE_TIMEOUT_S = 0.3, 30.0
+IDLE_CORES, IDLE_TIMEOUT_S = 0.3, 60.0
 N_CHECKED = 3  # bodies of a size whose answers are compared before the load
 
 
@@ -45,13 +45,16 @@ class Service:
             found: bytes = answer.read()
         return found
 
-    def check(self, row_counts: Sequence[int]) -> None:
-        """Compare answers with the pipeline's. Raises WrongAnswers."""
+    def check(self, row_counts: Sequence[int], *, after_load: bool = False) -> None:
+        """Compare answers with the pipeline's. Raises WrongAnswers. After the load one that is still busy with what
+        nobody waits for any more is late, not wrong."""
         for n_rows in row_counts:
             for index, rows in enumerate(self.question.ask(n_rows)[:N_CHECKED]):
                 try:
                     body = self.post(self.contender.dialect.body(rows), n_rows)
                 except OSError as error:
+                    if after_load and "timed out" in str(error):
+                        return
                     raise WrongAnswers(f"{self.contender.name}: no answer to {n_rows} rows: {error}") from None
                 self.question.check(self.contender.name, n_rows, index, self.contender.dialect.answers(body))
 
