@@ -7,6 +7,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,16 +62,25 @@ def _hear_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def processes_of(folder: Path) -> list[str]:
-    """Command lines of processes that run with this folder as HOME."""
-    found = []
+def processes_of(folder: Path) -> dict[int, str]:
+    """Id and command line of the processes that run with this folder as HOME: nobody else's."""
+    found = {}
     for environ in Path("/proc").glob("[0-9]*/environ"):
         try:
             if f"HOME={folder}/home".encode() in environ.read_bytes():
-                found.append((environ.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:120])
+                command = (environ.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                found[int(environ.parent.name)] = command[:120]
         except OSError:
             continue
     return found
+
+
+def end(process: "subprocess.Popen[bytes]", folder: Path) -> None:
+    """What a failed test left: `make serve` has `serve run` in a session of its own."""
+    end_session(process)
+    for pid in processes_of(folder):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_make_serve_says_where_it_answers_and_ctrl_c_ends_it_and_nothing_else(
@@ -101,7 +111,7 @@ def test_make_serve_says_where_it_answers_and_ctrl_c_ends_it_and_nothing_else(
         wait_until(lambda: not processes_of(folder), 20, f"no process left of {processes_of(folder)}")
         assert requests_fail(url)
     finally:
-        end_session(process)
+        end(process, folder)
         bystander.kill()
         bystander.wait()
 
@@ -125,7 +135,7 @@ def test_plain_serve_run_works_as_the_readme_says(folder: Path, shipped: tuple[P
         process.wait(60)
         wait_until(lambda: not processes_of(folder), 20, "no process left")
     finally:
-        end_session(process)
+        end(process, folder)
 
 
 def requests_fail(url: str) -> bool:
