@@ -1,6 +1,6 @@
 """Side by side: contenders one after the other, round after round, on the same rows."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -11,7 +11,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.outcome import Measured, Outcome, Run
 from benchmarks.plan import CEILING, Cell, Plan
 from benchmarks.replica import add_replica
-from benchmarks.service import Service, running
+from benchmarks.service import ANSWER_TIMEOUT_S, Service, running
 from benchmarks.wrk import require_wrk
 
 FEW = 20  # requests of a cell below which more connections only wait longer
@@ -38,22 +38,24 @@ def run(contenders: Sequence[Contender], bundle: Path, plan: Plan, console: Cons
 
 
 def _measure(service: Service, n: int, plan: Plan) -> Outcome:
-    service.check(plan.row_counts)
+    late = service.check(plan.row_counts)
+    service.wait_until_idle()
     service.load(CEILING, plan.warm_s)
-    cells = _load_cells(service, plan.cells_of(service.contender.name), plan.cell_s)
+    cells = _load_cells(service, plan.cells_of(service.contender.name), plan.cell_s, late)
     ceiling = next(measured.requests_per_s for measured in cells if measured.cell == CEILING)
     at_rates = [service.hold(share, ceiling * share, plan.steady_s) for share in plan.load_shares]
-    service.check(plan.row_counts, after_load=True)
+    service.check(sorted({*plan.row_counts} - late))
     memory_mb = service.program.memory_mb()
     replica = add_replica(service) if service.contender.name == "sluice-fast" else None
     name = service.contender.name
     return Outcome(name, n, service.ready_s, memory_mb, tuple(cells), tuple(at_rates), replica)
 
 
-def _load_cells(service: Service, cells: Sequence[Cell], seconds: float) -> list[Measured]:
+def _load_cells(service: Service, cells: Sequence[Cell], seconds: float, late: Container[int]) -> list[Measured]:
     found: list[Measured] = []
     for cell in cells:
-        reason = _hopeless(cell, found, seconds)
+        no_answer = f"no answer to one request within {ANSWER_TIMEOUT_S:g} s" if cell.n_rows in late else ""
+        reason = no_answer or _hopeless(cell, found, seconds)
         found.append(Measured(cell, skipped=reason) if reason else service.load(cell, seconds))
     return found
 

@@ -22,6 +22,7 @@ from benchmarks.question import Question
 from benchmarks.steady import Stream, fire, summarize
 
 READY_TIMEOUT_S = 180.0
+ANSWER_TIMEOUT_S = 30.0
 IDLE_CORES, IDLE_TIMEOUT_S = 0.3, 60.0
 N_CHECKED = 3  # bodies of a size whose answers are compared before the load
 
@@ -36,7 +37,7 @@ class Service:
     question: Question
     ready_s: float = 0.0
 
-    def post(self, body: bytes, n_rows: int, timeout_s: float = 60) -> bytes:
+    def post(self, body: bytes, n_rows: int, timeout_s: float = ANSWER_TIMEOUT_S) -> bytes:
         """One answer. Raises OSError."""
         dialect = self.contender.dialect
         headers = {"Content-Type": "application/json", **dialect.headers}
@@ -45,18 +46,20 @@ class Service:
             found: bytes = answer.read()
         return found
 
-    def check(self, row_counts: Sequence[int], *, after_load: bool = False) -> None:
-        """Compare answers with the pipeline's. Raises WrongAnswers. After the load one that is still busy with what
-        nobody waits for any more is late, not wrong."""
+    def check(self, row_counts: Sequence[int]) -> set[int]:
+        """Compare answers with the pipeline's; the sizes that had no answer in time. Raises WrongAnswers."""
+        late: set[int] = set()
         for n_rows in row_counts:
             for index, rows in enumerate(self.question.ask(n_rows)[:N_CHECKED]):
                 try:
                     body = self.post(self.contender.dialect.body(rows), n_rows)
                 except OSError as error:
-                    if after_load and "timed out" in str(error):
-                        return
+                    if "timed out" in str(error):
+                        late.add(n_rows)
+                        break
                     raise WrongAnswers(f"{self.contender.name}: no answer to {n_rows} rows: {error}") from None
                 self.question.check(self.contender.name, n_rows, index, self.contender.dialect.answers(body))
+        return late
 
     def wait_until_ready(self, begin_s: float) -> None:
         """Until a row is answered; how long that took is `ready_s`."""
