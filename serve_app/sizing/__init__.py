@@ -35,7 +35,7 @@ class Overhead:
 
 
 # The fast mode. The one place to change when a full benchmark has run.
-FAST_MODE = Overhead(replica_ms=0.25, proxy_ms=0.2, batch_ms=0.15, ray_cpus=0.2, ray_memory_mb=930.0)
+FAST_MODE = Overhead(replica_ms=0.25, proxy_ms=0.1, batch_ms=0.15, ray_cpus=0.2, ray_memory_mb=930.0)
 
 
 @dataclass(frozen=True)
