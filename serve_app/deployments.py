@@ -14,6 +14,7 @@ from serve_app.contract import differences
 from serve_app.errors import BundleError, NotReady, SettingsError
 from serve_app.gate import Gate
 from serve_app.http.api import create_app
+from serve_app.http.edge import Lane
 from serve_app.metrics import export_forever
 from serve_app.models import get_spec
 from serve_app.placements import HeldVersion, IsolatedVersion
@@ -42,7 +43,9 @@ class Server:
 
     def __serve_build_asgi_app__(self) -> Any:
         """Ray calls this in the replica, after the constructor."""
-        return create_app(self._spec, self._gate)
+        app = create_app(self._spec, self._gate)
+        Lane.shortcut = app.middleware_stack
+        return app
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
         """The table. The first one raises when stable cannot be proven, so that the replica does not get ready;
@@ -75,7 +78,7 @@ class Server:
             return await self._open_isolated(version, entry, table)
         predictor = await asyncio.to_thread(load, self._store, self._spec, version, entry.manifest_sha256)
         held = HeldVersion(predictor, entry.coalesce, table.batch)
-        return Opened(predictor.manifest, predictor.manifest_sha256, held, held.coalesces)
+        return Opened(predictor.manifest, predictor.manifest_sha256, held, held.coalesces, not held.coalesces)
 
     async def _open_isolated(self, version: str, entry: VersionEntry, table: Table) -> Opened:
         application = application_of(self._spec.name, version)

@@ -49,6 +49,13 @@ class Gate:
         """What this replica accepts now."""
         return self._roster.table.limits if self._roster.table else Limits()
 
+    @property
+    def answers_at_once(self) -> bool:
+        """Whether every version is held in this process and scored on the spot."""
+        return self._roster.table is not None and all(
+            member.opened is None or member.opened.at_once for member in self._roster.members().values()
+        )
+
     async def predict(self, rows: Sequence[Features], routing_key: str, forced: str | None) -> Answered:
         """All rows answered by one version. Raises an HttpError when not even stable can answer."""
         table = self._table()

@@ -38,6 +38,7 @@ class Opened:
     manifest_sha256: str
     scorer: Scorer
     coalesces: bool
+    at_once: bool = False  # in this process, and scored without waiting for other requests
 
 
 Identity = tuple[str, VersionEntry, Batch]

@@ -1,7 +1,5 @@
 """The routes of one model, made by a factory from a spec and a backend: the same under Ray and in a plain client."""
 
-import logging
-from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -10,16 +8,14 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_app.contract import ModelSpec
 from serve_app.errors import HttpError, InternalError, MethodNotAllowed, NotFound, RequestError
 from serve_app.http import openapi
-from serve_app.http.predictions import Backend, Handler, Predictions
+from serve_app.http.predictions import Backend, Predictions
 from serve_app.http.problems import problem_response, request_id_of
+from serve_app.http.shortcut import Shortcut, fault, left
 from serve_app.status import Description, Health, Readiness
-
-logger = logging.getLogger(__name__)
 
 PATHS = {
     "predict": "/v1/predict",
@@ -44,39 +40,6 @@ class Links(BaseModel):
     links: dict[str, str]
 
 
-class Shortcut:
-    """Answers a prediction before FastAPI's middlewares and router, which cost as much as the answer itself; the same
-    answers to errors as theirs."""
-
-    def __init__(self, handlers: Mapping[str, Handler], rest: ASGIApp) -> None:
-        self._handlers = handlers
-        self._rest = rest
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
-        handler = self._handlers.get(_path(scope)) if scope["type"] == "http" and scope["method"] == "POST" else None
-        if handler is None:
-            await self._rest(scope, receive, send)
-            return
-        request = Request(scope, receive)
-        try:
-            response = await handler(request)
-        except HttpError as error:
-            response = await _on_http_error(request, error)
-        except ClientDisconnect as error:
-            response = await _on_disconnect(request, error)
-        except Exception as error:
-            logger.exception("a prediction failed")
-            response = await _on_fault(request, error)
-        await response(scope, receive, send)
-
-
-def _path(scope: Scope) -> str:
-    """The path below the model's prefix."""
-    path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", ""))
-
-
 def create_app(spec: ModelSpec, backend: Backend) -> FastAPI:
     """The ASGI application of one model. Its `/docs` needs no internet."""
     predictions = Predictions(spec, backend)
@@ -88,7 +51,7 @@ def create_app(spec: ModelSpec, backend: Backend) -> FastAPI:
     app.add_exception_handler(HTTPException, _on_starlette_error)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(Exception, _on_fault)
-    app.middleware_stack = Shortcut(predictions.handlers, app.build_middleware_stack())
+    app.middleware_stack = Shortcut(predictions.handlers, app.build_middleware_stack(), lambda: backend.answers_at_once)
     return app
 
 
@@ -138,8 +101,8 @@ async def _on_starlette_error(request: Request, error: Any) -> Response:
 
 
 async def _on_fault(request: Request, _: Any) -> Response:
-    return problem_response(InternalError("The fault is in the service's log."), request_id_of(request))
+    return fault(request)
 
 
 async def _on_disconnect(_: Request, __: Any) -> Response:
-    return Response(status_code=499)  # nobody reads it; without it the log would hold a traceback
+    return left()

@@ -1,6 +1,6 @@
 """The two hot routes, kept in one place: bytes to rows, rows to the backend, answers to bytes.
 
-Plain Starlette handlers, called before FastAPI's middlewares and router (`api.Shortcut`): its dependencies were a fifth
+Plain Starlette handlers, called before FastAPI's middlewares and router (`shortcut`): its dependencies were a fifth
 of a request, and those cost as much as the answer itself. `openapi` describes the routes by hand.
 """
 
@@ -34,6 +34,10 @@ class Backend(Protocol):
     @property
     def limits(self) -> Limits:
         """What is accepted now."""
+
+    @property
+    def answers_at_once(self) -> bool:
+        """Whether a prediction waits for nothing now: no other process, no batch to fill."""
 
     async def predict(self, rows: Sequence[Features], routing_key: str, forced: str | None) -> Answered:
         """All rows answered by one version; raises an HttpError."""

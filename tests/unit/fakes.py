@@ -69,6 +69,11 @@ class FakeBackend:
         """Alive, loaded when ready."""
         return Health(model_loaded=self.is_ready, model_version=VERSION)
 
+    @property
+    def answers_at_once(self) -> bool:
+        """Yes."""
+        return True
+
     async def readiness(self) -> Readiness:
         """Ready when told so."""
         return Readiness(ready=self.is_ready, stable=VERSION, versions={}, config_error=None)
