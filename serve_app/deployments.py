@@ -44,7 +44,7 @@ class Server:
     def __serve_build_asgi_app__(self) -> Any:
         """Ray calls this in the replica, after the constructor."""
         app = create_app(self._spec, self._gate)
-        Lane.shortcut = app.middleware_stack
+        Lane.shortcut = app.state.shortcut
         return app
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from collections import Counter as Tally
 from ray.serve.metrics import Counter, Gauge
 
 from serve_app.gate import Gate
+from serve_app.http.edge import Lane
 from serve_app.roster import Roster
 
 PERIOD_S = 1.0
@@ -16,15 +17,27 @@ async def export_forever(gate: Gate, roster: Roster) -> None:
     events = Counter(
         "sluice_events", description="rows, failed_rows and fallbacks by version", tag_keys=("event", "version")
     )
+    requests = Counter("sluice_requests", description="predictions by HTTP status", tag_keys=("code",))
+    seconds = Counter("sluice_request_seconds", description="time that they took in all, seconds")
     under_way = Gauge("sluice_rows_under_way", description="rows accepted and not yet answered by this replica")
     waiting = Gauge("sluice_waiting_rows", description="rows that wait for an isolated version", tag_keys=("version",))
     refused = Gauge("sluice_config_error", description="1 while a table is refused and the last one stays")
     seen: Tally[tuple[str, str]] = Tally()
+    answered: Tally[int] = Tally()
+    taken_s = 0.0
     while True:
         for (event, version), count in gate.counts.items():
             if count > seen[event, version]:
                 events.inc(count - seen[event, version], tags={"event": event, "version": version})
                 seen[event, version] = count
+        if shortcut := Lane.shortcut:
+            for code, count in shortcut.counts.items():
+                if count > answered[code]:
+                    requests.inc(count - answered[code], tags={"code": str(code)})
+                    answered[code] = count
+            if shortcut.seconds > taken_s:
+                seconds.inc(shortcut.seconds - taken_s)
+                taken_s = shortcut.seconds
         under_way.set(gate.rows_under_way)
         refused.set(float(roster.config_error is not None))
         for version, member in roster.members().items():

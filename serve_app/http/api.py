@@ -51,7 +51,8 @@ def create_app(spec: ModelSpec, backend: Backend) -> FastAPI:
     app.add_exception_handler(HTTPException, _on_starlette_error)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(Exception, _on_fault)
-    app.middleware_stack = Shortcut(predictions.handlers, app.build_middleware_stack(), lambda: backend.answers_at_once)
+    rest = app.build_middleware_stack()
+    app.middleware_stack = app.state.shortcut = Shortcut(predictions.handlers, rest, lambda: backend.answers_at_once)
     return app
 
 
