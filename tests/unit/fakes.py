@@ -56,6 +56,7 @@ class FakeBackend:
         self.error: Exception | None = None
         self.failing: Callable[[Features], bool] = lambda _: False
         self.is_ready = True
+        self.at_once = True
 
     async def predict(self, rows: Sequence[Features], routing_key: str, forced: str | None) -> Answered:
         """Every row's own answer; None for the failing ones."""
@@ -71,8 +72,8 @@ class FakeBackend:
 
     @property
     def answers_at_once(self) -> bool:
-        """Yes."""
-        return True
+        """As told."""
+        return self.at_once
 
     async def readiness(self) -> Readiness:
         """Ready when told so."""
