@@ -27,15 +27,15 @@ TAIL = log(20)  # an exponential time is longer than 3.0 times its mean in one c
 class Overhead:
     """What serving costs beyond the application: it takes a cluster to measure, see docs/performance.md."""
 
-    replica_ms: float  # CPU a request, in the replica: Ray and uvicorn around the application
+    replica_ms: float  # CPU a request, in the replica: uvicorn around the application
     proxy_ms: float  # CPU a request, beside the replicas: HAProxy and what manages it
-    batch_ms: float  # CPU a request, in the replica: @serve.batch, where requests share model calls
+    batch_ms: float  # CPU a request, in the replica: Ray and @serve.batch, where requests share model calls
     ray_cpus: float  # controller, raylet and dashboard, requests or none
     ray_memory_mb: float  # these and the proxy, on one node
 
 
 # The fast mode. The one place to change when a full benchmark has run.
-FAST_MODE = Overhead(replica_ms=0.25, proxy_ms=0.1, batch_ms=0.15, ray_cpus=0.2, ray_memory_mb=930.0)
+FAST_MODE = Overhead(replica_ms=0.1, proxy_ms=0.1, batch_ms=0.3, ray_cpus=0.2, ray_memory_mb=930.0)
 
 
 @dataclass(frozen=True)

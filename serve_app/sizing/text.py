@@ -69,7 +69,7 @@ def number_rows(sized: Sized, overhead: Overhead) -> list[Row]:
     ]
     if found.coalesces:
         rows += [
-            ("constant", _ms(overhead.batch_ms), "CPU that @serve.batch adds to a request"),
+            ("constant", _ms(overhead.batch_ms), "CPU that Ray and @serve.batch add to a request"),
             ("measured", _ms(work.call_ms), f"CPU of a model call, for up to {work.most_per_call} requests together"),
             ("measured", _ms(found.row_ms), "CPU of each row in it, on top"),
             ("from the file", _ms(work.wait_ms), "a call waits so long to fill (batch.wait_ms)"),

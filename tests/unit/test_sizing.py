@@ -267,7 +267,7 @@ def test_the_answer_in_words_names_what_was_measured_and_what_is_constant(tmp_pa
     for start in ("  replicas ", "  CPUs ", "  memory ", "  CPU in use ", "  p95 ", "  not counted", "  measured "):
         assert f"\n{start}" in said
     assert "constant       0.4 ms" in said
-    assert "constant       0.15 ms    CPU that @serve.batch adds" in said
+    assert "constant       0.3 ms     CPU that Ray and @serve.batch add" in said
     assert "from the file  2 ms" in said
     pasted = yaml.safe_load(said[said.index("    autoscaling_config") : said.index("\nTogether")])
     assert pasted["autoscaling_config"]["min_replicas"] == 2
