@@ -153,8 +153,8 @@ def rollout(**change: Any) -> Rollout:
 
 
 def test_a_rollout_needs_two_versions_and_has_a_plan_by_default() -> None:
-    """What is shown in serve_config.yaml, with all its comments taken away, is what one gets by saying nothing."""
-    text = (ROOT / "serve_config.yaml").read_text()
+    """What is shown in docs/rollouts.md, with all its comments taken away, is what one gets by saying nothing."""
+    text = (ROOT / "docs/rollouts.md").read_text()
     shown = text[text.index("# rollout:") :].partition("\n\n")[0]
     values = yaml.safe_load("\n".join(line.strip()[2:] for line in shown.splitlines()))["rollout"]
     assert set(values) == set(Rollout.model_fields)
@@ -235,9 +235,9 @@ FIELDS = [pytest.param(kind, name, id=f"{kind.__name__}.{name}") for kind in kin
 
 @pytest.mark.parametrize(("kind", "name"), FIELDS)
 def test_every_setting_says_what_it_is_and_stands_where_people_look(kind: type[Setting], name: str) -> None:
-    """A description in the code, and a line in serve_config.yaml or README.md (a habit of datasette)."""
+    """A description in the code, and a line in a place where people look (a habit of datasette)."""
     assert kind.model_fields[name].description
-    places = [path.read_text() for path in (ROOT / "serve_config.yaml", ROOT / "README.md") if path.exists()]
+    places = [(ROOT / name).read_text() for name in ("serve_config.yaml", "README.md", "docs/rollouts.md")]
     assert any(re.search(rf"\b{name}\b", text) for text in places)
 
 
