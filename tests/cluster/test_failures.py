@@ -66,7 +66,7 @@ def test_killing_a_replica_of_an_isolated_version_loses_no_request(stage: Any) -
 
 def test_killing_a_server_replica_loses_at_most_what_it_held(stage: Any) -> None:
     """Plain Ray loses what was in the replica. In the fast mode HAProxy asks another one: an answer that was already
-    half sent cannot be saved (decision 6: two requests in 45 kills)."""
+    half sent cannot be saved (decision 6: two requests in 31 kills)."""
     stage.deploy(server("pair", "/pair", stage.store, {"stable": "1.0.0"}, num_replicas=2))
     stage.until_ready("/pair")
     n_clients = 4
