@@ -4,15 +4,18 @@ from typing import Any
 
 from ray import serve
 
-from serve_app.deployments import Server, Version
+from serve_app.deployments import Coordinator, Server, Version
 from serve_app.models import get_spec
-from serve_app.settings import ServerArgs, VersionArgs
+from serve_app.settings import COORDINATOR_CPUS, ServerArgs, VersionArgs
 
 
 def server(args: ServerArgs) -> Any:
     """The application of a model."""
     get_spec(args.model)
-    return serve.deployment(serve.ingress()(Server)).options(name="Server").bind(args.model, args.store)
+    # One, and no surge: never two of it, since it writes the log.
+    options = {"num_replicas": 1, "max_ongoing_requests": 100, "ray_actor_options": {"num_cpus": COORDINATOR_CPUS}}
+    coordinator = serve.deployment(Coordinator).options(name="Coordinator", **options).bind(args.model, args.state)
+    return serve.deployment(serve.ingress()(Server)).options(name="Server").bind(args.model, args.store, coordinator)
 
 
 def version(args: VersionArgs) -> Any:

@@ -2,6 +2,11 @@
 
 import asyncio
 import logging
+import os
+import time
+from contextlib import suppress
+from functools import partial
+from secrets import token_hex
 from typing import Any
 
 from ray import serve
@@ -11,39 +16,50 @@ from serve_app.bundle.manifest import parse
 from serve_app.bundle.predictor import Predictor, load
 from serve_app.bundle.store import open_store
 from serve_app.contract import differences
-from serve_app.errors import BundleError, NotReady, SettingsError
+from serve_app.errors import BundleError, HttpError, NotReady, SettingsError
 from serve_app.gate import Gate
+from serve_app.heart import Heart
 from serve_app.http.api import create_app
 from serve_app.http.edge import Lane
 from serve_app.metrics import export_forever
 from serve_app.models import get_spec
 from serve_app.placements import HeldVersion, IsolatedVersion
+from serve_app.remote import IsolatedReplicas, RemoteRollout
+from serve_app.rollout.beat import Beat, Reply
+from serve_app.rollout.coordination import Coordination
+from serve_app.rollout.log import open_log
+from serve_app.rollout.plan import Action
+from serve_app.rollout.view import RolloutView, Unknown, view
 from serve_app.roster import Opened, Roster
-from serve_app.scaling import BUSY, BusyMeter
+from serve_app.scaling import BUSY, WISHED, BusyMeter
 from serve_app.settings import Table, VersionConfig, VersionEntry, application_of, parse_settings
 
 logger = logging.getLogger(__name__)
 
 DESCRIBE_TIMEOUT_S = 10.0
 POLL_S = 0.5
+JOIN_TIMEOUT_S = 10.0
+WISH_S = 10.0  # how long a wish counts that is not repeated
 VERSION_DEADLINE_S = 600.0  # the callers' own deadlines are shorter; this one only ends what nobody waits for
 
 
 class Server:
     """The ingress of one model: HTTP in, a version chosen, an answer out."""
 
-    def __init__(self, model: str, store: str) -> None:
+    def __init__(self, model: str, store: str, coordinator: Any) -> None:
         self._spec = get_spec(model)
         self._store = open_store(store)
         self._roster = Roster(self._open)
         self._gate = Gate(self._spec, self._roster)
-        self._exporter: asyncio.Task[None] | None = None
+        self._coordinator = coordinator
+        self._heart = Heart(token_hex(8), self._gate, self._roster, coordinator.beat.remote)
+        self._tasks: list[asyncio.Task[None]] = []
         self._busy = BusyMeter()
         _log_to_ray()
 
     def __serve_build_asgi_app__(self) -> Any:
         """Ray calls this in the replica, after the constructor."""
-        app = create_app(self._spec, self._gate)
+        app = create_app(self._spec, self._gate, RemoteRollout(self._coordinator))
         Lane.shortcut = app.state.shortcut
         return app
 
@@ -62,7 +78,19 @@ class Server:
             self._roster.change(table)
             return
         await self._roster.start(table)
-        self._exporter = asyncio.get_running_loop().create_task(export_forever(self._gate, self._roster))
+        if table.rollout is not None:
+            await self._join(table)
+        loop = asyncio.get_running_loop()
+        forever = (export_forever(self._gate, self._roster), self._heart.beat_forever())
+        self._tasks = [loop.create_task(task) for task in forever]
+
+    async def _join(self, table: Table) -> None:
+        """A new replica joins a rollout with its candidate loaded and its orders known, or after a while without."""
+        await self._roster.settle(table.limits.ready_timeout_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(JOIN_TIMEOUT_S):
+                while not await self._heart.beat():  # noqa: ASYNC110 - the coordinator has no event for us
+                    await asyncio.sleep(POLL_S)
 
     def check_health(self) -> None:
         """Ray asks before a replica counts as ready, and then again: without a table it could answer nobody."""
@@ -90,7 +118,42 @@ class Server:
         if lines := differences(self._spec.contract, manifest.contract):
             raise BundleError(f"{application}: does not fit the contract: " + "; ".join(lines))
         scorer = IsolatedVersion(handle, table.batch.max_rows, lambda: self._gate.limits.deadline_ms / 1000)
-        return Opened(manifest, facts["manifest_sha256"], scorer, coalesces=True)
+        rows_per_s = facts["rows_per_s"]
+        return Opened(manifest, facts["manifest_sha256"], scorer, coalesces=True, rows_per_s=rows_per_s)
+
+
+class Coordinator:
+    """The rollout of one model: a single replica that merges the servers' counts and decides."""
+
+    def __init__(self, model: str, state: str) -> None:
+        get_spec(model)
+        place = os.environ.get("STATE_PATH") or state
+        self._room = Coordination(partial(open_log, place, model), IsolatedReplicas(model))
+        self._looks: asyncio.Task[None] | None = None
+        _log_to_ray()
+
+    async def beat(self, beat: Beat) -> Reply:
+        """A server reports once a second, and follows what comes back."""
+        if self._looks is None:
+            self._looks = asyncio.get_running_loop().create_task(self._room.look_forever())
+        return self._room.hear(beat)
+
+    async def view(self) -> RolloutView | Unknown:
+        """How far the rollout is."""
+        return view(self._room, time.time())
+
+    async def command(self, action: Action, by: str, reason: str) -> HttpError | None:
+        """Carry out a person's command; the error that says why not, since one that is raised arrives as Ray's own."""
+        try:
+            await self._room.command(action, by, reason)
+        except HttpError as error:
+            return error
+        return None
+
+    def check_health(self) -> None:
+        """Ray starts it anew when the looks have ended."""
+        if self._looks is not None and self._looks.done():
+            raise NotReady("The coordinator has stopped looking.")
 
 
 async def _describe(application: str, patience_s: float) -> tuple[Any, dict[str, Any]]:
@@ -123,6 +186,8 @@ class Version:
     def __init__(self, model: str, version: str, store: str, manifest_sha256: str | None) -> None:
         self._predictor: Predictor = load(open_store(store), get_spec(model), version, manifest_sha256)
         self._replica = serve.get_replica_context().replica_id.unique_id
+        self._config = VersionConfig()
+        self._wish = 0, 0.0
         self._held: HeldVersion | None = None
         _log_to_ray()
 
@@ -135,6 +200,7 @@ class Version:
                 raise
             logger.error("user_config refused, the last good one stays: %s", error)
             return
+        self._config = config
         self._held = HeldVersion(self._predictor, config.coalesce, config.batch)
 
     async def score(self, block: Block) -> tuple[str, Scores]:
@@ -149,7 +215,22 @@ class Version:
         return {
             "manifest": self._predictor.manifest.model_dump_json().encode(),
             "manifest_sha256": self._predictor.manifest_sha256,
+            "rows_per_s": self._rows_per_s(),
         }
+
+    def _rows_per_s(self) -> float:
+        """What this replica can score in blocks as the servers send them."""
+        n_rows = self._config.batch.max_rows
+        return 1000 * n_rows / max(1e-3, self._predictor.cost.of_rows(n_rows))
+
+    async def expect(self, n_replicas: int) -> None:
+        """The coordinator wishes for this many replicas, before it gives this version its next share."""
+        self._wish = n_replicas, time.monotonic() + WISH_S
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """What the autoscaling policy is told of this replica."""
+        n_replicas, until_s = self._wish
+        return {WISHED: float(n_replicas) if time.monotonic() < until_s else 0.0}
 
     async def ping(self) -> None:
         """Returns when this replica can answer."""

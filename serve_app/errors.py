@@ -17,11 +17,15 @@ SluiceError
 │   ├── ModelFailed              500  the model gave no valid answer for a valid row
 │   ├── NotReady                 503
 │   └── DeadlineExceeded         504
+├── CommandError                 an operator's command cannot be carried out
+│   ├── BadCommand               422  its body is not one
+│   ├── NoRollout                404  the table has no rollout
+│   └── CommandRefused           409  it does not fit how far the rollout is
 ├── BundleError                  a version cannot be trusted or opened (never crosses HTTP as itself)
+│   └── BundleUnavailable        its files cannot be read, or are not there yet: asked again
 ├── SettingsError                serve_config.yaml or a table is wrong (refused before it takes effect)
-├── RolloutError                 a rollout's log cannot be read or written; while unread, stable answers everybody
-│   └── Fenced                   another coordinator writes this log now
-└── CommandRefused               a person's command does not fit how far the rollout is
+└── RolloutError                 a rollout's log cannot be read or written; while unread, stable answers everybody
+    └── Fenced                   another coordinator writes this log now
 """
 
 from typing import ClassVar
@@ -147,8 +151,34 @@ class DeadlineExceeded(ServiceError):
     status, code, title = 504, "deadline_exceeded", "No answer within the deadline"
 
 
+class CommandError(HttpError):
+    """An operator's command cannot be carried out."""
+
+
+class BadCommand(CommandError):
+    """There is no such command, or its body is not as documented."""
+
+    status, code, title = 422, "bad_command", "The command cannot be used"
+
+
+class NoRollout(CommandError):
+    """The table of this server has no `rollout`."""
+
+    status, code, title = 404, "no_rollout", "No rollout"
+
+
+class CommandRefused(CommandError):
+    """A command that the rollout's state does not allow; the text says which ones it does."""
+
+    status, code, title = 409, "command_refused", "The command does not fit the state of the rollout"
+
+
 class BundleError(SluiceError):
     """A bundle is missing, corrupt or does not fit; the text says what was expected and found."""
+
+
+class BundleUnavailable(BundleError):
+    """The files of a bundle cannot be read now, or are not there yet. Every other BundleError is final."""
 
 
 class SettingsError(SluiceError):
@@ -161,10 +191,6 @@ class RolloutError(SluiceError):
 
 class Fenced(RolloutError):
     """Another coordinator has claimed the log: this one must not write any more."""
-
-
-class CommandRefused(SluiceError):
-    """A command that the rollout's state does not allow; the text says which ones it does."""
 
 
 def http_errors(root: type[HttpError] = HttpError) -> list[type[HttpError]]:

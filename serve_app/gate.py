@@ -3,13 +3,15 @@
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 
 from serve_app import status
-from serve_app.block import Layout, Scores
+from serve_app.block import Block, Layout, Scores
 from serve_app.contract import Features, ModelSpec, Prediction
-from serve_app.errors import HttpError, NotReady, Overloaded, UnknownVersion
+from serve_app.errors import HttpError, NotReady, Overloaded, ServiceError, UnknownVersion
+from serve_app.rollout.course import Course
+from serve_app.rollout.shadow import Shadow
 from serve_app.rollout.traffic import assign
 from serve_app.roster import Opened, Roster
 from serve_app.settings import Limits, Table
@@ -24,6 +26,8 @@ class Answered:
 
     version: str
     predictions: list[Prediction | None]
+    block: Block | None = field(default=None, repr=False)
+    scores: Scores | None = field(default=None, repr=False)  # (n_rows,)
 
     @property
     def n_failed(self) -> int:
@@ -35,6 +39,7 @@ class Gate:
     """What the HTTP routes ask; knows neither HTTP nor Ray.
 
     `counts` holds (event, version) → number since the start: rows, fallbacks, failed rows. The edge exports them.
+    `course` is what the table's rollout gives the candidate now; without one stable answers everybody.
     """
 
     def __init__(self, spec: ModelSpec, roster: Roster) -> None:
@@ -43,6 +48,8 @@ class Gate:
         self._layout = Layout(spec.contract)
         self.rows_under_way = 0
         self.counts: Counter[tuple[str, str]] = Counter()
+        self.course: Course | None = None
+        self._shadow = Shadow()
 
     @property
     def limits(self) -> Limits:
@@ -56,21 +63,60 @@ class Gate:
             member.opened is None or member.opened.at_once for member in self._roster.members().values()
         )
 
+    @property
+    def candidate_percent(self) -> float:
+        """What a rollout gives its candidate now."""
+        return self.course.orders.percent if self.course else 0.0
+
     async def predict(self, rows: Sequence[Features], routing_key: str, forced: str | None) -> Answered:
         """All rows answered by one version. Raises an HttpError when not even stable can answer."""
         table = self._table()
-        version = self._assigned(table, routing_key, forced)
+        course = self._course(table) if forced is None else None
+        version = course.assign(routing_key) if course else self._assigned(table, routing_key, forced)
         self._admit(len(rows), table.limits)
-        deadline_s = table.limits.deadline_ms / 1000
+        begin_s = monotonic()
         try:
-            if version != table.stable:
-                begin_s = monotonic()
-                if answered := await self._ask_candidate(table, version, rows):
-                    return answered
-                deadline_s -= monotonic() - begin_s
-            return await self._ask(table.stable, rows, deadline_s)
+            answered = await self._answered(table, version, rows, begin_s)
+        except ServiceError:
+            if course:
+                course.note(routing_key, version, monotonic() - begin_s, None)
+            raise
         finally:
             self.rows_under_way -= len(rows)
+        if course:
+            self._note(course, routing_key, version, monotonic() - begin_s, answered)
+        return answered
+
+    async def _answered(self, table: Table, version: str, rows: Sequence[Features], begin_s: float) -> Answered:
+        deadline_s = table.limits.deadline_ms / 1000
+        if version != table.stable:
+            if answered := await self._ask_candidate(table, version, rows):
+                return answered
+            deadline_s -= monotonic() - begin_s
+        return await self._ask(table.stable, rows, deadline_s)
+
+    def _note(self, course: Course, key: str, version: str, seconds: float, answered: Answered) -> None:
+        """Count an answer for the judge, and let the candidate score the same rows when it is in shadow."""
+        block, scores = answered.block, answered.scores
+        is_good = answered.version == version and not answered.n_failed and scores is not None
+        course.note(key, version, seconds, float(scores[0]) if is_good and scores is not None else None)
+        if course.orders.shadow and block is not None and scores is not None:
+            if candidate := self._roster.ready(course.candidate):
+                deadline_s = course.table.limits.candidate_deadline_ms / 1000
+                self._shadow.offer(course, candidate.scorer, key, block, scores, deadline_s)
+            else:
+                course.drop(len(block))
+
+    def _course(self, table: Table) -> Course | None:
+        """The course of this table. A table that changed otherwise goes on with the orders that were in force."""
+        course = self.course
+        if course is None or course.table is table:
+            return course
+        if table.rollout is None or course.table.rollout is None or table.rollout.id != course.table.rollout.id:
+            return None
+        stable = self._roster.ready(table.stable)
+        self.course = course.follow(table, course.orders, stable.manifest) if stable else None
+        return self.course
 
     def _table(self) -> Table:
         if self._roster.table is None:
@@ -109,8 +155,9 @@ class Gate:
         opened = self._roster.ready(version)
         if opened is None:
             raise NotReady(f"Version {version} is not ready.")
-        scores = await opened.scorer.score(self._layout.block([row.__dict__ for row in rows]), deadline_s)
-        answered = Answered(version, self._predictions(opened, scores))
+        block = self._layout.block([row.__dict__ for row in rows])
+        scores = await opened.scorer.score(block, deadline_s)
+        answered = Answered(version, self._predictions(opened, scores), block, scores)
         self.counts["rows", version] += len(rows)
         if answered.n_failed:
             self.counts["failed_rows", version] += answered.n_failed
@@ -135,8 +182,8 @@ class Gate:
 
     async def readiness(self) -> Readiness:
         """Whether stable answers now."""
-        return await status.readiness(self._roster)
+        return await status.readiness(self._roster, self.candidate_percent)
 
     def description(self) -> Description:
         """Contract, versions, metrics, hashes."""
-        return status.description(self._spec, self._roster)
+        return status.description(self._spec, self._roster, self.candidate_percent)

@@ -22,6 +22,7 @@ async def export_forever(gate: Gate, roster: Roster) -> None:
     under_way = Gauge("sluice_rows_under_way", description="rows accepted and not yet answered by this replica")
     waiting = Gauge("sluice_waiting_rows", description="rows that wait for an isolated version", tag_keys=("version",))
     refused = Gauge("sluice_config_error", description="1 while a table is refused and the last one stays")
+    percent = Gauge("sluice_candidate_percent", description="share of the routing keys that a rollout's candidate has")
     seen: Tally[tuple[str, str]] = Tally()
     answered: Tally[int] = Tally()
     taken_s = 0.0
@@ -39,6 +40,7 @@ async def export_forever(gate: Gate, roster: Roster) -> None:
                 seconds.inc(shortcut.seconds - taken_s)
                 taken_s = shortcut.seconds
         under_way.set(gate.rows_under_way)
+        percent.set(gate.candidate_percent)
         refused.set(float(roster.config_error is not None))
         for version, member in roster.members().items():
             rows = getattr(member.opened.scorer, "waiting_rows", None) if member.opened else None

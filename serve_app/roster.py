@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -14,6 +15,7 @@ from serve_app.settings import Batch, Table, VersionEntry
 logger = logging.getLogger(__name__)
 
 RETRY_FIRST_S, RETRY_MOST_S = 1.0, 30.0
+SETTLE_POLL_S = 0.02
 CLOSE_AFTER_S = 5.0  # beyond the deadline of the last request that may still be with a version that left
 
 
@@ -39,9 +41,11 @@ class Opened:
     scorer: Scorer
     coalesces: bool
     at_once: bool = False  # in this process, and scored without waiting for other requests
+    rows_per_s: float = 0.0  # what one replica can score, as measured while proving; 0: not known
 
 
 Identity = tuple[str, VersionEntry, Batch]
+State = Literal["loading", "ready", "failed"]
 Open = Callable[[str, VersionEntry, Table], Awaitable[Opened]]
 
 
@@ -50,8 +54,9 @@ class Member:
     """A version of the table and how far it is. While new settings are opened, `opened` is still under the old."""
 
     identity: Identity
-    state: Literal["loading", "ready", "failed"] = "loading"
+    state: State = "loading"
     detail: str = ""
+    error: Exception | None = None  # of the last attempt, until one succeeds
     opened: Opened | None = None
     opened_as: Identity | None = None
     attempt: "asyncio.Task[Opened] | None" = field(default=None, repr=False)
@@ -76,6 +81,13 @@ class Roster:
     async def start(self, table: Table) -> None:
         """The first table. Raises what kept stable from being proven: the replica must not become ready."""
         await self._take_over(table)
+
+    async def settle(self, timeout_s: float) -> None:
+        """Until every version has been opened, or has failed once; for a replica that shall not join half loaded."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while any(member.state == "loading" for member in self._members.values()):  # noqa: ASYNC110 - no event
+                    await asyncio.sleep(SETTLE_POLL_S)
 
     def change(self, table: Table) -> None:
         """A further table: returns at once, works in the background, never raises."""
@@ -138,7 +150,8 @@ class Roster:
             return Member(identity)
         if old.identity == identity:
             return old
-        return Member(identity, "ready" if old.opened else "loading", "", old.opened, old.opened_as)
+        state: State = "ready" if old.opened else "loading"
+        return Member(identity, state, opened=old.opened, opened_as=old.opened_as)
 
     def _dismiss(self, member: Member, successor: Member | None, deadline_s: float) -> None:
         """A member leaves: requests that are with it may finish, then it lets go of its model."""
@@ -156,7 +169,7 @@ class Roster:
             member.attempt = asyncio.ensure_future(self._open(name, table.entry(name), table))
         member.opened = await asyncio.shield(member.attempt)
         member.opened_as = member.identity
-        member.state, member.detail = "ready", ""
+        member.state, member.detail, member.error = "ready", "", None
 
     async def _bring_up(self, name: str, member: Member, table: Table) -> None:
         """Load a version that is not stable; while it fails, stable answers for it and it is tried again."""
@@ -165,7 +178,7 @@ class Roster:
             try:
                 await self._opened(member, name, table)
             except Exception as error:
-                member.state, member.detail = "failed", _reason(error)
+                member.state, member.detail, member.error = "failed", _reason(error), error
                 logger.warning("version %s is not ready: %s", name, member.detail)
                 await asyncio.sleep(wait_s)
                 wait_s = min(wait_s * 2, RETRY_MOST_S)

@@ -1,4 +1,4 @@
-"""How many replicas a server needs: Ray Serve's autoscaling policy, for `autoscaling_config.policy` of a server.
+"""How many replicas are needed: Ray Serve's autoscaling policies, for `autoscaling_config.policy`.
 
 Ray counts requests under way, sampled between two steps of the event loop. A cheap compiled model is scored within
 one step, so that count stays near zero however busy the replica is; its CPU time says how busy.
@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 BUSY = "busy_cores"  # what each replica reports
+WISHED = "wished_replicas"  # what each replica of an isolated version was told that its next share needs
 MOST_BUSY = 0.6  # of a core: a replica is one event loop, and its queue grows as 1 / (1 - busy)
 
 
@@ -31,3 +32,13 @@ def by_load(context: Any) -> tuple[float, dict[str, Any]]:
     by_requests = context.total_num_requests / context.config.get_target_ongoing_requests()
     busy_cores = sum((context.aggregated_metrics or {}).get(BUSY, {}).values())
     return max(by_requests, busy_cores / MOST_BUSY), {}
+
+
+def by_share(context: Any) -> tuple[float, dict[str, Any]]:
+    """The replicas of an isolated version: by blocks under way, and as many as a rollout wants before its next step.
+
+    Without it a candidate would never get the replicas for a share that it has not had yet.
+    """
+    by_requests = context.total_num_requests / context.config.get_target_ongoing_requests()
+    wished = (context.aggregated_metrics or {}).get(WISHED, {}).values()
+    return max(by_requests, *wished, 0.0), {}

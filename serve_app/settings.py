@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 from serve_app.bundle.manifest import Sha256, Version
 from serve_app.errors import SettingsError
 
+COORDINATOR_CPUS = 0.01  # what Ray reserves: more than nothing, which keeps it off a head node without CPUs
+
 
 def application_of(model: str, version: str) -> str:
     """The name of the application that holds an isolated version: `churn-1.1.0`."""
@@ -32,11 +34,16 @@ class ServerArgs(Setting):
 
     model: Annotated[str, Field(description="a name of the registry serve_app/models")]
     store: Annotated[str, Field(description="folder or URI of the bundles; MODEL_PATH overrides it")] = "model_store"
+    state: Annotated[
+        str, Field(min_length=1, description="folder or URI of the rollouts' logs; STATE_PATH overrides it")
+    ] = "rollout_state"
 
 
-class VersionArgs(ServerArgs):
+class VersionArgs(Setting):
     """`args` of `serve_app.app:version`, an isolated version."""
 
+    model: Annotated[str, Field(description="a name of the registry serve_app/models")]
+    store: Annotated[str, Field(description="folder or URI of the bundles; MODEL_PATH overrides it")] = "model_store"
     version: Annotated[Version, Field(description="the version that this application holds")]
     manifest_sha256: Annotated[Sha256 | None, Field(description="pin: serve this manifest and no other")] = None
 
@@ -157,6 +164,26 @@ class Table(Setting):
     ] = Field(default_factory=dict)
     batch: Annotated[Batch, Field(description="how rows are coalesced")] = Batch()
     limits: Annotated[Limits, Field(description="what one replica accepts")] = Limits()
+    rollout: Annotated[Rollout | None, Field(description="let a candidate in by steps instead of by weights")] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_stable(cls, values: Any) -> Any:
+        """A rollout names stable, so the table need not say it again."""
+        rollout = values.get("rollout") if isinstance(values, dict) else None
+        if isinstance(rollout, dict) and "stable" not in values and "stable" in rollout:
+            return {**values, "stable": rollout["stable"]}
+        return values
+
+    @model_validator(mode="after")
+    def _check_rollout(self) -> "Table":
+        if self.rollout is None:
+            return self
+        if self.stable != self.rollout.stable:
+            raise ValueError(f"rollout.stable: found {self.rollout.stable}, expected the table's stable {self.stable}")
+        if weighted := [name for name, weight in self.weights if weight]:
+            raise ValueError(f"versions.{weighted[0]}.weight_percent: the rollout decides who gets what; remove it")
+        return self
 
     @model_validator(mode="after")
     def _check_weights(self) -> "Table":
@@ -178,7 +205,8 @@ class Table(Setting):
     @property
     def names(self) -> tuple[str, ...]:
         """All versions, stable first."""
-        return (self.stable, *(name for name in self.versions if name != self.stable))
+        candidate = {self.rollout.candidate} if self.rollout else ()
+        return (self.stable, *(name for name in dict.fromkeys((*self.versions, *candidate)) if name != self.stable))
 
     @property
     def weights(self) -> tuple[tuple[str, float], ...]:

@@ -77,10 +77,13 @@ def health(roster: Roster) -> Health:
     return Health(model_loaded=stable is not None and roster.ready(stable) is not None, model_version=stable)
 
 
-async def readiness(roster: Roster) -> Readiness:
-    """Asks every opened version whether it can answer now: an isolated one may have gone since it was opened."""
+async def readiness(roster: Roster, percent: float = 0.0) -> Readiness:
+    """Asks every opened version whether it can answer now: an isolated one may have gone since it was opened.
+
+    `percent` is what a rollout's candidate gets now.
+    """
     stable = roster.table.stable if roster.table else None
-    found = versions(roster)
+    found = versions(roster, percent)
     opened = {name: version for name in found if (version := roster.ready(name)) is not None}
     answers = await asyncio.gather(*(_answers(version) for version in opened.values()))
     for name, answered in zip(opened, answers, strict=True):
@@ -90,12 +93,14 @@ async def readiness(roster: Roster) -> Readiness:
     return Readiness(ready=ready, stable=stable, versions=found, config_error=roster.config_error)
 
 
-def versions(roster: Roster) -> dict[str, VersionStatus]:
+def versions(roster: Roster, percent: float = 0.0) -> dict[str, VersionStatus]:
     """Every version of the table in force."""
     table = roster.table
     if table is None:
         return {}
-    shares = dict(table.weights)
+    shares = dict.fromkeys(table.names[1:], 0.0) | dict(table.weights)
+    if table.rollout is not None:
+        shares[table.rollout.candidate] = percent
     shares[table.stable] = round(100 - sum(shares.values()), 6)
     return {
         name: VersionStatus(
@@ -110,7 +115,7 @@ def versions(roster: Roster) -> dict[str, VersionStatus]:
     }
 
 
-def description(spec: ModelSpec, roster: Roster) -> Description:
+def description(spec: ModelSpec, roster: Roster, percent: float = 0.0) -> Description:
     """The contract, and for each loaded version its metrics and hashes."""
     return Description(
         model=spec.name,
@@ -118,7 +123,7 @@ def description(spec: ModelSpec, roster: Roster) -> Description:
         kind=spec.kind,
         contract=[AllowedFeature(**f.model_dump(), allowed_values=f.allowed) for f in spec.contract],
         stable=roster.table.stable if roster.table else None,
-        versions={name: _facts(status, roster.ready(name)) for name, status in versions(roster).items()},
+        versions={name: _facts(status, roster.ready(name)) for name, status in versions(roster, percent).items()},
     )
 
 

@@ -13,13 +13,13 @@ from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import ObjectStore, from_url
 
 from serve_app.bundle.manifest import MANIFEST
-from serve_app.errors import BundleError
+from serve_app.errors import BundleError, BundleUnavailable
 
 OBJECT_SCHEMES = ("s3://", "gs://", "az://", "memory://")
 
 
 class Store(Protocol):
-    """What serving and training ask of a store. Every failure is a BundleError."""
+    """What serving and training ask of a store. Every failure is a BundleError; what may pass is BundleUnavailable."""
 
     uri: str
     is_local: bool
@@ -67,9 +67,9 @@ class FolderStore:
                 raise BundleError(f"{path}: is no regular file; expected one written by training")
             return path.read_bytes()
         except FileNotFoundError:
-            raise BundleError(_missing(str(path), model, version)) from None
+            raise BundleUnavailable(_missing(str(path), model, version)) from None
         except OSError as error:
-            raise BundleError(f"{path}: cannot be read ({error.strerror}); check the permissions") from error
+            raise BundleUnavailable(f"{path}: cannot be read ({error.strerror}); check the permissions") from error
 
     def versions(self, model: str) -> list[str]:
         """The versions that have a manifest, in lexical order."""
@@ -125,9 +125,9 @@ class ObjectStoreStore:
         try:
             return bytes(obstore.get(self._objects, key).bytes())
         except (NotFoundError, FileNotFoundError):
-            raise BundleError(_missing(f"{self.uri}/{key}", model, version)) from None
+            raise BundleUnavailable(_missing(f"{self.uri}/{key}", model, version)) from None
         except BaseError as error:
-            raise BundleError(f"{self.uri}/{key}: cannot be read ({type(error).__name__})") from error
+            raise BundleUnavailable(f"{self.uri}/{key}: cannot be read ({type(error).__name__})") from error
 
     def versions(self, model: str) -> list[str]:
         """The versions that have a manifest, in lexical order."""

@@ -10,13 +10,13 @@ from ray.serve.schema import DeploymentSchema, ServeApplicationSchema, ServeDepl
 
 from serve_app.check.document import Fault, Place
 from serve_app.check.schema import Part, parts_of, read, take_unknown, validated, without_echoes
-from serve_app.settings import ServerArgs, Table, VersionArgs, VersionConfig
+from serve_app.settings import COORDINATOR_CPUS, ServerArgs, Table, VersionArgs, VersionConfig
 
 Role = Literal["server", "version"]
 ROLES: dict[str, Role] = {"serve_app.app:server": "server", "serve_app.app:version": "version"}
 DEPLOYMENTS: dict[Role, str] = {"server": "Server", "version": "Version"}
 MAX_REPLICAS_OF_AUTO = AutoscalingConfig.default().max_replicas
-ARGS: dict[Role, type[ServerArgs]] = {"server": ServerArgs, "version": VersionArgs}
+ARGS: dict[Role, type[ServerArgs] | type[VersionArgs]] = {"server": ServerArgs, "version": VersionArgs}
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,9 @@ class Plan:
     @property
     def servers(self) -> list[tuple[Application, ServerArgs, Table]]:
         """The servers whose settings are sound."""
-        return [(app, app.args, app.table) for app in self.applications if app.args and app.table]
+        return [
+            (app, app.args, app.table) for app in self.applications if isinstance(app.args, ServerArgs) and app.table
+        ]
 
     @property
     def isolated(self) -> list[tuple[Application, VersionArgs]]:
@@ -104,7 +106,8 @@ class Plan:
     def n_cpus(self) -> float:
         """CPUs of all replicas that autoscaling may start."""
         deployments = (deployment for app in self.applications for deployment in app.deployments)
-        return sum(deployment.n_most * deployment.n_cpus for deployment in deployments)
+        coordinators = COORDINATOR_CPUS * sum(app.role == "server" for app in self.applications)
+        return coordinators + sum(deployment.n_most * deployment.n_cpus for deployment in deployments)
 
 
 def read_plan(values: dict[Any, Any]) -> tuple[Plan | None, list[Fault]]:

@@ -2,18 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 
 from serve_app.block import Scores
 from serve_app.bundle.manifest import Manifest
 from serve_app.bundle.predictor import LABEL_THRESHOLD
+from serve_app.confidence import wilson
 from serve_app.contract import Feature
 from serve_app.diff.scoring import Column, Scored
 from serve_app.slicing import MIN_ROWS, Mask, masks
 
-Z = 1.959964  # 95 %
 MIN_SHARE = 0.02  # of the rows: among many small slices, one always lies far away
 
 
@@ -89,13 +88,6 @@ def _flips(flipped: Mask, difference: Scores) -> Flips:
     n, n_rows = int(flipped.sum()), len(flipped)
     low, high = wilson(n, n_rows)
     return Flips(n, int((flipped & (difference > 0)).sum()), n / n_rows, low, high)
-
-
-def wilson(n_hits: int, n_rows: int) -> tuple[float, float]:
-    """The 95 % score interval of a share, sound for few rows and for shares of 0 and 1 (Wilson, 1927, JASA 22:209)."""
-    share, z2 = n_hits / n_rows, Z * Z / n_rows
-    middle, half = share + z2 / 2, sqrt(z2 * (share * (1 - share) + z2 / 4))
-    return max(0.0, (middle - half) / (1 + z2)), min(1.0, (middle + half) / (1 + z2))
 
 
 def _worst(columns: dict[Feature, Column], difference: Scores, flipped: Mask | None) -> tuple[SliceShift, ...]:

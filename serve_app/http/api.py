@@ -14,6 +14,7 @@ from serve_app.errors import HttpError, InternalError, MethodNotAllowed, NotFoun
 from serve_app.http import openapi
 from serve_app.http.predictions import Backend, Predictions
 from serve_app.http.problems import problem_response, request_id_of
+from serve_app.http.rollouts import Operator, rollout_routes
 from serve_app.http.shortcut import Shortcut, fault, left
 from serve_app.status import Description, Health, Readiness
 
@@ -21,6 +22,7 @@ PATHS = {
     "predict": "/v1/predict",
     "predict_batch": "/v1/predict/batch",
     "model": "/v1/model",
+    "rollout": "/v1/rollout",
     "health": "/health",
     "ready": "/ready",
     "docs": "/docs",
@@ -40,12 +42,14 @@ class Links(BaseModel):
     links: dict[str, str]
 
 
-def create_app(spec: ModelSpec, backend: Backend) -> FastAPI:
-    """The ASGI application of one model. Its `/docs` needs no internet."""
+def create_app(spec: ModelSpec, backend: Backend, operator: Operator | None = None) -> FastAPI:
+    """The ASGI application of one model; without an operator it has no rollout routes. `/docs` needs no internet."""
     predictions = Predictions(spec, backend)
     app: FastAPI = FastAPIOffline(title=spec.title, version="1", redoc_url=None, telemetry=NO_TELEMETRY)
     app.router.routes[:0] = predictions.routes()  # in front: routes are matched in order
     app.include_router(_status_routes(spec, backend))
+    if operator is not None:
+        app.include_router(rollout_routes(operator))
     openapi.describe_predictions(app, spec, lambda: backend.limits)
     app.add_exception_handler(HttpError, _on_http_error)
     app.add_exception_handler(HTTPException, _on_starlette_error)

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from scipy.stats import binomtest
 
+from serve_app.confidence import wilson
 from serve_app.contract import Feature, differences
 from serve_app.diff.contract import changes
 from serve_app.diff.rows import BadRow, CsvError, read_rows
-from serve_app.diff.shift import wilson
 from serve_app.models import get_spec
 
 CHURN = get_spec("churn")

@@ -1,0 +1,95 @@
+"""Rows of stable's traffic are scored by the candidate too, after the answer has gone; dropped when it is busy."""
+
+import asyncio
+import logging
+from collections import deque
+from contextvars import Context
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from serve_app.block import Block, Scores
+from serve_app.errors import HttpError
+from serve_app.rollout.course import Course
+
+logger = logging.getLogger(__name__)
+
+MOST_WAITING_ROWS = 512
+MOST_ROWS_A_CALL = 64
+GATHER_S = 0.005  # answers go first, and rows that come meanwhile share the call
+
+
+class Scorer(Protocol):
+    """The candidate, wherever it runs."""
+
+    async def score(self, block: Block, deadline_s: float) -> Scores:
+        """(n_rows,) scores, NaN where a row failed."""
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    course: Course
+    candidate: Scorer
+    key: str
+    block: Block
+    scores: Scores
+    deadline_s: float
+
+
+class Shadow:
+    """One call at a time, so that shadowing takes from the candidate no more than one client would."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[_Waiting] = deque()
+        self._n_rows = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def offer(
+        self, course: Course, candidate: Scorer, key: str, block: Block, scores: Scores, deadline_s: float
+    ) -> None:
+        """A request that stable answered with these (n_rows,) scores. Returns at once."""
+        if self._n_rows + len(block) > MOST_WAITING_ROWS:
+            course.drop(len(block))
+            return
+        self._n_rows += len(block)
+        self._waiting.append(_Waiting(course, candidate, key, block, scores, deadline_s))
+        if self._task is None:  # in no client's context: Ray would cancel it with that client's request
+            self._task = asyncio.get_running_loop().create_task(self._run(), context=Context())
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                await asyncio.sleep(GATHER_S)
+                await self._score(self._take())
+        finally:
+            self._task = None
+
+    def _take(self) -> list[_Waiting]:
+        """The oldest requests that belong to one course, up to MOST_ROWS_A_CALL (at least one)."""
+        taken: list[_Waiting] = []
+        n_rows = 0
+        while self._waiting and (not taken or self._goes_with(taken[0], n_rows)):
+            taken.append(self._waiting.popleft())
+            n_rows += len(taken[-1].block)
+        self._n_rows -= n_rows
+        return taken
+
+    def _goes_with(self, first: _Waiting, n_rows: int) -> bool:
+        other = self._waiting[0]
+        same = other.course is first.course and other.candidate is first.candidate
+        return same and n_rows + len(other.block) <= MOST_ROWS_A_CALL
+
+    async def _score(self, taken: list[_Waiting]) -> None:
+        block = Block.concat([one.block for one in taken])
+        first = taken[0]
+        try:
+            scores = await first.candidate.score(block, first.deadline_s)
+        except HttpError:  # late, or not there: it had no answer, as it would have had none in a canary
+            scores = np.full(len(block), np.nan)
+        except Exception:
+            logger.exception("the candidate failed in shadow")
+            scores = np.full(len(block), np.nan)
+        ends = np.cumsum([len(one.block) for one in taken]).tolist()
+        stable = np.concatenate([one.scores for one in taken])
+        first.course.compare([one.key for one in taken], ends, block, stable, scores)
