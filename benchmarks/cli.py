@@ -95,6 +95,20 @@ def beside(out: OutOption = ROOT / ".run" / "bench" / "report", short: ShortOpti
 
 
 @app.command()
+def watched(out: OutOption = ROOT / ".run" / "bench" / "report", short: ShortOption = False) -> None:
+    """What a rollout costs on a request's path: at most 5 % more CPU for a canary."""
+    from benchmarks import watched as ways
+
+    def work() -> None:
+        found = ways.run(out, console, seconds=2 if short else 10, rounds=1 if short else 5)
+        console.print((out / "watched.md").read_text(), markup=False)
+        ratio = ways.ratio(found, "canary at 25 %")
+        console.print(f"canary: CPU × {ratio:.3f}", style="green" if ratio <= ways.MOST_RATIO else "red")
+
+    _or_say_why(work)
+
+
+@app.command()
 def heavy(out: OutOption = ROOT / ".run" / "bench" / "report", short: ShortOption = False) -> None:
     """A big forest and a pipeline that only scikit-learn can run: with the batch, without it, isolated."""
     from benchmarks import heavy as models

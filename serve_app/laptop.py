@@ -102,6 +102,9 @@ def _serve(path: Path, folder: Path, fast: bool) -> Iterator["subprocess.Popen[b
     # us alone, and we pass it on once.
     env = {**os.environ, "RAY_ADDRESS": "local", **(fast_environment(folder) if fast else {})}
     serve = Path(sys.executable).with_name("serve")
+    # A shell that starts us in the background has SIGINT ignored, and what is ignored is inherited: Ray would never
+    # hear that it shall end.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen([serve, "run", path], env=env, start_new_session=True)
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:

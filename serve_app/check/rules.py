@@ -10,6 +10,9 @@ from serve_app.models import MODELS
 from serve_app.settings import application_of
 
 Rule = Callable[[Plan], Iterable[Fault]]
+POLICY = "serve_app.scaling:by_share"
+MOST_BLOCKS = 2  # under way from one server to each replica of an isolated version
+LOW_TARGET = 2  # Ray's default
 ROUTE = re.compile(r"/[^{}]*[^{}/]")
 
 
@@ -131,6 +134,51 @@ def capacity(plan: Plan) -> Iterator[Fault]:
                 yield Fault((*deployment.place, "max_ongoing_requests"), text, "warning")
 
 
+def batches(plan: Plan) -> Iterator[Fault]:
+    """What limits a batch, or lets a full one look like overload."""
+    for app, _, table in plan.servers:
+        always = any(table.entry(version).coalesce == "always" for version in table.names)
+        for deployment in app.deployments if always else ():
+            n, place = deployment.options.get("max_ongoing_requests", 5), (*deployment.place, "max_ongoing_requests")
+            if n < table.batch.max_rows:
+                text = (
+                    f"found {n}, expected {table.batch.max_rows} (batch.max_rows) or more: else single rows never fill"
+                )
+                yield Fault(place, f"{text} a batch", "warning")
+    for app in plan.ours:
+        for deployment in app.deployments:
+            scaling = deployment.options.get("autoscaling_config")
+            if not isinstance(scaling, dict):
+                continue
+            target, place = scaling.get("target_ongoing_requests", 2), (*deployment.place, "autoscaling_config")
+            if app.role == "version" and target > MOST_BLOCKS:
+                text = (
+                    f"found {target:g}, expected 1 to 1.5: it counts blocks, and a server sends at most {MOST_BLOCKS}"
+                )
+                yield Fault((*place, "target_ongoing_requests"), f"{text} to each replica at a time", "warning")
+            elif app.role == "server" and target <= LOW_TARGET:
+                text = f"found {target:g}, expected more: requests that wait for one batch would look like overload"
+                yield Fault((*place, "target_ongoing_requests"), text, "warning")
+
+
+def rollouts(plan: Plan) -> Iterator[Fault]:
+    """What keeps a rollout from going as meant."""
+    for app, args, table in plan.servers:
+        if (rollout := table.rollout) is None:
+            continue
+        late_ms, slow_ms = table.limits.candidate_deadline_ms, rollout.guardrails.slow_ms
+        if late_ms >= slow_ms:
+            text = f"found {late_ms}, expected less than guardrails.slow_ms ({slow_ms:g})"
+            reason = "else an answer of stable in place of a late candidate's is slow itself"
+            yield Fault((*app.table_place, "limits", "candidate_deadline_ms"), f"{text}: {reason}", "warning")
+        name = application_of(args.model, rollout.candidate)
+        for deployment in (d for other in plan.ours if other.name == name for d in other.deployments):
+            scaling = deployment.options.get("autoscaling_config")
+            if isinstance(scaling, dict) and POLICY not in str(scaling.get("policy")):
+                text = f"expected policy_function {POLICY}: else no replicas come before its next share is given"
+                yield Fault((*deployment.place, "autoscaling_config"), f"{text}, and the rollout may wait", "warning")
+
+
 def check_cpus(plan: Plan, n_cpus: float) -> Iterator[Fault]:
     """The fewest replicas and their surge must fit, or an update waits forever."""
     needed = 0.0
@@ -153,4 +201,6 @@ RULES: tuple[Rule, ...] = (
     ports,
     timeouts,
     capacity,
+    batches,
+    rollouts,
 )

@@ -31,7 +31,7 @@ NOTHING = Verdict("wait", "nothing is counted yet")
 
 
 @dataclass(frozen=True)
-class Course:
+class Ongoing:
     """A rollout whose log is held: how far it is, and the evidence of its run."""
 
     plan: Rollout
@@ -51,34 +51,34 @@ class Coordination:
         self._clock = clock
         self._not_before_s = clock() + LISTEN_S
         self._lock = asyncio.Lock()
-        self._falling = False  # the candidate is being put out, and the log does not say so yet
+        self._owed: Draft | None = None  # takes share away, and is in force, but the log does not say so yet
         self.fleet = Fleet(apart)
-        self.course: Course | None = None
+        self.ongoing: Ongoing | None = None
         self.trouble = ""  # why the log cannot be read, written or held
         self.waits_for = ""
 
     def hear(self, beat: Beat) -> Reply:
         """Take a server's report."""
         is_new = self.fleet.hear(beat)
-        if is_new and self.course is not None:
+        if is_new and self.ongoing is not None:
             for tally in beat.tallies:
-                self.course.record.add(tally)
+                self.ongoing.record.add(tally)
         orders = self.orders
         return Reply(known=orders is not None or bool(self.trouble) or self.fleet.wants_none, orders=orders)
 
     @property
     def is_falling(self) -> bool:
         """Whether the candidate is being put out, and the log does not say so yet."""
-        return self._falling
+        return self._owed is not None
 
     @property
     def orders(self) -> Orders | None:
         """What servers shall do now."""
-        if self.course is None:
+        if self.ongoing is None:
             return None
-        state = self.course.state
-        percent, shadow = (0.0, False) if self._falling else weights(state)
-        return Orders(self.course.plan.id, state.id, state.phase, percent, shadow)
+        state = self.ongoing.state
+        percent, shadow = (0.0, False) if self.is_falling else weights(state)
+        return Orders(self.ongoing.plan.id, state.id, state.phase, percent, shadow)
 
     async def look_forever(self) -> None:
         """Look until cancelled; a fault in one look must not end the rest."""
@@ -97,39 +97,41 @@ class Coordination:
             if wanted is not None:
                 await self._adopt(wanted)
             elif self.fleet.wants_none:
-                self.course, self.trouble, self.waits_for = None, "", ""
-            if self.course is not None:
-                await self._decide(self.course)
+                self.ongoing, self.trouble, self.waits_for = None, "", ""
+            if self.ongoing is not None:
+                await self._decide(self.ongoing)
 
     async def command(self, action: plans.Action, by: str, reason: str) -> None:
         """A person's command. Raises CommandRefused, NoRollout or NotReady."""
         async with self._lock:
-            course = self._require()
-            facts = self._facts(course.state, course.plan, course.record)
-            draft = plans.command(course.state, course.plan, action, by, reason, facts)
-            if failure := await self._write(course, draft):
-                raise NotReady(failure)
+            ongoing = self._require()
+            facts = self._facts(ongoing.state, ongoing.plan, ongoing.record)
+            draft = plans.command(ongoing.state, ongoing.plan, action, by, reason, facts)
+            if failure := await self._write(ongoing, draft):
+                raise NotReady(f"In force, and written as soon as it can be: {failure}" if self._owed else failure)
 
-    def _require(self) -> Course:
-        if self.course is None:
+    def _require(self) -> Ongoing:
+        if self.ongoing is None:
             if self.fleet.wants_none:
                 raise NoRollout("The table of this server has no `rollout`.")
             raise NotReady(self.trouble or "The rollout is not known yet: no server has reported it.")
-        if not self.course.log.epoch:
+        if not self.ongoing.log.epoch:
             raise CommandRefused(self.trouble)
-        return self.course
+        if self._owed is not None:
+            raise NotReady(f"The candidate is out, and the log must say so first: {self.trouble}")
+        return self.ongoing
 
     async def _adopt(self, wanted: Rollout) -> None:
         """Hold the log of this plan. When it cannot be read, stable answers everybody."""
-        held = self.course
+        held = self.ongoing
         if held is not None and held.plan == wanted:
             return
         if held is not None and held.plan.id == wanted.id:  # another `run` of the same plan
-            self.course = Course(wanted, held.log, held.state, held.record)
+            self.ongoing = Ongoing(wanted, held.log, held.state, held.record)
             return
         if self._clock() < self._not_before_s:
             return
-        self.course, self._falling = None, False
+        self.ongoing, self._owed = None, None
         self._not_before_s = self._clock() + RETRY_S
         try:
             log = await asyncio.to_thread(self._open_log, wanted.id)
@@ -144,59 +146,65 @@ class Coordination:
         self.trouble = ""
         n_claims = sum(event.kind == "claimed" and event.run == state.run for event in log.events)
         restarts = max(0, n_claims - 1) if state.run else 0
-        self.course = self._current(wanted, log, state, Record(state.id, restarts))
+        self.ongoing = self._current(wanted, log, state, Record(state.id, restarts))
 
-    async def _decide(self, course: Course) -> None:
+    async def _decide(self, ongoing: Ongoing) -> None:
         """The next event, if it is time for one."""
-        if not course.log.epoch:
-            await self._read_along(course)
+        if not ongoing.log.epoch:
+            await self._read_along(ongoing)
             return
-        facts = await self._asked_facts(course)
-        found = plans.decide(course.state, course.plan, self._clock(), facts)
+        if self._owed is not None:
+            await self._write(ongoing, self._owed)
+            return
+        facts = await self._asked_facts(ongoing)
+        found = plans.decide(ongoing.state, ongoing.plan, self._clock(), facts)
         if isinstance(found, Wait):
             self.waits_for = found.reason
             return
-        logger.info("rollout %s: %s: %s", course.state.id, found.kind, found.reason)
-        await self._write(course, found)
+        logger.info("rollout %s: %s: %s", ongoing.state.id, found.kind, found.reason)
+        await self._write(ongoing, found)
 
-    async def _read_along(self, course: Course) -> None:
+    async def _read_along(self, ongoing: Ongoing) -> None:
         """Another coordinator holds the log: do what it says, and write nothing."""
         try:
-            events = await asyncio.to_thread(course.log.read)
-            self.course = self._current(course.plan, course.log, fold(events), course.record)
+            events = await asyncio.to_thread(ongoing.log.read)
+            self.ongoing = self._current(ongoing.plan, ongoing.log, fold(events), ongoing.record)
         except RolloutError as error:
             self.trouble = str(error)
 
-    async def _write(self, course: Course, draft: Draft) -> str:
+    async def _write(self, ongoing: Ongoing, draft: Draft) -> str:
         """Into the log, then in force; what takes share away is in force before. Returns why it is not written."""
-        self._falling = self._falling or draft.kind in FALLING
+        if draft.kind in FALLING:
+            self._owed = draft
         try:
-            await asyncio.to_thread(course.log.append, draft, self._clock())
+            await asyncio.to_thread(ongoing.log.append, draft, self._clock())
         except RolloutError as error:
             self.trouble = str(error)
-            if isinstance(error, Fenced):
-                self._falling = False
-            logger.error("rollout %s: %s", course.state.id, error)
+            logger.error("rollout %s: %s", ongoing.state.id, error)
+            if not isinstance(error, Fenced) and ongoing.log.events[-1].seq < draft.seq:
+                return self.trouble
+        # Written; or the log has grown otherwise: an attempt that seemed lost came through, or another coordinator's.
+        self._owed = None
+        self.ongoing = self._current(ongoing.plan, ongoing.log, fold(ongoing.log.events), ongoing.record)
+        if not ongoing.log.epoch or ongoing.log.events[-1].kind != draft.kind:
             return self.trouble
-        self.trouble = ""
-        self._falling = False
-        self.course = self._current(course.plan, course.log, fold(course.log.events), course.record)
+        self.trouble = self.waits_for = ""
         return ""
 
-    def _current(self, plan: Rollout, log: Log, state: State, record: Record) -> Course:
+    def _current(self, plan: Rollout, log: Log, state: State, record: Record) -> Ongoing:
         """With the evidence of the state's run and phase."""
         if record.run != state.id:
             record = Record(state.id)
         if state.step is not None:
             record.enter(state.phase, state.share)
-        return Course(plan, log, state, record)
+        return Ongoing(plan, log, state, record)
 
-    async def _asked_facts(self, course: Course) -> Facts:
-        step = plans.next_step(course.state, course.plan)
-        if step is not None and course.state.status in MOVING:
+    async def _asked_facts(self, ongoing: Ongoing) -> Facts:
+        step = plans.next_step(ongoing.state, ongoing.plan)
+        if step is not None and ongoing.state.status in MOVING:
             percent = 0.0 if step[1] == "shadow" else float(step[1])
-            await self.fleet.ask_apart(course.plan.candidate, percent)
-        return self._facts(course.state, course.plan, course.record)
+            await self.fleet.ask_apart(ongoing.plan.candidate, percent)
+        return self._facts(ongoing.state, ongoing.plan, ongoing.record)
 
     def _facts(self, state: State, plan: Rollout, record: Record) -> Facts:
         step = plans.next_step(state, plan)

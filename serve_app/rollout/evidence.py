@@ -169,8 +169,8 @@ def _evidence_numbers(phase: Phase, judgement: Judgement) -> dict[str, float]:
     for rail in ("errors", "slow"):
         numbers |= {f"{rail}_{arm}_keys": phase.bad[rail][arm] for arm in ARMS}
     for finding in judgement.findings:
-        numbers[f"{finding.rail}_{finding.since}_log_e"] = finding.log_e
-        numbers[f"{finding.rail}_{finding.since}_limit"] = finding.limit
+        numbers[f"{finding.rail}_{finding.since}_log_e"] = round(finding.log_e, 6)
+        numbers[f"{finding.rail}_{finding.since}_limit"] = round(finding.limit, 6)
     if n_pairs := sum(phase.bad["disagreement"].values()):
         numbers |= {"pairs": n_pairs, "disagreements": phase.bad["disagreement"]["candidate"]}
         numbers |= {"shadow_dropped_rows": phase.shadowed.n_dropped}

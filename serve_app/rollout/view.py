@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from serve_app.rollout.coordination import Coordination, Course
+from serve_app.rollout.coordination import Coordination, Ongoing
 from serve_app.rollout.event import Event, Share, finite
 from serve_app.rollout.evidence import requests_of, worst_slices
 from serve_app.rollout.guard import Finding, Rail, Since
@@ -69,15 +69,15 @@ class Unknown(BaseModel):
 
 def view(room: Coordination, now_s: float) -> RolloutView | Unknown:
     """All of it; `now_s` is seconds since 1970."""
-    course = room.course
-    if course is None:
+    ongoing = room.ongoing
+    if ongoing is None:
         if room.fleet.wants_none:
             return Unknown(status="none", detail="The table has no `rollout`.")
         return Unknown(status="unknown", detail=room.trouble or "The coordinator has just started.")
-    state, plan = course.state, course.plan
-    phase = course.record.phases.get(state.phase) if state.step is not None else None
+    state, plan = ongoing.state, ongoing.plan
+    phase = ongoing.record.phases.get(state.phase) if state.step is not None else None
     stable_requests, candidate_requests = requests_of(phase) if phase else (0, 0)
-    findings = course.record.judgement(state.phase, plan).findings if phase else ()
+    findings = ongoing.record.judgement(state.phase, plan).findings if phase else ()
     return RolloutView(
         rollout=plan.id,
         run=state.run,
@@ -99,21 +99,21 @@ def view(room: Coordination, now_s: float) -> RolloutView | Unknown:
         stable_requests=stable_requests,
         candidate_requests=candidate_requests,
         min_requests=plan.min_requests,
-        numbers=finite(course.record.verdict(state.phase, plan).numbers) if phase else {},
+        numbers=finite(ongoing.record.verdict(state.phase, plan).numbers) if phase else {},
         evidence=[_rail(finding) for finding in findings],
-        worst_slices=_slices(course) if phase else [],
-        events=list(course.log.events),
+        worst_slices=_slices(ongoing) if phase else [],
+        events=list(ongoing.log.events),
     )
 
 
 def _rail(found: Finding) -> RailView:
-    log_e = finite({"log_e": found.log_e})["log_e"]
+    log_e = finite({"log_e": round(found.log_e, 6)})["log_e"]
     return RailView(rail=found.rail, since=found.since, log_e=log_e, limit=found.limit, reason=found.reason)
 
 
-def _slices(course: Course) -> list[SliceView]:
+def _slices(ongoing: Ongoing) -> list[SliceView]:
     """Of the newest phase that has any: they are looked at after the shadow is over too."""
-    for phase in reversed(course.record.phases.values()):
+    for phase in reversed(ongoing.record.phases.values()):
         if found := worst_slices(phase):
             return [
                 SliceView(feature=feature, rows=rows, n_rows=part.n_rows, n_disagree=part.n_disagree)
