@@ -11,16 +11,16 @@ SluiceError
 │   ├── BodyTooLarge             413
 │   ├── UnsupportedMediaType     415
 │   ├── InvalidRows              422  with a list of field, reason, allowed
-│   └── Overloaded               429  with Retry-After
+│   ├── Overloaded               429  with Retry-After
+│   └── CommandError             an operator's command cannot be carried out
+│       ├── BadCommand           422  there is no such command, or its body is none
+│       ├── NoRollout            404  the table has no rollout
+│       └── CommandRefused       409  it does not fit how far the rollout is
 ├── ServiceError                 the operator can mend it
 │   ├── InternalError            500
 │   ├── ModelFailed              500  the model gave no valid answer for a valid row
 │   ├── NotReady                 503
 │   └── DeadlineExceeded         504
-├── CommandError                 an operator's command cannot be carried out
-│   ├── BadCommand               422  its body is not one
-│   ├── NoRollout                404  the table has no rollout
-│   └── CommandRefused           409  it does not fit how far the rollout is
 ├── BundleError                  a version cannot be trusted or opened (never crosses HTTP as itself)
 │   └── BundleUnavailable        its files cannot be read, or are not there yet: asked again
 ├── SettingsError                serve_config.yaml or a table is wrong (refused before it takes effect)
@@ -151,7 +151,7 @@ class DeadlineExceeded(ServiceError):
     status, code, title = 504, "deadline_exceeded", "No answer within the deadline"
 
 
-class CommandError(HttpError):
+class CommandError(RequestError):
     """An operator's command cannot be carried out."""
 
 

@@ -103,11 +103,15 @@ class Plan:
         return in_tables | {(args.model, args.version) for _, args in self.isolated}
 
     @property
+    def n_coordinator_cpus(self) -> float:
+        """CPUs of the coordinators, which each server's application has beside what the file lists."""
+        return COORDINATOR_CPUS * sum(app.role == "server" for app in self.applications)
+
+    @property
     def n_cpus(self) -> float:
         """CPUs of all replicas that autoscaling may start."""
         deployments = (deployment for app in self.applications for deployment in app.deployments)
-        coordinators = COORDINATOR_CPUS * sum(app.role == "server" for app in self.applications)
-        return coordinators + sum(deployment.n_most * deployment.n_cpus for deployment in deployments)
+        return self.n_coordinator_cpus + sum(deployment.n_most * deployment.n_cpus for deployment in deployments)
 
 
 def read_plan(values: dict[Any, Any]) -> tuple[Plan | None, list[Fault]]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from math import ceil
 
 from serve_app.check.document import Fault, Place
-from serve_app.check.plan import DEPLOYMENTS, ROLES, Plan
+from serve_app.check.plan import DEPLOYMENTS, ROLES, Deployment, Plan
 from serve_app.models import MODELS
 from serve_app.settings import application_of
 
@@ -13,6 +13,7 @@ Rule = Callable[[Plan], Iterable[Fault]]
 POLICY = "serve_app.scaling:by_share"
 MOST_BLOCKS = 2  # under way from one server to each replica of an isolated version
 LOW_TARGET = 2  # Ray's default
+TARGET = ("autoscaling_config", "target_ongoing_requests")
 ROUTE = re.compile(r"/[^{}]*[^{}/]")
 
 
@@ -137,28 +138,32 @@ def capacity(plan: Plan) -> Iterator[Fault]:
 def batches(plan: Plan) -> Iterator[Fault]:
     """What limits a batch, or lets a full one look like overload."""
     for app, _, table in plan.servers:
-        always = any(table.entry(version).coalesce == "always" for version in table.names)
-        for deployment in app.deployments if always else ():
-            n, place = deployment.options.get("max_ongoing_requests", 5), (*deployment.place, "max_ongoing_requests")
+        if not any(table.entry(version).coalesce == "always" for version in table.names):
+            continue
+        for deployment in app.deployments:
+            n, target = deployment.options.get("max_ongoing_requests", 5), _target(deployment)
             if n < table.batch.max_rows:
                 text = (
                     f"found {n}, expected {table.batch.max_rows} (batch.max_rows) or more: else single rows never fill"
                 )
-                yield Fault(place, f"{text} a batch", "warning")
-    for app in plan.ours:
+                yield Fault((*deployment.place, "max_ongoing_requests"), f"{text} a batch", "warning")
+            if target is not None and target <= LOW_TARGET:
+                text = f"found {target:g}, expected more: requests that wait for one batch would look like overload"
+                yield Fault((*deployment.place, *TARGET), text, "warning")
+    for app, _ in plan.isolated:
         for deployment in app.deployments:
-            scaling = deployment.options.get("autoscaling_config")
-            if not isinstance(scaling, dict):
-                continue
-            target, place = scaling.get("target_ongoing_requests", 2), (*deployment.place, "autoscaling_config")
-            if app.role == "version" and target > MOST_BLOCKS:
+            target = _target(deployment)
+            if target is not None and target > MOST_BLOCKS:
                 text = (
                     f"found {target:g}, expected 1 to 1.5: it counts blocks, and a server sends at most {MOST_BLOCKS}"
                 )
-                yield Fault((*place, "target_ongoing_requests"), f"{text} to each replica at a time", "warning")
-            elif app.role == "server" and target <= LOW_TARGET:
-                text = f"found {target:g}, expected more: requests that wait for one batch would look like overload"
-                yield Fault((*place, "target_ongoing_requests"), text, "warning")
+                yield Fault((*deployment.place, *TARGET), f"{text} to each replica at a time", "warning")
+
+
+def _target(deployment: Deployment) -> float | None:
+    """What autoscaling aims at; None where it is off."""
+    scaling = deployment.options.get("autoscaling_config")
+    return float(scaling.get("target_ongoing_requests") or LOW_TARGET) if isinstance(scaling, dict) else None
 
 
 def rollouts(plan: Plan) -> Iterator[Fault]:
@@ -181,7 +186,7 @@ def rollouts(plan: Plan) -> Iterator[Fault]:
 
 def check_cpus(plan: Plan, n_cpus: float) -> Iterator[Fault]:
     """The fewest replicas and their surge must fit, or an update waits forever."""
-    needed = 0.0
+    needed = plan.n_coordinator_cpus
     for deployment in (deployment for app in plan.applications for deployment in app.deployments):
         surge = ceil(deployment.n_least * deployment.surge_percent / 100)
         needed += deployment.n_cpus * (deployment.n_least + surge)

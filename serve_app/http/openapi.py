@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, create_model
 from pydantic.json_schema import models_json_schema
 
 from serve_app.contract import ModelSpec
-from serve_app.errors import FieldError, HttpError, RequestError, ServiceError, http_errors
+from serve_app.errors import CommandError, FieldError, HttpError, http_errors
 from serve_app.http.problems import MEDIA_TYPE, Problem
 from serve_app.settings import Limits
 
@@ -95,7 +95,9 @@ def _operation(
             "content": {"application/json": {"schema": {"$ref": SCHEMAS + answer.__name__}}},
         }
     }
-    for error in http_errors(RequestError) + http_errors(ServiceError):
+    for error in http_errors():
+        if issubclass(error, CommandError):
+            continue
         known = responses.setdefault(str(error.status), _error_response(error))
         if known["description"] != _described(error) and _described(error) not in known["description"]:
             known["description"] += "; " + _described(error)

@@ -245,7 +245,7 @@ def test_the_shipped_file_has_no_faults(tmp_path: Path, store: FolderStore) -> N
     report = report_on(tmp_path, SHIPPED, n_cpus=2)
     assert not [report.line(fault) for fault in report.faults]
     assert report.summary.endswith(
-        "2 applications, 2 models, 2 versions, at most 1.6 CPUs; 0 errors, 0 warnings",
+        "2 applications, 2 models, 2 versions, at most 1.62 CPUs; 0 errors, 0 warnings",
     )
 
 
@@ -253,7 +253,7 @@ def test_the_commented_example_has_no_faults(tmp_path: Path) -> None:
     """Uncommenting the isolated version gives a file that passes."""
     report = report_on(tmp_path, uncommented(SHIPPED), with_store=False)
     assert not [report.line(fault) for fault in report.faults]
-    assert "3 applications, 2 models, 3 versions, at most 2 CPUs" in report.summary
+    assert "3 applications, 2 models, 3 versions, at most 2.02 CPUs" in report.summary
 
 
 @pytest.mark.parametrize(("old", "new", "place", "hint"), UNKNOWN_KEYS)
@@ -337,7 +337,7 @@ def test_an_application_that_is_not_ours_is_held_against_rays_schema_only(tmp_pa
 """
     report = report_on(tmp_path, SHIPPED + other, with_store=False)
     assert not report.faults
-    assert "at most 4.6 CPUs" in report.summary
+    assert "at most 4.62 CPUs" in report.summary
     text, line = changed(SHIPPED + other, "num_cpus: 3", "cpus: 3")
     assert "did you mean num_cpus?" in said_once(report_on(tmp_path, text, with_store=False), line)
 
@@ -375,7 +375,7 @@ def test_automatic_scaling_has_a_maximum_of_its_own(tmp_path: Path) -> None:
     text, _ = changed(text, "      target_ongoing_requests: 16  ", "      metrics_interval_s: 10.0 ")
     report = report_on(tmp_path, text.replace("min_replicas: 1", "min_replicas: 2", 1), with_store=False)
     assert not report.faults
-    assert "at most 40.8 CPUs" in report.summary
+    assert "at most 40.82 CPUs" in report.summary
 
 
 def test_keys_that_are_merged_from_an_anchor_have_their_own_lines(tmp_path: Path) -> None:
@@ -391,11 +391,11 @@ def test_keys_that_are_merged_from_an_anchor_have_their_own_lines(tmp_path: Path
 
 
 def test_an_update_that_does_not_fit_the_cluster_is_refused(tmp_path: Path) -> None:
-    """The fewest replicas and their surge are counted: 2 x 0.4 CPUs, twice."""
-    assert not report_on(tmp_path, SHIPPED, with_store=False, n_cpus=1.6).faults
-    report = report_on(tmp_path, SHIPPED, with_store=False, n_cpus=1.5)
+    """The fewest replicas and their surge are counted: 2 x 0.4 CPUs and a coordinator, twice."""
+    assert not report_on(tmp_path, SHIPPED, with_store=False, n_cpus=1.62).faults
+    report = report_on(tmp_path, SHIPPED, with_store=False, n_cpus=1.6)
     assert [fault.text for fault in report.faults] == [
-        "an update needs 1.6 CPUs (min_replicas with surge), the cluster has 1.5; lower num_cpus or min_replicas"
+        "an update needs 1.62 CPUs (min_replicas with surge), the cluster has 1.6; lower num_cpus or min_replicas"
     ]
 
 
