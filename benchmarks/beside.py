@@ -12,10 +12,11 @@ from benchmarks.bundles import COMPUTING, STABLE, WAITING, hard_store
 from benchmarks.contender import SLUICE, Contender, Launch
 from benchmarks.contenders.sluice import base_config, isolate, pinned, server_of, up
 from benchmarks.errors import BenchmarkError
+from benchmarks.gun import fire
 from benchmarks.place import Place
 from benchmarks.plan import CEILING
 from benchmarks.report import number, table
-from benchmarks.service import Service, fire_now, running
+from benchmarks.service import Service, running
 from benchmarks.steady import Steady, Stream, summarize
 
 SHARE_OF_CEILING, CANDIDATE_PER_S = 0.3, 20.0
@@ -101,7 +102,7 @@ def _fire(service: Service, rates: dict[str, float], seconds: float) -> list[Ste
         Stream(url, bodies, lambda _, rate=rate: rate, {"X-Model-Version": version})  # type: ignore[misc]
         for version, rate in rates.items()
     ]
-    fire_now(streams, seconds)
+    fire(streams, seconds)
     return [summarize(stream.shots, seconds) for stream in streams]
 
 

@@ -13,9 +13,10 @@ from benchmarks.chart import save
 from benchmarks.contender import SLUICE, Contender, Launch
 from benchmarks.contenders.sluice import base_config, isolate, up
 from benchmarks.errors import BenchmarkError
+from benchmarks.gun import fire
 from benchmarks.place import Place
 from benchmarks.replica import Dashboard
-from benchmarks.service import Service, fire_now, running
+from benchmarks.service import Service, running
 from benchmarks.steady import Stream
 from benchmarks.trend import Sample, Sampler, p95_over_time
 
@@ -85,7 +86,7 @@ def _ramp(title: str, bundle: Path, application: str, deployment: str, console: 
         least, most = bounds["min_replicas"], bounds["max_replicas"]
         with Sampler(n_running, lambda: stream.under_way) as sampler:
             stream.users = _users(stream, sampler, least)
-            fire_now([stream], MOST_S)
+            fire([stream], MOST_S)
     failed = sum(shot.status != 200 for shot in stream.shots)
     return Ramp(title, sampler.samples, p95_over_time(stream.shots), len(stream.shots), failed, least, most)
 

@@ -1,6 +1,5 @@
 """A contender that runs: started, asked until it answers rightly, loaded, ended."""
 
-import asyncio
 import time
 import urllib.error
 import urllib.request
@@ -9,17 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import uvloop
-
 from benchmarks import wrk
 from benchmarks.contender import Contender
 from benchmarks.errors import BenchmarkError, WrongAnswers
+from benchmarks.gun import fire
 from benchmarks.outcome import AtRate, Measured
 from benchmarks.place import Place, own_place
 from benchmarks.plan import Cell
 from benchmarks.processes import Program
 from benchmarks.question import Question
-from benchmarks.steady import Stream, fire, summarize
+from benchmarks.steady import Stream, summarize
 
 READY_TIMEOUT_S = 180.0
 ANSWER_TIMEOUT_S = 30.0
@@ -95,7 +93,7 @@ class Service:
         dialect, asked = self.contender.dialect, self.question.ask(1)
         url, bodies = self.place.url + dialect.path(1), [dialect.body(rows) for rows in asked]
         stream = Stream(url, bodies, lambda _: rate, dialect.headers, keep_bodies=True)
-        fire_now([stream], seconds)
+        fire([stream], seconds)
         for shot in stream.shots:
             if shot.status == 200:
                 self.question.check(self.contender.name, 1, shot.index, dialect.answers(shot.body))
@@ -110,12 +108,6 @@ class Service:
             before = self.program.usage()
             time.sleep(0.3)
             spent_s = sum(self.program.usage().since(before).values())
-
-
-def fire_now(streams: Sequence[Stream], seconds: float) -> None:
-    """All streams at once, on an event loop of their own."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(fire(streams, seconds))
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from threading import Thread
 
 import pytest
 
-from benchmarks.steady import Stream, fire, summarize
+from benchmarks.gun import fire
+from benchmarks.steady import Stream, summarize
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 Reply = Callable[[int], bytes | None]  # by the number of the request; None closes the connection
@@ -25,7 +26,7 @@ def test_waiting_that_the_server_causes_counts_from_the_moment_a_request_was_due
 
     with serving(stall_once) as url:
         stream = Stream(url, [b"{}"], lambda _: 100.0)
-        asyncio.run(fire([stream], 2))
+        fire([stream], 2)
     slow = [shot for shot in stream.shots if shot.latency_ms > 50]
     assert len(stream.shots) == 200
     assert 15 <= len(slow) <= 60
@@ -40,7 +41,7 @@ def test_an_error_status_and_a_lost_connection_are_errors(fault: bytes | None) -
     """And the load goes on."""
     with serving(lambda n: fault if n % 10 == 9 else ANSWER) as url:
         stream = Stream(url, [b"{}"], lambda _: 200.0)
-        asyncio.run(fire([stream], 0.5))
+        fire([stream], 0.5)
     found = summarize(stream.shots, 0.5)
     assert found.requests == 100
     assert found.errors == 10
@@ -51,7 +52,7 @@ def test_nobody_listening_is_an_error_for_every_request() -> None:
     with serving(lambda _: ANSWER) as url:
         pass
     stream = Stream(url, [b"{}"], lambda _: 100.0)
-    asyncio.run(fire([stream], 0.2))
+    fire([stream], 0.2)
     assert [shot.status for shot in stream.shots] == [0] * 20
 
 
@@ -68,7 +69,7 @@ def test_users_wait_for_their_answers() -> None:
 
     with serving(watch) as url:
         stream.url = url
-        asyncio.run(fire([stream], 0.5))
+        fire([stream], 0.5)
     assert most == 3
     assert 20 < len(stream.shots) <= 110
 
@@ -110,3 +111,29 @@ async def _serve(reply: Reply, ready: "Future[tuple[asyncio.AbstractEventLoop, a
     ready.set_result((asyncio.get_running_loop(), end, server.sockets[0].getsockname()[1]))
     await end.wait()
     server.close()
+
+
+def test_an_answer_in_chunks_is_read_whole() -> None:
+    """And the connection goes on: the next answer is not mixed with it."""
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n"
+    with serving(lambda n: ANSWER if n % 2 else chunked) as url:
+        stream = Stream(url, [b"{}"], lambda _: 100.0, keep_bodies=True, most_connections=1)
+        fire([stream], 0.1)
+    assert [shot.body for shot in stream.shots] == [b"hello!", b"ok"] * 5
+
+
+def test_a_server_that_closes_after_each_answer_loses_nothing() -> None:
+    """Each request then opens a connection of its own."""
+    closing = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
+    with serving(lambda _: closing) as url:
+        stream = Stream(url, [b"{}"], lambda _: 100.0)
+        fire([stream], 0.3)
+    assert [shot.status for shot in stream.shots] == [200] * 30
+
+
+def test_two_streams_keep_their_own_rates() -> None:
+    """One does not wait for the other."""
+    with serving(lambda _: ANSWER) as url:
+        streams = [Stream(url, [b"{}"], lambda _: 100.0), Stream(url, [b"{}"], lambda _: 20.0)]
+        fire(streams, 0.5)
+    assert [len(stream.shots) for stream in streams] == [50, 10]
