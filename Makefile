@@ -1,4 +1,4 @@
-# make serve | test | bench | lock | clean. Everything runs in .venv, made from hash-locked requirements.
+# make serve | test | bench | test-long | lock | clean. Everything runs in .venv, made from hash-locked requirements.
 SHELL := bash
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -6,7 +6,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 CONFIG ?= serve_config.yaml
 
-.PHONY: serve env env-dev models lint format types contracts wrk bench test lock clean
+.PHONY: serve env env-dev models lint format types contracts wrk bench test test-long lock clean
 
 serve: env models  ## train what is missing, start in the fast mode, say where
 	@exec $(BIN)/sluice up $(CONFIG)
@@ -48,6 +48,9 @@ bench: env-dev models wrk  ## every contender side by side; see docs/performance
 
 test: lint types contracts models wrk  ## everything: layout, lint, types, imports, unit, training, cluster, end to end
 	@$(BIN)/python -m pytest -q --durations=10
+
+test-long: env-dev models  ## rollouts with 10,000 requests each
+	@SLUICE_LONG=1 $(BIN)/python -m pytest -q --durations=10 tests/cluster/test_rollouts.py
 
 lock: env-dev  ## compile the lock files anew, with hashes and without index lines
 	@$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements.in -o requirements.txt

@@ -27,6 +27,7 @@ class Deployment:
     options: Mapping[str, Any]
     n_least: int = 1
     n_most: int = 1
+    policy: str = ""  # of autoscaling
 
     @property
     def name(self) -> str:
@@ -119,16 +120,18 @@ def read_plan(values: dict[Any, Any]) -> tuple[Plan | None, list[Fault]]:
     values = deepcopy(values)
     parts = list(parts_of(Part((), ServeDeploySchema, values)))
     faults = [fault for part in parts for fault in take_unknown(part)]
-    for part in parts:
-        if part.model is DeploymentSchema and isinstance(part.value, dict):
-            _prepare(part.value)
+    policies = {
+        part.place: _prepare(part.value)
+        for part in parts
+        if part.model is DeploymentSchema and isinstance(part.value, dict)
+    }
     parts = list(parts_of(Part((), ServeDeploySchema, values)))
     made = [validated(part.model, part.value, part.place) for part in parts if part.unchecked]
     options, more = _options_of_file(values)
     faults = without_echoes([*faults, *(fault for _, found in made for fault in found), *more])
     if options is None or any(model is None for model, _ in made):
         return None, faults
-    read_ones = [_read_application(app, ("applications", i)) for i, app in enumerate(options["applications"])]
+    read_ones = [_read_application(app, ("applications", i), policies) for i, app in enumerate(options["applications"])]
     applications = tuple(application for application, _ in read_ones)
     plan = Plan(options.get("http_options", {}), applications, values)
     return plan, faults + [fault for _, found in read_ones for fault in found]
@@ -139,14 +142,14 @@ def check_whole(plan: Plan) -> list[Fault]:
     return [fault for fault in validated(ServeDeploySchema, plan.values, ())[1] if fault.severity == "error"]
 
 
-def _prepare(deployment: dict[str, Any]) -> None:
+def _prepare(deployment: dict[str, Any]) -> str:
     """A deployment as Ray takes it: `num_replicas: auto` has a maximum of its own, and a policy is left out, since
-    to build one is to import it: a check runs no code of others."""
+    to build one is to import it: a check runs no code of others. Returns the policy's name."""
     scaling = deployment.get("autoscaling_config", {})
     if deployment.get("num_replicas") == "auto" and (scaling is None or isinstance(scaling, dict)):
         scaling = deployment["autoscaling_config"] = {"max_replicas": MAX_REPLICAS_OF_AUTO, **(scaling or {})}
-    if isinstance(scaling, dict):
-        scaling.pop("policy", None)
+    policy = scaling.pop("policy", None) if isinstance(scaling, dict) else None
+    return str(policy.get("policy_function", "")) if isinstance(policy, dict) else ""
 
 
 def _options_of_file(values: dict[Any, Any]) -> tuple[dict[str, Any] | None, list[Fault]]:
@@ -163,12 +166,14 @@ def _options_of_file(values: dict[Any, Any]) -> tuple[dict[str, Any] | None, lis
     return {**top, "applications": apps}, faults
 
 
-def _read_application(app: dict[str, Any], place: Place) -> tuple[Application, list[Fault]]:
+def _read_application(
+    app: dict[str, Any], place: Place, policies: Mapping[Place, str]
+) -> tuple[Application, list[Fault]]:
     """One application with its args and table."""
     import_path = ":".join(app["import_path"].replace(":", ".").rsplit(".", 1))  # Ray takes `module.name` too
     role = ROLES.get(import_path)
     deployments = tuple(
-        _read_deployment(options, (*place, "deployments", position))
+        _read_deployment(options, (*place, "deployments", position), policies)
         for position, options in enumerate(app.get("deployments", ()))
     )
     plain = Application(place, app.get("name", "default"), import_path, app.get("route_prefix", "/"), role, deployments)
@@ -185,10 +190,11 @@ def _read_application(app: dict[str, Any], place: Place) -> tuple[Application, l
     return replace(plain, deployments=deployments, args=args, table=table), faults + of_args + of_table
 
 
-def _read_deployment(options: dict[str, Any], place: Place) -> Deployment:
+def _read_deployment(options: dict[str, Any], place: Place, policies: Mapping[Place, str]) -> Deployment:
     autoscaling = validated(AutoscalingConfig, options.get("autoscaling_config"), place)[0]
     if autoscaling is not None:
-        return Deployment(place, options, autoscaling.min_replicas, autoscaling.max_replicas)
+        policy = policies.get(place, "")
+        return Deployment(place, options, autoscaling.min_replicas, autoscaling.max_replicas, policy)
     n = options.get("num_replicas") or 1
     return Deployment(place, options, n, n)
 

@@ -178,8 +178,7 @@ def rollouts(plan: Plan) -> Iterator[Fault]:
             yield Fault((*app.table_place, "limits", "candidate_deadline_ms"), f"{text}: {reason}", "warning")
         name = application_of(args.model, rollout.candidate)
         for deployment in (d for other in plan.ours if other.name == name for d in other.deployments):
-            scaling = deployment.options.get("autoscaling_config")
-            if isinstance(scaling, dict) and POLICY not in str(scaling.get("policy")):
+            if deployment.n_most > deployment.n_least and deployment.policy != POLICY:
                 text = f"expected policy_function {POLICY}: else no replicas come before its next share is given"
                 yield Fault((*deployment.place, "autoscaling_config"), f"{text}, and the rollout may wait", "warning")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+from faulty import Fault, Faulty
 from probe import Probe
 
 from serve_app.bundle.manifest import COMPILED, MANIFEST, PIPELINE, sha256_of
@@ -16,6 +17,7 @@ DEAR, ISOLATED, SCALED = "2.0.0", "3.0.0", "4.0.0"
 GOOD = "1.1.0"
 SLOW = "6.0.0"
 NEVER = {"1.0.0": {}, "1.1.0": {"coalesce": "always"}, "6.0.0": {"coalesce": "never"}}
+FAULTS: dict[Fault, str] = {"raises": "8.0.1", "slow": "8.0.2", "nan": "8.0.3", "flips": "8.0.4"}
 MISSING, CORRUPT, OTHER_CONTRACT, MISMATCH = "9.0.1", "9.0.2", "9.0.3", "9.0.4"
 
 
@@ -28,6 +30,8 @@ def make_store(trained: FolderStore, target: Path) -> FolderStore:
     _derive(store, GOOD)
     for version, delay_s in ((DEAR, 0.02), (ISOLATED, 0.02), (SCALED, 0.05), (SLOW, 0.3)):
         _derive(store, version, pipeline=Probe(pipeline, target / f"{version}.log", delay_s))
+    for fault, version in FAULTS.items():
+        _derive(store, version, pipeline=Faulty(pipeline, fault))
     _derive(store, CORRUPT)
     path = target / "churn" / CORRUPT / COMPILED
     path.write_bytes(path.read_bytes()[:-7] + b"corrupt")

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import numpy as np
 from fastapi import FastAPI
+from views import rollout_view
 
 from serve_app.block import Block, Scores
 from serve_app.contract import Features, ModelSpec
@@ -20,6 +21,7 @@ from serve_app.errors import HttpError
 from serve_app.gate import Answered
 from serve_app.http.api import create_app
 from serve_app.models import get_spec
+from serve_app.rollout.view import RolloutView, Unknown
 from serve_app.roster import Opened
 from serve_app.settings import Limits, Table, VersionEntry
 from serve_app.status import Description, Health, Readiness
@@ -108,10 +110,29 @@ class Api:
         assert str(response.status_code) in self.document["paths"][path]["post"]["responses"]
 
 
+class FakeOperator:
+    """A coordinator: `answer` is told to whoever asks, or raised; commands are noted."""
+
+    def __init__(self) -> None:
+        self.answer: RolloutView | Unknown | HttpError = rollout_view()
+        self.commands: list[tuple[str, str, str]] = []
+
+    async def view(self) -> RolloutView | Unknown:
+        """Told."""
+        if isinstance(self.answer, HttpError):
+            raise self.answer
+        return self.answer
+
+    async def command(self, action: str, by: str, reason: str) -> RolloutView | Unknown:
+        """Noted."""
+        self.commands.append((action, by, reason))
+        return await self.view()
+
+
 @cache
 def _routes(name: str) -> tuple[FastAPI, FakeBackend]:
     backend = FakeBackend(get_spec(name))
-    return create_app(backend.spec, backend), backend
+    return create_app(backend.spec, backend, FakeOperator()), backend
 
 
 @asynccontextmanager

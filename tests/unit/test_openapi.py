@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from compatibility import breaking_changes
-from fakes import FakeBackend, example_rows
+from fakes import FakeBackend, FakeOperator, example_rows
 
 from serve_app.contract import ModelSpec
 from serve_app.http.api import create_app
@@ -24,7 +24,7 @@ Json = dict[str, Any]
 def generated(name: str) -> Json:
     """The document of a model as the code makes it now."""
     spec = get_spec(name)
-    document: Json = json.loads(json.dumps(create_app(spec, FakeBackend(spec)).openapi()))
+    document: Json = json.loads(json.dumps(create_app(spec, FakeBackend(spec), FakeOperator()).openapi()))
     return document
 
 

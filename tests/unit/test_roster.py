@@ -299,3 +299,22 @@ async def test_a_version_that_leaves_lets_go_of_its_model(store: FakeStore, monk
     roster.change(table(limits=limits))
     await until(lambda: store.scorers["1.1.0"].closed)
     assert not store.scorers["1.0.0"].closed
+
+
+async def test_a_replica_that_joins_waits_until_every_version_is_loaded_or_has_failed(store: FakeStore) -> None:
+    """And not for ever."""
+    store.gates["1.1.0"] = asyncio.Event()
+    store.errors["1.2.0"] = BundleError("wrong")
+    roster = Roster(store.open)
+    await roster.start(table(v1_1_0=10, v1_2_0=10))
+    joining = asyncio.ensure_future(roster.settle(5))
+    await asyncio.sleep(0.05)
+    assert not joining.done()
+    store.gates["1.1.0"].set()
+    await joining
+    assert roster.members()["1.2.0"].error is store.errors["1.2.0"]
+    store.gates["1.3.0"] = asyncio.Event()
+    roster.change(table(v1_3_0=10))
+    await until(lambda: "1.3.0" in roster.members())
+    await roster.settle(0.05)
+    assert roster.members()["1.3.0"].state == "loading"

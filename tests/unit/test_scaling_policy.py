@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from serve_app.scaling import BUSY, MOST_BUSY, BusyMeter, by_load
+from serve_app.scaling import BUSY, MOST_BUSY, WISHED, BusyMeter, by_load, by_share
 
 
 def context(n_requests: float, busy_cores: dict[str, float] | None, target: float = 16) -> Any:
@@ -32,6 +32,19 @@ def test_the_larger_of_both_loads_is_wanted(n_requests: float, busy_cores: Any, 
     wanted, state = by_load(context(n_requests, busy_cores))
     assert wanted == pytest.approx(expected)
     assert state == {}
+
+
+@pytest.mark.parametrize(
+    ("n_requests", "wished", "expected"),
+    [(0, None, 0), (5, None, 4), (0, {"a": 3.0, "b": 0.0}, 3), (5, {"a": 3.0}, 4), (5, {"a": 8.0}, 8)],
+)
+def test_an_isolated_version_gets_the_replicas_that_its_next_share_needs(
+    n_requests: float, wished: Any, expected: float
+) -> None:
+    """One replica heard the wish; blocks under way may want more."""
+    told = context(n_requests, None, target=1.25)
+    told.aggregated_metrics = None if wished is None else {WISHED: wished}
+    assert by_share(told) == (pytest.approx(expected), {})
 
 
 def test_the_meter_tells_work_from_waiting() -> None:

@@ -259,3 +259,32 @@ def test_the_tables_of_the_file_that_is_shipped_are_good() -> None:
     ]
     assert len(tables) == 2
     assert all(parse_settings(ServerArgs, one["args"], one["name"]).model == one["name"] for one in applications)
+
+
+def test_a_rollout_names_stable_for_the_whole_table() -> None:
+    """The user writes the rollout and nothing else; its candidate is a version of the table."""
+    table = parse_settings(Table, {"rollout": {"stable": "1.0.0", "candidate": "1.1.0"}}, "user_config")
+    assert table.stable == "1.0.0"
+    assert table.names == ("1.0.0", "1.1.0")
+    more = {"1.1.0": {"placement": "isolated"}, "2.0.0": {}}
+    again = parse_settings(
+        Table, {"rollout": {"stable": "1.0.0", "candidate": "1.1.0"}, "versions": more}, "user_config"
+    )
+    assert again.names == ("1.0.0", "1.1.0", "2.0.0")
+    assert again.entry("1.1.0").placement == "isolated"
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"stable": "0.9.0"}, "rollout.stable: found 1.0.0, expected the table's stable 0.9.0"),
+        ({"versions": {"1.1.0": {"weight_percent": 5}}}, "versions.1.1.0.weight_percent: the rollout decides"),
+        ({"versions": {"2.0.0": {"weight_percent": 5}}}, "versions.2.0.0.weight_percent: the rollout decides"),
+        ({"rollout": {"candidate": "1.1.0"}}, "stable"),
+        ({"rollout": "1.1.0"}, "rollout"),
+    ],
+)
+def test_a_table_and_its_rollout_must_agree(table: dict[str, Any], message: str) -> None:
+    """Two who decide about the same share would be one too many."""
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        parse_settings(Table, {"rollout": {"stable": "1.0.0", "candidate": "1.1.0"}, **table}, "user_config")
