@@ -9,7 +9,7 @@ from time import monotonic
 from serve_app import status
 from serve_app.block import Block, Layout, Scores
 from serve_app.contract import Features, ModelSpec, Prediction
-from serve_app.errors import HttpError, NotReady, Overloaded, ServiceError, UnknownVersion
+from serve_app.errors import HttpError, NotReady, Overloaded, RequestError, UnknownVersion
 from serve_app.rollout.course import Course
 from serve_app.rollout.shadow import Shadow
 from serve_app.rollout.traffic import assign
@@ -77,8 +77,8 @@ class Gate:
         begin_s = monotonic()
         try:
             answered = await self._answered(table, version, rows, begin_s)
-        except ServiceError:
-            if course:
+        except Exception as error:  # a client that left is none of these, and a 4xx is the client's
+            if course and not isinstance(error, RequestError):
                 course.note(routing_key, version, monotonic() - begin_s, None)
             raise
         finally:
@@ -101,7 +101,8 @@ class Gate:
         is_good = answered.version == version and not answered.n_failed and scores is not None
         course.note(key, version, seconds, float(scores[0]) if is_good and scores is not None else None)
         if course.orders.shadow and block is not None and scores is not None:
-            if candidate := self._roster.ready(course.candidate):
+            candidate = self._roster.ready(course.candidate)
+            if candidate and course.wants_pairs:
                 deadline_s = course.table.limits.candidate_deadline_ms / 1000
                 self._shadow.offer(course, candidate.scorer, key, block, scores, deadline_s)
             else:

@@ -61,6 +61,11 @@ class Course:
         if seconds > self._slow_s:
             _put(tally.slow[arm], routing_key)
 
+    @property
+    def wants_pairs(self) -> bool:
+        """Whether more pairs would be told: beyond, shadowing would cost CPU for nothing."""
+        return len(self._tally.shadowed.pairs) < MOST_KEYS
+
     def compare(self, keys: list[str], ends: list[int], block: Block, stable: Scores, candidate: Scores) -> None:
         """Both versions' (n_rows,) scores of the same rows; request i has the rows up to `ends[i]`."""
         apart = disagreement(self._stable, stable, candidate)

@@ -11,7 +11,7 @@ from serve_app.rollout.shift import is_shifted, psi, psi_noise
 from serve_app.rollout.tally import ARMS, Arm, Shadowed, Slice, Tally
 from serve_app.settings import Guardrails, Rollout
 
-MOST_KEYS = 1_000_000  # of each set; beyond it no key is added, which only costs evidence
+MOST_KEYS = 200_000  # of each set; beyond it no key is added, which only costs evidence
 UNDECIDED_FACTOR = 10  # pairs, as a multiple of min_requests, after which a person decides
 N_WORST = 5
 MIN_ROWS = 30  # of a slice: fewer say nothing

@@ -14,7 +14,7 @@ from serve_app.errors import BundleError, BundleUnavailable, DeadlineExceeded, N
 from serve_app.gate import Gate
 from serve_app.heart import Heart
 from serve_app.rollout.beat import Beat, Orders, Reply
-from serve_app.rollout.tally import digest
+from serve_app.rollout.tally import MOST_KEYS, digest
 from serve_app.roster import Opened, Roster
 from serve_app.settings import Table, VersionEntry
 
@@ -189,7 +189,11 @@ async def test_stables_own_failures_are_stables() -> None:
         await server.ask("ada")
     stable.error, stable.score_row = None, lambda _: float("nan")
     await server.ask("bob")
-    assert (await server.counted()).errors == {"stable": {digest("ada"), digest("bob")}, "candidate": set()}
+    stable.error = RuntimeError("a fault of ours")
+    with pytest.raises(RuntimeError):
+        await server.ask("eve")
+    bad = {digest(key) for key in ("ada", "bob", "eve")}
+    assert (await server.counted()).errors == {"stable": bad, "candidate": set()}
 
 
 async def test_forced_refused_and_abandoned_requests_count_nowhere() -> None:
@@ -223,6 +227,19 @@ async def test_in_shadow_the_answer_does_not_wait_and_both_are_compared() -> Non
     assert shadowed.whole.n_rows == 3
     assert np.isclose(shadowed.difference, 3 * 0.8)
     assert candidate.deadlines_s == [0.15]
+
+
+async def test_shadow_stops_where_more_pairs_would_not_be_told() -> None:
+    """A beat carries so many; the rest is dropped, and counted."""
+    server = await Server().start(0, shadow=True)
+    candidate = server.store.scorers[CANDIDATE]
+    for n in range(0, MOST_KEYS + 5, 250):
+        for m in range(n, n + 250):
+            await server.ask(str(m))
+        await until(lambda: not server.gate._shadow._waiting)
+        await asyncio.sleep(0.01)
+    assert sum(len(block) for block in candidate.blocks) == MOST_KEYS
+    assert (await server.counted()).shadowed.n_dropped == 250
 
 
 async def test_what_ends_in_an_older_phase_counts_there() -> None:
