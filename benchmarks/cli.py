@@ -100,7 +100,7 @@ def watched(out: OutOption = ROOT / ".run" / "bench" / "report", short: ShortOpt
     from benchmarks import watched as ways
 
     def work() -> None:
-        found = ways.run(out, console, seconds=2 if short else 10, rounds=1 if short else 5)
+        found = ways.run(out, console, seconds=2 if short else 10, rounds=1 if short else 3)
         console.print((out / "watched.md").read_text(), markup=False)
         ratio = ways.ratio(found, "canary at 25 %")
         console.print(f"canary: CPU × {ratio:.3f}", style="green" if ratio <= ways.MOST_RATIO else "red")

@@ -1,6 +1,6 @@
 """Ray Serve's documented pattern: a FastAPI ingress that asks a model deployment through a handle, row by row.
 
-https://docs.ray.io/en/latest/serve/model_composition.html and .../serve/http-guide.html
+https://docs.ray.io/en/latest/serve/model_composition.html and .../serve/http-guide.html (but for N_ONGOING)
 """
 
 import asyncio
@@ -17,9 +17,10 @@ from ray.serve.handle import DeploymentHandle
 from serve_app.models.churn import ChurnFeatures, risk_level
 
 api = FastAPI()
+N_ONGOING = 100  # Ray's default is 5, with which 64 connections fall back to an eighth of what one connection gets
 
 
-@serve.deployment
+@serve.deployment(max_ongoing_requests=N_ONGOING)
 class Model:
     """Scores one row a call."""
 
@@ -41,7 +42,7 @@ class Model:
         }
 
 
-@serve.deployment
+@serve.deployment(max_ongoing_requests=N_ONGOING)
 @serve.ingress(api)
 class Ingress:
     """HTTP in, handle calls out."""

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -25,6 +26,7 @@ ROW = get_spec("churn").examples[1].row.model_dump()
 PLAN = {"min_seconds": 1, "min_requests": 100, "bake_seconds": 1}
 RAILS = {"slow_ms": 1_000, "max_disagreement_percent": 25}
 LIMITS = {"candidate_deadline_ms": 1_500, "deadline_ms": 5_000}  # on a busy machine nothing sound may look late
+FOLLOWED_S = 2.0  # by then every server follows what was decided
 OVER = ("aborted", "finished", "rolled_back")
 
 
@@ -159,6 +161,7 @@ class Gate:
 
         with clients.asking():
             wait_until(is_over, 120, f"the end of the rollout, last {self._brief()}")
+            time.sleep(FOLLOWED_S)
             wait_until(lambda: clients.n_requests >= N_REQUESTS, 120, f"{N_REQUESTS} requests")
         return clients, self.view()
 
