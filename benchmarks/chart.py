@@ -15,6 +15,7 @@ from benchmarks.plan import CEILING, CONNECTIONS
 from benchmarks.summary import Summary
 
 DPI = 110
+MOST_CPU_MS = 3.0
 Summaries = Mapping[str, Summary]
 
 
@@ -40,7 +41,8 @@ def throughput(summaries: Summaries, path: Path) -> None:
 
 def latency(summaries: Summaries, path: Path) -> None:
     """p50 and p99 against the offered rate."""
-    figure, axes = plt.subplots(figsize=(9, 5))
+    figure, axes = plt.subplots(figsize=(10, 5))
+    axes.set_prop_cycle(color=plt.get_cmap("tab20").colors)  # type: ignore[attr-defined]  # a ListedColormap
     for name, summary in summaries.items():
         steady = sorted(summary.at_rates.values(), key=lambda s: s.offered_rate)
         rates = [s.offered_rate for s in steady]
@@ -53,13 +55,13 @@ def latency(summaries: Summaries, path: Path) -> None:
         xscale="log",
         yscale="log",
     )
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))
     axes.grid(alpha=0.3, which="both")
     save(figure, path)
 
 
 def cpu(summaries: Summaries, path: Path) -> None:
-    """CPU per request by process, single rows over 64 connections."""
+    """CPU per request by process, single rows over 64 connections; bars are cut off where they would hide the rest."""
     figure, axes = _figure(len(summaries))
     names = dict.fromkeys(name for summary in summaries.values() for name in summary.cells[CEILING].cpu_ms)
     left = [0.0] * len(summaries)
@@ -68,9 +70,12 @@ def cpu(summaries: Summaries, path: Path) -> None:
         if max(widths) > 0.01:
             axes.barh(list(summaries), widths, left=left, label=name)
         left = [at + width for at, width in zip(left, widths, strict=True)]
-    axes.set(title="CPU per request by process, single rows over 64 connections", xlabel="ms", xscale="symlog")
+    most = min(max(left), MOST_CPU_MS)
+    for place, total in enumerate(left):
+        axes.text(min(total, most) * 1.01, place, f" {total:.2g} ms", va="center", fontsize=8)
+    axes.set(title="CPU per request by process, single rows over 64 connections", xlabel="ms", xlim=(0, most * 1.15))
     axes.invert_yaxis()
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))
     save(figure, path)
 
 
@@ -88,7 +93,7 @@ def cost(summary: Summary, path: Path) -> None:
 
 
 def _figure(n_bars: int) -> tuple[Figure, Axes]:
-    return plt.subplots(figsize=(9, 1.2 + 0.45 * n_bars))
+    return plt.subplots(figsize=(10, 1.2 + 0.45 * n_bars))
 
 
 def _colours(summaries: Summaries) -> list[str]:

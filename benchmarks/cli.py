@@ -102,7 +102,7 @@ def watched(out: OutOption = ROOT / ".run" / "bench" / "report", short: ShortOpt
     def work() -> None:
         found = ways.run(out, console, seconds=2 if short else 10, rounds=1 if short else 3)
         console.print((out / "watched.md").read_text(), markup=False)
-        ratio = ways.ratio(found, "canary at 25 %")
+        ratio = ways.ratio(found, ways.CANARY)
         console.print(f"canary: CPU × {ratio:.3f}", style="green" if ratio <= ways.MOST_RATIO else "red")
 
     _or_say_why(work)

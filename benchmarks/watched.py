@@ -1,4 +1,5 @@
-"""What a rollout costs on a request's path: the same server without one, with a canary at 25 %, and in shadow."""
+"""What a rollout costs on a request's path: the same server with one version, with two by plain weights, with a
+canary at the same share, which is counted and judged, and in shadow, which scores every row twice."""
 
 import json
 import shutil
@@ -24,7 +25,9 @@ from benchmarks.report import number, table
 from benchmarks.service import Service, running
 
 CANDIDATE = "1.1.0"
-STEPS: Mapping[str, Sequence[Any]] = {"no rollout": (), "canary at 25 %": (25, 100), "shadow": ("shadow", 100)}
+PERCENT = 25
+NONE, WEIGHTS, CANARY, SHADOW = "one version", "two by weights", "canary", "shadow"
+STEPS: Mapping[str, Sequence[Any]] = {NONE: (), WEIGHTS: (), CANARY: (PERCENT, 100), SHADOW: ("shadow", 100)}
 FOREVER_S = 1_000_000
 ENTER_TIMEOUT_S = 60.0
 MOST_RATIO = 1.05  # of CPU per request, canary over none
@@ -56,9 +59,9 @@ def run(out: Path, console: Console, *, seconds: float, rounds: int) -> list[Wat
 
 
 def ratio(watched: Sequence[Watched], name: str) -> float:
-    """CPU per request over that without a rollout: the median of the rounds' ratios."""
+    """CPU per request over that of one version: the median of the rounds' ratios."""
     by_name = {one.name: one.cpu_ms for one in watched}
-    return median(mine / none for mine, none in zip(by_name[name], by_name["no rollout"], strict=True))
+    return median(mine / none for mine, none in zip(by_name[name], by_name[NONE], strict=True))
 
 
 def markdown(watched: Sequence[Watched]) -> str:
@@ -67,7 +70,7 @@ def markdown(watched: Sequence[Watched]) -> str:
         [one.name, number(median(one.cpu_ms)), number(median(one.requests_per_s)), number(ratio(watched, one.name))]
         for one in watched
     ]
-    return table(["", "CPU ms per request", "requests/s", "CPU over no rollout"], rows) + "\n"
+    return table(["", "CPU ms per request", "requests/s", "CPU over one version"], rows) + "\n"
 
 
 def _two_versions(store: Path) -> Path:
@@ -82,8 +85,11 @@ def _two_versions(store: Path) -> Path:
 def _contender(name: str) -> Contender:
     def launch(place: Place, bundle: Path) -> Launch:
         config = pinned(base_config(place, bundle))
+        user_config = server_of(config)["user_config"]
+        if name == WEIGHTS:
+            user_config["versions"][CANDIDATE] = {"weight_percent": PERCENT}
         if steps := STEPS[name]:
-            server_of(config)["user_config"]["rollout"] = {
+            user_config["rollout"] = {
                 "stable": STABLE,
                 "candidate": CANDIDATE,
                 "steps": list(steps),

@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 DESCRIBE_TIMEOUT_S = 10.0
 POLL_S = 0.5
+NICENESS = 15  # what is isolated is slow: on a node whose cores are busy, servers and proxy go first
 JOIN_TIMEOUT_S = 10.0
 WISH_S = 10.0  # how long a wish counts that is not repeated
 VERSION_DEADLINE_S = 600.0  # the callers' own deadlines are shorter; this one only ends what nobody waits for
@@ -184,6 +185,7 @@ class Version:
     """One version by itself: its own processes, CPUs and crashes. Reached by a handle, never by HTTP."""
 
     def __init__(self, model: str, version: str, store: str, manifest_sha256: str | None) -> None:
+        os.nice(NICENESS)
         self._predictor: Predictor = load(open_store(store), get_spec(model), version, manifest_sha256)
         self._replica = serve.get_replica_context().replica_id.unique_id
         self._config = VersionConfig()

@@ -62,6 +62,7 @@ def fast_environment(folder: Path) -> dict[str, str]:
         # No load balancer in front has to notice that a replica goes, so it need not stay for the default 30 s.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
         "RAY_SERVE_HAPROXY_RETRY_ON": RETRY_ON,
+        "RAY_worker_niceness": "0",  # Ray's default is 15: no room below for isolated versions (deployments.NICENESS)
         # What follows halved the CPU of a request (docs/performance.md).
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_app.http.edge:middlewares",
         "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",  # the replicas count the same requests themselves

@@ -13,6 +13,7 @@ from serve_app.rollout.view import RolloutView, Unknown
 from serve_app.settings import application_of
 
 TIMEOUT_S = 5.0
+WISH_TIMEOUT_S = 1.0  # the judge waits meanwhile, and a wish is told again a second later
 T = TypeVar("T")
 
 
@@ -56,7 +57,7 @@ class IsolatedReplicas:
     async def wish(self, version: str, n_replicas: int) -> None:
         """Heard by one replica; Ray hands the largest wish of all replicas to the autoscaling policy."""
         name = application_of(self._model, version)
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(WISH_TIMEOUT_S):
             handle: Any = await asyncio.to_thread(serve.get_app_handle, name)
             await handle.expect.remote(n_replicas)
 

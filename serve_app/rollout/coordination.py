@@ -7,7 +7,8 @@ then `plan.decide`. Everything but the log's own calls runs on one event loop; t
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from serve_app.errors import CommandRefused, Fenced, NoRollout, NotReady, RolloutError
@@ -52,6 +53,7 @@ class Coordination:
         self._not_before_s = clock() + LISTEN_S
         self._lock = asyncio.Lock()
         self._owed: Draft | None = None  # takes share away, and is in force, but the log does not say so yet
+        self._n_urgent = 0  # commands under way that take share away
         self.fleet = Fleet(apart)
         self.ongoing: Ongoing | None = None
         self.trouble = ""  # why the log cannot be read, written or held
@@ -69,7 +71,7 @@ class Coordination:
     @property
     def is_falling(self) -> bool:
         """Whether the candidate is being put out, and the log does not say so yet."""
-        return self._owed is not None
+        return self._owed is not None or self._n_urgent > 0
 
     @property
     def orders(self) -> Orders | None:
@@ -103,6 +105,21 @@ class Coordination:
 
     async def command(self, action: plans.Action, by: str, reason: str) -> None:
         """A person's command. Raises CommandRefused, NoRollout or NotReady."""
+        with self._at_once(action):
+            await self._command(action, by, reason)
+
+    @contextmanager
+    def _at_once(self, action: plans.Action) -> Iterator[None]:
+        """What takes share away does not wait for a look that waits for a slow store."""
+        state = self.ongoing.state if self.ongoing else State()
+        is_urgent = plans.COMMANDS[action][0] in FALLING and action in plans.actions(state)
+        self._n_urgent += is_urgent
+        try:
+            yield
+        finally:
+            self._n_urgent -= is_urgent
+
+    async def _command(self, action: plans.Action, by: str, reason: str) -> None:
         async with self._lock:
             ongoing = self._require()
             facts = self._facts(ongoing.state, ongoing.plan, ongoing.record)

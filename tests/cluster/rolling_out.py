@@ -33,10 +33,10 @@ OVER = ("aborted", "finished", "rolled_back")
 class Clients:
     """What `N_CLIENTS` clients saw, each asking one after the other with routing keys of its own."""
 
-    def __init__(self, url: str, marked_share: float) -> None:
+    def __init__(self, url: str, marked_share: float, pause_s: float = 0.0) -> None:
         self.statuses: Counter[int | str] = Counter()
         self.versions: defaultdict[str, list[str]] = defaultdict(list)  # by routing key, in order
-        self._url, self._marked_share = url, marked_share
+        self._url, self._marked_share, self._pause_s = url, marked_share, pause_s
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._ask, args=(n,)) for n in range(N_CLIENTS)]
 
@@ -61,6 +61,7 @@ class Clients:
                     self.versions[key].append(answer.json().get("model_version", ""))
                 except (requests.RequestException, ValueError) as error:
                     self.statuses[repr(error)[:200]] += 1
+                time.sleep(self._pause_s)
 
     @contextmanager
     def asking(self) -> Iterator[None]:
@@ -84,21 +85,22 @@ class Gate:
         self._store = folder
         self.url = f"{stage.url}/{name}"
 
-    def applications(self, table: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The server and, where the table has one isolated, the candidate."""
+    def applications(self, table: Mapping[str, Any], **options: Any) -> list[dict[str, Any]]:
+        """The server and, where the table has one isolated, the candidate with these options."""
         app = server(self.name, f"/{self.name}", self._store, table, num_replicas=2)
         app["args"]["state"] = self._state
         apart = [v for v, entry in table.get("versions", {}).items() if entry.get("placement") == "isolated"]
-        return [app, *(isolated(version, self._store, num_replicas=1) for version in apart)]
+        options = {"num_replicas": 1} | options
+        return [app, *(isolated(version, self._store, **options) for version in apart)]
 
-    def begin(self, candidate: str, **plan: Any) -> None:
-        """Deploy a table whose rollout lets this candidate in."""
+    def begin(self, candidate: str, apart: Mapping[str, Any] | None = None, **plan: Any) -> None:
+        """Deploy a table whose rollout lets this candidate in; `apart`: options of its own application."""
         rails = RAILS | plan.pop("guardrails", {})
         rollout = {"stable": "1.0.0", "candidate": candidate, **PLAN, **plan, "guardrails": rails}
         table: dict[str, Any] = {"rollout": rollout, "limits": dict(LIMITS)}
         if self.placement == "isolated":
             table["versions"] = {candidate: {"placement": "isolated"}}
-        self.stage.deploy(*self.applications(table), running=False)
+        self.stage.deploy(*self.applications(table, **(apart or {})), running=False)
         wait_until(lambda: self.view().get("candidate") == candidate, 60, f"the rollout of {candidate}")
 
     def end(self) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import requests
-from rolling_out import FOLLOWED_S, N_REQUESTS, ROW, Gate, kill, shares
-from stage import CORRUPT, FAULTS, GOOD, OTHER_CONTRACT
+from rolling_out import FOLLOWED_S, N_REQUESTS, ROW, Clients, Gate, kill, shares
+from stage import CORRUPT, FAULTS, GOOD, OTHER_CONTRACT, SCALED
 
 SHARE_OF_ROWS = {"raises": 0.05, "slow": 0.2, "nan": 1.0, "flips": 0.33}
 RAIL = {"raises": "errors", "slow": "slow", "nan": "errors", "flips": "disagreement"}
@@ -90,6 +90,31 @@ def test_a_candidate_that_is_killed_again_and_again_is_stopped(stage: Any) -> No
     clients, view = gate.run(meanwhile=kill_it)
     assert set(clients.statuses) == {200}, clients.statuses
     assert view["status"] == "aborted", view
+    gate.end()
+
+
+def test_an_isolated_candidate_has_the_replicas_for_a_share_before_it_gets_it(stage: Any) -> None:
+    """A replica scores 80 rows a second: all of the traffic takes several, which autoscaling alone would never bring
+    for a share that was not given yet."""
+    only_in_the_fast_mode(stage)
+    gate = Gate(stage, "gate-wish", stage.store, "isolated")
+    bounds = {"min_replicas": 1, "max_replicas": 8, "target_ongoing_requests": 100, "look_back_period_s": 2,
+              "upscale_delay_s": 0.5, "downscale_delay_s": 600, "metrics_interval_s": 0.5,
+              "policy": {"policy_function": "serve_app.scaling:by_share"}}  # fmt: skip
+    apart = {"num_replicas": "auto", "autoscaling_config": bounds, "user_config": {"batch": {"max_rows": 4}}}
+    gate.begin(SCALED, apart, steps=[1, 100], min_requests=1, bake_seconds=300)
+    waited_for, n_running = "", 0
+    clients = Clients(f"{gate.url}/v1/predict", 0.0, pause_s=0.05)
+    with clients.asking():
+        until_s = time.monotonic() + 60
+        while (view := gate.view()).get("share") != 100 and time.monotonic() < until_s:
+            waited_for = view.get("waits_for", "") if "replicas" in view.get("waits_for", "") else waited_for
+            n_running = len(gate.pids("Version", f"churn-{SCALED}"))
+            time.sleep(0.2)
+    assert view["share"] == 100, view
+    assert n_running > 1
+    assert "replicas that 100 % need" in waited_for
+    assert set(clients.statuses) == {200}, clients.statuses
     gate.end()
 
 

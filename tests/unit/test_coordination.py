@@ -1,5 +1,6 @@
 """The coordinator over a real log in a folder, told by reports and a clock that the test moves."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,23 @@ async def test_a_candidate_is_out_even_when_the_log_cannot_be_written(tmp_path: 
     assert room.status == "aborted"
     assert room.view().trouble == ""
     assert written(tmp_path)[-1]["by"] == "ada"
+
+
+async def test_an_abort_does_not_wait_for_a_slow_store(tmp_path: Path) -> None:
+    """A look that hangs in the store holds up the log, not the servers."""
+    room = Room(tmp_path)
+    await room.until_share(10.0)
+    async with room.room._lock:
+        command = asyncio.ensure_future(room.room.command("abort", "ada", ""))
+        refused = asyncio.ensure_future(room.room.command("rollback", "ada", ""))
+        await asyncio.sleep(0.01)
+        assert room.room.orders is not None
+        assert room.room.orders.percent == 0.0
+        command.cancel()
+        await asyncio.sleep(0.01)
+        assert room.room.orders.percent == 10.0, "given up, and a command that does not fit takes nothing away"
+    with pytest.raises(CommandRefused):
+        await refused
 
 
 async def test_a_new_coordinator_goes_on_where_the_last_one_was(tmp_path: Path) -> None:
