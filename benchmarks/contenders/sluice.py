@@ -54,7 +54,7 @@ def pinned(config: Config) -> Config:
 def isolate(config: Config, version: str, **options: Any) -> Config:
     """Move a version of the table out into an application of its own: the commented block of serve_config.yaml."""
     server_of(config)["user_config"]["versions"].setdefault(version, {})["placement"] = "isolated"
-    scaling = {"min_replicas": 1, "max_replicas": 2, "target_ongoing_requests": 1.25}
+    scaling = {"min_replicas": 1, "max_replicas": 2, "target_ongoing_requests": 1}
     scaling |= {"upscale_delay_s": 5, "downscale_delay_s": 60}  # as the server's; Ray's own are 30 and 600
     deployment = {
         "name": "Version",
