@@ -62,7 +62,7 @@ def isolate(config: Config, version: str, **options: Any) -> Config:
         "max_ongoing_requests": 64,
         "max_queued_requests": 256,
         "max_surge_percent": 100,
-        "ray_actor_options": {"num_cpus": 0.4},
+        "ray_actor_options": {"num_cpus": 0.15},
         "user_config": {"coalesce": "auto", "batch": {"max_rows": 256, "wait_ms": 2}},
     }
     store = config["applications"][0]["args"]["store"]
