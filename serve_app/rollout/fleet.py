@@ -39,6 +39,7 @@ class Apart(Protocol):
 class _Server:
     beat: Beat
     heard_s: float
+    since_s: float
     rows: deque[tuple[float, int]] = field(default_factory=deque)
 
 
@@ -59,9 +60,10 @@ class Fleet:
         now_s = self._clock()
         is_new = beat.seq > self._seqs.get(beat.server, 0)
         self._seqs[beat.server] = beat.seq
-        server = self._servers.setdefault(beat.server, _Server(beat, now_s))
+        is_first = beat.server not in self._servers
+        server = self._servers.setdefault(beat.server, _Server(beat, now_s, now_s))
         server.beat, server.heard_s = beat, now_s
-        if is_new:
+        if is_new and not is_first:  # the first tells of a time that nobody knows
             server.rows.append((now_s, beat.rows))
         while server.rows and server.rows[0][0] < now_s - RATE_OVER_S:
             server.rows.popleft()
@@ -92,8 +94,12 @@ class Fleet:
 
     @property
     def rows_per_s(self) -> float:
-        """Rows answered by all servers, mean of the last seconds."""
-        return sum(rows for server in self._servers.values() for _, rows in server.rows) / RATE_OVER_S
+        """Rows answered by all servers, mean of the last seconds, or of those since a server was first heard."""
+        now_s = self._clock()
+        return sum(
+            sum(rows for _, rows in server.rows) / min(RATE_OVER_S, max(1.0, now_s - server.since_s))
+            for server in self._servers.values()
+        )
 
     def readiness(self, plan: Rollout) -> tuple[Loaded, str]:
         """Whether the candidate is loaded in every server and, isolated, has the replicas that were asked for."""

@@ -104,7 +104,7 @@ def test_an_isolated_candidate_has_the_replicas_for_a_share_before_it_gets_it(st
     apart = {"num_replicas": "auto", "autoscaling_config": bounds, "user_config": {"batch": {"max_rows": 4}}}
     gate.begin(SCALED, apart, steps=[1, 100], min_requests=1, bake_seconds=300)
     waited_for, n_running = "", 0
-    clients = Clients(f"{gate.url}/v1/predict", 0.0, pause_s=0.05)
+    clients = Clients(f"{gate.url}/v1/predict", 0.0, pause_s=0.025)
     with clients.asking():
         until_s = time.monotonic() + 60
         while (view := gate.view()).get("share") != 100 and time.monotonic() < until_s:

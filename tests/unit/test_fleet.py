@@ -111,7 +111,9 @@ async def test_an_isolated_candidate_needs_the_replicas_for_its_next_share() -> 
     """Half of 1,000 rows a second, at 100 a second and replica, 70 % busy: eight, and they are wished for."""
     apart, clock = FakeApart(), Watch()
     far = Candidate("ready", isolated=True, rows_per_s=100.0)
-    fleet = fleet_of(beat("a", candidate=far, rows=int(1_000 * RATE_OVER_S)), apart=apart, clock=clock)
+    fleet = fleet_of(beat("a", 1, candidate=far), apart=apart, clock=clock)
+    clock.now_s += RATE_OVER_S
+    fleet.hear(beat("a", 2, candidate=far, rows=int(1_000 * RATE_OVER_S)))
     assert fleet.readiness(PLAN)[0] == "missing", "nobody has counted yet"
     needed = math.ceil(0.5 * 1_000 / (0.7 * 100))
     seen = []
@@ -140,11 +142,14 @@ async def test_an_application_that_failed_is_final_and_a_controller_that_is_away
 
 
 def test_the_rate_is_a_mean_of_the_last_seconds() -> None:
-    """What was long ago is forgotten."""
+    """What was long ago is forgotten, what a first report brings is of an unknown time, and a rate is known at once:
+    a step's replicas are counted from it."""
     clock = Watch()
-    fleet = fleet_of(beat("a", 1, rows=500), beat("b", 1, rows=500), clock=clock)
-    assert fleet.rows_per_s == 100
-    clock.now_s += RATE_OVER_S + 1
-    fleet.hear(beat("a", 2, rows=50))
-    fleet.hear(beat("b", 2, rows=0))
-    assert fleet.rows_per_s == 5
+    fleet = fleet_of(beat("a", 1, rows=9_999), beat("b", 1, rows=9_999), clock=clock)
+    rates = [fleet.rows_per_s]
+    for passed_s, a_rows, b_rows in ((2, 100, 100), (RATE_OVER_S - 2, 400, 400), (RATE_OVER_S + 1, 50, 0)):
+        clock.now_s += passed_s
+        fleet.hear(beat("a", len(rates) + 1, rows=a_rows))
+        fleet.hear(beat("b", len(rates) + 1, rows=b_rows))
+        rates.append(fleet.rows_per_s)
+    assert rates == [0, 100, 100, 5]
