@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 DESCRIBE_TIMEOUT_S = 10.0
 POLL_S = 0.5
-NICENESS = 15  # what is isolated is slow: on a node whose cores are busy, servers and proxy go first
+NICENESS = 10  # what is isolated is slow: on a node whose cores are busy, servers and proxy go first
 JOIN_TIMEOUT_S = 10.0
 WISH_S = 10.0  # how long a wish counts that is not repeated
 VERSION_DEADLINE_S = 600.0  # the callers' own deadlines are shorter; this one only ends what nobody waits for

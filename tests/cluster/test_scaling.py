@@ -21,7 +21,9 @@ def test_replicas_follow_the_load_up_and_down_within_their_bounds(stage: Any) ->
     """Servers scale by requests under way; an isolated version by the blocks that its servers send. None fails."""
     _only_in_the_fast_mode(stage)
     options: dict[str, Any] = {"num_replicas": "auto"}
-    apart = {"stable": SCALED, "versions": {SCALED: {"placement": "isolated"}}}
+    # The deadline is not what is tested: replicas that start take the cores from the one that answers.
+    limits = {"deadline_ms": 10_000}
+    apart = {"stable": SCALED, "versions": {SCALED: {"placement": "isolated"}}, "limits": limits}
     stage.deploy(
         server("scaled", "/scaled", stage.store, {"stable": SCALED}, **options, autoscaling_config=_bounds(4)),
         isolated(SCALED, stage.store, **options, autoscaling_config=_bounds(1)),
