@@ -6,23 +6,29 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 CONFIG ?= serve_config.yaml
 
-.PHONY: serve env env-dev models lint format types contracts wrk bench test test-long lock clean
+.PHONY: serve env env-dev s3 models lint format types contracts wrk bench test test-long lock clean
 
 serve: env models  ## train what is missing, start in the fast mode, say where
 	@exec $(BIN)/sluice up $(CONFIG)
 
 env: .venv/.serving
-.venv/.serving: requirements.txt pyproject.toml
-	@echo "making the environment (.venv) from requirements.txt ..."
+.venv/.serving: requirements/train.txt pyproject.toml
+	@echo "making the environment (.venv) from requirements/train.txt ..."
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv || { echo "no $(PYTHON): install it, or call make PYTHON=..."; false; }
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/train.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 env-dev: .venv/.dev
-.venv/.dev: requirements-dev.txt .venv/.serving
-	@echo "adding the tools of the tests from requirements-dev.txt ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+.venv/.dev: requirements/dev.txt .venv/.serving
+	@echo "adding the tools of the tests from requirements/dev.txt ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+s3: .venv/.s3  # the S3 server of the tests, in an environment of its own
+.venv/.s3: requirements/s3.txt .venv/.serving
+	@$(PYTHON) -m venv --clear .venv/s3
+	@.venv/s3/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/s3.txt
 	@touch $@
 
 models: model_store/churn/1.0.0/manifest.json model_store/delivery_time/1.0.0/manifest.json
@@ -46,15 +52,16 @@ wrk:  # Debian's load generator: the benchmark's tests skip, with the reason, wh
 bench: env-dev models wrk  ## every contender side by side; see docs/performance.md
 	@$(BIN)/python -m benchmarks run $(ARGS)
 
-test: lint types contracts models wrk  ## everything: layout, lint, types, imports, unit, training, cluster, end to end
+test: lint types contracts models wrk s3  ## everything: layout, lint, types, imports, unit, training, cluster, end to end
 	@$(BIN)/python -m pytest -q --durations=10
 
 test-long: env-dev models  ## rollouts with 10,000 requests each
 	@SLUICE_LONG=1 $(BIN)/python -m pytest -q --durations=10 tests/cluster/test_rollouts.py
 
+COMPILE := uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 lock: env-dev  ## compile the lock files anew, with hashes and without index lines
-	@$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header requirements.in -o requirements.txt
-	@$(BIN)/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -c requirements.txt requirements-dev.in -o requirements-dev.txt
+	@cd requirements && export PATH="$(CURDIR)/$(BIN):$$PATH" && $(COMPILE) train.in -o train.txt && $(COMPILE) s3.in -o s3.txt \
+		&& for name in serve sklearn dev; do $(COMPILE) -c train.txt $$name.in -o $$name.txt || exit 1; done
 
 clean:  ## forget the environment; model_store stays
 	@rm -rf .venv build *.egg-info

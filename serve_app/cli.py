@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
-from serve_app.operate import commands
+from serve_app.operate import bundles, commands
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(commands.app, name="rollout")
+for command in (bundles.push, bundles.versions, bundles.keygen, bundles.sign):
+    app.command()(command)
 
 
 def main() -> None:
@@ -86,17 +88,29 @@ def diff(
 def up(
     file: Annotated[Path, typer.Argument(help="What to serve.")] = Path("serve_config.yaml"),
     fast: Annotated[bool, typer.Option("--fast/--plain", help="With or without Ray's two flags for speed.")] = True,
+    host: Annotated[
+        str | None, typer.Option("--host", envvar="SLUICE_HOST", help="In place of the file's, such as 0.0.0.0.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", envvar="SLUICE_PORT", min=1, max=65_535, help="In place of the file's.")
+    ] = None,
+    drain_s: Annotated[
+        float,
+        typer.Option(
+            "--drain-s", envvar="SLUICE_DRAIN_S", min=0, max=600, help="At SIGTERM: so long not ready, but answering."
+        ),
+    ] = 0,
 ) -> None:
-    """Check the file, start `serve run` on this machine, and say where it answers; Ctrl-C ends it."""
+    """Check the file, start `serve run` on this machine, and say where it answers; Ctrl-C or SIGTERM ends it."""
     check(file)
     from rich.console import Console
 
     from serve_app.errors import SettingsError
-    from serve_app.laptop import run
+    from serve_app.laptop import Way, run
 
     console = Console(highlight=False)
     try:
-        raise typer.Exit(run(file, fast=fast, console=console))
+        raise typer.Exit(run(file, Way(fast, host, port, drain_s), console))
     except SettingsError as error:
         console.print(str(error), style="red", markup=False)
         raise typer.Exit(1) from None

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from secrets import token_hex
@@ -47,9 +48,10 @@ VERSION_DEADLINE_S = 600.0  # the callers' own deadlines are shorter; this one o
 class Server:
     """The ingress of one model: HTTP in, a version chosen, an answer out."""
 
-    def __init__(self, model: str, store: str, coordinator: Any) -> None:
+    def __init__(self, model: str, store: str, coordinator: Any, public_keys: Sequence[str]) -> None:
         self._spec = get_spec(model)
-        self._store = open_store(store)
+        self._store = open_store(store, cached=True)
+        self._public_keys = public_keys
         self._roster = Roster(self._open)
         self._gate = Gate(self._spec, self._roster)
         self._coordinator = coordinator
@@ -78,7 +80,7 @@ class Server:
         if not first:
             self._roster.change(table)
             return
-        await self._roster.start(table)
+        await self._roster.start(table, table.limits.ready_timeout_s)
         if table.rollout is not None:
             await self._join(table)
         loop = asyncio.get_running_loop()
@@ -105,7 +107,8 @@ class Server:
     async def _open(self, version: str, entry: VersionEntry, table: Table) -> Opened:
         if entry.placement == "isolated":
             return await self._open_isolated(version, entry, table)
-        predictor = await asyncio.to_thread(load, self._store, self._spec, version, entry.manifest_sha256)
+        pin, keys = entry.manifest_sha256, self._public_keys
+        predictor = await asyncio.to_thread(load, self._store, self._spec, version, pin, keys)
         held = HeldVersion(predictor, entry.coalesce, table.batch)
         return Opened(predictor.manifest, predictor.manifest_sha256, held, held.coalesces, not held.coalesces)
 
@@ -184,9 +187,12 @@ def _log_to_ray() -> None:
 class Version:
     """One version by itself: its own processes, CPUs and crashes. Reached by a handle, never by HTTP."""
 
-    def __init__(self, model: str, version: str, store: str, manifest_sha256: str | None) -> None:
+    def __init__(
+        self, model: str, version: str, store: str, manifest_sha256: str | None, public_keys: Sequence[str]
+    ) -> None:
         os.nice(NICENESS)
-        self._predictor: Predictor = load(open_store(store), get_spec(model), version, manifest_sha256)
+        source = open_store(store, cached=True)
+        self._predictor: Predictor = load(source, get_spec(model), version, manifest_sha256, public_keys)
         self._replica = serve.get_replica_context().replica_id.unique_id
         self._config = VersionConfig()
         self._wish = 0, 0.0

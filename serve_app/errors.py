@@ -23,6 +23,7 @@ SluiceError
 │   └── DeadlineExceeded         504
 ├── BundleError                  a version cannot be trusted or opened (never crosses HTTP as itself)
 │   └── BundleUnavailable        its files cannot be read, or are not there yet: asked again
+│       └── StoreAway            the store does not answer, or not us
 ├── SettingsError                serve_config.yaml or a table is wrong (refused before it takes effect)
 └── RolloutError                 a rollout's log cannot be read or written; while unread, stable answers everybody
     └── Fenced                   another coordinator writes this log now
@@ -179,6 +180,10 @@ class BundleError(SluiceError):
 
 class BundleUnavailable(BundleError):
     """The files of a bundle cannot be read now, or are not there yet. Every other BundleError is final."""
+
+
+class StoreAway(BundleUnavailable):
+    """The store gives no answer, or no permission: nothing is known of the bundle."""
 
 
 class SettingsError(SluiceError):

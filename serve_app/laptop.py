@@ -1,4 +1,4 @@
-"""`sluice up`: `serve run` in the fast mode on this machine, with the URLs once it is ready."""
+"""`sluice up`: `serve run` in the fast mode on this machine or in a container, with the URLs once it is ready."""
 
 import json
 import os
@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 from rich.console import Console
 
+from serve_app.drain import DRAIN_FILE
 from serve_app.errors import SettingsError
 from serve_app.models import get_spec
 
@@ -32,6 +33,20 @@ PORTS = range(20_000, 30_000)
 # only what it has whole, and a client may send head and body apart: hence the second line, for which Ray has no
 # variable of its own and which its template takes over from this one (docs/decisions/006).
 RETRY_ON = "conn-failure empty-response\n    option http-buffer-request"
+
+
+@dataclass(frozen=True)
+class Way:
+    """How to serve: host and port in place of the file's, and how long readiness fails at SIGTERM before the end."""
+
+    fast: bool = True
+    host: str | None = None
+    port: int | None = None
+    drain_s: float = 0.0
+
+
+class _Terminated(Exception):
+    """SIGTERM came."""
 
 
 @dataclass(frozen=True)
@@ -78,45 +93,74 @@ def fast_environment(folder: Path) -> dict[str, str]:
     }
 
 
-def run(path: Path, *, fast: bool, console: Console) -> int:
-    """Start, wait until ready, say where, and stay until Ctrl-C. Returns the exit code."""
-    found = endpoints(yaml.safe_load(path.read_text()))
+def run(path: Path, way: Way, console: Console) -> int:
+    """Start, wait until ready, say where, and stay until Ctrl-C or SIGTERM. Returns the exit code."""
+    config = _moved(yaml.safe_load(path.read_text()), way)
+    found = endpoints(config)
     _require_free_port(found)
-    with tempfile.TemporaryDirectory(prefix="sluice-") as folder, _serve(path, Path(folder), fast) as process:
-        try:
-            console.print(f"starting {path} ({'fast' if fast else 'plain'} mode) …")
-            if not _until_ready(found, process):
-                ended = process.poll() is not None
-                why = "`serve run` ended" if ended else f"not ready within {READY_TIMEOUT_S:.0f} s"
-                console.print(f"{why}: see the lines above and the logs below /tmp/ray", style="red")
-                return 1
-            _say_where(found, console)
-            return process.wait()
-        except KeyboardInterrupt:
-            console.print("\nstopping …")
-            return 0
+    with tempfile.TemporaryDirectory(prefix="sluice-") as name:
+        folder = Path(name)
+        moved = folder / "serve_config.yaml"
+        moved.write_text(yaml.safe_dump(config, sort_keys=False))
+        with _serve(moved, folder, way) as process:
+            try:
+                console.print(f"starting {path} ({'fast' if way.fast else 'plain'} mode) …")
+                if not _until_ready(found, process):
+                    ended = process.poll() is not None
+                    why = "`serve run` ended" if ended else f"not ready within {READY_TIMEOUT_S:.0f} s"
+                    console.print(f"{why}: see the lines above and the logs below /tmp/ray", style="red")
+                    return 1
+                _say_where(found, console)
+                return process.wait()
+            except _Terminated:
+                _drain(folder, way.drain_s, console)
+                return 0
+            except KeyboardInterrupt:
+                console.print("\nstopping …")
+                return 0
+
+
+def _moved(config: dict[str, Any], way: Way) -> dict[str, Any]:
+    """The configuration at another host or port."""
+    wanted = {"host": way.host, "port": way.port}
+    moved = {key: value for key, value in wanted.items() if value is not None}
+    return {**config, "http_options": {**config.get("http_options", {}), **moved}} if moved else config
+
+
+def _drain(folder: Path, drain_s: float, console: Console) -> None:
+    """Readiness fails from now on; requests are answered until whoever sends them has noticed."""
+    _drain_file(folder).touch()
+    console.print(f"\ntold to end: not ready from now on, ending in {drain_s:g} s …")
+    time.sleep(drain_s)
+
+
+def _drain_file(folder: Path) -> Path:
+    return folder / "draining"
 
 
 @contextmanager
-def _serve(path: Path, folder: Path, fast: bool) -> Iterator["subprocess.Popen[bytes]"]:
+def _serve(path: Path, folder: Path, way: Way) -> Iterator["subprocess.Popen[bytes]"]:
     # RAY_ADDRESS=local: never join a Ray that happens to run on this machine. A session of its own: Ctrl-C reaches
     # us alone, and we pass it on once.
-    env = {**os.environ, "RAY_ADDRESS": "local", **(fast_environment(folder) if fast else {})}
+    env = {**os.environ, "RAY_ADDRESS": "local", DRAIN_FILE: str(_drain_file(folder))}
+    env |= fast_environment(folder) if way.fast else {}
     serve = Path(sys.executable).with_name("serve")
     # A shell that starts us in the background has SIGINT ignored, and what is ignored is inherited: Ray would never
     # hear that it shall end.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, _terminate)
     process = subprocess.Popen([serve, "run", path], env=env, start_new_session=True)
-    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield process
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _stop(process)
+        signal.signal(signal.SIGTERM, before)
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+def _terminate(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: it must not cut what it began
+    raise _Terminated
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

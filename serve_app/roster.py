@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from serve_app.block import Block, Scores
 from serve_app.bundle.manifest import Manifest
-from serve_app.errors import SluiceError
+from serve_app.errors import SluiceError, StoreAway
 from serve_app.settings import Batch, Table, VersionEntry
 
 logger = logging.getLogger(__name__)
@@ -78,9 +78,20 @@ class Roster:
         self._refused: str | None = None  # the newest table could not be read
         self._trouble: str | None = None  # the newest table that could be read is not in force yet
 
-    async def start(self, table: Table) -> None:
-        """The first table. Raises what kept stable from being proven: the replica must not become ready."""
-        await self._take_over(table)
+    async def start(self, table: Table, patience_s: float = 0) -> None:
+        """The first table. Raises what kept stable from being proven: the replica must not become ready. A store that
+        is away may come back within `patience_s`: cheaper than a replica that ends and is started anew."""
+        loop, wait_s = asyncio.get_running_loop(), RETRY_FIRST_S
+        until_s = loop.time() + patience_s
+        while True:
+            try:
+                return await self._take_over(table)
+            except StoreAway as error:
+                if loop.time() + wait_s > until_s:
+                    raise
+                logger.warning("stable %s is waited for: %s", table.stable, error)
+            await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * 2, RETRY_MOST_S)
 
     async def settle(self, timeout_s: float) -> None:
         """Until every version has been opened, or has failed once; for a replica that shall not join half loaded."""

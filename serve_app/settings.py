@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 from serve_app.bundle.manifest import Sha256, Version
 from serve_app.errors import SettingsError
 
+PUBLIC_KEY_PATTERN = r"^[A-Za-z0-9+/]{43}=$"
 COORDINATOR_CPUS = 0.01  # what Ray reserves: more than nothing, which keeps it off a head node without CPUs
 
 
@@ -29,6 +30,14 @@ class Setting(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
+# Which manifests may be used: signed by one of these. `sluice keygen` prints a key.
+PublicKey = Annotated[str, Field(pattern=PUBLIC_KEY_PATTERN)]
+PublicKeys = Annotated[
+    tuple[PublicKey, ...],
+    Field(strict=False, max_length=20, description="Ed25519 keys; when set, only bundles signed by one of them serve"),
+]
+
+
 class ServerArgs(Setting):
     """`args` of `serve_app.app:server`."""
 
@@ -37,6 +46,7 @@ class ServerArgs(Setting):
     state: Annotated[
         str, Field(min_length=1, description="folder or URI of the rollouts' logs; STATE_PATH overrides it")
     ] = "rollout_state"
+    public_keys: PublicKeys = ()
 
 
 class VersionArgs(Setting):
@@ -46,6 +56,7 @@ class VersionArgs(Setting):
     store: Annotated[str, Field(description="folder or URI of the bundles; MODEL_PATH overrides it")] = "model_store"
     version: Annotated[Version, Field(description="the version that this application holds")]
     manifest_sha256: Annotated[Sha256 | None, Field(description="pin: serve this manifest and no other")] = None
+    public_keys: PublicKeys = ()
 
 
 Coalesce = Literal["auto", "always", "never"]

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from serve_app.bundle.manifest import File, Metric
 from serve_app.contract import Feature, Kind, ModelSpec
+from serve_app.drain import is_draining
 from serve_app.errors import SluiceError
 from serve_app.roster import Opened, Roster
 
@@ -37,9 +38,10 @@ class VersionStatus(_Status):
 
 
 class Readiness(_Status):
-    """Ready when the stable version answers now."""
+    """Ready when the stable version answers now, and the process was not told to end."""
 
     ready: bool
+    draining: bool = Field(description="told to end: answers still, and wants no more traffic")
     stable: str | None
     versions: dict[str, VersionStatus]
     config_error: str | None = Field(description="why the newest table was refused; the last good one stays")
@@ -89,8 +91,15 @@ async def readiness(roster: Roster, percent: float = 0.0) -> Readiness:
     for name, answered in zip(opened, answers, strict=True):
         if not answered:
             found[name] = found[name].model_copy(update={"state": "failed", "detail": "does not answer now"})
-    ready = stable is not None and stable in found and found[stable].state == "ready"
-    return Readiness(ready=ready, stable=stable, versions=found, config_error=roster.config_error)
+    answers_now = stable is not None and stable in found and found[stable].state == "ready"
+    draining = is_draining()
+    return Readiness(
+        ready=answers_now and not draining,
+        draining=draining,
+        stable=stable,
+        versions=found,
+        config_error=roster.config_error,
+    )
 
 
 def versions(roster: Roster, percent: float = 0.0) -> dict[str, VersionStatus]:

@@ -17,6 +17,7 @@ MANIFEST = "manifest.json"
 COMPILED = "model.onnx"
 PIPELINE = "pipeline.joblib"
 REPORT = "report.html"
+SIGNATURE = "manifest.sig"  # beside the bundle: it comes later, and more than one key may sign
 
 VERSION_PATTERN = r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?$"
 Version = Annotated[str, Field(pattern=VERSION_PATTERN, max_length=40)]

@@ -4,7 +4,7 @@ import importlib.metadata
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -12,8 +12,9 @@ from typing import Protocol
 import numpy as np
 
 from serve_app.block import Block, Layout, Scores
-from serve_app.bundle.manifest import MANIFEST, TOLERANCE, Manifest, parse, sha256_of
+from serve_app.bundle.manifest import TOLERANCE, Manifest
 from serve_app.bundle.store import Store
+from serve_app.bundle.verified import read_manifest, read_verified
 from serve_app.contract import ModelSpec, differences
 from serve_app.errors import BundleError
 
@@ -125,34 +126,11 @@ def _timed_ms(call: Callable[[], Scores]) -> tuple[float, Scores]:
     return (time.perf_counter() - start) * 1000, scores
 
 
-def read_manifest(store: Store, model: str, version: str, pin: str | None = None) -> tuple[Manifest, str]:
-    """A version's manifest and its sha256, checked against its place in the store and the pin of the table."""
-    data = store.read(model, version, MANIFEST)
-    where, digest = f"{store.uri}/{model}/{version}", sha256_of(data)
-    if pin is not None and digest != pin:
-        raise BundleError(f"{where}/{MANIFEST}: expected sha256 {pin} (pinned by the table), found {digest}")
-    manifest = parse(data, where)
-    if (manifest.model, manifest.version) != (model, version):
-        raise BundleError(f"{where}/{MANIFEST}: expected {model} {version}, found {manifest.model} {manifest.version}")
-    return manifest, digest
-
-
-def read_verified(store: Store, manifest: Manifest, file: str) -> bytes:
-    """A file's bytes, their hash compared with the manifest before anything opens them."""
-    where = f"{store.uri}/{manifest.model}/{manifest.version}/{file}"
-    if file not in manifest.files:
-        raise BundleError(f"{where}: expected in the manifest's list of files, found none")
-    wanted, data = manifest.files[file], store.read(manifest.model, manifest.version, file)
-    if len(data) != wanted.size_bytes:
-        raise BundleError(f"{where}: expected {wanted.size_bytes} bytes, found {len(data)}: truncated or replaced")
-    if (digest := sha256_of(data)) != wanted.sha256:
-        raise BundleError(f"{where}: expected sha256 {wanted.sha256}, found {digest}: corrupt or replaced")
-    return data
-
-
-def load(store: Store, spec: ModelSpec, version: str, pin: str | None = None) -> Predictor:
+def load(
+    store: Store, spec: ModelSpec, version: str, pin: str | None = None, public_keys: Sequence[str] = ()
+) -> Predictor:
     """Verify, open and prove one version that shall serve. Raises BundleError saying what was expected and found."""
-    manifest, digest = read_manifest(store, spec.name, version, pin)
+    manifest, digest = read_manifest(store, spec.name, version, pin, public_keys)
     if lines := differences(spec.contract, manifest.contract):
         where = f"{store.uri}/{spec.name}/{version}"
         raise BundleError(f"{where}: does not fit the contract of {spec.name}: " + "; ".join(lines))
@@ -198,21 +176,26 @@ def _open(data: bytes, manifest: Manifest) -> Runtime:
         from serve_app.bundle.onnx_runtime import OnnxRuntime
 
         return OnnxRuntime(data)
-    _require_same_sklearn(manifest)
+    if fault := sklearn_fault(manifest):
+        raise BundleError(fault)
     from serve_app.bundle.sklearn_runtime import SklearnRuntime
 
     return SklearnRuntime.load(data, manifest.contract, manifest.kind)
 
 
-def _require_same_sklearn(manifest: Manifest) -> None:
-    """A pickled estimator is only defined for the version of scikit-learn that wrote it."""
-    wanted = manifest.libraries.get("scikit-learn", "none")
+def sklearn_fault(manifest: Manifest) -> str | None:
+    """Why a version that is not compiled cannot be opened here; None when it can. A pickled estimator is only defined
+    for the version of scikit-learn that wrote it."""
+    wanted, name = manifest.libraries.get("scikit-learn", "none"), f"{manifest.model}/{manifest.version}"
     try:
         found = importlib.metadata.version("scikit-learn")
     except importlib.metadata.PackageNotFoundError:
-        found = "none"
-    if wanted != found:
-        raise BundleError(
-            f"{manifest.model}/{manifest.version}: needs scikit-learn {wanted}, found {found}. "
-            "Bundle it again with the scikit-learn that serves it."
+        return (
+            f"{name}: is not compiled and needs scikit-learn {wanted}, found none. "
+            "Use the image built with `--target sklearn`, or install requirements/sklearn.txt."
         )
+    if wanted != found:
+        return (
+            f"{name}: needs scikit-learn {wanted}, found {found}. Bundle it again with the scikit-learn that serves it."
+        )
+    return None

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from serve_app.bundle.manifest import Manifest
-from serve_app.bundle.predictor import read_manifest
+from serve_app.bundle.predictor import sklearn_fault
 from serve_app.bundle.store import open_store
+from serve_app.bundle.verified import read_manifest
 from serve_app.check.document import Fault, Place
 from serve_app.check.plan import Plan
 from serve_app.contract import differences
-from serve_app.errors import BundleError
+from serve_app.errors import BundleError, StoreAway
 from serve_app.models import MODELS, get_spec
 
 Pin = tuple[Place, str | None]
@@ -25,6 +26,7 @@ class Use:
     store: str
     pins: tuple[Pin, ...]
     in_server: bool
+    public_keys: tuple[str, ...]
 
 
 def check_bundles(plan: Plan) -> Iterator[Fault]:
@@ -43,7 +45,7 @@ def _isolated(plan: Plan) -> Iterator[Use]:
             for server, server_args, table in plan.servers
             if server_args.model == args.model and (entry := table.entry(args.version)).placement == "isolated"
         ]
-        yield Use(place, args.model, args.version, args.store, (own, *pins), in_server=False)
+        yield Use(place, args.model, args.version, args.store, (own, *pins), False, args.public_keys)
 
 
 def _in_servers(plan: Plan) -> Iterator[Use]:
@@ -52,13 +54,16 @@ def _in_servers(plan: Plan) -> Iterator[Use]:
             if (entry := table.entry(version)).placement == "in_server":
                 place = (*app.table_place, *(("versions", version) if version in table.versions else ("stable",)))
                 pin = ((*place, "manifest_sha256"), entry.manifest_sha256)
-                yield Use(place, args.model, version, args.store, (pin,), in_server=True)
+                yield Use(place, args.model, version, args.store, (pin,), True, args.public_keys)
 
 
 def _check(use: Use) -> Iterator[Fault]:
     try:
         store = open_store(use.store)
-        manifest, digest = read_manifest(store, use.model, use.version)
+        manifest, digest = read_manifest(store, use.model, use.version, public_keys=use.public_keys)
+    except StoreAway as error:  # it may be reached from the cluster, and not from here
+        yield Fault(use.place, str(error), "warning")
+        return
     except BundleError as error:
         yield Fault(use.place, str(error))
         return
@@ -84,6 +89,8 @@ def _check_code(use: Use, manifest: Manifest, digest: str, *, is_local: bool) ->
     """A version that is not compiled runs code when it is opened, and holds up what runs beside it."""
     if manifest.runtime != "sklearn":
         return
+    if fault := sklearn_fault(manifest):
+        yield Fault(use.place, f"{fault} (as seen from here)", "warning")
     if not is_local and use.pins[0][1] is None:
         yield Fault(
             use.place,

@@ -100,6 +100,14 @@ def _wanted(plan: Plan) -> dict[str, Place]:
     }
 
 
+def keys(plan: Plan) -> Iterator[Fault]:
+    """The applications of a model trust the same keys: else one of them would take what the other refuses."""
+    trusted = {args.model: args.public_keys for _, args, _ in plan.servers}
+    for app, args in plan.isolated:
+        if args.public_keys != trusted.get(args.model, args.public_keys):
+            yield Fault((*app.place, "args", "public_keys"), f"expected the public_keys of the server of {args.model}")
+
+
 def ports(plan: Plan) -> Iterator[Fault]:
     """The proxy listens on a port that exists; Ray's schema takes any integer, and the proxy fails later."""
     port = plan.http_options.get("port")
@@ -202,6 +210,7 @@ RULES: tuple[Rule, ...] = (
     routes,
     isolated_versions,
     isolated_applications,
+    keys,
     ports,
     timeouts,
     capacity,

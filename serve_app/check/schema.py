@@ -10,10 +10,15 @@ from pydantic import BaseModel, ValidationError
 
 from serve_app.bundle.manifest import VERSION_PATTERN
 from serve_app.check.document import Fault, Place, kind_of
+from serve_app.settings import PUBLIC_KEY_PATTERN
 
 M = TypeVar("M", bound=BaseModel)
 TRIPPED = "cannot be read"
-PATTERNS = {VERSION_PATTERN: "a version such as 1.0.0", r"^[0-9a-f]{64}$": "64 hexadecimal digits"}
+PATTERNS = {
+    VERSION_PATTERN: "a version such as 1.0.0",
+    r"^[0-9a-f]{64}$": "64 hexadecimal digits",
+    PUBLIC_KEY_PATTERN: "a public key as `sluice keygen` prints it",
+}
 
 
 class Part(NamedTuple):

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serve_app.bundle.manifest import MANIFEST, Metric
-from serve_app.bundle.predictor import Predictor, open_version, read_manifest
+from serve_app.bundle.predictor import Predictor, open_version
 from serve_app.bundle.store import Store
+from serve_app.bundle.verified import read_manifest
 from serve_app.contract import ModelSpec, differences
 from serve_app.diff.contract import Change, changes
 from serve_app.diff.rows import BadRow, CsvError, Row, read_rows

@@ -67,6 +67,8 @@ class Fleet:
             server.rows.append((now_s, beat.rows))
         while server.rows and server.rows[0][0] < now_s - RATE_OVER_S:
             server.rows.popleft()
+        if not any(rows for _, rows in server.rows):  # idle until now: what comes is not averaged over that
+            server.since_s = now_s
         return is_new
 
     def forget_silent(self) -> None:
@@ -94,7 +96,7 @@ class Fleet:
 
     @property
     def rows_per_s(self) -> float:
-        """Rows answered by all servers, mean of the last seconds, or of those since a server was first heard."""
+        """Rows answered by all servers, mean of the last seconds, or of those since a server was heard first or idle."""
         now_s = self._clock()
         return sum(
             sum(rows for _, rows in server.rows) / min(RATE_OVER_S, max(1.0, now_s - server.since_s))

@@ -1,5 +1,6 @@
 """`sluice check` on small changes of the shipped serve_config.yaml: what it says, where, and in which line."""
 
+import importlib.metadata
 import re
 import subprocess
 import sys
@@ -51,7 +52,7 @@ def manifest_of(model: str, version: str, **changes: object) -> bytes:
         training_data_sha256="0" * 64,
         n_training_rows=1,
         created_at="2025-01-01T00:00:00Z",
-        libraries={},
+        libraries={"scikit-learn": importlib.metadata.version("scikit-learn")},
         files={"model.onnx": File(sha256="0" * 64, size_bytes=0)},
         golden_rows=[GoldenRow(row=spec.examples[0].row.model_dump(), score=0.5)],
     )
@@ -454,6 +455,50 @@ def test_a_version_that_is_not_compiled_needs_a_pin_away_from_home(
     monkeypatch.setattr(FolderStore, "is_local", False)
     text, line = changed(uncommented(SHIPPED), 'version: "1.1.0"', 'version: "1.1.0"')
     assert "After a look at it, pin " in said_once(report_on(tmp_path, text), line)
+
+
+def test_a_version_that_is_not_compiled_warns_where_scikit_learn_is_missing(
+    tmp_path: Path, store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the slim image: the sentence names the image that has it."""
+
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    store.write("churn", "1.1.0", {MANIFEST: manifest_of("churn", "1.1.0", runtime="sklearn")})
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    text, line = changed(uncommented(SHIPPED), 'version: "1.1.0"', 'version: "1.1.0"')
+    assert "--target sklearn" in said_once(report_on(tmp_path, text), line)
+
+
+def test_applications_of_a_model_trust_the_same_keys(tmp_path: Path, store: FolderStore) -> None:
+    """Else the isolated version would take what its server refuses."""
+    store.write("churn", "1.1.0", {MANIFEST: manifest_of("churn", "1.1.0")})
+    key = f'public_keys: ["{"A" * 43}="]'
+    mended = uncommented(SHIPPED).replace("    model: churn ", f"    {key}\n    model: churn ", 1)
+    text, line = changed(mended, 'version: "1.1.0", store', 'version: "1.1.0", store')
+    assert "expected the public_keys of the server of churn" in said_once(
+        report_on(tmp_path, text, with_store=False), line
+    )
+
+
+def test_a_key_that_is_none_is_refused_in_words(tmp_path: Path) -> None:
+    """The pattern's own text says nothing to a person."""
+    text, line = changed(SHIPPED, "    model: churn ", '    public_keys: ["abc"§]\n    model: churn ')
+    assert "a public key as `sluice keygen` prints it" in said_once(report_on(tmp_path, text, with_store=False), line)
+
+
+def test_a_store_that_is_away_from_here_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be reached from the cluster, and not from where the file is checked."""
+    variables = {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "REGION": "us-east-1", "ALLOW_HTTP": "true"}
+    for name, value in variables.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AWS_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("MODEL_PATH", "s3://bucket/prefix")
+    report = report_on(tmp_path, SHIPPED)
+    assert report.n_errors == 0
+    assert {fault.severity for fault in report.faults} == {"warning"}
+    assert all("the store gives no whole answer" in fault.text for fault in report.faults)
 
 
 def test_the_command_fails_on_errors_and_not_on_warnings(tmp_path: Path) -> None:

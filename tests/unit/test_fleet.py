@@ -153,3 +153,16 @@ def test_the_rate_is_a_mean_of_the_last_seconds() -> None:
         fleet.hear(beat("b", len(rates) + 1, rows=b_rows))
         rates.append(fleet.rows_per_s)
     assert rates == [0, 100, 100, 5]
+
+
+async def test_a_time_without_traffic_is_not_averaged_into_what_comes_after_it() -> None:
+    """Traffic that begins, or begins again, counts at once: else a step would get too few replicas."""
+    clock = Watch()
+    fleet = fleet_of(beat("a", 1), clock=clock)
+    rates = []
+    for n, rows in enumerate((0, 0, 240, 240, *[0] * 11, 240), start=2):
+        clock.now_s += 1
+        fleet.hear(beat("a", n, rows=rows))
+        rates.append(fleet.rows_per_s)
+    assert rates[:4] == [0, 0, 240, 240]
+    assert rates[-2:] == [0, 240]

@@ -1,0 +1,52 @@
+"""Reading a bundle so that nothing is opened before it is known to be what was made: pin, signature, hashes."""
+
+from collections.abc import Sequence
+
+from serve_app.bundle.manifest import MANIFEST, SIGNATURE, Manifest, parse, sha256_of
+from serve_app.bundle.store import Store
+from serve_app.errors import BundleError, BundleUnavailable, StoreAway
+
+
+def read_manifest(
+    store: Store, model: str, version: str, pin: str | None = None, public_keys: Sequence[str] = ()
+) -> tuple[Manifest, str]:
+    """A version's manifest and its sha256, checked against its place in the store, the pin of the table, and, where
+    public keys are set, its signature."""
+    data = store.read(model, version, MANIFEST)
+    where, digest = f"{store.uri}/{model}/{version}", sha256_of(data)
+    if pin is not None and digest != pin:
+        raise BundleError(f"{where}/{MANIFEST}: expected sha256 {pin} (pinned by the table), found {digest}")
+    if public_keys:
+        _require_signature(store, model, version, data, public_keys)
+    manifest = parse(data, where)
+    if (manifest.model, manifest.version) != (model, version):
+        raise BundleError(f"{where}/{MANIFEST}: expected {model} {version}, found {manifest.model} {manifest.version}")
+    return manifest, digest
+
+
+def _require_signature(store: Store, model: str, version: str, data: bytes, public_keys: Sequence[str]) -> None:
+    from serve_app.bundle.signature import is_signed  # imported late: most deployments set no keys
+
+    where = f"{store.uri}/{model}/{version}"
+    advice = f"After a look at it: sluice sign {model} {version} --key KEY --store {store.uri}"
+    try:
+        signatures = store.read(model, version, SIGNATURE)
+    except StoreAway:
+        raise
+    except BundleUnavailable:
+        raise BundleError(f"{where}: is not signed, and this deployment has public_keys. {advice}") from None
+    if not is_signed(data, signatures, public_keys):
+        raise BundleError(f"{where}/{SIGNATURE}: expected a signature by one of public_keys, found none. {advice}")
+
+
+def read_verified(store: Store, manifest: Manifest, file: str) -> bytes:
+    """A file's bytes, their hash compared with the manifest before anything opens them."""
+    where = f"{store.uri}/{manifest.model}/{manifest.version}/{file}"
+    if file not in manifest.files:
+        raise BundleError(f"{where}: expected in the manifest's list of files, found none")
+    wanted, data = manifest.files[file], store.read(manifest.model, manifest.version, file)
+    if len(data) != wanted.size_bytes:
+        raise BundleError(f"{where}: expected {wanted.size_bytes} bytes, found {len(data)}: truncated or replaced")
+    if (digest := sha256_of(data)) != wanted.sha256:
+        raise BundleError(f"{where}: expected sha256 {wanted.sha256}, found {digest}: corrupt or replaced")
+    return data
