@@ -41,7 +41,7 @@ class Readiness(_Status):
     """Ready when the stable version answers now, and the process was not told to end."""
 
     ready: bool
-    draining: bool = Field(description="told to end: answers still, and wants no more traffic")
+    draining: bool = Field(default=False, description="told to end: answers still, and wants no more traffic")
     stable: str | None
     versions: dict[str, VersionStatus]
     config_error: str | None = Field(description="why the newest table was refused; the last good one stays")

@@ -96,7 +96,7 @@ class Fleet:
 
     @property
     def rows_per_s(self) -> float:
-        """Rows answered by all servers, mean of the last seconds, or of those since a server was heard first or idle."""
+        """Rows answered by all servers: mean of the last seconds, or since a server was first heard or idle."""
         now_s = self._clock()
         return sum(
             sum(rows for _, rows in server.rows) / min(RATE_OVER_S, max(1.0, now_s - server.since_s))
