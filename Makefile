@@ -63,5 +63,8 @@ lock: env-dev  ## compile the lock files anew, with hashes and without index lin
 	@cd requirements && export PATH="$(CURDIR)/$(BIN):$$PATH" && $(COMPILE) train.in -o train.txt && $(COMPILE) s3.in -o s3.txt \
 		&& for name in serve sklearn dev; do $(COMPILE) -c train.txt $$name.in -o $$name.txt || exit 1; done
 
+manifests: env  ## write serve_config.yaml into the RayService for KubeRay
+	@$(BIN)/sluice manifests $(CONFIG)
+
 clean:  ## forget the environment; model_store stays
 	@rm -rf .venv build *.egg-info

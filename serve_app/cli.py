@@ -51,6 +51,23 @@ def check(
 
 
 @app.command()
+def manifests(
+    file: Annotated[Path, typer.Argument(help="What is served.")] = Path("serve_config.yaml"),
+    into: Annotated[Path, typer.Option("--into", help="The RayService.")] = Path("k8s/base/rayservice.yaml"),
+) -> None:
+    """Write serve_config.yaml into the manifest for KubeRay, as a cluster needs it: two replicas or more of each."""
+    from serve_app.errors import SettingsError
+    from serve_app.operate.kubernetes import generated
+
+    try:
+        into.write_text(generated(file, into))
+    except SettingsError as error:
+        typer.secho(str(error), fg="red", err=True)
+        raise typer.Exit(1) from None
+    check(into)
+
+
+@app.command()
 def diff(
     model: Annotated[str, typer.Argument(help="The model, such as churn.")],
     stable: Annotated[str, typer.Argument(help="The version that answers now.")],

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from serve_app.check.document import Document, Fault, read_document
+from serve_app.check.kubernetes import check_rayservice, is_rayservice
 from serve_app.check.plan import Plan, check_whole, read_plan
 from serve_app.check.rules import RULES, check_cpus
 
@@ -44,13 +45,18 @@ class Report:
 
 
 def check_file(path: Path, *, with_store: bool = True, n_cpus: float | None = None) -> Report:
-    """Check a serve_config.yaml. `with_store`: look into the bundles too; `n_cpus`: what the cluster has.
+    """Check a serve_config.yaml, or the manifest of a RayService with one inside.
+
+    `with_store`: look into the bundles too; `n_cpus`: what the cluster has.
 
     Raises nothing: a file that cannot be read is a fault.
     """
     document, faults = read_document(path)
     if document is None:
         return Report(path, tuple(faults))
+    if is_rayservice(document.values):
+        plan, more = check_rayservice(document.values)
+        return Report(path, _located([*faults, *more], document), _content(plan))
     plan, more = read_plan(document.values)
     faults += more
     if plan is not None:

@@ -1,0 +1,83 @@
+# Sluice as an image. Three targets, each on the one before:
+#   docker build -t sluice .                           serves compiled bundles: Ray, FastAPI, numpy, onnxruntime
+#   docker build -t sluice:sklearn --target sklearn .  and bundles that could not be compiled
+#   docker build -t sluice:train --target train .      and trains (for scheduled retraining)
+# No model inside: the store is MODEL_PATH, a folder (mounted at /models) or an s3://, gs://, az:// URI.
+# --build-arg BAKE=model_store puts a local store inside, for a demonstration.
+
+FROM python:3.11-slim AS base
+ENV PATH=/opt/sluice/bin:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin \
+    PYTHONUNBUFFERED=1 \
+    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
+FROM base AS tools
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+WORKDIR /src
+RUN python -m venv /opt/sluice
+COPY requirements/serve.txt requirements/
+COPY docker/slim.sh docker/
+RUN pip install --no-cache-dir --no-compile --require-hashes -r requirements/serve.txt && bash docker/slim.sh /opt/sluice
+
+FROM tools AS tools-sklearn
+COPY requirements/sklearn.txt requirements/
+RUN pip install --no-cache-dir --no-compile --require-hashes -r requirements/sklearn.txt && bash docker/slim.sh /opt/sluice
+
+# Training keeps its libraries whole.
+FROM tools-sklearn AS tools-train
+COPY requirements/train.txt requirements/
+RUN pip install --no-cache-dir --no-compile --require-hashes -r requirements/train.txt && bash docker/slim.sh /opt/sluice
+
+FROM tools AS built
+COPY pyproject.toml README.md ./
+COPY serve_app serve_app
+RUN pip install --no-cache-dir --no-deps --no-build-isolation . && bash docker/slim.sh --last /opt/sluice
+
+FROM tools-sklearn AS built-sklearn
+COPY pyproject.toml README.md ./
+COPY serve_app serve_app
+RUN pip install --no-cache-dir --no-deps --no-build-isolation . && bash docker/slim.sh --last /opt/sluice
+
+FROM tools-train AS built-train
+COPY pyproject.toml README.md ./
+COPY serve_app serve_app
+COPY training training
+RUN pip install --no-cache-dir --no-deps --no-build-isolation . && bash docker/slim.sh --last /opt/sluice
+
+FROM base AS runtime
+ARG BAKE=docker/no-models
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="sluice" \
+      org.opencontainers.image.description="Serves tabular scikit-learn models on Ray Serve" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+# KubeRay starts Ray with `bash -l`, which sets PATH anew from /etc/profile.d. HOME is written to (Ray's token), so
+# it lies where any user may write. Python finds its .pyc files ready-made and writes none.
+RUN useradd --uid 10001 --gid 0 --no-create-home --home-dir /tmp sluice \
+    && echo "export PATH=/opt/sluice/bin:\$PATH" > /etc/profile.d/sluice.sh
+ENV HOME=/tmp USER=sluice PYTHONDONTWRITEBYTECODE=1 \
+    RAY_USAGE_STATS_ENABLED=0 RAY_DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES=80000000 \
+    MODEL_PATH=/models STATE_PATH=/state SLUICE_HOST=0.0.0.0 SLUICE_PORT=8000 SLUICE_DRAIN_S=5
+WORKDIR /app
+COPY serve_config.yaml .
+COPY ${BAKE} /models
+EXPOSE 8000
+USER 10001:0
+# Ready, not only alive: an orchestrator that looks at this sends traffic to what can answer.
+HEALTHCHECK --interval=5s --timeout=4s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['SLUICE_PORT'] + '/ready', timeout=3)"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["sluice", "up"]
+CMD ["serve_config.yaml"]
+
+FROM runtime AS train
+COPY --from=built-train /opt/sluice /opt/sluice
+HEALTHCHECK NONE
+ENTRYPOINT ["python", "-m", "training"]
+CMD ["--help"]
+
+FROM runtime AS sklearn
+COPY --from=built-sklearn /opt/sluice /opt/sluice
+
+FROM runtime AS serve
+COPY --from=built /opt/sluice /opt/sluice
