@@ -13,7 +13,9 @@ ENV PATH=/opt/sluice/bin:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin
 FROM base AS tools
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 WORKDIR /src
-RUN python -m venv /opt/sluice
+# hadolint ignore=DL3008  # whichever `strip` the base has: nothing of it goes into the image
+RUN apt-get update -qq && apt-get install -qq -y --no-install-recommends binutils >/dev/null && rm -rf /var/lib/apt/lists/* \
+    && python -m venv /opt/sluice
 COPY requirements/serve.txt requirements/
 COPY docker/slim.sh docker/
 RUN pip install --no-cache-dir --no-compile --require-hashes -r requirements/serve.txt && bash docker/slim.sh /opt/sluice

@@ -66,5 +66,8 @@ lock: env-dev  ## compile the lock files anew, with hashes and without index lin
 manifests: env  ## write serve_config.yaml into the RayService for KubeRay
 	@$(BIN)/sluice manifests $(CONFIG)
 
+image-test: env-dev models  ## build the image's targets for real and run them; needs Docker, or root on Debian
+	@$(BIN)/python docker/image_test.py $(ARGS)
+
 clean:  ## forget the environment; model_store stays
 	@rm -rf .venv build *.egg-info

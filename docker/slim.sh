@@ -1,31 +1,32 @@
 #!/usr/bin/env bash
-# Take out of a virtual environment what serving never reads. Nothing of numpy, scipy or *.libs is stripped: they break.
-#   slim.sh [--last] VENV
+# Take out of a virtual environment what serving never reads. `make image-test` runs what is left.
+#   slim.sh [--last] VENV        --last: after it nothing more is installed
 set -euo pipefail
 last=0
 [ "$1" != --last ] || { last=1; shift; }
-site=$(echo "$1"/lib/python3*/site-packages)
-cd "$site"
+cd "$1"/lib/python3*/site-packages
 
-# Parts of Ray that Serve does not import, and what only compilers read. ray/dashboard/client stays: the dashboard
-# process, which takes `serve deploy`, looks for it.
-rm -rf ray/jars ray/cpp ray/rllib ray/tune ray/train ray/data ray/llm ray/air ray/autoscaler/aws ray/autoscaler/azure \
-    ray/autoscaler/gcp ray/autoscaler/vsphere ray/core/generated/ray_cpp ray/include ray/core/src/ray/cpp
-find . -type d \( -name tests -o -name test -o -name testing -o -name include \) -not -path './numpy/*' -not -path './scipy/*' \
-    -not -path './sklearn/*' -not -path './pandas/*' -prune -exec rm -rf {} +
-find ./numpy ./scipy ./sklearn ./pandas -type d -name tests -prune -exec rm -rf {} + 2>/dev/null || true
-find . -name '*.pyi' -delete -o -name '*.pxd' -delete -o -name '*.a' -delete -o -name '*.map' -delete
+# Parts of Ray that Serve does not import. ray/dashboard/client stays: the process that takes `serve deploy` looks for it.
+rm -rf ray/jars ray/cpp ray/rllib ray/tune ray/train ray/data ray/llm ray/air ray/includes ray/autoscaler/{aws,azure,gcp,vsphere}
+# A second copy of aiohttp for the agent of runtime environments, which takes the first when this one is not there.
+rm -rf ray/_private/runtime_env/agent/thirdparty_files
 
-# onnxruntime computes without them; they are for its tools.
-rm -rf sympy mpmath isympy.py onnxruntime/transformers onnxruntime/quantization onnxruntime/tools onnxruntime/datasets
+# onnxruntime: a C library beside the Python module that has all of it inside, and what only its tools read.
+rm -rf onnxruntime/capi/libonnxruntime.so* onnxruntime/{transformers,quantization,tools,datasets} sympy mpmath isympy.py
+# pip and setuptools as wheels for new environments, and 500 languages that nobody prints in colour.
+rm -rf virtualenv/seed/wheels/embed/*.whl
+find pygments/lexers -name '*.py' ! -name '__init__.py' ! -name '_mapping.py' ! -name 'python.py' ! -name 'special.py' \
+    ! -name 'text.py' ! -name 'data.py' ! -name 'javascript.py' ! -name 'ruby.py' -delete 2>/dev/null || true
 
-# Debug symbols of Ray's programs and of libraries that tolerate it.
-if command -v strip >/dev/null; then
-    find ray -type f \( -name '*.so' -o -name gcs_server -o -name raylet \) -exec strip --strip-unneeded {} + 2>/dev/null || true
-fi
+find . -type d \( -name tests -o -name test \) -prune -exec rm -rf {} +
+find . \( -name '*.pyi' -o -name '*.pxd' -o -name '*.a' -o -name '*.map' \) -delete
 
-# The same bytes for the same sources, so that layers stay; .pyc files halve the time to start.
+# Debug symbols: not of numpy, scipy and the *.libs, which break.
+find . -type f \( -name '*.so' -o -name gcs_server -o -name raylet -o -name haproxy \) -not -path '*.libs/*' -not -path './numpy/*' \
+    -not -path './scipy/*' -not -path './sklearn/*' -not -path './pandas/*' -exec strip --strip-unneeded {} +
+
+# .pyc files halve the time to start; by hash, so that the same sources give the same layer.
 if [ "$last" = 1 ]; then
-    rm -rf pip pip-*.dist-info ../../../bin/pip*
+    rm -rf pip pip-*.dist-info setuptools/_vendor/*.dist-info ../../../bin/pip*
     "$1"/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash . || true
 fi
