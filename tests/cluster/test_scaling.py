@@ -54,11 +54,11 @@ def test_a_cheap_model_scales_by_its_cpu(stage: Any) -> None:
     _only_in_the_fast_mode(stage)
     policy = {"policy_function": "serve_app.scaling:by_load"}
     bounds = _bounds(1_000) | {"policy": policy}
-    stage.deploy(
-        server("cheap", "/cheap", stage.store, {"stable": "1.0.0"}, num_replicas="auto", autoscaling_config=bounds)
-    )
+    # Many rows a request, so that the server is what is busy on two cores, and not the clients of this test.
+    table = {"stable": "1.0.0", "limits": {"max_rows": 500, "deadline_ms": 10_000}}
+    stage.deploy(server("cheap", "/cheap", stage.store, table, num_replicas="auto", autoscaling_config=bounds))
     stage.until_ready("/cheap")
-    with Load(f"{stage.url}/cheap/v1/predict/batch", 12, [ROW] * 100) as load:
+    with Load(f"{stage.url}/cheap/v1/predict/batch", 8, [ROW] * 500) as load:
         wait_until(lambda: len(stage.cluster.replicas("cheap", "Server")) > 1, 60, "more replicas under load")
     assert set(load.statuses) == {200}, load.statuses
     wait_until(lambda: len(stage.cluster.replicas("cheap", "Server")) == 1, 60, "one replica again")
