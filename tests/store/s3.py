@@ -26,12 +26,12 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "A
 class Gate:
     """A TCP proxy before a server: what it does is `way`, and `asked` are the requests that it saw."""
 
-    def __init__(self, target: tuple[str, int]) -> None:
+    def __init__(self, target: tuple[str, int], host: str = "127.0.0.1") -> None:
         self.way: Way = "pass"
         self.asked: list[str] = []
         self._target = target
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._listener = socket.create_server((host, 0))
+        self.url = f"http://{host}:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept_forever, daemon=True).start()
 
     def environment(self) -> dict[str, str]:
@@ -87,8 +87,8 @@ def _altered(data: bytes) -> bytes:
 
 
 @contextmanager
-def running_s3() -> Iterator[Gate]:
-    """A server with one empty bucket, behind a gate."""
+def running_s3(host: str = "127.0.0.1", bucket: str = BUCKET) -> Iterator[Gate]:
+    """A server with one empty bucket, behind a gate at this address."""
     if not MOTO.exists():
         pytest.skip("no S3 server: make s3")
     with socket.socket() as probe:
@@ -98,9 +98,9 @@ def running_s3() -> Iterator[Gate]:
     process = subprocess.Popen(
         [MOTO, "-H", "127.0.0.1", "-p", str(port)], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    gate = Gate(("127.0.0.1", port))
+    gate = Gate(("127.0.0.1", port), host)
     try:
-        _make_bucket(port)
+        _make_bucket(port, bucket)
         yield gate
     finally:
         gate.close()
@@ -108,13 +108,13 @@ def running_s3() -> Iterator[Gate]:
         process.wait(10)
 
 
-def _make_bucket(port: int) -> None:
+def _make_bucket(port: int, bucket: str) -> None:
     """S3 makes a bucket on PUT /bucket; obstore has no call for it."""
     import requests
 
     for _ in range(150):
         with suppress(requests.ConnectionError):
-            answer = requests.put(f"http://127.0.0.1:{port}/{BUCKET}", timeout=5)
+            answer = requests.put(f"http://127.0.0.1:{port}/{bucket}", timeout=5)
             assert answer.status_code == 200, answer.text
             return
         time.sleep(0.1)
