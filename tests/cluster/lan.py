@@ -184,6 +184,7 @@ class KubeRay:
         address = f"{self.head.ip}:6379"
         node = self._start(self._worker_group, f"ray start --address={address}", {"RAY_ADDRESS": address})
         self.workers.append(node)
+        wait_until(lambda: node.ip in self._living(), 60, f"the node in the cluster, see {node.log}")
         return node
 
     def apply(self, config: str) -> None:
@@ -201,6 +202,12 @@ class KubeRay:
         """The running replicas of its servers."""
         found = self.applications()[application]["deployments"]["Server"]["replicas"]
         return [replica for replica in found if replica["state"] == "RUNNING"]
+
+    def _living(self) -> set[str]:
+        answer = requests.get(f"http://{self.head.ip}:8265/api/v0/nodes", headers=_authorized(), timeout=10)
+        answer.raise_for_status()
+        nodes = answer.json()["data"]["result"]["result"]
+        return {node["node_ip"] for node in nodes if node["state"] == "ALIVE"}
 
     def asks_for_a_token(self) -> bool:
         """Whether the dashboard refuses who has none."""
