@@ -1,4 +1,4 @@
-# make serve | test | bench | test-long | lock | clean. Everything runs in .venv, made from hash-locked requirements.
+# make serve | test | bench | test-long | image-test | manifests | lock | clean. Everything runs in .venv, made from hash-locked requirements.
 SHELL := bash
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -6,7 +6,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 CONFIG ?= serve_config.yaml
 
-.PHONY: serve env env-dev s3 models lint format types contracts wrk bench test test-long lock clean
+.PHONY: serve env env-dev s3 models lint format types contracts debian bench test test-long lock manifests image-test clean
 
 serve: env models  ## train what is missing, start in the fast mode, say where
 	@exec $(BIN)/sluice up $(CONFIG)
@@ -45,14 +45,14 @@ types: env-dev
 contracts: env-dev
 	@$(BIN)/lint-imports --no-cache
 
-wrk:  # Debian's load generator: the benchmark's tests skip, with the reason, where it is missing
-	@command -v wrk >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
-		&& apt-get install -y -qq wrk >/dev/null; } || true
+debian:  # wrk (load) and ip (networks of nodes): tests that need one skip, with the reason, where it is missing
+	@{ command -v wrk && command -v ip; } >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
+		&& apt-get install -y -qq wrk iproute2 >/dev/null; } || true
 
-bench: env-dev models wrk  ## every contender side by side; see docs/performance.md
+bench: env-dev models debian  ## every contender side by side; see docs/performance.md
 	@$(BIN)/python -m benchmarks run $(ARGS)
 
-test: lint types contracts models wrk s3  ## everything: layout, lint, types, imports, unit, training, cluster, end to end
+test: lint types contracts models debian s3  ## everything: layout, lint, types, imports, unit, training, cluster, end to end
 	@$(BIN)/python -m pytest -q --durations=10
 
 test-long: env-dev models  ## rollouts with 10,000 requests each

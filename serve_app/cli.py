@@ -72,7 +72,9 @@ def diff(
     model: Annotated[str, typer.Argument(help="The model, such as churn.")],
     stable: Annotated[str, typer.Argument(help="The version that answers now.")],
     candidate: Annotated[str, typer.Argument(help="The version to be let in.")],
-    store: Annotated[str, typer.Option("--store", help="Folder or object-store URI of the bundles.")] = "model_store",
+    store: Annotated[
+        str, typer.Option("--store", envvar="MODEL_PATH", help="Folder or object-store URI of the bundles.")
+    ] = "model_store",
     csv: Annotated[Path | None, typer.Option("--csv", help="Rows to score with both, best of real traffic.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:

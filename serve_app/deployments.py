@@ -15,7 +15,7 @@ from ray import serve
 from serve_app.block import Block, Scores
 from serve_app.bundle.manifest import parse
 from serve_app.bundle.predictor import Predictor, load
-from serve_app.bundle.store import open_store
+from serve_app.bundle.store import open_store, served_uri
 from serve_app.contract import differences
 from serve_app.errors import BundleError, HttpError, NotReady, SettingsError
 from serve_app.gate import Gate
@@ -50,7 +50,7 @@ class Server:
 
     def __init__(self, model: str, store: str, coordinator: Any, public_keys: Sequence[str]) -> None:
         self._spec = get_spec(model)
-        self._store = open_store(store, cached=True)
+        self._store = open_store(served_uri(store), cached=True)
         self._public_keys = public_keys
         self._roster = Roster(self._open)
         self._gate = Gate(self._spec, self._roster)
@@ -191,7 +191,7 @@ class Version:
         self, model: str, version: str, store: str, manifest_sha256: str | None, public_keys: Sequence[str]
     ) -> None:
         os.nice(NICENESS)
-        source = open_store(store, cached=True)
+        source = open_store(served_uri(store), cached=True)
         self._predictor: Predictor = load(source, get_spec(model), version, manifest_sha256, public_keys)
         self._replica = serve.get_replica_context().replica_id.unique_id
         self._config = VersionConfig()

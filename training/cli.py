@@ -40,7 +40,9 @@ class Commands(TyperGroup):
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
 
 VersionOption = Annotated[str, typer.Option("--version", help="Semantic version of the new bundle, such as 1.0.0.")]
-StoreOption = Annotated[str, typer.Option("--store", help="Folder or object-store URI that keeps the bundles.")]
+StoreOption = Annotated[
+    str, typer.Option("--store", envvar="MODEL_PATH", help="Folder or object-store URI that keeps the bundles.")
+]
 DataOption = Annotated[Path | None, typer.Option("--data", help="CSV file; without it, a recipe makes the rows.")]
 HoldoutOption = Annotated[Path, typer.Option("--data", help="CSV file with rows that the pipeline has not seen.")]
 PipelineOption = Annotated[

@@ -34,12 +34,11 @@ class Store(Protocol):
 
 
 def open_store(uri: str, *, cached: bool = False) -> Store:
-    """A store for a folder or for `s3://bucket/prefix`, `gs://…`, `az://…`. `MODEL_PATH` overrides both.
+    """A store for a folder or for `s3://bucket/prefix`, `gs://…`, `az://…`.
 
     `cached`: an object store behind this node's cache, for replicas. Raises BundleError for a URI that is none of
     these, or that its client cannot use.
     """
-    uri = os.environ.get("MODEL_PATH") or uri
     if uri.startswith(OBJECT_SCHEMES):
         # Imported late: a local folder needs no client of object stores.
         from serve_app.bundle.cache import NodeCache
@@ -50,6 +49,11 @@ def open_store(uri: str, *, cached: bool = False) -> Store:
     if "://" in uri:
         raise BundleError(f"store: found {uri!r}, expected a folder or one of {', '.join(OBJECT_SCHEMES)}")
     return FolderStore(Path(uri))
+
+
+def served_uri(uri: str) -> str:
+    """Where bundles are served from: `MODEL_PATH`, or what the file says. (A command's option is above both.)"""
+    return os.environ.get("MODEL_PATH") or uri
 
 
 class FolderStore:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from serve_app.bundle.manifest import Manifest
 from serve_app.bundle.predictor import sklearn_fault
-from serve_app.bundle.store import open_store
+from serve_app.bundle.store import open_store, served_uri
 from serve_app.bundle.verified import read_manifest
 from serve_app.check.document import Fault, Place
 from serve_app.check.plan import Plan
@@ -59,7 +59,7 @@ def _in_servers(plan: Plan) -> Iterator[Use]:
 
 def _check(use: Use) -> Iterator[Fault]:
     try:
-        store = open_store(use.store)
+        store = open_store(served_uri(use.store))
         manifest, digest = read_manifest(store, use.model, use.version, public_keys=use.public_keys)
     except StoreAway as error:  # it may be reached from the cluster, and not from here
         yield Fault(use.place, str(error), "warning")

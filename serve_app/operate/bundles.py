@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Model = Annotated[str, typer.Argument(help="The model, such as churn.")]
 Version = Annotated[str, typer.Argument(help="Its version, such as 1.1.0.")]
-Place = Annotated[str, typer.Option("--store", help="Folder, or s3://, gs://, az:// URI.")]
+Place = Annotated[str, typer.Option("--store", envvar="MODEL_PATH", help="Folder, or s3://, gs://, az:// URI.")]
 HERE = "model_store"
 HEADLINES = ("auc", "mae")  # the metric that a list has room for: whichever a version has
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from serve_app.block import Block, Layout, Scores
 from serve_app.bundle.predictor import Predictor, load
-from serve_app.bundle.store import open_store
+from serve_app.bundle.store import open_store, served_uri
 from serve_app.contract import ModelSpec
 from serve_app.errors import BundleError
 from serve_app.gate import Gate
@@ -53,7 +53,7 @@ def measure(model: str, store: str, table: Table, n_rows: int) -> Measured:
 
 async def _measure(spec: ModelSpec, store: str, table: Table, n_rows: int) -> Measured:
     stable, entry = table.stable, table.entry(table.stable)
-    predictor = await asyncio.to_thread(load, open_store(store), spec, stable, entry.manifest_sha256)
+    predictor = await asyncio.to_thread(load, open_store(served_uri(store)), spec, stable, entry.manifest_sha256)
     held = HeldVersion(predictor, entry.coalesce, table.batch)
     direct = _Direct(predictor)
 

@@ -116,6 +116,24 @@ def test_make_serve_says_where_it_answers_and_ctrl_c_ends_it_and_nothing_else(
         bystander.wait()
 
 
+def test_told_to_end_it_is_not_ready_first_and_still_answers(folder: Path, shipped: tuple[Path, str]) -> None:
+    """As PID 1 of a container at SIGTERM: readiness fails at once, predictions go on, then it ends with code 0."""
+    config, _ = shipped
+    log, port = folder / "up.log", free_ports(1)[0]
+    url = f"http://127.0.0.1:{port}"
+    process = start([BIN / "sluice", "up", config, "--port", str(port), "--drain-s", "4"], folder, log)
+    try:
+        wait_until(lambda: "Ctrl-C ends it" in log.read_text() or process.poll() is not None, 120, "ready")
+        assert requests.get(f"{url}/ready", timeout=5).status_code == 200
+        os.kill(process.pid, signal.SIGTERM)
+        wait_until(lambda: requests.get(f"{url}/ready", timeout=5).status_code == 503, 3, "not ready")
+        assert requests.post(f"{url}/v1/predict", json=ROW, timeout=10).json()["label"] == "Churned"
+        assert process.wait(60) == 0
+        wait_until(lambda: not processes_of(folder), 20, f"no process left of {processes_of(folder)}")
+    finally:
+        end(process, folder)
+
+
 def test_plain_serve_run_works_as_the_readme_says(folder: Path, shipped: tuple[Path, str]) -> None:
     """Without the two flags the same file serves both models; Ctrl-C ends it."""
     config, url = shipped

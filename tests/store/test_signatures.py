@@ -137,3 +137,15 @@ def test_a_push_of_a_damaged_bundle_is_refused_before_anything_is_written(
     (copied.root / "churn" / "1.0.0" / "model.onnx").write_bytes(b"nonsense")
     run("push", "churn", "1.0.0", "--store", uri, "--from", copied.uri, code=1)
     assert not [line for line in gate.asked if line.startswith("PUT")]
+
+
+def test_a_commands_own_option_comes_before_the_variable_and_that_before_the_default(
+    copied: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container MODEL_PATH is always set: a push must still come from and go to where it says."""
+    monkeypatch.setenv("MODEL_PATH", str(tmp_path / "empty"))
+    run("push", "churn", "1.0.0", "--from", copied.uri, "--store", tmp_path / "target")
+    assert "1.0.0" in run("versions", "churn", "--store", tmp_path / "target")
+    assert "no version of churn" in run("versions", "churn")
+    monkeypatch.setenv("MODEL_PATH", copied.uri)
+    assert "1.0.0" in run("versions", "churn")
