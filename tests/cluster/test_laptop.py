@@ -121,12 +121,12 @@ def test_told_to_end_it_is_not_ready_first_and_still_answers(folder: Path, shipp
     config, _ = shipped
     log, port = folder / "up.log", free_ports(1)[0]
     url = f"http://127.0.0.1:{port}"
-    process = start([BIN / "sluice", "up", config, "--port", str(port), "--drain-s", "4"], folder, log)
+    process = start([BIN / "sluice", "up", config, "--port", str(port), "--drain-s", "6"], folder, log)
     try:
         wait_until(lambda: "Ctrl-C ends it" in log.read_text() or process.poll() is not None, 120, "ready")
         assert requests.get(f"{url}/ready", timeout=5).status_code == 200
         os.kill(process.pid, signal.SIGTERM)
-        wait_until(lambda: requests.get(f"{url}/ready", timeout=5).status_code == 503, 3, "not ready")
+        wait_until(lambda: requests.get(f"{url}/ready", timeout=5).status_code == 503, 5, "not ready")
         assert requests.post(f"{url}/v1/predict", json=ROW, timeout=10).json()["label"] == "Churned"
         assert process.wait(60) == 0
         wait_until(lambda: not processes_of(folder), 20, f"no process left of {processes_of(folder)}")
