@@ -102,7 +102,8 @@ def test_an_isolated_candidate_has_the_replicas_for_a_share_before_it_gets_it(st
               "upscale_delay_s": 0.5, "downscale_delay_s": 600, "metrics_interval_s": 0.5,
               "policy": {"policy_function": "serve_app.scaling:by_share"}}  # fmt: skip
     apart = {"num_replicas": "auto", "autoscaling_config": bounds, "user_config": {"batch": {"max_rows": 4}}}
-    gate.begin(SCALED, apart, steps=[1, 100], min_requests=1, bake_seconds=300)
+    # Enough requests in the first step for the rate to be known: its first moments count as the idle time before.
+    gate.begin(SCALED, apart, steps=[5, 100], min_requests=30, bake_seconds=300)
     waited_for, n_running = "", 0
     clients = Clients(f"{gate.url}/v1/predict", 0.0, pause_s=0.025)
     with clients.asking():
