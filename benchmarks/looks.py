@@ -1,4 +1,4 @@
-"""A judge that looks at simulated rollouts at the end of every second: serve_app.rollout.guard over arrays."""
+"""A judge that looks at simulated rollouts at the end of every second: serve_app.statistics.sequential_test over arrays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.rollouts import Events, Floats, Step
-from serve_app.rollout.guard import PRIOR, Rail, limit
+from serve_app.statistics.sequential_test import PRIOR, Rail, limit
 
 ALPHA, MAX_RATIO, N_STEPS = 0.01, 1.5, 5  # as shipped; with the shadow the plan has five steps before 100 %
 LOG_M, LOG_WEIGHT = np.array(PRIOR).T  # (n_grid,) each

@@ -27,8 +27,8 @@ import joblib
 import yaml
 from engine import HARDENED, ROOT, SCRIPT, Container, Engine, find_engine, free_port, running, wait_until
 
+from serve_app.commands.manifests import for_cluster
 from serve_app.models import get_spec
-from serve_app.operate.kubernetes import for_cluster
 
 MOST_MB = {"serve": 170, "sklearn": 200}  # compressed
 READY_S = 15.0

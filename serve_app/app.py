@@ -4,7 +4,7 @@ from typing import Any
 
 from ray import serve
 
-from serve_app.deployments import Coordinator, Server, Version
+from serve_app.cluster.server import Coordinator, Server, Version
 from serve_app.models import get_spec
 from serve_app.settings import COORDINATOR_CPUS, ServerArgs, VersionArgs
 

@@ -10,10 +10,10 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from serve_app.block import Layout, Scores
 from serve_app.bundle.manifest import Metric
-from serve_app.bundle.sklearn_runtime import SklearnRuntime
+from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
 from serve_app.contract import ModelSpec
+from serve_app.contract.block import Layout, Scores
 from training.candidate import Candidate
 from training.metrics import MEASURES, measure
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import joblib
 
-from serve_app.block import Block
 from serve_app.bundle.manifest import COMPILED, MANIFEST, PIPELINE, REPORT, File, Manifest, sha256_of
 from serve_app.bundle.predictor import load
 from serve_app.bundle.store import FolderStore, Store
+from serve_app.contract.block import Block
 from serve_app.errors import BundleError
 from training.candidate import Candidate
 from training.compilation import Compilation, compile_pipeline

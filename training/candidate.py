@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from serve_app.block import Block, Scores
 from serve_app.bundle.manifest import Metric
-from serve_app.bundle.sklearn_runtime import SklearnRuntime
+from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
 from serve_app.contract import ModelSpec
+from serve_app.contract.block import Block, Scores
 from training.conformal import COVERAGE, half_width, share_inside
 from training.golden import example_block
 from training.metrics import BEST_MEASURES, MEASURES, measure

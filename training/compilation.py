@@ -12,11 +12,11 @@ from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 
-from serve_app.block import Block, Layout, Scores
 from serve_app.bundle.manifest import TOLERANCE
-from serve_app.bundle.onnx_runtime import OnnxRuntime
 from serve_app.bundle.predictor import LABEL_THRESHOLD
+from serve_app.bundle.runtimes.onnx_runtime import OnnxRuntime
 from serve_app.contract import ModelSpec
+from serve_app.contract.block import Block, Layout, Scores
 
 OPSET = {"": 18, "ai.onnx.ml": 3}
 IR_VERSION = 10

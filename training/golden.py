@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from serve_app.block import Block, Layout, Scores
 from serve_app.bundle.manifest import GoldenRow
 from serve_app.contract import ModelSpec
+from serve_app.contract.block import Block, Layout, Scores
 from training.table import Table
 
 N_GOLDEN = 32

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from serve_app.block import Block, Layout, Scores
+from serve_app.contract.block import Block, Layout, Scores
 from training.candidate import Candidate
 from training.metrics import brier, mae
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from serve_app.block import MISSING_CATEGORY, Block, Layout
 from serve_app.contract import Feature, ModelSpec
+from serve_app.contract.block import MISSING_CATEGORY, Block, Layout
 from training.errors import InvalidData
 from training.recipe import BEST
 from training.table import Numbers, Table

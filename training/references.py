@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from serve_app.block import MISSING_CATEGORY
 from serve_app.bundle.manifest import Reference
 from serve_app.contract import Feature
+from serve_app.contract.block import MISSING_CATEGORY
 from training.table import Numbers, Table
 
 N_BINS = 10

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from serve_app.slicing import MIN_ROWS, Mask, masks
+from serve_app.statistics.slicing import MIN_ROWS, Mask, masks
 from training.candidate import Candidate
 from training.metrics import brier, mae
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from serve_app.block import MISSING_CATEGORY, Block
 from serve_app.bundle.manifest import sha256_of
-from serve_app.bundle.sklearn_runtime import frame
+from serve_app.bundle.runtimes.sklearn_runtime import frame
 from serve_app.contract import Feature, ModelSpec
+from serve_app.contract.block import MISSING_CATEGORY, Block
 
 Numbers = NDArray[np.float64]
 Value = int | float | str | None

@@ -11,11 +11,11 @@ from typing import Protocol
 
 import numpy as np
 
-from serve_app.block import Block, Layout, Scores
 from serve_app.bundle.manifest import TOLERANCE, Manifest
 from serve_app.bundle.store import Store
 from serve_app.bundle.verified import read_manifest, read_verified
 from serve_app.contract import ModelSpec, differences
+from serve_app.contract.block import Block, Layout, Scores
 from serve_app.errors import BundleError
 
 logger = logging.getLogger(__name__)
@@ -173,12 +173,12 @@ def _require_answers(spec: ModelSpec, manifest: Manifest, where: str) -> None:
 def _open(data: bytes, manifest: Manifest) -> Runtime:
     """The runtimes are imported late: a replica of compiled versions never imports scikit-learn."""
     if manifest.runtime == "onnx":
-        from serve_app.bundle.onnx_runtime import OnnxRuntime
+        from serve_app.bundle.runtimes.onnx_runtime import OnnxRuntime
 
         return OnnxRuntime(data)
     if fault := sklearn_fault(manifest):
         raise BundleError(fault)
-    from serve_app.bundle.sklearn_runtime import SklearnRuntime
+    from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
 
     return SklearnRuntime.load(data, manifest.contract, manifest.kind)
 

@@ -7,7 +7,7 @@ from secrets import token_hex
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve_app.http.shortcut import Shortcut
+from serve_app.http.fast_path import Shortcut
 
 REQUEST_ID = b"x-request-id"
 UNWATCHED = (b"x-request-disconnect-disabled", b"?1")

@@ -3,19 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from serve_app.confidence import wilson
+from serve_app.rollout.counts import ARMS, Arm, Counts, Shadowed, Slice
+from serve_app.rollout.decide import Verdict
 from serve_app.rollout.event import Share
-from serve_app.rollout.guard import Counts, Evidence, Judgement, Rail, bad_keys, judge, pairs
-from serve_app.rollout.plan import Verdict
-from serve_app.rollout.shift import is_shifted, psi, psi_noise
-from serve_app.rollout.tally import ARMS, Arm, Shadowed, Slice, Tally
 from serve_app.settings import Guardrails, Rollout
+from serve_app.statistics.intervals import wilson
+from serve_app.statistics.psi import is_shifted, psi, psi_noise
+from serve_app.statistics.sequential_test import Evidence, Judgement, Rail, Trials, bad_keys, judge, pairs
 
 MOST_KEYS = 200_000  # of each set; beyond it no key is added, which only costs evidence
 UNDECIDED_FACTOR = 10  # pairs, as a multiple of min_requests, after which a person decides
 N_WORST = 5
 MIN_ROWS = 30  # of a slice: fewer say nothing
-NONE = Counts(0, 0, 1.0)
+NONE = Trials(0, 0, 1.0)
 
 
 def _keys() -> dict[Rail, set[bytes]]:
@@ -60,8 +60,8 @@ class Record:
         """The phase of this number; it begins empty."""
         return self.phases.setdefault(number, Phase(share))
 
-    def add(self, tally: Tally) -> None:
-        """Counts of a server. Those of another run, or of a phase before this coordinator, count for nothing."""
+    def add(self, tally: Counts) -> None:
+        """Trials of a server. Those of another run, or of a phase before this coordinator, count for nothing."""
         phase = self.phases.get(tally.phase)
         if tally.run != self.run or phase is None:
             return
@@ -71,7 +71,7 @@ class Record:
             self._add_bad(phase, "slow", arm, tally.slow[arm])
         for key, disagrees in tally.shadowed.pairs.items():
             self._add_bad(phase, "disagreement", "candidate" if disagrees else "stable", {key})
-        merged = Tally(tally.run, tally.phase, scores=phase.scores)
+        merged = Counts(tally.run, tally.phase, scores=phase.scores)
         merged.add(tally)
         phase.scores = merged.scores
         tally.shadowed.pairs.clear()  # counted above; kept, they would grow without end
@@ -140,7 +140,7 @@ def worst_slices(phase: Phase) -> list[tuple[str, str, Slice]]:
     return [(*name, part) for _, name, part in worst[:N_WORST]]
 
 
-def _counts(rail: Rail, phase: Phase, by_arm: Mapping[Arm, int], rails: Guardrails) -> Counts:
+def _counts(rail: Rail, phase: Phase, by_arm: Mapping[Arm, int], rails: Guardrails) -> Trials:
     hits, others = by_arm["candidate"], by_arm["stable"]
     if rail == "disagreement":
         most_percent = max(rails.max_disagreement_percent, 0.01)  # at 0 a single pair would be proof of anything

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from serve_app.rollout.beat import Beat, Loaded
+from serve_app.rollout.orders import Loaded, Report
 from serve_app.settings import Rollout
 
 SILENT_S = 5.0  # a server that has not reported for so long counts as gone
@@ -25,7 +25,7 @@ class Replicas:
     failure: str = ""
 
 
-class Apart(Protocol):
+class IsolatedApplications(Protocol):
     """Where isolated versions run."""
 
     async def replicas(self, version: str) -> Replicas:
@@ -37,7 +37,7 @@ class Apart(Protocol):
 
 @dataclass
 class _Server:
-    beat: Beat
+    beat: Report
     heard_s: float
     since_s: float
     rows: deque[tuple[float, int]] = field(default_factory=deque)
@@ -46,7 +46,7 @@ class _Server:
 class Fleet:
     """Live servers, by name."""
 
-    def __init__(self, apart: Apart, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, apart: IsolatedApplications, clock: Callable[[], float] = time.monotonic) -> None:
         self._apart = apart
         self._clock = clock
         self._servers: dict[str, _Server] = {}
@@ -55,7 +55,7 @@ class Fleet:
         self._apart_of = ""  # the isolated candidate that `_isolated` is about
         self._isolated: tuple[Loaded, str] = UNKNOWN
 
-    def hear(self, beat: Beat) -> bool:
+    def hear(self, beat: Report) -> bool:
         """Note a report; False for one that was heard before."""
         now_s = self._clock()
         is_new = beat.seq > self._seqs.get(beat.server, 0)

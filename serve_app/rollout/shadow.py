@@ -9,9 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
-from serve_app.block import Block, Scores
+from serve_app.contract.block import Block, Scores
 from serve_app.errors import HttpError
-from serve_app.rollout.course import Course
+from serve_app.rollout.active_rollout import ActiveRollout
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True)
 class _Waiting:
-    course: Course
+    course: ActiveRollout
     candidate: Scorer
     key: str
     block: Block
@@ -46,7 +46,7 @@ class Shadow:
         self._task: asyncio.Task[None] | None = None
 
     def offer(
-        self, course: Course, candidate: Scorer, key: str, block: Block, scores: Scores, deadline_s: float
+        self, course: ActiveRollout, candidate: Scorer, key: str, block: Block, scores: Scores, deadline_s: float
     ) -> None:
         """A request that stable answered with these (n_rows,) scores. Returns at once."""
         if self._n_rows + len(block) > MOST_WAITING_ROWS:

@@ -4,12 +4,12 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from serve_app.rollout.coordination import Coordination, Ongoing
+from serve_app.rollout.controller import Controller, Ongoing
+from serve_app.rollout.decide import Action, actions
 from serve_app.rollout.event import Event, Share, finite
 from serve_app.rollout.evidence import requests_of, worst_slices
-from serve_app.rollout.guard import Finding, Rail, Since
-from serve_app.rollout.plan import Action, actions
 from serve_app.rollout.state import Status
+from serve_app.statistics.sequential_test import Finding, Rail, Since
 
 
 class RailView(BaseModel):
@@ -67,7 +67,7 @@ class Unknown(BaseModel):
     detail: str
 
 
-def view(room: Coordination, now_s: float) -> RolloutView | Unknown:
+def view(room: Controller, now_s: float) -> RolloutView | Unknown:
     """All of it; `now_s` is seconds since 1970."""
     ongoing = room.ongoing
     if ongoing is None:

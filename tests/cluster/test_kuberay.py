@@ -22,9 +22,9 @@ import requests
 import yaml
 from harness import BIN, ROOT, wait_until
 from lan import GATEWAY, KubeRay, Node, opened
+from load import ROW, Load
 from s3 import Gate, running_s3
 from stage import GOOD
-from test_failures import ROW, Load
 
 from serve_app.bundle.store import FolderStore
 

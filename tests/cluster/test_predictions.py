@@ -13,9 +13,9 @@ from harness import wait_until
 from probe import POISON, calls, openings
 from stage import DEAR, ISOLATED, SLOW, server
 
-from serve_app.block import Layout
 from serve_app.bundle.manifest import PIPELINE
-from serve_app.bundle.sklearn_runtime import frame
+from serve_app.bundle.runtimes.sklearn_runtime import frame
+from serve_app.contract.block import Layout
 from serve_app.models import get_spec
 from training.models.churn import TRAINING as CHURN
 from training.models.delivery_time import TRAINING as DELIVERY

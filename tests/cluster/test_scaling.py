@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 from harness import wait_until
+from load import ROW, Load
 from stage import SCALED, isolated, server
-from test_failures import ROW, Load
 
 BOUNDS = {
     "min_replicas": 1,

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from s3 import Gate, Way, overwrite
 
-from serve_app.block import Layout
 from serve_app.bundle import objects
 from serve_app.bundle.cache import NodeCache, cache_folder
 from serve_app.bundle.manifest import COMPILED, MANIFEST
 from serve_app.bundle.predictor import Predictor, load
 from serve_app.bundle.push import push
 from serve_app.bundle.store import FolderStore, open_store
+from serve_app.contract.block import Layout
 from serve_app.errors import BundleError, BundleUnavailable, StoreAway
 from serve_app.models import get_spec
 

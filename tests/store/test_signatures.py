@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from serve_app.bundle.manifest import MANIFEST, SIGNATURE
 from serve_app.bundle.predictor import load
 from serve_app.bundle.store import FolderStore, open_store
-from serve_app.cli import app
+from serve_app.commands.main import app
 from serve_app.errors import BundleError
 from serve_app.models import get_spec
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from obstore.store import MemoryStore
 
-from serve_app.block import Layout
 from serve_app.bundle.manifest import MANIFEST, parse, sha256_of
 from serve_app.bundle.objects import ObjectStoreStore
 from serve_app.bundle.predictor import load
-from serve_app.bundle.sklearn_runtime import SklearnRuntime
+from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
 from serve_app.bundle.store import FolderStore
+from serve_app.contract.block import Layout
 from serve_app.errors import BundleError
 from serve_app.models import get_spec
 from training.bundling import Written

@@ -22,8 +22,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from serve_app.bundle.manifest import TOLERANCE
-from serve_app.bundle.onnx_runtime import OnnxRuntime
-from serve_app.bundle.sklearn_runtime import SklearnRuntime
+from serve_app.bundle.runtimes.onnx_runtime import OnnxRuntime
+from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
 from serve_app.contract import ModelSpec
 from training.compilation import Compilation, compile_pipeline
 from training.reading import check

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from serve_app.block import Block, Layout
 from serve_app.bundle.predictor import Predictor, load
 from serve_app.bundle.store import FolderStore
 from serve_app.contract import ModelSpec
+from serve_app.contract.block import Block, Layout
 from serve_app.models import MODELS, get_spec
 from training.bundling import Written
 from training.metrics import auc, brier

@@ -1,0 +1,1 @@
+"""What scores blocks: one module a runtime."""

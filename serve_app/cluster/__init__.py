@@ -1,0 +1,1 @@
+"""The Ray classes and what they talk through."""

@@ -1,0 +1,70 @@
+"""What is asked of other deployments, in this project's words: the coordinator, and replicas of isolated versions."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+from ray import serve
+
+from serve_app.errors import HttpError, NotReady
+from serve_app.rollout.decide import Action
+from serve_app.rollout.fleet import Replicas
+from serve_app.rollout.view import RolloutView, Unknown
+from serve_app.settings import application_of
+
+TIMEOUT_S = 5.0
+WISH_TIMEOUT_S = 1.0  # the judge waits meanwhile, and a wish is told again a second later
+T = TypeVar("T")
+
+
+class RemoteRollout:
+    """The coordinator behind its handle, for the routes."""
+
+    def __init__(self, coordinator: Any) -> None:
+        self._coordinator = coordinator
+
+    async def view(self) -> RolloutView | Unknown:
+        """How far the rollout is. Raises NotReady when the coordinator does not answer."""
+        found: RolloutView | Unknown = await _in_time(self._coordinator.view.remote())
+        return found
+
+    async def command(self, action: Action, by: str, reason: str) -> RolloutView | Unknown:
+        """Carry out a command. Raises CommandRefused, NoRollout or NotReady."""
+        refused: HttpError | None = await _in_time(self._coordinator.command.remote(action, by, reason))
+        if refused is not None:
+            raise refused
+        return await self.view()
+
+
+class IsolatedReplicas:
+    """The replicas of a model's isolated versions, as Ray counts them."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+
+    async def replicas(self, version: str) -> Replicas:
+        """How many run; a failed deployment is final."""
+        name = application_of(self._model, version)
+        status = await asyncio.to_thread(serve.status)  # asks the controller, and would hold up the event loop
+        app = status.applications.get(name)
+        if app is None:
+            return Replicas(0)
+        if app.status == "DEPLOY_FAILED":
+            return Replicas(0, f"application {name} cannot be deployed; `serve status` says why")
+        counts = [d.replica_states.get("RUNNING", 0) for d in app.deployments.values()]
+        return Replicas(sum(counts))
+
+    async def wish(self, version: str, n_replicas: int) -> None:
+        """Heard by one replica; Ray hands the largest wish of all replicas to the autoscaling policy."""
+        name = application_of(self._model, version)
+        async with asyncio.timeout(WISH_TIMEOUT_S):
+            handle: Any = await asyncio.to_thread(serve.get_app_handle, name)
+            await handle.expect.remote(n_replicas)
+
+
+async def _in_time(answer: Awaitable[T]) -> T:
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            return await answer
+    except Exception as error:
+        raise NotReady(f"The coordinator does not answer ({type(error).__name__}).") from None

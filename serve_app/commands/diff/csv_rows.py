@@ -1,0 +1,95 @@
+"""Rows of a CSV file, each seen with the eyes of a server: what it would refuse is named by its line, never dropped."""
+
+import csv
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from serve_app.contract import Feature, ModelSpec
+from serve_app.contract.rows import RowReader
+from serve_app.errors import FieldError, InvalidRows, SluiceError
+
+Row = dict[str, Any]  # field to value, None where missing
+NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+
+
+class CsvError(SluiceError):
+    """The file as a whole cannot be used; the text says what was found and expected."""
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that the model's contract refuses. `line`: where it begins in the file, the header being line 1."""
+
+    line: int
+    reason: str
+
+
+def read_rows(path: Path, spec: ModelSpec) -> Iterator[Row | BadRow]:
+    """Every row of a CSV file (UTF-8, commas, a header with the contract's names; other columns are ignored).
+
+    An empty cell is a missing value; a line with nothing in it is no row. Raises CsvError for a file that is
+    no such CSV, naming the line.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            # strict: a quote that is never closed would make one row of all that follow.
+            lines = csv.reader(file, strict=True)
+            try:
+                yield from _rows(lines, spec, path)
+            except csv.Error as error:
+                raise CsvError(f"{path}: line {lines.line_num} is no CSV ({error})") from None
+    except OSError as error:
+        raise CsvError(f"{path}: cannot be read ({error.strerror}); expected a CSV file") from None
+    except UnicodeDecodeError as error:
+        raise CsvError(f"{path}: found the byte 0x{error.object[error.start]:02x}, expected UTF-8") from None
+
+
+def _rows(lines: Any, spec: ModelSpec, path: Path) -> Iterator[Row | BadRow]:
+    header: list[str] = next(lines, [])
+    columns = _columns(header, spec, path)
+    reader = RowReader(spec)
+    before = lines.line_num
+    for cells in lines:
+        line, before = before + 1, lines.line_num
+        if not cells:
+            continue
+        if len(cells) != len(header):
+            yield BadRow(line, f"found {len(cells)} cells, expected {len(header)} as in the header")
+            continue
+        row = {feature.name: _value(cells[i], feature) for i, feature in columns}
+        try:
+            yield reader.one(json.dumps(row).encode()).model_dump()
+        except InvalidRows as error:
+            yield BadRow(line, _reason(row, error.errors))
+
+
+def _columns(header: list[str], spec: ModelSpec, path: Path) -> list[tuple[int, Feature]]:
+    """Where each field stands in a line."""
+    names = [feature.name for feature in spec.contract]
+    if missing := [name for name in names if name not in header]:
+        raise CsvError(f"{path}: line 1: missing columns: {', '.join(missing)}; expected {', '.join(names)}")
+    if twice := [name for name in names if header.count(name) > 1]:
+        raise CsvError(f"{path}: line 1: found {', '.join(twice)} twice; keep one column of each")
+    return [(header.index(feature.name), feature) for feature in spec.contract]
+
+
+def _value(cell: str, feature: Feature) -> int | float | str | None:
+    """A cell as a client would send it; what is no number stays text, and the contract refuses it."""
+    if not cell:
+        return None
+    if feature.dtype == "category" or not NUMBER.fullmatch(cell):
+        return cell
+    number = float(cell)
+    # Tables that had a gap in an integer column write 3 as 3.0.
+    return int(number) if feature.dtype == "int" and number.is_integer() else number
+
+
+def _reason(row: Row, errors: tuple[FieldError, ...]) -> str:
+    return "; ".join(
+        f"{error.field} {'is empty' if row.get(error.field, '') is None else error.reason}, expected {error.allowed}"
+        for error in errors
+    )

@@ -1,0 +1,69 @@
+"""The same rows, scored by two versions."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.bundle.predictor import Predictor
+from serve_app.commands.diff.csv_rows import Row
+from serve_app.commands.diff.fields import Contract
+from serve_app.contract import Feature
+from serve_app.contract.block import Block, Layout, Scores
+
+Column = NDArray[Any]  # (n_rows,)
+
+N_ROWS = 64  # in one call: so few that a predictor finds each failing row without giving up on the rest
+
+
+@dataclass(frozen=True)
+class Scored:
+    """(n_rows,) scores, NaN where a version does not take the row or fails, and columns to slice the rows by."""
+
+    stable: Scores
+    candidate: Scores
+    columns: Mapping[Feature, Column]
+
+
+def score_both(rows: Iterable[Row], stable: Predictor, candidate: Predictor, sliced_by: Contract = ()) -> Scored:
+    """Score plain rows with both versions. `sliced_by`: fields that every row has."""
+    waiting, layout = iter(rows), Layout(sliced_by)
+    blocks, before, after = [], [np.empty(0)], [np.empty(0)]
+    while batch := list(islice(waiting, N_ROWS)):
+        blocks.append(layout.block(batch))
+        before.append(_score(stable, batch))
+        after.append(_score(candidate, batch))
+    return Scored(np.concatenate(before), np.concatenate(after), _columns(sliced_by, blocks))
+
+
+def _columns(contract: Contract, blocks: list[Block]) -> dict[Feature, Column]:
+    if not blocks:
+        return {}
+    block, layout = Block.concat(blocks), Layout(contract)
+    columns: dict[str, Column] = dict(zip(layout.number_names, block.numbers.T, strict=True))
+    columns |= dict(zip(layout.category_names, block.categories.T, strict=True))
+    return {feature: columns[feature.name] for feature in contract}
+
+
+def _score(predictor: Predictor, rows: list[Row]) -> Scores:
+    contract = predictor.manifest.contract
+    taken = np.array([_takes(contract, row) for row in rows])
+    scores = np.full(len(rows), np.nan)
+    if taken.any():
+        kept = [row for row, is_taken in zip(rows, taken, strict=True) if is_taken]
+        scores[taken] = predictor.score(Layout(contract).block(kept))
+    return scores
+
+
+def _takes(contract: Contract, row: Row) -> bool:
+    """True when the row has every field of the contract with a value that it allows; more fields do not matter here."""
+    return all(feature.name in row and feature.accepts(row[feature.name]) for feature in contract)
+
+
+def golden_rows(stable: Predictor, candidate: Predictor) -> list[Row]:
+    """The golden rows of both versions, each once."""
+    rows = [dict(item.row) for predictor in (stable, candidate) for item in predictor.manifest.golden_rows]
+    return list({tuple(sorted(row.items())): row for row in rows}.values())

@@ -1,0 +1,146 @@
+"""The sub-commands of `sluice rollout`; what they need is imported when one is called (`serve_app.commands.main`)."""
+
+import getpass
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from serve_app.errors import SluiceError
+    from serve_app.rollout.decide import Action
+    from serve_app.rollout.view import RolloutView
+
+app = typer.Typer(no_args_is_help=True, help="Watch a rollout, and command it. Exit code 1: refused; 2: no answer.")
+Url = Annotated[
+    str, typer.Option("--url", help="Of the server; with the model's prefix, such as …:8000/delivery-time.")
+]
+Reason = Annotated[str, typer.Option("--reason", help="Kept in the log.")]
+By = Annotated[str | None, typer.Option("--by", help="Kept in the log; else your login name.")]
+HERE = "http://127.0.0.1:8000"
+REFRESH_S = 1.0
+OUT = ("aborted", "rolled_back")
+
+
+@app.command()
+def status(
+    url: Url = HERE,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again each second until it is over, or Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """How far it is, and what speaks against the candidate. Exit code 3: it is out (aborted or rolled back)."""
+    from rich.console import Console
+
+    from serve_app.commands.rollout_page import page
+
+    console = Console(highlight=False)
+    view = _asked(url)
+    if as_json:
+        typer.echo(view.model_dump_json())
+    elif watch:
+        view = _watch(url, view, console)
+    else:
+        console.print(page(view))
+    if view.status in OUT:
+        raise typer.Exit(3)
+
+
+@app.command()
+def pause(url: Url = HERE, reason: Reason = "", by: By = None) -> None:
+    """Stay at this share; the judge still watches."""
+    _command("pause", url, reason, by)
+
+
+@app.command()
+def resume(url: Url = HERE, reason: Reason = "", by: By = None) -> None:
+    """Go on; what held it is accepted for this run."""
+    _command("resume", url, reason, by)
+
+
+@app.command()
+def promote(url: Url = HERE, reason: Reason = "", by: By = None) -> None:
+    """100 % as soon as the candidate is ready for it."""
+    _command("promote", url, reason, by)
+
+
+@app.command()
+def abort(url: Url = HERE, reason: Reason = "", by: By = None) -> None:
+    """0 % within two seconds; stays so until `start`."""
+    _command("abort", url, reason, by)
+
+
+@app.command()
+def rollback(url: Url = HERE, reason: Reason = "", by: By = None) -> None:
+    """After 100 %: the version before is back within two seconds."""
+    _command("rollback", url, reason, by)
+
+
+@app.command()
+def start(url: Url = HERE, reason: Reason = "", by: By = None) -> None:
+    """Begin anew, as another run: other routing keys come first."""
+    _command("start", url, reason, by)
+
+
+def _command(action: "Action", url: str, reason: str, by: str | None) -> None:
+    from rich.console import Console
+
+    from serve_app.commands import rollout_client as client
+    from serve_app.commands.rollout_page import page
+    from serve_app.errors import SluiceError
+
+    try:
+        view = client.command(url, action, by or _login(), reason)
+    except SluiceError as error:
+        raise _failure(error) from None
+    Console(highlight=False).print(page(view))
+
+
+def _watch(url: str, view: "RolloutView", console: "Console") -> "RolloutView":
+    """A server that is away for a moment, as at an update, does not end it."""
+    from rich.live import Live
+
+    from serve_app.commands import rollout_client as client
+    from serve_app.commands.rollout_page import page
+    from serve_app.errors import SluiceError
+    from serve_app.rollout.state import DONE
+
+    try:
+        with Live(page(view), console=console, auto_refresh=False) as live:
+            while view.status not in DONE:
+                time.sleep(REFRESH_S)
+                try:
+                    view = client.status(url)
+                except SluiceError as error:
+                    view = view.model_copy(update={"trouble": str(error)})
+                live.update(page(view), refresh=True)
+    except KeyboardInterrupt:
+        pass
+    return view
+
+
+def _asked(url: str) -> "RolloutView":
+    from serve_app.commands import rollout_client as client
+    from serve_app.errors import SluiceError
+
+    try:
+        return client.status(url)
+    except SluiceError as error:
+        raise _failure(error) from None
+
+
+def _failure(error: "SluiceError") -> typer.Exit:
+    from rich.console import Console
+
+    from serve_app.commands.rollout_client import Refused
+
+    Console(stderr=True, soft_wrap=True).print(str(error), style="red", markup=False, highlight=False)
+    return typer.Exit(1 if isinstance(error, Refused) else 2)
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        return "cli"

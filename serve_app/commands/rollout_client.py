@@ -1,0 +1,63 @@
+"""The rollout of one server, asked over HTTP."""
+
+import json
+import urllib.error
+import urllib.request
+from http.client import HTTPException
+from typing import Any
+
+from pydantic import ValidationError
+
+from serve_app.errors import SluiceError
+from serve_app.rollout.decide import Action
+from serve_app.rollout.view import RolloutView
+
+TIMEOUT_S = 10.0
+
+
+class Refused(SluiceError):
+    """The server answered, and the answer is no."""
+
+
+class Unreachable(SluiceError):
+    """Nobody answers there, or somebody else than a Sluice server."""
+
+
+def status(url: str) -> RolloutView:
+    """How far it is. Raises Refused or Unreachable."""
+    return _ask(_route(url))
+
+
+def command(url: str, action: Action, by: str, reason: str) -> RolloutView:
+    """Carry out a command. Raises Refused or Unreachable."""
+    return _ask(f"{_route(url)}/{action}", json.dumps({"by": by, "reason": reason}).encode())
+
+
+def _route(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise Unreachable(f"--url: found {url!r}, expected one that begins with http:// or https://")
+    return url.rstrip("/") + "/v1/rollout"
+
+
+def _ask(where: str, body: bytes | None = None) -> RolloutView:
+    """A body makes it a POST."""
+    try:
+        request = urllib.request.Request(where, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+            return RolloutView.model_validate_json(answer.read())
+    except urllib.error.HTTPError as error:
+        raise _refusal(where, error.code, error.read()) from None
+    except ValidationError:
+        raise Unreachable(f"{where}: the answer is no rollout; is this the URL of a Sluice server?") from None
+    except (OSError, ValueError, HTTPException) as error:  # nobody, no URL, no HTTP
+        reason = getattr(error, "reason", None) or type(error).__name__
+        raise Unreachable(f"{where}: no answer ({reason}); is the server up, and is this its URL (--url)?") from None
+
+
+def _refusal(where: str, status_code: int, body: bytes) -> SluiceError:
+    """What a problem+json body says; any other body is of somebody else."""
+    try:
+        problem: Any = json.loads(body)
+        return Refused(f"{problem['title']}: {problem['detail']}")
+    except (ValueError, KeyError, TypeError):
+        return Unreachable(f"{where}: answered {status_code}, and not as a Sluice server does; is --url right?")

@@ -1,0 +1,195 @@
+"""What a request costs: CPU time of the real HTTP application over the real bundle, without Ray and in one process."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+from statistics import median
+from time import monotonic, process_time
+from typing import Any
+
+from serve_app.bundle.predictor import Predictor, load
+from serve_app.bundle.store import open_store, served_uri
+from serve_app.cluster.placements import InServerVersion
+from serve_app.contract import ModelSpec
+from serve_app.contract.block import Block, Layout, Scores
+from serve_app.errors import BundleError
+from serve_app.http.application import PATHS, create_app
+from serve_app.models import get_spec
+from serve_app.serving.router import Router
+from serve_app.serving.versions import Opened, Versions
+from serve_app.settings import Table, VersionEntry
+
+N_ROUNDS, ROUND_S = 5, 0.05  # of CPU
+MOST_WAIT_S = 0.25  # for a round of calls that mostly wait
+FULL_CALL_ROWS = 256  # from one row to so many: what each further row costs
+
+Call = Callable[[], Awaitable[object]]
+Clock = Callable[[], float]  # seconds
+
+
+@dataclass(frozen=True)
+class Measured:
+    """CPU milliseconds, each the median of rounds, and the most memory that the process held."""
+
+    version: str
+    n_rows: int  # in each request
+    app_ms: float  # a request, without the model
+    model_ms: float  # the model in it
+    call_ms: float  # a model call for one row
+    row_ms: float  # each further row in it
+    coalesces: bool  # whether a server lets requests share a model call
+    memory_mb: float
+
+
+def measure(model: str, store: str, table: Table, n_rows: int) -> Measured:
+    """Requests of `n_rows` rows to the stable version of a table. Raises BundleError.
+
+    Where requests would share a model call (`@serve.batch` needs a cluster) each is scored by itself.
+    """
+    return asyncio.run(_measure(get_spec(model), store, table, n_rows))
+
+
+async def _measure(spec: ModelSpec, store: str, table: Table, n_rows: int) -> Measured:
+    stable, entry = table.stable, table.entry(table.stable)
+    predictor = await asyncio.to_thread(load, open_store(served_uri(store)), spec, stable, entry.manifest_sha256)
+    held = InServerVersion(predictor, entry.coalesce, table.batch)
+    direct = _Direct(predictor)
+
+    async def opened(version: str, entry: VersionEntry, table: Table) -> Opened:
+        return Opened(predictor.manifest, predictor.manifest_sha256, direct, held.coalesces)
+
+    versions = Versions(opened)
+    await versions.start(table.model_copy(update={"versions": {stable: entry}}))
+    ask = _Client(create_app(spec, Router(spec, versions)), spec, n_rows)
+    await ask.check()
+    jobs: list[tuple[Call, Clock]] = [
+        (ask, lambda: process_time() - direct.spent_s),
+        (ask, lambda: direct.spent_s),
+        (direct.scoring(spec, 1), process_time),
+        (direct.scoring(spec, FULL_CALL_ROWS), process_time),
+    ]
+    app_ms, model_ms, call_ms, full_ms = await _medians_ms(jobs)
+    return Measured(
+        version=stable,
+        n_rows=n_rows,
+        app_ms=app_ms,
+        model_ms=model_ms,
+        call_ms=call_ms,
+        row_ms=max(0.0, full_ms - call_ms) / (FULL_CALL_ROWS - 1),
+        coalesces=held.coalesces,
+        memory_mb=_most_memory_mb(),
+    )
+
+
+class _Direct:
+    """A version in this process, scored on the spot; `spent_s` is what the model has taken of the CPU."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+        self.spent_s = 0.0
+
+    async def score(self, block: Block, deadline_s: float) -> Scores:
+        """(n_rows,) scores."""
+        begin_s = process_time()
+        scores = self._predictor.score(block)
+        self.spent_s += process_time() - begin_s
+        return scores
+
+    async def ping(self) -> None:
+        """It can answer."""
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def scoring(self, spec: ModelSpec, n_rows: int) -> Call:
+        """Calls with a block of so many example rows."""
+        rows = [row.model_dump() for row in _example_rows(spec, n_rows)]
+        block = Layout(spec.contract).block(rows)
+        return lambda: self.score(block, 0)
+
+
+class _Client:
+    """Asks an ASGI application as a server would that has read a request from its socket."""
+
+    def __init__(self, app: Any, spec: ModelSpec, n_rows: int) -> None:
+        self._app = app
+        self._path = PATHS["predict" if n_rows == 1 else "predict_batch"]
+        rows = [row.model_dump_json() for row in _example_rows(spec, max(n_rows, len(spec.examples)))]
+        bodies = rows if n_rows == 1 else ["[" + ",".join(rows[:n_rows]) + "]"]
+        self._bodies = cycle(body.encode() for body in bodies)
+
+    async def __call__(self) -> int:
+        """One request; its status."""
+        body, status = next(self._bodies), 0
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: dict[str, Any]) -> None:
+            nonlocal status
+            status = message.get("status", status)
+
+        await self._app(self._scope(len(body)), receive, send)
+        return status
+
+    async def check(self) -> None:
+        """A request that is refused costs something else than one that is answered. Raises BundleError."""
+        if (status := await self()) != 200:
+            raise BundleError(f"{self._path}: found status {status} for example rows, expected 200")
+
+    def _scope(self, size_bytes: int) -> dict[str, Any]:
+        headers = {"host": "sluice", "content-type": "application/json", "content-length": str(size_bytes)}
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "POST",
+            "scheme": "http",
+            "path": self._path,
+            "raw_path": self._path.encode(),
+            "query_string": b"",
+            "root_path": "",
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 80),
+        }
+
+
+def _example_rows(spec: ModelSpec, n_rows: int) -> list[Any]:
+    return list(islice(cycle(example.row for example in spec.examples), n_rows))
+
+
+async def _medians_ms(jobs: Sequence[tuple[Call, Clock]]) -> list[float]:
+    """Milliseconds a call by each one's clock of CPU time: what it waits for does not count.
+
+    Rounds of all take turns, so that a busy neighbour makes all dearer alike.
+    """
+    counts = [await _calls_in_a_round(call) for call, _ in jobs]
+    rounds = [
+        [await _round_ms(call, clock, n) for (call, clock), n in zip(jobs, counts, strict=True)]
+        for _ in range(N_ROUNDS)
+    ]
+    return [median(found) for found in zip(*rounds, strict=True)]
+
+
+async def _calls_in_a_round(call: Call) -> int:
+    n_calls, begin_s, until_s = 0, process_time(), monotonic() + MOST_WAIT_S
+    while n_calls == 0 or (process_time() - begin_s < ROUND_S and monotonic() < until_s):
+        await call()
+        n_calls += 1
+    return n_calls
+
+
+async def _round_ms(call: Call, clock: Clock, n_calls: int) -> float:
+    begin_s = clock()
+    for _ in range(n_calls):
+        await call()
+    return (clock() - begin_s) / n_calls * 1000
+
+
+def _most_memory_mb() -> float:
+    """Not `getrusage`: what it says of a process includes the program that started it."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0]) / 1024

@@ -1,0 +1,14 @@
+"""What a model's author writes: typed rows in, typed answers out, and how a score becomes an answer."""
+
+from serve_app.contract.spec import (
+    Choice,
+    Example,
+    Feature,
+    Features,
+    Kind,
+    ModelSpec,
+    Prediction,
+    differences,
+)
+
+__all__ = ["Choice", "Example", "Feature", "Features", "Kind", "ModelSpec", "Prediction", "differences"]

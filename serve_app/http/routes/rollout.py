@@ -1,0 +1,100 @@
+"""Routes for the people who run a rollout: how far it is, and their commands."""
+
+from typing import Annotated, Any, Protocol, get_args
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import Request
+
+from serve_app.errors import BadCommand, FieldError, NoRollout, NotReady
+from serve_app.http.problems import MEDIA_TYPE, Problem
+from serve_app.http.request import read_body
+from serve_app.rollout.decide import Action
+from serve_app.rollout.view import RolloutView, Unknown
+
+MAX_BODY_KB = 4
+ACTIONS: tuple[Action, ...] = get_args(Action)
+
+
+class Command(BaseModel):
+    """Who commands, and why: both stand in the log."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    by: Annotated[str, Field(min_length=1, max_length=100)] = "http"
+    reason: Annotated[str, Field(max_length=500)] = ""
+
+
+class Operator(Protocol):
+    """What the routes ask (the coordinator, under Ray)."""
+
+    async def view(self) -> RolloutView | Unknown:
+        """How far the rollout is. Raises NotReady when the coordinator does not answer."""
+
+    async def command(self, action: Action, by: str, reason: str) -> RolloutView | Unknown:
+        """Carry out a command. Raises CommandRefused, NoRollout or NotReady."""
+
+
+def rollout_routes(operator: Operator) -> APIRouter:
+    """`GET /v1/rollout` and `POST /v1/rollout/{command}`."""
+    router = APIRouter(tags=["rollout"])
+
+    @router.get("/v1/rollout", responses=_problems(404, 503))
+    async def rollout() -> RolloutView:
+        """How far the rollout is, what it waits for, the evidence beside its limits, and every decision so far."""
+        return _known(await operator.view())
+
+    @router.post(
+        "/v1/rollout/{command}",
+        responses=_problems(404, 409, 413, 415, 422, 503),
+        openapi_extra={"requestBody": _body(), "parameters": [_path_parameter()]},
+    )
+    async def command(request: Request) -> RolloutView:
+        """`promote`: 100 % as soon as the candidate is ready; `abort`: 0 % now; `start`: anew, from the first step."""
+        action = next((known for known in ACTIONS if known == request.path_params["command"]), None)
+        if action is None:
+            raise BadCommand(f"There is no such command; expected one of {', '.join(ACTIONS)}.")
+        order = _read(await read_body(request, MAX_BODY_KB))
+        return _known(await operator.command(action, order.by, order.reason))
+
+    return router
+
+
+def _known(found: RolloutView | Unknown) -> RolloutView:
+    if isinstance(found, RolloutView):
+        return found
+    raise NoRollout(found.detail) if found.status == "none" else NotReady(found.detail)
+
+
+def _read(body: bytes) -> Command:
+    try:
+        return Command.model_validate_json(body or b"{}")
+    except ValidationError as error:
+        faults = error.errors(include_input=False, include_url=False, include_context=False)[:5]
+        known = Command.model_fields
+        fields = tuple(
+            FieldError(
+                field=name if name in known else "", reason="cannot be used", allowed=f"text: {', '.join(known)}"
+            )
+            for name in (str(fault["loc"][0]) if fault["loc"] else "" for fault in faults)
+        )
+        raise BadCommand("The body is expected to be {} or an object of `by` and `reason`.", errors=fields) from None
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Documented with their own media type: FastAPI's `model` would say application/json."""
+    schema = {"$ref": "#/components/schemas/" + Problem.__name__}
+    texts = {404: "No rollout", 409: "It does not fit how far the rollout is", 413: "Body too large",
+             415: "Not application/json", 422: "No such command, or a body that is none",
+             503: "The coordinator does not answer, or knows no rollout yet"}  # fmt: skip
+    return {status: {"description": texts[status], "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses}
+
+
+def _body() -> dict[str, Any]:
+    schema = Command.model_json_schema()
+    example = {"by": "ada", "reason": "support tickets went up"}
+    return {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}
+
+
+def _path_parameter() -> dict[str, Any]:
+    return {"name": "command", "in": "path", "required": True, "schema": {"type": "string", "enum": list(ACTIONS)}}

@@ -1,0 +1,73 @@
+"""Rows that wait leave together: what an isolated version is asked with, one call a block."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+
+from serve_app.contract.block import Block, Scores
+
+
+class Coalescer:
+    """Merges waiting blocks into one call while at most `max_in_flight()` calls are under way.
+
+    Nothing waits while a call is free: coalescing happens only under load, and costs no latency without it.
+    """
+
+    def __init__(
+        self, send: Callable[[Block], Awaitable[Scores]], max_rows: int, max_in_flight: Callable[[], int]
+    ) -> None:
+        self._send = send
+        self._max_rows = max_rows
+        self._max_in_flight = max_in_flight
+        self._waiting: deque[tuple[Block, asyncio.Future[Scores]]] = deque()
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self.waiting_rows = 0
+
+    async def score(self, block: Block) -> Scores:
+        """The scores of this block, whatever it travelled with. Raises what the call raised."""
+        future: asyncio.Future[Scores] = asyncio.get_running_loop().create_future()
+        self._waiting.append((block, future))
+        self.waiting_rows += len(block)
+        self._dispatch()
+        return await future
+
+    def _dispatch(self, done: "asyncio.Task[None] | None" = None) -> None:
+        if done is not None:
+            self._in_flight.discard(done)
+        while self._waiting and len(self._in_flight) < self._max_in_flight():
+            if batch := self._take():
+                # A call carries rows of many clients: it must not run in the context of one of them, whose
+                # cancelled request Ray would cancel it with.
+                task = asyncio.get_running_loop().create_task(self._call(batch), context=Context())
+                self._in_flight.add(task)
+                task.add_done_callback(self._dispatch, context=Context())
+
+    def _take(self) -> list[tuple[Block, "asyncio.Future[Scores]"]]:
+        """The oldest blocks up to max_rows (at least one), without those whose caller has gone."""
+        batch: list[tuple[Block, asyncio.Future[Scores]]] = []
+        n_rows = 0
+        while self._waiting and (not batch or n_rows + len(self._waiting[0][0]) <= self._max_rows):
+            block, future = self._waiting.popleft()
+            self.waiting_rows -= len(block)
+            if not future.done():
+                batch.append((block, future))
+                n_rows += len(block)
+        return batch
+
+    async def _call(self, batch: list[tuple[Block, "asyncio.Future[Scores]"]]) -> None:
+        try:
+            scores = await self._send(Block.concat([block for block, _ in batch]))
+        except BaseException as error:  # a caller must get an answer whatever happened to the call
+            failure = error if isinstance(error, Exception) else ConnectionError("the call was cancelled")
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(failure)
+            if not isinstance(error, Exception):
+                raise
+            return
+        start = 0
+        for block, future in batch:
+            if not future.done():
+                future.set_result(scores[start : start + len(block)])
+            start += len(block)

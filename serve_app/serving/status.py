@@ -1,0 +1,160 @@
+"""What a server says of itself: alive, ready, and which versions stand behind it."""
+
+import asyncio
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from serve_app.bundle.manifest import File, Metric
+from serve_app.contract import Feature, Kind, ModelSpec
+from serve_app.errors import SluiceError
+from serve_app.serving.drain import is_draining
+from serve_app.serving.versions import Opened, Versions
+
+PING_TIMEOUT_S = 2.0
+
+
+class _Status(BaseModel):
+    model_config = ConfigDict(protected_namespaces=())
+
+
+class Health(_Status):
+    """Alive, with the stable version that is loaded."""
+
+    status: Literal["healthy"] = "healthy"
+    model_loaded: bool
+    model_version: str | None
+
+
+class VersionStatus(_Status):
+    """How far one version of the table is, and its share of the traffic."""
+
+    state: Literal["loading", "ready", "failed"]
+    detail: str = Field(description="why it is not ready; it is tried again by itself")
+    placement: Literal["in_server", "isolated"]
+    weight_percent: float
+    runtime: Literal["onnx", "sklearn"] | None
+    coalesces: bool | None = Field(description="whether rows of several requests share a model call")
+
+
+class Readiness(_Status):
+    """Ready when the stable version answers now, and the process was not told to end."""
+
+    ready: bool
+    draining: bool = Field(default=False, description="told to end: answers still, and wants no more traffic")
+    stable: str | None
+    versions: dict[str, VersionStatus]
+    config_error: str | None = Field(description="why the newest table was refused; the last good one stays")
+
+
+class VersionFacts(VersionStatus):
+    """What the bundle of a loaded version says of it."""
+
+    manifest_sha256: str | None = None
+    created_at: str | None = None
+    metrics: dict[str, Metric] = Field(default_factory=dict)
+    files: dict[str, File] = Field(default_factory=dict)
+
+
+class AllowedFeature(Feature):
+    """A field of the contract, with what it may hold in words."""
+
+    allowed_values: str
+
+
+class Description(_Status):
+    """The model, its contract and its versions."""
+
+    model: str
+    title: str
+    kind: Kind
+    contract: list[AllowedFeature]
+    stable: str | None
+    versions: dict[str, VersionFacts]
+
+
+def health(versions: Versions) -> Health:
+    """Alive: the process answers; `model_loaded` says whether stable is proven."""
+    stable = versions.table.stable if versions.table else None
+    return Health(model_loaded=stable is not None and versions.ready(stable) is not None, model_version=stable)
+
+
+async def readiness(versions: Versions, percent: float = 0.0) -> Readiness:
+    """Asks every opened version whether it can answer now: an isolated one may have gone since it was opened.
+
+    `percent` is what a rollout's candidate gets now.
+    """
+    stable = versions.table.stable if versions.table else None
+    found = version_states(versions, percent)
+    opened = {name: version for name in found if (version := versions.ready(name)) is not None}
+    answers = await asyncio.gather(*(_answers(version) for version in opened.values()))
+    for name, answered in zip(opened, answers, strict=True):
+        if not answered:
+            found[name] = found[name].model_copy(update={"state": "failed", "detail": "does not answer now"})
+    answers_now = stable is not None and stable in found and found[stable].state == "ready"
+    draining = is_draining()
+    return Readiness(
+        ready=answers_now and not draining,
+        draining=draining,
+        stable=stable,
+        versions=found,
+        config_error=versions.config_error,
+    )
+
+
+def version_states(versions: Versions, percent: float = 0.0) -> dict[str, VersionStatus]:
+    """Every version of the table in force."""
+    table = versions.table
+    if table is None:
+        return {}
+    shares = dict.fromkeys(table.names[1:], 0.0) | dict(table.weights)
+    if table.rollout is not None:
+        shares[table.rollout.candidate] = percent
+    shares[table.stable] = round(100 - sum(shares.values()), 6)
+    return {
+        name: VersionStatus(
+            state="ready" if member.opened else member.state,
+            detail=member.detail,
+            placement=table.entry(name).placement,
+            weight_percent=shares[name],
+            runtime=member.opened.manifest.runtime if member.opened else None,
+            coalesces=member.opened.coalesces if member.opened else None,
+        )
+        for name, member in versions.members().items()
+    }
+
+
+def description(spec: ModelSpec, versions: Versions, percent: float = 0.0) -> Description:
+    """The contract, and for each loaded version its metrics and hashes."""
+    return Description(
+        model=spec.name,
+        title=spec.title,
+        kind=spec.kind,
+        contract=[AllowedFeature(**f.model_dump(), allowed_values=f.allowed) for f in spec.contract],
+        stable=versions.table.stable if versions.table else None,
+        versions={
+            name: _facts(status, versions.ready(name)) for name, status in version_states(versions, percent).items()
+        },
+    )
+
+
+def _facts(status: VersionStatus, opened: Opened | None) -> VersionFacts:
+    if opened is None:
+        return VersionFacts(**status.model_dump())
+    manifest = opened.manifest
+    return VersionFacts(
+        **status.model_dump(),
+        manifest_sha256=opened.manifest_sha256,
+        created_at=manifest.created_at,
+        metrics=manifest.metrics,
+        files=manifest.files,
+    )
+
+
+async def _answers(opened: Opened) -> bool:
+    try:
+        async with asyncio.timeout(PING_TIMEOUT_S):
+            await opened.scorer.ping()
+    except (TimeoutError, SluiceError):
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Pure numbers: intervals, sequential test, PSI, bins, slices."""

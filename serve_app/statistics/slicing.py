@@ -1,0 +1,40 @@
+"""Groups of rows by one feature at a time: an average may hide a group that a model serves badly."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.contract import Feature
+from serve_app.contract.block import MISSING_CATEGORY
+
+MAX_VALUES = 12  # a number with at most this many values is sliced by value, else by quantile
+N_QUANTILES = 4
+MIN_ROWS = 30  # a smaller slice says nothing
+
+Mask = NDArray[np.bool_]
+
+
+def masks(column: NDArray[Any], feature: Feature) -> Iterator[tuple[str, Mask]]:
+    """Label and rows of each slice of one feature (n_rows,); missing values are a slice of their own."""
+    if feature.dtype == "category":
+        yield from ((str(value), column == value) for value in feature.choices or ())
+        yield "missing", column == MISSING_CATEGORY
+        return
+    numbers = column.astype(np.float64)
+    values = np.unique(numbers[~np.isnan(numbers)])
+    if len(values) <= MAX_VALUES:
+        yield from ((f"{value:g}", numbers == value) for value in values)
+    else:
+        yield from _quantile_masks(numbers)
+    yield "missing", np.isnan(numbers)
+
+
+def _quantile_masks(numbers: NDArray[np.float64]) -> Iterator[tuple[str, Mask]]:
+    edges = np.unique(np.nanquantile(numbers, np.linspace(0, 1, N_QUANTILES + 1), method="inverted_cdf"))
+    for low, high in pairwise(edges):
+        is_last = high == edges[-1]
+        inside = (numbers >= low) & ((numbers <= high) if is_last else (numbers < high))
+        yield f"{low:g} to {'' if is_last else 'under '}{high:g}", inside

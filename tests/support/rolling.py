@@ -1,0 +1,98 @@
+"""A rollout told event by event: the coordinator's loop without a coordinator, a clock or a store."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Literal
+
+from serve_app.rollout.decide import Action, Facts, Readiness, Verdict, Wait, claim, command, decide, next_step
+from serve_app.rollout.event import Draft, Event, Share
+from serve_app.rollout.state import State, Status, fold
+from serve_app.settings import Rollout
+
+PLAN = Rollout(stable="1.0.0", candidate="1.1.0", steps=("shadow", 5.0, 50.0, 100.0), bake_seconds=600)
+START_S = 1_800_000_000.0
+
+
+class Rolling:
+    """One rollout: `tick` lets the judge speak, `order` is a person's command, `restart` a new coordinator."""
+
+    def __init__(self, plan: Rollout = PLAN) -> None:
+        self.plan = plan
+        self.now_s = START_S
+        self.events: list[Event] = []
+        self.epoch = 0
+        self.restart()
+
+    @property
+    def state(self) -> State:
+        """Folded anew each time."""
+        return fold(self.events)
+
+    def write(self, draft: Draft) -> Event:
+        """What the log does with a draft."""
+        at = datetime.fromtimestamp(self.now_s, UTC)
+        self.events.append(Event(at=at, epoch=self.epoch, writer=f"writer-{self.epoch}", **dict(draft)))
+        return self.events[-1]
+
+    def restart(self) -> Event:
+        """A new coordinator claims the log."""
+        self.epoch += 1
+        return self.write(claim(self.state, self.plan))
+
+    def order(self, action: Action, reason: str = "", facts: Facts | None = None) -> Event:
+        """A person's command."""
+        return self.write(command(self.state, self.plan, action, "ada", reason, facts))
+
+    def facts(
+        self,
+        outcome: Literal["pass", "wait", "hold", "fail"] = "pass",
+        *,
+        requests: int = 300,
+        readiness: Literal["ready", "missing", "refused"] = "ready",
+        share: Share | None = None,
+        phase: int | None = None,
+        cause: str = "psi",
+        numbers: Mapping[str, float] | None = None,
+    ) -> Facts:
+        """Facts that let a step pass, unless said otherwise."""
+        state = self.state
+        wanted = next_step(state, self.plan) or (0, 0.0)
+        return Facts(
+            Readiness(wanted[1] if share is None else share, readiness, f"candidate {readiness}"),
+            state.phase if phase is None else phase,
+            9 * requests,
+            requests,
+            Verdict(outcome, f"judge says {outcome}", {"error_ratio": 1.1} if numbers is None else numbers, cause),
+        )
+
+    def tick(self, passed_s: float = 300, facts: Facts | None = None) -> Event | Wait:
+        """Some time passes, then it is decided."""
+        self.now_s += passed_s
+        found = decide(self.state, self.plan, self.now_s, facts or self.facts())
+        return found if isinstance(found, Wait) else self.write(found)
+
+
+def rolling_in(status: Status, plan: Rollout = PLAN) -> Rolling:
+    """A rollout that has come to this status, with 5 % where it has a share at all."""
+    story = Rolling(plan)
+    if status == "waiting":
+        return story
+    story.tick()
+    story.tick()
+    match status:
+        case "paused":
+            story.order("pause")
+        case "held":
+            story.tick(300, story.facts("hold"))
+        case "aborted":
+            story.order("abort")
+        case "baking" | "finished" | "rolled_back":
+            story.order("promote")
+            story.tick()
+            if status == "finished":
+                story.tick(plan.bake_seconds)
+            if status == "rolled_back":
+                story.order("rollback")
+        case _:
+            pass
+    return story

@@ -1,0 +1,81 @@
+"""The image's recipe, as far as it can be looked at without an engine; `make image-test` builds and runs it."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[3]
+HADOLINT = Path(sys.executable).with_name("hadolint")
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+
+def test_hadolint_finds_nothing() -> None:
+    """Not one warning, not one style hint."""
+    done = subprocess.run([HADOLINT, ROOT / "Dockerfile"], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_last_target_is_the_slim_one_and_runs_as_nobody_that_matters() -> None:
+    """`docker build .` takes the last stage; it must hold neither scikit-learn nor training."""
+    stages = re.findall(r"^FROM (\S+) AS (\S+)$", DOCKERFILE, re.MULTILINE)
+    assert stages[-1] == ("runtime", "serve")
+    assert {"sklearn", "train"} < {name for _, name in stages}
+    runtime = DOCKERFILE[DOCKERFILE.index("AS runtime") :]
+    assert "USER 10001:0" in runtime
+    assert "/ready" in runtime[runtime.index("HEALTHCHECK") :]
+    assert "ENTRYPOINT" in runtime, "PID 1 is what drains"
+
+
+def test_what_is_copied_into_a_build_is_let_through_by_dockerignore() -> None:
+    """Everything else stays out: .git, tests, docs, the environment."""
+    lines = (ROOT / ".dockerignore").read_text().split()
+    assert lines[0] == "*", "nothing goes in by default"
+    allowed = [line.removeprefix("!") for line in lines if line.startswith("!")]
+    for words in re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE):
+        for source in words.split():
+            name = "docker/no-models" if source == "${BAKE}" else source
+            assert any(name == path or Path(name).match(path) for path in allowed), f"{name} would be missing"
+
+
+def test_the_slim_targets_packages_are_those_of_serving() -> None:
+    """Ray imports pandas where it is installed; scikit-learn and what it needs belong to the second target."""
+    names = {re.split(r"[=\[]", line)[0] for line in _locked("serve")}
+    assert {"ray", "fastapi", "numpy", "onnxruntime"} <= names
+    assert not names & {"pandas", "scikit-learn", "scipy", "joblib", "skl2onnx", "matplotlib", "pytest"}
+    assert {"scikit-learn", "pandas"} <= {re.split(r"[=\[]", line)[0] for line in _locked("sklearn")}
+
+
+def test_every_package_of_the_image_is_pinned_with_a_hash_and_alike_in_all_targets() -> None:
+    """The same version of a package wherever it is."""
+    pins: dict[str, str] = {}
+    for name in ("serve", "sklearn", "train"):
+        text = (ROOT / f"requirements/{name}.txt").read_text()
+        assert "://" not in text, "an index or a URL in a lock file"
+        for block in re.split(r"\n(?=\S)", text.strip()):
+            if not block.startswith("#"):
+                package, _, version = block.split()[0].partition("==")
+                assert version and "--hash=sha256:" in block, block
+                assert pins.setdefault(package, version) == version, f"{package} in {name}"
+
+
+def test_compose_says_what_the_readme_promises() -> None:
+    """An app that waits for its bundles, hardened, on this machine alone; the S3 server of the tests."""
+    compose: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    app, push, s3 = (compose["services"][name] for name in ("sluice", "push", "s3"))
+    assert app["ports"] == ["127.0.0.1:8000:8000"]
+    assert app["read_only"] is True and app["cap_drop"] == ["all"]
+    assert app["depends_on"]["push"]["condition"] == "service_completed_successfully"
+    assert app["environment"] == push["environment"]
+    assert app["environment"]["MODEL_PATH"].startswith("s3://sluice/")
+    assert "requirements/s3.txt" in s3["build"]["dockerfile_inline"]
+    assert json.dumps(push["command"]).count("sluice push") == 1
+
+
+def _locked(name: str) -> list[str]:
+    lines = (ROOT / f"requirements/{name}.txt").read_text().splitlines()
+    return [line for line in lines if line and line[0] not in "# "]

@@ -1,0 +1,171 @@
+"""`sluice rollout` against a real HTTP server that answers what a Sluice server would."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+from views import rollout_view
+
+from serve_app.commands import rollout as commands
+from serve_app.commands.main import app
+from serve_app.commands.rollout_page import page
+from serve_app.rollout.view import RolloutView
+
+
+class Recorded:
+    """Answers in turn, the last one again and again; keeps what was asked."""
+
+    def __init__(self, *answers: tuple[int, bytes]) -> None:
+        self.answers = list(answers)
+        self.asked: list[tuple[str, str, bytes]] = []
+
+    def next(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
+        """The answer to this."""
+        self.asked.append((method, path, body))
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+def ok(**changes: Any) -> tuple[int, bytes]:
+    """A view."""
+    return 200, rollout_view(**changes).model_dump_json().encode()
+
+
+@pytest.fixture
+def serve() -> Iterator[Any]:
+    """Starts a server for recorded answers; its URL."""
+    servers: list[tuple[HTTPServer, threading.Thread]] = []
+
+    def start(recorded: Recorded) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._answer("GET")
+
+            def do_POST(self) -> None:
+                self._answer("POST")
+
+            def _answer(self, method: str) -> None:
+                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                status, answer = recorded.next(method, self.path, body)
+                self.send_response(status)
+                self.send_header("content-length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_: Any) -> None:
+                """Nothing."""
+
+        server = HTTPServer(("127.0.0.1", 0), Handler)
+        servers.append((server, threading.Thread(target=server.serve_forever)))
+        servers[-1][1].start()
+        return f"http://127.0.0.1:{server.server_address[1]}"
+
+    yield start
+    for server, thread in servers:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def call(*words: str) -> Any:
+    """The command; its result."""
+    return CliRunner().invoke(app, ["rollout", *words])
+
+
+def rendered(view: RolloutView) -> str:
+    """The page as text."""
+    console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    console.print(page(view))
+    console.file.close()
+    return console.export_text()
+
+
+def test_status_shows_steps_evidence_and_what_can_be_done(serve: Any) -> None:
+    """For a prefix too."""
+    recorded = Recorded(ok())
+    found = call("status", "--url", serve(recorded) + "/delivery-time/")
+    assert found.exit_code == 0, found.output
+    assert recorded.asked == [("GET", "/delivery-time/v1/rollout", b"")]
+    for part in ("1.0.0 → 1.1.0", "running at 5 %", "120 of 300 s, 150 of 300 requests", "5.9", "nps_score", "15.0 %",
+                 "2,850 stable", "sluice rollout abort"):  # fmt: skip
+        assert part in found.output, part
+
+
+def test_what_people_wrote_is_shown_as_it_is_written() -> None:
+    """Brackets are no markup."""
+    assert "[bold]why[/bold] [x" in rendered(rollout_view(reason="[bold]why[/bold] [x", trouble="[/red] broken ["))
+
+
+@pytest.mark.parametrize("status", ["waiting", "held", "paused", "baking", "aborted", "finished", "rolled_back"])
+def test_every_status_has_a_page(status: Any) -> None:
+    """Also before the first step, and without evidence."""
+    step = {"waiting": None, "baking": 3, "finished": 3}.get(status, 1)
+    text = rendered(rollout_view(status=status, step=step, evidence=[], worst_slices=[]))
+    assert status.replace("_", " ") in text
+
+
+def test_status_as_json_is_what_the_server_said(serve: Any) -> None:
+    """For programs."""
+    found = call("status", "--json", "--url", serve(Recorded(ok())))
+    assert json.loads(found.output)["candidate"] == "1.1.0"
+
+
+def test_a_rollout_that_is_out_has_an_exit_code_of_its_own(serve: Any) -> None:
+    """A pipeline can stop there."""
+    assert call("status", "--url", serve(Recorded(ok(status="aborted", share=0.0)))).exit_code == 3
+
+
+def test_watching_ends_by_itself_when_it_is_over(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a server that is away for a moment does not end it."""
+    monkeypatch.setattr(commands, "REFRESH_S", 0.01)
+    recorded = Recorded(ok(), (502, b"bad gateway"), ok(status="baking", share=100.0, step=3),
+                        ok(status="finished", share=100.0, step=3))  # fmt: skip
+    found = call("status", "--watch", "--url", serve(recorded))
+    assert found.exit_code == 0
+    assert "finished at 100 %" in found.output
+    assert len(recorded.asked) == 4
+
+
+@pytest.mark.parametrize("action", ["pause", "resume", "promote", "abort", "rollback", "start"])
+def test_a_command_says_who_and_why(serve: Any, action: str) -> None:
+    """Then shows how far it is."""
+    recorded = Recorded(ok())
+    found = call(action, "--by", "ada", "--reason", "tickets went up", "--url", serve(recorded))
+    assert found.exit_code == 0
+    method, path, body = recorded.asked[0]
+    assert (method, path) == ("POST", f"/v1/rollout/{action}")
+    assert json.loads(body) == {"by": "ada", "reason": "tickets went up"}
+    assert "1.0.0 → 1.1.0" in found.output
+
+
+PROBLEM = json.dumps({"title": "No rollout", "detail": "The table has no `rollout`."}).encode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "exit_code", "said"),
+    [
+        ((404, PROBLEM), 1, "No rollout: The table has no `rollout`."),
+        ((404, b"not found"), 2, "not as a Sluice server does"),
+        ((500, b"[1]"), 2, "not as a Sluice server does"),
+        ((200, b"<html>"), 2, "the answer is no rollout"),
+    ],
+)
+def test_an_answer_that_is_no_view_is_a_sentence(serve: Any, answer: Any, exit_code: int, said: str) -> None:
+    """No traceback."""
+    for words in (["status"], ["abort"]):
+        found = call(*words, "--url", serve(Recorded(answer)))
+        assert found.exit_code == exit_code
+        assert said in found.output.replace("\n", " ")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "127.0.0.1:8000", "http://[", "http://127.0.0.1:x"])
+def test_a_url_where_nobody_answers_is_a_sentence(url: str) -> None:
+    """That names it."""
+    found = call("status", "--url", url)
+    assert found.exit_code == 2, found.output
+    assert "--url" in found.output
+    assert not isinstance(found.exception, ValueError)

@@ -1,0 +1,465 @@
+"""A rollout from its first step to its end: every way through it, and none beside."""
+
+import json
+from dataclasses import replace
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rolling import PLAN, START_S, Rolling, rolling_in
+
+from serve_app.errors import CommandRefused, RolloutError
+from serve_app.rollout.decide import END, Action, Wait, actions, command, decide, next_step
+from serve_app.rollout.event import Event, lines, parse
+from serve_app.rollout.state import DONE, State, Status, fold, weights
+
+STATUSES: tuple[Status, ...] = get_args(Status)
+ACTIONS: tuple[Action, ...] = get_args(Action)
+
+
+def test_a_good_candidate_gets_step_after_step_and_stays() -> None:
+    """Shadow, 5 %, 50 %, 100 %, a bake time, and then it is told what may leave the file."""
+    story = Rolling()
+    seen = [weights(story.state)]
+    while story.state.status != "finished":
+        assert isinstance(story.tick(), Event)
+        seen.append(weights(story.state))
+        story.now_s += 300
+    assert seen == [(0, False), (0, True), (5, False), (50, False), (100, False), (100, False)]
+    assert [event.kind for event in story.events] == ["claimed", *["entered"] * 4, "finished"]
+    assert story.state.reason == 'done: write `stable: "1.1.0"` and take `rollout` and 1.0.0 out of the file'
+    assert story.tick(10**6) == Wait(story.state.reason)
+
+
+def test_an_event_says_who_decided_what_when_why_and_on_which_numbers() -> None:
+    """The audit is read years later, by somebody who was not there."""
+    story = rolling_in("running")
+    event = story.tick(400)
+    assert isinstance(event, Event)
+    assert json.loads(event.line()) == {
+        "at": "2027-01-15T08:16:40Z", "epoch": 1, "writer": "writer-1", "seq": 4, "rollout": PLAN.id, "run": 1,
+        "kind": "entered", "step": 2, "share": 50.0, "phase": 3, "by": "judge", "reason": "judge says pass",
+        "cause": "", "numbers": {"stable_requests": 2700.0, "candidate_requests": 300.0, "error_ratio": 1.1},
+    }  # fmt: skip
+    assert event.at_s == START_S + 1_000
+
+
+WAITS: dict[str, tuple[Status, float, dict[str, Any], str]] = {
+    "not loaded everywhere": ("waiting", 0, {"readiness": "missing"}, "shadow waits for 1.1.0: candidate missing"),
+    "asked for another share": ("waiting", 0, {"share": 5.0}, "shadow: not known yet whether 1.1.0 is ready for it"),
+    "too early": ("running", 299, {}, "5 %: 299 of 300 s"),
+    "clock set back": ("running", -1_000, {}, "5 %: -1000 of 300 s"),
+    "too few requests": ("running", 10_000, {"requests": 299}, "5 %: 299 of 300 requests"),
+    "judge cannot tell": ("running", 10_000, {"outcome": "wait"}, "5 %: judge says wait"),
+    "hold too early": ("running", 10, {"outcome": "hold"}, "5 %: 10 of 300 s"),
+    "counts of another phase": ("running", 10_000, {"phase": 1}, "no counts of phase 2 yet"),
+    "verdict on another phase": ("running", 10_000, {"phase": 1, "outcome": "fail"}, "no counts of phase 2 yet"),
+    "no replicas for more": ("running", 300, {"readiness": "missing"}, "50 % waits for 1.1.0: candidate missing"),
+    "replicas for less": ("running", 300, {"share": 5.0}, "50 %: not known yet whether 1.1.0 is ready for it"),
+    "paused": ("paused", 10_000, {}, "paused by ada: pause"),
+    "held": ("held", 10_000, {}, "held by judge: judge says hold"),
+    "baking": ("baking", 599, {}, "100 %: 599 of 600 s in which 1.0.0 can be brought back at once"),
+    "aborted": ("aborted", 10**6, {"outcome": "fail"}, "abort"),
+    "rolled back": ("rolled_back", 10**6, {"readiness": "refused"}, "rollback"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "passed_s", "facts", "reason"), WAITS.values(), ids=WAITS)
+def test_it_waits_and_says_for_what(status: Status, passed_s: float, facts: dict[str, Any], reason: str) -> None:
+    """Nothing is written, the share stays, and a person can see what is missing."""
+    story = rolling_in(status)
+    before = story.state
+    assert story.tick(passed_s, story.facts(**facts)) == Wait(reason)
+    assert story.state == before
+
+
+DECISIONS: dict[str, tuple[Status, float, dict[str, Any], Status, float]] = {
+    "ready": ("waiting", 0, {}, "running", 0),
+    "passed": ("running", 300, {}, "running", 50),
+    "differs": ("running", 300, {"outcome": "hold"}, "held", 5),
+    "worse": ("running", 0, {"outcome": "fail"}, "aborted", 0),
+    "worse with few requests": ("running", 0, {"outcome": "fail", "requests": 1}, "aborted", 0),
+    "worse while paused": ("paused", 0, {"outcome": "fail"}, "aborted", 0),
+    "worse while held": ("held", 0, {"outcome": "fail"}, "aborted", 0),
+    "worse at 100 %": ("baking", 0, {"outcome": "fail"}, "aborted", 0),
+    "refused before it began": ("waiting", 0, {"readiness": "refused"}, "aborted", 0),
+    "refused on the way": ("running", 0, {"readiness": "refused", "share": 1.0}, "aborted", 0),
+    "refused while paused": ("paused", 0, {"readiness": "refused"}, "aborted", 0),
+    "baked": ("baking", 600, {}, "finished", 100),
+}
+
+
+@pytest.mark.parametrize(("before", "passed_s", "facts", "after", "percent"), DECISIONS.values(), ids=DECISIONS)
+def test_it_decides(before: Status, passed_s: float, facts: dict[str, Any], after: Status, percent: float) -> None:
+    """One event, the status that it leads to, and the share that the candidate then has."""
+    story = rolling_in(before)
+    event = story.tick(passed_s, story.facts(**facts))
+    assert isinstance(event, Event)
+    assert event.reason
+    assert (story.state.status, weights(story.state)[0]) == (after, percent)
+
+
+def test_a_refused_contract_tells_the_fields_that_differ() -> None:
+    """What the replica said is in the log, since nobody asks the replica later."""
+    story = Rolling()
+    story.tick(0, story.facts(readiness="refused"))
+    assert (story.state.by, story.state.reason) == ("coordinator", "refused: candidate refused")
+
+
+COMMANDS: dict[Action, dict[Status, Status]] = {
+    "pause": {"waiting": "paused", "running": "paused"},
+    "resume": {"paused": "running", "held": "running"},
+    "promote": {"waiting": "waiting", "running": "running", "paused": "running", "held": "running"},
+    "abort": dict.fromkeys(("waiting", "running", "paused", "held", "baking"), "aborted"),
+    "rollback": {"baking": "rolled_back", "finished": "rolled_back"},
+    "start": {"aborted": "waiting", "finished": "waiting", "rolled_back": "waiting"},
+}
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_command_leads_where_it_should_or_says_what_is_possible(action: Action, status: Status) -> None:
+    """All commands in all states; share 0 after abort, rollback and start, and unchanged after the others."""
+    story = rolling_in(status)
+    share, now = story.state.share, actions(story.state)
+    assert (action in now) == (status in COMMANDS[action])
+    if status in COMMANDS[action]:
+        event = story.order(action, "because")
+        assert (event.by, event.reason) == ("ada", "because")
+        assert story.state.status == COMMANDS[action][status]
+        assert story.state.share == (0.0 if action in ("abort", "rollback", "start") else share)
+    else:
+        with pytest.raises(CommandRefused) as caught:
+            story.order(action)
+        assert str(caught.value).startswith(f"{action}: the rollout is {status} (")
+        assert str(caught.value).endswith(f"possible now: {', '.join(now)}")
+
+
+def test_a_word_that_is_no_command_is_refused_like_a_wrong_one() -> None:
+    """It comes from a URL: anything may stand there."""
+    wrong: Any = "delete"
+    with pytest.raises(CommandRefused, match=r"possible now: pause, promote, abort$"):
+        command(rolling_in("running").state, PLAN, wrong, "ada")
+
+
+def test_a_person_decides_on_the_numbers_of_that_moment() -> None:
+    """Numbers of the phase that is judged stand beside the command; those of another phase do not."""
+    story = rolling_in("held")
+    assert story.order("resume", facts=story.facts()).numbers["candidate_requests"] == 300
+    assert story.order("pause", facts=story.facts(phase=1)).numbers == {}
+
+
+def test_a_pause_before_the_first_step_leads_back_to_waiting() -> None:
+    """Paused for a night, the candidate gets nothing; resumed it begins with its first step."""
+    story = Rolling()
+    story.order("pause")
+    assert story.tick() == Wait("paused by ada: pause")
+    story.order("resume")
+    assert story.state.status == "waiting"
+    story.tick()
+    assert weights(story.state) == (0.0, True)
+
+
+def test_resume_goes_on_with_the_evidence_that_is_there() -> None:
+    """A pause does not take the counts away: the phase is the same, and the next step comes at once."""
+    story = rolling_in("running")
+    before = story.state
+    story.now_s += 200
+    story.order("pause")
+    story.now_s += 100
+    story.order("resume")
+    after = story.state
+    assert (after.phase, after.phase_began_s) == (before.phase, before.phase_began_s)
+    assert (after.step, after.step_began_s) == (before.step, before.step_began_s)
+    assert isinstance(story.tick(0), Event)
+    assert story.state.share == 50
+
+
+def test_who_resumes_a_held_rollout_accepts_what_held_it_and_nothing_else() -> None:
+    """A better model is allowed to differ: it is not held for the same cause at each further step of this run."""
+    story = rolling_in("held")
+    assert story.order("resume").reason == "resume, psi accepted"
+    assert (story.state.cause, story.state.accepted) == ("", ("psi",))
+    story.tick(0, story.facts("hold"))
+    assert (story.state.status, story.state.share) == ("running", 50)
+    story.restart()
+    story.tick(300, story.facts("hold", cause="disagreement"))
+    assert (story.state.status, story.state.share) == ("held", 50)
+    story.order("resume")
+    story.tick(0, story.facts("hold", cause="disagreement"))
+    assert story.state.status == "baking"
+    story.order("rollback")
+    story.order("start")
+    story.tick()
+    story.tick(300, story.facts("hold"))
+    assert story.state.status == "held"
+
+
+def test_promote_goes_to_100_percent_when_the_candidate_has_the_replicas_for_it() -> None:
+    """Neither time nor requests nor a hold are waited for; being ready is, and for 100 %, not for the step between."""
+    story = rolling_in("held")
+    story.order("promote", "it is better")
+    assert next_step(story.state, PLAN) == (3, 100)
+    assert story.tick(0, story.facts("hold", share=50.0)) == Wait("100 %: not known yet whether 1.1.0 is ready for it")
+    waits = story.tick(0, story.facts("hold", readiness="missing"))
+    assert waits == Wait("100 % waits for 1.1.0: candidate missing")
+    story.tick(0, story.facts("hold", requests=0))
+    assert (story.state.status, story.state.share, story.state.by) == ("baking", 100, "ada")
+    assert story.state.reason == "promoted: it is better"
+
+
+@pytest.mark.parametrize(("action", "status"), [("pause", "paused"), ("abort", "aborted")])
+def test_a_promotion_that_waits_can_be_taken_back(action: Action, status: Status) -> None:
+    """By the same commands as any other move; after a pause the plan goes on at its step."""
+    story = rolling_in("running")
+    story.order("promote")
+    assert "promote" not in actions(story.state)
+    story.order(action)
+    assert story.state.status == status
+    if action == "pause":
+        story.order("resume")
+        assert next_step(story.state, PLAN) == (2, 50)
+
+
+def test_the_judge_still_ends_a_promotion_that_waits() -> None:
+    """A person in a hurry does not switch the judge off."""
+    story = rolling_in("running")
+    story.order("promote")
+    story.tick(0, story.facts("fail"))
+    assert (story.state.status, story.state.share, story.state.by) == ("aborted", 0, "judge")
+
+
+@pytest.mark.parametrize(("steps", "percent"), [(("shadow",), 0), (("shadow", 5.0), 5), ((5.0, 20.0), 20)])
+def test_a_plan_that_ends_below_100_percent_leaves_the_rest_to_a_person(steps: Any, percent: float) -> None:
+    """Held at its last share, where only promote and abort make sense."""
+    story = Rolling(PLAN.model_copy(update={"steps": steps}))
+    while story.state.status != "held":
+        assert isinstance(story.tick(), Event)
+    assert weights(story.state)[0] == percent
+    assert story.state.cause == END
+    assert actions(story.state) == ("promote", "abort")
+    story.restart()
+    story.order("promote")
+    assert next_step(story.state, story.plan) == (len(steps), 100)
+    story.tick(0)
+    assert (story.state.status, story.state.share) == ("baking", 100)
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_a_restart_changes_nothing_but_the_phase(status: Status) -> None:
+    """A redeploy of the same file goes on where it was: what was over stays over, what was held stays held."""
+    story = rolling_in(status)
+    before = story.state
+    story.now_s += 50
+    story.restart()
+    after = story.state
+    judged = status in ("running", "paused", "held", "baking")
+    assert after.phase == before.phase + judged
+    assert after.phase_began_s == (story.now_s if judged else before.phase_began_s)
+    assert after == replace(before, seq=before.seq + 1, epoch=2, phase=after.phase, phase_began_s=after.phase_began_s)
+
+
+def test_after_a_restart_a_step_is_judged_for_its_whole_time_again() -> None:
+    """The counts went with the coordinator, and what nobody watched is no evidence."""
+    story = rolling_in("running")
+    story.now_s += 299
+    story.restart()
+    assert story.tick(1) == Wait("5 %: 1 of 300 s")
+    assert isinstance(story.tick(299), Event)
+
+
+def test_a_restart_does_not_prolong_the_bake_time() -> None:
+    """It is about how long the old version is kept, not about evidence."""
+    story = rolling_in("baking")
+    story.now_s += 599
+    story.restart()
+    story.tick(1)
+    assert story.state.status == "finished"
+
+
+def test_the_first_phase_is_number_one_however_often_the_coordinator_restarted_before() -> None:
+    """The judge spends its alpha over the phases: none is spent before there is anything to judge."""
+    story = Rolling()
+    story.restart()
+    story.restart()
+    story.tick()
+    assert story.state.phase == 1
+
+
+@pytest.mark.parametrize("status", ["aborted", "finished", "rolled_back"])
+def test_a_new_run_begins_with_the_first_step_phase_and_salt(status: Status) -> None:
+    """By command; nothing of the run before counts, and other keys come first."""
+    story = rolling_in(status)
+    old = story.state.id
+    story.order("start")
+    assert weights(story.state) == (0.0, False)
+    assert (story.state.run, story.state.id, old) == (2, f"{PLAN.id}-run2", f"{PLAN.id}-run1")
+    story.tick()
+    assert (story.state.share, story.state.phase) == ("shadow", 1)
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_a_higher_run_in_the_file_begins_anew_and_a_lower_one_does_not(status: Status) -> None:
+    """The file says at least which run is wanted: after a `start` by command the old file does not turn it back."""
+    story = rolling_in(status)
+    story.plan = PLAN.model_copy(update={"run": 3})
+    story.restart()
+    story.tick(0)
+    assert (story.state.run, story.state.status, story.state.by) == (3, "waiting", "file")
+    assert weights(story.state) == (0.0, False)
+    story.plan = PLAN
+    story.restart()
+    story.tick(0)
+    assert (story.state.run, story.state.share) == (3, "shadow")
+
+
+def test_a_file_that_begins_with_a_later_run_has_that_run_from_its_first_event() -> None:
+    """No event of a run that never was."""
+    story = Rolling(PLAN.model_copy(update={"run": 4}))
+    story.tick()
+    assert [event.run for event in story.events] == [4, 4]
+
+
+def test_without_a_log_stable_answers_everybody() -> None:
+    """What a server does that has heard nothing, and a coordinator that cannot read."""
+    assert weights(State()) == (0.0, False)
+    assert fold([]) == State()
+
+
+def test_a_ratio_to_nothing_does_not_keep_an_abort_from_the_log() -> None:
+    """Infinite and undefined numbers have no JSON; they are written as null."""
+    story = rolling_in("running")
+    event = story.tick(0, story.facts("fail", numbers={"error_ratio": float("inf"), "slow_ratio": float("nan")}))
+    assert isinstance(event, Event)
+    assert event.numbers == {
+        "stable_requests": 2700, "candidate_requests": 300, "error_ratio": None, "slow_ratio": None
+    }  # fmt: skip
+    assert parse(event.line().encode(), "log") == event
+
+
+def test_what_a_fenced_writer_left_behind_counts_for_nothing() -> None:
+    """An old coordinator's event after a new one's claim is passed over, and the next event comes after it."""
+    story = rolling_in("running")
+    late = story.tick()
+    assert isinstance(late, Event)
+    story.events.pop()
+    story.restart()
+    before = story.state
+    story.events.append(late.model_copy(update={"seq": 5}))
+    assert story.state == replace(before, seq=5)
+    assert story.tick() == story.events[-1]
+    assert story.events[-1].seq == 6
+
+
+IMPOSSIBLE: dict[str, tuple[Status, dict[str, Any]]] = {
+    "a share that falls by an entry": ("running", {"kind": "entered", "step": 2, "share": 1.0, "phase": 3}),
+    "an entry into the same share": ("running", {"kind": "entered", "step": 2, "share": 5.0, "phase": 3}),
+    "an entry into no step": ("running", {"kind": "entered", "step": None, "share": 50.0, "phase": 3}),
+    "an entry without a phase of its own": ("running", {"kind": "entered", "step": 2, "share": 50.0, "phase": 2}),
+    "a phase that is skipped": ("running", {"kind": "entered", "step": 2, "share": 50.0, "phase": 4}),
+    "an entry while paused": ("paused", {"kind": "entered", "step": 2, "share": 50.0, "phase": 3}),
+    "an entry after an abort": ("aborted", {"kind": "entered", "step": 2, "share": 50.0, "phase": 3}),
+    "an abort that keeps a share": ("running", {"kind": "aborted", "share": 5.0}),
+    "a pause that gives more": ("running", {"kind": "paused", "share": 50.0}),
+    "a hold of what is paused": ("paused", {"kind": "held"}),
+    "a second abort": ("aborted", {"kind": "aborted"}),
+    "an end before the bake": ("running", {"kind": "finished"}),
+    "a rollback before 100 %": ("running", {"kind": "rolled_back", "share": 0.0}),
+    "a run that changes by itself": ("running", {"kind": "paused", "run": 2}),
+    "a start of the same run": ("aborted", {"kind": "started", "step": None, "phase": 0}),
+    "a claim of the same epoch": ("running", {"kind": "claimed", "phase": 3}),
+    "an epoch that nobody claimed": ("running", {"kind": "paused", "epoch": 2}),
+}
+
+
+@pytest.mark.parametrize(("status", "change"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_a_log_that_tells_an_impossible_story_is_not_believed(status: Status, change: dict[str, Any]) -> None:
+    """Somebody changed a file: a clear error, with which stable answers, and no share that nobody decided."""
+    story = rolling_in(status)
+    story.events.append(story.events[-1].model_copy(update={"seq": story.state.seq + 1} | change))
+    with pytest.raises(RolloutError, match=f"found {change['kind']} .* cannot follow {status} .* restore the log"):
+        fold(story.events)
+
+
+def test_a_log_that_does_not_begin_with_a_claim_is_not_believed() -> None:
+    """Its first files are gone."""
+    with pytest.raises(RolloutError, match="cannot follow waiting"):
+        fold(rolling_in("running").events[1:])
+
+
+# Mostly what lets a step pass: otherwise nearly every story ends in its first minutes.
+ticks = st.fixed_dictionaries(
+    {
+        "passed_s": st.sampled_from([600, 600, 300, 300, 299, 0]),
+        "outcome": st.sampled_from([*["pass"] * 12, "hold", "hold", "wait", "fail"]),
+        "requests": st.sampled_from([300, 300, 300, 300, 299, 0]),
+        "readiness": st.sampled_from([*["ready"] * 14, "missing", "refused"]),
+        "phase": st.sampled_from([None, None, None, None, 0, 1]),
+        "cause": st.sampled_from(["psi", "disagreement"]),
+    }
+)
+moves = st.lists(st.one_of(*[ticks] * 5, st.sampled_from([*ACTIONS, "resume", "start", "restart"])), max_size=40)
+plans = st.sampled_from([("shadow", 5.0, 50.0, 100.0), (100.0,), ("shadow",), (1.0, 2.0), ("shadow", 100.0)])
+
+
+def height(state: State) -> float:
+    """Shares in order; shadow and nothing are both no share of the answers."""
+    return weights(state)[0]
+
+
+def move(story: Rolling, step: Any) -> None:
+    """A tick, a command that may be refused, or a restart."""
+    if step == "restart":
+        story.restart()
+    elif isinstance(step, str):
+        if step in actions(story.state):
+            story.order(step)  # type: ignore[arg-type]
+        else:
+            with pytest.raises(CommandRefused):
+                story.order(step)  # type: ignore[arg-type]
+    else:
+        facts = story.facts(**{name: value for name, value in step.items() if name != "passed_s"})
+        now_s = story.now_s + step["passed_s"]
+        assert decide(story.state, story.plan, now_s, facts) == decide(story.state, story.plan, now_s, facts)
+        story.tick(step["passed_s"], facts)
+
+
+@given(steps=plans, story_moves=moves)
+def test_no_sequence_of_events_leads_astray(steps: Any, story_moves: list[Any]) -> None:
+    """Whatever comes in whatever order: the share rises by an entry alone, falls by what takes it away alone, what is
+    over is left by a person alone, and every log that can be written can be read again, to the same state."""
+    story = Rolling(PLAN.model_copy(update={"steps": steps}))
+    for step in story_moves:
+        before, n_before = story.state, len(story.events)
+        move(story, step)
+        after, kind = story.state, story.events[-1].kind
+        assert len(story.events) - n_before <= 1
+        if height(after) > height(before):
+            assert kind == "entered"
+            assert height(after) in (*[s for s in steps if s != "shadow"], 100)
+        if height(after) < height(before):
+            assert kind in ("aborted", "rolled_back", "started")
+        if before.status in DONE and after.status != before.status:
+            assert isinstance(step, str)
+            assert kind in ("started", "rolled_back")
+        if after.status in ("aborted", "rolled_back", "waiting"):
+            assert weights(after) == (0.0, False)
+        if after.status in ("baking", "finished"):
+            assert weights(after) == (100.0, False)
+        assert (after.share == "shadow") == weights(after)[1]
+        assert after.seq == len(story.events)
+    written = lines(story.events).splitlines()
+    assert fold(parse(line.encode(), "log") for line in written) == story.state
+
+
+@given(steps=plans, story_moves=moves)
+def test_two_readers_of_the_same_log_decide_alike(steps: Any, story_moves: list[Any]) -> None:
+    """State comes from the events alone: nothing that the first coordinator remembered is missing to the second."""
+    story = Rolling(PLAN.model_copy(update={"steps": steps}))
+    for step in story_moves:
+        move(story, step)
+    other = Rolling(story.plan)
+    other.events = [parse(event.line().encode(), "log") for event in story.events]
+    facts, now_s = story.facts(), story.now_s + 1_000
+    assert decide(story.state, story.plan, now_s, facts) == decide(other.state, other.plan, now_s, facts)

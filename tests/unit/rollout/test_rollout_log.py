@@ -1,0 +1,466 @@
+"""The log: one order, one writer, nothing believed that was not written by one. In a folder, memory, S3 on loopback."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Barrier, Thread
+from typing import Any, ClassVar
+
+import obstore
+import pytest
+from obstore.exceptions import GenericError
+from obstore.store import LocalStore, MemoryStore, ObjectStore
+from rolling import PLAN, START_S
+
+from serve_app.errors import Fenced, RolloutError
+from serve_app.rollout import log as log_module
+from serve_app.rollout.decide import claim, command
+from serve_app.rollout.event import Draft, Event, lines
+from serve_app.rollout.log import Log, open_log
+from serve_app.rollout.state import fold
+
+FOLDER = f"churn/{PLAN.id}"
+
+
+def claiming(events: Sequence[Event]) -> Draft:
+    """What a coordinator claims with."""
+    return claim(fold(events), PLAN)
+
+
+def next_draft(log: Log) -> Draft:
+    """An event that can always follow: a pause, or the end of one."""
+    state = fold(log.events)
+    return command(state, PLAN, "resume" if state.status == "paused" else "pause", "ada", "why: §1 \n ✓")
+
+
+class S3(BaseHTTPRequestHandler):
+    """What the log asks of S3: PUT with If-None-Match, GET, and a listing."""
+
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer in one packet
+    objects: ClassVar[dict[str, bytes]] = {}
+    put_headers: ClassVar[list[str | None]] = []
+    lost_answers: ClassVar[int] = 0  # of so many PUTs the object is stored, and the client is told 500
+
+    def do_PUT(self) -> None:
+        """Put-if-absent."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.put_headers.append(self.headers["If-None-Match"])
+        if self.headers["If-None-Match"] == "*" and self.objects.setdefault(self.path, body) is not body:
+            return self.answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
+        self.objects[self.path] = body
+        if S3.lost_answers:
+            S3.lost_answers -= 1
+            return self.answer(500)
+        return self.answer(200)
+
+    def do_GET(self) -> None:
+        """An object, or the list of all."""
+        path, _, query = self.path.partition("?")
+        if query:
+            entry = (
+                "<Contents><Key>{}</Key><Size>1</Size><LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
+            )
+            found = "".join(entry.format(key.removeprefix("/bucket/")) for key in self.objects)
+            return self.answer(200, f"<ListBucketResult><Name>bucket</Name>{found}</ListBucketResult>".encode())
+        return self.answer(200, self.objects[path]) if path in self.objects else self.answer(404)
+
+    def answer(self, status: int, body: bytes = b"") -> None:
+        """An answer with the headers that a client of S3 expects."""
+        self.send_response(status)
+        for name, value in {
+            "Content-Length": str(len(body)), "ETag": '"1"', "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT",
+        }.items():  # fmt: skip
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Silent."""
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An S3 on loopback; the URI of its bucket."""
+    S3.objects, S3.put_headers, S3.lost_answers = {}, [], 0
+    server = ThreadingHTTPServer(("127.0.0.1", 0), S3)
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}", "AWS_ALLOW_HTTP": "true",
+        "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "eu-central-1",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    yield "s3://bucket/state"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(params=["folder", "memory", "s3"])
+def another(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Log]:
+    """Opens one and the same log, as another coordinator would."""
+    if request.param == "memory":
+        objects = MemoryStore()
+        return lambda: Log(objects, "memory://", "churn", PLAN.id)
+    state = str(tmp_path / "not" / "there yet") if request.param == "folder" else request.getfixturevalue("s3")
+    return lambda: open_log(state, "churn", PLAN.id)
+
+
+def test_what_is_written_is_read_by_the_next_coordinator(another: Callable[[], Log]) -> None:
+    """In order, exactly, and the next one writes behind it."""
+    first = another()
+    assert first.read() == ()
+    first.claim(claiming, START_S)
+    for second in range(12):
+        assert first.append(next_draft(first), START_S + second + 0.123456) == first.events[-1]
+    second = another()
+    assert second.read() == first.events
+    assert [event.seq for event in second.events] == list(range(1, 14))
+    assert second.events[-1].at_s == pytest.approx(START_S + 11.123456, abs=1e-6)
+    assert second.claim(claiming, START_S + 20).epoch == 2
+    assert second.append(next_draft(second), START_S + 21).seq == 15
+
+
+def test_a_coordinator_that_was_replaced_stops_writing(another: Callable[[], Log]) -> None:
+    """It learns it at its next write, which is not in the log, and stays stopped."""
+    old, new = another(), another()
+    old.claim(claiming, START_S)
+    old.append(next_draft(old), START_S)
+    new.claim(claiming, START_S)
+    with pytest.raises(Fenced, match=f"{PLAN.id}: coordinator [0-9a-f]{{8}} claimed it; this one must write no more"):
+        old.append(next_draft(old), START_S)
+    with pytest.raises(Fenced, match="expected it to claim the log first"):
+        old.append(next_draft(old), START_S)
+    assert (old.epoch, new.epoch) == (0, 2)
+    new.append(next_draft(new), START_S)
+    assert [event.epoch for event in another().read()] == [1, 1, 2, 2]
+
+
+def test_who_has_not_claimed_may_not_write(another: Callable[[], Log]) -> None:
+    """A reader is no writer."""
+    log = another()
+    with pytest.raises(Fenced, match="expected it to claim the log first"):
+        log.append(claim(fold([]), PLAN), START_S)
+    assert log.read() == ()
+
+
+def test_coordinators_that_write_at_once_make_one_order(another: Callable[[], Log]) -> None:
+    """Four claim and write as fast as they can: each event that a writer was told to be written is there once, in
+    its place, and of each claim no event comes after the next claim."""
+    told: list[Event] = []
+    ready = Barrier(4)
+
+    def coordinate() -> None:
+        log = another()
+        ready.wait()
+        for _ in range(2):
+            try:
+                told.append(log.claim(claiming, START_S))
+                for _ in range(8):
+                    told.append(log.append(next_draft(log), START_S))  # noqa: PERF401 (what came before a fence counts)
+            except Fenced:
+                pass
+
+    threads = [Thread(target=coordinate) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    events = another().read()
+    assert sorted(told, key=lambda event: event.seq) == list(events)
+    assert [event.epoch for event in events] == sorted(event.epoch for event in events)
+    assert len({event.writer for event in events}) == 4
+    assert {event.epoch for event in events} == set(range(1, 9))
+    assert all(len({event.writer for event in events if event.epoch == epoch}) == 1 for epoch in range(1, 9))
+    assert fold(events).seq == len(events)
+
+
+def test_two_decisions_from_one_state_do_not_both_enter_the_log(another: Callable[[], Log]) -> None:
+    """A command and the judge in the same instant: the second is told to decide anew, and no impossible log is made."""
+    log = another()
+    log.claim(claiming, START_S)
+    pause, abort = (command(fold(log.events), PLAN, action, "ada") for action in ("pause", "abort"))
+    log.append(abort, START_S)
+    with pytest.raises(RolloutError, match=r"paused is decided for \(2, .* expected \(3, .* decide anew"):
+        log.append(pause, START_S)
+    assert fold(log.read()).status == "aborted"
+
+
+def test_an_event_of_another_rollout_is_not_written(another: Callable[[], Log]) -> None:
+    """The file changed while the coordinator decided."""
+    log = another()
+    log.claim(claiming, START_S)
+    other = PLAN.model_copy(update={"min_requests": 1})
+    with pytest.raises(RolloutError, match=f"expected .*{PLAN.id}"):
+        log.append(command(fold(log.events), other, "pause", "ada"), START_S)
+
+
+def test_logs_of_other_rollouts_and_models_lie_apart(another: Callable[[], Log], tmp_path: Path) -> None:
+    """Another plan begins at its first event, though the names begin alike."""
+    for model, rollout in [("churn", "1.0.0-1.1.0-a"), ("churn", "1.0.0-1.1.0-ab"), ("chur", "1.0.0-1.1.0-a")]:
+        log = open_log(str(tmp_path), model, rollout)
+        log.claim(lambda _, rollout=rollout: claim(fold([]), PLAN).model_copy(update={"rollout": rollout}), START_S)  # type: ignore[misc]
+        assert [event.rollout for event in log.read()] == [rollout]
+
+
+def test_the_files_of_a_log_are_its_audit(tmp_path: Path) -> None:
+    """`cat` of the folder gives JSON lines, one event each, whatever a person wrote as a reason."""
+    log = open_log(str(tmp_path), "churn", PLAN.id)
+    log.claim(claiming, START_S)
+    log.append(next_draft(log), START_S)
+    text = "".join(path.read_text() for path in sorted((tmp_path / FOLDER).iterdir()))
+    assert text == lines(log.events)
+    assert [json.loads(line)["kind"] for line in text.splitlines()] == ["claimed", "paused"]
+    assert json.loads(text.splitlines()[1])["reason"] == "why: §1 \n ✓"
+
+
+def written(tmp_path: Path) -> Path:
+    """The folder of a log with three events."""
+    log = open_log(str(tmp_path), "churn", PLAN.id)
+    log.claim(claiming, START_S)
+    log.append(next_draft(log), START_S)
+    log.append(next_draft(log), START_S)
+    return tmp_path / FOLDER
+
+
+def change(path: Path, **fields: Any) -> None:
+    """Some fields of an event's file changed by hand."""
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
+    "empty": (lambda f: (f / "00000003.json").write_bytes(b""), "00000003.json: the file: Invalid JSON: EOF"),
+    "cut off": (lambda f: (f / "00000002.json").write_text((f / "00000002.json").read_text()[:90]), "Invalid JSON"),
+    "no UTF-8": (lambda f: (f / "00000002.json").write_bytes(b'{"by": "\xff"}'), "02.json: the file: Invalid JSON"),
+    "a list": (lambda f: (f / "00000002.json").write_text("[]"), "the file: Input should be an object"),
+    "one is missing": (lambda f: (f / "00000002.json").unlink(), "00000002.json: is missing"),
+    "the first is missing": (lambda f: (f / "00000001.json").unlink(), "00000001.json: is missing"),
+    "twice": (
+        lambda f: (f / "00000004.json").write_bytes((f / "00000003.json").read_bytes()),
+        "found event and rollout (3, ",
+    ),
+    "of another rollout": (lambda f: change(f / "00000002.json", rollout="x"), "(2, 'x'), expected (2, '1.0.0-1.1.0-"),
+    "unknown kind": (lambda f: change(f / "00000002.json", kind="deleted"), "00000002.json: kind: Input should be 'cl"),
+    "unknown field": (lambda f: change(f / "00000002.json", extra=1), "00000002.json: extra: Extra inputs are not"),
+    "text for a number": (lambda f: change(f / "00000002.json", epoch="1"), "epoch: Input should be a valid integer"),
+    "a time without a zone": (lambda f: change(f / "00000002.json", at="2026-01-01T00:00:00"), "at: Input should have"),
+    "a share over all": (lambda f: change(f / "00000002.json", share=101), "00000002.json: share.literal"),
+    "NaN": (lambda f: change(f / "00000002.json", numbers={"p": float("nan")}), "numbers.p: Input should be a finite"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("spoil", "message"), SPOILT.values(), ids=SPOILT)
+def test_a_spoilt_log_is_a_clear_error(spoil: Callable[[Path], object], message: str, tmp_path: Path) -> None:
+    """It names the file and what to do; neither a part of it nor a claim on top of it is made."""
+    folder = written(tmp_path)
+    spoil(folder)
+    before = sorted(folder.iterdir())
+    log = open_log(str(tmp_path), "churn", PLAN.id)
+    for ask in (log.read, lambda: log.claim(claiming, START_S)):
+        with pytest.raises(RolloutError, match=re.escape(message)) as caught:
+            ask()
+        assert f"{tmp_path}/{FOLDER}" in str(caught.value)
+        assert "move its folder away to begin this rollout anew; until then stable answers" in str(caught.value)
+    assert sorted(folder.iterdir()) == before
+    assert log.epoch == 0
+
+
+def test_what_is_no_event_does_not_disturb(tmp_path: Path) -> None:
+    """Files of file browsers and editors, backups, unfinished uploads, folders: nobody's events."""
+    folder = written(tmp_path)
+    for name in (
+        ".DS_Store",
+        "00000000.json",
+        "old-00000009.json",
+        "00000004.json.bak",
+        "00000004.json#1",
+        "0004.json",
+        "note.txt",
+    ):
+        (folder / name).write_text("x")
+    (folder / "old").mkdir()
+    (folder / "old" / "00000009.json").write_text("x")
+    log = open_log(str(tmp_path), "churn", PLAN.id)
+    assert len(log.read()) == 3
+    assert log.claim(claiming, START_S).seq == 4
+
+
+def test_a_torn_listing_hides_no_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that is listed while two events are written may show the later one alone."""
+    written(tmp_path)
+    torn = {"objects": [{"path": f"{FOLDER}/00000003.json"}]}
+    monkeypatch.setattr(log_module.obstore, "list_with_delimiter", lambda *_, **__: torn)
+    assert [event.seq for event in open_log(str(tmp_path), "churn", PLAN.id).read()] == [1, 2, 3]
+
+
+def test_a_log_that_shrank_is_noticed(tmp_path: Path) -> None:
+    """Somebody deletes the newest event: the coordinator that knew it does not go on from the one before."""
+    folder = written(tmp_path)
+    log = open_log(str(tmp_path), "churn", PLAN.id)
+    log.read()
+    (folder / "00000003.json").unlink()
+    with pytest.raises(RolloutError, match="found 2 events, expected 3 or more"):
+        log.claim(claiming, START_S)
+
+
+def test_an_impossible_log_is_not_claimed(tmp_path: Path) -> None:
+    """Each file is sound, but the story is not: the claim fails, and the log stays as it is."""
+    folder = written(tmp_path)
+    change(folder / "00000003.json", kind="finished")
+    log = open_log(str(tmp_path), "churn", PLAN.id)
+    with pytest.raises(RolloutError, match=r"found finished .* cannot follow paused"):
+        log.claim(claiming, START_S)
+    assert len(list(folder.iterdir())) == 3
+    assert log.epoch == 0
+
+
+def test_s3_is_asked_to_create_and_never_to_overwrite(s3: str) -> None:
+    """If-None-Match: without it two coordinators would write over each other."""
+    log = open_log(s3, "churn", PLAN.id)
+    log.claim(claiming, START_S)
+    log.append(next_draft(log), START_S)
+    assert S3.put_headers == ["*", "*"]
+    assert sorted(S3.objects) == [f"/bucket/state/{FOLDER}/0000000{seq}.json" for seq in (1, 2)]
+
+
+def test_a_write_whose_answer_was_lost_counts_as_written(s3: str) -> None:
+    """The client asks again by itself and hears that the place is taken: by this very event."""
+    log = open_log(s3, "churn", PLAN.id)
+    log.claim(claiming, START_S)
+    S3.lost_answers = 1
+    assert log.append(next_draft(log), START_S).seq == 2
+    assert S3.put_headers == ["*", "*", "*"]
+    assert log.read() == log.events
+
+
+class Away:
+    """A store of which some calls fail, after having been carried out or before."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.fails, self.carried_out = {"list_with_delimiter", "get", "put"}, False
+        for name in sorted(self.fails):
+            monkeypatch.setattr(log_module.obstore, name, self.through(name, getattr(obstore, name)))
+
+    def through(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        """The call, unless it is to fail."""
+
+        def answer(objects: ObjectStore, *args: Any, **kwargs: Any) -> Any:
+            result = call(objects, *args, **kwargs) if name not in self.fails or self.carried_out else None
+            if name in self.fails:
+                raise GenericError("the network")
+            return result
+
+        return answer
+
+
+@pytest.mark.parametrize("call", ["list_with_delimiter", "get"])
+def test_a_store_that_cannot_be_read_is_a_rollout_error(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One type for the caller, whatever failed, and nothing is claimed."""
+    written(tmp_path)
+    log, away = open_log(str(tmp_path), "churn", PLAN.id), Away(monkeypatch)
+    away.fails = {call}
+    for ask in (log.read, lambda: log.claim(claiming, START_S)):
+        with pytest.raises(RolloutError, match=r"cannot be (listed|read) \(GenericError\)"):
+            ask()
+    assert log.epoch == 0
+
+
+def test_a_write_that_failed_is_tried_again_in_the_same_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A coordinator lives through a store that is away for a moment."""
+    log = open_log(str(tmp_path), "churn", PLAN.id)
+    log.claim(claiming, START_S)
+    away = Away(monkeypatch)
+    with pytest.raises(RolloutError, match=r"cannot be written \(GenericError\)"):
+        log.append(next_draft(log), START_S)
+    away.fails = set()
+    assert log.append(next_draft(log), START_S + 1).seq == 2
+
+
+def test_a_write_that_failed_and_came_through_is_found_and_decided_upon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection broke after the store had written: the next attempt learns it, and the writer is not fenced."""
+    log = open_log(str(tmp_path), "churn", PLAN.id)
+    log.claim(claiming, START_S)
+    away = Away(monkeypatch)
+    away.carried_out = True
+    with pytest.raises(RolloutError, match="cannot be written"):
+        log.append(next_draft(log), START_S)
+    away.fails = set()
+    with pytest.raises(RolloutError, match="paused not written, its place was taken; decide anew") as caught:
+        log.append(next_draft(log), START_S + 1)
+    assert not isinstance(caught.value, Fenced)
+    assert fold(log.events).status == "paused"
+    assert log.append(next_draft(log), START_S + 2).kind == "resumed"
+
+
+def test_a_claim_that_failed_gives_no_right_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even to one that held the log before."""
+    log = open_log(str(tmp_path), "churn", PLAN.id)
+    log.claim(claiming, START_S)
+    away = Away(monkeypatch)
+    with pytest.raises(RolloutError):
+        log.claim(claiming, START_S)
+    away.fails = set()
+    with pytest.raises(Fenced):
+        log.append(next_draft(log), START_S)
+
+
+def test_a_claim_gives_up_when_its_place_is_taken_by_what_is_not_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store whose listing lags behind what it holds: an error, and no endless loop."""
+    written(tmp_path)
+    monkeypatch.setattr(log_module.obstore, "list_with_delimiter", lambda *_, **__: {"objects": []})
+    with pytest.raises(RolloutError, match=r"00000001\.json is there, but is not listed"):
+        open_log(str(tmp_path), "churn", PLAN.id).claim(claiming, START_S)
+
+
+@pytest.mark.parametrize("state", ["http://127.0.0.1/state", "ftp://x"])
+def test_a_place_that_cannot_hold_a_log_is_refused(state: str) -> None:
+    """With what would do."""
+    with pytest.raises(RolloutError, match="expected a folder or one of s3://"):
+        open_log(state, "churn", PLAN.id)
+
+
+def test_a_folder_that_cannot_be_made_is_a_rollout_error(tmp_path: Path) -> None:
+    """A file is in the way of the state, or of the rollout's folder."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RolloutError, match="cannot be opened"):
+        open_log(str(tmp_path / "file" / "state"), "churn", PLAN.id)
+    (tmp_path / "churn").write_text("")
+    with pytest.raises(RolloutError, match="cannot be listed"):
+        open_log(str(tmp_path), "churn", PLAN.id).claim(claiming, START_S)
+
+
+def test_s3_without_an_endpoint_that_answers_is_a_rollout_error_soon(monkeypatch: pytest.MonkeyPatch, s3: str) -> None:
+    """Nobody listens there; the client's own patience would be three minutes."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(RolloutError, match="cannot be listed"):
+        open_log(s3, "churn", PLAN.id).read()
+
+
+def test_a_folder_keeps_a_log_whole_when_many_create_one_file(tmp_path: Path) -> None:
+    """What the fence stands on, asked of the folder itself: one creates, the others are told, nothing is mixed."""
+    objects, won = LocalStore(tmp_path), []
+    ready = Barrier(4)
+
+    def create(name: int) -> None:
+        ready.wait()
+        for place in range(50):
+            try:
+                obstore.put(objects, f"race/{place}", str(name).encode() * 1_000, mode="create")
+                won.append((place, name))
+            except obstore.exceptions.AlreadyExistsError:
+                pass
+
+    threads = [Thread(target=create, args=(name,)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(place for place, _ in won) == list(range(50))
+    assert all((tmp_path / "race" / str(place)).read_text() == str(name) * 1_000 for place, name in won)
