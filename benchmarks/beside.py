@@ -51,9 +51,13 @@ def run(out: Path, console: Console, *, seconds: float, rounds: int) -> list[Bes
             with running(_contender(version, placement), folder / STABLE) as service:
                 found.append(_measure(service, version, placement, seconds, rounds))
     out.mkdir(parents=True, exist_ok=True)
-    (out / "beside.json").write_text(json.dumps([asdict(pair) | {"ratio": pair.ratio} for pair in found], indent=1))
+    (out / "beside.json").write_text(
+        json.dumps([asdict(pair) | {"ratio": pair.ratio} for pair in found], indent=1)
+    )
     (out / "beside.md").write_text(markdown(found))
-    if failed := sum(steady.errors for pair in found for steady in (*pair.alone, *pair.beside, *pair.candidates)):
+    if failed := sum(
+        steady.errors for pair in found for steady in (*pair.alone, *pair.beside, *pair.candidates)
+    ):
         raise BenchmarkError(f"{failed} requests failed")
     return found
 
@@ -63,7 +67,9 @@ def _contender(version: str, placement: str) -> Contender:
         config = pinned(base_config(place, bundle))
         table = server_of(config)["user_config"]
         table["versions"][version] = {"weight_percent": 0}
-        table["limits"]["candidate_deadline_ms"] = 5_000  # it shall answer itself, not fall back to stable
+        table["limits"]["candidate_deadline_ms"] = (
+            5_000  # it shall answer itself, not fall back to stable
+        )
         if placement == "isolated":
             isolate(config, version, min_replicas=1, max_replicas=1)
         return up(place, config)
@@ -78,7 +84,9 @@ def _measure(service: Service, version: str, placement: str, seconds: float, rou
     alone, beside, candidates = [], [], []
     for _ in range(rounds):
         (only,) = _fire(service, {STABLE: ceiling * SHARE_OF_CEILING}, seconds)
-        both = _fire(service, {STABLE: ceiling * SHARE_OF_CEILING, version: CANDIDATE_PER_S}, seconds)
+        both = _fire(
+            service, {STABLE: ceiling * SHARE_OF_CEILING, version: CANDIDATE_PER_S}, seconds
+        )
         alone.append(only)
         beside.append(both[0])
         candidates.append(both[1])
@@ -110,11 +118,23 @@ def markdown(found: Iterable[Beside]) -> str:
     """A row for each pair."""
     rows = [
         [f"{pair.candidate}, {pair.placement}", number(median(s.offered_rate for s in pair.alone))]
-        + [number(median(getattr(s, name) for s in part)) for part in (pair.alone, pair.beside) for name in NAMES]
+        + [
+            number(median(getattr(s, name) for s in part))
+            for part in (pair.alone, pair.beside)
+            for name in NAMES
+        ]
         + [number(pair.ratio), number(median(s.p50_ms for s in pair.candidates))]
         for pair in found
     ]
-    head = ["candidate", "stable requests/s", "p50 alone", "p99 alone", "p50 beside", "p99 beside", "p99 ratio"]
+    head = [
+        "candidate",
+        "stable requests/s",
+        "p50 alone",
+        "p99 alone",
+        "p50 beside",
+        "p99 beside",
+        "p99 ratio",
+    ]
     return table([*head, "candidate p50"], rows) + "\n"
 
 

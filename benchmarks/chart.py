@@ -32,7 +32,9 @@ def throughput(summaries: Summaries, path: Path) -> None:
     """Single rows over 64 connections, a bar each."""
     figure, axes = _figure(len(summaries))
     rates = [summary.cells[CEILING].requests_per_s for summary in summaries.values()]
-    axes.bar_label(axes.barh(list(summaries), rates, color=_colours(summaries)), fmt="{:,.0f}", padding=3)
+    axes.bar_label(
+        axes.barh(list(summaries), rates, color=_colours(summaries)), fmt="{:,.0f}", padding=3
+    )
     axes.set(title="Single rows over 64 connections", xlabel="requests/s")
     axes.invert_yaxis()
     axes.margins(x=0.12)
@@ -47,7 +49,9 @@ def latency(summaries: Summaries, path: Path) -> None:
         steady = sorted(summary.at_rates.values(), key=lambda s: s.offered_rate)
         rates = [s.offered_rate for s in steady]
         (line,) = axes.plot(rates, [s.p99_ms for s in steady], marker="o", label=name)
-        axes.plot(rates, [s.p50_ms for s in steady], marker=".", linestyle=":", color=line.get_color())
+        axes.plot(
+            rates, [s.p50_ms for s in steady], marker=".", linestyle=":", color=line.get_color()
+        )
     axes.set(
         title="Latency at a fixed rate, single rows: p99 solid, p50 dotted",
         xlabel="offered requests/s",
@@ -63,7 +67,9 @@ def latency(summaries: Summaries, path: Path) -> None:
 def cpu(summaries: Summaries, path: Path) -> None:
     """CPU per request by process, single rows over 64 connections; bars are cut off where they would hide the rest."""
     figure, axes = _figure(len(summaries))
-    names = dict.fromkeys(name for summary in summaries.values() for name in summary.cells[CEILING].cpu_ms)
+    names = dict.fromkeys(
+        name for summary in summaries.values() for name in summary.cells[CEILING].cpu_ms
+    )
     left = [0.0] * len(summaries)
     for name in names:
         widths = [summary.cells[CEILING].cpu_ms.get(name, 0.0) for summary in summaries.values()]
@@ -73,7 +79,11 @@ def cpu(summaries: Summaries, path: Path) -> None:
     most = min(max(left), MOST_CPU_MS)
     for place, total in enumerate(left):
         axes.text(min(total, most) * 1.01, place, f" {total:.2g} ms", va="center", fontsize=8)
-    axes.set(title="CPU per request by process, single rows over 64 connections", xlabel="ms", xlim=(0, most * 1.15))
+    axes.set(
+        title="CPU per request by process, single rows over 64 connections",
+        xlabel="ms",
+        xlim=(0, most * 1.15),
+    )
     axes.invert_yaxis()
     axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))
     save(figure, path)
@@ -83,10 +93,25 @@ def cost(summary: Summary, path: Path) -> None:
     """What a request costs as it gets more rows, by connections."""
     figure, axes = plt.subplots(figsize=(9, 5))
     for connections in CONNECTIONS:
-        found = [m for cell, m in sorted(summary.cells.items()) if cell.connections == connections and not m.skipped]
+        found = [
+            m
+            for cell, m in sorted(summary.cells.items())
+            if cell.connections == connections and not m.skipped
+        ]
         rows = [m.cell.n_rows for m in found]
-        axes.plot(rows, [m.cpu_ms_per_request for m in found], marker="o", label=f"{connections} connections")
-    axes.set(title="Sluice: CPU per request", xlabel="rows a request", ylabel="ms", xscale="log", yscale="log")
+        axes.plot(
+            rows,
+            [m.cpu_ms_per_request for m in found],
+            marker="o",
+            label=f"{connections} connections",
+        )
+    axes.set(
+        title="Sluice: CPU per request",
+        xlabel="rows a request",
+        ylabel="ms",
+        xscale="log",
+        yscale="log",
+    )
     axes.legend()
     axes.grid(alpha=0.3, which="both")
     save(figure, path)

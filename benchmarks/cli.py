@@ -15,7 +15,9 @@ from benchmarks.place import ROOT
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 console = Console(highlight=False)
 OutOption = Annotated[Path, typer.Option("--out", help="Folder for JSON, Markdown and charts.")]
-ShortOption = Annotated[bool, typer.Option("--short", help="A second or two for each part, and few of them.")]
+ShortOption = Annotated[
+    bool, typer.Option("--short", help="A second or two for each part, and few of them.")
+]
 
 
 def main() -> None:
@@ -33,9 +35,15 @@ def benchmarks() -> None:
 def run(
     out: OutOption = ROOT / ".run" / "bench" / "report",
     short: ShortOption = False,
-    peers: Annotated[bool, typer.Option("--peers", help="MLServer, BentoML and LitServe too, from PyPI.")] = False,
-    rounds: Annotated[int | None, typer.Option("--rounds", min=1, help="Each contender so often; else 2.")] = None,
-    only: Annotated[list[str] | None, typer.Option("--only", help="A contender by name; may be repeated.")] = None,
+    peers: Annotated[
+        bool, typer.Option("--peers", help="MLServer, BentoML and LitServe too, from PyPI.")
+    ] = False,
+    rounds: Annotated[
+        int | None, typer.Option("--rounds", min=1, help="Each contender so often; else 2.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="A contender by name; may be repeated.")
+    ] = None,
 ) -> None:
     """Ceilings with wrk, latency at fixed rates, CPU, memory, start; every answer compared with the pipeline's."""
     from benchmarks import chart, report
@@ -49,7 +57,9 @@ def run(
     names = [contender.name for contender in CONTENDERS]
     if unknown := sorted(set(only or ()) - set(names)):
         raise typer.BadParameter(f"found {', '.join(unknown)}; expected some of {', '.join(names)}")
-    chosen = [c for c in CONTENDERS if c.name in only] if only else list(CONTENDERS if peers else OWN)
+    chosen = (
+        [c for c in CONTENDERS if c.name in only] if only else list(CONTENDERS if peers else OWN)
+    )
 
     plan = SHORT if short else FULL
     plan = replace(plan, rounds=rounds or plan.rounds)
@@ -63,7 +73,10 @@ def run(
         chart.draw(summaries, out)
         for verdict in verdicts:
             style = {"missed": "red", "not measured": "dim"}.get(verdict.reached, "green")
-            console.print(f"{verdict.reached:>12}  {verdict.what}: {report.number(verdict.found)}", style=style)
+            console.print(
+                f"{verdict.reached:>12}  {verdict.what}: {report.number(verdict.found)}",
+                style=style,
+            )
         console.print(f"report: {out}/report.md")
 
     _or_say_why(work)
@@ -76,7 +89,9 @@ def ramp(out: OutOption = ROOT / ".run" / "bench" / "report") -> None:
 
     def work() -> None:
         for found in ramps.run(out, console):
-            console.print(f"{found.title}: {found.least} → {found.most} → {found.least} replicas, none failed")
+            console.print(
+                f"{found.title}: {found.least} → {found.most} → {found.least} replicas, none failed"
+            )
 
     _or_say_why(work)
 
@@ -89,13 +104,17 @@ def beside(out: OutOption = ROOT / ".run" / "bench" / "report", short: ShortOpti
     def work() -> None:
         for pair in pairs.run(out, console, seconds=3 if short else 15, rounds=1 if short else 3):
             style = "green" if pair.ratio <= pairs.MOST_RATIO else "red"
-            console.print(f"{pair.candidate}, {pair.placement}: p99 of stable × {pair.ratio:.2f}", style=style)
+            console.print(
+                f"{pair.candidate}, {pair.placement}: p99 of stable × {pair.ratio:.2f}", style=style
+            )
 
     _or_say_why(work)
 
 
 @app.command()
-def watched(out: OutOption = ROOT / ".run" / "bench" / "report", short: ShortOption = False) -> None:
+def watched(
+    out: OutOption = ROOT / ".run" / "bench" / "report", short: ShortOption = False
+) -> None:
     """What a rollout costs on a request's path: at most 5 % more CPU for a canary."""
     from benchmarks import watched as ways
 
@@ -103,7 +122,9 @@ def watched(out: OutOption = ROOT / ".run" / "bench" / "report", short: ShortOpt
         found = ways.run(out, console, seconds=2 if short else 10, rounds=1 if short else 3)
         console.print((out / "watched.md").read_text(), markup=False)
         ratio = ways.ratio(found, ways.CANARY)
-        console.print(f"canary: CPU × {ratio:.3f}", style="green" if ratio <= ways.MOST_RATIO else "red")
+        console.print(
+            f"canary: CPU × {ratio:.3f}", style="green" if ratio <= ways.MOST_RATIO else "red"
+        )
 
     _or_say_why(work)
 

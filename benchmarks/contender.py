@@ -40,7 +40,9 @@ class Contender:
     group: Group
     launch: Callable[[Place, Path], Launch]  # place, bundle
     dialect: Dialect
-    prepare: Callable[[], None] = lambda: None  # installs what it needs; raises Skipped with the reason
+    prepare: Callable[[], None] = lambda: (
+        None
+    )  # installs what it needs; raises Skipped with the reason
 
 
 def one_or_list(rows: Rows) -> bytes:
@@ -55,4 +57,6 @@ def churn_answers(body: bytes) -> list[float]:
     return [float(entry["churn_probability"]) for entry in entries]
 
 
-SLUICE = Dialect(lambda n_rows: "/v1/predict" if n_rows == 1 else "/v1/predict/batch", one_or_list, churn_answers)
+SLUICE = Dialect(
+    lambda n_rows: "/v1/predict" if n_rows == 1 else "/v1/predict/batch", one_or_list, churn_answers
+)

@@ -24,9 +24,13 @@ def forest() -> Any:
 
 def uncompilable() -> Any:
     """A Python function in the pipeline, so that scikit-learn itself must run it."""
-    scaled = ColumnTransformer([("scaled", StandardScaler(), list(DIRECTIONS))], remainder="passthrough")
+    scaled = ColumnTransformer(
+        [("scaled", StandardScaler(), list(DIRECTIONS))], remainder="passthrough"
+    )
     trees = HistGradientBoostingClassifier(max_iter=300, random_state=0)
-    return Pipeline([("ratios", FunctionTransformer(add_ratios)), ("columns", scaled), ("model", trees)])
+    return Pipeline(
+        [("ratios", FunctionTransformer(add_ratios)), ("columns", scaled), ("model", trees)]
+    )
 
 
 def add_ratios(rows: pd.DataFrame) -> pd.DataFrame:

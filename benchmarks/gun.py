@@ -90,7 +90,9 @@ class _Connection:
         self.is_open = bool(data) and answer is not None and not answer.closes
         if self._current is not None:
             (index, due_s, sent_s), self._current = self._current, None
-            self._gun.note(index, due_s, sent_s, answer.status if answer else 0, answer.body if answer else b"")
+            self._gun.note(
+                index, due_s, sent_s, answer.status if answer else 0, answer.body if answer else b""
+            )
         self._gun.release(self)
         return self.is_open
 
@@ -107,7 +109,9 @@ def _parse(data: bytes, *, ended: bool) -> _Answer | None:
         n_bytes = int(head[at + 17 :].split(b"\r\n", 1)[0])
         return _Answer(int(data[9:12]), body, closes) if len(body) >= n_bytes else None
     if b"\r\ntransfer-encoding: chunked" in head:
-        return _Answer(int(data[9:12]), _joined(body), closes) if body.endswith(LAST_CHUNK) else None
+        return (
+            _Answer(int(data[9:12]), _joined(body), closes) if body.endswith(LAST_CHUNK) else None
+        )
     return _Answer(int(data[9:12]), body, closes=True) if ended else None
 
 
@@ -137,7 +141,9 @@ class _Gun:
     def is_busy(self) -> bool:
         """Whether requests are to come, or answers still may."""
         now_s = time.perf_counter()
-        return self._is_on() or (self._stream.under_way > 0 and now_s < self._begin_s + self._seconds + DRAIN_S)
+        return self._is_on() or (
+            self._stream.under_way > 0 and now_s < self._begin_s + self._seconds + DRAIN_S
+        )
 
     def _is_on(self) -> bool:
         return self._due_s - self._begin_s < self._seconds and not self._stream.ended
@@ -191,7 +197,14 @@ class _Gun:
         now_s = time.perf_counter()
         self._stream.under_way -= 1
         kept = body if self._stream.keep_bodies else b""
-        shot = Shot(index, due_s - self._begin_s, (sent_s - due_s) * 1000, (now_s - due_s) * 1000, status, kept)
+        shot = Shot(
+            index,
+            due_s - self._begin_s,
+            (sent_s - due_s) * 1000,
+            (now_s - due_s) * 1000,
+            status,
+            kept,
+        )
         self._stream.shots.append(shot)
 
     def give_up(self) -> None:

@@ -29,7 +29,9 @@ def run(out: Path, console: Console, *, short: bool) -> dict[str, dict[str, Summ
     out.mkdir(parents=True, exist_ok=True)
     parts = []
     for version, kind in KINDS.items():
-        outcome = side_by_side.run((*WAYS, TUTORIAL), folder / version, SHORT if short else PLAN, console)
+        outcome = side_by_side.run(
+            (*WAYS, TUTORIAL), folder / version, SHORT if short else PLAN, console
+        )
         found[kind] = summarize(outcome)
         (out / f"heavy-{version}.json").write_text(json.dumps(asdict(outcome), indent=1))
         parts.append(f"## {kind}\n\n{contender_table(found[kind])}\n")

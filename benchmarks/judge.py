@@ -41,7 +41,9 @@ def main() -> None:
         typer.echo()
 
 
-def median_requests(rng: np.random.Generator, error: float, ratio: float, weight: float, n: int = N) -> float:
+def median_requests(
+    rng: np.random.Generator, error: float, ratio: float, weight: float, n: int = N
+) -> float:
     """Canary requests until a candidate is found at one weight, nothing being known before: the median of `n`."""
     per_s = RATE_PER_S * weight / 100
     length_s = 8 / (error * (ratio - 1) * per_s)
@@ -65,7 +67,9 @@ def _passing(rng: np.random.Generator) -> Iterator[str]:
     yield _row(*["---"] * 4)
     for error, ratio in WORSE:
         found, zipf = abort(even_keys(rng, N, error, ratio)), abort(zipf_keys(rng, N, error, ratio))
-        per_s = np.array([*STEPS, 0]) / 100 * RATE_PER_S  # the last one for those that pass: step -1
+        per_s = (
+            np.array([*STEPS, 0]) / 100 * RATE_PER_S
+        )  # the last one for those that pass: step -1
         before = MIN_SECONDS * np.cumsum([0, *per_s[:-1]])
         requests = before[found.step] + np.where(found.step < 0, 0, found.at_s) * per_s[found.step]
         passing = [f"{100 * (1 - aborted.share):.1f} %" for aborted in (found, zipf)]
@@ -79,12 +83,17 @@ def _false_aborts(rng: np.random.Generator, batches: int = 5) -> Iterator[str]:
         ("keys", "assigned", "own keys, 1 % bad", partial(even_keys, n=N, error=0.01, ratio=1))
     ]
     for error in (0.002, 0.02):
-        few, traffic = partial(zipf_keys, n=N, error=error, ratio=1), f"500 keys, {100 * error:g} % bad"
+        few, traffic = (
+            partial(zipf_keys, n=N, error=error, ratio=1),
+            f"500 keys, {100 * error:g} % bad",
+        )
         kinds += [("keys", told, traffic, partial(few, told=told)) for told in SHARES]
         kinds += [("requests", "assigned", traffic, partial(few, counted="requests"))]
     for counted, told, traffic, draw in kinds:
         drawn = [draw(rng) for _ in range(batches)]
-        found = (np.mean([abort(steps, max_ratio).share for steps in drawn]) for max_ratio in (1.5, 1.0))
+        found = (
+            np.mean([abort(steps, max_ratio).share for steps in drawn]) for max_ratio in (1.5, 1.0)
+        )
         yield _row(counted, told, traffic, *(f"{100 * share:.2f} %" for share in found))
 
 

@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 from benchmarks.rollouts import Events, Floats, Step
 from serve_app.statistics.sequential_test import PRIOR, Rail, limit
 
-ALPHA, MAX_RATIO, N_STEPS = 0.01, 1.5, 5  # as shipped; with the shadow the plan has five steps before 100 %
+ALPHA, MAX_RATIO, N_STEPS = (
+    0.01,
+    1.5,
+    5,
+)  # as shipped; with the shadow the plan has five steps before 100 %
 LOG_M, LOG_WEIGHT = np.array(PRIOR).T  # (n_grid,) each
 
 
@@ -40,7 +44,10 @@ def abort(
     found, found_s = np.full(n, -1), np.full(n, np.inf)
     limits = [limit(rail, since, alpha=alpha, n_steps=n_steps) for since in ("step", "rollout")]
     for number, step in enumerate(steps):
-        crossed = (_crossing(step.step, max_ratio, limits[0]), _crossing(step.rollout, max_ratio, limits[1], before))
+        crossed = (
+            _crossing(step.step, max_ratio, limits[0]),
+            _crossing(step.rollout, max_ratio, limits[1], before),
+        )
         at_s = np.minimum(*crossed)
         first = (found < 0) & np.isfinite(at_s)
         found[first], found_s[first] = number, at_s[first]
@@ -51,7 +58,9 @@ def abort(
     return Aborted(found, found_s)
 
 
-def _crossing(events: Events, max_ratio: float, bound: float, before: Floats | None = None) -> Floats:
+def _crossing(
+    events: Events, max_ratio: float, bound: float, before: Floats | None = None
+) -> Floats:
     """When log_e reaches its limit at the end of a second; infinite: never. It rises in seconds with a hit only."""
     look_s, hits = np.ceil(events.at_s), events.hits.cumsum(1)
     last = np.ones_like(events.hits)
@@ -79,7 +88,9 @@ def _odds(share: float | Floats, max_ratio: float) -> float | Floats:
 
 def log_terms(hits: NDArray[np.int64], n: NDArray[np.int64], odds: float | Floats) -> Floats:
     """guard.log_e over arrays, before its sum: (n_looks, n_grid). A test compares the two."""
-    terms: Floats = hits[:, None] * LOG_M - n[:, None] * (np.log1p(odds * np.exp(LOG_M)) - np.log1p(odds))
+    terms: Floats = hits[:, None] * LOG_M - n[:, None] * (
+        np.log1p(odds * np.exp(LOG_M)) - np.log1p(odds)
+    )
     return terms
 
 

@@ -12,10 +12,16 @@ PACKAGES = ("ray", "fastapi", "uvicorn", "pydantic", "onnxruntime", "scikit-lear
 def describe_machine() -> dict[str, str]:
     """Facts for the head of a report."""
     cpu = next(
-        (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
+        (
+            line.partition(":")[2].strip()
+            for line in _lines("/proc/cpuinfo")
+            if line.startswith("model name")
+        ),
         platform.machine(),
     )
-    memory_kb = next(int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal"))
+    memory_kb = next(
+        int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")
+    )
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "cores": str(len(os.sched_getaffinity(0))),

@@ -37,7 +37,11 @@ class Place:
 
     def environment(self) -> dict[str, str]:
         """The environment of every contender: one thread a model, own home, own Ray folder and ports."""
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "MODEL_PATH"))}
+        kept = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("RAY_", "MODEL_PATH"))
+        }
         first = 30_100 + os.getpid() % 26 * 100  # for the replicas' own ports in the fast mode
         return kept | {
             "HOME": str(self.folder / "home"),
@@ -57,7 +61,9 @@ class Place:
 @contextmanager
 def own_place() -> Iterator[Place]:
     """A place for a `with` block, gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="slb-"))  # short: Ray's socket paths must stay under 108 characters
+    folder = Path(
+        tempfile.mkdtemp(prefix="slb-")
+    )  # short: Ray's socket paths must stay under 108 characters
     try:
         for name in ("home", "ray"):
             (folder / name).mkdir()

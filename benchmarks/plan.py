@@ -42,4 +42,11 @@ FULL = Plan(
     cells=tuple(Cell(n_rows, connections) for n_rows in ROWS for connections in CONNECTIONS),
     more_cells={"sluice-fast": BETWEEN},
 )
-SHORT = Plan(cells=(Cell(1, 1), CEILING, Cell(10, 64)), cell_s=1, warm_s=1, load_shares=(0.3,), steady_s=2, rounds=1)
+SHORT = Plan(
+    cells=(Cell(1, 1), CEILING, Cell(10, 64)),
+    cell_s=1,
+    warm_s=1,
+    load_shares=(0.3,),
+    steady_s=2,
+    rounds=1,
+)

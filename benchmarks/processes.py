@@ -124,7 +124,13 @@ def _largest_first(found: Mapping[str, float]) -> dict[str, float]:
 def name_of(pid: int) -> str:
     """What a process is called in the report."""
     try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        command = (
+            Path(f"/proc/{pid}/cmdline")
+            .read_bytes()
+            .replace(b"\0", b" ")
+            .decode(errors="replace")
+            .strip()
+        )
         return next((label for part, label in _LABELS if part in command), "") or _comm(pid)
     except OSError:
         return "gone"
@@ -149,7 +155,11 @@ def _all_processes() -> list[Process]:
             if fields[0] == "Z":
                 continue
             cpu_s = (int(fields[11]) + int(fields[12])) * TICK_S
-            found.append(Process(int(stat.parent.name), int(fields[1]), int(fields[3]), int(fields[19]), cpu_s))
+            found.append(
+                Process(
+                    int(stat.parent.name), int(fields[1]), int(fields[3]), int(fields[19]), cpu_s
+                )
+            )
     return found
 
 

@@ -37,7 +37,10 @@ class Question:
             names = [feature.name for feature in get_spec("churn").contract]
             table = churn.make_rows(N_BODIES * n_rows, SEED)[names]
             scores = np.asarray(self._pipeline.predict_proba(table)[:, -1], dtype=np.float64)
-            rows: Rows = [dict(zip(names, row, strict=True)) for row in table.itertuples(index=False, name=None)]
+            rows: Rows = [
+                dict(zip(names, row, strict=True))
+                for row in table.itertuples(index=False, name=None)
+            ]
             self._asked[n_rows] = [rows[i * n_rows : (i + 1) * n_rows] for i in range(N_BODIES)]
             self._expected[n_rows] = np.split(scores, N_BODIES)
         return self._asked[n_rows]
@@ -50,7 +53,9 @@ class Question:
             raise WrongAnswers(f"{who}: found {len(found)} answers to {len(expected)} rows")
         difference = float(np.max(np.abs(expected - np.asarray(found, dtype=np.float64))))
         if not difference <= TOLERANCE:  # NaN compares false
-            raise WrongAnswers(f"{who}: answers differ from the pipeline's by {difference:.2g}, expected ≤ {TOLERANCE}")
+            raise WrongAnswers(
+                f"{who}: answers differ from the pipeline's by {difference:.2g}, expected ≤ {TOLERANCE}"
+            )
 
 
 def encode(value: Any) -> bytes:

@@ -44,7 +44,9 @@ class Ramp:
         if max(counts) != self.most:
             found.append(f"at most {max(counts)} replicas, expected {self.most}")
         if counts[0] != self.least or counts[-1] != self.least:
-            found.append(f"{counts[0]} replicas at the beginning and {counts[-1]} at the end, expected {self.least}")
+            found.append(
+                f"{counts[0]} replicas at the beginning and {counts[-1]} at the end, expected {self.least}"
+            )
         return [f"{self.title}: {fault}" for fault in found]
 
 
@@ -75,7 +77,9 @@ def _ramp(title: str, bundle: Path, application: str, deployment: str, console: 
         return up(place, config)
 
     console.print(f"ramp, {title} …")
-    with running(Contender(f"ramp-{deployment}", title, "sluice", launch, SLUICE), bundle) as service:
+    with running(
+        Contender(f"ramp-{deployment}", title, "sluice", launch, SLUICE), bundle
+    ) as service:
         service.check([1])
         dashboard = Dashboard(service)
 
@@ -88,7 +92,9 @@ def _ramp(title: str, bundle: Path, application: str, deployment: str, console: 
             stream.users = _users(stream, sampler, least)
             fire([stream], MOST_S)
     failed = sum(shot.status != 200 for shot in stream.shots)
-    return Ramp(title, sampler.samples, p95_over_time(stream.shots), len(stream.shots), failed, least, most)
+    return Ramp(
+        title, sampler.samples, p95_over_time(stream.shots), len(stream.shots), failed, least, most
+    )
 
 
 def _stream(service: Service) -> Stream:
@@ -116,7 +122,10 @@ def draw(ramps: list[Ramp], path: Path) -> None:
         at_s = [sample.at_s for sample in ramp.samples]
         replicas, queue, p95 = (grid[row][column] for row in range(3))
         replicas.step(at_s, [sample.replicas for sample in ramp.samples], where="post")
-        replicas.set(title=f"{ramp.title}: {ramp.requests:,} requests, {ramp.failed} failed", ylabel="replicas")
+        replicas.set(
+            title=f"{ramp.title}: {ramp.requests:,} requests, {ramp.failed} failed",
+            ylabel="replicas",
+        )
         replicas.set_ylim(0, ramp.most + 0.5)
         queue.plot(at_s, [sample.under_way for sample in ramp.samples])
         queue.set(ylabel="requests under way")

@@ -21,7 +21,8 @@ class Dashboard:
 
     def __init__(self, service: Service) -> None:
         found = re.search(
-            r"dashboard at \S*?(http://127\.0\.0\.1:\d+)", service.program.log.read_text(errors="replace")
+            r"dashboard at \S*?(http://127\.0\.0\.1:\d+)",
+            service.program.log.read_text(errors="replace"),
         )
         if found is None:
             raise BenchmarkError(f"{service.contender.name}: its output names no dashboard")
@@ -31,7 +32,9 @@ class Dashboard:
 
     def replicas(self, application: str, deployment: str) -> list[dict[str, Any]]:
         """Its replicas with `state`, `pid`, `start_time_s`."""
-        with urllib.request.urlopen(urllib.request.Request(self._url, headers=self._headers), timeout=10) as answer:
+        with urllib.request.urlopen(
+            urllib.request.Request(self._url, headers=self._headers), timeout=10
+        ) as answer:
             applications = json.load(answer)["applications"]
         found = applications.get(application, {}).get("deployments", {}).get(deployment, {})
         replicas: list[dict[str, Any]] = found.get("replicas", [])

@@ -12,7 +12,9 @@ from benchmarks.summary import Summary
 from benchmarks.verdict import Verdict
 
 
-def write(run: Run, summaries: Mapping[str, Summary], verdicts: Sequence[Verdict], folder: Path) -> None:
+def write(
+    run: Run, summaries: Mapping[str, Summary], verdicts: Sequence[Verdict], folder: Path
+) -> None:
     """`results.json` with every round, and `report.md`."""
     folder.mkdir(parents=True, exist_ok=True)
     data: dict[str, Any] = asdict(run)
@@ -34,7 +36,10 @@ def markdown(run: Run, summaries: Mapping[str, Summary], verdicts: Sequence[Verd
             "## Latency at a fixed rate (open loop, single rows)",
             rate_table(summaries),
             "## All cells",
-            *(f"### {name}\n\n{cell_table(summary.cells.values())}" for name, summary in summaries.items()),
+            *(
+                f"### {name}\n\n{cell_table(summary.cells.values())}"
+                for name, summary in summaries.items()
+            ),
             *(f"Skipped: {name}: {reason}" for name, reason in run.skipped.items()),
             "",
         ]
@@ -51,13 +56,20 @@ def verdict_table(verdicts: Iterable[Verdict]) -> str:
     """Each target with what was found."""
     return table(
         ["target", "reach (stretch)", "found", "met"],
-        [[v.what, f"{v.bound} {v.reach:g} ({v.stretch:g}) {v.unit}", number(v.found), v.reached] for v in verdicts],
+        [
+            [v.what, f"{v.bound} {v.reach:g} ({v.stretch:g}) {v.unit}", number(v.found), v.reached]
+            for v in verdicts
+        ],
     )
 
 
 def contender_table(summaries: Mapping[str, Summary]) -> str:
     """Everybody at the cell that ratios are taken from."""
-    ours = summaries["sluice-fast"].cells[CEILING].requests_per_s if "sluice-fast" in summaries else None
+    ours = (
+        summaries["sluice-fast"].cells[CEILING].requests_per_s
+        if "sluice-fast" in summaries
+        else None
+    )
     rows = []
     for name, summary in summaries.items():
         at, alone = summary.cells[CEILING], summary.cells.get(Cell(1, 1))
@@ -65,7 +77,13 @@ def contender_table(summaries: Mapping[str, Summary]) -> str:
         values = [at.requests_per_s, factor, at.cpu_ms_per_request, alone.p50_ms if alone else None]
         values += [at.p50_ms, at.p99_ms, summary.errors, summary.memory_mb, summary.ready_s]
         rows.append([name, *map(number, values)])
-    head = ["contender", "requests/s", "Sluice is × faster", "CPU ms/request", "p50 ms at 1 connection"]
+    head = [
+        "contender",
+        "requests/s",
+        "Sluice is × faster",
+        "CPU ms/request",
+        "p50 ms at 1 connection",
+    ]
     return table([*head, "p50 ms", "p99 ms", "errors, all cells", "memory MB", "ready s"], rows)
 
 
@@ -74,7 +92,11 @@ def rate_table(summaries: Mapping[str, Summary]) -> str:
     return table(
         ["contender", "share of its ceiling", "requests/s", "p50 ms", "p95 ms", "p99 ms", "errors"],
         [
-            [name, f"{share:.0%}", *map(number, (s.offered_rate, s.p50_ms, s.p95_ms, s.p99_ms, s.errors))]
+            [
+                name,
+                f"{share:.0%}",
+                *map(number, (s.offered_rate, s.p50_ms, s.p95_ms, s.p99_ms, s.errors)),
+            ]
             for name, summary in summaries.items()
             for share, s in summary.at_rates.items()
         ],
@@ -84,7 +106,16 @@ def rate_table(summaries: Mapping[str, Summary]) -> str:
 def cell_table(cells: Iterable[Measured]) -> str:
     """Rows a request × connections."""
     return table(
-        ["rows × connections", "requests/s", "rows/s", "CPU ms/request", "p50 ms", "p95 ms", "p99 ms", "errors"],
+        [
+            "rows × connections",
+            "requests/s",
+            "rows/s",
+            "CPU ms/request",
+            "p50 ms",
+            "p95 ms",
+            "p99 ms",
+            "errors",
+        ],
         [_cell_row(measured) for measured in cells],
     )
 

@@ -22,7 +22,9 @@ class Events:
 
     at_s: Floats  # (n_rollouts, n_events), infinite where a rollout has fewer
     hits: Flags  # the same shape: whether it was the candidate's
-    share: float | Floats  # the candidate's share, as the judge is told it: one number, or one at each event
+    share: (
+        float | Floats
+    )  # the candidate's share, as the judge is told it: one number, or one at each event
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,12 @@ class Step:
 
 
 def even_keys(
-    rng: np.random.Generator, n: int, error: float, ratio: float, weights: Sequence[float] = STEPS, length_s: float = 0
+    rng: np.random.Generator,
+    n: int,
+    error: float,
+    ratio: float,
+    weights: Sequence[float] = STEPS,
+    length_s: float = 0,
 ) -> list[Step]:
     """Every request has a key of its own. A share `error` of stable's is bad, `ratio` times that of the candidate's."""
     steps = []
@@ -77,7 +84,9 @@ def zipf_keys(
             steps.append(Step(events, events))
             continue
         seen_s = rng.exponential(1 / traffic)
-        waits_s = np.where(rng.random(bad.shape) < bad, 0, rng.exponential(1 / np.maximum(1e-12, traffic * bad)))
+        waits_s = np.where(
+            rng.random(bad.shape) < bad, 0, rng.exponential(1 / np.maximum(1e-12, traffic * bad))
+        )
         bad_s = seen_s + waits_s
         bad_s[bad_s > length_s] = np.inf
         both = []
@@ -96,12 +105,16 @@ def _padded(at_s: Floats, counts: NDArray[np.int64]) -> Floats:
     return np.where(np.arange(at_s.shape[1]) < counts[:, None], at_s, np.inf)
 
 
-def _bad_requests(rng: np.random.Generator, bad_per_s: Floats, hits: Flags, length_s: Floats, share: float) -> Events:
+def _bad_requests(
+    rng: np.random.Generator, bad_per_s: Floats, hits: Flags, length_s: Floats, share: float
+) -> Events:
     """Every bad request, however many of one key."""
     totals = bad_per_s.sum(1, keepdims=True)
     counts = rng.poisson(totals * length_s)[:, 0]
     at_s = np.sort(_padded(rng.uniform(0, length_s, (len(counts), int(counts.max()))), counts))
-    return Events(at_s, rng.random(at_s.shape) < (bad_per_s * hits).sum(1, keepdims=True) / totals, share)
+    return Events(
+        at_s, rng.random(at_s.shape) < (bad_per_s * hits).sum(1, keepdims=True) / totals, share
+    )
 
 
 def _share_of_keys(seen_s: Floats, hits: Flags, at_s: Floats) -> Floats:

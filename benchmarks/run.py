@@ -51,10 +51,14 @@ def _measure(service: Service, n: int, plan: Plan) -> Outcome:
     return Outcome(name, n, service.ready_s, memory_mb, tuple(cells), tuple(at_rates), replica)
 
 
-def _load_cells(service: Service, cells: Sequence[Cell], seconds: float, late: Container[int]) -> list[Measured]:
+def _load_cells(
+    service: Service, cells: Sequence[Cell], seconds: float, late: Container[int]
+) -> list[Measured]:
     found: list[Measured] = []
     for cell in cells:
-        no_answer = f"no answer to one request within {ANSWER_TIMEOUT_S:g} s" if cell.n_rows in late else ""
+        no_answer = (
+            f"no answer to one request within {ANSWER_TIMEOUT_S:g} s" if cell.n_rows in late else ""
+        )
         reason = no_answer or _hopeless(cell, found, seconds)
         found.append(Measured(cell, skipped=reason) if reason else service.load(cell, seconds))
     return found
@@ -62,7 +66,9 @@ def _load_cells(service: Service, cells: Sequence[Cell], seconds: float, late: C
 
 def _hopeless(cell: Cell, found: Sequence[Measured], seconds: float) -> str:
     """Why a cell cannot be finished in its time, judged by the same size over fewer connections; "" when it can."""
-    fewer = next((measured for measured in reversed(found) if measured.cell.n_rows == cell.n_rows), None)
+    fewer = next(
+        (measured for measured in reversed(found) if measured.cell.n_rows == cell.n_rows), None
+    )
     if fewer is None or cell == CEILING:
         return ""
     if fewer.skipped:

@@ -55,8 +55,12 @@ class Service:
                     if "timed out" in str(error):
                         late.add(n_rows)
                         break
-                    raise WrongAnswers(f"{self.contender.name}: no answer to {n_rows} rows: {error}") from None
-                self.question.check(self.contender.name, n_rows, index, self.contender.dialect.answers(body))
+                    raise WrongAnswers(
+                        f"{self.contender.name}: no answer to {n_rows} rows: {error}"
+                    ) from None
+                self.question.check(
+                    self.contender.name, n_rows, index, self.contender.dialect.answers(body)
+                )
         return late
 
     def wait_until_ready(self, begin_s: float) -> None:
@@ -86,7 +90,9 @@ class Service:
         per_s = n_good / found.seconds
         cpu_ms = {name: cpu_s * 1000 / max(1, n_good) for name, cpu_s in spent.items()}
         p50_ms, p95_ms, p99_ms = found.p50_ms, found.p95_ms, found.p99_ms
-        return Measured(cell, per_s, per_s * cell.n_rows, p50_ms, p95_ms, p99_ms, found.errors, cpu_ms)
+        return Measured(
+            cell, per_s, per_s * cell.n_rows, p50_ms, p95_ms, p99_ms, found.errors, cpu_ms
+        )
 
     def hold(self, load_share: float, rate: float, seconds: float) -> AtRate:
         """Latency of single rows at a fixed rate; every answer is compared. Raises WrongAnswers."""

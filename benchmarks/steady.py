@@ -48,7 +48,9 @@ class Stream:
         parts = urlsplit(self.url)
         head = f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: application/json\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
-        return [f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body for body in self.bodies]
+        return [
+            f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body for body in self.bodies
+        ]
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,9 @@ class Steady:
     p95_ms: float
     p99_ms: float
     max_ms: float
-    late_p99_ms: float  # of the generator, when it could not send in time (or all connections were taken)
+    late_p99_ms: (
+        float  # of the generator, when it could not send in time (or all connections were taken)
+    )
 
 
 def summarize(shots: Sequence[Shot], seconds: float) -> Steady:
@@ -71,4 +75,6 @@ def summarize(shots: Sequence[Shot], seconds: float) -> Steady:
     p50, p95, p99 = (float(value) for value in np.percentile(latency, [50, 95, 99]))
     late = float(np.percentile([shot.late_ms for shot in shots] or [0.0], 99))
     errors = sum(not 200 <= shot.status < 300 for shot in shots)
-    return Steady(len(shots) / seconds, len(shots), errors, p50, p95, p99, float(latency.max()), late)
+    return Steady(
+        len(shots) / seconds, len(shots), errors, p50, p95, p99, float(latency.max()), late
+    )

@@ -30,22 +30,34 @@ class Summary:
 def summarize(run: Run) -> dict[str, Summary]:
     """By contender, in the order of the run."""
     names = dict.fromkeys(outcome.contender for outcome in run.outcomes)
-    return {name: _summary(name, [o for o in run.outcomes if o.contender == name]) for name in names}
+    return {
+        name: _summary(name, [o for o in run.outcomes if o.contender == name]) for name in names
+    }
 
 
 def _summary(name: str, outcomes: list[Outcome]) -> Summary:
     memory = median(sum(outcome.memory_mb.values()) for outcome in outcomes)
     cells = {
-        measured.cell: _cell([found for o in outcomes for found in o.cells if found.cell == measured.cell])
+        measured.cell: _cell(
+            [found for o in outcomes for found in o.cells if found.cell == measured.cell]
+        )
         for measured in outcomes[0].cells
     }
     rates = {
-        at.load_share: _steady([found for o in outcomes for found in o.at_rates if found.load_share == at.load_share])
+        at.load_share: _steady(
+            [found for o in outcomes for found in o.at_rates if found.load_share == at.load_share]
+        )
         for at in outcomes[0].at_rates
     }
     replicas = [outcome.replica for outcome in outcomes if outcome.replica is not None]
-    replica = Replica(median(r.ready_s for r in replicas), median(r.memory_mb for r in replicas)) if replicas else None
-    return Summary(name, median(outcome.ready_s for outcome in outcomes), memory, cells, rates, replica)
+    replica = (
+        Replica(median(r.ready_s for r in replicas), median(r.memory_mb for r in replicas))
+        if replicas
+        else None
+    )
+    return Summary(
+        name, median(outcome.ready_s for outcome in outcomes), memory, cells, rates, replica
+    )
 
 
 def _cell(found: list[Measured]) -> Measured:

@@ -52,7 +52,9 @@ class Sampler:
                 replicas = self.count_replicas()
             except OSError:
                 replicas = self.latest_replicas  # the dashboard is busy: the next sample says it
-            self.samples.append(Sample(time.monotonic() - self._begin_s, replicas, self.count_under_way()))
+            self.samples.append(
+                Sample(time.monotonic() - self._begin_s, replicas, self.count_under_way())
+            )
 
 
 def p95_over_time(shots: Sequence[Shot]) -> list[tuple[float, float]]:

@@ -85,11 +85,15 @@ def _p50_alone(summary: Summary) -> float | None:
 
 
 def _most_rows(summary: Summary) -> float | None:
-    return max((m.rows_per_s for cell, m in summary.cells.items() if cell.n_rows == 1_000), default=None)
+    return max(
+        (m.rows_per_s for cell, m in summary.cells.items() if cell.n_rows == 1_000), default=None
+    )
 
 
 def _at_share(pick: Callable[[Steady], float]) -> Callable[[Summaries], float | None]:
-    return _of_fast(lambda summary: pick(summary.at_rates[SHARE]) if SHARE in summary.at_rates else None)
+    return _of_fast(
+        lambda summary: pick(summary.at_rates[SHARE]) if SHARE in summary.at_rates else None
+    )
 
 
 def _error_percent(steady: Steady) -> float:
@@ -107,14 +111,37 @@ def _replica_memory(summary: Summary) -> float | None:
 ALL_PEERS = tuple(name + kind for name in PEERS for kind in ("", "-compiled"))
 AT_SHARE = f"at {SHARE:.0%} of the ceiling"
 TARGETS = (
-    Target("CPU per request, 1 row, 64 connections", "ms", "less", 0.65, 0.5, cpu("sluice-fast", CEILING)),
-    Target("the same, the version isolated", "ms", "less", 0.95, 0.75, cpu("sluice-isolated", CEILING)),
+    Target(
+        "CPU per request, 1 row, 64 connections",
+        "ms",
+        "less",
+        0.65,
+        0.5,
+        cpu("sluice-fast", CEILING),
+    ),
+    Target(
+        "the same, the version isolated", "ms", "less", 0.95, 0.75, cpu("sluice-isolated", CEILING)
+    ),
     Target("throughput over Ray Serve as documented", "×", "more", 15, 20, ratio("ray-documented")),
     Target("throughput over the tutorial's FastAPI", "×", "more", 8, 12, ratio("fastapi-tutorial")),
     Target("throughput over the best peer", "×", "more", 2, 3, ratio(*ALL_PEERS)),
-    Target("throughput over the limit of the Python stack", "×", "more", 0.45, 0.7, ratio("fastapi-compiled")),
+    Target(
+        "throughput over the limit of the Python stack",
+        "×",
+        "more",
+        0.45,
+        0.7,
+        ratio("fastapi-compiled"),
+    ),
     Target("p50 at 1 connection", "ms", "less", 1, 0.5, _of_fast(_p50_alone)),
-    Target("CPU per request, 100 rows, 64 connections", "ms", "less", 1.6, 0.9, cpu("sluice-fast", Cell(100, 64))),
+    Target(
+        "CPU per request, 100 rows, 64 connections",
+        "ms",
+        "less",
+        1.6,
+        0.9,
+        cpu("sluice-fast", Cell(100, 64)),
+    ),
     Target("rows/s at 1,000 rows a request", "", "more", 100_000, 300_000, _of_fast(_most_rows)),
     Target(f"p50 {AT_SHARE}", "ms", "less", 50, 10, _at_share(lambda steady: steady.p50_ms)),
     Target(f"p95 {AT_SHARE}", "ms", "less", 200, 30, _at_share(lambda steady: steady.p95_ms)),
@@ -128,6 +155,8 @@ TARGETS = (
 def judge(all_of: Summaries) -> list[Verdict]:
     """Every target with what this run found."""
     return [
-        Verdict(t.what, t.unit, "≤" if t.better == "less" else "≥", t.reach, t.stretch, t.found(all_of))
+        Verdict(
+            t.what, t.unit, "≤" if t.better == "less" else "≥", t.reach, t.stretch, t.found(all_of)
+        )
         for t in TARGETS
     ]

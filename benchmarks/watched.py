@@ -27,7 +27,12 @@ from benchmarks.service import Service, running
 CANDIDATE = "1.1.0"
 PERCENT = 25
 NONE, WEIGHTS, CANARY, SHADOW = "one version", "two by weights", "canary", "shadow"
-STEPS: Mapping[str, Sequence[Any]] = {NONE: (), WEIGHTS: (), CANARY: (PERCENT, 100), SHADOW: ("shadow", 100)}
+STEPS: Mapping[str, Sequence[Any]] = {
+    NONE: (),
+    WEIGHTS: (),
+    CANARY: (PERCENT, 100),
+    SHADOW: ("shadow", 100),
+}
 FOREVER_S = 1_000_000
 ENTER_TIMEOUT_S = 60.0
 MOST_RATIO = 1.05  # of CPU per request, canary over none
@@ -67,7 +72,12 @@ def ratio(watched: Sequence[Watched], name: str) -> float:
 def markdown(watched: Sequence[Watched]) -> str:
     """A row for each way."""
     rows = [
-        [one.name, number(median(one.cpu_ms)), number(median(one.requests_per_s)), number(ratio(watched, one.name))]
+        [
+            one.name,
+            number(median(one.cpu_ms)),
+            number(median(one.requests_per_s)),
+            number(ratio(watched, one.name)),
+        ]
         for one in watched
     ]
     return table(["", "CPU ms per request", "requests/s", "CPU over one version"], rows) + "\n"

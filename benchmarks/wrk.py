@@ -40,15 +40,27 @@ def require_wrk() -> None:
         raise BenchmarkError("found no wrk, which measures the ceilings: apt-get install wrk")
 
 
-def measure(url: str, bodies: Sequence[bytes], headers: Mapping[str, str], connections: int, seconds: float) -> Ceiling:
+def measure(
+    url: str, bodies: Sequence[bytes], headers: Mapping[str, str], connections: int, seconds: float
+) -> Ceiling:
     """Load `url` for so long. Raises BenchmarkError when wrk itself fails."""
     with TemporaryDirectory(prefix="slb-wrk-") as folder:
         for i, body in enumerate(bodies):
             (Path(folder) / f"{i}.json").write_bytes(body)
         command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s"]
-        command += [f"--timeout={ANSWER_TIMEOUT_S}s", "-s", str(SCRIPT), url, "--", folder, str(len(bodies))]
+        command += [
+            f"--timeout={ANSWER_TIMEOUT_S}s",
+            "-s",
+            str(SCRIPT),
+            url,
+            "--",
+            folder,
+            str(len(bodies)),
+        ]
         command += [f"{name}={value}" for name, value in headers.items()]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 60)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=seconds + 60
+        )
     line = next((line for line in reversed(done.stdout.splitlines()) if line.startswith("{")), None)
     if done.returncode != 0 or line is None:
         raise BenchmarkError(f"wrk failed on {url}: {(done.stderr or done.stdout).strip()[-400:]}")

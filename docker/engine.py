@@ -18,7 +18,15 @@ ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT.parent / "shared" / "tools" / "container_build.sh"
 WORK = Path("/var/tmp/container-build")  # of the script
 HARDENED = (
-    *("--read-only", "--tmpfs", "/tmp:rw,size=512m,mode=1777", "--user", "123456:0", "--cap-drop", "all"),
+    *(
+        "--read-only",
+        "--tmpfs",
+        "/tmp:rw,size=512m,mode=1777",
+        "--user",
+        "123456:0",
+        "--cap-drop",
+        "all",
+    ),
     *("--security-opt", "no-new-privileges", "--memory", "2g", "--shm-size", "128m"),
 )
 
@@ -45,14 +53,22 @@ class Engine:
             check=False,
         )
         if check and done.returncode != 0:
-            raise AssertionError(f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout[-3000:]}")
+            raise AssertionError(
+                f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout[-3000:]}"
+            )
         return done.stdout
 
     def build(self, target: str) -> str:
         """Build a target; its tag."""
         tag = f"sluice:{target}"
-        formats = ("--format", "docker", "--layers", "--network", "host") if self.program == "podman" else ()
-        self.call("build", *formats, *self.lent, "--target", target, "-t", tag, ROOT, timeout_s=1800)
+        formats = (
+            ("--format", "docker", "--layers", "--network", "host")
+            if self.program == "podman"
+            else ()
+        )
+        self.call(
+            "build", *formats, *self.lent, "--target", target, "-t", tag, ROOT, timeout_s=1800
+        )
         return tag
 
     def gzip_mb(self, tag: str) -> float:
@@ -60,7 +76,12 @@ class Engine:
         env = {**os.environ, **self.environment}
         with subprocess.Popen([self.program, "save", tag], env=env, stdout=subprocess.PIPE) as save:
             packed = subprocess.run(
-                "gzip -6 | wc -c", shell=True, stdin=save.stdout, capture_output=True, text=True, check=True
+                "gzip -6 | wc -c",
+                shell=True,
+                stdin=save.stdout,
+                capture_output=True,
+                text=True,
+                check=True,
             )
         return int(packed.stdout) / 1e6
 
@@ -107,19 +128,40 @@ class Container:
 
     def ended(self, timeout_s: float = 120) -> int:
         """Its exit code, once it has ended."""
-        wait_until(lambda: self.inspect("{{.State.Status}}") == "exited", timeout_s, f"the end of {self.name}")
+        wait_until(
+            lambda: self.inspect("{{.State.Status}}") == "exited",
+            timeout_s,
+            f"the end of {self.name}",
+        )
         return int(self.inspect("{{.State.ExitCode}}"))
 
 
 @contextmanager
-def running(engine: Engine, tag: str, *options: object, command: Sequence[str] = ()) -> Iterator[Container]:
+def running(
+    engine: Engine, tag: str, *options: object, command: Sequence[str] = ()
+) -> Iterator[Container]:
     """A container for a `with` block; it goes with it, whatever happens."""
     name, port = f"sluice-{uuid.uuid4().hex[:8]}", free_port()
     # This machine has no systemd to run podman's health checks: they are run by hand.
-    quiet = ("--no-healthcheck",) if engine.program == "podman" and "--healthcheck" not in options else ()
+    quiet = (
+        ("--no-healthcheck",)
+        if engine.program == "podman" and "--healthcheck" not in options
+        else ()
+    )
     given = [option for option in options if option != "--healthcheck"]
     try:
-        engine.call("run", "-d", "--name", name, "-p", f"127.0.0.1:{port}:8000", *quiet, *given, tag, *command)
+        engine.call(
+            "run",
+            "-d",
+            "--name",
+            name,
+            "-p",
+            f"127.0.0.1:{port}:8000",
+            *quiet,
+            *given,
+            tag,
+            *command,
+        )
         yield Container(engine, name, port)
     finally:
         engine.call("rm", "-f", name, check=False)
@@ -127,7 +169,10 @@ def running(engine: Engine, tag: str, *options: object, command: Sequence[str] =
 
 def find_engine() -> Engine | None:
     """Docker when its daemon answers; else podman through the script, when that is there and may run."""
-    if shutil.which("docker") and subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0:
+    if (
+        shutil.which("docker")
+        and subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
+    ):
         return Engine("docker")
     if not SCRIPT.exists() or os.getuid() != 0:
         return None

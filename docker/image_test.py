@@ -25,7 +25,17 @@ from typing import Any
 
 import joblib
 import yaml
-from engine import HARDENED, ROOT, SCRIPT, Container, Engine, find_engine, free_port, running, wait_until
+from engine import (
+    HARDENED,
+    ROOT,
+    SCRIPT,
+    Container,
+    Engine,
+    find_engine,
+    free_port,
+    running,
+    wait_until,
+)
 
 from serve_app.commands.manifests import for_cluster
 from serve_app.models import get_spec
@@ -41,7 +51,9 @@ TOKEN = "t" * 64
 
 def predict(url: str, body: bytes = ROW, prefix: str = "") -> dict[str, Any]:
     """One prediction."""
-    request = urllib.request.Request(f"{url}{prefix}/v1/predict", body, {"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        f"{url}{prefix}/v1/predict", body, {"Content-Type": "application/json"}
+    )
     with urllib.request.urlopen(request, timeout=10) as answer:
         found: dict[str, Any] = json.load(answer)
         return found
@@ -53,14 +65,24 @@ def built_as_it_is(engine: Engine) -> str:
         engine.build("serve")
         return "by Docker"
     probe = f"curl -fsS -H 'Content-Type: application/json' -d '{ROW.decode()}' http://127.0.0.1:$PORT/v1/predict"
-    env = {**os.environ, "HEALTH": "/ready", "TAG": "sluice:serve", "PROBE": probe, "PORT": str(free_port())}
+    env = {
+        **os.environ,
+        "HEALTH": "/ready",
+        "TAG": "sluice:serve",
+        "PROBE": probe,
+        "PORT": str(free_port()),
+    }
     with context() as folder:
         command = ["bash", SCRIPT, folder, *MODELS]
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=1800, check=False)
+        done = subprocess.run(
+            command, env=env, capture_output=True, text=True, timeout=1800, check=False
+        )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     assert '"label":"Churned"' in done.stdout, done.stdout
     return "; ".join(
-        line.removeprefix("== ") for line in done.stderr.splitlines() if "healthy" in line or "exit" in line
+        line.removeprefix("== ")
+        for line in done.stderr.splitlines()
+        if "healthy" in line or "exit" in line
     )
 
 
@@ -68,7 +90,11 @@ def built_as_it_is(engine: Engine) -> str:
 def context() -> Iterator[Path]:
     """What git would send: the script has no .dockerignore of its own to rely on."""
     files = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", "-co", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     with tempfile.TemporaryDirectory() as name:
         for file in filter(lambda file: (ROOT / file).is_file(), files.stdout.splitlines()):
@@ -79,21 +105,31 @@ def context() -> Iterator[Path]:
 
 def sizes(engine: Engine) -> str:
     """What a pull transfers, by target. `sklearn` over its mark is told, not failed: zstd brings it under."""
-    found = {target: engine.gzip_mb(engine.build(target)) for target in ("serve", "sklearn", "train")}
+    found = {
+        target: engine.gzip_mb(engine.build(target)) for target in ("serve", "sklearn", "train")
+    }
     assert found["serve"] <= MOST_MB["serve"], found
-    over = [f"{target} is over {most} MB" for target, most in MOST_MB.items() if found[target] > most]
+    over = [
+        f"{target} is over {most} MB" for target, most in MOST_MB.items() if found[target] > most
+    ]
     return ", ".join([f"{target} {mb:.0f} MB" for target, mb in found.items()] + over) + " (gzip)"
 
 
 def hardened(engine: Engine) -> str:
     """Read-only root, a user that the image does not know, no capabilities: ready in time, healthy, right answers."""
-    with running(engine, "sluice:serve", *HARDENED, "--cpus", "2", *MODELS, "--healthcheck") as container:
+    with running(
+        engine, "sluice:serve", *HARDENED, "--cpus", "2", *MODELS, "--healthcheck"
+    ) as container:
         ready_s = container.until_ready()
         assert predict(container.url)["label"] == "Churned"
         assert predict(container.url, ORDER, "/delivery-time")["delivery_minutes"] > 5
         if engine.program == "podman":
             engine.call("healthcheck", "run", container.name)
-        stats = engine.call("stats", "--no-stream", "--format", "{{.MemUsage}}", container.name).split("/")[0].strip()
+        stats = (
+            engine.call("stats", "--no-stream", "--format", "{{.MemUsage}}", container.name)
+            .split("/")[0]
+            .strip()
+        )
     assert ready_s <= READY_S, f"ready after {ready_s:.1f} s, expected {READY_S:g} s"
     return f"ready after {ready_s:.1f} s, {stats} in use"
 
@@ -165,7 +201,11 @@ def uncompiled(engine: Engine) -> str:
             path.chmod(0o755 if path.is_dir() else 0o644)
         options = (*HARDENED, "-v", f"{store}:/models:ro")
         with running(engine, "sluice:serve", *options) as container:
-            wait_until(lambda: "--target sklearn" in container.logs(), 60, "the sentence that names the target")
+            wait_until(
+                lambda: "--target sklearn" in container.logs(),
+                60,
+                "the sentence that names the target",
+            )
         with running(engine, engine.build("sklearn"), *options) as container:
             container.until_ready()
             assert predict(container.url)["label"] == "Churned"
@@ -195,19 +235,32 @@ def cluster(engine: Engine) -> str:
 
             def node(ip: str, start: str) -> Container:
                 options = (*HARDENED, *MODELS, *auth, "--network", network, "--ip", ip)
-                command = ("-lc", f"exec ray start {start} --block")  # a login shell, as KubeRay starts it
-                return stack.enter_context(running(engine, "sluice:serve", *options, command=command))
+                command = (
+                    "-lc",
+                    f"exec ray start {start} --block",
+                )  # a login shell, as KubeRay starts it
+                return stack.enter_context(
+                    running(engine, "sluice:serve", *options, command=command)
+                )
 
             head = node(
-                f"{subnet}.2", f"--head --port=6379 --num-cpus=0 --dashboard-host=0.0.0.0 --node-ip-address={subnet}.2"
+                f"{subnet}.2",
+                f"--head --port=6379 --num-cpus=0 --dashboard-host=0.0.0.0 --node-ip-address={subnet}.2",
             )
             address = f"--address={subnet}.2:6379 --num-cpus=4"
             wait_until(lambda: "Ray runtime started" in head.logs(), 90, "the head")
             worker = node(f"{subnet}.3", f"{address} --node-ip-address={subnet}.3")
-            config = yaml.safe_dump(for_cluster(yaml.safe_load((ROOT / "serve_config.yaml").read_text())))
+            config = yaml.safe_dump(
+                for_cluster(yaml.safe_load((ROOT / "serve_config.yaml").read_text()))
+            )
             write = f"cat > /tmp/config.yaml <<'E'\n{config}\nE\nserve deploy /tmp/config.yaml"
             wait_until(
-                lambda: "Sent deploy" in engine.call("exec", head.name, "bash", "-lc", write, check=False), 90, "deploy"
+                lambda: (
+                    "Sent deploy"
+                    in engine.call("exec", head.name, "bash", "-lc", write, check=False)
+                ),
+                90,
+                "deploy",
             )
             first_s = worker.until_ready()
             assert predict(worker.url)["label"] == "Churned"
@@ -239,7 +292,9 @@ def main() -> int:
     only = parser.parse_args().only
     engine = find_engine()
     if engine is None:
-        say("no Docker daemon, and no root with container_build.sh: nothing was built, nothing was checked")
+        say(
+            "no Docker daemon, and no root with container_build.sh: nothing was built, nothing was checked"
+        )
         return 0
     say(f"by {engine.program}")
     failed = 0
@@ -251,7 +306,9 @@ def main() -> int:
             found, word = check(engine), "ok    "
         except AssertionError as error:
             found, word, failed = str(error), "FAILED", failed + 1
-        say(f"{word} {check.__name__.replace('_', ' '):16} {time.monotonic() - start_s:4.0f} s  {found}")
+        say(
+            f"{word} {check.__name__.replace('_', ' '):16} {time.monotonic() - start_s:4.0f} s  {found}"
+        )
     return 1 if failed else 0
 
 

@@ -53,7 +53,9 @@ class HttpError(SluiceError):
     code: ClassVar[str]
     title: ClassVar[str]
 
-    def __init__(self, detail: str, *, errors: tuple[FieldError, ...] = (), retry_after_s: int | None = None) -> None:
+    def __init__(
+        self, detail: str, *, errors: tuple[FieldError, ...] = (), retry_after_s: int | None = None
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.errors = errors
@@ -171,7 +173,11 @@ class NoRollout(CommandError):
 class CommandRefused(CommandError):
     """A command that the rollout's state does not allow; the text says which ones it does."""
 
-    status, code, title = 409, "command_refused", "The command does not fit the state of the rollout"
+    status, code, title = (
+        409,
+        "command_refused",
+        "The command does not fit the state of the rollout",
+    )
 
 
 class BundleError(SluiceError):

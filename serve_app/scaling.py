@@ -8,7 +8,9 @@ import time
 from typing import Any
 
 BUSY = "busy_cores"  # what each replica reports
-WISHED = "wished_replicas"  # what each replica of an isolated version was told that its next share needs
+WISHED = (
+    "wished_replicas"  # what each replica of an isolated version was told that its next share needs
+)
 MOST_BUSY = 0.6  # of a core: a replica is one event loop, and its queue grows as 1 / (1 - busy)
 
 

@@ -33,7 +33,11 @@ def baselines(candidate: Candidate) -> tuple[Baseline, Baseline]:
     linear = LogisticRegression(max_iter=500) if is_classifier else LinearRegression()
     return (
         _constant(candidate),
-        _baseline("linear", Pipeline([("columns", _columns(candidate.spec)), ("model", linear)]), candidate),
+        _baseline(
+            "linear",
+            Pipeline([("columns", _columns(candidate.spec)), ("model", linear)]),
+            candidate,
+        ),
     )
 
 
@@ -45,7 +49,9 @@ def constant_metrics(candidate: Candidate) -> dict[str, Metric]:
 def _constant(candidate: Candidate) -> Baseline:
     # The median is the constant with the least mean absolute error.
     is_classifier = candidate.spec.kind == "binary_classifier"
-    dummy = DummyClassifier(strategy="prior") if is_classifier else DummyRegressor(strategy="median")
+    dummy = (
+        DummyClassifier(strategy="prior") if is_classifier else DummyRegressor(strategy="median")
+    )
     return _baseline("constant", dummy, candidate)
 
 

@@ -10,7 +10,15 @@ from pathlib import Path
 
 import joblib
 
-from serve_app.bundle.manifest import COMPILED, MANIFEST, PIPELINE, REPORT, File, Manifest, sha256_of
+from serve_app.bundle.manifest import (
+    COMPILED,
+    MANIFEST,
+    PIPELINE,
+    REPORT,
+    File,
+    Manifest,
+    sha256_of,
+)
 from serve_app.bundle.predictor import load
 from serve_app.bundle.store import FolderStore, Store
 from serve_app.contract.block import Block
@@ -65,7 +73,9 @@ def write(candidate: Candidate, compilation: Compilation, store: Store) -> Writt
     return Written(manifest, digest, f"{store.uri}/{manifest.model}/{manifest.version}")
 
 
-def _write_and_load(store: Store, candidate: Candidate, files: dict[str, bytes], digest: str) -> None:
+def _write_and_load(
+    store: Store, candidate: Candidate, files: dict[str, bytes], digest: str
+) -> None:
     store.write(candidate.spec.name, candidate.version, files)
     load(store, candidate.spec, candidate.version, pin=digest)
 
@@ -94,6 +104,9 @@ def _manifest(candidate: Candidate, compilation: Compilation, files: dict[str, b
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         libraries={"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in LIBRARIES},
-        files={name: File(sha256=sha256_of(data), size_bytes=len(data)) for name, data in sorted(files.items())},
+        files={
+            name: File(sha256=sha256_of(data), size_bytes=len(data))
+            for name, data in sorted(files.items())
+        },
         golden_rows=golden_rows(candidate.holdout, candidate.scores, candidate.example_scores),
     )

@@ -66,12 +66,16 @@ class Candidate:
         """Everything measured on the hold-out; `best_…` is what the true score itself reaches."""
         measures = dict(MEASURES[self.spec.kind])
         if self.spec.kind == "regressor":
-            measures["coverage"] = lambda target, score: share_inside(target, score, self.parameters["half_width"])
+            measures["coverage"] = lambda target, score: share_inside(
+                target, score, self.parameters["half_width"]
+            )
             measures["interval_width"] = lambda target, score: self._mean_width(score)
         metrics = measure(measures, self.holdout.target, self.scores)
         if self.holdout.best is not None:
             names = BEST_MEASURES[self.spec.kind]
-            best = measure({name: measures[name] for name in names}, self.holdout.target, self.holdout.best)
+            best = measure(
+                {name: measures[name] for name in names}, self.holdout.target, self.holdout.best
+            )
             metrics |= {f"best_{name}": metric for name, metric in best.items()}
         return metrics
 

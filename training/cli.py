@@ -37,17 +37,35 @@ class Commands(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help=HELP,
+)
 
-VersionOption = Annotated[str, typer.Option("--version", help="Semantic version of the new bundle, such as 1.0.0.")]
-StoreOption = Annotated[
-    str, typer.Option("--store", envvar="MODEL_PATH", help="Folder or object-store URI that keeps the bundles.")
+VersionOption = Annotated[
+    str, typer.Option("--version", help="Semantic version of the new bundle, such as 1.0.0.")
 ]
-DataOption = Annotated[Path | None, typer.Option("--data", help="CSV file; without it, a recipe makes the rows.")]
-HoldoutOption = Annotated[Path, typer.Option("--data", help="CSV file with rows that the pipeline has not seen.")]
+StoreOption = Annotated[
+    str,
+    typer.Option(
+        "--store", envvar="MODEL_PATH", help="Folder or object-store URI that keeps the bundles."
+    ),
+]
+DataOption = Annotated[
+    Path | None, typer.Option("--data", help="CSV file; without it, a recipe makes the rows.")
+]
+HoldoutOption = Annotated[
+    Path, typer.Option("--data", help="CSV file with rows that the pipeline has not seen.")
+]
 PipelineOption = Annotated[
     Path,
-    typer.Option("--pipeline", help="File written by joblib.dump. OPENING IT RUNS THE CODE INSIDE: trust it first."),
+    typer.Option(
+        "--pipeline",
+        help="File written by joblib.dump. OPENING IT RUNS THE CODE INSIDE: trust it first.",
+    ),
 ]
 
 
@@ -60,8 +78,14 @@ def _add_model(name: str) -> None:
     """A command with the model's name."""
 
     @app.command(name, help=f"Train {get_spec(name).title.lower()} and write the bundle.")
-    def command(version: VersionOption, data: DataOption = None, store: StoreOption = "model_store") -> None:
-        _run(lambda step: train(get_training(name), get_spec(name), version, open_store(store), data, step))
+    def command(
+        version: VersionOption, data: DataOption = None, store: StoreOption = "model_store"
+    ) -> None:
+        _run(
+            lambda step: train(
+                get_training(name), get_spec(name), version, open_store(store), data, step
+            )
+        )
 
 
 for _name in MODELS:
@@ -78,14 +102,20 @@ def bundle_command(
 ) -> None:
     """Make a bundle of a fitted pipeline, as it is. Opening the pipeline file runs the code inside it."""
     if model not in MODELS:
-        raise typer.BadParameter(f"found {model!r}, expected one of {', '.join(MODELS)}", param_hint="MODEL")
+        raise typer.BadParameter(
+            f"found {model!r}, expected one of {', '.join(MODELS)}", param_hint="MODEL"
+        )
     spec, training = get_spec(model), get_training(model)
     _run(lambda step: bundle(training, spec, version, open_store(store), pipeline, data, step))
 
 
 def _run(work: Callable[[Step], Written]) -> None:
     """Show the steps while `work` goes on, then the outcome; a refusal is one message and exit code 1."""
-    columns = SpinnerColumn(finished_text="[green]✓[/green]"), TextColumn("{task.description}"), TimeElapsedColumn()
+    columns = (
+        SpinnerColumn(finished_text="[green]✓[/green]"),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+    )
     try:
         with Progress(*columns, console=console) as progress:
 
@@ -111,7 +141,12 @@ def _finish(progress: Progress) -> None:
 def _show(written: Written) -> None:
     """The metrics as a table, then where the bundle is and what a serving table may pin."""
     manifest = written.manifest
-    table = RichTable("metric", "value", "95 % interval", title=f"{manifest.model} {manifest.version} on the hold-out")
+    table = RichTable(
+        "metric",
+        "value",
+        "95 % interval",
+        title=f"{manifest.model} {manifest.version} on the hold-out",
+    )
     for name, metric in manifest.metrics.items():
         table.add_row(name, f"{metric.value:.4f}", f"{metric.low:.4f} – {metric.high:.4f}")
     console.print(table)

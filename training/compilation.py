@@ -38,11 +38,15 @@ def compile_pipeline(pipeline: Any, spec: ModelSpec, block: Block, expected: Sco
         graph = _convert(pipeline, spec)
         found = OnnxRuntime(graph).score(block)
     except Exception as error:  # the converter and the runtime raise dozens of types for "cannot"
-        return Compilation(None, f"skl2onnx cannot convert this pipeline: {_plain(error)}{_hint(pipeline)}")
+        return Compilation(
+            None, f"skl2onnx cannot convert this pipeline: {_plain(error)}{_hint(pipeline)}"
+        )
     if reason := _disagreement(found, expected, spec):
         return Compilation(None, reason)
     difference = float(np.abs(found - expected).max())
-    return Compilation(graph, f"agrees with the pipeline on {len(block)} rows, at most {difference:.1e} apart")
+    return Compilation(
+        graph, f"agrees with the pipeline on {len(block)} rows, at most {difference:.1e} apart"
+    )
 
 
 def _disagreement(found: Scores, expected: Scores, spec: ModelSpec) -> str | None:
@@ -81,7 +85,11 @@ def _convert(pipeline: Any, spec: ModelSpec) -> bytes:
     while hasattr(first, "steps"):
         first = first.steps[0][1]
     by_column = bool(layout.category_names) or isinstance(first, ColumnTransformer)
-    inputs = _column_inputs(spec) if by_column else [("numbers", FloatTensorType([None, len(layout.number_names)]))]
+    inputs = (
+        _column_inputs(spec)
+        if by_column
+        else [("numbers", FloatTensorType([None, len(layout.number_names)]))]
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # notes for the converter's authors
         model = convert_sklearn(
@@ -104,7 +112,10 @@ def _convert(pipeline: Any, spec: ModelSpec) -> bytes:
 def _column_inputs(spec: ModelSpec) -> list[tuple[str, Any]]:
     """One (n_rows, 1) input per field: what a ColumnTransformer that selects by name asks for."""
     return [
-        (f.name, StringTensorType([None, 1]) if f.dtype == "category" else FloatTensorType([None, 1]))
+        (
+            f.name,
+            StringTensorType([None, 1]) if f.dtype == "category" else FloatTensorType([None, 1]),
+        )
         for f in spec.contract
     ]
 

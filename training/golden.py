@@ -21,4 +21,6 @@ def golden_rows(holdout: Table, scores: Scores, example_scores: Scores) -> list[
     chosen = np.argsort(scores, kind="stable")[ranks]
     rows = [GoldenRow(row=holdout.values(int(i)), score=float(scores[i])) for i in chosen]
     examples = zip(holdout.spec.examples, example_scores, strict=True)
-    return rows + [GoldenRow(row=example.row.model_dump(), score=float(score)) for example, score in examples]
+    return rows + [
+        GoldenRow(row=example.row.model_dump(), score=float(score)) for example, score in examples
+    ]

@@ -38,7 +38,9 @@ def importances(candidate: Candidate, seed: int = 0) -> list[Importance]:
     return sorted(found, key=lambda item: -item.mean)
 
 
-def _score_shuffled(candidate: Candidate, block: Block, feature: str, rng: np.random.Generator) -> Scores:
+def _score_shuffled(
+    candidate: Candidate, block: Block, feature: str, rng: np.random.Generator
+) -> Scores:
     layout = Layout(candidate.spec.contract)
     shuffled = Block(block.numbers.copy(), block.categories.copy())
     is_number = feature in layout.number_names

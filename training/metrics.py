@@ -72,7 +72,9 @@ def rmse(target: Numbers, score: Numbers) -> float:
 
 def r2(target: Numbers, score: Numbers) -> float:
     """The share of the variance that is explained."""
-    return float(1 - np.sum((score - target) ** 2) / max(np.sum((target - target.mean()) ** 2), CLIP))
+    return float(
+        1 - np.sum((score - target) ** 2) / max(np.sum((target - target.mean()) ** 2), CLIP)
+    )
 
 
 MEASURES: dict[Kind, dict[str, Measure]] = {
@@ -87,23 +89,34 @@ MEASURES: dict[Kind, dict[str, Measure]] = {
     "regressor": {"mae": mae, "rmse": rmse, "r2": r2},
 }
 # What the true score itself would reach, where a recipe knows it.
-BEST_MEASURES: dict[Kind, tuple[str, ...]] = {"binary_classifier": ("auc", "brier"), "regressor": ("mae",)}
+BEST_MEASURES: dict[Kind, tuple[str, ...]] = {
+    "binary_classifier": ("auc", "brier"),
+    "regressor": ("mae",),
+}
 HIGHER_IS_BETTER = frozenset({"auc", "average_precision", "accuracy", "r2"})
 
 
-def measure(measures: Mapping[str, Measure], target: Numbers, score: Numbers, seed: int = 0) -> dict[str, Metric]:
+def measure(
+    measures: Mapping[str, Measure], target: Numbers, score: Numbers, seed: int = 0
+) -> dict[str, Metric]:
     """Each measure with its percentile bootstrap interval (Efron and Tibshirani, 1993, chapter 13)."""
     picks = _resamples(len(target), seed)
     return {
-        name: _metric(function(target, score), [function(target[rows], score[rows]) for rows in picks])
+        name: _metric(
+            function(target, score), [function(target[rows], score[rows]) for rows in picks]
+        )
         for name, function in measures.items()
     }
 
 
-def difference(function: Measure, target: Numbers, score: Numbers, other: Numbers, seed: int = 0) -> Metric:
+def difference(
+    function: Measure, target: Numbers, score: Numbers, other: Numbers, seed: int = 0
+) -> Metric:
     """The measure of `score` minus that of `other`, both on the same resampled rows: their luck cancels out."""
     picks = _resamples(len(target), seed)
-    gaps = [function(target[rows], score[rows]) - function(target[rows], other[rows]) for rows in picks]
+    gaps = [
+        function(target[rows], score[rows]) - function(target[rows], other[rows]) for rows in picks
+    ]
     return _metric(function(target, score) - function(target, other), gaps)
 
 

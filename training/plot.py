@@ -79,14 +79,22 @@ def histogram(target: Numbers, score: Numbers) -> str:
     """How the probabilities of the two classes spread."""
     figure, axes = _canvas("Scores by true class", "predicted probability", "rows")
     bins = list(np.linspace(0, 1, 26))
-    axes.hist([score[target == 0], score[target == 1]], bins=bins, stacked=True, color=[GUIDE, MODEL], label=["0", "1"])
+    axes.hist(
+        [score[target == 0], score[target == 1]],
+        bins=bins,
+        stacked=True,
+        color=[GUIDE, MODEL],
+        label=["0", "1"],
+    )
     axes.legend(title="truth")
     return _uri(figure)
 
 
 def residuals(target: Numbers, score: Numbers, half_width: float, unit: str) -> str:
     """Truth minus prediction against the prediction, with the interval as lines."""
-    figure, axes = _canvas("Residuals and the interval", f"predicted ({unit})", f"truth - predicted ({unit})")
+    figure, axes = _canvas(
+        "Residuals and the interval", f"predicted ({unit})", f"truth - predicted ({unit})"
+    )
     axes.plot(score, target - score, ".", markersize=3, alpha=0.4, color=MODEL, rasterized=True)
     for height in (-half_width, half_width):
         axes.axhline(height, color=LINEAR, linewidth=1.2)
@@ -96,14 +104,18 @@ def residuals(target: Numbers, score: Numbers, half_width: float, unit: str) -> 
 
 def coverage(target: Numbers, score: Numbers, half_width: float, wanted: float, unit: str) -> str:
     """The share of rows inside the interval, in ten bins of the prediction."""
-    figure, axes = _canvas("Coverage by prediction", f"predicted ({unit})", "share inside the interval")
+    figure, axes = _canvas(
+        "Coverage by prediction", f"predicted ({unit})", "share inside the interval"
+    )
     bins = np.array_split(np.argsort(score, kind="stable"), N_BINS)
     inside = np.abs(target - score) <= half_width
     shares = np.array([inside[rows].mean() for rows in bins])
     errors = np.array([1.96 * np.sqrt(wanted * (1 - wanted) / len(rows)) for rows in bins])
     middles = [score[rows].mean() for rows in bins]
     axes.axhline(wanted, color=LINEAR, linestyle="--", linewidth=1.2, label=f"wanted: {wanted:.0%}")
-    axes.errorbar(middles, shares, yerr=errors, fmt="o", color=MODEL, capsize=2, label="found, ± 95 % chance")
+    axes.errorbar(
+        middles, shares, yerr=errors, fmt="o", color=MODEL, capsize=2, label="found, ± 95 % chance"
+    )
     axes.set_ylim(min(0.6, float(shares.min()) - 0.05), 1.08)
     axes.legend(loc="lower left")
     return _uri(figure)
@@ -121,10 +133,18 @@ def predicted_against_truth(target: Numbers, score: Numbers, unit: str) -> str:
 def importance(found: Sequence[Importance], error: str) -> str:
     """Horizontal bars, the most important feature on top."""
     figure, axes = _canvas(
-        "Permutation importance", f"rise of the {error} when shuffled", "", height=0.8 + 0.28 * len(found)
+        "Permutation importance",
+        f"rise of the {error} when shuffled",
+        "",
+        height=0.8 + 0.28 * len(found),
     )
     items = list(reversed(found))
-    axes.barh([i.feature for i in items], [i.mean for i in items], xerr=[i.deviation for i in items], color=MODEL)
+    axes.barh(
+        [i.feature for i in items],
+        [i.mean for i in items],
+        xerr=[i.deviation for i in items],
+        color=MODEL,
+    )
     axes.grid(visible=False, axis="y")
     return _uri(figure)
 

@@ -18,12 +18,16 @@ MIN_ROWS_OF_CLASS = 30
 MOST = 2**63
 
 
-def read_csv(path: Path, spec: ModelSpec, map_columns: Callable[[pd.DataFrame], pd.DataFrame]) -> Table:
+def read_csv(
+    path: Path, spec: ModelSpec, map_columns: Callable[[pd.DataFrame], pd.DataFrame]
+) -> Table:
     """A checked table from a CSV file. Raises InvalidData naming column, row and expectation."""
     texts: Any = dict.fromkeys(Layout(spec.contract).category_names, str)
     try:
         # Only an empty cell is missing: a category may well be called "NA" or "None".
-        rows = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""], low_memory=False)
+        rows = pd.read_csv(
+            path, dtype=texts, keep_default_na=False, na_values=[""], low_memory=False
+        )
     except (OSError, ValueError) as error:
         raise InvalidData(
             f"{path}: cannot be read as CSV ({_first_line(error)}); expected UTF-8 with a header"
@@ -46,7 +50,9 @@ def check(rows: pd.DataFrame, spec: ModelSpec, source: str) -> Table:
             "Add the columns, or map them in the model's training file."
         )
     if len(rows) < MIN_ROWS:
-        raise InvalidData(f"{source}: found {len(rows)} rows, expected at least {MIN_ROWS}. Collect more rows.")
+        raise InvalidData(
+            f"{source}: found {len(rows)} rows, expected at least {MIN_ROWS}. Collect more rows."
+        )
     columns, faults = {}, []
     for feature in spec.contract:
         try:
@@ -63,11 +69,16 @@ def check(rows: pd.DataFrame, spec: ModelSpec, source: str) -> Table:
 def _block(columns: dict[str, pd.Series], spec: ModelSpec, n_rows: int) -> Block:
     """The two matrices in the layout of serving."""
     layout = Layout(spec.contract)
-    numbers, categories = np.empty((n_rows, len(layout.number_names))), np.empty((n_rows, 0), dtype=object)
+    numbers, categories = (
+        np.empty((n_rows, len(layout.number_names))),
+        np.empty((n_rows, 0), dtype=object),
+    )
     for i, name in enumerate(layout.number_names):
         numbers[:, i] = columns[name]
     if layout.category_names:
-        categories = np.stack([columns[name].to_numpy(object) for name in layout.category_names], axis=1)
+        categories = np.stack(
+            [columns[name].to_numpy(object) for name in layout.category_names], axis=1
+        )
     return Block(numbers, categories)
 
 
@@ -99,7 +110,9 @@ def _numbers(raw: pd.Series, name: str, allowed: str) -> pd.Series:
 
 def _may_be_a_number(value: object) -> bool:
     """Truth values are none, and an int of hundreds of digits fits no float."""
-    return not isinstance(value, bool | np.bool_) and not (isinstance(value, int) and abs(value) > MOST)
+    return not isinstance(value, bool | np.bool_) and not (
+        isinstance(value, int) and abs(value) > MOST
+    )
 
 
 def _is_allowed(numbers: pd.Series, feature: Feature) -> pd.Series:
@@ -123,9 +136,7 @@ def _refuse(raw: pd.Series, wrong: pd.Series, feature: Feature) -> None:
 def _fault(name: str, found: str, wrong: pd.Series, allowed: str) -> str:
     """`wrong` marks the rows; the header counts as line 1 of the file."""
     line, n_rows = int(np.argmax(wrong.to_numpy())) + 2, int(wrong.sum())
-    return (
-        f"{name}: found {found} in line {line} ({n_rows} {'row' if n_rows == 1 else 'rows'} in all), expected {allowed}"
-    )
+    return f"{name}: found {found} in line {line} ({n_rows} {'row' if n_rows == 1 else 'rows'} in all), expected {allowed}"
 
 
 def _shown(value: object) -> str:

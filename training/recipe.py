@@ -7,7 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-BEST = "best_score"  # optional column of generated rows: the true probability or the noiseless value
+BEST = (
+    "best_score"  # optional column of generated rows: the true probability or the noiseless value
+)
 
 
 def keep_columns(rows: pd.DataFrame) -> pd.DataFrame:

@@ -17,7 +17,11 @@ def references(table: Table) -> dict[str, Reference]:
 
 def _reference(table: Table, feature: Feature) -> Reference:
     column = table.frame[feature.name].to_numpy()
-    return _of_texts(column, feature) if feature.dtype == "category" else _of_numbers(column.astype(np.float64))
+    return (
+        _of_texts(column, feature)
+        if feature.dtype == "category"
+        else _of_numbers(column.astype(np.float64))
+    )
 
 
 def _of_texts(column: np.ndarray, feature: Feature) -> Reference:

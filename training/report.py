@@ -82,7 +82,11 @@ def _verdict(name: str, candidate: Candidate, linear: Baseline) -> str:
     gap = difference(function, candidate.holdout.target, candidate.scores, linear.scores)
     if gap.low <= 0 <= gap.high:
         return "like linear"
-    return "better than linear" if (gap.value > 0) == (name in HIGHER_IS_BETTER) else "worse than linear"
+    return (
+        "better than linear"
+        if (gap.value > 0) == (name in HIGHER_IS_BETTER)
+        else "worse than linear"
+    )
 
 
 def _plots(candidate: Candidate, found: tuple[Baseline, Baseline]) -> list[dict[str, str]]:
@@ -104,7 +108,9 @@ def _plots(candidate: Candidate, found: tuple[Baseline, Baseline]) -> list[dict[
             "Residual plot": plot.residuals(target, score, width, name),
             "Coverage by prediction": plot.coverage(target, score, width, wanted, name),
         }
-    sources["Permutation importance"] = plot.importance(importances(candidate), error_name(candidate))
+    sources["Permutation importance"] = plot.importance(
+        importances(candidate), error_name(candidate)
+    )
     return [{"text": text, "source": source} for text, source in sources.items()]
 
 

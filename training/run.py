@@ -35,7 +35,12 @@ def silent(name: str) -> None:
 
 
 def train(
-    training: Training, spec: ModelSpec, version: str, store: Store, data: Path | None = None, step: Step = silent
+    training: Training,
+    spec: ModelSpec,
+    version: str,
+    store: Store,
+    data: Path | None = None,
+    step: Step = silent,
 ) -> Written:
     """Read, fit, measure, compile, write and prove. Raises TrainingError or BundleError; then nothing was written."""
     _require_free(version, spec, store)
@@ -74,7 +79,9 @@ def bundle(
     pipeline = read_pipeline(pipeline_file)
     with threadpool_limits(1):
         require_answers(pipeline, table)
-        candidate = Candidate(spec, version, pipeline, table, calibration, holdout, data.name, is_foreign=True)
+        candidate = Candidate(
+            spec, version, pipeline, table, calibration, holdout, data.name, is_foreign=True
+        )
         step(f"Measuring on {len(holdout):,} rows")
         require_better_than_constant(candidate, constant_metrics(candidate))
         return _publish(candidate, store, step)
@@ -90,7 +97,9 @@ def _publish(candidate: Candidate, store: Store, step: Step) -> Written:
 def _require_free(version: str, spec: ModelSpec, store: Store) -> None:
     """Refuse what is no semantic version, or exists, before any time goes into training."""
     if not re.fullmatch(VERSION_PATTERN, version) or len(version) > MAX_VERSION_LENGTH:
-        raise TrainingError(f"--version: found {version!r}, expected a semantic version such as 1.0.0 or 1.1.0-rc.1")
+        raise TrainingError(
+            f"--version: found {version!r}, expected a semantic version such as 1.0.0 or 1.1.0-rc.1"
+        )
     require_new(store, spec.name, version)
 
 

@@ -50,5 +50,7 @@ def _slice(candidate: Candidate, feature: str, label: str, mask: Mask) -> Slice:
         truth=float(target.mean()),
         predicted=float(score.mean()),
         error=(mae if is_regressor else brier)(target, score),
-        coverage=float(np.mean(np.abs(target - score) <= candidate.parameters["half_width"])) if is_regressor else None,
+        coverage=float(np.mean(np.abs(target - score) <= candidate.parameters["half_width"]))
+        if is_regressor
+        else None,
     )

@@ -50,7 +50,9 @@ class Table:
         if self.spec.kind == "binary_classifier":
             strata = [order[self.target[order] == label] for label in (0.0, 1.0)]
         cuts = np.cumsum(shares)[:-1]
-        pieces = [np.split(stratum, np.round(cuts * len(stratum)).astype(int)) for stratum in strata]
+        pieces = [
+            np.split(stratum, np.round(cuts * len(stratum)).astype(int)) for stratum in strata
+        ]
         return [self.take(np.sort(np.concatenate(piece))) for piece in zip(*pieces, strict=True)]
 
     def values(self, row: int) -> dict[str, Value]:

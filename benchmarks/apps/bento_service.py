@@ -10,7 +10,9 @@ from benchmarks.apps.scorer import load_scorer
 IS_DEAR = os.environ["RUNTIME"] == "sklearn"
 
 
-@bentoml.service(workers=len(os.sched_getaffinity(0)), traffic={"timeout": 60, "max_concurrency": 1024})
+@bentoml.service(
+    workers=len(os.sched_getaffinity(0)), traffic={"timeout": 60, "max_concurrency": 1024}
+)
 class Churn:
     """Rows of numbers in, probabilities out."""
 

@@ -45,5 +45,7 @@ class Churn(litserve.LitAPI):
 
 if __name__ == "__main__":
     api = Churn(max_batch_size=64, batch_timeout=0.002) if IS_DEAR else Churn()
-    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=len(os.sched_getaffinity(0)), timeout=60)
+    server = litserve.LitServer(
+        api, accelerator="cpu", workers_per_device=len(os.sched_getaffinity(0)), timeout=60
+    )
     server.run(host="127.0.0.1", port=int(sys.argv[1]), generate_client_file=False)

@@ -28,7 +28,9 @@ class Model:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         path = str(Path(os.environ["BUNDLE"]) / "model.onnx")
-        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self.session = onnxruntime.InferenceSession(
+            path, options, providers=["CPUExecutionProvider"]
+        )
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """The answer to a row."""

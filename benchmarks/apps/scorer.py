@@ -36,10 +36,15 @@ def _pipeline(bundle: Path) -> Callable[[Numbers], Numbers]:
     import joblib
     import pandas as pd
 
-    names = [feature["name"] for feature in json.loads((bundle / "manifest.json").read_text())["features"]]
+    names = [
+        feature["name"]
+        for feature in json.loads((bundle / "manifest.json").read_text())["features"]
+    ]
     pipeline = joblib.load(bundle / "pipeline.joblib")
 
     def score(numbers: Numbers) -> Numbers:
-        return np.asarray(pipeline.predict_proba(pd.DataFrame(numbers, columns=names))[:, -1], dtype=np.float64)
+        return np.asarray(
+            pipeline.predict_proba(pd.DataFrame(numbers, columns=names))[:, -1], dtype=np.float64
+        )
 
     return score

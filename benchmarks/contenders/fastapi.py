@@ -10,8 +10,19 @@ from benchmarks.place import Place
 
 def uvicorn(app: str, place: Place, bundle: Path, n_workers: int) -> Launch:
     """uvicorn with uvloop and httptools, which it takes by itself where they are installed."""
-    command = [sys.executable, "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", str(place.port)]
-    return Launch([*command, "--workers", str(n_workers), "--no-access-log"], {"BUNDLE": str(bundle)})
+    command = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        app,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(place.port),
+    ]
+    return Launch(
+        [*command, "--workers", str(n_workers), "--no-access-log"], {"BUNDLE": str(bundle)}
+    )
 
 
 def _tutorial(place: Place, bundle: Path) -> Launch:
@@ -19,8 +30,14 @@ def _tutorial(place: Place, bundle: Path) -> Launch:
 
 
 def _compiled(place: Place, bundle: Path) -> Launch:
-    return uvicorn("benchmarks.apps.compiled:app", place, bundle, n_workers=len(os.sched_getaffinity(0)))
+    return uvicorn(
+        "benchmarks.apps.compiled:app", place, bundle, n_workers=len(os.sched_getaffinity(0))
+    )
 
 
-TUTORIAL = Contender("fastapi-tutorial", "FastAPI as the tutorials do it", "fastapi", _tutorial, SLUICE)
-COMPILED = Contender("fastapi-compiled", "FastAPI + compiled model, a worker a core", "fastapi", _compiled, SLUICE)
+TUTORIAL = Contender(
+    "fastapi-tutorial", "FastAPI as the tutorials do it", "fastapi", _tutorial, SLUICE
+)
+COMPILED = Contender(
+    "fastapi-compiled", "FastAPI + compiled model, a worker a core", "fastapi", _compiled, SLUICE
+)

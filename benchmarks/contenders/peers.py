@@ -30,9 +30,20 @@ def _install(package: str, library: str) -> None:
     import sklearn
 
     venv.create(folder, with_pip=True, clear=True)
-    command = [str(folder / "bin/pip"), "install", "--quiet", "--disable-pip-version-check", package, *SHARED]
+    command = [
+        str(folder / "bin/pip"),
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        package,
+        *SHARED,
+    ]
     found = subprocess.run(
-        [*command, f"scikit-learn=={sklearn.__version__}"], capture_output=True, text=True, check=False, timeout=900
+        [*command, f"scikit-learn=={sklearn.__version__}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
     )
     if found.returncode != 0:
         raise Skipped(f"{package} does not install here: {found.stderr.strip().splitlines()[-1:]}")
@@ -58,13 +69,22 @@ def _mlserver(place: Place, bundle: Path, runtime: str) -> Launch:
 
 
 def _bentoml(place: Place, bundle: Path, runtime: str) -> Launch:
-    command: list[str | Path] = [VENVS / "bentoml/bin/bentoml", "serve", "benchmarks.apps.bento_service:Churn"]
+    command: list[str | Path] = [
+        VENVS / "bentoml/bin/bentoml",
+        "serve",
+        "benchmarks.apps.bento_service:Churn",
+    ]
     where = ["--host", "127.0.0.1", "--port", str(place.port), "--working-dir", str(ROOT)]
     return Launch([*command, *where], _model(bundle, runtime) | {"BENTOML_DO_NOT_TRACK": "True"})
 
 
 def _litserve(place: Place, bundle: Path, runtime: str) -> Launch:
-    command: list[str | Path] = [VENVS / "litserve/bin/python", "-m", "benchmarks.apps.lit_api", str(place.port)]
+    command: list[str | Path] = [
+        VENVS / "litserve/bin/python",
+        "-m",
+        "benchmarks.apps.lit_api",
+        str(place.port),
+    ]
     return Launch(command, _model(bundle, runtime))
 
 
@@ -78,24 +98,37 @@ def _numbers(rows: Rows) -> list[list[Any]]:
 
 def _tensor(rows: Rows) -> bytes:
     numbers = [float(value) for row in rows for value in row.values()]
-    tensor = {"name": "rows", "shape": [len(rows), len(rows[0])], "datatype": "FP64", "data": numbers}
+    tensor = {
+        "name": "rows",
+        "shape": [len(rows), len(rows[0])],
+        "datatype": "FP64",
+        "data": numbers,
+    }
     return encode({"inputs": [tensor]})
 
 
-V2 = Dialect(lambda _: "/v2/models/churn/infer", _tensor, lambda body: json.loads(body)["outputs"][0]["data"])
+V2 = Dialect(
+    lambda _: "/v2/models/churn/infer", _tensor, lambda body: json.loads(body)["outputs"][0]["data"]
+)
 ROWS = Dialect(lambda _: "/predict", lambda rows: encode({"rows": _numbers(rows)}), json.loads)
 
 
-def _peers(library: str, package: str, title: str, start: Start, dialect: Dialect) -> tuple[Contender, Contender]:
+def _peers(
+    library: str, package: str, title: str, start: Start, dialect: Dialect
+) -> tuple[Contender, Contender]:
     """With the pipeline, and with the compiled model."""
 
     def one(runtime: str, name: str, what: str) -> Contender:
         def launch(place: Place, bundle: Path) -> Launch:
             return start(place, bundle, runtime)
 
-        return Contender(name, f"{title}, {what}", "peer", launch, dialect, lambda: _install(package, library))
+        return Contender(
+            name, f"{title}, {what}", "peer", launch, dialect, lambda: _install(package, library)
+        )
 
-    return one("sklearn", library, "scikit-learn"), one("onnx", f"{library}-compiled", "compiled model")
+    return one("sklearn", library, "scikit-learn"), one(
+        "onnx", f"{library}-compiled", "compiled model"
+    )
 
 
 PEERS: tuple[Contender, ...] = (

@@ -13,7 +13,13 @@ def launch(place: Place, bundle: Path) -> Launch:
     """`serve run` with the defaults of Ray Serve."""
     config = {
         "http_options": {"host": "127.0.0.1", "port": place.port},
-        "applications": [{"name": "churn", "route_prefix": "/", "import_path": "benchmarks.apps.ray_documented:app"}],
+        "applications": [
+            {
+                "name": "churn",
+                "route_prefix": "/",
+                "import_path": "benchmarks.apps.ray_documented:app",
+            }
+        ],
     }
     path = place.folder / "config.yaml"
     path.write_text(yaml.safe_dump(config))

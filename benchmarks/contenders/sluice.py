@@ -35,7 +35,11 @@ def base_config(place: Place, bundle: Path) -> Config:
     entry = table["versions"].pop(table["stable"], {})
     table["stable"] = bundle.name
     table["versions"] = {bundle.name: entry}
-    table["limits"] |= {"max_rows": MOST_ROWS, "max_rows_under_way": 1_000_000, "deadline_ms": 9_000}
+    table["limits"] |= {
+        "max_rows": MOST_ROWS,
+        "max_rows_under_way": 1_000_000,
+        "deadline_ms": 9_000,
+    }
     return config
 
 
@@ -55,7 +59,10 @@ def isolate(config: Config, version: str, **options: Any) -> Config:
     """Move a version of the table out into an application of its own: the commented block of serve_config.yaml."""
     server_of(config)["user_config"]["versions"].setdefault(version, {})["placement"] = "isolated"
     scaling = {"min_replicas": 1, "max_replicas": 2, "target_ongoing_requests": 1}
-    scaling |= {"upscale_delay_s": 5, "downscale_delay_s": 60}  # as the server's; Ray's own are 30 and 600
+    scaling |= {
+        "upscale_delay_s": 5,
+        "downscale_delay_s": 60,
+    }  # as the server's; Ray's own are 30 and 600
     deployment = {
         "name": "Version",
         "autoscaling_config": scaling | options,
@@ -84,7 +91,9 @@ def up(place: Place, config: Config) -> Launch:
 
 def serve_run(place: Place, config: Config, env: Mapping[str, str] | None = None) -> Launch:
     """Plain `serve run`, never joining a Ray that happens to run on this machine."""
-    return Launch([BIN / "serve", "run", _written(place, config)], {"RAY_ADDRESS": "local", **(env or {})})
+    return Launch(
+        [BIN / "serve", "run", _written(place, config)], {"RAY_ADDRESS": "local", **(env or {})}
+    )
 
 
 def _written(place: Place, config: Config) -> Path:
@@ -93,7 +102,9 @@ def _written(place: Place, config: Config) -> Path:
     return path
 
 
-def contender(name: str, title: str, start: Callable[[Place, Config], Launch], isolated: bool) -> Contender:
+def contender(
+    name: str, title: str, start: Callable[[Place, Config], Launch], isolated: bool
+) -> Contender:
     """A contender that serves a bundle with Sluice."""
 
     def launch(place: Place, bundle: Path) -> Launch:

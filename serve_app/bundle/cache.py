@@ -17,7 +17,9 @@ from serve_app.errors import BundleError, BundleUnavailable, StoreAway
 
 def cache_folder() -> Path:
     """`CACHE_PATH`, or a folder of this user's below the one for temporary files."""
-    return Path(os.environ.get("CACHE_PATH") or Path(tempfile.gettempdir()) / f"sluice-{os.getuid()}")
+    return Path(
+        os.environ.get("CACHE_PATH") or Path(tempfile.gettempdir()) / f"sluice-{os.getuid()}"
+    )
 
 
 class NodeCache:
@@ -62,7 +64,9 @@ class NodeCache:
 
     def _kept(self, model: str, version: str) -> Manifest | None:
         try:
-            return parse(self._here.read(model, version, MANIFEST), f"{self._here.uri}/{model}/{version}")
+            return parse(
+                self._here.read(model, version, MANIFEST), f"{self._here.uri}/{model}/{version}"
+            )
         except BundleError:
             return None
 
@@ -97,7 +101,9 @@ class NodeCache:
             folder = self._here.root / model
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if (owner := self._here.root.stat().st_uid) != os.getuid():
-                raise BundleError(f"{self._here.root}: belongs to user {owner}; expected one's own. Set CACHE_PATH")
+                raise BundleError(
+                    f"{self._here.root}: belongs to user {owner}; expected one's own. Set CACHE_PATH"
+                )
             with (folder / f".{version}.lock").open("wb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield

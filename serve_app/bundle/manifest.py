@@ -21,7 +21,9 @@ SIGNATURE = "manifest.sig"  # beside the bundle: it comes later, and more than o
 
 VERSION_PATTERN = r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?$"
 Version = Annotated[str, Field(pattern=VERSION_PATTERN, max_length=40)]
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=100)]  # never a path
+FileName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=100)
+]  # never a path
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 # How far an answer may lie from the fitted pipeline's: float32 arithmetic moves a probability by 1e-7

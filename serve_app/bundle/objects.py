@@ -45,13 +45,17 @@ class ObjectStoreStore:
         try:
             return cls(uri, from_url(uri, **_options(uri)))
         except (BaseError, ValueError) as error:
-            raise BundleError(f"store: {uri!r} cannot be used ({str(error).splitlines()[0]})") from None
+            raise BundleError(
+                f"store: {uri!r} cannot be used ({str(error).splitlines()[0]})"
+            ) from None
 
     def read(self, model: str, version: str, file: str) -> bytes:
         """The bytes of one file."""
         key = f"{model}/{version}/{file}"
         try:
-            return self._ask(f"{self.uri}/{key}", lambda: bytes(obstore.get(self._objects, key).bytes()))
+            return self._ask(
+                f"{self.uri}/{key}", lambda: bytes(obstore.get(self._objects, key).bytes())
+            )
         except (NotFoundError, FileNotFoundError):
             raise BundleUnavailable(missing(f"{self.uri}/{key}", model, version)) from None
 
@@ -104,4 +108,7 @@ def _options(uri: str) -> dict[str, Any]:
     if prefix is None:
         return {}
     named = {name: os.environ.get(prefix + name.upper()) for name in VARIABLES}
-    return {"retry_config": RETRY, "client_options": CLIENT | {name: text for name, text in named.items() if text}}
+    return {
+        "retry_config": RETRY,
+        "client_options": CLIENT | {name: text for name, text in named.items() if text},
+    }

@@ -88,7 +88,9 @@ class Predictor:
         scores = self._runtime.score(block)
         if scores.shape != (len(block),):
             raise ValueError(f"found scores of shape {scores.shape}, expected {(len(block),)}")
-        return scores if np.isfinite(scores).all() else np.where(np.isfinite(scores), scores, np.nan)
+        return (
+            scores if np.isfinite(scores).all() else np.where(np.isfinite(scores), scores, np.nan)
+        )
 
     @property
     def _name(self) -> tuple[str, str]:
@@ -100,8 +102,12 @@ class Predictor:
         block = Layout(self.manifest.contract).block([item.row for item in golden])
         expected = np.array([item.score for item in golden])
         self._compare(self.score(block), expected, "together")
-        singles = [_timed_ms(partial(self.score, block[i : i + 1])) for i in range(min(len(golden), 10))]
-        self._compare(np.concatenate([score for _, score in singles]), expected[: len(singles)], "alone")
+        singles = [
+            _timed_ms(partial(self.score, block[i : i + 1])) for i in range(min(len(golden), 10))
+        ]
+        self._compare(
+            np.concatenate([score for _, score in singles]), expected[: len(singles)], "alone"
+        )
         call_ms = float(np.median([ms for ms, _ in singles]))
         all_ms = min(_timed_ms(partial(self.score, block))[0] for _ in range(3))
         return Cost(call_ms, max(0.0, all_ms - call_ms) / max(1, len(golden) - 1))
@@ -127,7 +133,11 @@ def _timed_ms(call: Callable[[], Scores]) -> tuple[float, Scores]:
 
 
 def load(
-    store: Store, spec: ModelSpec, version: str, pin: str | None = None, public_keys: Sequence[str] = ()
+    store: Store,
+    spec: ModelSpec,
+    version: str,
+    pin: str | None = None,
+    public_keys: Sequence[str] = (),
 ) -> Predictor:
     """Verify, open and prove one version that shall serve. Raises BundleError saying what was expected and found."""
     manifest, digest = read_manifest(store, spec.name, version, pin, public_keys)
@@ -137,7 +147,9 @@ def load(
     return open_version(store, spec, manifest, digest, is_pinned=pin is not None)
 
 
-def open_version(store: Store, spec: ModelSpec, manifest: Manifest, digest: str, *, is_pinned: bool) -> Predictor:
+def open_version(
+    store: Store, spec: ModelSpec, manifest: Manifest, digest: str, *, is_pinned: bool
+) -> Predictor:
     """Verify, open and prove one version whatever fields it takes: to be compared, not to serve. Raises BundleError."""
     where = f"{store.uri}/{spec.name}/{manifest.version}"
     if manifest.kind != spec.kind:
@@ -147,13 +159,18 @@ def open_version(store: Store, spec: ModelSpec, manifest: Manifest, digest: str,
             f"{where}: is not compiled, and opening pipeline.joblib runs the code inside: from an object store "
             f"expected manifest_sha256 in the table, found none. After a look at it, pin {digest}"
         )
-    files = {file: read_verified(store, manifest, file) for file in {*manifest.files, manifest.model_file}}
+    files = {
+        file: read_verified(store, manifest, file)
+        for file in {*manifest.files, manifest.model_file}
+    }
     try:
         predictor = Predictor(manifest, digest, _open(files[manifest.model_file], manifest))
     except BundleError:
         raise
     except Exception as error:
-        raise BundleError(f"{where}/{manifest.model_file}: cannot be opened ({type(error).__name__})") from error
+        raise BundleError(
+            f"{where}/{manifest.model_file}: cannot be opened ({type(error).__name__})"
+        ) from error
     _require_answers(spec, manifest, where)
     return predictor
 
@@ -186,7 +203,10 @@ def _open(data: bytes, manifest: Manifest) -> Runtime:
 def sklearn_fault(manifest: Manifest) -> str | None:
     """Why a version that is not compiled cannot be opened here; None when it can. A pickled estimator is only defined
     for the version of scikit-learn that wrote it."""
-    wanted, name = manifest.libraries.get("scikit-learn", "none"), f"{manifest.model}/{manifest.version}"
+    wanted, name = (
+        manifest.libraries.get("scikit-learn", "none"),
+        f"{manifest.model}/{manifest.version}",
+    )
     try:
         found = importlib.metadata.version("scikit-learn")
     except importlib.metadata.PackageNotFoundError:
@@ -195,7 +215,5 @@ def sklearn_fault(manifest: Manifest) -> str | None:
             "Use the image built with `--target sklearn`, or install requirements/sklearn.txt."
         )
     if wanted != found:
-        return (
-            f"{name}: needs scikit-learn {wanted}, found {found}. Bundle it again with the scikit-learn that serves it."
-        )
+        return f"{name}: needs scikit-learn {wanted}, found {found}. Bundle it again with the scikit-learn that serves it."
     return None

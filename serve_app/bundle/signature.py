@@ -20,12 +20,16 @@ from serve_app.errors import BundleError
 def make_key(path: Path) -> str:
     """Write a new private key (PEM, for its owner's eyes only) and return the public one. Raises BundleError."""
     key = Ed25519PrivateKey.generate()
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(pem)
     except FileExistsError:
-        raise BundleError(f"{path}: exists already; a key is never overwritten. Name another file") from None
+        raise BundleError(
+            f"{path}: exists already; a key is never overwritten. Name another file"
+        ) from None
     except OSError as error:
         raise BundleError(f"{path}: cannot be written ({error.strerror})") from error
     return public_key_of(key)
@@ -36,9 +40,13 @@ def read_key(path: Path) -> Ed25519PrivateKey:
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except OSError as error:
-        raise BundleError(f"{path}: cannot be read ({error.strerror}); make one with: sluice keygen {path}") from error
+        raise BundleError(
+            f"{path}: cannot be read ({error.strerror}); make one with: sluice keygen {path}"
+        ) from error
     except (ValueError, TypeError) as error:
-        raise BundleError(f"{path}: is no private key in PEM; make one with: sluice keygen FILE") from error
+        raise BundleError(
+            f"{path}: is no private key in PEM; make one with: sluice keygen FILE"
+        ) from error
     if not isinstance(key, Ed25519PrivateKey):
         raise BundleError(f"{path}: is no Ed25519 key; make one with: sluice keygen FILE")
     return key

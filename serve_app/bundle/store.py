@@ -47,7 +47,9 @@ def open_store(uri: str, *, cached: bool = False) -> Store:
         remote = ObjectStoreStore.from_uri(uri)
         return NodeCache(remote) if cached else remote
     if "://" in uri:
-        raise BundleError(f"store: found {uri!r}, expected a folder or one of {', '.join(OBJECT_SCHEMES)}")
+        raise BundleError(
+            f"store: found {uri!r}, expected a folder or one of {', '.join(OBJECT_SCHEMES)}"
+        )
     return FolderStore(Path(uri))
 
 
@@ -75,7 +77,9 @@ class FolderStore:
         except FileNotFoundError:
             raise BundleUnavailable(missing(str(path), model, version)) from None
         except OSError as error:
-            raise BundleUnavailable(f"{path}: cannot be read ({error.strerror}); check the permissions") from error
+            raise BundleUnavailable(
+                f"{path}: cannot be read ({error.strerror}); check the permissions"
+            ) from error
 
     def versions(self, model: str) -> list[str]:
         """The versions that have a manifest, in lexical order."""

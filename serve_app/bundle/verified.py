@@ -15,16 +15,22 @@ def read_manifest(
     data = store.read(model, version, MANIFEST)
     where, digest = f"{store.uri}/{model}/{version}", sha256_of(data)
     if pin is not None and digest != pin:
-        raise BundleError(f"{where}/{MANIFEST}: expected sha256 {pin} (pinned by the table), found {digest}")
+        raise BundleError(
+            f"{where}/{MANIFEST}: expected sha256 {pin} (pinned by the table), found {digest}"
+        )
     if public_keys:
         _require_signature(store, model, version, data, public_keys)
     manifest = parse(data, where)
     if (manifest.model, manifest.version) != (model, version):
-        raise BundleError(f"{where}/{MANIFEST}: expected {model} {version}, found {manifest.model} {manifest.version}")
+        raise BundleError(
+            f"{where}/{MANIFEST}: expected {model} {version}, found {manifest.model} {manifest.version}"
+        )
     return manifest, digest
 
 
-def _require_signature(store: Store, model: str, version: str, data: bytes, public_keys: Sequence[str]) -> None:
+def _require_signature(
+    store: Store, model: str, version: str, data: bytes, public_keys: Sequence[str]
+) -> None:
     from serve_app.bundle.signature import is_signed  # imported late: most deployments set no keys
 
     where = f"{store.uri}/{model}/{version}"
@@ -34,9 +40,13 @@ def _require_signature(store: Store, model: str, version: str, data: bytes, publ
     except StoreAway:
         raise
     except BundleUnavailable:
-        raise BundleError(f"{where}: is not signed, and this deployment has public_keys. {advice}") from None
+        raise BundleError(
+            f"{where}: is not signed, and this deployment has public_keys. {advice}"
+        ) from None
     if not is_signed(data, signatures, public_keys):
-        raise BundleError(f"{where}/{SIGNATURE}: expected a signature by one of public_keys, found none. {advice}")
+        raise BundleError(
+            f"{where}/{SIGNATURE}: expected a signature by one of public_keys, found none. {advice}"
+        )
 
 
 def read_verified(store: Store, manifest: Manifest, file: str) -> bytes:
@@ -46,7 +56,11 @@ def read_verified(store: Store, manifest: Manifest, file: str) -> bytes:
         raise BundleError(f"{where}: expected in the manifest's list of files, found none")
     wanted, data = manifest.files[file], store.read(manifest.model, manifest.version, file)
     if len(data) != wanted.size_bytes:
-        raise BundleError(f"{where}: expected {wanted.size_bytes} bytes, found {len(data)}: truncated or replaced")
+        raise BundleError(
+            f"{where}: expected {wanted.size_bytes} bytes, found {len(data)}: truncated or replaced"
+        )
     if (digest := sha256_of(data)) != wanted.sha256:
-        raise BundleError(f"{where}: expected sha256 {wanted.sha256}, found {digest}: corrupt or replaced")
+        raise BundleError(
+            f"{where}: expected sha256 {wanted.sha256}, found {digest}: corrupt or replaced"
+        )
     return data

@@ -30,7 +30,9 @@ class RemoteRollout:
 
     async def command(self, action: Action, by: str, reason: str) -> RolloutView | Unknown:
         """Carry out a command. Raises CommandRefused, NoRollout or NotReady."""
-        refused: HttpError | None = await _in_time(self._coordinator.command.remote(action, by, reason))
+        refused: HttpError | None = await _in_time(
+            self._coordinator.command.remote(action, by, reason)
+        )
         if refused is not None:
             raise refused
         return await self.view()
@@ -45,7 +47,9 @@ class IsolatedReplicas:
     async def replicas(self, version: str) -> Replicas:
         """How many run; a failed deployment is final."""
         name = application_of(self._model, version)
-        status = await asyncio.to_thread(serve.status)  # asks the controller, and would hold up the event loop
+        status = await asyncio.to_thread(
+            serve.status
+        )  # asks the controller, and would hold up the event loop
         app = status.applications.get(name)
         if app is None:
             return Replicas(0)

@@ -24,14 +24,20 @@ class Heartbeat:
     """Beats for one server. While the coordinator is away, the last orders stay in force and counts are kept."""
 
     def __init__(
-        self, name: str, router: Router, versions: Versions, send: Callable[[Report], Awaitable[Reply]]
+        self,
+        name: str,
+        router: Router,
+        versions: Versions,
+        send: Callable[[Report], Awaitable[Reply]],
     ) -> None:
         self._name = name
         self._router = router
         self._versions = versions
         self._send = send
         self._seq = 0
-        self._unsent: Report | None = None  # a report whose answer was lost: the coordinator may have counted it
+        self._unsent: Report | None = (
+            None  # a report whose answer was lost: the coordinator may have counted it
+        )
         self._left: deque[tuple[float, ActiveRollout]] = deque()
         self._rows_told = 0
 
@@ -49,7 +55,9 @@ class Heartbeat:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 reply = await self._send(report)
         except Exception as error:
-            logger.warning("the coordinator does not answer (%s): the last orders stay", type(error).__name__)
+            logger.warning(
+                "the coordinator does not answer (%s): the last orders stay", type(error).__name__
+            )
             return False
         self._unsent = None
         self._follow(reply)
@@ -61,7 +69,9 @@ class Heartbeat:
         plan = table.rollout if table else None
         rows = sum(count for (event, _), count in self._router.counts.items() if event == "rows")
         told, self._rows_told = rows - self._rows_told, rows
-        return Report(self._name, self._seq, plan, self._candidate(table), told, tuple(self._tallies()))
+        return Report(
+            self._name, self._seq, plan, self._candidate(table), told, tuple(self._tallies())
+        )
 
     def _candidate(self, table: Table | None) -> Candidate:
         if table is None or table.rollout is None:
@@ -72,14 +82,18 @@ class Heartbeat:
             return Candidate("missing", isolated=is_isolated)
         if member.opened is not None and member.opened_as == member.identity:
             return Candidate("ready", "", is_isolated, member.opened.rows_per_s)
-        is_final = isinstance(member.error, BundleError) and not isinstance(member.error, BundleUnavailable)
+        is_final = isinstance(member.error, BundleError) and not isinstance(
+            member.error, BundleUnavailable
+        )
         return Candidate("refused" if is_final else "missing", member.detail, is_isolated)
 
     def _tallies(self) -> list[Counts]:
         now_s = asyncio.get_running_loop().time()
         while self._left and self._left[0][0] < now_s - KEEP_S:
             self._left.popleft()
-        courses = [course for _, course in self._left] + ([self._router.course] if self._router.course else [])
+        courses = [course for _, course in self._left] + (
+            [self._router.course] if self._router.course else []
+        )
         return [course.take() for course in courses]
 
     def _follow(self, reply: Reply) -> None:

@@ -15,14 +15,29 @@ PERIOD_S = 1.0
 async def export_forever(router: Router, versions: Versions) -> None:
     """Once a second, hand what was counted since to Ray: nothing of it is on a request's path."""
     events = Counter(
-        "sluice_events", description="rows, failed_rows and fallbacks by version", tag_keys=("event", "version")
+        "sluice_events",
+        description="rows, failed_rows and fallbacks by version",
+        tag_keys=("event", "version"),
     )
-    requests = Counter("sluice_requests", description="predictions by HTTP status", tag_keys=("code",))
+    requests = Counter(
+        "sluice_requests", description="predictions by HTTP status", tag_keys=("code",)
+    )
     seconds = Counter("sluice_request_seconds", description="time that they took in all, seconds")
-    under_way = Gauge("sluice_rows_under_way", description="rows accepted and not yet answered by this replica")
-    waiting = Gauge("sluice_waiting_rows", description="rows that wait for an isolated version", tag_keys=("version",))
-    refused = Gauge("sluice_config_error", description="1 while a table is refused and the last one stays")
-    percent = Gauge("sluice_candidate_percent", description="share of the routing keys that a rollout's candidate has")
+    under_way = Gauge(
+        "sluice_rows_under_way", description="rows accepted and not yet answered by this replica"
+    )
+    waiting = Gauge(
+        "sluice_waiting_rows",
+        description="rows that wait for an isolated version",
+        tag_keys=("version",),
+    )
+    refused = Gauge(
+        "sluice_config_error", description="1 while a table is refused and the last one stays"
+    )
+    percent = Gauge(
+        "sluice_candidate_percent",
+        description="share of the routing keys that a rollout's candidate has",
+    )
     seen: Seen[tuple[str, str]] = Seen()
     answered: Seen[int] = Seen()
     taken_s = 0.0

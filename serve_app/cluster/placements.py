@@ -19,7 +19,9 @@ from serve_app.settings import Batch, Coalesce
 
 logger = logging.getLogger(__name__)
 
-DEAR_CALL_MS = 1.0  # @serve.batch costs 0.15 ms a request and a millisecond of latency: worth it above this
+DEAR_CALL_MS = (
+    1.0  # @serve.batch costs 0.15 ms a request and a millisecond of latency: worth it above this
+)
 INLINE_MS = 2.0  # longest stay on the event loop, which health checks and other requests share
 REPLICA_MEMORY_S = 10.0  # a replica that has not answered for so long no longer counts as live
 BLOCKS_PER_REPLICA = 2  # one being scored, one on its way
@@ -32,7 +34,9 @@ class InServerVersion:
         self._predictor: Predictor | None = predictor
         self._cost = predictor.cost
         self._max_rows = batch.max_rows
-        self.coalesces = coalesce == "always" or (coalesce == "auto" and self._cost.call_ms > DEAR_CALL_MS)
+        self.coalesces = coalesce == "always" or (
+            coalesce == "auto" and self._cost.call_ms > DEAR_CALL_MS
+        )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=predictor.manifest.version)
         self._idle = asyncio.Event()
         self._idle.set()
@@ -51,8 +55,12 @@ class InServerVersion:
                 if not self.coalesces:
                     return await self._off_the_loop(block)
                 # @serve.batch refuses an item above its maximum, so a larger block enters in pieces.
-                pieces = [block[i : i + self._max_rows] for i in range(0, len(block), self._max_rows)]
-                return np.concatenate(await asyncio.gather(*(self._enter(piece) for piece in pieces)))
+                pieces = [
+                    block[i : i + self._max_rows] for i in range(0, len(block), self._max_rows)
+                ]
+                return np.concatenate(
+                    await asyncio.gather(*(self._enter(piece) for piece in pieces))
+                )
         except TimeoutError:
             raise DeadlineExceeded(f"The model did not answer within {deadline_s:g} s.") from None
 
@@ -130,7 +138,9 @@ class IsolatedVersion:
 
     def _max_in_flight(self) -> int:
         oldest_s = time.monotonic() - REPLICA_MEMORY_S
-        self._last_answer_s = {name: at_s for name, at_s in self._last_answer_s.items() if at_s > oldest_s}
+        self._last_answer_s = {
+            name: at_s for name, at_s in self._last_answer_s.items() if at_s > oldest_s
+        }
         return BLOCKS_PER_REPLICA * max(1, len(self._last_answer_s))
 
     async def _send(self, block: Block) -> Scores:
@@ -141,7 +151,9 @@ class IsolatedVersion:
                 try:
                     return await self._call(block)
                 except BackPressureError:
-                    raise Overloaded("The version has too many requests waiting.", retry_after_s=1) from None
+                    raise Overloaded(
+                        "The version has too many requests waiting.", retry_after_s=1
+                    ) from None
                 except Exception as error:
                     failure = type(error).__name__
                     logger.warning("a call of an isolated version failed: %s", failure)

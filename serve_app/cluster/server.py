@@ -39,16 +39,22 @@ logger = logging.getLogger(__name__)
 
 DESCRIBE_TIMEOUT_S = 10.0
 POLL_S = 0.5
-NICENESS = 10  # what is isolated is slow: on a node whose cores are busy, servers and proxy go first
+NICENESS = (
+    10  # what is isolated is slow: on a node whose cores are busy, servers and proxy go first
+)
 JOIN_TIMEOUT_S = 10.0
 WISH_S = 10.0  # how long a wish counts that is not repeated
-VERSION_DEADLINE_S = 600.0  # the callers' own deadlines are shorter; this one only ends what nobody waits for
+VERSION_DEADLINE_S = (
+    600.0  # the callers' own deadlines are shorter; this one only ends what nobody waits for
+)
 
 
 class Server:
     """The ingress of one model: HTTP in, a version chosen, an answer out."""
 
-    def __init__(self, model: str, store: str, coordinator: Any, public_keys: Sequence[str]) -> None:
+    def __init__(
+        self, model: str, store: str, coordinator: Any, public_keys: Sequence[str]
+    ) -> None:
         self._spec = get_spec(model)
         self._store = open_store(served_uri(store), cached=True)
         self._public_keys = public_keys
@@ -110,20 +116,30 @@ class Server:
         pin, keys = entry.manifest_sha256, self._public_keys
         predictor = await asyncio.to_thread(load, self._store, self._spec, version, pin, keys)
         held = InServerVersion(predictor, entry.coalesce, table.batch)
-        return Opened(predictor.manifest, predictor.manifest_sha256, held, held.coalesces, not held.coalesces)
+        return Opened(
+            predictor.manifest, predictor.manifest_sha256, held, held.coalesces, not held.coalesces
+        )
 
     async def _open_isolated(self, version: str, entry: VersionEntry, table: Table) -> Opened:
         application = application_of(self._spec.name, version)
-        handle, facts = await _describe(application, table.limits.ready_timeout_s if version == table.stable else 0)
+        handle, facts = await _describe(
+            application, table.limits.ready_timeout_s if version == table.stable else 0
+        )
         manifest = parse(facts["manifest"], application)
         pin = entry.manifest_sha256
         if pin is not None and pin != facts["manifest_sha256"]:
-            raise BundleError(f"{application}: expected manifest {pin}, found {facts['manifest_sha256']}")
+            raise BundleError(
+                f"{application}: expected manifest {pin}, found {facts['manifest_sha256']}"
+            )
         if lines := differences(self._spec.contract, manifest.contract):
             raise BundleError(f"{application}: does not fit the contract: " + "; ".join(lines))
-        scorer = IsolatedVersion(handle, table.batch.max_rows, lambda: self._router.limits.deadline_ms / 1000)
+        scorer = IsolatedVersion(
+            handle, table.batch.max_rows, lambda: self._router.limits.deadline_ms / 1000
+        )
         rows_per_s = facts["rows_per_s"]
-        return Opened(manifest, facts["manifest_sha256"], scorer, coalesces=True, rows_per_s=rows_per_s)
+        return Opened(
+            manifest, facts["manifest_sha256"], scorer, coalesces=True, rows_per_s=rows_per_s
+        )
 
 
 class Coordinator:
@@ -173,7 +189,9 @@ async def _describe(application: str, patience_s: float) -> tuple[Any, dict[str,
                 return handle, await handle.describe.remote()
         except Exception as error:
             if loop.time() >= until_s:
-                raise NotReady(f"application {application} does not answer ({type(error).__name__})") from None
+                raise NotReady(
+                    f"application {application} does not answer ({type(error).__name__})"
+                ) from None
         await asyncio.sleep(POLL_S)
 
 
@@ -188,11 +206,18 @@ class Version:
     """One version by itself: its own processes, CPUs and crashes. Reached by a handle, never by HTTP."""
 
     def __init__(
-        self, model: str, version: str, store: str, manifest_sha256: str | None, public_keys: Sequence[str]
+        self,
+        model: str,
+        version: str,
+        store: str,
+        manifest_sha256: str | None,
+        public_keys: Sequence[str],
     ) -> None:
         os.nice(NICENESS)
         source = open_store(served_uri(store), cached=True)
-        self._predictor: Predictor = load(source, get_spec(model), version, manifest_sha256, public_keys)
+        self._predictor: Predictor = load(
+            source, get_spec(model), version, manifest_sha256, public_keys
+        )
         self._replica = serve.get_replica_context().replica_id.unique_id
         self._config = VersionConfig()
         self._wish = 0, 0.0

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Model = Annotated[str, typer.Argument(help="The model, such as churn.")]
 Version = Annotated[str, typer.Argument(help="Its version, such as 1.1.0.")]
-Place = Annotated[str, typer.Option("--store", envvar="MODEL_PATH", help="Folder, or s3://, gs://, az:// URI.")]
+Place = Annotated[
+    str, typer.Option("--store", envvar="MODEL_PATH", help="Folder, or s3://, gs://, az:// URI.")
+]
 HERE = "model_store"
 HEADLINES = ("auc", "mae")  # the metric that a list has room for: whichever a version has
 
@@ -21,14 +23,20 @@ HEADLINES = ("auc", "mae")  # the metric that a list has room for: whichever a v
 def push(
     model: Model,
     version: Version,
-    store: Annotated[str, typer.Option("--store", help="Where to: folder, or s3://, gs://, az:// URI.")],
+    store: Annotated[
+        str, typer.Option("--store", help="Where to: folder, or s3://, gs://, az:// URI.")
+    ],
     source: Annotated[str, typer.Option("--from", help="Where it is now.")] = HERE,
 ) -> None:
     """Copy a version to another store, verified. Other bytes under a version that is there are refused."""
     from serve_app.bundle.push import push as push_version
 
     pushed = _done(lambda: push_version(_open(source), _open(store), model, version))
-    what = "was there already" if pushed.was_there else f"{pushed.n_files} files, {pushed.n_bytes / 1e6:.1f} MB"
+    what = (
+        "was there already"
+        if pushed.was_there
+        else f"{pushed.n_files} files, {pushed.n_bytes / 1e6:.1f} MB"
+    )
     typer.echo(f"{pushed.where}: {what}\nmanifest_sha256: {pushed.manifest_sha256}")
 
 
@@ -40,7 +48,11 @@ def versions(model: Model, store: Place = HERE) -> None:
     from serve_app.bundle.push import listed, signatures_of
 
     place = _done(lambda: _open(store))
-    found = _done(lambda: [(*item, signatures_of(place, model, item[0].version)) for item in listed(place, model)])
+    found = _done(
+        lambda: [
+            (*item, signatures_of(place, model, item[0].version)) for item in listed(place, model)
+        ]
+    )
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("version", "made (UTC)", "runtime", "", "MB", "signed", "manifest_sha256"):
         table.add_column(heading, justify="right" if heading == "MB" else "left", no_wrap=True)
@@ -48,20 +60,33 @@ def versions(model: Model, store: Place = HERE) -> None:
         megabytes = f"{sum(file.size_bytes for file in manifest.files.values()) / 1e6:.1f}"
         signed = "yes" if signatures else "no"
         table.add_row(
-            manifest.version, manifest.created_at[:16], manifest.runtime, _headline(manifest), megabytes, signed, digest
+            manifest.version,
+            manifest.created_at[:16],
+            manifest.runtime,
+            _headline(manifest),
+            megabytes,
+            signed,
+            digest,
         )
-    console = Console(highlight=False, markup=False, width=160)  # the hash is there to be copied: never cut
+    console = Console(
+        highlight=False, markup=False, width=160
+    )  # the hash is there to be copied: never cut
     console.print(table if found else f"{place.uri}: no version of {model}")
 
 
 def keygen(
-    path: Annotated[Path, typer.Argument(help="Where to write the private key; never into a repository or an image.")],
+    path: Annotated[
+        Path,
+        typer.Argument(help="Where to write the private key; never into a repository or an image."),
+    ],
 ) -> None:
     """Make a key that signs bundles, and print the line for serve_config.yaml that trusts it."""
     from serve_app.bundle.signature import make_key
 
     public = _done(lambda: make_key(path))
-    typer.echo(f"{path}: written, for your eyes only. In `args` of the applications that shall trust it:")
+    typer.echo(
+        f"{path}: written, for your eyes only. In `args` of the applications that shall trust it:"
+    )
     typer.echo(f'public_keys: ["{public}"]')
 
 
@@ -83,7 +108,12 @@ def sign(
         read_manifest(place, model, version)
         lines = signatures_of(place, model, version).decode().split()
         mine = signature_of(private, place.read(model, version, MANIFEST))
-        place.put(model, version, SIGNATURE, "".join(f"{line}\n" for line in dict.fromkeys([*lines, mine])).encode())
+        place.put(
+            model,
+            version,
+            SIGNATURE,
+            "".join(f"{line}\n" for line in dict.fromkeys([*lines, mine])).encode(),
+        )
         return f"{place.uri}/{model}/{version}: signed by {public_key_of(private)}"
 
     typer.echo(_done(add))
@@ -109,5 +139,7 @@ def _done(work: Callable[[], T]) -> T:
     try:
         return work()
     except SluiceError as error:
-        Console(stderr=True, soft_wrap=True).print(str(error), style="red", markup=False, highlight=False)
+        Console(stderr=True, soft_wrap=True).print(
+            str(error), style="red", markup=False, highlight=False
+        )
         raise typer.Exit(1) from None

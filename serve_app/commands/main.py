@@ -16,7 +16,9 @@ for command in (bundles.push, bundles.versions, bundles.keygen, bundles.sign):
 
 def main() -> None:
     """Run the command line."""
-    logging.getLogger("serve_app").setLevel(logging.ERROR)  # `diff` counts rows that fail, a line for each says no more
+    logging.getLogger("serve_app").setLevel(
+        logging.ERROR
+    )  # `diff` counts rows that fail, a line for each says no more
     app(prog_name="sluice")
 
 
@@ -28,9 +30,14 @@ def sluice() -> None:
 @app.command()
 def check(
     file: Annotated[Path, typer.Argument(help="The file to check.")] = Path("serve_config.yaml"),
-    store: Annotated[bool, typer.Option("--store/--no-store", help="Look into the bundles of the store too.")] = True,
+    store: Annotated[
+        bool, typer.Option("--store/--no-store", help="Look into the bundles of the store too.")
+    ] = True,
     cpus: Annotated[
-        float | None, typer.Option("--cpus", min=0, help="CPUs of the cluster: do all replicas and their surge fit?")
+        float | None,
+        typer.Option(
+            "--cpus", min=0, help="CPUs of the cluster: do all replicas and their surge fit?"
+        ),
     ] = None,
 ) -> None:
     """Find every fault of a serve_config.yaml before it is deployed: Ray itself ignores keys that it does not know.
@@ -53,7 +60,9 @@ def check(
 @app.command()
 def manifests(
     file: Annotated[Path, typer.Argument(help="What is served.")] = Path("serve_config.yaml"),
-    into: Annotated[Path, typer.Option("--into", help="The RayService.")] = Path("k8s/base/rayservice.yaml"),
+    into: Annotated[Path, typer.Option("--into", help="The RayService.")] = Path(
+        "k8s/base/rayservice.yaml"
+    ),
 ) -> None:
     """Write serve_config.yaml into the manifest for KubeRay, as a cluster needs it: two replicas or more of each."""
     from serve_app.commands.manifests import generated
@@ -73,9 +82,14 @@ def diff(
     stable: Annotated[str, typer.Argument(help="The version that answers now.")],
     candidate: Annotated[str, typer.Argument(help="The version to be let in.")],
     store: Annotated[
-        str, typer.Option("--store", envvar="MODEL_PATH", help="Folder or object-store URI of the bundles.")
+        str,
+        typer.Option(
+            "--store", envvar="MODEL_PATH", help="Folder or object-store URI of the bundles."
+        ),
     ] = "model_store",
-    csv: Annotated[Path | None, typer.Option("--csv", help="Rows to score with both, best of real traffic.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="Rows to score with both, best of real traffic.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Compare two versions before one is let in: contract, metrics, scores of the same rows, size and speed.
@@ -93,7 +107,9 @@ def diff(
     try:
         found = compare(open_store(store), get_spec(model), stable, candidate, csv)
     except SluiceError as error:
-        Console(stderr=True).print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        Console(stderr=True).print(
+            str(error), style="red", markup=False, highlight=False, soft_wrap=True
+        )
         raise typer.Exit(2) from None
     if json:
         typer.echo(as_json(found))
@@ -106,17 +122,29 @@ def diff(
 @app.command()
 def up(
     file: Annotated[Path, typer.Argument(help="What to serve.")] = Path("serve_config.yaml"),
-    fast: Annotated[bool, typer.Option("--fast/--plain", help="With or without Ray's two flags for speed.")] = True,
+    fast: Annotated[
+        bool, typer.Option("--fast/--plain", help="With or without Ray's two flags for speed.")
+    ] = True,
     host: Annotated[
-        str | None, typer.Option("--host", envvar="SLUICE_HOST", help="In place of the file's, such as 0.0.0.0.")
+        str | None,
+        typer.Option(
+            "--host", envvar="SLUICE_HOST", help="In place of the file's, such as 0.0.0.0."
+        ),
     ] = None,
     port: Annotated[
-        int | None, typer.Option("--port", envvar="SLUICE_PORT", min=1, max=65_535, help="In place of the file's.")
+        int | None,
+        typer.Option(
+            "--port", envvar="SLUICE_PORT", min=1, max=65_535, help="In place of the file's."
+        ),
     ] = None,
     drain_s: Annotated[
         float,
         typer.Option(
-            "--drain-s", envvar="SLUICE_DRAIN_S", min=0, max=600, help="At SIGTERM: so long not ready, but answering."
+            "--drain-s",
+            envvar="SLUICE_DRAIN_S",
+            min=0,
+            max=600,
+            help="At SIGTERM: so long not ready, but answering.",
         ),
     ] = 0,
 ) -> None:
@@ -137,14 +165,27 @@ def up(
 
 @app.command()
 def size(
-    rate: Annotated[float, typer.Option("--rate", help="Requests a second at the peak: 200,000 a minute are 3333.")],
-    p95_ms: Annotated[float, typer.Option("--p95-ms", help="95 % of the answers within so many milliseconds.")],
+    rate: Annotated[
+        float,
+        typer.Option("--rate", help="Requests a second at the peak: 200,000 a minute are 3333."),
+    ],
+    p95_ms: Annotated[
+        float, typer.Option("--p95-ms", help="95 % of the answers within so many milliseconds.")
+    ],
     rows: Annotated[int, typer.Option("--rows", help="Rows in each request.")] = 1,
-    model: Annotated[str | None, typer.Option("--model", help="This model alone; else every server.")] = None,
-    file: Annotated[Path, typer.Option("--config", help="Which servers there are.")] = Path("serve_config.yaml"),
+    model: Annotated[
+        str | None, typer.Option("--model", help="This model alone; else every server.")
+    ] = None,
+    file: Annotated[Path, typer.Option("--config", help="Which servers there are.")] = Path(
+        "serve_config.yaml"
+    ),
     overhead_ms: Annotated[
         float | None,
-        typer.Option("--overhead-ms", min=0, help="CPU a request that Ray adds in a replica; else as benchmarked."),
+        typer.Option(
+            "--overhead-ms",
+            min=0,
+            help="CPU a request that Ray adds in a replica; else as benchmarked.",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:

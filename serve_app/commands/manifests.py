@@ -38,7 +38,9 @@ def with_config(manifest: str, config: Mapping[str, Any]) -> str:
 
     def block(match: re.Match[str]) -> str:
         indent = match["indent"]
-        return f"{indent}serveConfigV2: |\n" + "".join(f"{indent}  {line}\n" for line in text.splitlines())
+        return f"{indent}serveConfigV2: |\n" + "".join(
+            f"{indent}  {line}\n" for line in text.splitlines()
+        )
 
     written, n = BLOCK.subn(block, manifest)
     if n != 1:
@@ -51,6 +53,8 @@ def generated(config: Path, manifest: Path) -> str:
     try:
         return with_config(manifest.read_text(), for_cluster(yaml.safe_load(config.read_text())))
     except (OSError, yaml.YAMLError) as error:
-        raise SettingsError(f"{config} and {manifest}: cannot be read ({type(error).__name__})") from error
+        raise SettingsError(
+            f"{config} and {manifest}: cannot be read ({type(error).__name__})"
+        ) from error
     except SettingsError as error:
         raise SettingsError(f"{manifest}: {error}") from None

@@ -13,9 +13,15 @@ if TYPE_CHECKING:
     from serve_app.rollout.decide import Action
     from serve_app.rollout.view import RolloutView
 
-app = typer.Typer(no_args_is_help=True, help="Watch a rollout, and command it. Exit code 1: refused; 2: no answer.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Watch a rollout, and command it. Exit code 1: refused; 2: no answer.",
+)
 Url = Annotated[
-    str, typer.Option("--url", help="Of the server; with the model's prefix, such as …:8000/delivery-time.")
+    str,
+    typer.Option(
+        "--url", help="Of the server; with the model's prefix, such as …:8000/delivery-time."
+    ),
 ]
 Reason = Annotated[str, typer.Option("--reason", help="Kept in the log.")]
 By = Annotated[str | None, typer.Option("--by", help="Kept in the log; else your login name.")]
@@ -27,7 +33,9 @@ OUT = ("aborted", "rolled_back")
 @app.command()
 def status(
     url: Url = HERE,
-    watch: Annotated[bool, typer.Option("--watch", help="Look again each second until it is over, or Ctrl-C.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look again each second until it is over, or Ctrl-C.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """How far it is, and what speaks against the candidate. Exit code 3: it is out (aborted or rolled back)."""
@@ -135,7 +143,9 @@ def _failure(error: "SluiceError") -> typer.Exit:
 
     from serve_app.commands.rollout_client import Refused
 
-    Console(stderr=True, soft_wrap=True).print(str(error), style="red", markup=False, highlight=False)
+    Console(stderr=True, soft_wrap=True).print(
+        str(error), style="red", markup=False, highlight=False
+    )
     return typer.Exit(1 if isinstance(error, Refused) else 2)
 
 

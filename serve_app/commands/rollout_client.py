@@ -35,7 +35,9 @@ def command(url: str, action: Action, by: str, reason: str) -> RolloutView:
 
 def _route(url: str) -> str:
     if not url.startswith(("http://", "https://")):
-        raise Unreachable(f"--url: found {url!r}, expected one that begins with http:// or https://")
+        raise Unreachable(
+            f"--url: found {url!r}, expected one that begins with http:// or https://"
+        )
     return url.rstrip("/") + "/v1/rollout"
 
 
@@ -48,10 +50,14 @@ def _ask(where: str, body: bytes | None = None) -> RolloutView:
     except urllib.error.HTTPError as error:
         raise _refusal(where, error.code, error.read()) from None
     except ValidationError:
-        raise Unreachable(f"{where}: the answer is no rollout; is this the URL of a Sluice server?") from None
+        raise Unreachable(
+            f"{where}: the answer is no rollout; is this the URL of a Sluice server?"
+        ) from None
     except (OSError, ValueError, HTTPException) as error:  # nobody, no URL, no HTTP
         reason = getattr(error, "reason", None) or type(error).__name__
-        raise Unreachable(f"{where}: no answer ({reason}); is the server up, and is this its URL (--url)?") from None
+        raise Unreachable(
+            f"{where}: no answer ({reason}); is the server up, and is this its URL (--url)?"
+        ) from None
 
 
 def _refusal(where: str, status_code: int, body: bytes) -> SluiceError:
@@ -60,4 +66,6 @@ def _refusal(where: str, status_code: int, body: bytes) -> SluiceError:
         problem: Any = json.loads(body)
         return Refused(f"{problem['title']}: {problem['detail']}")
     except (ValueError, KeyError, TypeError):
-        return Unreachable(f"{where}: answered {status_code}, and not as a Sluice server does; is --url right?")
+        return Unreachable(
+            f"{where}: answered {status_code}, and not as a Sluice server does; is --url right?"
+        )

@@ -67,9 +67,7 @@ def _progress(view: RolloutView, index: int) -> tuple[float, str]:
     if view.status in ("baking", "finished"):
         return 1.0, f"{view.candidate_requests:,} requests"
     passed = min(view.seconds / view.min_seconds, view.candidate_requests / view.min_requests, 1.0)
-    counts = (
-        f"{view.seconds:.0f} of {view.min_seconds} s, {view.candidate_requests:,} of {view.min_requests:,} requests"
-    )
+    counts = f"{view.seconds:.0f} of {view.min_seconds} s, {view.candidate_requests:,} of {view.min_requests:,} requests"
     return min(passed, 0.99), counts
 
 
@@ -84,13 +82,23 @@ def _evidence(view: RolloutView) -> RenderableType:
         style = "red" if share >= 1 else "yellow" if share > 0.5 else "green"
         bar = ProgressBar(1.0, share, BAR_WIDTH, complete_style=style, finished_style="red")
         numbers = f"{log_e:.1f}", f"{rail.limit:.1f}"
-        table.add_row(rail.rail, f"the {rail.since} began", bar, *numbers, Text(rail.reason.partition(": ")[2], "dim"))
+        table.add_row(
+            rail.rail,
+            f"the {rail.since} began",
+            bar,
+            *numbers,
+            Text(rail.reason.partition(": ")[2], "dim"),
+        )
     return Group(table, Text(_numbers(view), "dim"))
 
 
 def _numbers(view: RolloutView) -> str:
     found = [f"requests: {view.stable_requests:,} stable, {view.candidate_requests:,} candidate"]
-    names = {"psi": "PSI of the scores", "mean_difference": "mean difference", "shadow_dropped_rows": "rows dropped"}
+    names = {
+        "psi": "PSI of the scores",
+        "mean_difference": "mean difference",
+        "shadow_dropped_rows": "rows dropped",
+    }
     for name, label in names.items():
         if (value := view.numbers.get(name)) is not None:
             found.append(f"{label}: {value:.3g}")
@@ -113,14 +121,29 @@ def _events(view: RolloutView) -> RenderableType:
         table.add_column(heading)
     for event in view.events[-N_EVENTS:]:
         when = f"{event.at:%d %b %H:%M:%S}"
-        table.add_row(when, event.kind.replace("_", " "), _named(event.share), Text(event.by), Text(event.reason))
+        table.add_row(
+            when,
+            event.kind.replace("_", " "),
+            _named(event.share),
+            Text(event.by),
+            Text(event.reason),
+        )
     return table
 
 
 def _foot(view: RolloutView) -> RenderableType:
-    lines = [Text(f"waits for: {view.waits_for}")] if view.waits_for and view.waits_for != view.reason else []
+    lines = (
+        [Text(f"waits for: {view.waits_for}")]
+        if view.waits_for and view.waits_for != view.reason
+        else []
+    )
     if view.commands:
-        lines.append(Text("you can: " + ", ".join(f"sluice rollout {command}" for command in view.commands), "dim"))
+        lines.append(
+            Text(
+                "you can: " + ", ".join(f"sluice rollout {command}" for command in view.commands),
+                "dim",
+            )
+        )
     return Group(*lines)
 
 

@@ -107,8 +107,14 @@ def run(path: Path, way: UpOptions, console: Console) -> int:
                 console.print(f"starting {path} ({'fast' if way.fast else 'plain'} mode) …")
                 if not _until_ready(found, process):
                     ended = process.poll() is not None
-                    why = "`serve run` ended" if ended else f"not ready within {READY_TIMEOUT_S:.0f} s"
-                    console.print(f"{why}: see the lines above and the logs below /tmp/ray", style="red")
+                    why = (
+                        "`serve run` ended"
+                        if ended
+                        else f"not ready within {READY_TIMEOUT_S:.0f} s"
+                    )
+                    console.print(
+                        f"{why}: see the lines above and the logs below /tmp/ray", style="red"
+                    )
                     return 1
                 _say_where(found, console)
                 return process.wait()
@@ -124,7 +130,9 @@ def _moved(config: dict[str, Any], way: UpOptions) -> dict[str, Any]:
     """The configuration at another host or port."""
     wanted = {"host": way.host, "port": way.port}
     moved = {key: value for key, value in wanted.items() if value is not None}
-    return {**config, "http_options": {**config.get("http_options", {}), **moved}} if moved else config
+    return (
+        {**config, "http_options": {**config.get("http_options", {}), **moved}} if moved else config
+    )
 
 
 def _drain(folder: Path, drain_s: float, console: Console) -> None:
@@ -193,7 +201,9 @@ def _say_where(found: list[Endpoint], console: Console) -> None:
     for endpoint in found:
         spec = get_spec(endpoint.model)
         body = json.dumps(spec.examples[0].row.model_dump())
-        console.print(f"\n[bold]{spec.title}[/bold] is ready: {endpoint.url}/  (docs: {endpoint.url}/docs)")
+        console.print(
+            f"\n[bold]{spec.title}[/bold] is ready: {endpoint.url}/  (docs: {endpoint.url}/docs)"
+        )
         curl = f"curl -s {endpoint.url}/v1/predict -H 'Content-Type: application/json' \\\n  -d '{body}'"
         console.print(curl, highlight=False, soft_wrap=True, markup=False)
     console.print("\nCtrl-C ends it.")
@@ -225,4 +235,6 @@ def _free_ports(n: int) -> list[int]:
             found.append(port)
         if len(found) == n:
             return found
-    raise SettingsError(f"found {len(found)} free ports in {PORTS}, expected {n}: end what holds them")
+    raise SettingsError(
+        f"found {len(found)} free ports in {PORTS}, expected {n}: end what holds them"
+    )

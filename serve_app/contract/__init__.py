@@ -11,4 +11,13 @@ from serve_app.contract.spec import (
     differences,
 )
 
-__all__ = ["Choice", "Example", "Feature", "Features", "Kind", "ModelSpec", "Prediction", "differences"]
+__all__ = [
+    "Choice",
+    "Example",
+    "Feature",
+    "Features",
+    "Kind",
+    "ModelSpec",
+    "Prediction",
+    "differences",
+]

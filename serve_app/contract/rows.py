@@ -34,7 +34,9 @@ class RowReader:
         self._allowed = {feature.name: feature.allowed for feature in spec.contract}
         self._one: TypeAdapter[Features] = TypeAdapter(spec.features)
         # FailFast: a hostile body of 1 MB has half a million bad rows, and describing each took 1.7 s.
-        self._many: TypeAdapter[list[Features]] = TypeAdapter(Annotated[list[spec.features], FailFast()])  # type: ignore[name-defined,arg-type]
+        self._many: TypeAdapter[list[Features]] = TypeAdapter(
+            Annotated[list[spec.features], FailFast()]
+        )  # type: ignore[name-defined,arg-type]
 
     def one(self, body: bytes) -> Features:
         """One row. Raises MalformedJson or InvalidRows."""
@@ -45,7 +47,9 @@ class RowReader:
 
     def many(self, body: bytes, max_rows: int) -> Sequence[Features | InvalidRows]:
         """A list of 1 to `max_rows` rows, each valid or the reason why not. Raises what concerns the whole body."""
-        if len(body) > ROOMY_ROW_BYTES * max_rows:  # no honest body is so large: look before validating it
+        if (
+            len(body) > ROOMY_ROW_BYTES * max_rows
+        ):  # no honest body is so large: look before validating it
             return self._one_by_one(body, max_rows)
         try:
             rows = self._many.validate_json(body)
@@ -76,7 +80,9 @@ class RowReader:
     def _invalid(self, error: ValidationError) -> InvalidRows:
         faults = error.errors(include_input=False, include_url=False, include_context=False)
         listed = tuple(self._field_error(fault) for fault in faults[:MAX_FIELD_ERRORS])
-        more = f" (the first {MAX_FIELD_ERRORS} are listed)" if len(faults) > MAX_FIELD_ERRORS else ""
+        more = (
+            f" (the first {MAX_FIELD_ERRORS} are listed)" if len(faults) > MAX_FIELD_ERRORS else ""
+        )
         return InvalidRows(f"{len(faults)} of the fields cannot be used{more}.", errors=listed)
 
     def _field_error(self, fault: Any) -> FieldError:
@@ -85,7 +91,9 @@ class RowReader:
             # The name was made by the client: shown only when it is plainly a name, so that it cannot carry data.
             shown = name if _PLAIN_NAME.fullmatch(name) else ""
             reason = _REASONS.get(fault["type"], "cannot be used")
-            return FieldError(field=shown, reason=reason, allowed=f"an object of {', '.join(self._allowed)}")
+            return FieldError(
+                field=shown, reason=reason, allowed=f"an object of {', '.join(self._allowed)}"
+            )
         reason = _REASONS.get(fault["type"], "is out of range")
         return FieldError(field=name, reason=reason, allowed=self._allowed[name])
 
@@ -102,7 +110,11 @@ def _json_fault(error: ValidationError, body: bytes) -> HttpError | None:
     if error.error_count() > 1:
         return None
     fault = error.errors(include_input=False, include_url=False)[0]
-    return _json_error(str(fault.get("ctx", {}).get("error", "")), body) if fault["type"] == "json_invalid" else None
+    return (
+        _json_error(str(fault.get("ctx", {}).get("error", "")), body)
+        if fault["type"] == "json_invalid"
+        else None
+    )
 
 
 def _json_error(reason: str, body: bytes) -> HttpError:
@@ -110,7 +122,9 @@ def _json_error(reason: str, body: bytes) -> HttpError:
     if "number out of range" in reason or ("escape" in reason and _python_reads(body)):
         return InvalidRows("The body holds a number or a text that cannot be represented.")
     position = re.search(r"at line \d+ column \d+$", reason)
-    return MalformedJson("The body is not valid JSON" + (f" {position.group()}." if position else "."))
+    return MalformedJson(
+        "The body is not valid JSON" + (f" {position.group()}." if position else ".")
+    )
 
 
 def _python_reads(body: bytes) -> bool:

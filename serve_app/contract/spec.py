@@ -24,7 +24,9 @@ class Features(BaseModel):
 class Prediction(BaseModel):
     """One answer; a NaN or infinity in it is an error of the model."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=()
+    )
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,14 @@ class Choice:
 
     values: tuple[int, ...]
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self._check, handler(source))
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
         return {**handler(schema), "enum": list(self.values)}
 
     def _check(self, value: int) -> int:
@@ -84,7 +90,9 @@ class Feature(BaseModel):
 
     def accepts_all_of(self, other: "Feature") -> bool:
         """True when every value that `other` allows is allowed here too."""
-        if (self.name, self.dtype) != (other.name, other.dtype) or (other.nullable and not self.nullable):
+        if (self.name, self.dtype) != (other.name, other.dtype) or (
+            other.nullable and not self.nullable
+        ):
             return False
         if self.choices is not None:
             return other.choices is not None and set(other.choices) <= set(self.choices)
@@ -139,17 +147,22 @@ class ModelSpec:
         schema = self.features.model_json_schema()
         required = set(schema.get("required", ()))
         return tuple(
-            _feature(self.name, name, field, required=name in required) for name, field in schema["properties"].items()
+            _feature(self.name, name, field, required=name in required)
+            for name, field in schema["properties"].items()
         )
 
     def __post_init__(self) -> None:
         for name, field in self.features.model_fields.items():
             if _has_int_literal(field.annotation):
-                raise TypeError(f"{self.name}.{name}: found Literal of integers, which lets `true` pass; use Choice")
+                raise TypeError(
+                    f"{self.name}.{name}: found Literal of integers, which lets `true` pass; use Choice"
+                )
         fields = {**self.features.model_fields, **self.prediction.model_fields}
         odd = [name for name, field in fields.items() if field.alias or field.serialization_alias]
         if odd := odd + list(self.prediction.model_computed_fields):
-            raise TypeError(f"{self.name}: found {', '.join(odd)} with an alias or computed; expected plain fields")
+            raise TypeError(
+                f"{self.name}: found {', '.join(odd)} with an alias or computed; expected plain fields"
+            )
 
     @cached_property
     def answer_type(self) -> type[BaseModel]:
@@ -172,7 +185,11 @@ def differences(server: tuple[Feature, ...], bundle: tuple[Feature, ...]) -> lis
     """Why a bundle cannot stand behind a server's contract: one line a field, empty when it can."""
     ours, theirs = {f.name: f for f in server}, {f.name: f for f in bundle}
     lines = [f"{name}: missing in the bundle" for name in ours if name not in theirs]
-    lines += [f"{name}: the bundle wants it, the server does not take it" for name in theirs if name not in ours]
+    lines += [
+        f"{name}: the bundle wants it, the server does not take it"
+        for name in theirs
+        if name not in ours
+    ]
     lines += [
         f"{name}: the server takes {ours[name].dtype} {ours[name].allowed}, "
         f"the bundle {theirs[name].dtype} {theirs[name].allowed}"
@@ -190,12 +207,20 @@ def _feature(model: str, name: str, schema: dict[str, Any], *, required: bool) -
     value = {**schema, **(variants[0] if variants else {})}
     nullable = len(schema.get("anyOf", ())) > len(variants)
     dtype = {"integer": "int", "number": "float", "string": "category"}.get(value.get("type", ""))
-    choices = tuple(value["enum"]) if "enum" in value else (value["const"],) if "const" in value else None
+    choices = (
+        tuple(value["enum"]) if "enum" in value else (value["const"],) if "const" in value else None
+    )
     minimum, exclusive = value.get("minimum"), value.get("exclusiveMinimum")
     bounded = choices is not None or (
-        dtype != "category" and "maximum" in value and (minimum is not None or exclusive is not None)
+        dtype != "category"
+        and "maximum" in value
+        and (minimum is not None or exclusive is not None)
     )
-    twofold = (minimum is not None and exclusive is not None) or "multipleOf" in value or "" in (choices or ())
+    twofold = (
+        (minimum is not None and exclusive is not None)
+        or "multipleOf" in value
+        or "" in (choices or ())
+    )
     if dtype is None or len(variants) != 1 or not bounded or not required or twofold:
         raise TypeError(
             f"{model}.{name}: found {schema}; expected a required int or float with a lower and an upper bound, "

@@ -45,7 +45,9 @@ class Links(BaseModel):
 def create_app(spec: ModelSpec, backend: Backend, operator: Operator | None = None) -> FastAPI:
     """The ASGI application of one model; without an operator it has no rollout routes. `/docs` needs no internet."""
     predictions = Predictions(spec, backend)
-    app: FastAPI = FastAPIOffline(title=spec.title, version="1", redoc_url=None, telemetry=NO_TELEMETRY)
+    app: FastAPI = FastAPIOffline(
+        title=spec.title, version="1", redoc_url=None, telemetry=NO_TELEMETRY
+    )
     app.router.routes[:0] = predictions.routes()  # in front: routes are matched in order
     app.include_router(_status_routes(spec, backend))
     if operator is not None:
@@ -56,7 +58,9 @@ def create_app(spec: ModelSpec, backend: Backend, operator: Operator | None = No
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(Exception, _on_fault)
     rest = app.build_middleware_stack()
-    app.middleware_stack = app.state.shortcut = Shortcut(predictions.handlers, rest, lambda: backend.answers_at_once)
+    app.middleware_stack = app.state.shortcut = Shortcut(
+        predictions.handlers, rest, lambda: backend.answers_at_once
+    )
     return app
 
 
@@ -69,7 +73,10 @@ def _status_routes(spec: ModelSpec, backend: Backend) -> APIRouter:
         """Alive: the process answers."""
         return backend.health()
 
-    @router.get("/ready", responses={503: {"model": Readiness, "description": "The stable version does not answer"}})
+    @router.get(
+        "/ready",
+        responses={503: {"model": Readiness, "description": "The stable version does not answer"}},
+    )
     async def ready(response: Response) -> Readiness:
         """Ready: the stable version answers now."""
         state = await backend.readiness()
@@ -85,7 +92,11 @@ def _status_routes(spec: ModelSpec, backend: Backend) -> APIRouter:
     async def links(request: Request) -> Links:
         """Where everything is."""
         root = request.scope.get("root_path", "")
-        return Links(model=spec.name, title=spec.title, links={name: root + path for name, path in PATHS.items()})
+        return Links(
+            model=spec.name,
+            title=spec.title,
+            links={name: root + path for name, path in PATHS.items()},
+        )
 
     return router
 

@@ -22,17 +22,25 @@ class Shortcut:
     `prefix` is the path of the model, known from the first request that comes through Ray.
     """
 
-    def __init__(self, handlers: Mapping[str, Handler], rest: ASGIApp, at_once: Callable[[], bool]) -> None:
+    def __init__(
+        self, handlers: Mapping[str, Handler], rest: ASGIApp, at_once: Callable[[], bool]
+    ) -> None:
         self._handlers = handlers
         self._rest = rest
         self._at_once = at_once
         self.prefix: str | None = None
-        self.counts: Counter[int] = Counter()  # predictions by status; Ray does not see those answered at once
+        self.counts: Counter[int] = (
+            Counter()
+        )  # predictions by status; Ray does not see those answered at once
         self.seconds = 0.0  # that they took in all
 
     def takes(self, scope: Scope) -> bool:
         """Whether this request is one for `__call__` that will be answered without waiting for anything."""
-        return self.prefix is not None and self._handler(scope, self.prefix) is not None and self._at_once()
+        return (
+            self.prefix is not None
+            and self._handler(scope, self.prefix) is not None
+            and self._at_once()
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -48,7 +56,11 @@ class Shortcut:
         await response(scope, receive, send)
 
     def _handler(self, scope: Scope, prefix: str) -> Handler | None:
-        return self._handlers.get(scope["path"].removeprefix(prefix)) if scope["method"] == "POST" else None
+        return (
+            self._handlers.get(scope["path"].removeprefix(prefix))
+            if scope["method"] == "POST"
+            else None
+        )
 
 
 async def respond(handler: Handler, request: Request) -> Response:
@@ -66,7 +78,9 @@ async def respond(handler: Handler, request: Request) -> Response:
 
 def fault(request: Request) -> Response:
     """A fault of ours: nothing of it is shown."""
-    return problem_response(InternalError("The fault is in the service's log."), request_id_of(request))
+    return problem_response(
+        InternalError("The fault is in the service's log."), request_id_of(request)
+    )
 
 
 def left() -> Response:

@@ -46,7 +46,9 @@ def describe_predictions(app: FastAPI, spec: ModelSpec, limits_now: Callable[[],
         if described != (limits := limits_now()):
             batch = _batch_answer(spec)
             types: list[type[BaseModel]] = [spec.features, spec.answer_type, batch, Problem]
-            _, extra = models_json_schema([(kind, "serialization") for kind in types], ref_template=SCHEMAS + "{model}")
+            _, extra = models_json_schema(
+                [(kind, "serialization") for kind in types], ref_template=SCHEMAS + "{model}"
+            )
             document.setdefault("components", {}).setdefault("schemas", {}).update(extra["$defs"])
             for prefix in ("/v1", ""):
                 document["paths"] |= _paths(prefix, spec, batch, limits)
@@ -76,11 +78,19 @@ def _paths(prefix: str, spec: ModelSpec, batch: type[BaseModel], limits: Limits)
     row = {"$ref": SCHEMAS + spec.features.__name__}
     rows = {"type": "array", "items": row, "minItems": 1, "maxItems": limits.max_rows}
     examples = {
-        example.name: {"summary": example.summary, "value": example.row.model_dump()} for example in spec.examples
+        example.name: {"summary": example.summary, "value": example.row.model_dump()}
+        for example in spec.examples
     }
-    many = {"all": {"summary": "all examples", "value": [example.row.model_dump() for example in spec.examples]}}
+    many = {
+        "all": {
+            "summary": "all examples",
+            "value": [example.row.model_dump() for example in spec.examples],
+        }
+    }
     return {
-        f"{prefix}/predict": {"post": _operation(prefix, "predict", row, examples, spec.answer_type)},
+        f"{prefix}/predict": {
+            "post": _operation(prefix, "predict", row, examples, spec.answer_type)
+        },
         f"{prefix}/predict/batch": {"post": _operation(prefix, "predict_batch", rows, many, batch)},
     }
 
@@ -91,7 +101,9 @@ def _operation(
     responses: dict[str, Any] = {
         "200": {
             "description": "The answer",
-            "headers": {"X-Model-Version": {"schema": {"type": "string"}, "description": "Who answered"}},
+            "headers": {
+                "X-Model-Version": {"schema": {"type": "string"}, "description": "Who answered"}
+            },
             "content": {"application/json": {"schema": {"$ref": SCHEMAS + answer.__name__}}},
         }
     }
@@ -99,17 +111,29 @@ def _operation(
         if issubclass(error, CommandError):
             continue
         known = responses.setdefault(str(error.status), _error_response(error))
-        if known["description"] != _described(error) and _described(error) not in known["description"]:
+        if (
+            known["description"] != _described(error)
+            and _described(error) not in known["description"]
+        ):
             known["description"] += "; " + _described(error)
     return {
         "tags": ["predictions"],
         "summary": "One row" if name == "predict" else "A list of rows",
         "operationId": name + ("_v1" if prefix else ""),
         "parameters": [
-            {"name": header, "in": "header", "required": False, "schema": {"type": "string"}, "description": text}
+            {
+                "name": header,
+                "in": "header",
+                "required": False,
+                "schema": {"type": "string"},
+                "description": text,
+            }
             for header, text in HEADERS.items()
         ],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": body, "examples": examples}}},
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": body, "examples": examples}},
+        },
         "responses": responses,
     }
 

@@ -20,7 +20,9 @@ class Problem(BaseModel):
     detail: str
     code: str = Field(description="stable, for programs")
     request_id: str
-    errors: list[FieldError] = Field(default_factory=list, description="for invalid input: one entry a field")
+    errors: list[FieldError] = Field(
+        default_factory=list, description="for invalid input: one entry a field"
+    )
 
 
 def problem_response(error: HttpError, request_id: str) -> Response:

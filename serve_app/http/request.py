@@ -13,7 +13,9 @@ MAX_KEY_LENGTH = 200
 async def read_body(request: Request, max_kb: int) -> bytes:
     """The body, refused before it is parsed when it is not JSON or over the limit."""
     kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
-    if kind.strip() != "application/json" or ("charset" in parameters and "utf-8" not in parameters):
+    if kind.strip() != "application/json" or (
+        "charset" in parameters and "utf-8" not in parameters
+    ):
         raise UnsupportedMediaType("The content type is expected to be application/json in UTF-8.")
     limit = max_kb * 1024
     declared = request.headers.get("content-length", "0")

@@ -20,9 +20,13 @@ def _field(description: str, unit: str, minimum: int, maximum: int) -> object:
 class ChurnFeatures(Features):
     """What is known of one customer today."""
 
-    monthly_active_days: Annotated[int, _field("Days with a login in the last 30 days", "days", 0, 31)]
+    monthly_active_days: Annotated[
+        int, _field("Days with a login in the last 30 days", "days", 0, 31)
+    ]
     num_features_used: Annotated[int, _field("Distinct product features used", "features", 0, 100)]
-    support_tickets_opened: Annotated[int, _field("Tickets in the last 90 days", "tickets", 0, 1_000)]
+    support_tickets_opened: Annotated[
+        int, _field("Tickets in the last 90 days", "tickets", 0, 1_000)
+    ]
     days_since_last_login: Annotated[int, _field("Days since the last login", "days", 0, 3_650)]
     contract_length_months: Annotated[
         int,
@@ -34,8 +38,12 @@ class ChurnFeatures(Features):
         Field(gt=0, le=1_000_000, description="Monthly spend", json_schema_extra={"unit": "USD"}),
     ]
     num_team_members: Annotated[int, _field("Seats in the customer's team", "people", 1, 100_000)]
-    billing_failures: Annotated[int, _field("Failed payments in the last 6 months", "failures", 0, 100)]
-    onboarding_completed: Annotated[int, _field("1 when onboarding was completed, else 0", "flag", 0, 1)]
+    billing_failures: Annotated[
+        int, _field("Failed payments in the last 6 months", "failures", 0, 100)
+    ]
+    onboarding_completed: Annotated[
+        int, _field("1 when onboarding was completed, else 0", "flag", 0, 1)
+    ]
     nps_score: Annotated[int, _field("Answer to 'would you recommend us?'", "points", 0, 10)]
 
 
@@ -44,7 +52,9 @@ class ChurnPrediction(Prediction):
 
     prediction: Annotated[int, Field(ge=0, le=1, description="1: leaves within 30 days, 0: stays")]
     label: Literal["Churned", "Retained"]
-    churn_probability: Annotated[float, Field(ge=0, le=1, description="Calibrated, rounded to 4 digits")]
+    churn_probability: Annotated[
+        float, Field(ge=0, le=1, description="Calibrated, rounded to 4 digits")
+    ]
     risk_level: Annotated[
         Literal["Low", "Medium", "High"],
         Field(description="Low < 0.3 <= Medium < 0.6 <= High, decided before rounding"),

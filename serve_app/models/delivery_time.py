@@ -15,17 +15,23 @@ class DeliveryFeatures(Features):
 
     order_hour: Annotated[
         float,
-        Field(ge=0, le=24, description="Time of day, fractional", json_schema_extra={"unit": "hours"}),
+        Field(
+            ge=0, le=24, description="Time of day, fractional", json_schema_extra={"unit": "hours"}
+        ),
     ]
     order_day: Annotated[Day, Field(description="Day of the week")]
     distance_km: Annotated[
         float,
         Field(ge=0, le=100, description="Restaurant to door", json_schema_extra={"unit": "km"}),
     ]
-    n_items: Annotated[int, Field(ge=1, le=500, description="Items ordered", json_schema_extra={"unit": "items"})]
+    n_items: Annotated[
+        int, Field(ge=1, le=500, description="Items ordered", json_schema_extra={"unit": "items"})
+    ]
     n_distinct_items: Annotated[
         int,
-        Field(ge=1, le=100, description="Different items ordered", json_schema_extra={"unit": "items"}),
+        Field(
+            ge=1, le=100, description="Different items ordered", json_schema_extra={"unit": "items"}
+        ),
     ]
 
 
@@ -39,7 +45,12 @@ class DeliveryPrediction(Prediction):
     low_minutes: Minutes
     high_minutes: Minutes
     coverage: Annotated[
-        float, Field(gt=0, lt=1, description="Share of all orders within low to high, as aimed at in training")
+        float,
+        Field(
+            gt=0,
+            lt=1,
+            description="Share of all orders within low to high, as aimed at in training",
+        ),
     ]
 
 
@@ -66,12 +77,16 @@ SPEC = ModelSpec(
         Example(
             "dinner",
             "A small order close by on a Friday evening",
-            DeliveryFeatures(order_hour=18.5, order_day="Fri", distance_km=3.2, n_items=3, n_distinct_items=2),
+            DeliveryFeatures(
+                order_hour=18.5, order_day="Fri", distance_km=3.2, n_items=3, n_distinct_items=2
+            ),
         ),
         Example(
             "far_lunch",
             "A large order far away at Monday noon",
-            DeliveryFeatures(order_hour=12.0, order_day="Mon", distance_km=12.0, n_items=9, n_distinct_items=6),
+            DeliveryFeatures(
+                order_hour=12.0, order_day="Mon", distance_km=12.0, n_items=9, n_distinct_items=6
+            ),
         ),
     ),
 )

@@ -66,7 +66,9 @@ class ActiveRollout:
         """Whether more pairs would be told: beyond, shadowing would cost CPU for nothing."""
         return len(self._tally.shadowed.pairs) < MOST_KEYS
 
-    def compare(self, keys: list[str], ends: list[int], block: Block, stable: Scores, candidate: Scores) -> None:
+    def compare(
+        self, keys: list[str], ends: list[int], block: Block, stable: Scores, candidate: Scores
+    ) -> None:
         """Both versions' (n_rows,) scores of the same rows; request i has the rows up to `ends[i]`."""
         apart = disagreement(self._stable, stable, candidate)
         shadowed, begin = self._tally.shadowed, 0

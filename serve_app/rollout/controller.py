@@ -48,13 +48,18 @@ class Controller:
     """
 
     def __init__(
-        self, open_log: Callable[[str], Log], apart: IsolatedApplications, clock: Callable[[], float] = time.time
+        self,
+        open_log: Callable[[str], Log],
+        apart: IsolatedApplications,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._open_log = open_log
         self._clock = clock
         self._not_before_s = clock() + LISTEN_S
         self._lock = asyncio.Lock()
-        self._owed: Draft | None = None  # takes share away, and is in force, but the log does not say so yet
+        self._owed: Draft | None = (
+            None  # takes share away, and is in force, but the log does not say so yet
+        )
         self._n_urgent = 0  # commands under way that take share away
         self.fleet = Fleet(apart)
         self.ongoing: Ongoing | None = None
@@ -68,7 +73,9 @@ class Controller:
             for tally in beat.tallies:
                 self.ongoing.record.add(tally)
         orders = self.orders
-        return Reply(known=orders is not None or bool(self.trouble) or self.fleet.wants_none, orders=orders)
+        return Reply(
+            known=orders is not None or bool(self.trouble) or self.fleet.wants_none, orders=orders
+        )
 
     @property
     def is_falling(self) -> bool:
@@ -127,13 +134,19 @@ class Controller:
             facts = self._facts(ongoing.state, ongoing.plan, ongoing.record)
             draft = plans.command(ongoing.state, ongoing.plan, action, by, reason, facts)
             if failure := await self._write(ongoing, draft):
-                raise NotReady(f"In force, and written as soon as it can be: {failure}" if self._owed else failure)
+                raise NotReady(
+                    f"In force, and written as soon as it can be: {failure}"
+                    if self._owed
+                    else failure
+                )
 
     def _require(self) -> Ongoing:
         if self.ongoing is None:
             if self.fleet.wants_none:
                 raise NoRollout("The table of this server has no `rollout`.")
-            raise NotReady(self.trouble or "The rollout is not known yet: no server has reported it.")
+            raise NotReady(
+                self.trouble or "The rollout is not known yet: no server has reported it."
+            )
         if not self.ongoing.log.epoch:
             raise CommandRefused(self.trouble)
         if self._owed is not None:
@@ -155,7 +168,9 @@ class Controller:
         try:
             log = await asyncio.to_thread(self._open_log, wanted.id)
             now_s = self._clock()
-            await asyncio.to_thread(log.claim, lambda events: plans.claim(fold(events), wanted), now_s)
+            await asyncio.to_thread(
+                log.claim, lambda events: plans.claim(fold(events), wanted), now_s
+            )
             state = fold(log.events)
         except RolloutError as error:
             self.trouble = str(error)
@@ -204,7 +219,9 @@ class Controller:
                 return self.trouble
         # Written; or the log has grown otherwise: an attempt that seemed lost came through, or another coordinator's.
         self._owed = None
-        self.ongoing = self._current(ongoing.plan, ongoing.log, fold(ongoing.log.events), ongoing.record)
+        self.ongoing = self._current(
+            ongoing.plan, ongoing.log, fold(ongoing.log.events), ongoing.record
+        )
         if not ongoing.log.epoch or ongoing.log.events[-1].kind != draft.kind:
             return self.trouble
         self.trouble = self.waits_for = ""

@@ -63,7 +63,9 @@ class Counts:
     requests: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
     errors: dict[Arm, set[bytes]] = field(default_factory=_sets)
     slow: dict[Arm, set[bytes]] = field(default_factory=_sets)
-    scores: dict[Arm, list[int]] = field(default_factory=lambda: {arm: [] for arm in ARMS})  # by bin
+    scores: dict[Arm, list[int]] = field(
+        default_factory=lambda: {arm: [] for arm in ARMS}
+    )  # by bin
     shadowed: Shadowed = field(default_factory=Shadowed)
 
     def add(self, other: "Counts") -> None:

@@ -17,7 +17,10 @@ from serve_app.settings import Rollout
 Action = Literal["pause", "resume", "promote", "abort", "rollback", "start"]
 COMMANDS: Mapping[Action, tuple[Kind, frozenset[Status]]] = {
     "pause": ("paused", POSSIBLE["paused"]),  # stay at this share; the judge still watches
-    "resume": ("resumed", POSSIBLE["resumed"]),  # go on at this step; what held it is accepted for this run
+    "resume": (
+        "resumed",
+        POSSIBLE["resumed"],
+    ),  # go on at this step; what held it is accepted for this run
     "promote": ("promoted", POSSIBLE["promoted"]),  # 100 % as soon as the candidate is ready for it
     "abort": ("aborted", POSSIBLE["aborted"]),  # 0 % now
     "rollback": ("rolled_back", POSSIBLE["rolled_back"]),  # after 100 %: stable is back now
@@ -31,7 +34,9 @@ class Readiness:
     """Whether the candidate can take `share`: loaded in every replica or, isolated, with the replicas for it."""
 
     share: Share
-    state: Literal["ready", "missing", "refused"]  # refused: it does not accept the contract, and never will
+    state: Literal[
+        "ready", "missing", "refused"
+    ]  # refused: it does not accept the contract, and never will
     reason: str = ""
 
 
@@ -42,7 +47,9 @@ class Verdict:
     outcome: Literal["pass", "wait", "hold", "fail"]
     reason: str
     numbers: Mapping[str, float] = field(default_factory=dict)
-    cause: str = "judge"  # of a hold: the same word each time, for it is what a person accepts by resuming
+    cause: str = (
+        "judge"  # of a hold: the same word each time, for it is what a person accepts by resuming
+    )
 
 
 @dataclass(frozen=True)
@@ -76,16 +83,25 @@ def next_step(state: State, plan: Rollout) -> tuple[int, Share] | None:
 def actions(state: State) -> tuple[Action, ...]:
     """The commands that a person can give now."""
     useless = "resume" if state.cause == END else "promote" if state.promoted else ""
-    return tuple(name for name, (_, within) in COMMANDS.items() if state.status in within and name != useless)
+    return tuple(
+        name for name, (_, within) in COMMANDS.items() if state.status in within and name != useless
+    )
 
 
 def claim(state: State, plan: Rollout) -> Draft:
     """A coordinator takes over. The counts of the one before are gone: what is being judged begins a new phase."""
-    return _draft(state, plan, "claimed", "coordinator", "a coordinator started", run=state.run or plan.run)
+    return _draft(
+        state, plan, "claimed", "coordinator", "a coordinator started", run=state.run or plan.run
+    )
 
 
 def command(
-    state: State, plan: Rollout, action: Action, by: str, reason: str = "", facts: Facts | None = None
+    state: State,
+    plan: Rollout,
+    action: Action,
+    by: str,
+    reason: str = "",
+    facts: Facts | None = None,
 ) -> Draft:
     """A person's command. Raises CommandRefused with the commands that are possible now."""
     if action not in actions(state):
@@ -100,18 +116,26 @@ def command(
 def decide(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | Wait:
     """The next event, or what is waited for. The same arguments always give the same answer."""
     if plan.run > state.run:
-        return _draft(state, plan, "started", "file", f"the file asks for run {plan.run}", run=plan.run)
+        return _draft(
+            state, plan, "started", "file", f"the file asks for run {plan.run}", run=plan.run
+        )
     if state.status in DONE:
         return Wait(state.reason)
     if facts.readiness.state == "refused":
-        return _draft(state, plan, "aborted", "coordinator", f"refused: {facts.readiness.reason}", facts)
+        return _draft(
+            state, plan, "aborted", "coordinator", f"refused: {facts.readiness.reason}", facts
+        )
     if _is_of(facts, state) and facts.verdict.outcome == "fail":
         return _draft(state, plan, "aborted", "judge", facts.verdict.reason, facts)
     if state.status in STOPPED:
         return Wait(f"{state.status} by {state.by}: {state.reason}")
     if state.status == "baking":
         return _bake(state, plan, now_s - state.step_began_s)
-    if state.status == "running" and not state.promoted and (found := _judge(state, plan, now_s, facts)):
+    if (
+        state.status == "running"
+        and not state.promoted
+        and (found := _judge(state, plan, now_s, facts))
+    ):
         return found
     return _enter(state, plan, facts)
 
@@ -124,7 +148,9 @@ def _judge(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | W
     if passed_s < plan.min_seconds:
         return Wait(f"{_named(state.share)}: {passed_s:.0f} of {plan.min_seconds} s")
     if facts.candidate_requests < plan.min_requests:
-        return Wait(f"{_named(state.share)}: {facts.candidate_requests} of {plan.min_requests} requests")
+        return Wait(
+            f"{_named(state.share)}: {facts.candidate_requests} of {plan.min_requests} requests"
+        )
     if verdict.outcome == "wait":
         return Wait(f"{_named(state.share)}: {verdict.reason}")
     if verdict.outcome == "hold" and verdict.cause not in state.accepted:
@@ -165,7 +191,10 @@ def _draft(
     step, share, phase = moved(state, kind, to)
     numbers: dict[str, float | None] = {}
     if facts is not None and _is_of(facts, state):
-        counts = {"stable_requests": facts.stable_requests, "candidate_requests": facts.candidate_requests}
+        counts = {
+            "stable_requests": facts.stable_requests,
+            "candidate_requests": facts.candidate_requests,
+        }
         numbers = finite({**counts, **facts.verdict.numbers})
     return Draft(
         seq=state.seq + 1, rollout=plan.id, run=run or state.run, kind=kind, step=step, share=share, phase=phase,

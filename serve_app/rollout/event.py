@@ -11,9 +11,20 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, V
 
 from serve_app.errors import RolloutError
 
-Share = Literal["shadow"] | Annotated[float, Field(ge=0, le=100)]  # what the candidate gets of the routing keys
+Share = (
+    Literal["shadow"] | Annotated[float, Field(ge=0, le=100)]
+)  # what the candidate gets of the routing keys
 Kind = Literal[
-    "claimed", "started", "entered", "paused", "resumed", "promoted", "held", "aborted", "finished", "rolled_back"
+    "claimed",
+    "started",
+    "entered",
+    "paused",
+    "resumed",
+    "promoted",
+    "held",
+    "aborted",
+    "finished",
+    "rolled_back",
 ]
 
 MEND = "restore the log, or move its folder away to begin this rollout anew; until then stable answers everybody"
@@ -35,20 +46,26 @@ class Draft(_Record):
     """What was decided, by whom and why; `step`, `share` and `phase` are those after the event."""
 
     seq: Annotated[
-        int, Field(ge=1, description="1, 2, 3 …: its place in the log, next to the state it was decided from")
+        int,
+        Field(
+            ge=1,
+            description="1, 2, 3 …: its place in the log, next to the state it was decided from",
+        ),
     ]
     rollout: Annotated[str, Field(description="Rollout.id, which is the folder of the log")]
     run: Annotated[int, Field(ge=1, description="how often this rollout was begun")]
     kind: Kind
-    step: Annotated[int | None, Field(ge=0, description="place in Rollout.steps; none before the first")]
+    step: Annotated[
+        int | None, Field(ge=0, description="place in Rollout.steps; none before the first")
+    ]
     share: Annotated[Share, Field(description="percent of the routing keys, or shadow")]
     phase: Annotated[int, Field(ge=0, description="stretch of evidence within the run")]
     by: Annotated[str, Field(description="judge, coordinator, file, or who gave the command")]
     reason: str
     cause: Annotated[str, Field(description="of a hold: what a person accepts by resuming")] = ""
-    numbers: Annotated[dict[str, FiniteFloat | None], Field(description="the evidence at that moment")] = Field(
-        default_factory=dict
-    )
+    numbers: Annotated[
+        dict[str, FiniteFloat | None], Field(description="the evidence at that moment")
+    ] = Field(default_factory=dict)
 
 
 class Event(Draft, Stamp):  # in this order the stamp's fields are written first

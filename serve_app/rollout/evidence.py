@@ -9,7 +9,15 @@ from serve_app.rollout.event import Share
 from serve_app.settings import Guardrails, Rollout
 from serve_app.statistics.intervals import wilson
 from serve_app.statistics.psi import is_shifted, psi, psi_noise
-from serve_app.statistics.sequential_test import Evidence, Judgement, Rail, Trials, bad_keys, judge, pairs
+from serve_app.statistics.sequential_test import (
+    Evidence,
+    Judgement,
+    Rail,
+    Trials,
+    bad_keys,
+    judge,
+    pairs,
+)
 
 MOST_KEYS = 200_000  # of each set; beyond it no key is added, which only costs evidence
 UNDECIDED_FACTOR = 10  # pairs, as a multiple of min_requests, after which a person decides
@@ -115,7 +123,9 @@ class Record:
         if stable and candidate and is_shifted(stable, candidate):
             reason = f"the scores lie elsewhere: PSI {psi(stable, candidate):.2f}, more than 0.25; a person decides"
             return Verdict("hold", reason, numbers, "psi")
-        reason = ", ".join(f"{rail}: {phase.bad[rail]['candidate']} keys" for rail in ("errors", "slow"))
+        reason = ", ".join(
+            f"{rail}: {phase.bad[rail]['candidate']} keys" for rail in ("errors", "slow")
+        )
         return Verdict("pass", f"{phase.requests['candidate']} requests of the candidate within the rails ({reason})",
                        numbers)  # fmt: skip
 
@@ -136,14 +146,18 @@ def worst_slices(phase: Phase) -> list[tuple[str, str, Slice]]:
         for name, part in phase.shadowed.slices.items()
         if part.n_rows >= MIN_ROWS and part.n_disagree
     ]
-    worst = sorted((found for found in ranked if found[0] > overall), reverse=True, key=lambda found: found[0])
+    worst = sorted(
+        (found for found in ranked if found[0] > overall), reverse=True, key=lambda found: found[0]
+    )
     return [(*name, part) for _, name, part in worst[:N_WORST]]
 
 
 def _counts(rail: Rail, phase: Phase, by_arm: Mapping[Arm, int], rails: Guardrails) -> Trials:
     hits, others = by_arm["candidate"], by_arm["stable"]
     if rail == "disagreement":
-        most_percent = max(rails.max_disagreement_percent, 0.01)  # at 0 a single pair would be proof of anything
+        most_percent = max(
+            rails.max_disagreement_percent, 0.01
+        )  # at 0 a single pair would be proof of anything
         return pairs(hits, hits + others, most_percent) if most_percent < 100 else NONE
     ratio = rails.max_error_ratio if rail == "errors" else rails.max_slow_ratio
     return bad_keys(hits, others, phase.percent, ratio)
@@ -160,7 +174,12 @@ def _of_shadow(phase: Phase, plan: Rollout, numbers: Mapping[str, float]) -> Ver
     if high <= most:
         return Verdict("pass", f"{found}; tolerated: up to {most:g} %", numbers)
     if n_pairs >= UNDECIDED_FACTOR * plan.min_requests:
-        return Verdict("hold", f"{found}, neither within nor beyond {most:g} %; a person decides", numbers, "shadow")
+        return Verdict(
+            "hold",
+            f"{found}, neither within nor beyond {most:g} %; a person decides",
+            numbers,
+            "shadow",
+        )
     return Verdict("wait", f"{found}; passes when the upper bound is within {most:g} %", numbers)
 
 

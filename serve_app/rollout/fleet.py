@@ -46,7 +46,9 @@ class _Server:
 class Fleet:
     """Live servers, by name."""
 
-    def __init__(self, apart: IsolatedApplications, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, apart: IsolatedApplications, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._apart = apart
         self._clock = clock
         self._servers: dict[str, _Server] = {}
@@ -67,14 +69,18 @@ class Fleet:
             server.rows.append((now_s, beat.rows))
         while server.rows and server.rows[0][0] < now_s - RATE_OVER_S:
             server.rows.popleft()
-        if not any(rows for _, rows in server.rows):  # idle until now: what comes is not averaged over that
+        if not any(
+            rows for _, rows in server.rows
+        ):  # idle until now: what comes is not averaged over that
             server.since_s = now_s
         return is_new
 
     def forget_silent(self) -> None:
         """Servers that have gone count no more."""
         oldest_s = self._clock() - SILENT_S
-        self._servers = {name: server for name, server in self._servers.items() if server.heard_s > oldest_s}
+        self._servers = {
+            name: server for name, server in self._servers.items() if server.heard_s > oldest_s
+        }
         if len(self._seqs) > 100 + len(self._servers):  # the names of servers that went long ago
             self._seqs = {name: seq for name, seq in self._seqs.items() if name in self._servers}
 
@@ -92,14 +98,17 @@ class Fleet:
     @property
     def wants_none(self) -> bool:
         """Whether all of them have a table without a rollout."""
-        return bool(self._servers) and all(server.beat.plan is None for server in self._servers.values())
+        return bool(self._servers) and all(
+            server.beat.plan is None for server in self._servers.values()
+        )
 
     @property
     def rows_per_s(self) -> float:
         """Rows answered by all servers: mean of the last seconds, or since a server was first heard or idle."""
         now_s = self._clock()
         return sum(
-            sum(rows for _, rows in server.rows) / min(RATE_OVER_S, max(1.0, now_s - server.since_s))
+            sum(rows for _, rows in server.rows)
+            / min(RATE_OVER_S, max(1.0, now_s - server.since_s))
             for server in self._servers.values()
         )
 
@@ -116,27 +125,40 @@ class Fleet:
             return "missing", "the servers do not agree about the plan yet"
         if waiting := [found for found in candidates if found.state != "ready"]:
             n_ready = len(candidates) - len(waiting)
-            return "missing", f"loaded in {n_ready} of {len(candidates)} servers ({waiting[0].reason or 'loading'})"
+            return (
+                "missing",
+                f"loaded in {n_ready} of {len(candidates)} servers ({waiting[0].reason or 'loading'})",
+            )
         return apart if is_isolated else ("ready", f"{plan.candidate} is loaded")
 
     async def ask_apart(self, version: str, percent: float) -> None:
         """Look at an isolated candidate's replicas, and wish for those that this share needs."""
         candidates = [server.beat.candidate for server in self._servers.values()]
-        if not any(found.isolated for found in candidates) or self._clock() < self._asked_s + ASK_EVERY_S:
+        if (
+            not any(found.isolated for found in candidates)
+            or self._clock() < self._asked_s + ASK_EVERY_S
+        ):
             return
         self._asked_s, self._apart_of = self._clock(), version
-        capacity = min((found.rows_per_s for found in candidates if found.rows_per_s), default=math.inf)
+        capacity = min(
+            (found.rows_per_s for found in candidates if found.rows_per_s), default=math.inf
+        )
         needed = max(1, math.ceil(percent / 100 * self.rows_per_s / (MOST_BUSY * capacity)))
         try:
             found = await self._apart.replicas(version)
             if found.n_running:
                 await self._apart.wish(version, needed)
-        except Exception as error:  # Ray's controller may be away for a moment; the next look asks again
+        except (
+            Exception
+        ) as error:  # Ray's controller may be away for a moment; the next look asks again
             self._isolated = "missing", f"its replicas cannot be counted ({type(error).__name__})"
             return
         if found.failure:
             self._isolated = "refused", found.failure
         elif found.n_running < needed:
-            self._isolated = "missing", f"{found.n_running} of the {needed} replicas that {percent:g} % need"
+            self._isolated = (
+                "missing",
+                f"{found.n_running} of the {needed} replicas that {percent:g} % need",
+            )
         else:
             self._isolated = "ready", f"{found.n_running} replicas"

@@ -6,7 +6,9 @@ from typing import Literal
 from serve_app.rollout.counts import Counts
 from serve_app.settings import Rollout
 
-Loaded = Literal["ready", "missing", "refused"]  # refused: the bundle is wrong, and no second look will mend it
+Loaded = Literal[
+    "ready", "missing", "refused"
+]  # refused: the bundle is wrong, and no second look will mend it
 
 
 @dataclass(frozen=True)

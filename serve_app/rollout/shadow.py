@@ -46,7 +46,13 @@ class Shadow:
         self._task: asyncio.Task[None] | None = None
 
     def offer(
-        self, course: ActiveRollout, candidate: Scorer, key: str, block: Block, scores: Scores, deadline_s: float
+        self,
+        course: ActiveRollout,
+        candidate: Scorer,
+        key: str,
+        block: Block,
+        scores: Scores,
+        deadline_s: float,
     ) -> None:
         """A request that stable answered with these (n_rows,) scores. Returns at once."""
         if self._n_rows + len(block) > MOST_WAITING_ROWS:
@@ -54,7 +60,9 @@ class Shadow:
             return
         self._n_rows += len(block)
         self._waiting.append(_Waiting(course, candidate, key, block, scores, deadline_s))
-        if self._task is None:  # in no client's context: Ray would cancel it with that client's request
+        if (
+            self._task is None
+        ):  # in no client's context: Ray would cancel it with that client's request
             self._task = asyncio.get_running_loop().create_task(self._run(), context=Context())
 
     async def _run(self) -> None:
@@ -85,7 +93,9 @@ class Shadow:
         first = taken[0]
         try:
             scores = await first.candidate.score(block, first.deadline_s)
-        except HttpError:  # late, or not there: it had no answer, as it would have had none in a canary
+        except (
+            HttpError
+        ):  # late, or not there: it had no answer, as it would have had none in a canary
             scores = np.full(len(block), np.nan)
         except Exception:
             logger.exception("the candidate failed in shadow")

@@ -12,7 +12,9 @@ from typing import Literal, get_args
 from serve_app.errors import RolloutError
 from serve_app.rollout.event import MEND, Event, Kind, Share
 
-Status = Literal["waiting", "running", "paused", "held", "baking", "aborted", "finished", "rolled_back"]
+Status = Literal[
+    "waiting", "running", "paused", "held", "baking", "aborted", "finished", "rolled_back"
+]
 
 ALL: frozenset[Status] = frozenset(get_args(Status))
 DONE: frozenset[Status] = frozenset({"aborted", "finished", "rolled_back"})
@@ -42,9 +44,13 @@ class State:
     rollout: str = ""
     run: int = 0
     status: Status = "waiting"
-    step: int | None = None  # place in Rollout.steps; one beyond them when promoted past a plan that ends below 100 %
+    step: int | None = (
+        None  # place in Rollout.steps; one beyond them when promoted past a plan that ends below 100 %
+    )
     share: Share = 0.0
-    phase: int = 0  # stretch of evidence of this run: each entry into a step and each restart begins another
+    phase: int = (
+        0  # stretch of evidence of this run: each entry into a step and each restart begins another
+    )
     step_began_s: float = 0.0
     phase_began_s: float = 0.0
     promoted: bool = False  # a person wants 100 %; it is entered when the candidate is ready for it
@@ -84,7 +90,9 @@ def weights(state: State) -> tuple[float, bool]:
     return (0.0, True) if state.share == "shadow" else (state.share, False)
 
 
-def moved(state: State, kind: Kind, to: tuple[int, Share] | None = None) -> tuple[int | None, Share, int]:
+def moved(
+    state: State, kind: Kind, to: tuple[int, Share] | None = None
+) -> tuple[int | None, Share, int]:
     """(step, share, phase) after an event; `to` is the step and share that are entered."""
     if kind == "entered" and to is not None:
         return *to, state.phase + 1
@@ -100,7 +108,9 @@ def _follows(state: State, event: Event) -> bool:
     """Whether this event is one that a coordinator could have written in this state."""
     to = None
     if event.kind == "entered":
-        if event.step is None or _height(event.step, event.share) <= _height(state.step, state.share):
+        if event.step is None or _height(event.step, event.share) <= _height(
+            state.step, state.share
+        ):
             return False
         to = event.step, event.share
     claims = event.epoch > state.epoch
@@ -134,7 +144,9 @@ def _after(state: State, event: Event) -> State:
     )
     if event.kind == "claimed":  # changes who writes, not how far it is, nor why
         return known
-    accepted = {"started": (), "resumed": (*state.accepted, state.cause)}.get(event.kind, state.accepted)
+    accepted = {"started": (), "resumed": (*state.accepted, state.cause)}.get(
+        event.kind, state.accepted
+    )
     return replace(
         known,
         status=_status(event),

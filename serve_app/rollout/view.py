@@ -39,20 +39,28 @@ class RolloutView(BaseModel):
     stable: str
     candidate: str
     status: Status
-    share: Share = Field(description="percent of the routing keys that the candidate answers, or shadow")
+    share: Share = Field(
+        description="percent of the routing keys that the candidate answers, or shadow"
+    )
     step: int | None = Field(description="place in `steps`, from 0; none before the first")
     steps: list[Share]
-    promoted: bool = Field(description="a person wants 100 %, which is entered when the candidate is ready for it")
+    promoted: bool = Field(
+        description="a person wants 100 %, which is entered when the candidate is ready for it"
+    )
     reason: str = Field(description="of the newest decision")
     by: str = Field(description="judge, coordinator, file, or who gave the command")
     waits_for: str = Field(description="what the next decision waits for")
-    trouble: str = Field(description="why the log cannot be read, written or held; empty when it can")
+    trouble: str = Field(
+        description="why the log cannot be read, written or held; empty when it can"
+    )
     commands: list[Action] = Field(description="what a person can do now")
     n_servers: int
     seconds: float = Field(description="since this phase began")
     min_seconds: int
     stable_requests: int
-    candidate_requests: int = Field(description="in this phase; in shadow: pairs that both versions scored")
+    candidate_requests: int = Field(
+        description="in this phase; in shadow: pairs that both versions scored"
+    )
     min_requests: int
     numbers: dict[str, float | None]
     evidence: list[RailView]
@@ -108,7 +116,9 @@ def view(room: Controller, now_s: float) -> RolloutView | Unknown:
 
 def _rail(found: Finding) -> RailView:
     log_e = finite({"log_e": round(found.log_e, 6)})["log_e"]
-    return RailView(rail=found.rail, since=found.since, log_e=log_e, limit=found.limit, reason=found.reason)
+    return RailView(
+        rail=found.rail, since=found.since, log_e=log_e, limit=found.limit, reason=found.reason
+    )
 
 
 def _slices(ongoing: Ongoing) -> list[SliceView]:
@@ -116,7 +126,9 @@ def _slices(ongoing: Ongoing) -> list[SliceView]:
     for phase in reversed(ongoing.record.phases.values()):
         if found := worst_slices(phase):
             return [
-                SliceView(feature=feature, rows=rows, n_rows=part.n_rows, n_disagree=part.n_disagree)
+                SliceView(
+                    feature=feature, rows=rows, n_rows=part.n_rows, n_disagree=part.n_disagree
+                )
                 for feature, rows, part in found
             ]
     return []

@@ -15,7 +15,10 @@ class Coalescer:
     """
 
     def __init__(
-        self, send: Callable[[Block], Awaitable[Scores]], max_rows: int, max_in_flight: Callable[[], int]
+        self,
+        send: Callable[[Block], Awaitable[Scores]],
+        max_rows: int,
+        max_in_flight: Callable[[], int],
     ) -> None:
         self._send = send
         self._max_rows = max_rows
@@ -59,7 +62,9 @@ class Coalescer:
         try:
             scores = await self._send(Block.concat([block for block, _ in batch]))
         except BaseException as error:  # a caller must get an answer whatever happened to the call
-            failure = error if isinstance(error, Exception) else ConnectionError("the call was cancelled")
+            failure = (
+                error if isinstance(error, Exception) else ConnectionError("the call was cancelled")
+            )
             for _, future in batch:
                 if not future.done():
                     future.set_exception(failure)

@@ -32,7 +32,9 @@ class Answered:
     @property
     def n_failed(self) -> int:
         """Rows without an answer."""
-        return sum(prediction is None for prediction in self.predictions)  # list.count compares whole models
+        return sum(
+            prediction is None for prediction in self.predictions
+        )  # list.count compares whole models
 
 
 class Router:
@@ -60,7 +62,8 @@ class Router:
     def answers_at_once(self) -> bool:
         """Whether every version is held in this process and scored on the spot."""
         return self._versions.table is not None and all(
-            member.opened is None or member.opened.at_once for member in self._versions.members().values()
+            member.opened is None or member.opened.at_once
+            for member in self._versions.members().values()
         )
 
     @property
@@ -68,11 +71,15 @@ class Router:
         """What a rollout gives its candidate now."""
         return self.course.orders.percent if self.course else 0.0
 
-    async def predict(self, rows: Sequence[Features], routing_key: str, forced: str | None) -> Answered:
+    async def predict(
+        self, rows: Sequence[Features], routing_key: str, forced: str | None
+    ) -> Answered:
         """All rows answered by one version. Raises an HttpError when not even stable can answer."""
         table = self._table()
         course = self._course(table) if forced is None else None
-        version = course.assign(routing_key) if course else self._assigned(table, routing_key, forced)
+        version = (
+            course.assign(routing_key) if course else self._assigned(table, routing_key, forced)
+        )
         self._admit(len(rows), table.limits)
         begin_s = monotonic()
         try:
@@ -87,7 +94,9 @@ class Router:
             self._note(course, routing_key, version, monotonic() - begin_s, answered)
         return answered
 
-    async def _answered(self, table: Table, version: str, rows: Sequence[Features], begin_s: float) -> Answered:
+    async def _answered(
+        self, table: Table, version: str, rows: Sequence[Features], begin_s: float
+    ) -> Answered:
         deadline_s = table.limits.deadline_ms / 1000
         if version != table.stable:
             if answered := await self._ask_candidate(table, version, rows):
@@ -95,11 +104,15 @@ class Router:
             deadline_s -= monotonic() - begin_s
         return await self._ask(table.stable, rows, deadline_s)
 
-    def _note(self, course: ActiveRollout, key: str, version: str, seconds: float, answered: Answered) -> None:
+    def _note(
+        self, course: ActiveRollout, key: str, version: str, seconds: float, answered: Answered
+    ) -> None:
         """Count an answer for the judge, and let the candidate score the same rows when it is in shadow."""
         block, scores = answered.block, answered.scores
         is_good = answered.version == version and not answered.n_failed and scores is not None
-        course.note(key, version, seconds, float(scores[0]) if is_good and scores is not None else None)
+        course.note(
+            key, version, seconds, float(scores[0]) if is_good and scores is not None else None
+        )
         if course.orders.shadow and block is not None and scores is not None:
             candidate = self._versions.ready(course.candidate)
             if candidate and course.wants_pairs:
@@ -113,7 +126,11 @@ class Router:
         course = self.course
         if course is None or course.table is table:
             return course
-        if table.rollout is None or course.table.rollout is None or table.rollout.id != course.table.rollout.id:
+        if (
+            table.rollout is None
+            or course.table.rollout is None
+            or table.rollout.id != course.table.rollout.id
+        ):
             return None
         stable = self._versions.ready(table.stable)
         self.course = course.follow(table, course.orders, stable.manifest) if stable else None
@@ -126,7 +143,9 @@ class Router:
 
     def _assigned(self, table: Table, routing_key: str, forced: str | None) -> str:
         if forced is None:
-            return assign(f"{self._spec.name}/{table.stable}", routing_key, table.stable, table.weights)
+            return assign(
+                f"{self._spec.name}/{table.stable}", routing_key, table.stable, table.weights
+            )
         if forced not in table.names:
             raise UnknownVersion(f"X-Model-Version: expected one of {', '.join(table.names)}.")
         return forced
@@ -139,7 +158,9 @@ class Router:
             )
         self.rows_under_way += n_rows
 
-    async def _ask_candidate(self, table: Table, version: str, rows: Sequence[Features]) -> Answered | None:
+    async def _ask_candidate(
+        self, table: Table, version: str, rows: Sequence[Features]
+    ) -> Answered | None:
         """A candidate's answers if all of them are valid and in time; else None, charged to the candidate."""
         try:
             answered = await self._ask(version, rows, table.limits.candidate_deadline_ms / 1000)
@@ -162,7 +183,9 @@ class Router:
         self.counts["rows", version] += len(rows)
         if answered.n_failed:
             self.counts["failed_rows", version] += answered.n_failed
-            logger.warning("version %s failed on %d of %d rows", version, answered.n_failed, len(rows))
+            logger.warning(
+                "version %s failed on %d of %d rows", version, answered.n_failed, len(rows)
+            )
         return answered
 
     def _predictions(self, opened: Opened, scores: Scores) -> list[Prediction | None]:
@@ -172,8 +195,14 @@ class Router:
         for score in scores.tolist():
             try:
                 predictions.append(self._spec.answer(score, parameters) if score == score else None)
-            except Exception as error:  # one row's answer, whatever is wrong with it, must not hurt the others
-                logger.warning("version %s: no answer from a score: %s", opened.manifest.version, type(error).__name__)
+            except (
+                Exception
+            ) as error:  # one row's answer, whatever is wrong with it, must not hurt the others
+                logger.warning(
+                    "version %s: no answer from a score: %s",
+                    opened.manifest.version,
+                    type(error).__name__,
+                )
                 predictions.append(None)
         return predictions
 

@@ -34,17 +34,23 @@ class VersionStatus(_Status):
     placement: Literal["in_server", "isolated"]
     weight_percent: float
     runtime: Literal["onnx", "sklearn"] | None
-    coalesces: bool | None = Field(description="whether rows of several requests share a model call")
+    coalesces: bool | None = Field(
+        description="whether rows of several requests share a model call"
+    )
 
 
 class Readiness(_Status):
     """Ready when the stable version answers now, and the process was not told to end."""
 
     ready: bool
-    draining: bool = Field(default=False, description="told to end: answers still, and wants no more traffic")
+    draining: bool = Field(
+        default=False, description="told to end: answers still, and wants no more traffic"
+    )
     stable: str | None
     versions: dict[str, VersionStatus]
-    config_error: str | None = Field(description="why the newest table was refused; the last good one stays")
+    config_error: str | None = Field(
+        description="why the newest table was refused; the last good one stays"
+    )
 
 
 class VersionFacts(VersionStatus):
@@ -76,7 +82,9 @@ class Description(_Status):
 def health(versions: Versions) -> Health:
     """Alive: the process answers; `model_loaded` says whether stable is proven."""
     stable = versions.table.stable if versions.table else None
-    return Health(model_loaded=stable is not None and versions.ready(stable) is not None, model_version=stable)
+    return Health(
+        model_loaded=stable is not None and versions.ready(stable) is not None, model_version=stable
+    )
 
 
 async def readiness(versions: Versions, percent: float = 0.0) -> Readiness:
@@ -90,7 +98,9 @@ async def readiness(versions: Versions, percent: float = 0.0) -> Readiness:
     answers = await asyncio.gather(*(_answers(version) for version in opened.values()))
     for name, answered in zip(opened, answers, strict=True):
         if not answered:
-            found[name] = found[name].model_copy(update={"state": "failed", "detail": "does not answer now"})
+            found[name] = found[name].model_copy(
+                update={"state": "failed", "detail": "does not answer now"}
+            )
     answers_now = stable is not None and stable in found and found[stable].state == "ready"
     draining = is_draining()
     return Readiness(
@@ -130,10 +140,13 @@ def description(spec: ModelSpec, versions: Versions, percent: float = 0.0) -> De
         model=spec.name,
         title=spec.title,
         kind=spec.kind,
-        contract=[AllowedFeature(**f.model_dump(), allowed_values=f.allowed) for f in spec.contract],
+        contract=[
+            AllowedFeature(**f.model_dump(), allowed_values=f.allowed) for f in spec.contract
+        ],
         stable=versions.table.stable if versions.table else None,
         versions={
-            name: _facts(status, versions.ready(name)) for name, status in version_states(versions, percent).items()
+            name: _facts(status, versions.ready(name))
+            for name, status in version_states(versions, percent).items()
         },
     )
 

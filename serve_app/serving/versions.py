@@ -16,7 +16,9 @@ logger = logging.getLogger(__name__)
 
 RETRY_FIRST_S, RETRY_MOST_S = 1.0, 30.0
 SETTLE_POLL_S = 0.02
-CLOSE_AFTER_S = 5.0  # beyond the deadline of the last request that may still be with a version that left
+CLOSE_AFTER_S = (
+    5.0  # beyond the deadline of the last request that may still be with a version that left
+)
 
 
 class Scorer(Protocol):
@@ -143,14 +145,18 @@ class Versions:
         stable = self._member(table, table.stable)
         await self._opened(stable, table.stable, table)
         before, deadline_s = self._members, (self.table or table).limits.deadline_ms / 1000
-        members = {table.stable: stable} | {name: self._member(table, name) for name in table.names[1:]}
+        members = {table.stable: stable} | {
+            name: self._member(table, name) for name in table.names[1:]
+        }
         self._members, self.table, self._trouble = members, table, None
         for name, member in before.items():
             if members.get(name) is not member:
                 self._dismiss(member, members.get(name), deadline_s)
         for name, member in members.items():
             if member.opened_as != member.identity and member.task is None:
-                member.task = asyncio.get_running_loop().create_task(self._bring_up(name, member, table))
+                member.task = asyncio.get_running_loop().create_task(
+                    self._bring_up(name, member, table)
+                )
 
     def _member(self, table: Table, name: str) -> Member:
         """The member that holds this version with the same settings; else a new one, which answers as the old one
@@ -170,7 +176,9 @@ class Versions:
             member.task.cancel()
         if member.opened is None or (successor is not None and successor.opened is member.opened):
             return
-        asyncio.get_running_loop().call_later(deadline_s + CLOSE_AFTER_S, member.opened.scorer.close)
+        asyncio.get_running_loop().call_later(
+            deadline_s + CLOSE_AFTER_S, member.opened.scorer.close
+        )
 
     async def _opened(self, member: Member, name: str, table: Table) -> None:
         """Open a member once, however many wait for it: a candidate may be promoted while it is still loading."""

@@ -10,13 +10,23 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from serve_app.bundle.manifest import Sha256, Version
 from serve_app.errors import SettingsError
 
 PUBLIC_KEY_PATTERN = r"^[A-Za-z0-9+/]{43}=$"
-COORDINATOR_CPUS = 0.01  # what Ray reserves: more than nothing, which keeps it off a head node without CPUs
+COORDINATOR_CPUS = (
+    0.01  # what Ray reserves: more than nothing, which keeps it off a head node without CPUs
+)
 
 
 def application_of(model: str, version: str) -> str:
@@ -34,7 +44,11 @@ class Setting(BaseModel):
 PublicKey = Annotated[str, Field(pattern=PUBLIC_KEY_PATTERN)]
 PublicKeys = Annotated[
     tuple[PublicKey, ...],
-    Field(strict=False, max_length=20, description="Ed25519 keys; when set, only bundles signed by one of them serve"),
+    Field(
+        strict=False,
+        max_length=20,
+        description="Ed25519 keys; when set, only bundles signed by one of them serve",
+    ),
 ]
 
 
@@ -42,9 +56,14 @@ class ServerArgs(Setting):
     """`args` of `serve_app.app:server`."""
 
     model: Annotated[str, Field(description="a name of the registry serve_app/models")]
-    store: Annotated[str, Field(description="folder or URI of the bundles; MODEL_PATH overrides it")] = "model_store"
+    store: Annotated[
+        str, Field(description="folder or URI of the bundles; MODEL_PATH overrides it")
+    ] = "model_store"
     state: Annotated[
-        str, Field(min_length=1, description="folder or URI of the rollouts' logs; STATE_PATH overrides it")
+        str,
+        Field(
+            min_length=1, description="folder or URI of the rollouts' logs; STATE_PATH overrides it"
+        ),
     ] = "rollout_state"
     public_keys: PublicKeys = ()
 
@@ -53,9 +72,13 @@ class VersionArgs(Setting):
     """`args` of `serve_app.app:version`, an isolated version."""
 
     model: Annotated[str, Field(description="a name of the registry serve_app/models")]
-    store: Annotated[str, Field(description="folder or URI of the bundles; MODEL_PATH overrides it")] = "model_store"
+    store: Annotated[
+        str, Field(description="folder or URI of the bundles; MODEL_PATH overrides it")
+    ] = "model_store"
     version: Annotated[Version, Field(description="the version that this application holds")]
-    manifest_sha256: Annotated[Sha256 | None, Field(description="pin: serve this manifest and no other")] = None
+    manifest_sha256: Annotated[
+        Sha256 | None, Field(description="pin: serve this manifest and no other")
+    ] = None
     public_keys: PublicKeys = ()
 
 
@@ -65,8 +88,12 @@ Coalesce = Literal["auto", "always", "never"]
 class Batch(Setting):
     """How rows are coalesced where a model call is dear."""
 
-    max_rows: Annotated[int, Field(ge=1, le=100_000, description="most rows in one model call")] = 256
-    wait_ms: Annotated[float, Field(ge=0, le=1_000, description="how long a batch may wait to fill")] = 2.0
+    max_rows: Annotated[int, Field(ge=1, le=100_000, description="most rows in one model call")] = (
+        256
+    )
+    wait_ms: Annotated[
+        float, Field(ge=0, le=1_000, description="how long a batch may wait to fill")
+    ] = 2.0
 
 
 class VersionConfig(Setting):
@@ -79,12 +106,17 @@ class VersionConfig(Setting):
 class VersionEntry(Setting):
     """One version of the table."""
 
-    weight_percent: Annotated[float, Field(ge=0, le=100, description="share of the routing keys")] = 0.0
+    weight_percent: Annotated[
+        float, Field(ge=0, le=100, description="share of the routing keys")
+    ] = 0.0
     placement: Annotated[
-        Literal["in_server", "isolated"], Field(description="inside the server, or an application of its own")
+        Literal["in_server", "isolated"],
+        Field(description="inside the server, or an application of its own"),
     ] = "in_server"
     coalesce: Annotated[Coalesce, Field(description="auto: by the cost measured at load")] = "auto"
-    manifest_sha256: Annotated[Sha256 | None, Field(description="pin: use this manifest and no other")] = None
+    manifest_sha256: Annotated[
+        Sha256 | None, Field(description="pin: use this manifest and no other")
+    ] = None
 
 
 class Limits(Setting):
@@ -94,17 +126,21 @@ class Limits(Setting):
     max_body_kb: Annotated[int, Field(ge=1, le=102_400, description="largest body")] = 1_024
     max_rows_under_way: Annotated[int, Field(ge=1, description="rows under way before 429")] = 5_000
     retry_after_s: Annotated[int, Field(ge=1, le=3_600, description="Retry-After of a 429")] = 1
-    deadline_ms: Annotated[int, Field(ge=1, le=600_000, description="from request to answer, or 504")] = 2_000
+    deadline_ms: Annotated[
+        int, Field(ge=1, le=600_000, description="from request to answer, or 504")
+    ] = 2_000
     candidate_deadline_ms: Annotated[
         int, Field(ge=1, le=600_000, description="after this stable answers for a candidate")
     ] = 150
     ready_timeout_s: Annotated[
-        int, Field(ge=1, le=3_600, description="how long a new replica waits for an isolated stable")
+        int,
+        Field(ge=1, le=3_600, description="how long a new replica waits for an isolated stable"),
     ] = 60
 
 
 Step = Annotated[  # scored beside and never answered, or percent; tagged, so that a wrong one is told once
-    Annotated[Literal["shadow"], Tag("shadow")] | Annotated[float, Field(gt=0, le=100), Tag("percent")],
+    Annotated[Literal["shadow"], Tag("shadow")]
+    | Annotated[float, Field(gt=0, le=100), Tag("percent")],
     Discriminator(lambda step: "shadow" if isinstance(step, str) else "percent"),
 ]
 
@@ -112,42 +148,79 @@ Step = Annotated[  # scored beside and never answered, or percent; tagged, so th
 class Guardrails(Setting):
     """What a candidate may do worse than stable before the judge puts it out."""
 
-    max_error_ratio: Annotated[float, Field(ge=1, le=100, description="its errors to stable's")] = 1.5
-    max_slow_ratio: Annotated[float, Field(ge=1, le=100, description="its slow answers to stable's")] = 1.5
-    slow_ms: Annotated[float, Field(ge=1, le=600_000, description="an answer that takes longer is slow")] = 200.0
+    max_error_ratio: Annotated[float, Field(ge=1, le=100, description="its errors to stable's")] = (
+        1.5
+    )
+    max_slow_ratio: Annotated[
+        float, Field(ge=1, le=100, description="its slow answers to stable's")
+    ] = 1.5
+    slow_ms: Annotated[
+        float, Field(ge=1, le=600_000, description="an answer that takes longer is slow")
+    ] = 200.0
     max_disagreement_percent: Annotated[
-        float, Field(ge=0, le=100, description="shadow: pairs in which it answers otherwise than stable")
+        float,
+        Field(ge=0, le=100, description="shadow: pairs in which it answers otherwise than stable"),
     ] = 10.0
     alpha: Annotated[
-        float, Field(ge=1e-6, le=0.2, description="most probability of putting out a candidate that keeps the rails")
+        float,
+        Field(
+            ge=1e-6,
+            le=0.2,
+            description="most probability of putting out a candidate that keeps the rails",
+        ),
     ] = 0.01
 
 
 class Rollout(Setting):
     """How a candidate is let in, step by step."""
 
-    stable: Annotated[Version, Field(description="the version that answers now, and again after an abort")]
+    stable: Annotated[
+        Version, Field(description="the version that answers now, and again after an abort")
+    ]
     candidate: Annotated[Version, Field(description="the version that is let in")]
     steps: Annotated[
         tuple[Step, ...],
-        Field(strict=False, min_length=1, max_length=20, description="`shadow` (first only), then rising percents"),
+        Field(
+            strict=False,
+            min_length=1,
+            max_length=20,
+            description="`shadow` (first only), then rising percents",
+        ),
     ] = ("shadow", 1.0, 5.0, 25.0, 50.0, 100.0)
-    min_seconds: Annotated[int, Field(ge=1, le=2_592_000, description="least time in a step below 100 %")] = 300
+    min_seconds: Annotated[
+        int, Field(ge=1, le=2_592_000, description="least time in a step below 100 %")
+    ] = 300
     min_requests: Annotated[
-        int, Field(ge=1, le=1_000_000_000, description="least requests of the candidate in a step; in shadow: pairs")
+        int,
+        Field(
+            ge=1,
+            le=1_000_000_000,
+            description="least requests of the candidate in a step; in shadow: pairs",
+        ),
     ] = 300
     bake_seconds: Annotated[
-        int, Field(ge=0, le=2_592_000, description="how long stable stays loaded after 100 %, for a rollback")
+        int,
+        Field(
+            ge=0,
+            le=2_592_000,
+            description="how long stable stays loaded after 100 %, for a rollback",
+        ),
     ] = 3_600
     guardrails: Annotated[Guardrails, Field(description="what the judge tests")] = Guardrails()
-    run: Annotated[int, Field(ge=1, le=1_000_000, description="raise it to begin anew, as `start` does")] = 1
+    run: Annotated[
+        int, Field(ge=1, le=1_000_000, description="raise it to begin anew, as `start` does")
+    ] = 1
 
     @model_validator(mode="after")
     def _check(self) -> "Rollout":
         if self.candidate == self.stable:
-            raise ValueError(f"candidate: found {self.candidate}, which is stable; expected another version")
+            raise ValueError(
+                f"candidate: found {self.candidate}, which is stable; expected another version"
+            )
         if "shadow" in self.steps[1:]:
-            raise ValueError("steps: shadow comes first or not at all, since nobody is answered in it")
+            raise ValueError(
+                "steps: shadow comes first or not at all, since nobody is answered in it"
+            )
         percents = [step for step in self.steps if step != "shadow"]
         if any(low >= high for low, high in pairwise(percents)):
             raise ValueError(
@@ -162,7 +235,9 @@ class Rollout(Setting):
         Defaults are left out of the digest, so that a knob added later does not begin every rollout anew. Versions
         are cut: with `-run<n>` it stays under the 64 bytes of salt that traffic.assign looks at.
         """
-        plan = json.dumps(self.model_dump(mode="json", exclude={"run"}, exclude_defaults=True), sort_keys=True)
+        plan = json.dumps(
+            self.model_dump(mode="json", exclude={"run"}, exclude_defaults=True), sort_keys=True
+        )
         return f"{self.stable[:20]}-{self.candidate[:20]}-{hashlib.sha256(plan.encode()).hexdigest()[:8]}"
 
 
@@ -171,11 +246,14 @@ class Table(Setting):
 
     stable: Annotated[Version, Field(description="the version that answers by default")]
     versions: Annotated[
-        dict[Version, VersionEntry], Field(description="the versions held; stable's weight is what the others leave")
+        dict[Version, VersionEntry],
+        Field(description="the versions held; stable's weight is what the others leave"),
     ] = Field(default_factory=dict)
     batch: Annotated[Batch, Field(description="how rows are coalesced")] = Batch()
     limits: Annotated[Limits, Field(description="what one replica accepts")] = Limits()
-    rollout: Annotated[Rollout | None, Field(description="let a candidate in by steps instead of by weights")] = None
+    rollout: Annotated[
+        Rollout | None, Field(description="let a candidate in by steps instead of by weights")
+    ] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -191,18 +269,26 @@ class Table(Setting):
         if self.rollout is None:
             return self
         if self.stable != self.rollout.stable:
-            raise ValueError(f"rollout.stable: found {self.rollout.stable}, expected the table's stable {self.stable}")
+            raise ValueError(
+                f"rollout.stable: found {self.rollout.stable}, expected the table's stable {self.stable}"
+            )
         if weighted := [name for name, weight in self.weights if weight]:
-            raise ValueError(f"versions.{weighted[0]}.weight_percent: the rollout decides who gets what; remove it")
+            raise ValueError(
+                f"versions.{weighted[0]}.weight_percent: the rollout decides who gets what; remove it"
+            )
         return self
 
     @model_validator(mode="after")
     def _check_weights(self) -> "Table":
         if self.entry(self.stable).weight_percent:
-            raise ValueError(f"versions.{self.stable}.weight_percent: stable takes what the others leave; remove it")
+            raise ValueError(
+                f"versions.{self.stable}.weight_percent: stable takes what the others leave; remove it"
+            )
         # Rounded: 50.7 + 21.1 + 28.2 is 100.00000000000001 in floating point.
         if (total := round(sum(weight for _, weight in self.weights), 6)) > 100:
-            raise ValueError(f"versions: found weights of {total:g} % in all, expected at most 100 %")
+            raise ValueError(
+                f"versions: found weights of {total:g} % in all, expected at most 100 %"
+            )
         if self.limits.candidate_deadline_ms >= self.limits.deadline_ms:
             raise ValueError(
                 "limits.candidate_deadline_ms: expected less than deadline_ms, so that stable can answer in time"
@@ -217,12 +303,19 @@ class Table(Setting):
     def names(self) -> tuple[str, ...]:
         """All versions, stable first."""
         candidate = {self.rollout.candidate} if self.rollout else ()
-        return (self.stable, *(name for name in dict.fromkeys((*self.versions, *candidate)) if name != self.stable))
+        return (
+            self.stable,
+            *(name for name in dict.fromkeys((*self.versions, *candidate)) if name != self.stable),
+        )
 
     @property
     def weights(self) -> tuple[tuple[str, float], ...]:
         """(version, percent) of all but stable, in the order of the file."""
-        return tuple((name, entry.weight_percent) for name, entry in self.versions.items() if name != self.stable)
+        return tuple(
+            (name, entry.weight_percent)
+            for name, entry in self.versions.items()
+            if name != self.stable
+        )
 
 
 S = TypeVar("S", bound=Setting)

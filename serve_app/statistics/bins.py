@@ -31,7 +31,9 @@ class Bins:
             bins = np.where(np.isnan(column), len(edges) + 1, np.digitize(column, edges))
             n_rows = np.bincount(bins, minlength=len(names))
             n_marked = np.bincount(bins[marked], minlength=len(names))
-            yield from ((names[b], int(n_rows[b]), int(n_marked[b])) for b in np.flatnonzero(n_rows))
+            yield from (
+                (names[b], int(n_rows[b]), int(n_marked[b])) for b in np.flatnonzero(n_rows)
+            )
         for i, name in self._categories:
             texts = block.categories[:, i]
             for value in set(texts):
@@ -45,4 +47,7 @@ def _labels(name: str, edges: list[float]) -> list[Name]:
     if not edges:
         return [(name, "all"), (name, MISSING)]
     middle = [f"{low:.4g} to {high:.4g}" for low, high in pairwise(edges)]
-    return [(name, label) for label in (f"under {edges[0]:.4g}", *middle, f"{edges[-1]:.4g} and more", MISSING)]
+    return [
+        (name, label)
+        for label in (f"under {edges[0]:.4g}", *middle, f"{edges[-1]:.4g} and more", MISSING)
+    ]

@@ -3,7 +3,9 @@
 import math
 from collections.abc import Sequence
 
-HOLD_PSI = 0.25  # "a major shift" by the habit of credit scoring (Siddiqi, Credit Risk Scorecards, 2006)
+HOLD_PSI = (
+    0.25  # "a major shift" by the habit of credit scoring (Siddiqi, Credit Risk Scorecards, 2006)
+)
 MAX_NOISE = HOLD_PSI / 5
 
 

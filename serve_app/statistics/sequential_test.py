@@ -100,7 +100,9 @@ def _prior(n: int = 64, largest: float = 1000.0) -> tuple[tuple[float, float], .
     logs = [math.log(largest) * root**2 for root in roots]
     densities = [root * math.exp(-2 * log) for root, log in zip(roots, logs, strict=True)]
     total = sum(densities)
-    return tuple((log, math.log(density / total)) for log, density in zip(logs, densities, strict=True))
+    return tuple(
+        (log, math.log(density / total)) for log, density in zip(logs, densities, strict=True)
+    )
 
 
 PRIOR = _prior()
@@ -117,7 +119,9 @@ def log_e(counts: Iterable[Trials]) -> float:
     for log_m, log_share in PRIOR:
         m, log = math.exp(log_m), log_share
         for c in seen:
-            log += c.hits * log_m - (c.hits + c.others) * (math.log1p(c.odds * m) - math.log1p(c.odds))
+            log += c.hits * log_m - (c.hits + c.others) * (
+                math.log1p(c.odds * m) - math.log1p(c.odds)
+            )
         logs.append(log)
     top = max(logs)
     return top + math.log(math.fsum(math.exp(log - top) for log in logs))
@@ -133,14 +137,21 @@ def limit(rail: Rail, since: Since, *, alpha: float, n_steps: int, restarts: int
     return -math.log(alpha * share)
 
 
-def judge(evidence: Iterable[Evidence], *, alpha: float, n_steps: int, restarts: int = 0) -> Judgement:
+def judge(
+    evidence: Iterable[Evidence], *, alpha: float, n_steps: int, restarts: int = 0
+) -> Judgement:
     """Every rail against both of its limits. Looking again costs nothing."""
     findings = []
     for seen in evidence:
-        both: tuple[tuple[Since, tuple[Trials, ...]], ...] = (("rollout", seen.rollout), ("step", (seen.step,)))
+        both: tuple[tuple[Since, tuple[Trials, ...]], ...] = (
+            ("rollout", seen.rollout),
+            ("step", (seen.step,)),
+        )
         for since, counts in both:
             bound = limit(seen.rail, since, alpha=alpha, n_steps=n_steps, restarts=restarts)
-            findings.append(Finding(seen.rail, since, log_e(counts), bound, _reason(seen.rail, since, counts)))
+            findings.append(
+                Finding(seen.rail, since, log_e(counts), bound, _reason(seen.rail, since, counts))
+            )
     return Judgement(tuple(findings))
 
 

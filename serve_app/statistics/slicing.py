@@ -33,7 +33,9 @@ def masks(column: NDArray[Any], feature: Feature) -> Iterator[tuple[str, Mask]]:
 
 
 def _quantile_masks(numbers: NDArray[np.float64]) -> Iterator[tuple[str, Mask]]:
-    edges = np.unique(np.nanquantile(numbers, np.linspace(0, 1, N_QUANTILES + 1), method="inverted_cdf"))
+    edges = np.unique(
+        np.nanquantile(numbers, np.linspace(0, 1, N_QUANTILES + 1), method="inverted_cdf")
+    )
     for low, high in pairwise(edges):
         is_last = high == edges[-1]
         inside = (numbers >= low) & ((numbers <= high) if is_last else (numbers < high))

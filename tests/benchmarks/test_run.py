@@ -19,7 +19,9 @@ from benchmarks.plan import CEILING, SHORT, Cell, Plan
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("sluice-fast", "fastapi-compiled")
-needs_wrk = pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed: apt-get install wrk")
+needs_wrk = pytest.mark.skipif(
+    shutil.which("wrk") is None, reason="wrk is not installed: apt-get install wrk"
+)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "benchmarks", "run", "--short", "--out", str(out)]
     for name in NAMES:
         command += ["--only", name]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return out
 
@@ -44,7 +48,9 @@ def test_a_short_run_reports_every_cell_of_every_contender_without_an_error(repo
         assert set(cells) == {(cell.n_rows, cell.connections) for cell in SHORT.cells}
         for measured in cells.values():
             assert measured["errors"] == 0
-            assert measured["rows_per_s"] == pytest.approx(measured["requests_per_s"] * measured["cell"]["n_rows"])
+            assert measured["rows_per_s"] == pytest.approx(
+                measured["requests_per_s"] * measured["cell"]["n_rows"]
+            )
             assert 0 < measured["p50_ms"] <= measured["p95_ms"] <= measured["p99_ms"]
             assert sum(measured["cpu_ms"].values()) > 0
         for at in outcome["at_rates"]:
@@ -78,11 +84,15 @@ def test_a_short_run_leaves_tables_and_charts(report: Path) -> None:
 @needs_wrk
 def test_a_contender_with_wrong_answers_fails_the_run() -> None:
     """Its speed means nothing."""
-    dialect = replace(COMPILED.dialect, answers=lambda body: [p + 0.01 for p in COMPILED.dialect.answers(body)])
+    dialect = replace(
+        COMPILED.dialect, answers=lambda body: [p + 0.01 for p in COMPILED.dialect.answers(body)]
+    )
     plan = Plan((CEILING, Cell(1, 1)), cell_s=1, warm_s=1, load_shares=(), rounds=1)
     with (
         kept() as bundle,
-        pytest.raises(WrongAnswers, match=r"fastapi-compiled: answers differ from the pipeline.s by 0\.0"),
+        pytest.raises(
+            WrongAnswers, match=r"fastapi-compiled: answers differ from the pipeline.s by 0\.0"
+        ),
     ):
         side_by_side.run([replace(COMPILED, dialect=dialect)], bundle, plan, Console(quiet=True))
 

@@ -88,7 +88,9 @@ def serving(reply: Reply) -> Iterator[str]:
         thread.join()
 
 
-async def _serve(reply: Reply, ready: "Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]]") -> None:
+async def _serve(
+    reply: Reply, ready: "Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]]"
+) -> None:
     n = 0
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -115,7 +117,9 @@ async def _serve(reply: Reply, ready: "Future[tuple[asyncio.AbstractEventLoop, a
 
 def test_an_answer_in_chunks_is_read_whole() -> None:
     """And the connection goes on: the next answer is not mixed with it."""
-    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n"
+    chunked = (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n"
+    )
     with serving(lambda n: ANSWER if n % 2 else chunked) as url:
         stream = Stream(url, [b"{}"], lambda _: 100.0, keep_bodies=True, most_connections=1)
         fire([stream], 0.1)

@@ -22,7 +22,16 @@ def trained_store(tmp_path_factory: pytest.TempPathFactory) -> FolderStore:
     store = FolderStore(ROOT / "model_store")
     for model in ("churn", "delivery_time"):
         if "1.0.0" not in store.versions(model):
-            command = [sys.executable, "-m", "training", model, "--version", "1.0.0", "--store", store.uri]
+            command = [
+                sys.executable,
+                "-m",
+                "training",
+                model,
+                "--version",
+                "1.0.0",
+                "--store",
+                store.uri,
+            ]
             subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     return store
 
@@ -54,7 +63,9 @@ class Stage:
         if running:
             self.cluster.wait_for("RUNNING", *(app["name"] for app in apps))
 
-    def until_ready(self, prefix: str, condition: Callable[[Any], Any] = lambda state: state["ready"]) -> Any:
+    def until_ready(
+        self, prefix: str, condition: Callable[[Any], Any] = lambda state: state["ready"]
+    ) -> Any:
         """The state of `/ready` once it fulfils the condition."""
 
         def state() -> Any:

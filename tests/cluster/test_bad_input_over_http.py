@@ -15,7 +15,10 @@ JSON = {"Content-Type": "application/json"}
 
 def _with(field: str, text: str) -> bytes:
     """The good row with the JSON text of one field replaced."""
-    pairs = (f"{json.dumps(name)}: {text if name == field else json.dumps(value)}" for name, value in GOOD.items())
+    pairs = (
+        f"{json.dumps(name)}: {text if name == field else json.dumps(value)}"
+        for name, value in GOOD.items()
+    )
     return ("{" + ", ".join(pairs) + "}").encode()
 
 
@@ -51,18 +54,26 @@ def test_bad_input_gets_its_4xx_and_the_next_request_is_served(
     """Each as problem+json with the request id, never with the value that was sent."""
     sent = {**headers, "X-Request-ID": "bad-1"}
     answer = requests.post(f"{stage.url}/v1/predict", data=body, headers=sent, timeout=30)
-    assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (
+        status,
+        "application/problem+json",
+    )
     assert answer.json()["request_id"] == "bad-1"
     assert SECRET not in answer.text
     assert requests.post(f"{stage.url}/v1/predict", json=GOOD, timeout=10).status_code == 200
 
 
 # JSON that nobody can read at all is a fault of the body; any other fault of a row is an entry of its own.
-ROW_FAULTS = {name for name, case in CASES.items() if case[2] == 422} - {"lone surrogate", "10,000 digits"}
+ROW_FAULTS = {name for name, case in CASES.items() if case[2] == 422} - {
+    "lone surrogate",
+    "10,000 digits",
+}
 
 
 @pytest.mark.parametrize("name", list(CASES))
-def test_bad_input_in_a_batch_is_an_entry_or_its_4xx_and_the_next_request_is_served(stage: Any, name: str) -> None:
+def test_bad_input_in_a_batch_is_an_entry_or_its_4xx_and_the_next_request_is_served(
+    stage: Any, name: str
+) -> None:
     """Beside a good row, which is answered unless the body itself cannot be used; never the value that was sent."""
     body, headers, status = CASES[name]
     sent = b"[" + json.dumps(GOOD).encode() + b"," + body + b"]" if status == 422 else body
@@ -71,7 +82,10 @@ def test_bad_input_in_a_batch_is_an_entry_or_its_4xx_and_the_next_request_is_ser
         assert answer.status_code == 200
         assert [entry["status"] for entry in answer.json()["predictions"]] == ["success", "error"]
     else:
-        assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
+        assert (answer.status_code, answer.headers["Content-Type"]) == (
+            status,
+            "application/problem+json",
+        )
     assert SECRET not in answer.text
     assert requests.post(f"{stage.url}/v1/predict", json=GOOD, timeout=10).status_code == 200
 
@@ -84,7 +98,9 @@ def test_a_list_longer_than_max_rows_is_refused_and_an_empty_one_too(stage: Any)
     mixed = [GOOD] * 49 + [{**GOOD, "nps_score": 11}] + [GOOD] * 50
     answer = requests.post(url, json=mixed, timeout=30).json()
     assert (answer["total"], answer["succeeded"], answer["failed"]) == (100, 99, 1)
-    assert [i for i, entry in enumerate(answer["predictions"]) if entry["status"] == "error"] == [49]
+    assert [i for i, entry in enumerate(answer["predictions"]) if entry["status"] == "error"] == [
+        49
+    ]
 
 
 def test_a_body_without_a_length_is_refused_when_it_grows_too_large(stage: Any) -> None:
@@ -102,6 +118,8 @@ def test_docs_load_nothing_from_the_internet(stage: Any) -> None:
     """Every script and style of /docs comes from the server itself."""
     page = requests.get(f"{stage.url}/delivery-time/docs", timeout=10).text
     assert "https://" not in page
-    script = requests.get(f"{stage.url}/delivery-time/static-offline-docs/swagger-ui-bundle.js", timeout=10)
+    script = requests.get(
+        f"{stage.url}/delivery-time/static-offline-docs/swagger-ui-bundle.js", timeout=10
+    )
     assert script.status_code == 200
     assert len(script.content) > 500_000

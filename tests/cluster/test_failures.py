@@ -43,17 +43,27 @@ def test_killing_a_server_replica_loses_at_most_what_it_held(stage: Any) -> None
 def test_when_an_isolated_candidate_goes_stable_answers_for_it(stage: Any) -> None:
     """The whole application of a candidate is taken away under load: nobody sees an error, and stable answers."""
     apart = {"weight_percent": 100, "placement": "isolated"}
-    table = server("table", "/table", stage.store, {"stable": "1.0.0", "versions": {ISOLATED: apart}})
+    table = server(
+        "table", "/table", stage.store, {"stable": "1.0.0", "versions": {ISOLATED: apart}}
+    )
     stage.deploy(table)
     stage.until_ready("/table", lambda s: s["versions"].get(ISOLATED, {}).get("state") == "ready")
     url = f"{stage.url}/table/v1/predict"
     assert requests.post(url, json=ROW, timeout=15).headers["X-Model-Version"] == ISOLATED
     with Load(url, 4) as load:
         load.until(30)
-        kept = [app for app in stage.applications if app["name"] not in ("table", "apart", f"churn-{ISOLATED}")]
+        kept = [
+            app
+            for app in stage.applications
+            if app["name"] not in ("table", "apart", f"churn-{ISOLATED}")
+        ]
         stage.cluster.deploy(config(*kept, table))
         wait_until(
-            lambda: requests.post(url, json=ROW, timeout=15).headers.get("X-Model-Version") == "1.0.0", 30, "stable"
+            lambda: (
+                requests.post(url, json=ROW, timeout=15).headers.get("X-Model-Version") == "1.0.0"
+            ),
+            30,
+            "stable",
         )
         load.until(50)
     assert set(load.statuses) == {200}, load.statuses
@@ -69,7 +79,9 @@ def test_ready_is_503_while_an_isolated_stable_is_away_and_200_when_it_is_back(s
     refused = requests.post(f"{stage.url}/apart/v1/predict", json=ROW, timeout=15)
     assert refused.status_code in (503, 504)
     assert refused.headers["Content-Type"] == "application/problem+json"
-    assert requests.post(f"{stage.url}/v1/predict", json=ROW, timeout=15).status_code == 200, "others are untouched"
+    assert requests.post(f"{stage.url}/v1/predict", json=ROW, timeout=15).status_code == 200, (
+        "others are untouched"
+    )
     stage.deploy()
     stage.until_ready("/apart")
     assert requests.post(f"{stage.url}/apart/v1/predict", json=ROW, timeout=15).status_code == 200

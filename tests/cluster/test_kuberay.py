@@ -28,7 +28,13 @@ from stage import GOOD
 
 from serve_app.bundle.store import FolderStore
 
-ORDER = {"order_hour": 19.0, "order_day": "Fri", "distance_km": 4.0, "n_items": 3, "n_distinct_items": 2}
+ORDER = {
+    "order_hour": 19.0,
+    "order_day": "Fri",
+    "distance_km": 4.0,
+    "n_items": 3,
+    "n_distinct_items": 2,
+}
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +61,9 @@ def kuberay(store: FolderStore) -> Iterator[tuple[KubeRay, Gate]]:
 
 def predict(node: Node, key: str = "k", prefix: str = "", row: Any = ROW) -> dict[str, Any]:
     """A prediction by a node's proxy."""
-    answer = requests.post(f"{node.url}{prefix}/v1/predict", json=row, headers={"X-Routing-Key": key}, timeout=10)
+    answer = requests.post(
+        f"{node.url}{prefix}/v1/predict", json=row, headers={"X-Routing-Key": key}, timeout=10
+    )
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
@@ -79,7 +87,9 @@ def test_the_manifests_config_is_served_unchanged_and_a_new_weight_starts_no_pro
     assert len(before) == 2
     assert cluster.head.ip not in {ip for ip, _ in before}
     edited = yaml.safe_load(cluster.config)
-    edited["applications"][0]["deployments"][0]["user_config"]["versions"][GOOD] = {"weight_percent": 50}
+    edited["applications"][0]["deployments"][0]["user_config"]["versions"][GOOD] = {
+        "weight_percent": 50
+    }
     cluster.apply(yaml.safe_dump(edited))
 
     def answered_by() -> set[str]:
@@ -90,14 +100,20 @@ def test_the_manifests_config_is_served_unchanged_and_a_new_weight_starts_no_pro
     wait_until(lambda: pids(cluster) == before, 30, "the same processes, all running")
 
 
-def test_a_replica_starts_from_the_nodes_cache_while_the_store_is_away(kuberay: tuple[KubeRay, Gate]) -> None:
+def test_a_replica_starts_from_the_nodes_cache_while_the_store_is_away(
+    kuberay: tuple[KubeRay, Gate],
+) -> None:
     """The nodes have the bundles; nothing is asked of the store that gives no answer."""
     cluster, gate = kuberay
     gate.way = "refuse"
     try:
         before = pids(cluster)
         os.kill(min(pid for _, pid in before), signal.SIGKILL)
-        wait_until(lambda: len(new := pids(cluster)) == 2 and new != before, 60, "a replica in place of the killed")
+        wait_until(
+            lambda: len(new := pids(cluster)) == 2 and new != before,
+            60,
+            "a replica in place of the killed",
+        )
         for node in cluster.workers:
             assert predict(node)["label"] == "Churned"
             ready = requests.get(f"{node.url}/ready", timeout=5)
@@ -125,15 +141,23 @@ def test_draining_a_node_under_load_fails_no_request(kuberay: tuple[KubeRay, Gat
     cluster.workers.remove(leaving)
 
 
-def test_killing_a_node_under_load_fails_less_than_one_in_a_thousand(kuberay: tuple[KubeRay, Gate]) -> None:
+def test_killing_a_node_under_load_fails_less_than_one_in_a_thousand(
+    kuberay: tuple[KubeRay, Gate],
+) -> None:
     """The proxy of the node that stays asks again elsewhere what died with a replica."""
     cluster, _ = kuberay
     (staying,) = cluster.workers
     victim = cluster.add_worker()
     more = yaml.safe_load(cluster.config)
-    more["applications"][0]["deployments"][0]["autoscaling_config"] |= {"min_replicas": 4}  # too many for one node
+    more["applications"][0]["deployments"][0]["autoscaling_config"] |= {
+        "min_replicas": 4
+    }  # too many for one node
     cluster.apply(yaml.safe_dump(more))
-    wait_until(lambda: {ip for ip, _ in pids(cluster)} == {staying.ip, victim.ip}, 60, "replicas on both nodes")
+    wait_until(
+        lambda: {ip for ip, _ in pids(cluster)} == {staying.ip, victim.ip},
+        60,
+        "replicas on both nodes",
+    )
     wait_until(lambda: len(pids(cluster)) == 4 and victim.is_ready(), 60, "all of them")
     with Load(f"{staying.url}/v1/predict", 8) as load:
         load.until(500)

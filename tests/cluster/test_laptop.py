@@ -35,7 +35,9 @@ def shipped(folder: Path, trained_store: Any) -> tuple[Path, str]:
     text = (ROOT / "serve_config.yaml").read_text()
     path = folder / "serve_config.yaml"
     path.write_text(
-        text.replace("port: 8000", f"port: {port}").replace("store: model_store", f"store: {ROOT}/model_store")
+        text.replace("port: 8000", f"port: {port}").replace(
+            "store: model_store", f"store: {ROOT}/model_store"
+        )
     )
     return path, f"http://127.0.0.1:{port}"
 
@@ -92,15 +94,25 @@ def test_make_serve_says_where_it_answers_and_ctrl_c_ends_it_and_nothing_else(
     bystander = subprocess.Popen(["sleep", "300"])
     process = start(["make", "serve", f"CONFIG={config}"], folder, log)
     try:
-        wait_until(lambda: "Ctrl-C ends it" in log.read_text() or process.poll() is not None, 120, "ready")
+        wait_until(
+            lambda: "Ctrl-C ends it" in log.read_text() or process.poll() is not None, 120, "ready"
+        )
         text = log.read_text()
         curls = re.findall(r"curl -s .*?\}'", text, re.DOTALL)
         assert len(curls) == 2, text
-        answers = [subprocess.run(["bash", "-c", curl], capture_output=True, text=True, check=True) for curl in curls]
+        answers = [
+            subprocess.run(["bash", "-c", curl], capture_output=True, text=True, check=True)
+            for curl in curls
+        ]
         assert '"label":"Churned"' in answers[0].stdout
         assert '"delivery_minutes"' in answers[1].stdout
         second = subprocess.run(
-            [BIN / "sluice", "up", config], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+            [BIN / "sluice", "up", config],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert second.returncode == 1
         assert "in use by another program" in second.stdout + second.stderr
@@ -108,7 +120,9 @@ def test_make_serve_says_where_it_answers_and_ctrl_c_ends_it_and_nothing_else(
         process.wait(60)
         assert "Traceback" not in log.read_text()
         assert bystander.poll() is None
-        wait_until(lambda: not processes_of(folder), 20, f"no process left of {processes_of(folder)}")
+        wait_until(
+            lambda: not processes_of(folder), 20, f"no process left of {processes_of(folder)}"
+        )
         assert requests_fail(url)
     finally:
         end(process, folder)
@@ -116,20 +130,30 @@ def test_make_serve_says_where_it_answers_and_ctrl_c_ends_it_and_nothing_else(
         bystander.wait()
 
 
-def test_told_to_end_it_is_not_ready_first_and_still_answers(folder: Path, shipped: tuple[Path, str]) -> None:
+def test_told_to_end_it_is_not_ready_first_and_still_answers(
+    folder: Path, shipped: tuple[Path, str]
+) -> None:
     """As PID 1 of a container at SIGTERM: readiness fails at once, predictions go on, then it ends with code 0."""
     config, _ = shipped
     log, port = folder / "up.log", free_ports(1)[0]
     url = f"http://127.0.0.1:{port}"
-    process = start([BIN / "sluice", "up", config, "--port", str(port), "--drain-s", "6"], folder, log)
+    process = start(
+        [BIN / "sluice", "up", config, "--port", str(port), "--drain-s", "6"], folder, log
+    )
     try:
-        wait_until(lambda: "Ctrl-C ends it" in log.read_text() or process.poll() is not None, 120, "ready")
+        wait_until(
+            lambda: "Ctrl-C ends it" in log.read_text() or process.poll() is not None, 120, "ready"
+        )
         assert requests.get(f"{url}/ready", timeout=5).status_code == 200
         os.kill(process.pid, signal.SIGTERM)
-        wait_until(lambda: requests.get(f"{url}/ready", timeout=5).status_code == 503, 5, "not ready")
+        wait_until(
+            lambda: requests.get(f"{url}/ready", timeout=5).status_code == 503, 5, "not ready"
+        )
         assert requests.post(f"{url}/v1/predict", json=ROW, timeout=10).json()["label"] == "Churned"
         assert process.wait(60) == 0
-        wait_until(lambda: not processes_of(folder), 20, f"no process left of {processes_of(folder)}")
+        wait_until(
+            lambda: not processes_of(folder), 20, f"no process left of {processes_of(folder)}"
+        )
     finally:
         end(process, folder)
 
@@ -140,8 +164,14 @@ def test_plain_serve_run_works_as_the_readme_says(folder: Path, shipped: tuple[P
     log = folder / "run.log"
     process = start([BIN / "serve", "run", config], folder, log)
     try:
-        wait_until(lambda: requests.get(f"{url}/ready", timeout=5).status_code == 200, 120, "churn ready")
-        wait_until(lambda: requests.get(f"{url}/delivery-time/ready", timeout=5).status_code == 200, 60, "delivery")
+        wait_until(
+            lambda: requests.get(f"{url}/ready", timeout=5).status_code == 200, 120, "churn ready"
+        )
+        wait_until(
+            lambda: requests.get(f"{url}/delivery-time/ready", timeout=5).status_code == 200,
+            60,
+            "delivery",
+        )
         assert requests.post(f"{url}/v1/predict", json=ROW, timeout=10).json()["label"] == "Churned"
         for line in (
             "Running config file",

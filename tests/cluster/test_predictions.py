@@ -22,7 +22,11 @@ from training.models.delivery_time import TRAINING as DELIVERY
 
 SPEC = get_spec("churn")
 LEAVING, STAYING = (example.row.model_dump() for example in SPEC.examples)
-PREFIXES = {"held and compiled": "", "held and coalesced": "/dear", "isolated behind three servers": "/apart"}
+PREFIXES = {
+    "held and compiled": "",
+    "held and coalesced": "/dear",
+    "isolated behind three servers": "/apart",
+}
 
 
 def unseen_rows(training: Any, spec: Any, n_rows: int) -> list[dict[str, Any]]:
@@ -36,7 +40,11 @@ def pipeline_answers(store: Any, spec: Any, rows: list[dict[str, Any]]) -> Any:
     """What the fitted pipeline itself says."""
     pipeline = joblib.load(io.BytesIO(store.read(spec.name, "1.0.0", PIPELINE)))
     data = frame(Layout(spec.contract).block(rows), spec.contract)
-    return pipeline.predict_proba(data)[:, 1] if spec.kind == "binary_classifier" else pipeline.predict(data)
+    return (
+        pipeline.predict_proba(data)[:, 1]
+        if spec.kind == "binary_classifier"
+        else pipeline.predict(data)
+    )
 
 
 @pytest.mark.parametrize("prefix", PREFIXES.values(), ids=list(PREFIXES))
@@ -44,12 +52,22 @@ def test_the_two_sample_customers_come_out_as_people_expect(stage: Any, prefix: 
     """A customer in trouble is Churned/High, a happy one Retained/Low, in every placement; no constant can do it."""
     leaving = requests.post(f"{stage.url}{prefix}/v1/predict", json=LEAVING, timeout=10).json()
     staying = requests.post(f"{stage.url}{prefix}/predict", json=STAYING, timeout=10).json()
-    assert (leaving["label"], leaving["risk_level"], leaving["prediction"]) == ("Churned", "High", 1)
-    assert (staying["label"], staying["risk_level"], staying["prediction"]) == ("Retained", "Low", 0)
+    assert (leaving["label"], leaving["risk_level"], leaving["prediction"]) == (
+        "Churned",
+        "High",
+        1,
+    )
+    assert (staying["label"], staying["risk_level"], staying["prediction"]) == (
+        "Retained",
+        "Low",
+        0,
+    )
 
 
 @pytest.mark.parametrize("prefix", PREFIXES.values(), ids=list(PREFIXES))
-def test_a_thousand_predictions_over_http_equal_the_fitted_pipelines(stage: Any, prefix: str) -> None:
+def test_a_thousand_predictions_over_http_equal_the_fitted_pipelines(
+    stage: Any, prefix: str
+) -> None:
     """What clients get is what the data scientist's pipeline says, row by row."""
     rows = unseen_rows(CHURN, SPEC, 1_000)
     found = [
@@ -59,7 +77,9 @@ def test_a_thousand_predictions_over_http_equal_the_fitted_pipelines(stage: Any,
             f"{stage.url}{prefix}/v1/predict/batch", json=rows[start : start + 100], timeout=30
         ).json()["predictions"]
     ]
-    np.testing.assert_allclose(found, pipeline_answers(stage.store, SPEC, rows), atol=6e-5)  # rounded to 4 digits
+    np.testing.assert_allclose(
+        found, pipeline_answers(stage.store, SPEC, rows), atol=6e-5
+    )  # rounded to 4 digits
 
 
 def test_a_thousand_delivery_times_over_http_equal_the_fitted_pipelines(stage: Any) -> None:
@@ -74,11 +94,18 @@ def test_a_thousand_delivery_times_over_http_equal_the_fitted_pipelines(stage: A
         ).json()["predictions"]
     ]
     expected = pipeline_answers(stage.store, spec, rows)
-    np.testing.assert_allclose([entry["delivery_minutes"] for entry in entries], expected, atol=7e-3)
-    assert all(entry["low_minutes"] < entry["delivery_minutes"] < entry["high_minutes"] for entry in entries)
+    np.testing.assert_allclose(
+        [entry["delivery_minutes"] for entry in entries], expected, atol=7e-3
+    )
+    assert all(
+        entry["low_minutes"] < entry["delivery_minutes"] < entry["high_minutes"]
+        for entry in entries
+    )
 
 
-@pytest.mark.parametrize(("prefix", "version", "most"), [("/dear", DEAR, 32), ("/apart", ISOLATED, 48)])
+@pytest.mark.parametrize(
+    ("prefix", "version", "most"), [("/dear", DEAR, 32), ("/apart", ISOLATED, 48)]
+)
 def test_concurrent_single_requests_reach_the_model_in_far_fewer_calls(
     stage: Any, log_of: Any, prefix: str, version: str, most: int
 ) -> None:
@@ -93,7 +120,9 @@ def test_concurrent_single_requests_reach_the_model_in_far_fewer_calls(
     np.testing.assert_allclose(found, pipeline_answers(stage.store, SPEC, rows), atol=6e-5)
 
 
-def test_blocks_of_three_servers_are_merged_in_the_isolated_version(stage: Any, log_of: Any) -> None:
+def test_blocks_of_three_servers_are_merged_in_the_isolated_version(
+    stage: Any, log_of: Any
+) -> None:
     """Each server sends blocks of its own; a version's call holds more rows than any one server sent it."""
     rows = unseen_rows(CHURN, SPEC, 300)
     before = len(calls(log_of(ISOLATED)))
@@ -102,7 +131,9 @@ def test_blocks_of_three_servers_are_merged_in_the_isolated_version(stage: Any, 
     sizes = [n_rows for _, n_rows in calls(log_of(ISOLATED))[before:]]
     assert sum(sizes) == 300
     assert max(sizes) > 4, f"no server sends more than 4 rows at once: {sizes}"
-    assert len({pid for pid, _ in calls(log_of(ISOLATED))[before:]}) == 2, "both replicas of the version work"
+    assert len({pid for pid, _ in calls(log_of(ISOLATED))[before:]}) == 2, (
+        "both replicas of the version work"
+    )
 
 
 def _probability(url: str, row: dict[str, Any]) -> float:
@@ -117,7 +148,12 @@ def test_one_failing_row_among_32_coalesced_hurts_nobody_else(stage: Any, prefix
     rows = unseen_rows(CHURN, SPEC, 32)
     rows[17] = {**rows[17], "support_tickets_opened": POISON}
     with ThreadPoolExecutor(32) as pool:
-        answers = list(pool.map(lambda row: requests.post(f"{stage.url}{prefix}/predict", json=row, timeout=30), rows))
+        answers = list(
+            pool.map(
+                lambda row: requests.post(f"{stage.url}{prefix}/predict", json=row, timeout=30),
+                rows,
+            )
+        )
     assert [answer.status_code for answer in answers] == [200] * 17 + [500] + [200] * 14
     assert answers[17].json()["code"] == "model_failed"
     assert answers[17].headers["X-Request-ID"] == answers[17].json()["request_id"]
@@ -130,15 +166,21 @@ def test_one_failing_row_among_32_coalesced_hurts_nobody_else(stage: Any, prefix
 def test_each_process_opens_a_version_once(stage: Any, log_of: Any) -> None:
     """A server of one replica has opened its dear version once, and so has each replica of the isolated one."""
     [server_pid] = [replica["pid"] for replica in stage.cluster.replicas("dear", "Server")]
-    version_pids = {replica["pid"] for replica in stage.cluster.replicas(f"churn-{ISOLATED}", "Version")}
+    version_pids = {
+        replica["pid"] for replica in stage.cluster.replicas(f"churn-{ISOLATED}", "Version")
+    }
     assert openings(log_of(DEAR)).count(server_pid) == 1
     opened = [pid for pid in openings(log_of(ISOLATED)) if pid in version_pids]
     assert sorted(opened) == sorted(version_pids)
 
 
-def test_coalescing_is_decided_by_the_measured_cost_or_by_the_table(stage: Any, log_of: Any) -> None:
+def test_coalescing_is_decided_by_the_measured_cost_or_by_the_table(
+    stage: Any, log_of: Any
+) -> None:
     """`auto` coalesces the dear version and leaves a cheap one alone; `always` and `never` are obeyed."""
-    state = stage.until_ready("/dear", lambda s: all(v["state"] == "ready" for v in s["versions"].values()))
+    state = stage.until_ready(
+        "/dear", lambda s: all(v["state"] == "ready" for v in s["versions"].values())
+    )
     found = {name: version["coalesces"] for name, version in state["versions"].items()}
     assert found == {DEAR: True, "1.0.0": False, "1.1.0": True, SLOW: False}
     before = len(calls(log_of(SLOW)))
@@ -146,7 +188,10 @@ def test_coalescing_is_decided_by_the_measured_cost_or_by_the_table(stage: Any, 
     with ThreadPoolExecutor(3) as pool:
         list(
             pool.map(
-                lambda _: requests.post(f"{stage.url}/dear/predict", json=LEAVING, headers=headers, timeout=30), "abc"
+                lambda _: requests.post(
+                    f"{stage.url}/dear/predict", json=LEAVING, headers=headers, timeout=30
+                ),
+                "abc",
             )
         )
     stage.until_ready("/dear")
@@ -155,7 +200,9 @@ def test_coalescing_is_decided_by_the_measured_cost_or_by_the_table(stage: Any, 
 
 def test_a_candidate_over_its_deadline_is_answered_for_by_stable(stage: Any) -> None:
     """0.3 s is more than candidate_deadline_ms: stable answers in time."""
-    answer = requests.post(f"{stage.url}/dear/predict", json=LEAVING, headers={"X-Model-Version": SLOW}, timeout=30)
+    answer = requests.post(
+        f"{stage.url}/dear/predict", json=LEAVING, headers={"X-Model-Version": SLOW}, timeout=30
+    )
     assert (answer.status_code, answer.headers["X-Model-Version"]) == (200, DEAR)
 
 
@@ -167,13 +214,18 @@ def test_a_candidate_over_its_deadline_is_answered_for_by_stable(stage: Any) -> 
     ],
     ids=["deadline", "queue limit"],
 )
-def test_limits_of_the_table_are_kept_under_load(stage: Any, limits: dict[str, int], status: int, code: str) -> None:
+def test_limits_of_the_table_are_kept_under_load(
+    stage: Any, limits: dict[str, int], status: int, code: str
+) -> None:
     """A model call of 20 ms against a deadline of 5; sixteen clients where one row may be under way."""
     stage.deploy(server("table", "/table", stage.store, {"stable": DEAR, "limits": limits}))
     stage.until_ready("/table", lambda s: s["stable"] == DEAR)
     with ThreadPoolExecutor(16) as pool:
         answers = list(
-            pool.map(lambda _: requests.post(f"{stage.url}/table/predict", json=LEAVING, timeout=30), range(32))
+            pool.map(
+                lambda _: requests.post(f"{stage.url}/table/predict", json=LEAVING, timeout=30),
+                range(32),
+            )
         )
     refused = [answer for answer in answers if answer.status_code == status]
     assert refused, {answer.status_code for answer in answers}
@@ -188,14 +240,28 @@ def test_ray_refuses_what_is_over_its_own_queue_limit(stage: Any) -> None:
     """One request at a time and one that waits: the others get Ray's own 429 with Retry-After."""
     limits = {"max_ongoing_requests": 1, "max_queued_requests": 1}
     backpressure = {"status_code": 429, "retry_after_s": 3}
-    stage.deploy(server("table", "/table", stage.store, {"stable": DEAR}, backpressure_config=backpressure, **limits))
+    stage.deploy(
+        server(
+            "table",
+            "/table",
+            stage.store,
+            {"stable": DEAR},
+            backpressure_config=backpressure,
+            **limits,
+        )
+    )
     stage.until_ready("/table", lambda s: s["stable"] == DEAR)
     with ThreadPoolExecutor(16) as pool:
         answers = list(
-            pool.map(lambda _: requests.post(f"{stage.url}/table/predict", json=LEAVING, timeout=30), "x" * 64)
+            pool.map(
+                lambda _: requests.post(f"{stage.url}/table/predict", json=LEAVING, timeout=30),
+                "x" * 64,
+            )
         )
     assert {answer.status_code for answer in answers} == {200, 429}
-    assert {answer.headers["Retry-After"] for answer in answers if answer.status_code == 429} == {"3"}
+    assert {answer.headers["Retry-After"] for answer in answers if answer.status_code == 429} == {
+        "3"
+    }
     stage.deploy()
     stage.until_ready("/table", lambda s: s["stable"] == "1.0.0")
 
@@ -204,12 +270,22 @@ def test_ray_gives_up_after_the_callers_timeout(stage: Any) -> None:
     """`x-request-timeout-seconds` shortens request_timeout_s: a model call of 0.3 s is not waited for."""
     sent = {"X-Request-Timeout-Seconds": "0.1", "X-Model-Version": SLOW}
     limits = {"deadline_ms": 2000, "candidate_deadline_ms": 1900}
-    stage.deploy(server("table", "/table", stage.store, {"stable": "1.0.0", "versions": {SLOW: {}}, "limits": limits}))
+    stage.deploy(
+        server(
+            "table",
+            "/table",
+            stage.store,
+            {"stable": "1.0.0", "versions": {SLOW: {}}, "limits": limits},
+        )
+    )
     stage.until_ready("/table", lambda s: s["versions"].get(SLOW, {}).get("state") == "ready")
     url = f"{stage.url}/table/predict"
     assert requests.post(url, json=LEAVING, headers=sent, timeout=30).status_code == 408
     del sent["X-Request-Timeout-Seconds"]
-    assert requests.post(url, json=LEAVING, headers=sent, timeout=30).headers["X-Model-Version"] == SLOW
+    assert (
+        requests.post(url, json=LEAVING, headers=sent, timeout=30).headers["X-Model-Version"]
+        == SLOW
+    )
     stage.deploy()
     stage.until_ready("/table", lambda s: s["versions"].keys() == {"1.0.0"})
 
@@ -219,11 +295,18 @@ def test_what_was_counted_is_exported(stage: Any) -> None:
     rows = unseen_rows(CHURN, SPEC, 3)
     rows[1] = {**rows[1], "support_tickets_opened": POISON}
     before = _exported(stage)
-    assert requests.post(f"{stage.url}/dear/predict/batch", json=rows, timeout=30).json()["failed"] == 1
-    requests.post(f"{stage.url}/dear/predict", json=LEAVING, headers={"X-Model-Version": SLOW}, timeout=30)
+    assert (
+        requests.post(f"{stage.url}/dear/predict/batch", json=rows, timeout=30).json()["failed"]
+        == 1
+    )
+    requests.post(
+        f"{stage.url}/dear/predict", json=LEAVING, headers={"X-Model-Version": SLOW}, timeout=30
+    )
     wanted = {("rows", DEAR): 4, ("failed_rows", DEAR): 1, ("fallbacks", SLOW): 1}
     wait_until(
-        lambda: all(_exported(stage).get(key, 0) >= before.get(key, 0) + n for key, n in wanted.items()),
+        lambda: all(
+            _exported(stage).get(key, 0) >= before.get(key, 0) + n for key, n in wanted.items()
+        ),
         30,
         f"{wanted} more than {before}",
     )
@@ -233,5 +316,11 @@ def _exported(stage: Any) -> dict[tuple[str, str], float]:
     """(event, version) → count of the application `dear`."""
     text = requests.get(f"http://127.0.0.1:{stage.cluster.metrics_port}/metrics", timeout=10).text
     lines = re.findall(r"^ray_sluice_events\S*\{(.*)\} (\S+)$", text, re.MULTILINE)
-    found = [(dict(re.findall(r'(\w+)="([^"]*)"', labels)), float(value)) for labels, value in lines]
-    return {(tags["event"], tags["version"]): value for tags, value in found if tags["application"] == "dear"}
+    found = [
+        (dict(re.findall(r'(\w+)="([^"]*)"', labels)), float(value)) for labels, value in lines
+    ]
+    return {
+        (tags["event"], tags["version"]): value
+        for tags, value in found
+        if tags["application"] == "dear"
+    }

@@ -38,11 +38,18 @@ def test_a_good_candidate_goes_from_shadow_to_100_percent_by_itself(gate: Gate) 
     assert clients.n_requests >= N_REQUESTS
     assert view["status"] == "finished", view
     assert shares(view) == ["shadow", 20, 50, 100]
-    assert [event["by"] for event in view["events"]][2:] == ["judge", "judge", "judge", "coordinator"]
+    assert [event["by"] for event in view["events"]][2:] == [
+        "judge",
+        "judge",
+        "judge",
+        "coordinator",
+    ]
     assert "1.1.0" in view["reason"], "it says what can leave the file"
     for key, versions in clients.versions.items():
         assert versions == sorted(versions), f"{key} moved back: {versions}"
-    assert any(len(set(versions)) == 2 for versions in clients.versions.values()), "some key moved at all"
+    assert any(len(set(versions)) == 2 for versions in clients.versions.values()), (
+        "some key moved at all"
+    )
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -61,8 +68,12 @@ def test_a_bad_candidate_is_stopped_and_no_client_notices(gate: Gate, fault: Any
     assert {gate.version_of(f"after-{n}") for n in range(40)} == {"1.0.0"}
 
 
-@pytest.mark.parametrize(("candidate", "reason"), [(CORRUPT, "sha256"), (OTHER_CONTRACT, "does not fit the contract")])
-def test_a_candidate_with_a_wrong_bundle_never_gets_a_share(gate: Gate, candidate: str, reason: str) -> None:
+@pytest.mark.parametrize(
+    ("candidate", "reason"), [(CORRUPT, "sha256"), (OTHER_CONTRACT, "does not fit the contract")]
+)
+def test_a_candidate_with_a_wrong_bundle_never_gets_a_share(
+    gate: Gate, candidate: str, reason: str
+) -> None:
     """Its hash is wrong, or it does not take what the server takes: refused with the reason, and stable answers."""
     only_in_the_fast_mode(gate.stage)
     if gate.placement == "isolated" and candidate == OTHER_CONTRACT:
@@ -101,7 +112,11 @@ def test_an_isolated_candidate_has_the_replicas_for_a_share_before_it_gets_it(st
     bounds = {"min_replicas": 1, "max_replicas": 8, "target_ongoing_requests": 100, "look_back_period_s": 2,
               "upscale_delay_s": 0.5, "downscale_delay_s": 600, "metrics_interval_s": 0.5,
               "policy": {"policy_function": "serve_app.scaling:by_share"}}  # fmt: skip
-    apart = {"num_replicas": "auto", "autoscaling_config": bounds, "user_config": {"batch": {"max_rows": 4}}}
+    apart = {
+        "num_replicas": "auto",
+        "autoscaling_config": bounds,
+        "user_config": {"batch": {"max_rows": 4}},
+    }
     # Enough requests in the first step for the rate to be known: its first moments count as the idle time before.
     gate.begin(SCALED, apart, steps=[5, 100], min_requests=30, bake_seconds=300)
     waited_for, n_running = "", 0
@@ -109,7 +124,9 @@ def test_an_isolated_candidate_has_the_replicas_for_a_share_before_it_gets_it(st
     with clients.asking():
         until_s = time.monotonic() + 60
         while (view := gate.view()).get("share") != 100 and time.monotonic() < until_s:
-            waited_for = view.get("waits_for", "") if "replicas" in view.get("waits_for", "") else waited_for
+            waited_for = (
+                view.get("waits_for", "") if "replicas" in view.get("waits_for", "") else waited_for
+            )
             n_running = len(gate.pids("Version", f"churn-{SCALED}"))
             time.sleep(0.2)
     assert view["share"] == 100, view
@@ -119,7 +136,9 @@ def test_an_isolated_candidate_has_the_replicas_for_a_share_before_it_gets_it(st
     gate.end()
 
 
-def test_the_split_is_sticky_and_within_its_binomial_bounds_and_an_abort_takes_two_seconds(gate: Gate) -> None:
+def test_the_split_is_sticky_and_within_its_binomial_bounds_and_an_abort_takes_two_seconds(
+    gate: Gate,
+) -> None:
     """Of 1,000 keys the candidate has its share, the same ones again; after an abort nobody gets it any more."""
     only_in_the_fast_mode(gate.stage)
     gate.begin(GOOD, steps=[20, 100], min_requests=1_000_000)
@@ -130,7 +149,9 @@ def test_the_split_is_sticky_and_within_its_binomial_bounds_and_an_abort_takes_t
     assert all(first[key] == version for key, version in again.items())
     n = sum(version == GOOD for version in first.values())
     assert abs(n - 200) < 4.5 * sqrt(1_000 * 0.2 * 0.8), n
-    forced = requests.post(f"{gate.url}/v1/predict", json=ROW, headers={"X-Model-Version": GOOD}, timeout=10)
+    forced = requests.post(
+        f"{gate.url}/v1/predict", json=ROW, headers={"X-Model-Version": GOOD}, timeout=10
+    )
     assert forced.headers["X-Model-Version"] == GOOD
     assert gate.command("abort").json()["status"] == "aborted"
     time.sleep(FOLLOWED_S)

@@ -25,7 +25,14 @@ def test_replicas_follow_the_load_up_and_down_within_their_bounds(stage: Any) ->
     limits = {"deadline_ms": 10_000}
     apart = {"stable": SCALED, "versions": {SCALED: {"placement": "isolated"}}, "limits": limits}
     stage.deploy(
-        server("scaled", "/scaled", stage.store, {"stable": SCALED}, **options, autoscaling_config=_bounds(4)),
+        server(
+            "scaled",
+            "/scaled",
+            stage.store,
+            {"stable": SCALED},
+            **options,
+            autoscaling_config=_bounds(4),
+        ),
         isolated(SCALED, stage.store, **options, autoscaling_config=_bounds(1)),
         server("front", "/front", stage.store, apart),
     )
@@ -39,10 +46,16 @@ def test_replicas_follow_the_load_up_and_down_within_their_bounds(stage: Any) ->
         most.update({key: max(most[key], n) for key, n in zip(watched, found, strict=True)})
         return found
 
-    with Load(f"{stage.url}/scaled/v1/predict", 12) as held, Load(f"{stage.url}/front/v1/predict", 12) as apart_load:
+    with (
+        Load(f"{stage.url}/scaled/v1/predict", 12) as held,
+        Load(f"{stage.url}/front/v1/predict", 12) as apart_load,
+    ):
         wait_until(lambda: all(n > 1 for n in counts()), 60, "more replicas under load")
         wait_until(lambda: counts() == [3, 3], 60, "replicas of both up to the upper bound")
-    assert set(held.statuses) == set(apart_load.statuses) == {200}, (held.statuses, apart_load.statuses)
+    assert set(held.statuses) == set(apart_load.statuses) == {200}, (
+        held.statuses,
+        apart_load.statuses,
+    )
     wait_until(lambda: counts() == [1, 1], 60, "replicas back at the lower bound")
     assert max(most.values()) <= 3
     stage.deploy()
@@ -56,10 +69,18 @@ def test_a_cheap_model_scales_by_its_cpu(stage: Any) -> None:
     bounds = _bounds(1_000) | {"policy": policy}
     # Many rows a request, so that the server is what is busy on two cores, and not the clients of this test.
     table = {"stable": "1.0.0", "limits": {"max_rows": 500, "deadline_ms": 10_000}}
-    stage.deploy(server("cheap", "/cheap", stage.store, table, num_replicas="auto", autoscaling_config=bounds))
+    stage.deploy(
+        server(
+            "cheap", "/cheap", stage.store, table, num_replicas="auto", autoscaling_config=bounds
+        )
+    )
     stage.until_ready("/cheap")
     with Load(f"{stage.url}/cheap/v1/predict/batch", 8, [ROW] * 500) as load:
-        wait_until(lambda: len(stage.cluster.replicas("cheap", "Server")) > 1, 60, "more replicas under load")
+        wait_until(
+            lambda: len(stage.cluster.replicas("cheap", "Server")) > 1,
+            60,
+            "more replicas under load",
+        )
     assert set(load.statuses) == {200}, load.statuses
     wait_until(lambda: len(stage.cluster.replicas("cheap", "Server")) == 1, 60, "one replica again")
     stage.deploy()

@@ -66,7 +66,9 @@ def test_a_change_of_weight_takes_effect_in_the_same_process_and_is_sticky(stage
     assert first == again
     assert 35 <= n_first <= 87, n_first  # 30 % of 200, 4 standard deviations
     assert n_more > n_first
-    assert all(more[key] == GOOD for key, version in first.items() if version == GOOD), "nobody moves back"
+    assert all(more[key] == GOOD for key, version in first.items() if version == GOOD), (
+        "nobody moves back"
+    )
     assert [replica["pid"] for replica in stage.cluster.replicas("table", "Server")] == before
     assert {status for status, _ in seen} == {200}, seen
 
@@ -92,12 +94,16 @@ def test_a_caller_can_ask_for_one_version_of_the_table(stage: Any) -> None:
     ],
     ids=["missing", "corrupt", "other contract", "golden rows differ"],
 )
-def test_a_broken_candidate_leaves_stable_answering_everything(stage: Any, version: str, reason: str) -> None:
+def test_a_broken_candidate_leaves_stable_answering_everything(
+    stage: Any, version: str, reason: str
+) -> None:
     """A candidate that cannot be trusted never answers, says why in /ready, and costs nobody an answer."""
     put_table(stage, {"stable": "1.0.0"})
     with steady_load(stage) as seen:
         put_table(stage, {"stable": "1.0.0", "versions": {version: {"weight_percent": 100}}})
-        state = stage.until_ready("/table", lambda s: s["versions"].get(version, {}).get("state") == "failed")
+        state = stage.until_ready(
+            "/table", lambda s: s["versions"].get(version, {}).get("state") == "failed"
+        )
         time.sleep(0.3)
     assert state["ready"]
     assert reason in state["versions"][version]["detail"]
@@ -135,19 +141,32 @@ def test_an_isolated_candidate_joins_like_a_held_one(stage: Any) -> None:
     """Placement is a line of the table: the same keys, the same answers, another process."""
     put_table(
         stage,
-        {"stable": "1.0.0", "versions": {ISOLATED: {"weight_percent": 50, "placement": "isolated"}}},
+        {
+            "stable": "1.0.0",
+            "versions": {ISOLATED: {"weight_percent": 50, "placement": "isolated"}},
+        },
     )
     stage.until_ready("/table", lambda s: s["versions"].get(ISOLATED, {}).get("state") == "ready")
     answers = [ask(stage, str(i)).json() for i in range(100)]
     by_version = Counter(answer["model_version"] for answer in answers)
     assert 30 <= by_version[ISOLATED] <= 70, by_version
-    assert len({answer["churn_probability"] for answer in answers}) == 1, "both versions hold the same pipeline"
+    assert len({answer["churn_probability"] for answer in answers}) == 1, (
+        "both versions hold the same pipeline"
+    )
 
 
 def test_an_isolated_candidate_that_is_not_there_leaves_stable_answering(stage: Any) -> None:
     """A table may name an application that nobody deployed."""
-    put_table(stage, {"stable": "1.0.0", "versions": {"5.0.0": {"weight_percent": 100, "placement": "isolated"}}})
-    state = stage.until_ready("/table", lambda s: s["versions"].get("5.0.0", {}).get("state") == "failed")
+    put_table(
+        stage,
+        {
+            "stable": "1.0.0",
+            "versions": {"5.0.0": {"weight_percent": 100, "placement": "isolated"}},
+        },
+    )
+    state = stage.until_ready(
+        "/table", lambda s: s["versions"].get("5.0.0", {}).get("state") == "failed"
+    )
     assert "churn-5.0.0 does not answer" in state["versions"]["5.0.0"]["detail"]
     assert {ask(stage, str(i)).json()["model_version"] for i in range(20)} == {"1.0.0"}
 
@@ -164,22 +183,31 @@ def test_a_broken_isolated_candidate_leaves_stable_answering_everything(
     stage: Any, version: str, entry: dict[str, Any], reason: str
 ) -> None:
     """The same as for one held in the server: it says why, and costs nobody an answer."""
-    table = {"stable": "1.0.0", "versions": {version: {"weight_percent": 100, "placement": "isolated", **entry}}}
+    table = {
+        "stable": "1.0.0",
+        "versions": {version: {"weight_percent": 100, "placement": "isolated", **entry}},
+    }
     broken = [] if version == ISOLATED else [isolated(version, stage.store, num_replicas=1)]
     stage.deploy(server("table", "/table", stage.store, table), *broken, running=False)
-    state = stage.until_ready("/table", lambda s: s["versions"].get(version, {}).get("state") == "failed")
+    state = stage.until_ready(
+        "/table", lambda s: s["versions"].get(version, {}).get("state") == "failed"
+    )
     assert reason in state["versions"][version]["detail"]
     assert {ask(stage, str(i)).json()["model_version"] for i in range(20)} == {"1.0.0"}
     stage.deploy()
 
 
-def test_golden_rows_that_differ_in_stable_keep_a_new_replica_from_getting_ready(stage: Any) -> None:
+def test_golden_rows_that_differ_in_stable_keep_a_new_replica_from_getting_ready(
+    stage: Any,
+) -> None:
     """A replica whose stable computes something else than in training never takes a request; others are untouched."""
     bad = server("mismatch", "/mismatch", stage.store, {"stable": MISMATCH})
     stage.deploy(bad, running=False)
     stage.cluster.wait_for("DEPLOY_FAILED", "mismatch", timeout_s=90)
     message = stage.cluster.applications()["mismatch"]["deployments"]["Server"]["message"]
     assert "golden rows" in message
-    assert requests.post(f"{stage.url}/mismatch/v1/predict", json=ROW, timeout=10).status_code != 200
+    assert (
+        requests.post(f"{stage.url}/mismatch/v1/predict", json=ROW, timeout=10).status_code != 200
+    )
     assert requests.post(f"{stage.url}/v1/predict", json=ROW, timeout=10).status_code == 200
     stage.deploy()

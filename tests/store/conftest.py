@@ -39,6 +39,15 @@ def local() -> FolderStore:
     """The versions that `make models` trained, or the same trained now."""
     store = FolderStore(ROOT / "model_store")
     if "1.0.0" not in store.versions("churn"):
-        command = [sys.executable, "-m", "training", "churn", "--version", "1.0.0", "--store", store.uri]
+        command = [
+            sys.executable,
+            "-m",
+            "training",
+            "churn",
+            "--version",
+            "1.0.0",
+            "--store",
+            store.uri,
+        ]
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     return store

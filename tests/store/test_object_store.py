@@ -90,7 +90,10 @@ def test_what_a_store_does_wrong_is_said_and_leaves_nothing_here(
     pushed: str, gate: Gate, node: Path, monkeypatch: pytest.MonkeyPatch, way: Way
 ) -> None:
     """Cut connections, wrong bytes, no permission, no answer: never half a model, and asked again it comes."""
-    patience = {"timeout": objects.timedelta(seconds=1), "connect_timeout": objects.timedelta(seconds=1)}
+    patience = {
+        "timeout": objects.timedelta(seconds=1),
+        "connect_timeout": objects.timedelta(seconds=1),
+    }
     monkeypatch.setattr(objects, "CLIENT", patience)
     monkeypatch.setattr(objects, "RETRY", {"max_retries": 0})
     gate.way = way
@@ -102,17 +105,23 @@ def test_what_a_store_does_wrong_is_said_and_leaves_nothing_here(
     assert load_here(pushed).manifest.version == "1.0.0"
 
 
-def test_bytes_that_were_altered_on_the_way_are_found_by_their_hash(pushed: str, gate: Gate, node: Path) -> None:
+def test_bytes_that_were_altered_on_the_way_are_found_by_their_hash(
+    pushed: str, gate: Gate, node: Path
+) -> None:
     """The manifest is whole, the model is not: nothing of it is opened or kept."""
     read = gate.asked
     store = open_store(pushed, cached=True)
     remote = open_store(pushed)
     data = remote.read("churn", "1.0.0", COMPILED)
-    overwrite(gate, f"{pushed.split('/', 3)[3]}/churn/1.0.0/{COMPILED}", data[:-1] + bytes([data[-1] ^ 1]))
+    overwrite(
+        gate, f"{pushed.split('/', 3)[3]}/churn/1.0.0/{COMPILED}", data[:-1] + bytes([data[-1] ^ 1])
+    )
     with pytest.raises(BundleUnavailable, match="corrupt or replaced"):
         store.read("churn", "1.0.0", MANIFEST)
     overwrite(gate, f"{pushed.split('/', 3)[3]}/churn/1.0.0/{COMPILED}", data[:1000])
-    with pytest.raises(BundleUnavailable, match=f"expected {len(data)} bytes, found 1000: truncated"):
+    with pytest.raises(
+        BundleUnavailable, match=f"expected {len(data)} bytes, found 1000: truncated"
+    ):
         store.read("churn", "1.0.0", MANIFEST)
     assert kept(node) == []
     assert read
@@ -120,7 +129,9 @@ def test_bytes_that_were_altered_on_the_way_are_found_by_their_hash(pushed: str,
     assert load_here(pushed).manifest.version == "1.0.0"
 
 
-def test_a_node_that_has_a_bundle_starts_replicas_while_the_store_is_away(pushed: str, gate: Gate) -> None:
+def test_a_node_that_has_a_bundle_starts_replicas_while_the_store_is_away(
+    pushed: str, gate: Gate
+) -> None:
     """What is verified and immutable need not be asked for again."""
     load_here(pushed)
     gate.way = "refuse"
@@ -129,7 +140,9 @@ def test_a_node_that_has_a_bundle_starts_replicas_while_the_store_is_away(pushed
         open_store(pushed, cached=True).read("churn", "1.1.0", MANIFEST)
 
 
-def test_a_file_that_was_damaged_on_the_node_is_fetched_again(pushed: str, gate: Gate, node: Path) -> None:
+def test_a_file_that_was_damaged_on_the_node_is_fetched_again(
+    pushed: str, gate: Gate, node: Path
+) -> None:
     """Disks fail too; without the store the damage is said, and never opened."""
     load_here(pushed)
     (path,) = node.rglob(COMPILED)
@@ -162,18 +175,25 @@ def test_the_cache_is_for_its_owner_s_eyes(pushed: str, node: Path) -> None:
 
 def test_a_missing_version_says_how_to_make_it(pushed: str) -> None:
     """As in a folder."""
-    with pytest.raises(BundleUnavailable, match=r"churn/1\.1\.0/manifest\.json: not found.*python -m training churn"):
+    with pytest.raises(
+        BundleUnavailable,
+        match=r"churn/1\.1\.0/manifest\.json: not found.*python -m training churn",
+    ):
         open_store(pushed, cached=True).read("churn", "1.1.0", MANIFEST)
 
 
-def test_pushing_the_same_version_again_changes_nothing(pushed: str, local: FolderStore, gate: Gate) -> None:
+def test_pushing_the_same_version_again_changes_nothing(
+    pushed: str, local: FolderStore, gate: Gate
+) -> None:
     """A second run of a pipeline is no fault."""
     done = push(local, open_store(pushed), "churn", "1.0.0")
     assert done.was_there
     assert not [line for line in gate.asked if line.startswith("PUT")]
 
 
-def test_other_bytes_under_a_version_that_is_there_are_refused(pushed: str, local: FolderStore, tmp_path: Path) -> None:
+def test_other_bytes_under_a_version_that_is_there_are_refused(
+    pushed: str, local: FolderStore, tmp_path: Path
+) -> None:
     """Versions are immutable: the store keeps the first."""
     other = FolderStore(tmp_path / "other")
     files = {path.name: path.read_bytes() for path in (local.root / "churn" / "1.0.0").iterdir()}
@@ -185,9 +205,15 @@ def test_other_bytes_under_a_version_that_is_there_are_refused(pushed: str, loca
     assert open_store(pushed).read("churn", "1.0.0", MANIFEST) == before
 
 
-def test_a_push_that_was_cut_off_is_finished_by_the_next(gate: Gate, uri: str, local: FolderStore) -> None:
+def test_a_push_that_was_cut_off_is_finished_by_the_next(
+    gate: Gate, uri: str, local: FolderStore
+) -> None:
     """Without its manifest a version does not exist; the files that came through are taken as they are."""
-    overwrite(gate, f"{uri.split('/', 3)[3]}/churn/1.0.0/{COMPILED}", local.read("churn", "1.0.0", COMPILED))
+    overwrite(
+        gate,
+        f"{uri.split('/', 3)[3]}/churn/1.0.0/{COMPILED}",
+        local.read("churn", "1.0.0", COMPILED),
+    )
     assert open_store(uri).versions("churn") == []
     assert not push(local, open_store(uri), "churn", "1.0.0").was_there
     assert load_here(uri).manifest.version == "1.0.0"
@@ -219,4 +245,6 @@ def test_writing_goes_through_the_cache_to_the_store(pushed: str, local: FolderS
     cache = open_store(pushed, cached=True)
     assert isinstance(cache, NodeCache)
     push(local, cache, "delivery_time", "1.0.0")
-    assert open_store(pushed).versions("delivery_time") == cache.versions("delivery_time") == ["1.0.0"]
+    assert (
+        open_store(pushed).versions("delivery_time") == cache.versions("delivery_time") == ["1.0.0"]
+    )

@@ -40,7 +40,9 @@ def new_key(path: Path) -> str:
     return str(public)
 
 
-def test_a_deployment_with_keys_takes_signed_bundles_alone(copied: FolderStore, tmp_path: Path) -> None:
+def test_a_deployment_with_keys_takes_signed_bundles_alone(
+    copied: FolderStore, tmp_path: Path
+) -> None:
     """Unsigned: refused with the command; signed by another: refused; signed by one of the keys: loaded."""
     mine, other = new_key(tmp_path / "mine"), new_key(tmp_path / "other")
     with pytest.raises(BundleError, match=r"is not signed.*sluice sign churn 1\.0\.0"):
@@ -53,7 +55,9 @@ def test_a_deployment_with_keys_takes_signed_bundles_alone(copied: FolderStore, 
         assert load(copied, CHURN, "1.0.0", public_keys=keys).manifest.version == "1.0.0"
 
 
-def test_a_manifest_that_was_changed_after_signing_is_refused(copied: FolderStore, tmp_path: Path) -> None:
+def test_a_manifest_that_was_changed_after_signing_is_refused(
+    copied: FolderStore, tmp_path: Path
+) -> None:
     """The signature is over every byte of it, and it has the hash of every other file."""
     mine = new_key(tmp_path / "mine")
     run("sign", "churn", "1.0.0", "--key", tmp_path / "mine", "--store", copied.uri)
@@ -64,7 +68,9 @@ def test_a_manifest_that_was_changed_after_signing_is_refused(copied: FolderStor
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "AAAA\n", "é" * 30])
-def test_a_signature_file_of_anything_else_is_no_signature(copied: FolderStore, tmp_path: Path, text: str) -> None:
+def test_a_signature_file_of_anything_else_is_no_signature(
+    copied: FolderStore, tmp_path: Path, text: str
+) -> None:
     """It is refused, in words."""
     mine = new_key(tmp_path / "mine")
     (copied.root / "churn" / "1.0.0" / SIGNATURE).write_text(text)
@@ -100,7 +106,9 @@ def test_a_private_key_is_its_owner_s_alone_and_never_overwritten(tmp_path: Path
     assert (tmp_path / "key").read_bytes() == before
 
 
-def test_signing_with_what_is_no_key_is_refused_in_words(copied: FolderStore, tmp_path: Path) -> None:
+def test_signing_with_what_is_no_key_is_refused_in_words(
+    copied: FolderStore, tmp_path: Path
+) -> None:
     """A missing file, and a file of something else."""
     (tmp_path / "text").write_text("hello")
     for name in ("missing", "text"):

@@ -23,7 +23,10 @@ def uncommented(text: str) -> str:
     """The shipped file with its commented example: version 1.1.0 as an application of its own."""
     lines, inside = [], False
     for line in text.splitlines():
-        inside = bool(re.match(r'# - name: churn-1\.1\.0| +# "1\.1\.0":', line) or (inside and re.match(" *# ", line)))
+        inside = bool(
+            re.match(r'# - name: churn-1\.1\.0| +# "1\.1\.0":', line)
+            or (inside and re.match(" *# ", line))
+        )
         lines.append(line.replace("# ", "", 1) if inside else line)
     return "\n".join(line for line in lines if "manifest_sha256: ..." not in line) + "\n"
 

@@ -9,7 +9,12 @@ from typing import Any
 
 Json = dict[str, Any]
 ANY_TYPE = "any"
-SIZES = {"minLength": 1, "minItems": 1, "maxLength": -1, "maxItems": -1}  # sign: whether more is narrower
+SIZES = {
+    "minLength": 1,
+    "minItems": 1,
+    "maxLength": -1,
+    "maxItems": -1,
+}  # sign: whether more is narrower
 INFINITY = float("inf")
 
 
@@ -31,7 +36,9 @@ def _expanded(node: Any, document: Json, inside: tuple[str, ...] = ()) -> Any:
         for part in reference.removeprefix("#/").split("/"):
             target = target[part]
         beside = {key: value for key, value in node.items() if key != "$ref"}
-        return _expanded(target, document, (*inside, reference)) | _expanded(beside, document, inside)
+        return _expanded(target, document, (*inside, reference)) | _expanded(
+            beside, document, inside
+        )
     return {key: _expanded(value, document, inside) for key, value in node.items()}
 
 
@@ -50,13 +57,17 @@ def _operation(old: Json, new: Json, where: str) -> Iterator[str]:
     for parameter in new.get("parameters", ()):
         if parameter.get("required") and (parameter["in"], parameter["name"]) not in known:
             yield f"{where}: {parameter['in']} {parameter['name']} is now required"
-    yield from _contents(old.get("requestBody", {}), new.get("requestBody", {}), f"{where}: request", request=True)
+    yield from _contents(
+        old.get("requestBody", {}), new.get("requestBody", {}), f"{where}: request", request=True
+    )
     for status, response in old["responses"].items():
         if status.startswith("2"):
             if status not in new["responses"]:
                 yield f"{where}: answer {status} was removed"
             else:
-                yield from _contents(response, new["responses"][status], f"{where}: answer {status}", request=False)
+                yield from _contents(
+                    response, new["responses"][status], f"{where}: answer {status}", request=False
+                )
 
 
 def _contents(old: Json, new: Json, where: str, *, request: bool) -> Iterator[str]:
@@ -64,7 +75,9 @@ def _contents(old: Json, new: Json, where: str, *, request: bool) -> Iterator[st
         if kind not in new.get("content", {}):
             yield f"{where}: {kind} was removed"
         else:
-            yield from _schema(content["schema"], new["content"][kind]["schema"], where, request=request)
+            yield from _schema(
+                content["schema"], new["content"][kind]["schema"], where, request=request
+            )
 
 
 def _schema(old: Json, new: Json, where: str, *, request: bool) -> Iterator[str]:
@@ -84,7 +97,9 @@ def _variants(schema: Json) -> list[Json]:
     alternatives = schema.get("anyOf") or schema.get("oneOf")
     if alternatives:
         common = {key: value for key, value in schema.items() if key not in ("anyOf", "oneOf")}
-        return [variant for alternative in alternatives for variant in _variants(common | alternative)]
+        return [
+            variant for alternative in alternatives for variant in _variants(common | alternative)
+        ]
     if isinstance(schema.get("type"), list):
         return [schema | {"type": kind} for kind in schema["type"]]
     return [schema]
@@ -100,16 +115,26 @@ def _variant(old: Json, new: Json, where: str, *, request: bool) -> Iterator[str
     yield from _bounds(old, new, where, request=request)
     if "items" in old and "items" in new:
         yield from _schema(old["items"], new["items"], f"{where}[]", request=request)
-    if isinstance(old.get("additionalProperties"), dict) and isinstance(new.get("additionalProperties"), dict):
-        yield from _schema(old["additionalProperties"], new["additionalProperties"], f"{where}.*", request=request)
+    if isinstance(old.get("additionalProperties"), dict) and isinstance(
+        new.get("additionalProperties"), dict
+    ):
+        yield from _schema(
+            old["additionalProperties"], new["additionalProperties"], f"{where}.*", request=request
+        )
     yield from _fields(old, new, where, request=request)
 
 
 def _values(narrow: Json, wide: Json, where: str, *, request: bool) -> Iterator[str]:
     allowed, needed = _enum(wide), _enum(narrow)
     if allowed is not None and needed is None:
-        yield f"{where}: " + (f"only {allowed} are taken now" if request else f"no longer limited to {allowed}")
-    elif allowed is not None and needed is not None and (more := [value for value in needed if value not in allowed]):
+        yield f"{where}: " + (
+            f"only {allowed} are taken now" if request else f"no longer limited to {allowed}"
+        )
+    elif (
+        allowed is not None
+        and needed is not None
+        and (more := [value for value in needed if value not in allowed])
+    ):
         yield f"{where}: " + (f"{more} no longer taken" if request else f"may now be {more}")
 
 
@@ -135,7 +160,9 @@ def _bounds(old: Json, new: Json, where: str, *, request: bool) -> Iterator[str]
 
 def _lowest(schema: Json) -> tuple[float, int]:
     """The lower bound as a sortable pair: an exclusive one lies just above its number."""
-    return max((schema.get("minimum", -INFINITY), 0), (schema.get("exclusiveMinimum", -INFINITY), 1))
+    return max(
+        (schema.get("minimum", -INFINITY), 0), (schema.get("exclusiveMinimum", -INFINITY), 1)
+    )
 
 
 def _highest(schema: Json) -> tuple[float, int]:
@@ -154,4 +181,7 @@ def _fields(old: Json, new: Json, where: str, *, request: bool) -> Iterator[str]
     if request:
         yield from (f"{where}.{name}: is now required" for name in sorted(must_after - must_before))
     else:
-        yield from (f"{where}.{name}: may now be missing" for name in sorted((must_before - must_after) & set(after)))
+        yield from (
+            f"{where}.{name}: may now be missing"
+            for name in sorted((must_before - must_after) & set(after))
+        )

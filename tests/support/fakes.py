@@ -60,13 +60,20 @@ class FakeBackend:
         self.is_ready = True
         self.at_once = True
 
-    async def predict(self, rows: Sequence[Features], routing_key: str, forced: str | None) -> Answered:
+    async def predict(
+        self, rows: Sequence[Features], routing_key: str, forced: str | None
+    ) -> Answered:
         """Every row's own answer; None for the failing ones."""
         self.asked.append(SimpleNamespace(rows=list(rows), routing_key=routing_key, forced=forced))
         if self.error is not None:
             raise self.error
-        scores = [None if self.failing(row) else score_of(self.spec, row.model_dump()) for row in rows]
-        return Answered(forced or VERSION, [None if s is None else self.spec.answer(s, PARAMETERS) for s in scores])
+        scores = [
+            None if self.failing(row) else score_of(self.spec, row.model_dump()) for row in rows
+        ]
+        return Answered(
+            forced or VERSION,
+            [None if s is None else self.spec.answer(s, PARAMETERS) for s in scores],
+        )
 
     def health(self) -> Health:
         """Alive, loaded when ready."""
@@ -84,13 +91,22 @@ class FakeBackend:
     def description(self) -> Description:
         """Only the names: the contents are tested with the real router."""
         spec = self.spec
-        return Description(model=spec.name, title=spec.title, kind=spec.kind, contract=[], stable=VERSION, versions={})
+        return Description(
+            model=spec.name,
+            title=spec.title,
+            kind=spec.kind,
+            contract=[],
+            stable=VERSION,
+            versions={},
+        )
 
 
 class Api:
     """The real routes of a model over a fake backend, asked as a client would."""
 
-    def __init__(self, spec: ModelSpec, client: httpx.AsyncClient, backend: FakeBackend, document: Any) -> None:
+    def __init__(
+        self, spec: ModelSpec, client: httpx.AsyncClient, backend: FakeBackend, document: Any
+    ) -> None:
         self.spec = spec
         self.client = client
         self.backend = backend
@@ -99,11 +115,15 @@ class Api:
     async def post(self, path: str, body: Any, **headers: str) -> httpx.Response:
         """JSON posted with a request id; a header `x_routing_key` is sent as X-Routing-Key."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return await self.send(path, content, {"content-type": "application/json"} | _dashed(headers))
+        return await self.send(
+            path, content, {"content-type": "application/json"} | _dashed(headers)
+        )
 
     async def send(self, path: str, content: Any, headers: Mapping[str, str]) -> httpx.Response:
         """Bytes (or an iterator of them, then without a length) with just these headers and a request id."""
-        return await self.client.post(path, content=content, headers={"x-request-id": REQUEST_ID, **headers})
+        return await self.client.post(
+            path, content=content, headers={"x-request-id": REQUEST_ID, **headers}
+        )
 
     def assert_documented(self, path: str, response: httpx.Response) -> None:
         """Every status that a client may see stands in openapi.json."""
@@ -171,7 +191,9 @@ def assert_problem(response: httpx.Response, status: int, code: str) -> dict[str
 class FakeScorer:
     """A version: `score` says what each row gets, an exception or a delay says how it fails."""
 
-    def __init__(self, score: Callable[[Any], float], error: Exception | None = None, delay_s: float = 0.0) -> None:
+    def __init__(
+        self, score: Callable[[Any], float], error: Exception | None = None, delay_s: float = 0.0
+    ) -> None:
         self.score_row = score
         self.error = error
         self.delay_s = delay_s
@@ -201,7 +223,12 @@ class FakeScorer:
 def opened(scorer: FakeScorer, coalesces: bool = False) -> Opened:
     """A version that proved itself; of its manifest only what the router and the status read."""
     manifest = SimpleNamespace(
-        version=VERSION, parameters=PARAMETERS, runtime="onnx", created_at="2025-01-01", metrics={}, files={}
+        version=VERSION,
+        parameters=PARAMETERS,
+        runtime="onnx",
+        created_at="2025-01-01",
+        metrics={},
+        files={},
     )
     return Opened(manifest, "0" * 64, scorer, coalesces)  # type: ignore[arg-type]
 
@@ -233,10 +260,16 @@ async def until(condition: Callable[[], Any], timeout_s: float = 2.0) -> None:
             await asyncio.sleep(0.001)
 
 
-def table(stable: str = "1.0.0", limits: Mapping[str, Any] | None = None, **weights: float) -> Table:
+def table(
+    stable: str = "1.0.0", limits: Mapping[str, Any] | None = None, **weights: float
+) -> Table:
     """A table; `v1_1_0=10` is version 1.1.0 with 10 %."""
-    versions = {name[1:].replace("_", "."): {"weight_percent": weight} for name, weight in weights.items()}
-    return Table.model_validate({"stable": stable, "versions": versions, "limits": dict(limits or {})})
+    versions = {
+        name[1:].replace("_", "."): {"weight_percent": weight} for name, weight in weights.items()
+    }
+    return Table.model_validate(
+        {"stable": stable, "versions": versions, "limits": dict(limits or {})}
+    )
 
 
 async def raised_by(awaitable: Any) -> HttpError:

@@ -53,7 +53,11 @@ def wait_until(condition: Callable[[], Any], timeout_s: float, what: str) -> Any
 
 def own_environment(mode: Mode, folder: Path, project: Path = ROOT) -> dict[str, str]:
     """Environment of a Ray that shares nothing with another one on this machine."""
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "MODEL_PATH"))}
+    env = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("RAY_", "MODEL_PATH"))
+    }
     home, tmp = folder / "home", folder / "ray"
     home.mkdir()
     tmp.mkdir()
@@ -91,7 +95,14 @@ class Cluster:
         token.write_text("t" * 64)
         self.process = subprocess.Popen(
             [
-                *(BIN / "ray", "start", "--head", "--block", f"--port={gcs}", f"--num-cpus={n_cpus}"),
+                *(
+                    BIN / "ray",
+                    "start",
+                    "--head",
+                    "--block",
+                    f"--port={gcs}",
+                    f"--num-cpus={n_cpus}",
+                ),
                 *(f"--dashboard-port={self.dashboard_port}", "--dashboard-host=127.0.0.1"),
                 *(f"--ray-client-server-port={client}", "--object-store-memory=100000000"),
                 *("--node-ip-address=127.0.0.1", f"--metrics-export-port={self.metrics_port}"),
@@ -125,13 +136,17 @@ class Cluster:
     def serve(self, *words: Any) -> str:
         """The `serve` command as a user would call it, for instance `serve deploy FILE`; its output."""
         command = [BIN / "serve", *words, "-a", f"http://127.0.0.1:{self.dashboard_port}"]
-        done = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            command, env=self.env, capture_output=True, text=True, timeout=60, check=False
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 
     def deploy(self, config: Mapping[str, Any]) -> None:
         """What `serve deploy` sends, without the seconds that its own start takes."""
-        answer = requests.put(self._api, json=self.config(config), headers=self._headers, timeout=60)
+        answer = requests.put(
+            self._api, json=self.config(config), headers=self._headers, timeout=60
+        )
         assert answer.status_code == 200, answer.text
 
     def wait_for(self, status: str, *names: str, timeout_s: float = 60) -> None:
@@ -146,7 +161,9 @@ class Cluster:
         try:
             wait_until(reached, timeout_s, f"{names} {status}")
         except AssertionError as error:
-            states = {name: (found.get("status"), found.get("message")) for name, found in seen.items()}
+            states = {
+                name: (found.get("status"), found.get("message")) for name, found in seen.items()
+            }
             raise AssertionError(f"{error}: {states}") from None
 
     def replicas(self, application: str, deployment: str) -> list[dict[str, Any]]:
@@ -185,7 +202,9 @@ def _members(session: int) -> list[int]:
 @contextmanager
 def running_cluster(mode: Mode, n_cpus: int = 16, project: Path = ROOT) -> Iterator[Cluster]:
     """A cluster for a `with` block, with the code of `project`. The CPUs are what Ray may reserve."""
-    folder = Path(tempfile.mkdtemp(prefix="sl-"))  # short: Ray's socket paths must stay under 108 characters
+    folder = Path(
+        tempfile.mkdtemp(prefix="sl-")
+    )  # short: Ray's socket paths must stay under 108 characters
     cluster = Cluster(mode, folder, n_cpus, project)
     try:
         yield cluster

@@ -24,7 +24,11 @@ NETWORK = "10.213.77"
 GATEWAY = f"{NETWORK}.1"
 TOKEN = "t" * 64
 CLONE_NEWNET = 0x40000000
-OWN_FOLDERS = ("/tmp/ray", "/tmp/haproxy-serve", "/tmp/bundles")  # what the image's processes write to, besides HOME
+OWN_FOLDERS = (
+    "/tmp/ray",
+    "/tmp/haproxy-serve",
+    "/tmp/bundles",
+)  # what the image's processes write to, besides HOME
 DERIVED = {  # what KubeRay adds to a container's environment
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": TOKEN,
@@ -87,7 +91,8 @@ class Lan:
         self._number = itertools.count(2)
         self._inside("ip link set lo up", self._bridge)
         self._inside(
-            f"ip link add br0 type bridge && ip addr add {GATEWAY}/24 dev br0 && ip link set br0 up", self._bridge
+            f"ip link add br0 type bridge && ip addr add {GATEWAY}/24 dev br0 && ip link set br0 up",
+            self._bridge,
         )
 
     @contextmanager
@@ -115,7 +120,9 @@ class Lan:
         ip, name = f"{NETWORK}.{number}", self._namespace()
         self._inside(f"ip link add v{number} type veth peer name eth0 netns {name}", self._bridge)
         self._inside(f"ip link set v{number} master br0 up", self._bridge)
-        self._inside(f"ip link set lo up && ip addr add {ip}/24 dev eth0 && ip link set eth0 up", name)
+        self._inside(
+            f"ip link set lo up && ip addr add {ip}/24 dev eth0 && ip link set eth0 up", name
+        )
         folder = self._folder / name
         mounts = ""
         for path in OWN_FOLDERS:  # `ip netns exec` has given the node a mount table of its own
@@ -124,10 +131,22 @@ class Lan:
             mounts += f"mkdir -p {path} && mount --bind {own} {path} && "
         log = folder / "ray.log"
         given = {item["name"]: item["value"] for item in container["env"]}
-        clean = {key: value for key, value in os.environ.items() if not key.startswith(("RAY_", "AWS_", "MODEL_PATH"))}
+        clean = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("RAY_", "AWS_", "MODEL_PATH"))
+        }
         with log.open("wb") as output:
             process = subprocess.Popen(
-                ["ip", "netns", "exec", name, "bash", "-ec", f"{mounts} exec {command.format(ip=ip)}"],
+                [
+                    "ip",
+                    "netns",
+                    "exec",
+                    name,
+                    "bash",
+                    "-ec",
+                    f"{mounts} exec {command.format(ip=ip)}",
+                ],
                 env={
                     **clean,
                     **DERIVED,
@@ -161,7 +180,10 @@ class Lan:
 
     def _inside(self, command: str, name: str) -> None:
         done = subprocess.run(
-            ["ip", "netns", "exec", name, "bash", "-ec", command], capture_output=True, text=True, check=False
+            ["ip", "netns", "exec", name, "bash", "-ec", command],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
 
@@ -172,7 +194,10 @@ class KubeRay:
     def __init__(self, lan: Lan, manifest: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
         self.manifest, self._lan, self._secrets = manifest, lan, dict(secrets)
         cluster = manifest["spec"]["rayClusterConfig"]
-        self._head_group, (self._worker_group,) = cluster["headGroupSpec"], cluster["workerGroupSpecs"]
+        self._head_group, (self._worker_group,) = (
+            cluster["headGroupSpec"],
+            cluster["workerGroupSpecs"],
+        )
         self.config: str = manifest["spec"]["serveConfigV2"]
         self.head = self._start(self._head_group, "ray start --head --port=6379", {})
         self._api = f"http://{self.head.ip}:8265/api/serve/applications/"
@@ -182,14 +207,20 @@ class KubeRay:
     def add_worker(self) -> Node:
         """One more pod of the worker group."""
         address = f"{self.head.ip}:6379"
-        node = self._start(self._worker_group, f"ray start --address={address}", {"RAY_ADDRESS": address})
+        node = self._start(
+            self._worker_group, f"ray start --address={address}", {"RAY_ADDRESS": address}
+        )
         self.workers.append(node)
-        wait_until(lambda: node.ip in self._living(), 60, f"the node in the cluster, see {node.log}")
+        wait_until(
+            lambda: node.ip in self._living(), 60, f"the node in the cluster, see {node.log}"
+        )
         return node
 
     def apply(self, config: str) -> None:
         """`serveConfigV2` as the operator sends it: YAML to JSON, with the token."""
-        answer = requests.put(self._api, json=yaml.safe_load(config), headers=_authorized(), timeout=60)
+        answer = requests.put(
+            self._api, json=yaml.safe_load(config), headers=_authorized(), timeout=60
+        )
         assert answer.status_code == 200, answer.text
 
     def applications(self) -> Any:
@@ -204,7 +235,9 @@ class KubeRay:
         return [replica for replica in found if replica["state"] == "RUNNING"]
 
     def _living(self) -> set[str]:
-        answer = requests.get(f"http://{self.head.ip}:8265/api/v0/nodes", headers=_authorized(), timeout=10)
+        answer = requests.get(
+            f"http://{self.head.ip}:8265/api/v0/nodes", headers=_authorized(), timeout=10
+        )
         answer.raise_for_status()
         nodes = answer.json()["data"]["result"]["result"]
         return {node["node_ip"] for node in nodes if node["state"] == "ALIVE"}
@@ -220,12 +253,17 @@ class KubeRay:
             return {app["status"] for app in self.applications().values()} == {"RUNNING"}
 
         wait_until(running, timeout_s, f"applications, see {self.head.log}")
-        wait_until(lambda: all(node.is_ready() for node in self.workers), 60, "a proxy on each worker")
+        wait_until(
+            lambda: all(node.is_ready() for node in self.workers), 60, "a proxy on each worker"
+        )
 
     def _start(self, group: Mapping[str, Any], command: str, env: Mapping[str, str]) -> Node:
         container = group["template"]["spec"]["containers"][0]
         limits = container["resources"]["limits"]
-        flags = {"num-cpus": str(limits["cpu"]), "memory": str(int(limits["memory"].removesuffix("Gi")) << 30)}
+        flags = {
+            "num-cpus": str(limits["cpu"]),
+            "memory": str(int(limits["memory"].removesuffix("Gi")) << 30),
+        }
         flags |= {"dashboard-agent-listen-port": "52365"} | group["rayStartParams"]
         words = " ".join(f"--{name}={value}" for name, value in flags.items())
         start = f"{command} {words} --node-ip-address={{ip}} --object-store-memory=80000000 --block"

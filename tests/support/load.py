@@ -29,7 +29,9 @@ class Load:
         while not self._stop.is_set():
             try:
                 answer = requests.post(self._url(), data=self._body, headers=JSON, timeout=15)
-                status: int | str = answer.status_code if answer.ok else f"{answer.status_code} {answer.text[:200]}"
+                status: int | str = (
+                    answer.status_code if answer.ok else f"{answer.status_code} {answer.text[:200]}"
+                )
             except requests.RequestException as error:
                 status = repr(error)[:200]
             self.statuses[status] += 1

@@ -22,7 +22,11 @@ class MeanOfColumns(RegressorMixin, BaseEstimator):
 
     def predict(self, rows: pd.DataFrame) -> Any:
         """The mean, and a little more for each item."""
-        return self.mean_ + (rows["n_items"].to_numpy() - 3.5) * 0.4 + (rows["distance_km"].to_numpy() - 5) * 1.5
+        return (
+            self.mean_
+            + (rows["n_items"].to_numpy() - 3.5) * 0.4
+            + (rows["distance_km"].to_numpy() - 5) * 1.5
+        )
 
 
 class Drifting(MeanOfColumns):
@@ -36,7 +40,9 @@ class Drifting(MeanOfColumns):
 class Answering(ClassifierMixin, BaseEstimator):
     """A classifier that gives the answers it was told, for the tests of refusals."""
 
-    def __init__(self, shape: int = 2, value: float = 0.5, classes: tuple[object, ...] = (0, 1)) -> None:
+    def __init__(
+        self, shape: int = 2, value: float = 0.5, classes: tuple[object, ...] = (0, 1)
+    ) -> None:
         self.shape, self.value, self.classes = shape, value, classes
 
     @property

@@ -39,4 +39,6 @@ def calls(log: Path) -> list[tuple[int, int]]:
     """(pid, rows) of every call so far."""
     if not log.exists():
         return []
-    return [(int(pid), int(n)) for pid, n in (line.split() for line in log.read_text().splitlines())]
+    return [
+        (int(pid), int(n)) for pid, n in (line.split() for line in log.read_text().splitlines())
+    ]

@@ -4,12 +4,24 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
-from serve_app.rollout.decide import Action, Facts, Readiness, Verdict, Wait, claim, command, decide, next_step
+from serve_app.rollout.decide import (
+    Action,
+    Facts,
+    Readiness,
+    Verdict,
+    Wait,
+    claim,
+    command,
+    decide,
+    next_step,
+)
 from serve_app.rollout.event import Draft, Event, Share
 from serve_app.rollout.state import State, Status, fold
 from serve_app.settings import Rollout
 
-PLAN = Rollout(stable="1.0.0", candidate="1.1.0", steps=("shadow", 5.0, 50.0, 100.0), bake_seconds=600)
+PLAN = Rollout(
+    stable="1.0.0", candidate="1.1.0", steps=("shadow", 5.0, 50.0, 100.0), bake_seconds=600
+)
 START_S = 1_800_000_000.0
 
 
@@ -31,7 +43,9 @@ class Rolling:
     def write(self, draft: Draft) -> Event:
         """What the log does with a draft."""
         at = datetime.fromtimestamp(self.now_s, UTC)
-        self.events.append(Event(at=at, epoch=self.epoch, writer=f"writer-{self.epoch}", **dict(draft)))
+        self.events.append(
+            Event(at=at, epoch=self.epoch, writer=f"writer-{self.epoch}", **dict(draft))
+        )
         return self.events[-1]
 
     def restart(self) -> Event:
@@ -62,7 +76,12 @@ class Rolling:
             state.phase if phase is None else phase,
             9 * requests,
             requests,
-            Verdict(outcome, f"judge says {outcome}", {"error_ratio": 1.1} if numbers is None else numbers, cause),
+            Verdict(
+                outcome,
+                f"judge says {outcome}",
+                {"error_ratio": 1.1} if numbers is None else numbers,
+                cause,
+            ),
         )
 
     def tick(self, passed_s: float = 300, facts: Facts | None = None) -> Event | Wait:

@@ -25,7 +25,10 @@ N_CLIENTS = 6
 ROW = get_spec("churn").examples[1].row.model_dump()
 PLAN = {"min_seconds": 1, "min_requests": 100, "bake_seconds": 1}
 RAILS = {"slow_ms": 1_000, "max_disagreement_percent": 25}
-LIMITS = {"candidate_deadline_ms": 1_500, "deadline_ms": 5_000}  # on a busy machine nothing sound may look late
+LIMITS = {
+    "candidate_deadline_ms": 1_500,
+    "deadline_ms": 5_000,
+}  # on a busy machine nothing sound may look late
 FOLLOWED_S = 2.0  # by then every server follows what was decided
 OVER = ("aborted", "finished", "rolled_back")
 
@@ -56,8 +59,14 @@ class Clients:
                 mark = MARK if rng.random() < self._marked_share else 0.0
                 row = ROW | {"monthly_spend_usd": rng.randint(1_000, 90_000) / 100 + mark}
                 try:
-                    answer = session.post(self._url, json=row, headers={"X-Routing-Key": key}, timeout=15)
-                    self.statuses[answer.status_code if answer.ok else f"{answer.status_code} {answer.text[:200]}"] += 1
+                    answer = session.post(
+                        self._url, json=row, headers={"X-Routing-Key": key}, timeout=15
+                    )
+                    self.statuses[
+                        answer.status_code
+                        if answer.ok
+                        else f"{answer.status_code} {answer.text[:200]}"
+                    ] += 1
                     self.versions[key].append(answer.json().get("model_version", ""))
                 except (requests.RequestException, ValueError) as error:
                     self.statuses[repr(error)[:200]] += 1
@@ -89,7 +98,11 @@ class Gate:
         """The server and, where the table has one isolated, the candidate with these options."""
         app = server(self.name, f"/{self.name}", self._store, table, num_replicas=2)
         app["args"]["state"] = self._state
-        apart = [v for v, entry in table.get("versions", {}).items() if entry.get("placement") == "isolated"]
+        apart = [
+            v
+            for v, entry in table.get("versions", {}).items()
+            if entry.get("placement") == "isolated"
+        ]
         options = {"num_replicas": 1} | options
         return [app, *(isolated(version, self._store, **options) for version in apart)]
 
@@ -101,7 +114,9 @@ class Gate:
         if self.placement == "isolated":
             table["versions"] = {candidate: {"placement": "isolated"}}
         self.stage.deploy(*self.applications(table, **(apart or {})), running=False)
-        wait_until(lambda: self.view().get("candidate") == candidate, 60, f"the rollout of {candidate}")
+        wait_until(
+            lambda: self.view().get("candidate") == candidate, 60, f"the rollout of {candidate}"
+        )
 
     def end(self) -> None:
         """Take it away."""
@@ -127,7 +142,10 @@ class Gate:
     def _brief(self) -> str:
         view = self.view()
         return json.dumps(
-            {key: view.get(key) for key in ("status", "share", "reason", "waits_for", "trouble", "detail")}
+            {
+                key: view.get(key)
+                for key in ("status", "share", "reason", "waits_for", "trouble", "detail")
+            }
         )
 
     def version_of(self, key: str) -> str:
@@ -139,13 +157,18 @@ class Gate:
 
     def pids(self, deployment: str, application: str = "") -> list[int]:
         """Of the running replicas."""
-        return [replica["pid"] for replica in self.stage.cluster.replicas(application or self.name, deployment)]
+        return [
+            replica["pid"]
+            for replica in self.stage.cluster.replicas(application or self.name, deployment)
+        ]
 
     def kill(self, deployment: str) -> None:
         """One replica, and wait until Ray has another in its place."""
         before = self.pids(deployment)
         kill(before[0])
-        wait_until(lambda: self._is_replaced(deployment, before), 60, f"another replica of {deployment}")
+        wait_until(
+            lambda: self._is_replaced(deployment, before), 60, f"another replica of {deployment}"
+        )
 
     def _is_replaced(self, deployment: str, before: list[int]) -> bool:
         now = self.pids(deployment)

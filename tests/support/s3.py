@@ -20,7 +20,11 @@ MOTO = ROOT / ".venv/s3/bin/moto_server"
 BUCKET = "bundles"
 Way = Literal["pass", "cut", "alter", "stall", "forbid", "refuse"]
 FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "key",
+    "AWS_SECRET_ACCESS_KEY": "secret",
+    "AWS_REGION": "us-east-1",
+}
 
 
 class Gate:
@@ -96,7 +100,10 @@ def running_s3(host: str = "127.0.0.1", bucket: str = BUCKET) -> Iterator[Gate]:
         port = probe.getsockname()[1]
     env = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
     process = subprocess.Popen(
-        [MOTO, "-H", "127.0.0.1", "-p", str(port)], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [MOTO, "-H", "127.0.0.1", "-p", str(port)],
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     gate = Gate(("127.0.0.1", port), host)
     try:
@@ -123,5 +130,10 @@ def _make_bucket(port: int, bucket: str) -> None:
 
 def overwrite(gate: Gate, key: str, data: bytes) -> None:
     """What somebody with write permission could do."""
-    options = {"endpoint": gate.url, "access_key_id": "key", "secret_access_key": "secret", "region": "us-east-1"}
+    options = {
+        "endpoint": gate.url,
+        "access_key_id": "key",
+        "secret_access_key": "secret",
+        "region": "us-east-1",
+    }
     obstore.put(S3Store(BUCKET, client_options={"allow_http": True}, **options), key, data)

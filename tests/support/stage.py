@@ -59,13 +59,21 @@ def _derive(
         joblib.dump(pipeline, buffer)
         files[PIPELINE] = buffer.getvalue()
         manifest |= {"runtime": "sklearn", "runtime_reason": "a probe of the tests"}
-        manifest["files"][PIPELINE] = {"sha256": sha256_of(files[PIPELINE]), "size_bytes": len(files[PIPELINE])}
+        manifest["files"][PIPELINE] = {
+            "sha256": sha256_of(files[PIPELINE]),
+            "size_bytes": len(files[PIPELINE]),
+        }
     change(manifest)
     store.write("churn", version, {**files, MANIFEST: json.dumps(manifest).encode()})
 
 
 def server(
-    name: str, prefix: str, store: FolderStore, table: Mapping[str, Any], model: str = "churn", **options: Any
+    name: str,
+    prefix: str,
+    store: FolderStore,
+    table: Mapping[str, Any],
+    model: str = "churn",
+    **options: Any,
 ) -> dict[str, Any]:
     """An application of a server."""
     deployment = {
@@ -121,11 +129,17 @@ def base_applications(store: FolderStore) -> list[dict[str, Any]]:
     apart = {ISOLATED: {"placement": "isolated"}}
     return [
         server("churn", "/", store, {"stable": "1.0.0"}),
-        server("delivery_time", "/delivery-time", store, {"stable": "1.0.0"}, model="delivery_time"),
+        server(
+            "delivery_time", "/delivery-time", store, {"stable": "1.0.0"}, model="delivery_time"
+        ),
         server("dear", "/dear", store, {"stable": DEAR, "versions": NEVER}),
         # Blocks of at most 4 rows leave each of the three servers; what is larger was merged in the version.
         server(
-            "apart", "/apart", store, {"stable": ISOLATED, "versions": apart, "batch": {"max_rows": 4}}, num_replicas=3
+            "apart",
+            "/apart",
+            store,
+            {"stable": ISOLATED, "versions": apart, "batch": {"max_rows": 4}},
+            num_replicas=3,
         ),
         isolated(ISOLATED, store),
         server("table", "/table", store, {"stable": "1.0.0"}),

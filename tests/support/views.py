@@ -13,7 +13,18 @@ def event(seq: int, kind: str, share: Any, by: str, reason: str, **more: Any) ->
     """One decision."""
     stamp = {"at": AT, "epoch": 1, "writer": "w"}
     plan = {"rollout": "1.0.0-1.1.0-3f9a2c41", "run": 1, "step": None, "phase": 0}
-    return Event(**{**stamp, **plan, "seq": seq, "kind": kind, "share": share, "by": by, "reason": reason, **more})
+    return Event(
+        **{
+            **stamp,
+            **plan,
+            "seq": seq,
+            "kind": kind,
+            "share": share,
+            "by": by,
+            "reason": reason,
+            **more,
+        }
+    )
 
 
 def rollout_view(**changes: Any) -> RolloutView:

@@ -39,7 +39,12 @@ def table(**rollout: Any) -> Table:
 
 
 def course(
-    percent: float = 30.0, *, shadow: bool = False, run: str = RUN, of: Table | None = None, **kind: Any
+    percent: float = 30.0,
+    *,
+    shadow: bool = False,
+    run: str = RUN,
+    of: Table | None = None,
+    **kind: Any,
 ) -> ActiveRollout:
     """A course with these orders."""
     of = of or table()

@@ -50,7 +50,9 @@ def churn_rows() -> Table:
 @pytest.fixture(scope="session")
 def delivery_rows() -> Table:
     """Orders that no version was trained on."""
-    return check(get_training("delivery_time").make_rows(1_500, 77), get_spec("delivery_time"), "recipe")
+    return check(
+        get_training("delivery_time").make_rows(1_500, 77), get_spec("delivery_time"), "recipe"
+    )
 
 
 @pytest.fixture(scope="session")

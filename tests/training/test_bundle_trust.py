@@ -51,17 +51,28 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     path.write_text(json.dumps(manifest))
 
 
-def test_the_digest_that_training_prints_is_the_pin_that_serving_checks(written: Written, store: FolderStore) -> None:
+def test_the_digest_that_training_prints_is_the_pin_that_serving_checks(
+    written: Written, store: FolderStore
+) -> None:
     """The pinned version loads; under another pin it does not."""
     model = written.manifest.model
-    assert load(store, get_spec(model), "1.0.0", pin=written.manifest_sha256).manifest == written.manifest
+    assert (
+        load(store, get_spec(model), "1.0.0", pin=written.manifest_sha256).manifest
+        == written.manifest
+    )
     assert "pinned by the table" in refusal(Path(written.where), pin="0" * 64)
 
 
-def test_a_manifest_lists_every_file_with_its_hash_and_nothing_else_lies_there(written: Written) -> None:
+def test_a_manifest_lists_every_file_with_its_hash_and_nothing_else_lies_there(
+    written: Written,
+) -> None:
     """The folder and the manifest tell the same story."""
     folder = Path(written.where)
-    found = {path.name: sha256_of(path.read_bytes()) for path in folder.iterdir() if path.name != MANIFEST}
+    found = {
+        path.name: sha256_of(path.read_bytes())
+        for path in folder.iterdir()
+        if path.name != MANIFEST
+    }
     assert found == {name: file.sha256 for name, file in written.manifest.files.items()}
     assert {"pipeline.joblib", "model.onnx", "report.html"} == set(found)
 
@@ -94,7 +105,9 @@ def test_golden_rows_spread_over_the_scores_and_end_with_the_examples(written: W
     assert len(golden) == 32 + len(spec.examples)
     assert (np.diff(scores[:32]) >= 0).all()
     assert len(np.unique(scores)) > 20
-    assert [row.row for row in golden[32:]] == [example.row.model_dump() for example in spec.examples]
+    assert [row.row for row in golden[32:]] == [
+        example.row.model_dump() for example in spec.examples
+    ]
 
 
 def test_every_metric_lies_within_its_own_interval(written: Written) -> None:
@@ -177,7 +190,9 @@ def test_a_tampered_golden_score_is_refused_with_both_numbers(copied: Path) -> N
 def test_two_exchanged_columns_are_found_by_the_golden_rows(copied: Path) -> None:
     """The silent fault: valid numbers in the wrong fields."""
     first, second = (
-        ("num_team_members", "monthly_active_days") if copied.parent.name == "churn" else ("order_hour", "distance_km")
+        ("num_team_members", "monthly_active_days")
+        if copied.parent.name == "churn"
+        else ("order_hour", "distance_km")
     )
 
     def exchange(manifest: dict[str, Any]) -> None:
@@ -200,7 +215,9 @@ def test_a_bundle_with_a_narrower_contract_is_refused_with_the_field(copied: Pat
     assert "does not fit the contract" in refusal(copied)
 
 
-def test_a_pickled_model_of_another_scikit_learn_is_refused_with_both_versions(copied: Path) -> None:
+def test_a_pickled_model_of_another_scikit_learn_is_refused_with_both_versions(
+    copied: Path,
+) -> None:
     """Pickles hold for the version that wrote them."""
 
     def pretend(manifest: dict[str, Any]) -> None:
@@ -219,11 +236,15 @@ def test_loaded_models_answer_differently_for_different_rows(
     assert scores.std() > 0.1
 
 
-def test_an_interval_without_its_half_width_is_refused(delivery_bundle: Written, tmp_path: Path) -> None:
+def test_an_interval_without_its_half_width_is_refused(
+    delivery_bundle: Written, tmp_path: Path
+) -> None:
     """A score alone is no answer: a bundle that could not make one must fail while it is proven, not on each row."""
     copied = Path(shutil.copytree(delivery_bundle.where, tmp_path / "delivery_time" / "1.0.0"))
     edit(copied, lambda manifest: manifest["parameters"].pop("half_width"))
-    assert "found parameters ['coverage'], from which no DeliveryPrediction can be made" in refusal(copied)
+    assert "found parameters ['coverage'], from which no DeliveryPrediction can be made" in refusal(
+        copied
+    )
 
 
 @pytest.fixture

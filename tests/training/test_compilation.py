@@ -37,12 +37,16 @@ FOREST = {"n_estimators": 15, "max_depth": 6, "random_state": 0}
 
 def loans(numbers: Any, categories: Any) -> ColumnTransformer:
     """The columns of a loan, the categories through an encoder."""
-    return ColumnTransformer([("categories", categories, ["employment"]), ("numbers", numbers, LOAN_NUMBERS)])
+    return ColumnTransformer(
+        [("categories", categories, ["employment"]), ("numbers", numbers, LOAN_NUMBERS)]
+    )
 
 
 def orders() -> ColumnTransformer:
     """The columns of an order, the day one-hot."""
-    return ColumnTransformer([("day", OneHotEncoder(), ["order_day"]), ("numbers", "passthrough", ORDER_NUMBERS)])
+    return ColumnTransformer(
+        [("day", OneHotEncoder(), ["order_day"]), ("numbers", "passthrough", ORDER_NUMBERS)]
+    )
 
 
 def one_hot() -> OneHotEncoder:
@@ -52,10 +56,16 @@ def one_hot() -> OneHotEncoder:
 
 LOAN_PIPELINES = {
     "boosting on one-hot and missing ints": lambda: Pipeline(
-        [("columns", loans("passthrough", one_hot())), ("model", HistGradientBoostingClassifier(**TREES))]
+        [
+            ("columns", loans("passthrough", one_hot())),
+            ("model", HistGradientBoostingClassifier(**TREES)),
+        ]
     ),
     "boosting on ordinals": lambda: Pipeline(
-        [("columns", loans("passthrough", OrdinalEncoder())), ("model", HistGradientBoostingClassifier(**TREES))]
+        [
+            ("columns", loans("passthrough", OrdinalEncoder())),
+            ("model", HistGradientBoostingClassifier(**TREES)),
+        ]
     ),
     "calibrated boosting": lambda: Pipeline(
         [
@@ -64,7 +74,10 @@ LOAN_PIPELINES = {
         ]
     ),
     "forest": lambda: Pipeline(
-        [("columns", loans(SimpleImputer(), one_hot())), ("model", RandomForestClassifier(**FOREST))]
+        [
+            ("columns", loans(SimpleImputer(), one_hot())),
+            ("model", RandomForestClassifier(**FOREST)),
+        ]
     ),
     "logistic": lambda: Pipeline(
         [
@@ -74,7 +87,9 @@ LOAN_PIPELINES = {
     ),
 }
 ORDER_PIPELINES = {
-    "boosting": lambda: Pipeline([("columns", orders()), ("model", HistGradientBoostingRegressor(**TREES))]),
+    "boosting": lambda: Pipeline(
+        [("columns", orders()), ("model", HistGradientBoostingRegressor(**TREES))]
+    ),
     "gradient boosting": lambda: Pipeline(
         [("columns", orders()), ("model", GradientBoostingRegressor(random_state=0))]
     ),
@@ -111,7 +126,9 @@ def expect_agreement(pipeline: Any, rows: Table, inputs: set[str]) -> None:
 
 
 @pytest.mark.parametrize("kind", LOAN_PIPELINES)
-def test_a_classifier_on_strings_and_missing_values_compiles_and_agrees(kind: str, loan_rows: Table) -> None:
+def test_a_classifier_on_strings_and_missing_values_compiles_and_agrees(
+    kind: str, loan_rows: Table
+) -> None:
     """Encoders on strings, missing ints, and a calibration as the last step are no obstacle."""
     expect_agreement(LOAN_PIPELINES[kind](), loan_rows, {"numbers", "categories"})
 
@@ -134,7 +151,9 @@ def test_the_same_pipeline_compiles_to_the_same_bytes(delivery_rows: Table) -> N
     assert compiled(pipeline, delivery_rows)[0].graph == compiled(pipeline, delivery_rows)[0].graph
 
 
-def test_a_function_that_only_python_knows_is_not_compiled_and_the_reason_names_it(churn_rows: Table) -> None:
+def test_a_function_that_only_python_knows_is_not_compiled_and_the_reason_names_it(
+    churn_rows: Table,
+) -> None:
     """The fallback to scikit-learn is explained."""
     pipeline = make_pipeline(FunctionTransformer(log_of_columns), LogisticRegression())
     compilation, _ = compiled(pipeline, churn_rows)
@@ -147,7 +166,12 @@ def test_a_calibration_around_a_pipeline_is_not_compiled_and_the_reason_says_whe
     loan_rows: Table,
 ) -> None:
     """The one mistake that everybody makes gets a hint."""
-    inner = Pipeline([("columns", loans(SimpleImputer(), one_hot())), ("model", LogisticRegression(max_iter=3_000))])
+    inner = Pipeline(
+        [
+            ("columns", loans(SimpleImputer(), one_hot())),
+            ("model", LogisticRegression(max_iter=3_000)),
+        ]
+    )
     compilation, _ = compiled(CalibratedClassifierCV(inner, cv=3), loan_rows)
     assert compilation.graph is None
     assert "converts as the last step of a Pipeline" in compilation.reason
@@ -160,17 +184,26 @@ def test_an_unknown_estimator_is_not_compiled_and_the_reason_names_it(delivery_r
     assert "MeanOfColumns" in compilation.reason
 
 
-def test_a_graph_that_disagrees_is_not_accepted_and_the_reason_counts_the_rows(loan_spec: ModelSpec) -> None:
+def test_a_graph_that_disagrees_is_not_accepted_and_the_reason_counts_the_rows(
+    loan_spec: ModelSpec,
+) -> None:
     """Trees that cut finer than float32 can tell are found on the hold-out, not by a customer."""
     rng = np.random.default_rng(0)
     steps = rng.integers(0, 400, 1_500)
     rows = pd.DataFrame(
-        {"income_usd": 900_000 + steps * 0.01, "age_years": 30, "n_children": 1.0, "employment": "self"}
+        {
+            "income_usd": 900_000 + steps * 0.01,
+            "age_years": 30,
+            "n_children": 1.0,
+            "employment": "self",
+        }
     )
     rows["defaulted"] = (steps // 2) % 2
     table = check(rows, loan_spec, "test")
     trees = HistGradientBoostingClassifier(max_iter=60, min_samples_leaf=2, random_state=0)
-    compilation, _ = compiled(Pipeline([("columns", loans("passthrough", one_hot())), ("model", trees)]), table)
+    compilation, _ = compiled(
+        Pipeline([("columns", loans("passthrough", one_hot())), ("model", trees)]), table
+    )
     assert compilation.graph is None
     assert "differs on" in compilation.reason
     assert "of 1500 rows" in compilation.reason

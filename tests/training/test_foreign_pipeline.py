@@ -33,7 +33,14 @@ def offer(tmp_path: Path) -> Callable[..., Any]:
         target = rows.target.astype(int) if rows.spec.kind == "binary_classifier" else rows.target
         rows.frame.assign(**{rows.spec.target: target}).to_csv(tmp_path / "rows.csv", index=False)
         words = ["bundle", rows.spec.name, "--pipeline", str(tmp_path / "fitted.joblib"), *more]
-        words += ["--data", str(tmp_path / "rows.csv"), "--version", "2.0.0", "--store", str(tmp_path / "store")]
+        words += [
+            "--data",
+            str(tmp_path / "rows.csv"),
+            "--version",
+            "2.0.0",
+            "--store",
+            str(tmp_path / "store"),
+        ]
         return CliRunner().invoke(app, words)
 
     return run
@@ -86,8 +93,14 @@ CLASSIFIERS = {
     "a regressor": (lambda: LinearRegression(), "without predict_proba()"),
     "three columns": (lambda: Answering(shape=3), "gave the shape (1500, 3), expected (1500, 2)"),
     "not a number": (lambda: Answering(value=float("nan")), "3000 answers that are not finite"),
-    "no probability": (lambda: Answering(value=1.5), "probabilities from 1.5 to 1.5, expected 0 to 1"),
-    "exchanged classes": (lambda: Answering(classes=(1, 0)), "found the classes 1, 0, expected 0 and 1"),
+    "no probability": (
+        lambda: Answering(value=1.5),
+        "probabilities from 1.5 to 1.5, expected 0 to 1",
+    ),
+    "exchanged classes": (
+        lambda: Answering(classes=(1, 0)),
+        "found the classes 1, 0, expected 0 and 1",
+    ),
     "not fitted": (lambda: LogisticRegression(), "NotFittedError"),
     "a constant": (
         lambda: DummyClassifier().fit([[0]] * 10, [0, 1] * 5),
@@ -126,8 +139,17 @@ def test_a_file_that_is_no_pipeline_is_refused(tmp_path: Path, churn_rows: Table
     (tmp_path / "noise.joblib").write_bytes(b"no pickle")
     _dump_of_a_missing_module(tmp_path / "stranger.joblib")
     for name in ("noise.joblib", "stranger.joblib", "absent.joblib"):
-        words = ["bundle", "churn", "--pipeline", str(tmp_path / name), "--data", str(tmp_path / "rows.csv")]
-        result = CliRunner().invoke(app, [*words, "--version", "2.0.0", "--store", str(tmp_path / "store")])
+        words = [
+            "bundle",
+            "churn",
+            "--pipeline",
+            str(tmp_path / name),
+            "--data",
+            str(tmp_path / "rows.csv"),
+        ]
+        result = CliRunner().invoke(
+            app, [*words, "--version", "2.0.0", "--store", str(tmp_path / "store")]
+        )
         assert result.exit_code == 1
         assert f"{name}: cannot be opened" in result.stderr
 
@@ -154,6 +176,10 @@ def test_an_estimator_of_another_scikit_learn_is_refused_with_both_versions(
 
     with monkeypatch.context() as patch:
         patch.setattr(sklearn.base, "__version__", "0.9")
-        joblib.dump(DummyClassifier().fit(pd.DataFrame({"a": [0, 1]}), [0, 1]), tmp_path / "old.joblib")
-    with pytest.raises(InvalidPipeline, match=rf"scikit-learn 0\.9, expected {sklearn.__version__}"):
+        joblib.dump(
+            DummyClassifier().fit(pd.DataFrame({"a": [0, 1]}), [0, 1]), tmp_path / "old.joblib"
+        )
+    with pytest.raises(
+        InvalidPipeline, match=rf"scikit-learn 0\.9, expected {sklearn.__version__}"
+    ):
         read_pipeline(tmp_path / "old.joblib")

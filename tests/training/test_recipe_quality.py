@@ -58,9 +58,9 @@ def test_every_feature_moves_the_true_churn_probability(feature: str) -> None:
     rows = churn_training.make_rows(300, 3)
     high = 24 if feature == "contract_length_months" else rows[feature].max()
     low = 1 if feature == "contract_length_months" else rows[feature].min()
-    difference = churn_training.churn_probability(rows.assign(**{feature: high})) - churn_training.churn_probability(
-        rows.assign(**{feature: low})
-    )
+    difference = churn_training.churn_probability(
+        rows.assign(**{feature: high})
+    ) - churn_training.churn_probability(rows.assign(**{feature: low}))
     assert np.sign(difference.mean()) == churn_training.DIRECTIONS[feature]
     assert np.abs(difference).mean() > 0.02
 
@@ -73,7 +73,9 @@ def test_churn_comes_close_to_the_best_that_its_recipe_allows(churn_bundle: Writ
     assert metrics["ece"].value < 0.03
 
 
-def test_churn_keeps_its_quality_on_customers_it_never_saw(churn_model: Predictor, churn_rows: Table) -> None:
+def test_churn_keeps_its_quality_on_customers_it_never_saw(
+    churn_model: Predictor, churn_rows: Table
+) -> None:
     """The served model, not only the manifest, is close to the best on fresh rows."""
     scores = churn_model.score(churn_rows.block)
     assert churn_rows.best is not None
@@ -81,13 +83,17 @@ def test_churn_keeps_its_quality_on_customers_it_never_saw(churn_model: Predicto
     assert brier(churn_rows.target, scores) < brier(churn_rows.target, churn_rows.best) + 0.01
 
 
-@pytest.mark.parametrize(("place", "label", "risk"), [(0, "Churned", "High"), (1, "Retained", "Low")])
+@pytest.mark.parametrize(
+    ("place", "label", "risk"), [(0, "Churned", "High"), (1, "Retained", "Low")]
+)
 def test_the_examples_of_churn_come_out_as_their_summary_says(
     churn_model: Predictor, place: int, label: str, risk: str
 ) -> None:
     """The customer who leaves and the one who stays are told apart, clearly."""
     spec = get_spec("churn")
-    score = churn_model.score(Layout(spec.contract).block([spec.examples[place].row.model_dump()]))[0]
+    score = churn_model.score(Layout(spec.contract).block([spec.examples[place].row.model_dump()]))[
+        0
+    ]
     answer = spec.answer(float(score), {})
     assert (answer.label, answer.risk_level) == (label, risk)  # type: ignore[attr-defined]
     assert abs(score - 0.5) > 0.3
@@ -107,16 +113,22 @@ def test_no_customer_s_risk_moves_against_a_feature_s_direction(
     assert direction * change.mean() > 0.01
 
 
-def test_delivery_time_comes_close_to_the_best_that_its_recipe_allows(delivery_bundle: Written) -> None:
+def test_delivery_time_comes_close_to_the_best_that_its_recipe_allows(
+    delivery_bundle: Written,
+) -> None:
     """The mean absolute error is within 0.15 minutes of the noise itself."""
     metrics = delivery_bundle.manifest.metrics
     assert metrics["mae"].value - metrics["best_mae"].value < 0.15
     assert metrics["r2"].value > 0.85
 
 
-def test_a_longer_way_takes_longer_for_every_order(delivery_model: Predictor, delivery_rows: Table) -> None:
+def test_a_longer_way_takes_longer_for_every_order(
+    delivery_model: Predictor, delivery_rows: Table
+) -> None:
     """Distance may only lengthen the delivery."""
-    near, far = (delivery_model.score(with_number(delivery_rows, "distance_km", km)) for km in (3.0, 9.0))
+    near, far = (
+        delivery_model.score(with_number(delivery_rows, "distance_km", km)) for km in (3.0, 9.0)
+    )
     assert (far - near > -1e-3).all()
     assert (far - near).mean() > 5
 
@@ -124,7 +136,10 @@ def test_a_longer_way_takes_longer_for_every_order(delivery_model: Predictor, de
 def test_friday_evening_takes_longer_than_monday_noon(delivery_model: Predictor) -> None:
     """The rush that the records show is learnt."""
     order = {"distance_km": 5.0, "n_items": 3, "n_distinct_items": 3}
-    rows = [{**order, "order_day": "Fri", "order_hour": 18.5}, {**order, "order_day": "Mon", "order_hour": 12.0}]
+    rows = [
+        {**order, "order_day": "Fri", "order_hour": 18.5},
+        {**order, "order_day": "Mon", "order_hour": 12.0},
+    ]
     friday, monday = delivery_model.score(Layout(get_spec("delivery_time").contract).block(rows))
     assert friday - monday > 5
 

@@ -57,25 +57,39 @@ def test_a_report_loads_nothing_from_outside(html: str) -> None:
 
 def test_the_pictures_inside_a_report_load_nothing_either(html: str) -> None:
     """An SVG could point elsewhere; these only point into themselves."""
-    pictures = [base64.b64decode(address.partition(",")[2]).decode() for address in _Page(html).loads]
+    pictures = [
+        base64.b64decode(address.partition(",")[2]).decode() for address in _Page(html).loads
+    ]
     for picture in pictures:
         assert picture.startswith("<svg")
         addresses = re.findall(r'href="([^"]*)"|url\(([^)]*)\)', picture)
-        assert all(first.startswith(("#", "data:image/png")) or second.startswith("#") for first, second in addresses)
+        assert all(
+            first.startswith(("#", "data:image/png")) or second.startswith("#")
+            for first, second in addresses
+        )
         assert "<script" not in picture
 
 
-def test_a_report_has_a_plot_of_each_kind_with_alternative_text(written: Written, html: str) -> None:
+def test_a_report_has_a_plot_of_each_kind_with_alternative_text(
+    written: Written, html: str
+) -> None:
     """Calibration and curves for a classifier, residuals and coverage for a regressor."""
     wanted = {
-        "churn": ["Calibration plot", "ROC curve", "Precision-recall curve", "Permutation importance"],
+        "churn": [
+            "Calibration plot",
+            "ROC curve",
+            "Precision-recall curve",
+            "Permutation importance",
+        ],
         "delivery_time": ["Residual plot", "Coverage by prediction", "Permutation importance"],
     }
     for text in wanted[written.manifest.model]:
         assert f'alt="{text}"' in html
 
 
-def test_a_report_tells_metrics_baselines_slices_contract_and_runtime(written: Written, html: str) -> None:
+def test_a_report_tells_metrics_baselines_slices_contract_and_runtime(
+    written: Written, html: str
+) -> None:
     """What a person needs before letting the version in."""
     text = " ".join(_Page(html).text.split())
     for name, metric in written.manifest.metrics.items():

@@ -29,7 +29,15 @@ from training.run import train
 def test_training_from_a_file_prints_metrics_and_the_digest_to_pin(tmp_path: Path) -> None:
     """The whole command: CSV in, bundle out, numbers on the screen."""
     churn.make_rows(2_000, 5).drop(columns="best_score").to_csv(tmp_path / "rows.csv", index=False)
-    words = ["churn", "--version", "1.2.0", "--data", str(tmp_path / "rows.csv"), "--store", str(tmp_path / "store")]
+    words = [
+        "churn",
+        "--version",
+        "1.2.0",
+        "--data",
+        str(tmp_path / "rows.csv"),
+        "--store",
+        str(tmp_path / "store"),
+    ]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
     predictor = load(FolderStore(tmp_path / "store"), get_spec("churn"), "1.2.0")
@@ -40,11 +48,15 @@ def test_training_from_a_file_prints_metrics_and_the_digest_to_pin(tmp_path: Pat
     assert "best_auc" not in predictor.manifest.metrics
 
 
-def test_a_version_that_exists_is_refused_before_training(store: FolderStore, churn_bundle: Written) -> None:
+def test_a_version_that_exists_is_refused_before_training(
+    store: FolderStore, churn_bundle: Written
+) -> None:
     """Immutable: `python -m training` ends with code 1, one message, no traceback, and changes no byte."""
     before = (Path(churn_bundle.where) / "manifest.json").read_bytes()
     words = [sys.executable, "-m", "training", "churn", "--version", "1.0.0", "--store", store.uri]
-    result = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
+    result = subprocess.run(
+        words, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False
+    )
     assert result.returncode == 1
     assert "exists already, and a version is immutable" in result.stderr
     assert "Traceback" not in result.stderr
@@ -52,7 +64,9 @@ def test_a_version_that_exists_is_refused_before_training(store: FolderStore, ch
     assert (Path(churn_bundle.where) / "manifest.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("version", ["1", "1.0", "v1.0.0", "1.0.0/../2.0.0", "01.0.0", "1.0.0-" + "a" * 40])
+@pytest.mark.parametrize(
+    "version", ["1", "1.0", "v1.0.0", "1.0.0/../2.0.0", "01.0.0", "1.0.0-" + "a" * 40]
+)
 def test_what_is_no_semantic_version_is_refused(version: str, tmp_path: Path) -> None:
     """A version names a folder: it must not leave the store."""
     result = CliRunner().invoke(app, ["churn", "--version", version, "--store", str(tmp_path)])
@@ -62,7 +76,9 @@ def test_what_is_no_semantic_version_is_refused(version: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("words", [["fraud", "--version", "1.0.0"], ["bundle", "fraud"]])
-def test_an_unknown_model_is_an_ordinary_usage_error_that_lists_the_models(words: list[str]) -> None:
+def test_an_unknown_model_is_an_ordinary_usage_error_that_lists_the_models(
+    words: list[str],
+) -> None:
     """Exit code 2 and the names that exist."""
     more = ["--pipeline", "a", "--data", "b", "--version", "1.0.0"] if words[0] == "bundle" else []
     result = CliRunner().invoke(app, words + more)
@@ -80,16 +96,31 @@ def test_the_help_warns_that_opening_a_pipeline_runs_code() -> None:
 def test_broken_data_ends_the_command_with_one_message(tmp_path: Path) -> None:
     """Exit code 1, the field and the expectation, no traceback."""
     churn.make_rows(400, 5).assign(nps_score=99).to_csv(tmp_path / "rows.csv", index=False)
-    words = ["churn", "--version", "1.0.0", "--data", str(tmp_path / "rows.csv"), "--store", str(tmp_path / "store")]
+    words = [
+        "churn",
+        "--version",
+        "1.0.0",
+        "--data",
+        str(tmp_path / "rows.csv"),
+        "--store",
+        str(tmp_path / "store"),
+    ]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 1
-    assert "nps_score: found 99 in line 2 (400 rows in all), expected integer from 0 to 10" in result.stderr
+    assert (
+        "nps_score: found 99 in line 2 (400 rows in all), expected integer from 0 to 10"
+        in result.stderr
+    )
     assert "Traceback" not in result.output
 
 
-def test_a_model_under_its_floor_is_refused_with_the_numbers_and_nothing_is_written(tmp_path: Path) -> None:
+def test_a_model_under_its_floor_is_refused_with_the_numbers_and_nothing_is_written(
+    tmp_path: Path,
+) -> None:
     """A constant model does not become a version."""
-    lazy = replace(get_training("churn"), n_rows=1_000, pipeline=lambda: DummyClassifier(strategy="prior"))
+    lazy = replace(
+        get_training("churn"), n_rows=1_000, pipeline=lambda: DummyClassifier(strategy="prior")
+    )
     with pytest.raises(QualityTooLow) as refusal:
         train(lazy, get_spec("churn"), "1.0.0", FolderStore(tmp_path))
     for words in ("auc: found 0.5, expected at least 0.7", "brier: found", "of the best reachable"):
@@ -104,11 +135,16 @@ def test_a_third_model_with_missing_values_needs_only_its_rows_and_its_pipeline(
 
     def pipeline() -> Pipeline:
         encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-        columns = [("employment", encoder, ["employment"]), ("numbers", "passthrough", ["income_usd", "n_children"])]
+        columns = [
+            ("employment", encoder, ["employment"]),
+            ("numbers", "passthrough", ["income_usd", "n_children"]),
+        ]
         trees = HistGradientBoostingClassifier(max_iter=40, max_leaf_nodes=6)
         return Pipeline([("columns", ColumnTransformer(columns)), ("model", trees)])
 
-    newcomer = Training(make_rows=make_loans, pipeline=pipeline, n_rows=2_000, at_least={"auc": 0.6})
+    newcomer = Training(
+        make_rows=make_loans, pipeline=pipeline, n_rows=2_000, at_least={"auc": 0.6}
+    )
     written = train(newcomer, loan_spec, "0.1.0", FolderStore(tmp_path))
     assert written.manifest.runtime == "onnx"
     references = written.manifest.references

@@ -25,7 +25,9 @@ def test_measures_of_a_classifier_are_those_of_scikit_learn(pairs: list[tuple[in
     target = np.array([float(t) for t, _ in pairs])
     score = np.array([s / 20 for _, s in pairs])
     assert metrics.auc(target, score) == pytest.approx(reference.roc_auc_score(target, score))
-    assert metrics.average_precision(target, score) == pytest.approx(reference.average_precision_score(target, score))
+    assert metrics.average_precision(target, score) == pytest.approx(
+        reference.average_precision_score(target, score)
+    )
     assert metrics.brier(target, score) == pytest.approx(reference.brier_score_loss(target, score))
     assert metrics.log_loss(target, score) == pytest.approx(reference.log_loss(target, score))
 
@@ -35,7 +37,9 @@ def test_measures_of_a_regressor_are_those_of_scikit_learn() -> None:
     rng = np.random.default_rng(0)
     target, score = rng.normal(size=300), rng.normal(size=300)
     assert metrics.mae(target, score) == pytest.approx(reference.mean_absolute_error(target, score))
-    assert metrics.rmse(target, score) == pytest.approx(reference.root_mean_squared_error(target, score))
+    assert metrics.rmse(target, score) == pytest.approx(
+        reference.root_mean_squared_error(target, score)
+    )
     assert metrics.r2(target, score) == pytest.approx(reference.r2_score(target, score))
 
 
@@ -53,7 +57,9 @@ def test_a_bootstrap_interval_holds_the_truth_about_as_often_as_it_says() -> Non
     rng = np.random.default_rng(1)
     truth, held = math.sqrt(2 / math.pi), 0
     for seed in range(60):
-        found = metrics.measure({"mae": metrics.mae}, rng.normal(size=200), np.zeros(200), seed)["mae"]
+        found = metrics.measure({"mae": metrics.mae}, rng.normal(size=200), np.zeros(200), seed)[
+            "mae"
+        ]
         held += found.low <= truth <= found.high
     assert held >= 50
 
@@ -65,7 +71,9 @@ def test_a_paired_difference_is_surer_than_two_intervals() -> None:
     worse = target + rng.normal(size=500)
     better = target + 0.97 * (worse - target)
     gap = metrics.difference(metrics.mae, target, better, worse)
-    alone = [metrics.measure({"mae": metrics.mae}, target, score)["mae"] for score in (better, worse)]
+    alone = [
+        metrics.measure({"mae": metrics.mae}, target, score)["mae"] for score in (better, worse)
+    ]
     assert gap.high < 0
     assert alone[0].high > alone[1].low
 

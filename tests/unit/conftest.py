@@ -10,7 +10,9 @@ from serve_app.contract import ModelSpec
 from serve_app.models import MODELS, get_spec
 
 # Derandomised, so that a red test is red again; without a deadline, since the machine is shared.
-settings.register_profile("sluice", deadline=None, database=None, derandomize=True, max_examples=200)
+settings.register_profile(
+    "sluice", deadline=None, database=None, derandomize=True, max_examples=200
+)
 settings.load_profile("sluice")
 
 

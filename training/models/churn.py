@@ -40,7 +40,9 @@ def make_rows(n_rows: int, seed: int) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     rows = _customers(n_rows, rng)
     probability = churn_probability(rows)
-    return rows.assign(churned=(rng.random(n_rows) < probability).astype(np.int64), **{BEST: probability})
+    return rows.assign(
+        churned=(rng.random(n_rows) < probability).astype(np.int64), **{BEST: probability}
+    )
 
 
 def _customers(n_rows: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -49,20 +51,30 @@ def _customers(n_rows: int, rng: np.random.Generator) -> pd.DataFrame:
     satisfaction = 0.5 * engagement + np.sqrt(0.75) * rng.normal(size=n_rows)
     onboarded = (rng.random(n_rows) < _sigmoid(0.9 + 0.9 * engagement)).astype(np.int64)
     active_days = rng.binomial(30, _sigmoid(0.2 + 1.1 * engagement))
-    team = np.clip(np.exp(1.7 + 0.9 * size + 0.3 * rng.normal(size=n_rows)), 1, 500).astype(np.int64)
+    team = np.clip(np.exp(1.7 + 0.9 * size + 0.3 * rng.normal(size=n_rows)), 1, 500).astype(
+        np.int64
+    )
     idle_days = rng.exponential(1.0 + 30.0 * np.exp(-active_days / 6.0))
     return pd.DataFrame(
         {
             "monthly_active_days": active_days,
-            "num_features_used": np.minimum(rng.poisson(np.exp(1.5 + 0.45 * engagement + 0.3 * onboarded)), 60),
-            "support_tickets_opened": np.minimum(rng.poisson(np.exp(0.1 - 0.5 * satisfaction + 0.25 * size)), 60),
+            "num_features_used": np.minimum(
+                rng.poisson(np.exp(1.5 + 0.45 * engagement + 0.3 * onboarded)), 60
+            ),
+            "support_tickets_opened": np.minimum(
+                rng.poisson(np.exp(0.1 - 0.5 * satisfaction + 0.25 * size)), 60
+            ),
             "days_since_last_login": np.minimum(idle_days, 365).astype(np.int64),
             "contract_length_months": _contract_months(size, rng),
-            "monthly_spend_usd": np.round(np.clip(20 * team**0.95 * np.exp(0.5 * rng.normal(size=n_rows)), 5, 2e4), 2),
+            "monthly_spend_usd": np.round(
+                np.clip(20 * team**0.95 * np.exp(0.5 * rng.normal(size=n_rows)), 5, 2e4), 2
+            ),
             "num_team_members": team,
             "billing_failures": np.minimum(rng.poisson(np.exp(-1.1 - 0.35 * satisfaction)), 12),
             "onboarding_completed": onboarded,
-            "nps_score": np.clip(np.round(6.3 + 1.8 * satisfaction + 1.2 * rng.normal(size=n_rows)), 0, 10).astype(int),
+            "nps_score": np.clip(
+                np.round(6.3 + 1.8 * satisfaction + 1.2 * rng.normal(size=n_rows)), 0, 10
+            ).astype(int),
         }
     )
 
@@ -112,7 +124,10 @@ def pipeline() -> Any:
     )
     numbers = ColumnTransformer([("numbers", "passthrough", list(DIRECTIONS))])
     return Pipeline(
-        [("columns", numbers), ("model", CalibratedClassifierCV(trees, method="sigmoid", cv=3, ensemble=False))]
+        [
+            ("columns", numbers),
+            ("model", CalibratedClassifierCV(trees, method="sigmoid", cv=3, ensemble=False)),
+        ]
     )
 
 

@@ -44,7 +44,9 @@ def make_rows(n_rows: int, seed: int) -> pd.DataFrame:
 
 def expected_minutes(rows: pd.DataFrame) -> pd.Series:
     """The noiseless minutes: a rush by hour and day that multiplies distance and items."""
-    rush = rows["order_day"].map(DAY_RUSH).astype(float) / (1 + np.exp(-(rows["order_hour"] - 15) / 1.1))
+    rush = rows["order_day"].map(DAY_RUSH).astype(float) / (
+        1 + np.exp(-(rows["order_hour"] - 15) / 1.1)
+    )
     late = np.maximum(rows["order_hour"] - 18.5, 0)
     basket = 0.3 * rows["n_items"] + 0.2 * rows["n_distinct_items"]
     minutes: pd.Series = 10 + 0.7 * (rows["order_hour"] - 11) + rush * (7 - late) + basket

@@ -20,7 +20,9 @@ class OnnxRuntime:
         # One thread: replicas share cores, and for tabular models the hand-over costs more than it saves.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(
+            data, options, providers=["CPUExecutionProvider"]
+        )
         names = {given.name for given in self._session.get_inputs()}
         self._takes_numbers, self._takes_categories = "numbers" in names, "categories" in names
 

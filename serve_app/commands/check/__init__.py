@@ -63,7 +63,9 @@ def check_file(path: Path, *, with_store: bool = True, n_cpus: float | None = No
         faults += [fault for rule in RULES for fault in rule(plan)]
         faults += check_cpus(plan, n_cpus) if n_cpus is not None else ()
         faults += _check_bundles(plan) if with_store else ()
-        faults += check_whole(plan) if not any(fault.severity == "error" for fault in faults) else ()
+        faults += (
+            check_whole(plan) if not any(fault.severity == "error" for fault in faults) else ()
+        )
     return Report(path, _located(faults, document), _content(plan))
 
 
@@ -90,7 +92,11 @@ def _located(faults: Iterable[Fault], document: Document) -> tuple[Fault, ...]:
 def _content(plan: Plan | None) -> str:
     if plan is None:
         return ""
-    names = ("application", len(plan.applications)), ("model", len(plan.models)), ("version", len(plan.versions))
+    names = (
+        ("application", len(plan.applications)),
+        ("model", len(plan.models)),
+        ("version", len(plan.versions)),
+    )
     return ", ".join(_count(n, noun) for noun, n in names) + f", at most {plan.n_cpus:g} CPUs"
 
 

@@ -58,17 +58,25 @@ def read_document(path: Path) -> tuple[Document | None, list[Fault]]:
     try:
         text = path.read_text("utf-8-sig")
     except OSError as error:
-        return None, [_unreadable(f"cannot be read ({error.strerror}); expected a serve_config.yaml")]
+        return None, [
+            _unreadable(f"cannot be read ({error.strerror}); expected a serve_config.yaml")
+        ]
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        return None, [_unreadable(f"found the byte 0x{error.object[error.start]:02x}, expected text in UTF-8", line)]
+        return None, [
+            _unreadable(
+                f"found the byte 0x{error.object[error.start]:02x}, expected text in UTF-8", line
+            )
+        ]
     try:
         return _parse(text)
     except yaml.MarkedYAMLError as error:
         return None, [_broken(error)]
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n") + 1
-        return None, [_unreadable(f"not valid YAML: found the character {chr(error.character)!r}", line)]
+        return None, [
+            _unreadable(f"not valid YAML: found the character {chr(error.character)!r}", line)
+        ]
     except RecursionError:
         return None, [_unreadable("not valid YAML: nested too deeply")]
 
@@ -77,18 +85,30 @@ def _parse(text: str) -> tuple[Document | None, list[Fault]]:
     loader = _Loader(text)
     root = loader.get_single_node()
     if root is None:
-        return None, [_unreadable("found an empty file, expected a mapping with the key applications")]
+        return None, [
+            _unreadable("found an empty file, expected a mapping with the key applications")
+        ]
     loader.note(root, (), ())
     values = loader.construct_document(root)
     if not isinstance(values, dict):
         line = root.start_mark.line + 1
-        return None, [_unreadable(f"found {kind_of(values)}, expected a mapping with the key applications", line)]
+        return None, [
+            _unreadable(
+                f"found {kind_of(values)}, expected a mapping with the key applications", line
+            )
+        ]
     return Document(values, loader.lines), loader.faults
 
 
 def kind_of(value: Any) -> str:
     """What a value is, in words; never the value itself, which may be a secret."""
-    names = {dict: "a mapping", list: "a list", str: "text", bool: "true or false", type(None): "nothing"}
+    names = {
+        dict: "a mapping",
+        list: "a list",
+        str: "text",
+        bool: "true or false",
+        type(None): "nothing",
+    }
     return names.get(type(value), "a number" if isinstance(value, int | float) else "a date")
 
 
@@ -117,12 +137,16 @@ class _Loader(yaml.SafeLoader):
         try:
             return super().construct_object(node, deep=deep)
         except (ValueError, LookupError, AttributeError) as error:
-            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from None
+            raise yaml.constructor.ConstructorError(
+                None, None, str(error), node.start_mark
+            ) from None
 
     def note(self, node: yaml.Node, place: Place, above: tuple[yaml.Node, ...]) -> None:
         """Note the lines of a node and all below it."""
         if node in above:
-            raise yaml.composer.ComposerError(None, None, "an anchor that contains itself", node.start_mark)
+            raise yaml.composer.ComposerError(
+                None, None, "an anchor that contains itself", node.start_mark
+            )
         self.lines.setdefault(place, node.start_mark.line + 1)
         if isinstance(node, yaml.SequenceNode):
             for position, item in enumerate(node.value):
@@ -130,7 +154,9 @@ class _Loader(yaml.SafeLoader):
         elif isinstance(node, yaml.MappingNode):
             self._note_keys(node, place, (*above, node))
 
-    def _note_keys(self, node: yaml.MappingNode, place: Place, above: tuple[yaml.Node, ...]) -> None:
+    def _note_keys(
+        self, node: yaml.MappingNode, place: Place, above: tuple[yaml.Node, ...]
+    ) -> None:
         own: dict[Any, int] = {}
         # Merged keys (`<<: *other`) first: a key of one's own may stand for one of them.
         for key_node, value in sorted(node.value, key=lambda pair: pair[0].tag != MERGE):

@@ -39,20 +39,32 @@ def check_bundles(plan: Plan) -> Iterator[Fault]:
 def _isolated(plan: Plan) -> Iterator[Use]:
     """The versions of applications; the tables that place them there may pin them too."""
     for app, args in plan.isolated:
-        place, own = (*app.place, "args", "version"), ((*app.place, "args", "manifest_sha256"), args.manifest_sha256)
+        place, own = (
+            (*app.place, "args", "version"),
+            ((*app.place, "args", "manifest_sha256"), args.manifest_sha256),
+        )
         pins = [
-            ((*server.table_place, "versions", args.version, "manifest_sha256"), entry.manifest_sha256)
+            (
+                (*server.table_place, "versions", args.version, "manifest_sha256"),
+                entry.manifest_sha256,
+            )
             for server, server_args, table in plan.servers
-            if server_args.model == args.model and (entry := table.entry(args.version)).placement == "isolated"
+            if server_args.model == args.model
+            and (entry := table.entry(args.version)).placement == "isolated"
         ]
-        yield Use(place, args.model, args.version, args.store, (own, *pins), False, args.public_keys)
+        yield Use(
+            place, args.model, args.version, args.store, (own, *pins), False, args.public_keys
+        )
 
 
 def _in_servers(plan: Plan) -> Iterator[Use]:
     for app, args, table in plan.servers:
         for version in table.names:
             if (entry := table.entry(version)).placement == "in_server":
-                place = (*app.table_place, *(("versions", version) if version in table.versions else ("stable",)))
+                place = (
+                    *app.table_place,
+                    *(("versions", version) if version in table.versions else ("stable",)),
+                )
                 pin = ((*place, "manifest_sha256"), entry.manifest_sha256)
                 yield Use(place, args.model, version, args.store, (pin,), True, args.public_keys)
 

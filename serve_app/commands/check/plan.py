@@ -9,14 +9,24 @@ from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import DeploymentSchema, ServeApplicationSchema, ServeDeploySchema
 
 from serve_app.commands.check.document import Fault, Place
-from serve_app.commands.check.schema import Part, parts_of, read, take_unknown, validated, without_echoes
+from serve_app.commands.check.schema import (
+    Part,
+    parts_of,
+    read,
+    take_unknown,
+    validated,
+    without_echoes,
+)
 from serve_app.settings import COORDINATOR_CPUS, ServerArgs, Table, VersionArgs, VersionConfig
 
 Role = Literal["server", "version"]
 ROLES: dict[str, Role] = {"serve_app.app:server": "server", "serve_app.app:version": "version"}
 DEPLOYMENTS: dict[Role, str] = {"server": "Server", "version": "Version"}
 MAX_REPLICAS_OF_AUTO = AutoscalingConfig.default().max_replicas
-ARGS: dict[Role, type[ServerArgs] | type[VersionArgs]] = {"server": ServerArgs, "version": VersionArgs}
+ARGS: dict[Role, type[ServerArgs] | type[VersionArgs]] = {
+    "server": ServerArgs,
+    "version": VersionArgs,
+}
 
 
 @dataclass(frozen=True)
@@ -84,7 +94,9 @@ class Plan:
     def servers(self) -> list[tuple[Application, ServerArgs, Table]]:
         """The servers whose settings are sound."""
         return [
-            (app, app.args, app.table) for app in self.applications if isinstance(app.args, ServerArgs) and app.table
+            (app, app.args, app.table)
+            for app in self.applications
+            if isinstance(app.args, ServerArgs) and app.table
         ]
 
     @property
@@ -100,7 +112,9 @@ class Plan:
     @property
     def versions(self) -> set[tuple[str, str]]:
         """Each (model, version) that is held somewhere."""
-        in_tables = {(args.model, version) for _, args, table in self.servers for version in table.names}
+        in_tables = {
+            (args.model, version) for _, args, table in self.servers for version in table.names
+        }
         return in_tables | {(args.model, args.version) for _, args in self.isolated}
 
     @property
@@ -112,7 +126,9 @@ class Plan:
     def n_cpus(self) -> float:
         """CPUs of all replicas that autoscaling may start."""
         deployments = (deployment for app in self.applications for deployment in app.deployments)
-        return self.n_coordinator_cpus + sum(deployment.n_most * deployment.n_cpus for deployment in deployments)
+        return self.n_coordinator_cpus + sum(
+            deployment.n_most * deployment.n_cpus for deployment in deployments
+        )
 
 
 def read_plan(values: dict[Any, Any]) -> tuple[Plan | None, list[Fault]]:
@@ -131,7 +147,10 @@ def read_plan(values: dict[Any, Any]) -> tuple[Plan | None, list[Fault]]:
     faults = without_echoes([*faults, *(fault for _, found in made for fault in found), *more])
     if options is None or any(model is None for model, _ in made):
         return None, faults
-    read_ones = [_read_application(app, ("applications", i), policies) for i, app in enumerate(options["applications"])]
+    read_ones = [
+        _read_application(app, ("applications", i), policies)
+        for i, app in enumerate(options["applications"])
+    ]
     applications = tuple(application for application, _ in read_ones)
     plan = Plan(options.get("http_options", {}), applications, values)
     return plan, faults + [fault for _, found in read_ones for fault in found]
@@ -139,7 +158,11 @@ def read_plan(values: dict[Any, Any]) -> tuple[Plan | None, list[Fault]]:
 
 def check_whole(plan: Plan) -> list[Fault]:
     """What Ray says of the file in one piece: a last word, for what no rule here has found."""
-    return [fault for fault in validated(ServeDeploySchema, plan.values, ())[1] if fault.severity == "error"]
+    return [
+        fault
+        for fault in validated(ServeDeploySchema, plan.values, ())[1]
+        if fault.severity == "error"
+    ]
 
 
 def _prepare(deployment: dict[str, Any]) -> str:
@@ -147,7 +170,10 @@ def _prepare(deployment: dict[str, Any]) -> str:
     to build one is to import it: a check runs no code of others. Returns the policy's name."""
     scaling = deployment.get("autoscaling_config", {})
     if deployment.get("num_replicas") == "auto" and (scaling is None or isinstance(scaling, dict)):
-        scaling = deployment["autoscaling_config"] = {"max_replicas": MAX_REPLICAS_OF_AUTO, **(scaling or {})}
+        scaling = deployment["autoscaling_config"] = {
+            "max_replicas": MAX_REPLICAS_OF_AUTO,
+            **(scaling or {}),
+        }
     policy = scaling.pop("policy", None) if isinstance(scaling, dict) else None
     return str(policy.get("policy_function", "")) if isinstance(policy, dict) else ""
 
@@ -157,7 +183,9 @@ def _options_of_file(values: dict[Any, Any]) -> tuple[dict[str, Any] | None, lis
     applications = values.get("applications")
     items = applications if isinstance(applications, list) else []
     made = [validated(ServeDeploySchema, {**values, "applications": []} if items else values, ())]
-    made += [validated(ServeApplicationSchema, app, ("applications", i)) for i, app in enumerate(items)]
+    made += [
+        validated(ServeApplicationSchema, app, ("applications", i)) for i, app in enumerate(items)
+    ]
     faults = [fault for _, found in made for fault in found]
     schemas = [schema for schema, _ in made if schema is not None]
     if len(schemas) < len(made):
@@ -170,13 +198,22 @@ def _read_application(
     app: dict[str, Any], place: Place, policies: Mapping[Place, str]
 ) -> tuple[Application, list[Fault]]:
     """One application with its args and table."""
-    import_path = ":".join(app["import_path"].replace(":", ".").rsplit(".", 1))  # Ray takes `module.name` too
+    import_path = ":".join(
+        app["import_path"].replace(":", ".").rsplit(".", 1)
+    )  # Ray takes `module.name` too
     role = ROLES.get(import_path)
     deployments = tuple(
         _read_deployment(options, (*place, "deployments", position), policies)
         for position, options in enumerate(app.get("deployments", ()))
     )
-    plain = Application(place, app.get("name", "default"), import_path, app.get("route_prefix", "/"), role, deployments)
+    plain = Application(
+        place,
+        app.get("name", "default"),
+        import_path,
+        app.get("route_prefix", "/"),
+        role,
+        deployments,
+    )
     faults = [
         Fault((*place, key), "it belongs in http_options, for all applications together")
         for key in ("host", "port")
@@ -184,17 +221,25 @@ def _read_application(
     ]
     if role is None:
         return plain, faults
-    deployments = deployments or (Deployment((*place, "deployments", 0), {"name": DEPLOYMENTS[role]}),)
+    deployments = deployments or (
+        Deployment((*place, "deployments", 0), {"name": DEPLOYMENTS[role]}),
+    )
     args, of_args = read(ARGS[role], app.get("args", {}), (*place, "args"))
     table, of_table = _read_user_config(role, deployments[0])
-    return replace(plain, deployments=deployments, args=args, table=table), faults + of_args + of_table
+    return replace(
+        plain, deployments=deployments, args=args, table=table
+    ), faults + of_args + of_table
 
 
-def _read_deployment(options: dict[str, Any], place: Place, policies: Mapping[Place, str]) -> Deployment:
+def _read_deployment(
+    options: dict[str, Any], place: Place, policies: Mapping[Place, str]
+) -> Deployment:
     autoscaling = validated(AutoscalingConfig, options.get("autoscaling_config"), place)[0]
     if autoscaling is not None:
         policy = policies.get(place, "")
-        return Deployment(place, options, autoscaling.min_replicas, autoscaling.max_replicas, policy)
+        return Deployment(
+            place, options, autoscaling.min_replicas, autoscaling.max_replicas, policy
+        )
     n = options.get("num_replicas") or 1
     return Deployment(place, options, n, n)
 

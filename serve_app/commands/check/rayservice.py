@@ -15,7 +15,10 @@ LONGEST_NAME = 47  # the operator makes names of Services and clusters from it
 UPGRADES = ("NewCluster", "NewClusterWithIncrementalUpgrade", "None")
 SHORTEST_GRACE_S = 60  # Ray drains a node for 30 s
 CANDIDATE_CPUS = 0.3  # an isolated candidate as the commented block of serve_config.yaml has it, where there is none
-HEALTH_PATHS = {"8265": ("/api/gcs_healthz",), "52365": ("/api/local_raylet_healthz",)}  # no token needed
+HEALTH_PATHS = {
+    "8265": ("/api/gcs_healthz",),
+    "52365": ("/api/local_raylet_healthz",),
+}  # no token needed
 PROXY_PATHS = ("/-/healthz", "/-/routes")
 CLUSTER: Place = ("spec", "rayClusterConfig")
 CONFIG: Place = ("spec", "serveConfigV2")
@@ -47,13 +50,18 @@ def _read_config(values: Mapping[Any, Any]) -> tuple[Plan | None, list[Fault]]:
     except yaml.YAMLError as error:
         return None, [Fault((), f"not valid YAML: {getattr(error, 'problem', error)}")]
     if not isinstance(config, dict):
-        return None, [Fault((), "expected the text of a serve_config.yaml; `make manifests` writes it")]
+        return None, [
+            Fault((), "expected the text of a serve_config.yaml; `make manifests` writes it")
+        ]
     plan, faults = read_plan(config)
     if plan is not None:
         faults += [fault for rule in RULES for fault in rule(plan)]
         if (host := plan.http_options.get("host", "127.0.0.1")) != "0.0.0.0":
             faults.append(
-                Fault(("http_options", "host"), f"found {host}, expected 0.0.0.0: else no other pod reaches it")
+                Fault(
+                    ("http_options", "host"),
+                    f"found {host}, expected 0.0.0.0: else no other pod reaches it",
+                )
             )
     return plan, faults
 
@@ -61,7 +69,9 @@ def _read_config(values: Mapping[Any, Any]) -> tuple[Plan | None, list[Fault]]:
 def _name(values: Mapping[Any, Any]) -> Iterator[Fault]:
     name = str(_at(values, ("metadata", "name")) or "")
     if not 1 <= len(name) <= LONGEST_NAME:
-        text = f"found {len(name)} characters, expected 1 to {LONGEST_NAME}: the operator refuses it"
+        text = (
+            f"found {len(name)} characters, expected 1 to {LONGEST_NAME}: the operator refuses it"
+        )
         yield Fault(("metadata", "name"), text)
 
 
@@ -69,15 +79,22 @@ def _upgrade(values: Mapping[Any, Any]) -> Iterator[Fault]:
     place: Place = ("spec", "upgradeStrategy", "type")
     kind = _at(values, place)
     if kind is not None and kind not in UPGRADES:
-        yield Fault(place, f"found {kind}, expected one of {', '.join(UPGRADES)}: the operator refuses it")
+        yield Fault(
+            place, f"found {kind}, expected one of {', '.join(UPGRADES)}: the operator refuses it"
+        )
     if kind == UPGRADES[1] and not _at(values, (*CLUSTER, "enableInTreeAutoscaling")):
-        yield Fault(place, "the operator refuses an incremental upgrade without enableInTreeAutoscaling: true")
+        yield Fault(
+            place,
+            "the operator refuses an incremental upgrade without enableInTreeAutoscaling: true",
+        )
 
 
 def _head(values: Mapping[Any, Any]) -> Iterator[Fault]:
     place = (*CLUSTER, "headGroupSpec", "rayStartParams", "num-cpus")
     if (found := _at(values, place)) != "0":
-        yield Fault(place, f'found {found!r}, expected "0": a replica on the head goes when the head goes')
+        yield Fault(
+            place, f'found {found!r}, expected "0": a replica on the head goes when the head goes'
+        )
 
 
 def _same_environment(values: Mapping[Any, Any]) -> Iterator[Fault]:
@@ -96,9 +113,15 @@ def _bounds(group: Group) -> Iterator[Fault]:
     if least is None or most is None:
         return  # the head
     if not least <= (least if now is None else now) <= most:
-        yield Fault((*place, "minReplicas"), f"found {least} ≤ {now} ≤ {most} untrue: the operator refuses it")
+        yield Fault(
+            (*place, "minReplicas"),
+            f"found {least} ≤ {now} ≤ {most} untrue: the operator refuses it",
+        )
     if least < 2:
-        yield Fault((*place, "minReplicas"), f"found {least}, expected 2 or more: one may be drained or lost")
+        yield Fault(
+            (*place, "minReplicas"),
+            f"found {least}, expected 2 or more: one may be drained or lost",
+        )
 
 
 def _grace(group: Group) -> Iterator[Fault]:
@@ -112,8 +135,12 @@ def _writable_tmp(group: Group) -> Iterator[Fault]:
     place = (*group[0], "template", "spec", "containers", 0)
     container = _container(group[1])
     paths = [mount.get("mountPath") for mount in container.get("volumeMounts", [])]
-    if (container.get("securityContext") or {}).get("readOnlyRootFilesystem") and "/tmp" not in paths:
-        yield Fault((*place, "volumeMounts"), "expected a volume at /tmp: Ray and HAProxy write there")
+    if (container.get("securityContext") or {}).get(
+        "readOnlyRootFilesystem"
+    ) and "/tmp" not in paths:
+        yield Fault(
+            (*place, "volumeMounts"), "expected a volume at /tmp: Ray and HAProxy write there"
+        )
 
 
 def _probes(group: Group, plan: Plan) -> Iterator[Fault]:
@@ -130,7 +157,9 @@ def _probes(group: Group, plan: Plan) -> Iterator[Fault]:
         port = str(named.get(asked.get("port"), asked.get("port")))
         known = PROXY_PATHS if port == http_port else HEALTH_PATHS.get(port)
         if known is None:
-            yield Fault((*place, "httpGet", "port"), f"found {port}, expected {http_port}, 8265 or 52365")
+            yield Fault(
+                (*place, "httpGet", "port"), f"found {port}, expected {http_port}, 8265 or 52365"
+            )
         elif asked.get("path") not in known:
             text = f"found {asked.get('path')}, expected {' or '.join(known)}: what a pod is judged by is its own"
             yield Fault((*place, "httpGet", "path"), text)
@@ -146,13 +175,20 @@ def _capacity(values: Mapping[Any, Any], plan: Plan) -> Iterator[Fault]:
     has = sum(spec["maxReplicas"] * _cpus(spec) for spec in workers)
     if needed > has:
         text = f"at most {has:g} CPUs (maxReplicas), but replicas with surge and a candidate may need {needed:g}"
-        yield Fault((*CLUSTER, "workerGroupSpecs"), f"{text}; raise maxReplicas or CPUs, or lower max_replicas")
+        yield Fault(
+            (*CLUSTER, "workerGroupSpecs"),
+            f"{text}; raise maxReplicas or CPUs, or lower max_replicas",
+        )
 
 
 def _cpus(spec: Mapping[str, Any]) -> int:
     """As KubeRay counts: limits before requests, rounded up to whole ones."""
     resources = _container(spec).get("resources", {})
-    text = str((resources.get("limits") or {}).get("cpu") or (resources.get("requests") or {}).get("cpu") or 0)
+    text = str(
+        (resources.get("limits") or {}).get("cpu")
+        or (resources.get("requests") or {}).get("cpu")
+        or 0
+    )
     return ceil(float(text[:-1]) / 1000 if text.endswith("m") else float(text))
 
 
@@ -187,5 +223,10 @@ def _place(fault: Fault) -> str:
     return ".".join(str(part) for part in fault.place) + ": " if fault.place else ""
 
 
-ONE_FILE_RULES: tuple[Callable[[Mapping[Any, Any]], Iterable[Fault]], ...] = (_name, _upgrade, _head, _same_environment)
+ONE_FILE_RULES: tuple[Callable[[Mapping[Any, Any]], Iterable[Fault]], ...] = (
+    _name,
+    _upgrade,
+    _head,
+    _same_environment,
+)
 GROUP_RULES: tuple[Callable[[Group], Iterable[Fault]], ...] = (_bounds, _grace, _writable_tmp)

@@ -21,7 +21,10 @@ def import_paths(plan: Plan) -> Iterator[Fault]:
     """This package builds two kinds of application."""
     for app in plan.applications:
         if app.role is None and app.import_path.startswith("serve_app."):
-            yield Fault((*app.place, "import_path"), f"found {app.import_path}, expected {' or '.join(ROLES)}")
+            yield Fault(
+                (*app.place, "import_path"),
+                f"found {app.import_path}, expected {' or '.join(ROLES)}",
+            )
 
 
 def deployment_names(plan: Plan) -> Iterator[Fault]:
@@ -30,13 +33,14 @@ def deployment_names(plan: Plan) -> Iterator[Fault]:
         expected = DEPLOYMENTS[app.role] if app.role else ""
         for deployment in app.deployments:
             if deployment.name != expected:
-                text = (
-                    f"found {deployment.name}, expected {expected}: Ray refuses one that the application does not have"
-                )
+                text = f"found {deployment.name}, expected {expected}: Ray refuses one that the application does not have"
                 yield Fault((*deployment.place, "name"), text)
         for second in app.deployments[1:]:
             if second.name == expected:
-                yield Fault((*second.place, "name"), f"{expected} stands twice, and Ray takes the last; keep one")
+                yield Fault(
+                    (*second.place, "name"),
+                    f"{expected} stands twice, and Ray takes the last; keep one",
+                )
 
 
 def registered_models(plan: Plan) -> Iterator[Fault]:
@@ -51,7 +55,10 @@ def own_names(plan: Plan) -> Iterator[Fault]:
     """Two applications share neither name nor route."""
     seen: dict[tuple[str, str | None], str] = {}
     for app in plan.applications:
-        for key, value in (("name", app.name), ("route_prefix", None if app.role == "version" else app.route_prefix)):
+        for key, value in (
+            ("name", app.name),
+            ("route_prefix", None if app.role == "version" else app.route_prefix),
+        ):
             if value is not None and (key, value) in seen:
                 text = f"found {value}, which application {seen[key, value]} above has too; each needs its own"
                 yield Fault((*app.place, key), text)
@@ -63,11 +70,18 @@ def routes(plan: Plan) -> Iterator[Fault]:
     for app in plan.applications:
         place, route = (*app.place, "route_prefix"), app.route_prefix
         if app.role == "version" and route is not None:
-            yield Fault(place, f"found {route} (Ray's default is /), expected null: only its server asks it")
+            yield Fault(
+                place, f"found {route} (Ray's default is /), expected null: only its server asks it"
+            )
         elif app.role == "server" and route is None:
-            yield Fault(place, "found null, expected a path such as / or /churn: a server answers HTTP")
+            yield Fault(
+                place, "found null, expected a path such as / or /churn: a server answers HTTP"
+            )
         elif route is not None and route != "/" and not ROUTE.fullmatch(route):
-            yield Fault(place, f"found {route!r}, expected a path that begins with / and does not end with it")
+            yield Fault(
+                place,
+                f"found {route!r}, expected a path that begins with / and does not end with it",
+            )
 
 
 def isolated_versions(plan: Plan) -> Iterator[Fault]:
@@ -75,7 +89,10 @@ def isolated_versions(plan: Plan) -> Iterator[Fault]:
     applications = {app.name for app in plan.ours if app.role == "version"}
     for name, place in _wanted(plan).items():
         if name not in applications:
-            yield Fault((*place, "placement"), f"found isolated, expected an application {name} in this file")
+            yield Fault(
+                (*place, "placement"),
+                f"found isolated, expected an application {name} in this file",
+            )
 
 
 def isolated_applications(plan: Plan) -> Iterator[Fault]:
@@ -84,7 +101,10 @@ def isolated_applications(plan: Plan) -> Iterator[Fault]:
     for app, args in plan.isolated:
         expected = application_of(args.model, args.version)
         if app.name != expected:
-            yield Fault((*app.place, "name"), f"found {app.name}, expected {expected}: its server looks for that name")
+            yield Fault(
+                (*app.place, "name"),
+                f"found {app.name}, expected {expected}: its server looks for that name",
+            )
         elif tables_are_known and app.name not in _wanted(plan):
             text = f"no table has {args.version} with placement: isolated, so nothing asks it"
             yield Fault(app.place, text, "warning")
@@ -105,7 +125,10 @@ def keys(plan: Plan) -> Iterator[Fault]:
     trusted = {args.model: args.public_keys for _, args, _ in plan.servers}
     for app, args in plan.isolated:
         if args.public_keys != trusted.get(args.model, args.public_keys):
-            yield Fault((*app.place, "args", "public_keys"), f"expected the public_keys of the server of {args.model}")
+            yield Fault(
+                (*app.place, "args", "public_keys"),
+                f"expected the public_keys of the server of {args.model}",
+            )
 
 
 def ports(plan: Plan) -> Iterator[Fault]:
@@ -117,12 +140,17 @@ def ports(plan: Plan) -> Iterator[Fault]:
 
 def timeouts(plan: Plan) -> Iterator[Fault]:
     """The proxy gives up after the table's deadline, never before."""
-    place, timeout_s = ("http_options", "request_timeout_s"), plan.http_options.get("request_timeout_s")
+    place, timeout_s = (
+        ("http_options", "request_timeout_s"),
+        plan.http_options.get("request_timeout_s"),
+    )
     if timeout_s is None:
         text = "not set, and Ray's default is to wait forever; expected a number of seconds"
         yield from [Fault(place, text, "warning")] if plan.servers else ()
         return
-    deadline_ms, name = max(((table.limits.deadline_ms, app.name) for app, _, table in plan.servers), default=(0, ""))
+    deadline_ms, name = max(
+        ((table.limits.deadline_ms, app.name) for app, _, table in plan.servers), default=(0, "")
+    )
     if timeout_s * 1000 <= deadline_ms:
         text = f"found {timeout_s:g} s, expected more than the deadline_ms of {name} ({deadline_ms} ms)"
         yield Fault(place, f"{text}: else the proxy gives up before the server can answer")
@@ -133,12 +161,17 @@ def capacity(plan: Plan) -> Iterator[Fault]:
     for app in plan.ours:
         for deployment in app.deployments:
             if not deployment.surge_percent and deployment.n_least <= 1:
-                text = "found 0 (Ray's default) with one replica: an update is an outage; expected 100"
+                text = (
+                    "found 0 (Ray's default) with one replica: an update is an outage; expected 100"
+                )
                 yield Fault((*deployment.place, "max_surge_percent"), text, "warning")
             if deployment.options.get("max_queued_requests", -1) == -1:
                 text = "no limit (Ray's default): overload makes callers wait instead of a 429; expected a number"
                 yield Fault((*deployment.place, "max_queued_requests"), text, "warning")
-            if app.role == "version" and (n := deployment.options.get("max_ongoing_requests", 5)) < 2:
+            if (
+                app.role == "version"
+                and (n := deployment.options.get("max_ongoing_requests", 5)) < 2
+            ):
                 text = f"found {n}, expected 2 or more: else blocks of several servers are never merged"
                 yield Fault((*deployment.place, "max_ongoing_requests"), text, "warning")
 
@@ -151,10 +184,10 @@ def batches(plan: Plan) -> Iterator[Fault]:
         for deployment in app.deployments:
             n, target = deployment.options.get("max_ongoing_requests", 5), _target(deployment)
             if n < table.batch.max_rows:
-                text = (
-                    f"found {n}, expected {table.batch.max_rows} (batch.max_rows) or more: else single rows never fill"
+                text = f"found {n}, expected {table.batch.max_rows} (batch.max_rows) or more: else single rows never fill"
+                yield Fault(
+                    (*deployment.place, "max_ongoing_requests"), f"{text} a batch", "warning"
                 )
-                yield Fault((*deployment.place, "max_ongoing_requests"), f"{text} a batch", "warning")
             if target is not None and target <= LOW_TARGET:
                 text = f"found {target:g}, expected more: requests that wait for one batch would look like overload"
                 yield Fault((*deployment.place, *TARGET), text, "warning")
@@ -162,16 +195,20 @@ def batches(plan: Plan) -> Iterator[Fault]:
         for deployment in app.deployments:
             target = _target(deployment)
             if target is not None and target > MOST_BLOCKS:
-                text = (
-                    f"found {target:g}, expected 1 to 1.5: it counts blocks, and a server sends at most {MOST_BLOCKS}"
+                text = f"found {target:g}, expected 1 to 1.5: it counts blocks, and a server sends at most {MOST_BLOCKS}"
+                yield Fault(
+                    (*deployment.place, *TARGET), f"{text} to each replica at a time", "warning"
                 )
-                yield Fault((*deployment.place, *TARGET), f"{text} to each replica at a time", "warning")
 
 
 def _target(deployment: Deployment) -> float | None:
     """What autoscaling aims at; None where it is off."""
     scaling = deployment.options.get("autoscaling_config")
-    return float(scaling.get("target_ongoing_requests") or LOW_TARGET) if isinstance(scaling, dict) else None
+    return (
+        float(scaling.get("target_ongoing_requests") or LOW_TARGET)
+        if isinstance(scaling, dict)
+        else None
+    )
 
 
 def rollouts(plan: Plan) -> Iterator[Fault]:
@@ -183,12 +220,22 @@ def rollouts(plan: Plan) -> Iterator[Fault]:
         if late_ms >= slow_ms:
             text = f"found {late_ms}, expected less than guardrails.slow_ms ({slow_ms:g})"
             reason = "else an answer of stable in place of a late candidate's is slow itself"
-            yield Fault((*app.table_place, "limits", "candidate_deadline_ms"), f"{text}: {reason}", "warning")
+            yield Fault(
+                (*app.table_place, "limits", "candidate_deadline_ms"),
+                f"{text}: {reason}",
+                "warning",
+            )
         name = application_of(args.model, rollout.candidate)
-        for deployment in (d for other in plan.ours if other.name == name for d in other.deployments):
+        for deployment in (
+            d for other in plan.ours if other.name == name for d in other.deployments
+        ):
             if deployment.n_most > deployment.n_least and deployment.policy != POLICY:
                 text = f"expected policy_function {POLICY}: else no replicas come before its next share is given"
-                yield Fault((*deployment.place, "autoscaling_config"), f"{text}, and the rollout may wait", "warning")
+                yield Fault(
+                    (*deployment.place, "autoscaling_config"),
+                    f"{text}, and the rollout may wait",
+                    "warning",
+                )
 
 
 def check_cpus(plan: Plan, n_cpus: float) -> Iterator[Fault]:
@@ -198,7 +245,9 @@ def check_cpus(plan: Plan, n_cpus: float) -> Iterator[Fault]:
         surge = ceil(deployment.n_least * deployment.surge_percent / 100)
         needed += deployment.n_cpus * (deployment.n_least + surge)
     if round(needed, 6) > n_cpus:
-        text = f"an update needs {needed:g} CPUs (min_replicas with surge), the cluster has {n_cpus:g}"
+        text = (
+            f"an update needs {needed:g} CPUs (min_replicas with surge), the cluster has {n_cpus:g}"
+        )
         yield Fault(("applications",), f"{text}; lower num_cpus or min_replicas")
 
 

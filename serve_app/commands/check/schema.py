@@ -75,7 +75,9 @@ def take_unknown(part: Part) -> list[Fault]:
     unknown = [key for key in part.value if key not in part.model.model_fields]
     for key in unknown:
         del part.value[key]
-    return [Fault((*part.place, key), f"unknown key; {_hint(str(key), part.model)}") for key in unknown]
+    return [
+        Fault((*part.place, key), f"unknown key; {_hint(str(key), part.model)}") for key in unknown
+    ]
 
 
 def _hint(key: str, model: type[BaseModel]) -> str:
@@ -116,7 +118,9 @@ def validated(model: type[M], value: Any, place: Place) -> tuple[M | None, list[
 
 def read(model: type[M], value: Any, place: Place) -> tuple[M | None, list[Fault]]:
     """The model without its unknown keys, and every fault. Takes the unknown keys out of `value`."""
-    unknown = [fault for part in list(parts_of(Part(place, model, value))) for fault in take_unknown(part)]
+    unknown = [
+        fault for part in list(parts_of(Part(place, model, value))) for fault in take_unknown(part)
+    ]
     made, faults = validated(model, value, place)
     return made, without_echoes([*unknown, *faults])
 
@@ -126,11 +130,17 @@ def without_echoes(faults: list[Fault]) -> list[Fault]:
     first: dict[Any, Fault] = {}
     for fault in faults:
         first.setdefault((fault.place, fault.severity), fault)
-    return [fault for fault in first.values() if not any(_is_echo(fault, other) for other in first.values())]
+    return [
+        fault
+        for fault in first.values()
+        if not any(_is_echo(fault, other) for other in first.values())
+    ]
 
 
 def _is_echo(fault: Fault, other: Fault) -> bool:
-    is_inside = len(other.place) > len(fault.place) and other.place[: len(fault.place)] == fault.place
+    is_inside = (
+        len(other.place) > len(fault.place) and other.place[: len(fault.place)] == fault.place
+    )
     return is_inside and (fault.text.startswith(TRIPPED) or fault.text.lstrip("`") == other.text)
 
 
@@ -152,7 +162,11 @@ def _text(fault: Any) -> str:
     if (pattern := fault.get("ctx", {}).get("pattern")) in PATTERNS:
         return f"expected {PATTERNS[pattern]}"
     text = fault["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
-    quotes = fault["type"] == "string_type" and kind_of(fault["input"]) in ("a number", "a date", "true or false")
+    quotes = fault["type"] == "string_type" and kind_of(fault["input"]) in (
+        "a number",
+        "a date",
+        "true or false",
+    )
     return f"{text}: write it in quotes" if quotes else str(text)
 
 
@@ -160,7 +174,13 @@ def _inside(value: Any, loc: tuple[int | str, ...]) -> tuple[Place, Any]:
     """pydantic's location without what is no key of the file (names of union members, `[key]`), and what is there."""
     place: Place = ()
     for part in loc:
-        keys = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+        keys = (
+            value
+            if isinstance(value, dict)
+            else range(len(value))
+            if isinstance(value, list)
+            else ()
+        )
         key = next((key for key in keys if str(key) == str(part)), None)
         if key is not None:
             place, value = (*place, key), value[key]

@@ -83,7 +83,11 @@ class Diff:
     @property
     def broken(self) -> tuple[str, ...]:
         """Why the candidate cannot stand in for stable, one reason a line; empty when nothing breaks."""
-        lines = [f"{change.field} {change.kind}: {change.reason}" for change in self.changes if change.breaks]
+        lines = [
+            f"{change.field} {change.kind}: {change.reason}"
+            for change in self.changes
+            if change.breaks
+        ]
         if self.candidate.refused and not lines:
             lines.append(f"a server with this code's contract refuses {self.candidate.version}")
         shifts = (self.golden, *([self.csv.shift] if self.csv else ()))
@@ -92,7 +96,9 @@ class Diff:
         return tuple(lines)
 
 
-def compare(store: Store, spec: ModelSpec, stable: str, candidate: str, csv: Path | None = None) -> Diff:
+def compare(
+    store: Store, spec: ModelSpec, stable: str, candidate: str, csv: Path | None = None
+) -> Diff:
     """Open both versions and lay them side by side.
 
     Raises BundleError for a version that cannot be opened, CsvError for a file without a usable row.
@@ -132,7 +138,9 @@ def _side(store: Store, spec: ModelSpec, opened: Predictor) -> Side:
 
 
 def _metrics(stable: dict[str, Metric], candidate: dict[str, Metric]) -> tuple[MetricPair, ...]:
-    return tuple(MetricPair(name, stable.get(name), candidate.get(name)) for name in {**stable, **candidate})
+    return tuple(
+        MetricPair(name, stable.get(name), candidate.get(name)) for name in {**stable, **candidate}
+    )
 
 
 def _on_csv(path: Path, spec: ModelSpec, stable: Predictor, candidate: Predictor) -> CsvShift:
@@ -148,5 +156,7 @@ def _on_csv(path: Path, spec: ModelSpec, stable: Predictor, candidate: Predictor
     found = shift(score_both(good(), stable, candidate, spec.contract), stable.manifest)
     if not found.n_rows:
         first = f"; line {bad[0].line}: {bad[0].reason}" if bad else ""
-        raise CsvError(f"{path}: found no row that fits the contract of {spec.name}, expected at least one{first}")
+        raise CsvError(
+            f"{path}: found no row that fits the contract of {spec.name}, expected at least one{first}"
+        )
     return CsvShift(str(path), tuple(bad), found)

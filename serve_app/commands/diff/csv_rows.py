@@ -45,7 +45,9 @@ def read_rows(path: Path, spec: ModelSpec) -> Iterator[Row | BadRow]:
     except OSError as error:
         raise CsvError(f"{path}: cannot be read ({error.strerror}); expected a CSV file") from None
     except UnicodeDecodeError as error:
-        raise CsvError(f"{path}: found the byte 0x{error.object[error.start]:02x}, expected UTF-8") from None
+        raise CsvError(
+            f"{path}: found the byte 0x{error.object[error.start]:02x}, expected UTF-8"
+        ) from None
 
 
 def _rows(lines: Any, spec: ModelSpec, path: Path) -> Iterator[Row | BadRow]:
@@ -71,7 +73,9 @@ def _columns(header: list[str], spec: ModelSpec, path: Path) -> list[tuple[int, 
     """Where each field stands in a line."""
     names = [feature.name for feature in spec.contract]
     if missing := [name for name in names if name not in header]:
-        raise CsvError(f"{path}: line 1: missing columns: {', '.join(missing)}; expected {', '.join(names)}")
+        raise CsvError(
+            f"{path}: line 1: missing columns: {', '.join(missing)}; expected {', '.join(names)}"
+        )
     if twice := [name for name in names if header.count(name) > 1]:
         raise CsvError(f"{path}: line 1: found {', '.join(twice)} twice; keep one column of each")
     return [(header.index(feature.name), feature) for feature in spec.contract]

@@ -46,7 +46,9 @@ def changes(stable: Contract, candidate: Contract) -> tuple[Change, ...]:
     after = {feature.name: feature for feature in candidate}
     before = {feature.name for feature in stable}
     found = [change for old in stable for change in _field(old, after.get(old.name))]
-    found += [Change(new.name, "added", "", new.allowed) for new in candidate if new.name not in before]
+    found += [
+        Change(new.name, "added", "", new.allowed) for new in candidate if new.name not in before
+    ]
     return (*found, *_moved(stable, candidate))
 
 
@@ -60,7 +62,9 @@ def _field(old: Feature, new: Feature | None) -> Iterator[Change]:
         yield Change(old.name, "narrowed", old.allowed, new.allowed)
     elif not old.accepts_all_of(new):
         yield Change(old.name, "widened", old.allowed, new.allowed)
-    if old.unit and new.unit and old.unit != new.unit:  # one that is only written down now says nothing new
+    if (
+        old.unit and new.unit and old.unit != new.unit
+    ):  # one that is only written down now says nothing new
         yield Change(old.name, "unit", old.unit, new.unit)
 
 

@@ -22,7 +22,10 @@ def as_json(diff: Diff) -> str:
     """What the page shows, unrounded, with every bad row and slice; `broken` is empty when nothing breaks."""
     derived = {
         "broken": diff.broken,
-        "changes": [{**vars(change), "breaks": change.breaks, "reason": change.reason} for change in diff.changes],
+        "changes": [
+            {**vars(change), "breaks": change.breaks, "reason": change.reason}
+            for change in diff.changes
+        ],
         "metrics": [{**vars(pair), "overlap": pair.overlap} for pair in diff.metrics],
     }
     return to_json({**vars(diff), **derived}, indent=2, inf_nan_mode="null").decode()
@@ -33,13 +36,24 @@ def show(diff: Diff, console: Console) -> None:
     for part in (*_contract(diff), *_metrics(diff), *_scores(diff), *_bad_rows(diff), *_size(diff)):
         console.print(part)
     names = f"{diff.model} {diff.stable.version} → {diff.candidate.version}"
-    verdict = "breaks: " + "; ".join(diff.broken) if diff.broken else f"no client of {diff.stable.version} breaks"
+    verdict = (
+        "breaks: " + "; ".join(diff.broken)
+        if diff.broken
+        else f"no client of {diff.stable.version} breaks"
+    )
     console.print(f"{names}: {verdict}", style="red" if diff.broken else "green", soft_wrap=True)
 
 
 def _table(title: str, *columns: str) -> Table:
     """A table whose long cells go on in the next line instead of being cut off."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
     for column in columns:
         table.add_column(column, overflow="fold", header_style="dim")
     return table
@@ -65,10 +79,16 @@ def _contract(diff: Diff) -> Iterator[RenderableType]:
 
 def _metrics(diff: Diff) -> Iterator[RenderableType]:
     table = _table(
-        "metrics, each on its own hold-out", "metric", diff.stable.version, diff.candidate.version, "intervals"
+        "metrics, each on its own hold-out",
+        "metric",
+        diff.stable.version,
+        diff.candidate.version,
+        "intervals",
     )
     for pair in diff.metrics:
-        table.add_row(pair.name, _metric(pair.stable), _metric(pair.candidate), OVERLAP[pair.overlap])
+        table.add_row(
+            pair.name, _metric(pair.stable), _metric(pair.candidate), OVERLAP[pair.overlap]
+        )
     yield table
     yield "Intervals are 95 %. Overlap is no proof that the versions are equally good."
     if diff.stable.training_data_sha256 != diff.candidate.training_data_sha256:
@@ -88,7 +108,11 @@ def _scores(diff: Diff) -> Iterator[RenderableType]:
         table.add_row(label, *(text(found) for found in shifts))
     yield table
     is_classifier = diff.kind == "binary_classifier"
-    unit, up = ("probability", "to the positive label") if is_classifier else (diff.target, "above the interval")
+    unit, up = (
+        ("probability", "to the positive label")
+        if is_classifier
+        else (diff.target, "above the interval")
+    )
     yield f"Differences: {diff.candidate.version} minus {diff.stable.version}, in {unit}. Up: {up}."
     yield "Golden rows span the range of scores; for the share of real traffic give --csv."
     yield ""
@@ -98,7 +122,11 @@ def _scores(diff: Diff) -> Iterator[RenderableType]:
 
 def _lines(diff: Diff) -> list[tuple[str, Callable[[Shift], str]]]:
     """The label and the text of each line about a set of rows."""
-    flips = "label flips" if diff.kind == "binary_classifier" else f"outside {diff.stable.version}'s interval"
+    flips = (
+        "label flips"
+        if diff.kind == "binary_classifier"
+        else f"outside {diff.stable.version}'s interval"
+    )
     return [
         ("rows", lambda found: f"{found.n_rows:,}"),
         ("scored by both", lambda found: f"{found.n_compared:,}"),
@@ -116,18 +144,28 @@ def _signed(number: float | None) -> str:
 
 
 def _flips(flips: Flips | None) -> str:
-    return "–" if flips is None else f"{flips.n:,} ({flips.n_up:,} up, {flips.n - flips.n_up:,} down)"
+    return (
+        "–" if flips is None else f"{flips.n:,} ({flips.n_up:,} up, {flips.n - flips.n_up:,} down)"
+    )
 
 
 def _share(flips: Flips | None) -> str:
-    return "–" if flips is None else f"{100 * flips.share:.2f} % ({100 * flips.low:.2f} – {100 * flips.high:.2f})"
+    return (
+        "–"
+        if flips is None
+        else f"{100 * flips.share:.2f} % ({100 * flips.low:.2f} – {100 * flips.high:.2f})"
+    )
 
 
 def _slices(diff: Diff, found: Shift) -> Iterator[RenderableType]:
     flips = "label flips" if diff.kind == "binary_classifier" else "outside"
-    table = _table("where the mean shifts most", "feature", "slice", "rows", "mean difference", flips)
+    table = _table(
+        "where the mean shifts most", "feature", "slice", "rows", "mean difference", flips
+    )
     for part in found.slices[:N_SLICES]:
-        table.add_row(part.feature, part.label, f"{part.n_rows:,}", _signed(part.mean), f"{part.n_flips:,}")
+        table.add_row(
+            part.feature, part.label, f"{part.n_rows:,}", _signed(part.mean), f"{part.n_flips:,}"
+        )
     yield table
     yield "The farthest slice of a feature; a small one may lie far off by luck."
     yield ""
@@ -136,7 +174,10 @@ def _slices(diff: Diff, found: Shift) -> Iterator[RenderableType]:
 def _bad_rows(diff: Diff) -> Iterator[RenderableType]:
     if not diff.csv or not (bad := diff.csv.bad_rows):
         return
-    yield Text(f"rows of {diff.csv.path} left out, since they break the contract: {len(bad):,}", style="yellow")
+    yield Text(
+        f"rows of {diff.csv.path} left out, since they break the contract: {len(bad):,}",
+        style="yellow",
+    )
     for row in bad[:N_BAD_ROWS]:
         yield f"line {row.line}: {row.reason}"
     if len(bad) > N_BAD_ROWS:

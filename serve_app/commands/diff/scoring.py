@@ -16,7 +16,9 @@ from serve_app.contract.block import Block, Layout, Scores
 
 Column = NDArray[Any]  # (n_rows,)
 
-N_ROWS = 64  # in one call: so few that a predictor finds each failing row without giving up on the rest
+N_ROWS = (
+    64  # in one call: so few that a predictor finds each failing row without giving up on the rest
+)
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,9 @@ class Scored:
     columns: Mapping[Feature, Column]
 
 
-def score_both(rows: Iterable[Row], stable: Predictor, candidate: Predictor, sliced_by: Contract = ()) -> Scored:
+def score_both(
+    rows: Iterable[Row], stable: Predictor, candidate: Predictor, sliced_by: Contract = ()
+) -> Scored:
     """Score plain rows with both versions. `sliced_by`: fields that every row has."""
     waiting, layout = iter(rows), Layout(sliced_by)
     blocks, before, after = [], [np.empty(0)], [np.empty(0)]
@@ -65,5 +69,9 @@ def _takes(contract: Contract, row: Row) -> bool:
 
 def golden_rows(stable: Predictor, candidate: Predictor) -> list[Row]:
     """The golden rows of both versions, each once."""
-    rows = [dict(item.row) for predictor in (stable, candidate) for item in predictor.manifest.golden_rows]
+    rows = [
+        dict(item.row)
+        for predictor in (stable, candidate)
+        for item in predictor.manifest.golden_rows
+    ]
     return list({tuple(sorted(row.items())): row for row in rows}.values())

@@ -73,7 +73,11 @@ def shift(scored: Scored, stable: Manifest) -> Shift:
         mean=float(difference.mean()) if both.any() else None,
         largest=float(difference[np.argmax(np.abs(difference))]) if both.any() else None,
         flips=None if flipped is None or not both.any() else _flips(flipped, difference),
-        slices=_worst({feature: column[both] for feature, column in scored.columns.items()}, difference, flipped),
+        slices=_worst(
+            {feature: column[both] for feature, column in scored.columns.items()},
+            difference,
+            flipped,
+        ),
     )
 
 
@@ -90,7 +94,9 @@ def _flips(flipped: Mask, difference: Scores) -> Flips:
     return Flips(n, int((flipped & (difference > 0)).sum()), n / n_rows, low, high)
 
 
-def _worst(columns: dict[Feature, Column], difference: Scores, flipped: Mask | None) -> tuple[SliceShift, ...]:
+def _worst(
+    columns: dict[Feature, Column], difference: Scores, flipped: Mask | None
+) -> tuple[SliceShift, ...]:
     worst = []
     for feature, column in columns.items():
         found = list(_slices(feature, column, difference, flipped))
@@ -98,7 +104,9 @@ def _worst(columns: dict[Feature, Column], difference: Scores, flipped: Mask | N
     return tuple(sorted((part for part in worst if part.mean), key=lambda part: -abs(part.mean)))
 
 
-def _slices(feature: Feature, column: Column, difference: Scores, flipped: Mask | None) -> Iterator[SliceShift]:
+def _slices(
+    feature: Feature, column: Column, difference: Scores, flipped: Mask | None
+) -> Iterator[SliceShift]:
     least = max(MIN_ROWS, MIN_SHARE * len(column))
     for label, mask in masks(column, feature) if len(column) else ():
         if (n_rows := int(mask.sum())) >= least:

@@ -53,7 +53,9 @@ def measure(model: str, store: str, table: Table, n_rows: int) -> Measured:
 
 async def _measure(spec: ModelSpec, store: str, table: Table, n_rows: int) -> Measured:
     stable, entry = table.stable, table.entry(table.stable)
-    predictor = await asyncio.to_thread(load, open_store(served_uri(store)), spec, stable, entry.manifest_sha256)
+    predictor = await asyncio.to_thread(
+        load, open_store(served_uri(store)), spec, stable, entry.manifest_sha256
+    )
     held = InServerVersion(predictor, entry.coalesce, table.batch)
     direct = _Direct(predictor)
 
@@ -116,7 +118,9 @@ class _Client:
     def __init__(self, app: Any, spec: ModelSpec, n_rows: int) -> None:
         self._app = app
         self._path = PATHS["predict" if n_rows == 1 else "predict_batch"]
-        rows = [row.model_dump_json() for row in _example_rows(spec, max(n_rows, len(spec.examples)))]
+        rows = [
+            row.model_dump_json() for row in _example_rows(spec, max(n_rows, len(spec.examples)))
+        ]
         bodies = rows if n_rows == 1 else ["[" + ",".join(rows[:n_rows]) + "]"]
         self._bodies = cycle(body.encode() for body in bodies)
 
@@ -140,7 +144,11 @@ class _Client:
             raise BundleError(f"{self._path}: found status {status} for example rows, expected 200")
 
     def _scope(self, size_bytes: int) -> dict[str, Any]:
-        headers = {"host": "sluice", "content-type": "application/json", "content-length": str(size_bytes)}
+        headers = {
+            "host": "sluice",
+            "content-type": "application/json",
+            "content-length": str(size_bytes),
+        }
         return {
             "type": "http",
             "asgi": {"version": "3.0"},

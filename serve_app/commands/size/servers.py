@@ -46,7 +46,11 @@ class Sized:
 
 
 def sizes(
-    path: Path, wish: Wish, overhead: Overhead, model: str | None = None, say: Callable[[str], None] = lambda _: None
+    path: Path,
+    wish: Wish,
+    overhead: Overhead,
+    model: str | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[Sized]:
     """One answer a server of the file (or the one server of a model). Takes some seconds of CPU for each.
 
@@ -69,20 +73,26 @@ def sizes(
     return found
 
 
-def work_of(measured: Measured, overhead: Overhead, table: Table, max_ongoing_requests: int) -> Work:
+def work_of(
+    measured: Measured, overhead: Overhead, table: Table, max_ongoing_requests: int
+) -> Work:
     """What was measured and what only a cluster adds, as work of a replica."""
     if not measured.coalesces:
         return Work(own_ms=overhead.replica_ms + measured.app_ms + measured.model_ms)
     n_rows, max_rows = measured.n_rows, table.batch.max_rows
     call_ms = max(0.0, measured.call_ms - measured.row_ms)
-    further_calls_ms = (ceil(n_rows / max_rows) - 1) * call_ms  # a request over max_rows enters in pieces
+    further_calls_ms = (
+        ceil(n_rows / max_rows) - 1
+    ) * call_ms  # a request over max_rows enters in pieces
     under_way = min(max_ongoing_requests, table.limits.max_rows_under_way // n_rows)
     own_ms = measured.app_ms + n_rows * measured.row_ms + further_calls_ms
     return Work(
         own_ms=overhead.replica_ms + overhead.batch_ms + own_ms,
         call_ms=call_ms,
         wait_ms=table.batch.wait_ms,
-        most_per_call=max(1, min(max_rows // n_rows, under_way // 2)),  # as many again wait for the next call
+        most_per_call=max(
+            1, min(max_rows // n_rows, under_way // 2)
+        ),  # as many again wait for the next call
     )
 
 
@@ -107,7 +117,9 @@ def _chosen(plan: Plan, model: str | None) -> list[tuple[Application, ServerArgs
     if not names:
         raise SettingsError("applications: found no serve_app.app:server, expected at least one")
     if model is not None and model not in names:
-        raise SettingsError(f"--model: found {model}, expected one that the file serves: {', '.join(names)}")
+        raise SettingsError(
+            f"--model: found {model}, expected one that the file serves: {', '.join(names)}"
+        )
     return [server for server in plan.servers if model in (None, server[1].model)]
 
 

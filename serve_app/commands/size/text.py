@@ -54,7 +54,13 @@ def answer_rows(sized: Sized) -> list[Row]:
         ("p95", _ms(lost.p95_ms), f"with one lost; {_ms(peak.p95_ms)} with all, mean {_ms(peak.mean_ms)}"),
     ]  # fmt: skip
     if sized.not_counted:
-        rows.append(("not counted", "", f"{', '.join(sized.not_counted)}: stable is taken to answer everybody"))
+        rows.append(
+            (
+                "not counted",
+                "",
+                f"{', '.join(sized.not_counted)}: stable is taken to answer everybody",
+            )
+        )
     return rows
 
 
@@ -70,7 +76,11 @@ def number_rows(sized: Sized, overhead: Overhead) -> list[Row]:
     if found.coalesces:
         rows += [
             ("constant", _ms(overhead.batch_ms), "CPU that Ray and @serve.batch add to a request"),
-            ("measured", _ms(work.call_ms), f"CPU of a model call, for up to {work.most_per_call} requests together"),
+            (
+                "measured",
+                _ms(work.call_ms),
+                f"CPU of a model call, for up to {work.most_per_call} requests together",
+            ),
             ("measured", _ms(found.row_ms), "CPU of each row in it, on top"),
             ("from the file", _ms(work.wait_ms), "a call waits so long to fill (batch.wait_ms)"),
         ]
@@ -101,7 +111,10 @@ def document(found: Sequence[Sized], wish: Wish, overhead: Overhead) -> dict[str
     return {
         "wanted": asdict(wish),
         "constants": {**asdict(overhead), "most_busy": MOST_BUSY},
-        "servers": [asdict(sized) | {"n_updating": sized.n_updating, "Server": snippet(sized)} for sized in found],
+        "servers": [
+            asdict(sized) | {"n_updating": sized.n_updating, "Server": snippet(sized)}
+            for sized in found
+        ],
         "proxy_cpus": proxy_cpus(found, wish, overhead),
     }
 

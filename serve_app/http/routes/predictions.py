@@ -24,7 +24,9 @@ from serve_app.settings import Limits
 
 Handler = Callable[[Request], Awaitable[Response]]
 
-MODEL_FAILED = ModelFailed("The model gave no valid answer for this row; the service's log has the reason.")
+MODEL_FAILED = ModelFailed(
+    "The model gave no valid answer for this row; the service's log has the reason."
+)
 MAX_ROW_KB = 64  # one row is small; listing the faults of a megabyte would hold up everybody for half a second
 
 
@@ -39,7 +41,9 @@ class Backend(Protocol):
     def answers_at_once(self) -> bool:
         """Whether a prediction waits for nothing now: no other process, no batch to fill."""
 
-    async def predict(self, rows: Sequence[Features], routing_key: str, forced: str | None) -> Answered:
+    async def predict(
+        self, rows: Sequence[Features], routing_key: str, forced: str | None
+    ) -> Answered:
         """All rows answered by one version; raises an HttpError."""
 
     def health(self) -> Health:
@@ -75,7 +79,9 @@ class Predictions:
 
     async def one(self, request: Request) -> Response:
         """One row."""
-        row = self._reader.one(await read_body(request, min(self._backend.limits.max_body_kb, MAX_ROW_KB)))
+        row = self._reader.one(
+            await read_body(request, min(self._backend.limits.max_body_kb, MAX_ROW_KB))
+        )
         answered = await self._backend.predict([row], routing_key(request), forced_version(request))
         if (prediction := answered.predictions[0]) is None:
             raise MODEL_FAILED
@@ -88,15 +94,24 @@ class Predictions:
         valid = [row for row in rows if isinstance(row, Features)]
         answered = Answered("", [])
         if valid:
-            answered = await self._backend.predict(valid, routing_key(request), forced_version(request))
+            answered = await self._backend.predict(
+                valid, routing_key(request), forced_version(request)
+            )
         predictions, version, batch_id = iter(answered.predictions), answered.version, token_hex(16)
         entries = [
-            _failed(row) if isinstance(row, InvalidRows) else _outcome(next(predictions), version, f"{batch_id}-{i}")
+            _failed(row)
+            if isinstance(row, InvalidRows)
+            else _outcome(next(predictions), version, f"{batch_id}-{i}")
             for i, row in enumerate(rows)
         ]
         succeeded = len(valid) - answered.n_failed
         failed = len(rows) - succeeded
-        body = {"total": len(rows), "succeeded": succeeded, "failed": failed, "predictions": entries}
+        body = {
+            "total": len(rows),
+            "succeeded": succeeded,
+            "failed": failed,
+            "predictions": entries,
+        }
         return _response(body, version)
 
 

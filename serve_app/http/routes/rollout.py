@@ -74,11 +74,15 @@ def _read(body: bytes) -> Command:
         known = Command.model_fields
         fields = tuple(
             FieldError(
-                field=name if name in known else "", reason="cannot be used", allowed=f"text: {', '.join(known)}"
+                field=name if name in known else "",
+                reason="cannot be used",
+                allowed=f"text: {', '.join(known)}",
             )
             for name in (str(fault["loc"][0]) if fault["loc"] else "" for fault in faults)
         )
-        raise BadCommand("The body is expected to be {} or an object of `by` and `reason`.", errors=fields) from None
+        raise BadCommand(
+            "The body is expected to be {} or an object of `by` and `reason`.", errors=fields
+        ) from None
 
 
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -87,14 +91,25 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     texts = {404: "No rollout", 409: "It does not fit how far the rollout is", 413: "Body too large",
              415: "Not application/json", 422: "No such command, or a body that is none",
              503: "The coordinator does not answer, or knows no rollout yet"}  # fmt: skip
-    return {status: {"description": texts[status], "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses}
+    return {
+        status: {"description": texts[status], "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status in statuses
+    }
 
 
 def _body() -> dict[str, Any]:
     schema = Command.model_json_schema()
     example = {"by": "ada", "reason": "support tickets went up"}
-    return {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}
+    return {
+        "required": True,
+        "content": {"application/json": {"schema": schema, "example": example}},
+    }
 
 
 def _path_parameter() -> dict[str, Any]:
-    return {"name": "command", "in": "path", "required": True, "schema": {"type": "string", "enum": list(ACTIONS)}}
+    return {
+        "name": "command",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "enum": list(ACTIONS)},
+    }

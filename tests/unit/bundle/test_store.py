@@ -22,10 +22,14 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def test_a_full_disk_leaves_nothing_of_a_model_s_first_version(tmp_path: Path, full_disk: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_nothing_of_a_model_s_first_version(
+    tmp_path: Path, full_disk: pytest.MonkeyPatch
+) -> None:
     """Neither half a bundle nor an empty folder that looks like a model; afterwards the same version can be written."""
     store = FolderStore(tmp_path)
-    with pytest.raises(BundleError, match=r"churn/1\.0\.0: cannot be written \(No space left on device\)"):
+    with pytest.raises(
+        BundleError, match=r"churn/1\.0\.0: cannot be written \(No space left on device\)"
+    ):
         store.write("churn", "1.0.0", {MANIFEST: b"{}"})
     assert list(tmp_path.iterdir()) == []
     full_disk.undo()
@@ -33,7 +37,9 @@ def test_a_full_disk_leaves_nothing_of_a_model_s_first_version(tmp_path: Path, f
     assert store.versions("churn") == ["1.0.0"]
 
 
-def test_a_full_disk_takes_nothing_that_was_there(tmp_path: Path, full_disk: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_takes_nothing_that_was_there(
+    tmp_path: Path, full_disk: pytest.MonkeyPatch
+) -> None:
     """A folder that somebody else made stays, with or without versions in it."""
     store = FolderStore(tmp_path)
     (tmp_path / "churn" / "1.0.0").mkdir(parents=True)
@@ -53,7 +59,9 @@ def test_a_full_disk_takes_nothing_that_was_there(tmp_path: Path, full_disk: pyt
         ("ftp://host/store", "expected a folder or one of s3://, gs://, az://"),
     ],
 )
-def test_a_uri_that_is_no_store_is_refused(monkeypatch: pytest.MonkeyPatch, uri: str, hint: str) -> None:
+def test_a_uri_that_is_no_store_is_refused(
+    monkeypatch: pytest.MonkeyPatch, uri: str, hint: str
+) -> None:
     """One kind of error, whatever the client of an object store raises."""
     monkeypatch.delenv("MODEL_PATH", raising=False)
     with pytest.raises(BundleError, match=f"^store: .*{hint}"):

@@ -17,7 +17,12 @@ from serve_app.serving.router import Router
 from serve_app.serving.versions import Opened, Versions
 from serve_app.settings import Table, VersionEntry
 
-PLAN = {"stable": STABLE, "candidate": CANDIDATE, "steps": ["shadow", 30, 100], "guardrails": {"slow_ms": 50}}
+PLAN = {
+    "stable": STABLE,
+    "candidate": CANDIDATE,
+    "steps": ["shadow", 30, 100],
+    "guardrails": {"slow_ms": 50},
+}
 
 
 class Server:
@@ -25,7 +30,10 @@ class Server:
 
     def __init__(self) -> None:
         self.store = FakeStore()
-        self.store.scorers = {STABLE: FakeScorer(lambda days: days / 100), CANDIDATE: FakeScorer(lambda _: 0.9)}
+        self.store.scorers = {
+            STABLE: FakeScorer(lambda days: days / 100),
+            CANDIDATE: FakeScorer(lambda _: 0.9),
+        }
         self.versions = Versions(self._open)
         self.router = Router(SPEC, self.versions)
         self.heart = Heartbeat("me", self.router, self.versions, self._send)
@@ -129,7 +137,9 @@ async def test_a_report_whose_answer_was_lost_is_sent_again_as_it_was() -> None:
     first, again = server.beats[-2:]
     assert first is again
     assert first.tallies[-1].requests["candidate"] == 1
-    assert (await server.counted()).requests["candidate"] == 1, "and what came meanwhile is told after it"
+    assert (await server.counted()).requests["candidate"] == 1, (
+        "and what came meanwhile is told after it"
+    )
 
 
 @pytest.mark.parametrize(
@@ -140,7 +150,9 @@ async def test_a_report_whose_answer_was_lost_is_sent_again_as_it_was() -> None:
         (NotReady("no answer"), "missing"),
     ],
 )
-async def test_a_wrong_bundle_is_refused_and_one_that_may_still_come_is_not(error: Exception, state: str) -> None:
+async def test_a_wrong_bundle_is_refused_and_one_that_may_still_come_is_not(
+    error: Exception, state: str
+) -> None:
     """With the reason."""
     server = Server()
     server.store.errors = {CANDIDATE: error}
@@ -197,7 +209,9 @@ async def test_stables_own_failures_are_stables() -> None:
 
 async def test_forced_refused_and_abandoned_requests_count_nowhere() -> None:
     """X-Model-Version, a 429, and a client that left."""
-    server = await Server().start(100, limits={"max_rows_under_way": 1, "candidate_deadline_ms": 1_000})
+    server = await Server().start(
+        100, limits={"max_rows_under_way": 1, "candidate_deadline_ms": 1_000}
+    )
     assert await server.ask(forced=STABLE) == STABLE
     server.store.scorers[CANDIDATE].delay_s = 0.3
     waiting = asyncio.ensure_future(server.ask("left"))

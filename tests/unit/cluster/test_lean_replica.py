@@ -29,7 +29,9 @@ print("ok" if high > 0.6 > 0.3 > low else (high, low))
 """
 
 
-def test_our_code_serves_a_compiled_version_where_scikit_learn_and_pandas_are_not_installed() -> None:
+def test_our_code_serves_a_compiled_version_where_scikit_learn_and_pandas_are_not_installed() -> (
+    None
+):
     """The default image holds neither; an import of them anywhere on the way would fail here."""
     command = [sys.executable, "-c", SCRIPT, str(ROOT / "model_store")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -27,7 +27,9 @@ def context(n_requests: float, busy_cores: dict[str, float] | None, target: floa
         (160, {"a": 0.6, "b": 0.6}, 10),
     ],
 )
-def test_the_larger_of_both_loads_is_wanted(n_requests: float, busy_cores: Any, expected: float) -> None:
+def test_the_larger_of_both_loads_is_wanted(
+    n_requests: float, busy_cores: Any, expected: float
+) -> None:
     """Requests against the target, cores in use against MOST_BUSY; before the first report only requests count."""
     wanted, state = by_load(context(n_requests, busy_cores))
     assert wanted == pytest.approx(expected)
@@ -36,7 +38,13 @@ def test_the_larger_of_both_loads_is_wanted(n_requests: float, busy_cores: Any, 
 
 @pytest.mark.parametrize(
     ("n_requests", "wished", "expected"),
-    [(0, None, 0), (5, None, 4), (0, {"a": 3.0, "b": 0.0}, 3), (5, {"a": 3.0}, 4), (5, {"a": 8.0}, 8)],
+    [
+        (0, None, 0),
+        (5, None, 4),
+        (0, {"a": 3.0, "b": 0.0}, 3),
+        (5, {"a": 3.0}, 4),
+        (5, {"a": 8.0}, 8),
+    ],
 )
 def test_an_isolated_version_gets_the_replicas_that_its_next_share_needs(
     n_requests: float, wished: Any, expected: float

@@ -39,12 +39,18 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderStore:
 
 def said_at(report: Report, line: int) -> list[str]:
     """The faults of a line, without file and line number."""
-    return [report.line(f).removeprefix(f"{report.path}:{line}: ") for f in report.faults if f.line == line]
+    return [
+        report.line(f).removeprefix(f"{report.path}:{line}: ")
+        for f in report.faults
+        if f.line == line
+    ]
 
 
 def said_once(report: Report, line: int) -> str:
     """The only fault of the report, which is in this line."""
-    assert [fault.line for fault in report.faults] == [line], [report.line(fault) for fault in report.faults]
+    assert [fault.line for fault in report.faults] == [line], [
+        report.line(fault) for fault in report.faults
+    ]
     return said_at(report, line)[0]
 
 
@@ -53,13 +59,48 @@ UNKNOWN_KEYS = [
     ("proxy_location:", "proxy_locaton:", "proxy_locaton", "did you mean proxy_location?"),
     ("logging_config:", "host: x§\nlogging_config:", "host", "it belongs in http_options"),
     ("  port: 8000", "  prt: 8000", "http_options.prt", "did you mean port?"),
-    ("enable_access_log", "access_log", "logging_config.access_log", "did you mean enable_access_log?"),
-    ("  args:", "  num_replicas: 2§\n  args:", "applications[churn].num_replicas", "it belongs in deployments"),
-    ("    store: model_store", "    stor: model_store", "applications[churn].args.stor", "did you mean store?"),
-    ("min_replicas: 1", "min_replica: 1", f"{SERVER}.autoscaling_config.min_replica", "did you mean min_replicas?"),
-    ("max_surge_percent: 100", "max_surge_percent: 100\n    num_cpus: 1", f"{SERVER}.num_cpus", "in ray_actor_options"),
-    ("num_cpus: 0.4", "num_cpu: 0.4", f"{SERVER}.ray_actor_options.num_cpu", "did you mean num_cpus?"),
-    ("      retry_after_s: 1", "      retry_after: 1", f"{SERVER}.backpressure_config.retry_after", "retry_after_s?"),
+    (
+        "enable_access_log",
+        "access_log",
+        "logging_config.access_log",
+        "did you mean enable_access_log?",
+    ),
+    (
+        "  args:",
+        "  num_replicas: 2§\n  args:",
+        "applications[churn].num_replicas",
+        "it belongs in deployments",
+    ),
+    (
+        "    store: model_store",
+        "    stor: model_store",
+        "applications[churn].args.stor",
+        "did you mean store?",
+    ),
+    (
+        "min_replicas: 1",
+        "min_replica: 1",
+        f"{SERVER}.autoscaling_config.min_replica",
+        "did you mean min_replicas?",
+    ),
+    (
+        "max_surge_percent: 100",
+        "max_surge_percent: 100\n    num_cpus: 1",
+        f"{SERVER}.num_cpus",
+        "in ray_actor_options",
+    ),
+    (
+        "num_cpus: 0.4",
+        "num_cpu: 0.4",
+        f"{SERVER}.ray_actor_options.num_cpu",
+        "did you mean num_cpus?",
+    ),
+    (
+        "      retry_after_s: 1",
+        "      retry_after: 1",
+        f"{SERVER}.backpressure_config.retry_after",
+        "retry_after_s?",
+    ),
     (
         "    health_check_period_s: 5",
         "    request_router_config: {max_backof_s: 1}",
@@ -72,8 +113,18 @@ UNKNOWN_KEYS = [
         f"{SERVER}.autoscaling_config.policy.policy_args",
         "did you mean policy_kwargs?",
     ),
-    ("coalesce: auto", "coalese: auto", f"{TABLE}.versions[1.0.0].coalese", "did you mean coalesce?"),
-    ("deadline_ms: 2000", "dedline_ms: 2000", f"{TABLE}.limits.dedline_ms", "did you mean deadline_ms?"),
+    (
+        "coalesce: auto",
+        "coalese: auto",
+        f"{TABLE}.versions[1.0.0].coalese",
+        "did you mean coalesce?",
+    ),
+    (
+        "deadline_ms: 2000",
+        "dedline_ms: 2000",
+        f"{TABLE}.limits.dedline_ms",
+        "did you mean deadline_ms?",
+    ),
 ]
 
 WRONG_VALUES = [
@@ -83,32 +134,92 @@ WRONG_VALUES = [
         "applications[churn].deployments[0].name",
         "it is required",
     ),
-    ("  - name: Server\n", "  - name: Server§\n    num_replicas: 2\n", SERVER, "when autoscaling_config is provided"),
+    (
+        "  - name: Server\n",
+        "  - name: Server§\n    num_replicas: 2\n",
+        SERVER,
+        "when autoscaling_config is provided",
+    ),
     (
         "max_replicas: 2",
         "initial_replicas: 3\n      max_replicas: 2",
         f"{SERVER}.autoscaling_config.max_replicas",
         "must be greater than or equal to initial_replicas (3)",
     ),
-    ("proxy_location: EveryNode", "proxy_location: Everywhere", "proxy_location", "expected 'Disabled', 'HeadOnly'"),
+    (
+        "proxy_location: EveryNode",
+        "proxy_location: Everywhere",
+        "proxy_location",
+        "expected 'Disabled', 'HeadOnly'",
+    ),
     ("  port: 8000", "  port: http", "http_options.port", "expected a valid integer"),
-    ("min_replicas: 1", "min_replicas: -1", f"{SERVER}.autoscaling_config.min_replicas", "greater than or equal to 0"),
-    ("status_code: 429", "status_code: 404", f"{SERVER}.backpressure_config.status_code", "expected 503 or 429"),
-    ("max_surge_percent: 100", "max_surge_percent: 101", f"{SERVER}.max_surge_percent", "less than or equal to 100"),
-    ("max_ongoing_requests: 200", "max_ongoing_requests: 0", f"{SERVER}.max_ongoing_requests", "greater than 0"),
-    ("max_queued_requests: 400", "max_queued_requests: 0", f"{SERVER}.max_queued_requests", "positive integer"),
-    ('stable: "1.0.0"', "stable: 1.0", f"{TABLE}.stable", "expected a valid string: write it in quotes"),
-    ('        "1.0.0":', '        "1.0":', f"{TABLE}.versions[1.0]", "expected a version such as 1.0.0"),
+    (
+        "min_replicas: 1",
+        "min_replicas: -1",
+        f"{SERVER}.autoscaling_config.min_replicas",
+        "greater than or equal to 0",
+    ),
+    (
+        "status_code: 429",
+        "status_code: 404",
+        f"{SERVER}.backpressure_config.status_code",
+        "expected 503 or 429",
+    ),
+    (
+        "max_surge_percent: 100",
+        "max_surge_percent: 101",
+        f"{SERVER}.max_surge_percent",
+        "less than or equal to 100",
+    ),
+    (
+        "max_ongoing_requests: 200",
+        "max_ongoing_requests: 0",
+        f"{SERVER}.max_ongoing_requests",
+        "greater than 0",
+    ),
+    (
+        "max_queued_requests: 400",
+        "max_queued_requests: 0",
+        f"{SERVER}.max_queued_requests",
+        "positive integer",
+    ),
+    (
+        'stable: "1.0.0"',
+        "stable: 1.0",
+        f"{TABLE}.stable",
+        "expected a valid string: write it in quotes",
+    ),
+    (
+        '        "1.0.0":',
+        '        "1.0":',
+        f"{TABLE}.versions[1.0]",
+        "expected a version such as 1.0.0",
+    ),
     ("max_rows: 256", "max_rows: 0", f"{TABLE}.batch.max_rows", "greater than or equal to 1"),
-    ("coalesce: auto", "manifest_sha256: abc", f"{TABLE}.versions[1.0.0].manifest_sha256", "64 hexadecimal digits"),
-    ("coalesce: auto", "weight_percent: 5", f"{TABLE}.versions[1.0.0].weight_percent", "stable takes what the others"),
+    (
+        "coalesce: auto",
+        "manifest_sha256: abc",
+        f"{TABLE}.versions[1.0.0].manifest_sha256",
+        "64 hexadecimal digits",
+    ),
+    (
+        "coalesce: auto",
+        "weight_percent: 5",
+        f"{TABLE}.versions[1.0.0].weight_percent",
+        "stable takes what the others",
+    ),
     (
         "deadline_ms: 150",
         "deadline_ms: 9000",
         f"{TABLE}.limits.candidate_deadline_ms",
         "expected less than deadline_ms",
     ),
-    ("  port: 8000", "  port: 8000\n  port: 8001", "http_options.port", "the key stands twice, first in line 8"),
+    (
+        "  port: 8000",
+        "  port: 8000\n  port: 8001",
+        "http_options.port",
+        "the key stands twice, first in line 8",
+    ),
     (
         "  - name: Server",
         "  - Server§\n  - name: Server",
@@ -124,17 +235,42 @@ RULES = [
         "applications[churn].import_path",
         "expected serve_app.app:server or serve_app.app:ver",
     ),
-    ("model: churn ", "model: chrun ", "applications[churn].args.model", "expected one of churn, delivery_time"),
-    ("  - name: Server", "  - name: Srver", "applications[churn].deployments[Srver].name", "expected Server"),
-    ("route_prefix: /\n", "route_prefix: null\n", "applications[churn].route_prefix", "expected a path such as /"),
-    ("route_prefix: /d", "route_prefix: d", "applications[delivery_time].route_prefix", "expected a path that begins"),
+    (
+        "model: churn ",
+        "model: chrun ",
+        "applications[churn].args.model",
+        "expected one of churn, delivery_time",
+    ),
+    (
+        "  - name: Server",
+        "  - name: Srver",
+        "applications[churn].deployments[Srver].name",
+        "expected Server",
+    ),
+    (
+        "route_prefix: /\n",
+        "route_prefix: null\n",
+        "applications[churn].route_prefix",
+        "expected a path such as /",
+    ),
+    (
+        "route_prefix: /d",
+        "route_prefix: d",
+        "applications[delivery_time].route_prefix",
+        "expected a path that begins",
+    ),
     (
         "_prefix: /delivery-time",
         "_prefix: /",
         "applications[delivery_time].route_prefix",
         "which application churn above",
     ),
-    ("- name: delivery_time", "- name: churn", "applications[churn].name", "which application churn above has too"),
+    (
+        "- name: delivery_time",
+        "- name: churn",
+        "applications[churn].name",
+        "which application churn above has too",
+    ),
     ("  port: 8000", "  port: 80000", "http_options.port", "found 80000, expected 1 to 65535"),
     ("  port: 8000", "  port: 65536", "http_options.port", "found 65536, expected 1 to 65535"),
     ("  port: 8000", "  port: 0", "http_options.port", "found 0, expected 1 to 65535"),
@@ -154,24 +290,69 @@ RULES = [
 ]
 
 WARNINGS = [
-    ("request_timeout_s: 10", "request_timeout_s: null", "http_options.request_timeout_s", "wait forever"),
-    ("max_surge_percent: 100", "max_surge_percent: 0", f"{SERVER}.max_surge_percent", "an update is an outage"),
-    ("max_queued_requests: 400", "max_queued_requests: -1", f"{SERVER}.max_queued_requests", "instead of a 429"),
-    ("upscale_delay_s: 5", "look_back_period_s: 5", f"{SERVER}.autoscaling_config.look_back_period_s", "greater than"),
+    (
+        "request_timeout_s: 10",
+        "request_timeout_s: null",
+        "http_options.request_timeout_s",
+        "wait forever",
+    ),
+    (
+        "max_surge_percent: 100",
+        "max_surge_percent: 0",
+        f"{SERVER}.max_surge_percent",
+        "an update is an outage",
+    ),
+    (
+        "max_queued_requests: 400",
+        "max_queued_requests: -1",
+        f"{SERVER}.max_queued_requests",
+        "instead of a 429",
+    ),
+    (
+        "upscale_delay_s: 5",
+        "look_back_period_s: 5",
+        f"{SERVER}.autoscaling_config.look_back_period_s",
+        "greater than",
+    ),
 ]
 
 ISOLATED_RULES = [
-    ("- name: churn-1.1.0", "- name: churn_1.1.0", "applications[churn_1.1.0].name", "expected churn-1.1.0"),
+    (
+        "- name: churn-1.1.0",
+        "- name: churn_1.1.0",
+        "applications[churn_1.1.0].name",
+        "expected churn-1.1.0",
+    ),
     (
         "route_prefix: null",
         "route_prefix: /x",
         f"{ISOLATED}.route_prefix",
         "found /x (Ray's default is /), expected null",
     ),
-    ("- name: Version", "- name: Server", f"{ISOLATED}.deployments[Server].name", "found Server, expected Version"),
-    ('version: "1.1.0"', "version: 1.1", f"{ISOLATED}.args.version", "expected a valid string: write it in quotes"),
-    ("{coalesce: auto", "{coalesced: auto", f"{ISOLATED}.deployments[Version].user_config.coalesced", "mean coalesce?"),
-    ("placement: isolated", "placement: apart", f"{TABLE}.versions[1.1.0].placement", "'in_server' or 'isolated'"),
+    (
+        "- name: Version",
+        "- name: Server",
+        f"{ISOLATED}.deployments[Server].name",
+        "found Server, expected Version",
+    ),
+    (
+        'version: "1.1.0"',
+        "version: 1.1",
+        f"{ISOLATED}.args.version",
+        "expected a valid string: write it in quotes",
+    ),
+    (
+        "{coalesce: auto",
+        "{coalesced: auto",
+        f"{ISOLATED}.deployments[Version].user_config.coalesced",
+        "mean coalesce?",
+    ),
+    (
+        "placement: isolated",
+        "placement: apart",
+        f"{TABLE}.versions[1.1.0].placement",
+        "'in_server' or 'isolated'",
+    ),
     (
         "ongoing_requests: 64",
         "ongoing_requests: 1",
@@ -212,7 +393,9 @@ def test_the_commented_example_has_no_faults(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("old", "new", "place", "hint"), UNKNOWN_KEYS)
-def test_an_unknown_key_is_refused_at_every_level(tmp_path: Path, old: str, new: str, place: str, hint: str) -> None:
+def test_an_unknown_key_is_refused_at_every_level(
+    tmp_path: Path, old: str, new: str, place: str, hint: str
+) -> None:
     """Key, place and line are named, with what was probably meant."""
     text, line = changed(SHIPPED, old, new)
     said = said_once(report_on(tmp_path, text, with_store=False), line)
@@ -221,7 +404,9 @@ def test_an_unknown_key_is_refused_at_every_level(tmp_path: Path, old: str, new:
 
 
 @pytest.mark.parametrize(("old", "new", "place", "hint"), WRONG_VALUES + RULES)
-def test_a_wrong_value_is_refused(tmp_path: Path, old: str, new: str, place: str, hint: str) -> None:
+def test_a_wrong_value_is_refused(
+    tmp_path: Path, old: str, new: str, place: str, hint: str
+) -> None:
     """Ray's types, our settings and the rules between them: one error, with place, line and what was expected."""
     text, line = changed(SHIPPED, old, new)
     said = said_once(report_on(tmp_path, text, with_store=False), line)
@@ -237,7 +422,9 @@ def test_the_first_and_the_last_port_are_ports(tmp_path: Path, port: int) -> Non
 
 
 @pytest.mark.parametrize(("old", "new", "place", "hint"), ISOLATED_RULES)
-def test_a_wrong_isolated_version_is_refused(tmp_path: Path, old: str, new: str, place: str, hint: str) -> None:
+def test_a_wrong_isolated_version_is_refused(
+    tmp_path: Path, old: str, new: str, place: str, hint: str
+) -> None:
     """The application of a version has its own rules: name, no route, deployment, settings."""
     text, line = changed(uncommented(SHIPPED), old, new)
     assert any(
@@ -247,7 +434,9 @@ def test_a_wrong_isolated_version_is_refused(tmp_path: Path, old: str, new: str,
 
 
 @pytest.mark.parametrize(("old", "new", "place", "hint"), WARNINGS)
-def test_a_risk_is_a_warning_and_does_not_fail(tmp_path: Path, old: str, new: str, place: str, hint: str) -> None:
+def test_a_risk_is_a_warning_and_does_not_fail(
+    tmp_path: Path, old: str, new: str, place: str, hint: str
+) -> None:
     """What works until the first bad day is said, and is no error."""
     text, line = changed(SHIPPED, old, new)
     report = report_on(tmp_path, text, with_store=False)
@@ -258,7 +447,9 @@ def test_a_risk_is_a_warning_and_does_not_fail(tmp_path: Path, old: str, new: st
 
 
 @pytest.mark.parametrize(("text", "line", "hint"), NO_DOCUMENT)
-def test_a_file_that_is_no_mapping_is_one_error(tmp_path: Path, text: str, line: int, hint: str) -> None:
+def test_a_file_that_is_no_mapping_is_one_error(
+    tmp_path: Path, text: str, line: int, hint: str
+) -> None:
     """Broken YAML, an empty file or a list: one error with the line, never a traceback."""
     assert hint in said_once(report_on(tmp_path, text), line)
 
@@ -268,7 +459,9 @@ def test_a_file_that_is_not_there_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes("a: 1\nb: é\n".encode("latin-1"))
     assert "cannot be read (No such file" in said_once(check_file(tmp_path / "none.yaml"), 1)
     assert "cannot be read (Is a directory" in said_once(check_file(tmp_path), 1)
-    assert "found the byte 0xe9, expected text in UTF-8" in said_once(check_file(tmp_path / "latin.yaml"), 2)
+    assert "found the byte 0xe9, expected text in UTF-8" in said_once(
+        check_file(tmp_path / "latin.yaml"), 2
+    )
 
 
 def test_one_wrong_application_hides_no_fault_of_another(tmp_path: Path) -> None:
@@ -301,9 +494,13 @@ def test_a_server_without_a_table_is_refused(tmp_path: Path) -> None:
     """Without a user_config, and without deployments at all, a server would never get ready."""
     text = SHIPPED[: SHIPPED.rindex("    user_config:")]
     line = text[: text.rindex("- name: Server")].count("\n") + 1
-    assert "user_config: missing; expected the table" in said_once(report_on(tmp_path, text, with_store=False), line)
+    assert "user_config: missing; expected the table" in said_once(
+        report_on(tmp_path, text, with_store=False), line
+    )
     report = report_on(tmp_path, text[: text.rindex("  deployments:")], with_store=False)
-    assert "deployments[0].user_config: missing" in report.line(next(f for f in report.faults if f.severity == "error"))
+    assert "deployments[0].user_config: missing" in report.line(
+        next(f for f in report.faults if f.severity == "error")
+    )
 
 
 def test_an_isolated_version_that_no_table_names_is_a_warning(tmp_path: Path) -> None:
@@ -327,8 +524,12 @@ def test_automatic_scaling_has_a_maximum_of_its_own(tmp_path: Path) -> None:
     """`num_replicas: auto` is up to 100 replicas in Ray, and not the 1 of an autoscaling_config."""
     text, _ = changed(SHIPPED, "      max_replicas: 2", "      target_ongoing_requests: 16")
     text, _ = changed(text, "  - name: Server", "  - name: Server\n    num_replicas: auto")
-    text, _ = changed(text, "      target_ongoing_requests: 16  ", "      metrics_interval_s: 10.0 ")
-    report = report_on(tmp_path, text.replace("min_replicas: 1", "min_replicas: 2", 1), with_store=False)
+    text, _ = changed(
+        text, "      target_ongoing_requests: 16  ", "      metrics_interval_s: 10.0 "
+    )
+    report = report_on(
+        tmp_path, text.replace("min_replicas: 1", "min_replicas: 2", 1), with_store=False
+    )
     assert not report.faults
     assert "at most 40.82 CPUs" in report.summary
 
@@ -342,7 +543,9 @@ def test_keys_that_are_merged_from_an_anchor_have_their_own_lines(tmp_path: Path
     assert not report_on(tmp_path, text, with_store=False).faults
     text = text[:start] + text[start:].replace("max_replicas: 2", "max_replicas: none", 1)
     line = text[: text.rindex("max_replicas: none")].count("\n") + 1
-    assert "expected a valid integer" in said_once(report_on(tmp_path, text, with_store=False), line)
+    assert "expected a valid integer" in said_once(
+        report_on(tmp_path, text, with_store=False), line
+    )
 
 
 def test_an_update_that_does_not_fit_the_cluster_is_refused(tmp_path: Path) -> None:
@@ -369,23 +572,33 @@ def test_a_bundle_that_is_not_the_pinned_one_is_refused(tmp_path: Path, store: F
     pin = f"manifest_sha256: {'a' * 64}"
     text, line = changed(SHIPPED, "coalesce: auto", pin)
     said = said_once(report_on(tmp_path, text), line)
-    assert said.startswith(f"{TABLE}.versions[1.0.0].manifest_sha256: found {'a' * 64}, expected the sha256 of")
+    assert said.startswith(
+        f"{TABLE}.versions[1.0.0].manifest_sha256: found {'a' * 64}, expected the sha256 of"
+    )
     store.write("churn", "1.1.0", {MANIFEST: manifest_of("churn", "1.1.0")})
-    text, line = changed(uncommented(SHIPPED), "placement: isolated", f"placement: isolated\n          {pin}")
+    text, line = changed(
+        uncommented(SHIPPED), "placement: isolated", f"placement: isolated\n          {pin}"
+    )
     assert "versions[1.1.0].manifest_sha256: found" in said_once(report_on(tmp_path, text), line)
     text, line = changed(uncommented(SHIPPED), 'version: "1.1.0"', f'version: "1.1.0", {pin}')
     assert f"{ISOLATED}.args.manifest_sha256: found" in said_once(report_on(tmp_path, text), line)
 
 
-def test_a_bundle_that_does_not_fit_the_contract_is_refused(tmp_path: Path, store: FolderStore) -> None:
+def test_a_bundle_that_does_not_fit_the_contract_is_refused(
+    tmp_path: Path, store: FolderStore
+) -> None:
     """A version that lacks a field, or is of another kind, cannot stand behind the server."""
     text, line = changed(SHIPPED, '"1.0.0"', '"2.0.0"')
     features = list(get_spec("churn").contract)
     store.write("churn", "2.0.0", {MANIFEST: manifest_of("churn", "2.0.0", features=features[1:])})
-    assert f"{features[0].name}: missing in the bundle" in said_once(report_on(tmp_path, text), line)
+    assert f"{features[0].name}: missing in the bundle" in said_once(
+        report_on(tmp_path, text), line
+    )
     text, line = changed(SHIPPED, '"1.0.0"', '"3.0.0"')
     store.write("churn", "3.0.0", {MANIFEST: manifest_of("churn", "3.0.0", kind="regressor")})
-    assert "found a regressor, expected a binary_classifier" in said_once(report_on(tmp_path, text), line)
+    assert "found a regressor, expected a binary_classifier" in said_once(
+        report_on(tmp_path, text), line
+    )
 
 
 def test_a_version_that_is_not_compiled_belongs_in_an_application_of_its_own(
@@ -438,13 +651,24 @@ def test_applications_of_a_model_trust_the_same_keys(tmp_path: Path, store: Fold
 
 def test_a_key_that_is_none_is_refused_in_words(tmp_path: Path) -> None:
     """The pattern's own text says nothing to a person."""
-    text, line = changed(SHIPPED, "    model: churn ", '    public_keys: ["abc"§]\n    model: churn ')
-    assert "a public key as `sluice keygen` prints it" in said_once(report_on(tmp_path, text, with_store=False), line)
+    text, line = changed(
+        SHIPPED, "    model: churn ", '    public_keys: ["abc"§]\n    model: churn '
+    )
+    assert "a public key as `sluice keygen` prints it" in said_once(
+        report_on(tmp_path, text, with_store=False), line
+    )
 
 
-def test_a_store_that_is_away_from_here_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_is_away_from_here_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It may be reached from the cluster, and not from where the file is checked."""
-    variables = {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "REGION": "us-east-1", "ALLOW_HTTP": "true"}
+    variables = {
+        "ACCESS_KEY_ID": "a",
+        "SECRET_ACCESS_KEY": "b",
+        "REGION": "us-east-1",
+        "ALLOW_HTTP": "true",
+    }
     for name, value in variables.items():
         monkeypatch.setenv(f"AWS_{name}", value)
     monkeypatch.setenv("AWS_ENDPOINT", "http://127.0.0.1:1")
@@ -458,16 +682,24 @@ def test_a_store_that_is_away_from_here_is_a_warning(tmp_path: Path, monkeypatch
 def test_the_command_fails_on_errors_and_not_on_warnings(tmp_path: Path) -> None:
     """`sluice check` prints every fault and a summary, and its exit code is for a pipeline."""
     path = tmp_path / "serve_config.yaml"
-    for old, new, code in (("", "", 0), ("queued_requests: 400", "queued_requests: -1", 0), ("  port:", "  prt:", 1)):
+    for old, new, code in (
+        ("", "", 0),
+        ("queued_requests: 400", "queued_requests: -1", 0),
+        ("  port:", "  prt:", 1),
+    ):
         path.write_text(SHIPPED.replace(old, new, 1))
         result = CliRunner().invoke(app, ["check", str(path), "--no-store"])
         assert result.exit_code == code
         last = result.stdout.splitlines()[-1]
-        assert last.endswith(f"{code} error{'s' * (code != 1)}, {'1 warning' if '-1' in new else '0 warnings'}")
+        assert last.endswith(
+            f"{code} error{'s' * (code != 1)}, {'1 warning' if '-1' in new else '0 warnings'}"
+        )
 
 
 def test_help_is_quick() -> None:
     """`sluice --help` imports neither Ray nor numpy."""
     code = "import sys, serve_app.commands.main; print(sorted({'ray', 'numpy', 'pydantic'} & set(sys.modules)))"
-    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert found.stdout.strip() == "[]"

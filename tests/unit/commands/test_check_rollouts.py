@@ -37,21 +37,38 @@ def test_the_rollout_that_is_shipped_as_a_comment_is_sound(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ('candidate: "1.1.0"', 'candidate: "1.1.0", step: [5]', "error " + TABLE + ".rollout.step: unknown key"),
-        ('candidate: "1.1.0"', 'candidate: "1.1.0", steps: [50, 5]', "expected each above the one before"),
+        (
+            'candidate: "1.1.0"',
+            'candidate: "1.1.0", step: [5]',
+            "error " + TABLE + ".rollout.step: unknown key",
+        ),
+        (
+            'candidate: "1.1.0"',
+            'candidate: "1.1.0", steps: [50, 5]',
+            "expected each above the one before",
+        ),
         (
             'candidate: "1.1.0"',
             'candidate: "1.1.0", guardrails: {slow_ms: 100}',
             "expected less than guardrails.slow_ms",
         ),
-        ("      limits:", '        "1.1.0": {weight_percent: 5}\n      limits:', "the rollout decides"),
+        (
+            "      limits:",
+            '        "1.1.0": {weight_percent: 5}\n      limits:',
+            "the rollout decides",
+        ),
     ],
 )
-def test_a_rollout_that_cannot_go_as_meant_is_said(tmp_path: Path, old: str, new: str, expected: str) -> None:
+def test_a_rollout_that_cannot_go_as_meant_is_said(
+    tmp_path: Path, old: str, new: str, expected: str
+) -> None:
     """Before it is deployed."""
     text = with_rollout()
     if "weight_percent" in new:
-        old, new = "          coalesce: auto  ", '          coalesce: auto\n        "1.1.0": {weight_percent: 5}  '
+        old, new = (
+            "          coalesce: auto  ",
+            '          coalesce: auto\n        "1.1.0": {weight_percent: 5}  ',
+        )
     found = said(tmp_path, changed(text, old, new)[0])
     assert len(found) == 1, found
     assert expected in found[0]
@@ -65,7 +82,9 @@ def test_an_isolated_candidate_whose_replicas_would_not_come_is_a_warning(tmp_pa
     policy = next(line for line in text.splitlines() if "scaling:by_share" in line)
     found = said(tmp_path, text.replace(policy + "\n", ""))
     assert len(found) == 1
-    assert found[0].startswith(f"warning {ISOLATED}.deployments[Version].autoscaling_config: expected policy_function")
+    assert found[0].startswith(
+        f"warning {ISOLATED}.deployments[Version].autoscaling_config: expected policy_function"
+    )
 
 
 def test_what_keeps_a_batch_small_is_a_warning(tmp_path: Path) -> None:
@@ -74,7 +93,9 @@ def test_what_keeps_a_batch_small_is_a_warning(tmp_path: Path) -> None:
     found = said(tmp_path, text)
     assert len(found) == 1
     assert found[0].startswith(f"warning {SERVER}.max_ongoing_requests: found 200, expected 256")
-    found = said(tmp_path, changed(text, "target_ongoing_requests: 16", "target_ongoing_requests: 2")[0])
+    found = said(
+        tmp_path, changed(text, "target_ongoing_requests: 16", "target_ongoing_requests: 2")[0]
+    )
     assert len(found) == 2
     assert "target_ongoing_requests: found 2, expected more" in found[0]
 
@@ -82,6 +103,8 @@ def test_what_keeps_a_batch_small_is_a_warning(tmp_path: Path) -> None:
 def test_a_target_that_no_isolated_version_reaches_is_a_warning(tmp_path: Path) -> None:
     """It counts blocks, of which there are few."""
     text = uncommented(SHIPPED)
-    found = said(tmp_path, text.replace("target_ongoing_requests: 1 ", "target_ongoing_requests: 16 "))
+    found = said(
+        tmp_path, text.replace("target_ongoing_requests: 1 ", "target_ongoing_requests: 16 ")
+    )
     assert len(found) == 1
     assert "expected 1 to 1.5: it counts blocks" in found[0]

@@ -37,7 +37,9 @@ POISON = 999  # support tickets; a pipeline that fails on so many
 class Altered:
     """A fitted pipeline behind other fields: it gets `names`, those of `fill` as constants, and answers otherwise."""
 
-    def __init__(self, inner: Any, fill: Mapping[str, Any], *, mirrored: bool = False, late_on: str = "") -> None:
+    def __init__(
+        self, inner: Any, fill: Mapping[str, Any], *, mirrored: bool = False, late_on: str = ""
+    ) -> None:
         self.inner, self.fill, self.mirrored, self.late_on = inner, dict(fill), mirrored, late_on
         self.names = list(inner.feature_names_in_)
 
@@ -74,8 +76,12 @@ def derive(
         joblib.dump(pipeline, buffer)
         files[PIPELINE] = buffer.getvalue()
         manifest["runtime"] = "sklearn"
-        manifest["files"][PIPELINE] = File(sha256=sha256_of(files[PIPELINE]), size_bytes=len(files[PIPELINE])).__dict__
-        contract = tuple(Feature.model_validate_json(json.dumps(feature)) for feature in manifest["features"])
+        manifest["files"][PIPELINE] = File(
+            sha256=sha256_of(files[PIPELINE]), size_bytes=len(files[PIPELINE])
+        ).__dict__
+        contract = tuple(
+            Feature.model_validate_json(json.dumps(feature)) for feature in manifest["features"]
+        )
         block = Layout(contract).block([golden["row"] for golden in manifest["golden_rows"]])
         scores = SklearnRuntime(pipeline, contract, manifest["kind"]).score(block)
         for golden, score in zip(manifest["golden_rows"], scores, strict=True):
@@ -95,7 +101,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> FolderStore:
     for model in ("churn", "delivery_time"):
         shutil.copytree(ROOT / "model_store" / model / "1.0.0", store.root / model / "1.0.0")
     recipe = get_training("churn")
-    fewer = replace(recipe, make_rows=lambda n_rows, seed: recipe.make_rows(n_rows, 5), n_rows=2_000)
+    fewer = replace(
+        recipe, make_rows=lambda n_rows, seed: recipe.make_rows(n_rows, 5), n_rows=2_000
+    )
     train(fewer, CHURN, "1.1.0", store)
     return store
 
@@ -121,17 +129,26 @@ def diff_of(store: FolderStore, candidate: str, csv: Path | None = None) -> Diff
 
 def run(store: FolderStore, *words: str, width: int = 80) -> Result:
     """The command as it is typed."""
-    return CliRunner().invoke(app, ["diff", *words, "--store", store.uri], env={"COLUMNS": str(width)})
+    return CliRunner().invoke(
+        app, ["diff", *words, "--store", store.uri], env={"COLUMNS": str(width)}
+    )
 
 
-def test_identical_versions_differ_in_nothing_but_the_measured_times(store: FolderStore, customers: Path) -> None:
+def test_identical_versions_differ_in_nothing_but_the_measured_times(
+    store: FolderStore, customers: Path
+) -> None:
     """No change, no flip, no shift, the same sizes, and intervals that overlap."""
     derive(store, "1.0.1")
     found = diff_of(store, "1.0.1", customers)
     assert found.broken == found.changes == ()
     assert found.csv
     for shift, n_rows in ((found.golden, N_GOLDEN), (found.csv.shift, 1_500)):
-        assert (shift.n_rows, shift.n_compared, shift.n_stable_only, shift.n_candidate_only) == (n_rows, n_rows, 0, 0)
+        assert (shift.n_rows, shift.n_compared, shift.n_stable_only, shift.n_candidate_only) == (
+            n_rows,
+            n_rows,
+            0,
+            0,
+        )
         assert (shift.mean, shift.largest, shift.slices) == (0, 0, ())
         assert shift.flips
         assert (shift.flips.n, shift.flips.share, shift.flips.low) == (0, 0, 0)
@@ -140,7 +157,9 @@ def test_identical_versions_differ_in_nothing_but_the_measured_times(store: Fold
     assert [pair.overlap for pair in found.metrics] == [True] * len(found.metrics)
 
 
-def test_a_retrained_version_shows_its_shift_as_its_own_scores_have_it(store: FolderStore, customers: Path) -> None:
+def test_a_retrained_version_shows_its_shift_as_its_own_scores_have_it(
+    store: FolderStore, customers: Path
+) -> None:
     """Mean, largest difference, flips and slices are those of the two versions asked one by one."""
     found = diff_of(store, "1.1.0", customers)
     assert found.broken == ()
@@ -155,7 +174,9 @@ def test_a_retrained_version_shows_its_shift_as_its_own_scores_have_it(store: Fo
     assert shift.flips
     assert (shift.flips.n, shift.flips.n_up) == (flipped.sum(), (flipped & (after >= 0.5)).sum())
     assert shift.flips.n > 5
-    assert found.golden.n_rows == found.golden.n_compared == 2 * N_GOLDEN - 2  # the examples are golden in both
+    assert (
+        found.golden.n_rows == found.golden.n_compared == 2 * N_GOLDEN - 2
+    )  # the examples are golden in both
     worst = shift.slices[0]
     inside = np.array([str(row[worst.feature]) == worst.label for row in rows])
     if inside.any():  # a slice by value; others are ranges
@@ -183,12 +204,16 @@ def test_metrics_keep_their_intervals_and_say_whether_they_overlap(store: Folder
     assert "Overlap is no proof that the versions are equally good." in page
 
 
-def test_a_narrowed_field_breaks_and_its_rows_are_scored_by_stable_only(store: FolderStore, customers: Path) -> None:
+def test_a_narrowed_field_breaks_and_its_rows_are_scored_by_stable_only(
+    store: FolderStore, customers: Path
+) -> None:
     """Rows that clients may send and the candidate does not take are counted, the others compared."""
 
     def narrow(manifest: dict[str, Any]) -> None:
         field(manifest, "nps_score")["maximum"] = 8.0
-        manifest["golden_rows"] = [golden for golden in manifest["golden_rows"] if golden["row"]["nps_score"] <= 8]
+        manifest["golden_rows"] = [
+            golden for golden in manifest["golden_rows"] if golden["row"]["nps_score"] <= 8
+        ]
 
     derive(store, "1.0.1", narrow)
     found = diff_of(store, "1.0.1", customers)
@@ -198,7 +223,9 @@ def test_a_narrowed_field_breaks_and_its_rows_are_scored_by_stable_only(store: F
     assert found.broken == ("nps_score narrowed: values that clients may send are refused",)
     assert found.candidate.refused
     assert found.csv
-    n_happy = sum(row["nps_score"] > 8 for row in read_rows(customers, CHURN) if isinstance(row, dict))
+    n_happy = sum(
+        row["nps_score"] > 8 for row in read_rows(customers, CHURN) if isinstance(row, dict)
+    )
     assert n_happy > 100
     assert found.csv.shift.n_stable_only == n_happy
     assert found.csv.shift.n_compared == 1_500 - n_happy
@@ -210,14 +237,22 @@ def test_an_added_field_breaks_since_nobody_sends_it(store: FolderStore, custome
     """Stable scores the candidate's golden rows, the candidate none of stable's."""
 
     def add(manifest: dict[str, Any]) -> None:
-        manifest["features"].append({**field(manifest, "nps_score"), "name": "n_referrals", "nullable": True})
+        manifest["features"].append(
+            {**field(manifest, "nps_score"), "name": "n_referrals", "nullable": True}
+        )
         for golden in manifest["golden_rows"]:
             golden["row"]["n_referrals"] = 3
 
     derive(store, "1.0.1", add, Altered(pipeline_of(store), {}))
     found = diff_of(store, "1.0.1", customers)
-    assert found.broken == ("n_referrals added: clients do not send it, and every field is required",)
-    assert (found.golden.n_rows, found.golden.n_compared, found.golden.n_stable_only) == (68, 34, 34)
+    assert found.broken == (
+        "n_referrals added: clients do not send it, and every field is required",
+    )
+    assert (found.golden.n_rows, found.golden.n_compared, found.golden.n_stable_only) == (
+        68,
+        34,
+        34,
+    )
     assert found.golden.largest == pytest.approx(0, abs=1e-5)
     assert found.csv
     assert (found.csv.shift.n_compared, found.csv.shift.n_stable_only) == (0, 1_500)
@@ -238,12 +273,18 @@ def test_a_removed_field_breaks_since_clients_send_it(store: FolderStore) -> Non
     derive(store, "1.0.1", remove, Altered(pipeline_of(store), {"nps_score": 5}))
     found = diff_of(store, "1.0.1")
     assert [(change.field, change.kind) for change in found.changes] == [("nps_score", "removed")]
-    assert (found.golden.n_rows, found.golden.n_compared, found.golden.n_candidate_only) == (68, 34, 34)
+    assert (found.golden.n_rows, found.golden.n_compared, found.golden.n_candidate_only) == (
+        68,
+        34,
+        34,
+    )
     assert abs(found.golden.largest or 0) > 0.001
     assert run(store, "churn", "1.0.0", "1.0.1").exit_code == 1
 
 
-def test_a_candidate_that_flips_every_label_says_so_on_every_row(store: FolderStore, customers: Path) -> None:
+def test_a_candidate_that_flips_every_label_says_so_on_every_row(
+    store: FolderStore, customers: Path
+) -> None:
     """With the classes exchanged each score becomes its complement: all labels flip, and no client breaks by it."""
     derive(store, "1.0.1", pipeline=Altered(pipeline_of(store), {}, mirrored=True))
     found = diff_of(store, "1.0.1", customers)
@@ -263,7 +304,9 @@ def test_a_candidate_that_flips_every_label_says_so_on_every_row(store: FolderSt
     assert "100.00 % (99.74 – 100.00)" in page.stdout
 
 
-def test_a_regressor_flips_where_it_leaves_the_interval_of_stable(store: FolderStore, tmp_path: Path) -> None:
+def test_a_regressor_flips_where_it_leaves_the_interval_of_stable(
+    store: FolderStore, tmp_path: Path
+) -> None:
     """Five minutes more on Fridays: more than the half-width, so each Friday counts, and the slice is named."""
     altered = Altered(pipeline_of(store, "delivery_time"), {}, late_on="Fri")
     derive(store, "1.0.1", pipeline=altered, model="delivery_time")
@@ -275,7 +318,12 @@ def test_a_regressor_flips_where_it_leaves_the_interval_of_stable(store: FolderS
     assert found.csv.shift.flips
     assert (found.csv.shift.flips.n, found.csv.shift.flips.n_up) == (n_fridays, n_fridays)
     worst = found.csv.shift.slices[0]
-    assert (worst.feature, worst.label, worst.n_rows, worst.n_flips) == ("order_day", "Fri", n_fridays, n_fridays)
+    assert (worst.feature, worst.label, worst.n_rows, worst.n_flips) == (
+        "order_day",
+        "Fri",
+        n_fridays,
+        n_fridays,
+    )
     assert worst.mean == pytest.approx(5, abs=1e-3)
     page = run(store, "delivery_time", "1.0.0", "1.0.1").stdout
     assert "outside 1.0.0's interval" in page
@@ -301,7 +349,9 @@ def test_rows_that_the_candidate_cannot_score_break_though_the_contract_holds(
     assert found.broken == ("rows that only 1.0.0 can score: 100",)
 
 
-def test_bad_rows_are_counted_on_the_page_and_all_named_in_the_json(store: FolderStore, tmp_path: Path) -> None:
+def test_bad_rows_are_counted_on_the_page_and_all_named_in_the_json(
+    store: FolderStore, tmp_path: Path
+) -> None:
     """Five are told to a person, every one to a program."""
     good = ",".join(str(value) for value in CHURN.examples[0].row.model_dump().values())
     path = tmp_path / "rows.csv"
@@ -326,7 +376,10 @@ def test_json_says_what_the_page_says(store: FolderStore, customers: Path) -> No
     assert result.exit_code == 1
     found = json.loads(result.stdout)
     assert found["broken"] == ["monthly_spend_usd unit: the same number means something else"]
-    assert found["changes"][0] | {"before": "USD", "after": "EUR", "breaks": True} == found["changes"][0]
+    assert (
+        found["changes"][0] | {"before": "USD", "after": "EUR", "breaks": True}
+        == found["changes"][0]
+    )
     assert found["metrics"][0]["name"] == "auc"
     assert found["metrics"][0]["overlap"] is True
     assert found["metrics"][0]["stable"]["low"] < found["metrics"][0]["stable"]["value"]
@@ -334,7 +387,9 @@ def test_json_says_what_the_page_says(store: FolderStore, customers: Path) -> No
     assert found["csv"]["shift"]["n_rows"] == 1_500
     assert found["candidate"]["model_bytes"] == len(store.read("churn", "1.0.1", COMPILED))
     folder = store.root / "churn" / "1.0.1"
-    assert found["candidate"]["bundle_bytes"] == sum(path.stat().st_size for path in folder.iterdir())
+    assert found["candidate"]["bundle_bytes"] == sum(
+        path.stat().st_size for path in folder.iterdir()
+    )
     assert found["candidate"]["call_ms"] > 0
 
 
@@ -360,14 +415,22 @@ def test_a_file_without_a_usable_row_ends_with_one_message(
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_the_page_fits_the_screen_and_cuts_nothing_off(store: FolderStore, customers: Path, width: int) -> None:
+def test_the_page_fits_the_screen_and_cuts_nothing_off(
+    store: FolderStore, customers: Path, width: int
+) -> None:
     """Every section is there, and each line but the last (one line for a log) is as wide as the screen at most."""
     result = run(store, "churn", "1.0.0", "1.1.0", "--csv", str(customers), width=width)
     assert result.exit_code == 0
     lines = [line.rstrip() for line in result.stdout.splitlines()]
     assert max(len(line) for line in lines) <= width
     assert "…" not in result.stdout
-    for title in ("contract", "metrics, ", "scores of the same rows", "where the mean shifts most", "size and speed"):
+    for title in (
+        "contract",
+        "metrics, ",
+        "scores of the same rows",
+        "where the mean shifts most",
+        "size and speed",
+    ):
         assert any(line.startswith(title) for line in lines)
     assert lines[-1] == "churn 1.0.0 → 1.1.0: no client of 1.0.0 breaks"
 
@@ -381,7 +444,9 @@ def test_the_page_fits_the_screen_and_cuts_nothing_off(store: FolderStore, custo
         (["fraud", "1.0.0", "1.1.0"], "expected one of churn, delivery_time"),
     ],
 )
-def test_a_version_that_is_missing_ends_with_one_message(store: FolderStore, words: list[str], hint: str) -> None:
+def test_a_version_that_is_missing_ends_with_one_message(
+    store: FolderStore, words: list[str], hint: str
+) -> None:
     """Exit code 2, nothing on stdout, no traceback."""
     result = run(store, *words)
     assert (result.exit_code, result.stdout) == (2, "")
@@ -408,11 +473,15 @@ def test_an_uncompiled_version_is_opened_from_a_local_folder_only(
     derive(store, "1.0.1", pipeline=Altered(pipeline_of(store), {}))
     assert diff_of(store, "1.0.1").candidate.runtime == "sklearn"
     monkeypatch.setattr(FolderStore, "is_local", False)
-    with pytest.raises(BundleError, match=r"is not compiled, and opening pipeline\.joblib runs the code inside"):
+    with pytest.raises(
+        BundleError, match=r"is not compiled, and opening pipeline\.joblib runs the code inside"
+    ):
         diff_of(store, "1.0.1")
 
 
-def test_what_this_code_would_refuse_is_broken_even_if_both_versions_agree(store: FolderStore) -> None:
+def test_what_this_code_would_refuse_is_broken_even_if_both_versions_agree(
+    store: FolderStore,
+) -> None:
     """Two old versions side by side: neither takes what a server with today's contract takes."""
 
     def narrow(manifest: dict[str, Any]) -> None:
@@ -423,4 +492,6 @@ def test_what_this_code_would_refuse_is_broken_even_if_both_versions_agree(store
     found = compare(store, CHURN, "0.8.0", "0.9.0")
     assert found.changes == ()
     assert found.broken == ("a server with this code's contract refuses 0.9.0",)
-    assert found.stable.refused[0].startswith("num_team_members: the server takes int integer from 1 to 100000")
+    assert found.stable.refused[0].startswith(
+        "num_team_members: the server takes int integer from 1 to 100000"
+    )

@@ -37,7 +37,9 @@ TEXT = {"name": "n", "dtype": "category", "choices": ("a", "b")}
         (INT | {"unit": "km"}, INT | {"unit": "miles", "maximum": 5.0}, ["narrowed", "unit"]),
     ],
 )
-def test_each_change_of_a_field_has_its_name(old: dict[str, Any], new: dict[str, Any], kinds: list[str]) -> None:
+def test_each_change_of_a_field_has_its_name(
+    old: dict[str, Any], new: dict[str, Any], kinds: list[str]
+) -> None:
     """Only a wider field breaks nothing; for all but units a server's own rule says the same."""
     stable, candidate = (Feature(**old),), (Feature(**new),)
     found = changes(stable, candidate)
@@ -51,12 +53,19 @@ def test_another_order_of_the_same_fields_breaks() -> None:
     """Columns reach a model by their position; one line says where the order begins to differ."""
     names = tuple(Feature(**INT | {"name": name}) for name in "abc")
     (change,) = changes(names, (names[0], names[2], names[1]))
-    assert (change.field, change.kind, change.before, change.after) == ("b", "moved", "field 2", "field 3")
+    assert (change.field, change.kind, change.before, change.after) == (
+        "b",
+        "moved",
+        "field 2",
+        "field 3",
+    )
     assert change.breaks
     assert [found.kind for found in changes(names, names[1:])] == ["removed"]
 
 
-@pytest.mark.parametrize(("n_hits", "n_rows"), [(0, 1), (1, 1), (0, 34), (3, 66), (34, 34), (248, 5_000)])
+@pytest.mark.parametrize(
+    ("n_hits", "n_rows"), [(0, 1), (1, 1), (0, 34), (3, 66), (34, 34), (248, 5_000)]
+)
 def test_the_interval_of_a_share_is_wilsons(n_hits: int, n_rows: int) -> None:
     """Held against SciPy's, at both ends of the scale and between."""
     expected = binomtest(n_hits, n_rows).proportion_ci(method="wilson")
@@ -65,11 +74,23 @@ def test_the_interval_of_a_share_is_wilsons(n_hits: int, n_rows: int) -> None:
 
 GOOD_ROW = "3,2,6,30,1,49.0,2,3,0,1"
 BAD_LINES = [
-    ("99,2,6,30,1,49.0,2,3,0,1", "monthly_active_days is out of range, expected integer from 0 to 31"),
-    ("3.5,2,6,30,1,49.0,2,3,0,1", "monthly_active_days is not an integer, expected integer from 0 to 31"),
+    (
+        "99,2,6,30,1,49.0,2,3,0,1",
+        "monthly_active_days is out of range, expected integer from 0 to 31",
+    ),
+    (
+        "3.5,2,6,30,1,49.0,2,3,0,1",
+        "monthly_active_days is not an integer, expected integer from 0 to 31",
+    ),
     (",2,6,30,1,49.0,2,3,0,1", "monthly_active_days is empty, expected integer from 0 to 31"),
-    ("three,2,6,30,1,49.0,2,3,0,1", "monthly_active_days is not an integer, expected integer from 0 to 31"),
-    ("3,2,6,30,2,49.0,2,3,0,1", "contract_length_months is not one of the allowed values, expected one of 1, 6, 12"),
+    (
+        "three,2,6,30,1,49.0,2,3,0,1",
+        "monthly_active_days is not an integer, expected integer from 0 to 31",
+    ),
+    (
+        "3,2,6,30,2,49.0,2,3,0,1",
+        "contract_length_months is not one of the allowed values, expected one of 1, 6, 12",
+    ),
     ("3,2,6,30,1,nan,2,3,0,1", "monthly_spend_usd is not a number, expected number > 0"),
     ("3,2,6,30,1,1e999,2,3,0,1", "monthly_spend_usd is not a finite number"),
     ("3,2,6,30,1,0,2,3,0,1", "monthly_spend_usd is out of range"),
@@ -81,7 +102,9 @@ BAD_LINES = [
 
 
 @pytest.mark.parametrize(("line", "reason"), BAD_LINES)
-def test_a_bad_row_is_named_by_its_line_and_hurts_no_other(tmp_path: Path, line: str, reason: str) -> None:
+def test_a_bad_row_is_named_by_its_line_and_hurts_no_other(
+    tmp_path: Path, line: str, reason: str
+) -> None:
     """What a server would refuse is told with field and expectation; blank lines are no rows but count as lines."""
     path = tmp_path / "rows.csv"
     path.write_text("\n".join([HEADER, GOOD_ROW, "", line, GOOD_ROW]) + "\n")
@@ -95,7 +118,11 @@ def test_a_bad_row_is_named_by_its_line_and_hurts_no_other(tmp_path: Path, line:
 def test_a_file_of_another_program_is_read_as_it_was_meant(tmp_path: Path) -> None:
     """A byte-order mark, CRLF, quotes, line breaks within them, other columns, and 3.0 for the integer 3."""
     names = [f.name for f in CHURN.contract]
-    lines = [",".join(["id", *reversed(names)]), '"a\r\nb",1,0,3,2,"49",1,30,6.0,2,3e0', "c,1,0,3,2,49,1,30,6,2,77"]
+    lines = [
+        ",".join(["id", *reversed(names)]),
+        '"a\r\nb",1,0,3,2,"49",1,30,6.0,2,3e0',
+        "c,1,0,3,2,49,1,30,6,2,77",
+    ]
     (tmp_path / "rows.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
     good, bad = read_rows(tmp_path / "rows.csv", CHURN)
     assert good == CHURN.examples[0].row.model_dump()
@@ -114,7 +141,9 @@ def test_a_file_of_another_program_is_read_as_it_was_meant(tmp_path: Path) -> No
         (b"NAMES\n" + b"9" * 200_000, "line 2 is no CSV (field larger than field limit"),
     ],
 )
-def test_a_file_that_is_no_table_of_rows_is_refused(tmp_path: Path, content: bytes, hint: str) -> None:
+def test_a_file_that_is_no_table_of_rows_is_refused(
+    tmp_path: Path, content: bytes, hint: str
+) -> None:
     """One message with the file, the place and what was expected."""
     path = tmp_path / "rows.csv"
     path.write_bytes(content.replace(b"NAMES", HEADER.encode()))

@@ -16,7 +16,9 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 def test_hadolint_finds_nothing() -> None:
     """Not one warning, not one style hint."""
-    done = subprocess.run([HADOLINT, ROOT / "Dockerfile"], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [HADOLINT, ROOT / "Dockerfile"], capture_output=True, text=True, check=False, timeout=60
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -39,15 +41,27 @@ def test_what_is_copied_into_a_build_is_let_through_by_dockerignore() -> None:
     for words in re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE):
         for source in words.split():
             name = "docker/no-models" if source == "${BAKE}" else source
-            assert any(name == path or Path(name).match(path) for path in allowed), f"{name} would be missing"
+            assert any(name == path or Path(name).match(path) for path in allowed), (
+                f"{name} would be missing"
+            )
 
 
 def test_the_slim_targets_packages_are_those_of_serving() -> None:
     """Ray imports pandas where it is installed; scikit-learn and what it needs belong to the second target."""
     names = {re.split(r"[=\[]", line)[0] for line in _locked("serve")}
     assert {"ray", "fastapi", "numpy", "onnxruntime"} <= names
-    assert not names & {"pandas", "scikit-learn", "scipy", "joblib", "skl2onnx", "matplotlib", "pytest"}
-    assert {"scikit-learn", "pandas"} <= {re.split(r"[=\[]", line)[0] for line in _locked("sklearn")}
+    assert not names & {
+        "pandas",
+        "scikit-learn",
+        "scipy",
+        "joblib",
+        "skl2onnx",
+        "matplotlib",
+        "pytest",
+    }
+    assert {"scikit-learn", "pandas"} <= {
+        re.split(r"[=\[]", line)[0] for line in _locked("sklearn")
+    }
 
 
 def test_every_package_of_the_image_is_pinned_with_a_hash_and_alike_in_all_targets() -> None:

@@ -69,7 +69,11 @@ def test_bounds_that_a_file_sets_higher_stay() -> None:
     """Two is the least, not the answer; an isolated version with a fixed number gets two too."""
     scaling = {"min_replicas": 5, "max_replicas": 40}
     fixed = {"name": "Version", "num_replicas": 1}
-    config = {"applications": [{"deployments": [{"name": "Server", "autoscaling_config": scaling}, fixed]}]}
+    config = {
+        "applications": [
+            {"deployments": [{"name": "Server", "autoscaling_config": scaling}, fixed]}
+        ]
+    }
     servers, versions = for_cluster(config)["applications"][0]["deployments"]
     assert servers["autoscaling_config"] == scaling
     assert versions["num_replicas"] == 2
@@ -80,7 +84,9 @@ def test_a_manifest_without_a_place_for_it_is_refused(tmp_path: Path) -> None:
     """In words, and the file stays."""
     path = tmp_path / "rayservice.yaml"
     path.write_text("kind: RayService\n")
-    result = CliRunner().invoke(app, ["manifests", str(ROOT / "serve_config.yaml"), "--into", str(path)])
+    result = CliRunner().invoke(
+        app, ["manifests", str(ROOT / "serve_config.yaml"), "--into", str(path)]
+    )
     assert result.exit_code == 1
     assert "found 0 lines `serveConfigV2: |`, expected one" in result.stderr
     assert path.read_text() == "kind: RayService\n"
@@ -88,7 +94,9 @@ def test_a_manifest_without_a_place_for_it_is_refused(tmp_path: Path) -> None:
 
 def test_writing_twice_changes_nothing() -> None:
     """The block is found again, whatever stands in it."""
-    once = with_config("a:\n  serveConfigV2: |\n    x: 1\n\n    y: 2\n  b: 3\n", {"z": ["1", {"t": "u\nv"}]})
+    once = with_config(
+        "a:\n  serveConfigV2: |\n    x: 1\n\n    y: 2\n  b: 3\n", {"z": ["1", {"t": "u\nv"}]}
+    )
     assert with_config(once, {"z": ["1", {"t": "u\nv"}]}) == once
     assert yaml.safe_load(once)["a"]["b"] == 3
     assert yaml.safe_load(yaml.safe_load(once)["a"]["serveConfigV2"]) == {"z": ["1", {"t": "u\nv"}]}
@@ -117,8 +125,14 @@ def _config(values: dict[str, Any], old: str, new: str) -> None:
 
 
 FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
-    "long name": (lambda v: v["metadata"].update(name="x" * 48), "found 48 characters, expected 1 to 47"),
-    "bogus upgrade": (lambda v: v["spec"]["upgradeStrategy"].update(type="Rolling"), "found Rolling, expected one of"),
+    "long name": (
+        lambda v: v["metadata"].update(name="x" * 48),
+        "found 48 characters, expected 1 to 47",
+    ),
+    "bogus upgrade": (
+        lambda v: v["spec"]["upgradeStrategy"].update(type="Rolling"),
+        "found Rolling, expected one of",
+    ),
     "incremental without autoscaler": (
         lambda v: (
             v["spec"]["upgradeStrategy"].update(type="NewClusterWithIncrementalUpgrade"),
@@ -136,7 +150,10 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda v: _worker(v)["template"]["spec"].pop("terminationGracePeriodSeconds"),
         "found 30, expected 60 or more",
     ),
-    "read-only /tmp": (lambda v: _container(v).update(volumeMounts=[]), "expected a volume at /tmp"),
+    "read-only /tmp": (
+        lambda v: _container(v).update(volumeMounts=[]),
+        "expected a volume at /tmp",
+    ),
     "half a fast mode": (
         lambda v: _container(v).update(env=_container(v)["env"][1:]),
         "RAY_SERVE_ENABLE_HA_PROXY differs from the head's",
@@ -149,11 +166,23 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda v: _container(v)["livenessProbe"]["httpGet"].update(port=9999),
         "found 9999, expected 8000, 8265 or 52365",
     ),
-    "KubeRay's own probe": (lambda v: _container(v).pop("readinessProbe"), "expected an httpGet of one's own"),
-    "too few CPUs": (lambda v: _worker(v).update(maxReplicas=3), "at most 6 CPUs (maxReplicas), but replicas with"),
-    "loopback alone": (lambda v: _config(v, "host: 0.0.0.0", "host: 127.0.0.1"), "http_options.host: found 127.0.0.1"),
+    "KubeRay's own probe": (
+        lambda v: _container(v).pop("readinessProbe"),
+        "expected an httpGet of one's own",
+    ),
+    "too few CPUs": (
+        lambda v: _worker(v).update(maxReplicas=3),
+        "at most 6 CPUs (maxReplicas), but replicas with",
+    ),
+    "loopback alone": (
+        lambda v: _config(v, "host: 0.0.0.0", "host: 127.0.0.1"),
+        "http_options.host: found 127.0.0.1",
+    ),
     "unknown key": (lambda v: _config(v, "max_replicas", "max_replica"), "unknown key"),
-    "no config": (lambda v: v["spec"].update(serveConfigV2="[]"), "expected the text of a serve_config.yaml"),
+    "no config": (
+        lambda v: v["spec"].update(serveConfigV2="[]"),
+        "expected the text of a serve_config.yaml",
+    ),
     "broken config": (lambda v: v["spec"].update(serveConfigV2="a: ["), "not valid YAML"),
 }
 
@@ -195,7 +224,12 @@ def test_pods_fit_the_core_schema_and_are_restricted(overlay: str) -> None:
     for document in (d for d in built(overlay) if d["kind"] == "RayService"):
         cluster = document["spec"]["rayClusterConfig"]
         for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
-            pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": group["template"]["spec"]}
+            pod = {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": "x"},
+                "spec": group["template"]["spec"],
+            }
             kubernetes_validate.validate(pod, "1.33", strict=True)
             _require_restricted(pod["spec"])
 
@@ -205,7 +239,9 @@ def _require_restricted(spec: dict[str, Any]) -> None:
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault"
     assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
-    assert all(set(volume) - {"name"} <= {"emptyDir", "configMap", "secret"} for volume in spec["volumes"])
+    assert all(
+        set(volume) - {"name"} <= {"emptyDir", "configMap", "secret"} for volume in spec["volumes"]
+    )
     for container in spec["containers"]:
         context = container["securityContext"]
         assert context["allowPrivilegeEscalation"] is False
@@ -240,11 +276,15 @@ def test_the_overlays_do_what_they_are_for() -> None:
     password = service["spec"]["rayClusterConfig"]["gcsFaultToleranceOptions"]["redisPassword"]
     assert "secretKeyRef" in password["valueFrom"]
     documents = built("overlays/canary-cluster")
-    services = {d["metadata"]["name"]: json.dumps(d) for d in documents if d["kind"] == "RayService"}
+    services = {
+        d["metadata"]["name"]: json.dumps(d) for d in documents if d["kind"] == "RayService"
+    }
     assert set(services) == {"sluice", "sluice-canary"}
     assert "sluice:0.2.0" in services["sluice-canary"]
     assert "sluice:0.2.0" not in services["sluice"]
-    assert '"s3://models/sluice-rollouts"' not in services["sluice-canary"], "two coordinators must not write one log"
+    assert '"s3://models/sluice-rollouts"' not in services["sluice-canary"], (
+        "two coordinators must not write one log"
+    )
     (route,) = (d for d in documents if d["kind"] == "HTTPRoute")
     forced, split = route["spec"]["rules"]
     assert [ref["name"] for ref in forced["backendRefs"]] == ["sluice-canary-serve-svc"]
@@ -264,4 +304,6 @@ def test_only_http_is_open_to_the_gateway() -> None:
     gateway, ray, operator = policy["spec"]["ingress"]
     assert gateway["ports"] == [{"protocol": "TCP", "port": 8000}]
     assert ray["from"] == [{"podSelector": policy["spec"]["podSelector"]}]
-    assert operator["from"][0]["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "kuberay-operator"}
+    assert operator["from"][0]["podSelector"]["matchLabels"] == {
+        "app.kubernetes.io/name": "kuberay-operator"
+    }

@@ -97,10 +97,14 @@ def test_status_shows_steps_evidence_and_what_can_be_done(serve: Any) -> None:
 
 def test_what_people_wrote_is_shown_as_it_is_written() -> None:
     """Brackets are no markup."""
-    assert "[bold]why[/bold] [x" in rendered(rollout_view(reason="[bold]why[/bold] [x", trouble="[/red] broken ["))
+    assert "[bold]why[/bold] [x" in rendered(
+        rollout_view(reason="[bold]why[/bold] [x", trouble="[/red] broken [")
+    )
 
 
-@pytest.mark.parametrize("status", ["waiting", "held", "paused", "baking", "aborted", "finished", "rolled_back"])
+@pytest.mark.parametrize(
+    "status", ["waiting", "held", "paused", "baking", "aborted", "finished", "rolled_back"]
+)
 def test_every_status_has_a_page(status: Any) -> None:
     """Also before the first step, and without evidence."""
     step = {"waiting": None, "baking": 3, "finished": 3}.get(status, 1)
@@ -119,7 +123,9 @@ def test_a_rollout_that_is_out_has_an_exit_code_of_its_own(serve: Any) -> None:
     assert call("status", "--url", serve(Recorded(ok(status="aborted", share=0.0)))).exit_code == 3
 
 
-def test_watching_ends_by_itself_when_it_is_over(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_watching_ends_by_itself_when_it_is_over(
+    serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And a server that is away for a moment does not end it."""
     monkeypatch.setattr(commands, "REFRESH_S", 0.01)
     recorded = Recorded(ok(), (502, b"bad gateway"), ok(status="baking", share=100.0, step=3),
@@ -154,7 +160,9 @@ PROBLEM = json.dumps({"title": "No rollout", "detail": "The table has no `rollou
         ((200, b"<html>"), 2, "the answer is no rollout"),
     ],
 )
-def test_an_answer_that_is_no_view_is_a_sentence(serve: Any, answer: Any, exit_code: int, said: str) -> None:
+def test_an_answer_that_is_no_view_is_a_sentence(
+    serve: Any, answer: Any, exit_code: int, said: str
+) -> None:
     """No traceback."""
     for words in (["status"], ["abort"]):
         found = call(*words, "--url", serve(Recorded(answer)))
@@ -162,7 +170,9 @@ def test_an_answer_that_is_no_view_is_a_sentence(serve: Any, answer: Any, exit_c
         assert said in found.output.replace("\n", " ")
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "127.0.0.1:8000", "http://[", "http://127.0.0.1:x"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1", "127.0.0.1:8000", "http://[", "http://127.0.0.1:x"]
+)
 def test_a_url_where_nobody_answers_is_a_sentence(url: str) -> None:
     """That names it."""
     found = call("status", "--url", url)

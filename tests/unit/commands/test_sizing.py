@@ -58,7 +58,9 @@ def test_a_dear_model_by_hand() -> None:
     found = size(DEAR, rate=800, p95_ms=42)
     assert found.max_replicas == 3
     busy, two_calls_ms = 0.4 * 0.64, 2 * (14 - 0.14)
-    assert found.with_one_lost.p95_ms == pytest.approx((two_calls_ms + 2.9957 * 0.64) / (1 - busy), rel=1e-4)
+    assert found.with_one_lost.p95_ms == pytest.approx(
+        (two_calls_ms + 2.9957 * 0.64) / (1 - busy), rel=1e-4
+    )
     assert found.with_one_lost.mean_ms == pytest.approx((0.75 * two_calls_ms + 0.64) / (1 - busy))
     # A fifth is its requests' own, and in what is left calls follow one another: 12 of 14 ms.
     assert found.with_one_lost.cpus == pytest.approx(0.2 + 0.8 * 12 / 14)
@@ -83,21 +85,27 @@ def test_autoscaling_aims_at_the_replicas_that_were_reckoned() -> None:
 
 
 @given(works, rates, rates, objectives)
-def test_a_higher_rate_never_takes_fewer_replicas(work: Work, one: float, other: float, p95_ms: float) -> None:
+def test_a_higher_rate_never_takes_fewer_replicas(
+    work: Work, one: float, other: float, p95_ms: float
+) -> None:
     """Nor does one replica at the higher rate answer sooner."""
     low, high = sorted((one, other))
     assert size(work, low, p95_ms).max_replicas <= size(work, high, p95_ms).max_replicas
 
 
 @given(works, rates, objectives, objectives)
-def test_a_tighter_objective_never_takes_fewer_replicas(work: Work, rate: float, one: float, other: float) -> None:
+def test_a_tighter_objective_never_takes_fewer_replicas(
+    work: Work, rate: float, one: float, other: float
+) -> None:
     """Asking for answers in less time can only cost more."""
     tight, loose = sorted((one, other))
     assert size(work, rate, tight).max_replicas >= size(work, rate, loose).max_replicas
 
 
 @given(works, rates, objectives)
-def test_what_is_left_when_one_is_lost_keeps_to_everything(work: Work, rate: float, p95_ms: float) -> None:
+def test_what_is_left_when_one_is_lost_keeps_to_everything(
+    work: Work, rate: float, p95_ms: float
+) -> None:
     """With one lost the rest is busy for 70 % at most and in time; with two lost it is not."""
     found = size(work, rate, p95_ms)
     n_left = found.max_replicas - 1
@@ -136,7 +144,10 @@ def test_a_simulated_queue_keeps_the_promise(shape: str, busy: float) -> None:
         "varied": rng.gamma(2, 0.15, 60_000),
         "exponential": rng.exponential(0.3, 60_000),
     }[shape]
-    promise, times = load(CHEAP, busy / 0.3e-3), simulated_ms(CHEAP, busy / 0.3e-3, lambda k: own_ms[k])
+    promise, times = (
+        load(CHEAP, busy / 0.3e-3),
+        simulated_ms(CHEAP, busy / 0.3e-3, lambda k: own_ms[k]),
+    )
     share = float(np.percentile(times, 95)) / promise.p95_ms
     assert share <= 1.05
     assert times.mean() <= 1.05 * promise.mean_ms
@@ -146,7 +157,9 @@ def test_a_simulated_queue_keeps_the_promise(shape: str, busy: float) -> None:
 @pytest.mark.parametrize("busy", [0.1, 0.3, 0.5, 0.7])
 @pytest.mark.parametrize("most_per_call", [1, 2, 20, 100])
 @pytest.mark.parametrize(("call_ms", "own_ms"), [(32, 0.35), (32, 2), (3, 0.35), (3, 5)])
-def test_simulated_calls_keep_the_promise(call_ms: float, own_ms: float, most_per_call: int, busy: float) -> None:
+def test_simulated_calls_keep_the_promise(
+    call_ms: float, own_ms: float, most_per_call: int, busy: float
+) -> None:
     """Where requests share calls, p95 and mean are never above the promise, nor a small part of it."""
     work = Work(own_ms, call_ms, most_per_call=most_per_call)
     rate = busy / MOST_BUSY * most_rate(work, 1e9)
@@ -158,8 +171,16 @@ def test_simulated_calls_keep_the_promise(call_ms: float, own_ms: float, most_pe
 @pytest.mark.parametrize(
     ("work", "p95_ms", "said"),
     [
-        (Work(own_ms=90), 200, "expected more than 270, however many replicas there are: a request alone takes 90 ms"),
-        (DEAR, 25, "expected more than 29.6, however many replicas there are: a model call takes 12 ms after 2 ms"),
+        (
+            Work(own_ms=90),
+            200,
+            "expected more than 270, however many replicas there are: a request alone takes 90 ms",
+        ),
+        (
+            DEAR,
+            25,
+            "expected more than 29.6, however many replicas there are: a model call takes 12 ms after 2 ms",
+        ),
         (CHEAP, 0, "--p95-ms: found 0, expected a number above 0"),
         (CHEAP, float("nan"), "--p95-ms: found nan, expected a number above 0"),
     ],
@@ -178,7 +199,9 @@ def table(**entry: object) -> Table:
 
 def test_cost_grows_with_the_rows_of_a_request() -> None:
     """A list of a hundred rows costs more than one row and less than a hundred requests, in routes and model alike."""
-    one, many = (measure("churn", str(ROOT / "model_store"), table(), n_rows) for n_rows in (1, 100))
+    one, many = (
+        measure("churn", str(ROOT / "model_store"), table(), n_rows) for n_rows in (1, 100)
+    )
     assert 0 < one.app_ms < many.app_ms < 100 * one.app_ms
     assert 0 < one.model_ms < many.model_ms < 100 * one.model_ms
     assert one.memory_mb > 50
@@ -186,7 +209,9 @@ def test_cost_grows_with_the_rows_of_a_request() -> None:
 
 
 @pytest.mark.parametrize("burns", [True, False])
-def test_what_a_call_burns_counts_and_what_it_waits_does_not(monkeypatch: pytest.MonkeyPatch, burns: bool) -> None:
+def test_what_a_call_burns_counts_and_what_it_waits_does_not(
+    monkeypatch: pytest.MonkeyPatch, burns: bool
+) -> None:
     """A call that burns 4 ms of CPU costs 4 ms and is shared; one that sleeps 4 ms is cheap, though shared too."""
     score = OnnxRuntime.score
 
@@ -209,15 +234,21 @@ def test_what_a_call_burns_counts_and_what_it_waits_does_not(monkeypatch: pytest
 
 def test_the_work_of_a_dear_model_is_its_call_and_what_each_request_adds() -> None:
     """The call is shared; routes, rows and what Ray adds are each request's own; batch and queue limit who shares."""
-    found = Measured("1.0.0", 10, app_ms=1, model_ms=13, call_ms=12.1, row_ms=0.1, coalesces=True, memory_mb=1)
+    found = Measured(
+        "1.0.0", 10, app_ms=1, model_ms=13, call_ms=12.1, row_ms=0.1, coalesces=True, memory_mb=1
+    )
     work = work_of(found, FAST_MODE, table(), max_ongoing_requests=40)
     assert work.own_ms == pytest.approx(FAST_MODE.replica_ms + FAST_MODE.batch_ms + 1 + 10 * 0.1)
     assert (work.call_ms, work.wait_ms) == (pytest.approx(12), 2)
     assert work.most_per_call == 20  # of 40 under way, half waits
-    assert work_of(found, FAST_MODE, table(), max_ongoing_requests=1_000).most_per_call == 25  # 256 rows in a call
+    assert (
+        work_of(found, FAST_MODE, table(), max_ongoing_requests=1_000).most_per_call == 25
+    )  # 256 rows in a call
     long = work_of(replace(found, n_rows=600), FAST_MODE, table(), max_ongoing_requests=40)
     assert long.most_per_call == 1
-    assert long.own_ms == pytest.approx(work.own_ms + 590 * 0.1 + 2 * 12)  # it takes three calls, all its own
+    assert long.own_ms == pytest.approx(
+        work.own_ms + 590 * 0.1 + 2 * 12
+    )  # it takes three calls, all its own
 
 
 def run(*arguments: str) -> Result:
@@ -244,7 +275,10 @@ def test_the_command_answers_for_each_server_with_the_numbers_it_used(tmp_path: 
             answer["constants"]["replica_ms"] + measured["app_ms"] + measured["model_ms"]
         )
         again = size(Work(**server["work"]), 3333, 200)
-        assert Size(**found | {name: getattr(again, name) for name in ("at_peak", "with_one_lost")}) == again
+        assert (
+            Size(**found | {name: getattr(again, name) for name in ("at_peak", "with_one_lost")})
+            == again
+        )
         assert measured["memory_mb"] > 100  # Ray's own modules among it, as in a replica
         deployment = application["deployments"][0]
         for key, values in server["Server"].items():
@@ -258,13 +292,36 @@ def test_the_command_answers_for_each_server_with_the_numbers_it_used(tmp_path: 
 def test_the_answer_in_words_names_what_was_measured_and_what_is_constant(tmp_path: Path) -> None:
     """One server, shared calls: replicas, CPUs, memory, each number with where it comes from, and YAML to paste."""
     path = tmp_path / "serve_config.yaml"
-    path.write_text(SHIPPED.replace("coalesce: auto", "coalesce: always").replace('# "1.1.0": ', '"1.1.0": {} # '))
-    result = run("--rate", "3333", "--p95-ms", "200", "--model", "churn", "--config", str(path), "--overhead-ms", "0.4")
+    path.write_text(
+        SHIPPED.replace("coalesce: auto", "coalesce: always").replace(
+            '# "1.1.0": ', '"1.1.0": {} # '
+        )
+    )
+    result = run(
+        "--rate",
+        "3333",
+        "--p95-ms",
+        "200",
+        "--model",
+        "churn",
+        "--config",
+        str(path),
+        "--overhead-ms",
+        "0.4",
+    )
     assert result.exit_code == 0, result.stderr
     said = result.stdout
     assert said.startswith("churn 1.0.0: 3,333 requests/s of 1 row, p95 within 200 ms\n")
     assert "delivery_time" not in said
-    for start in ("  replicas ", "  CPUs ", "  memory ", "  CPU in use ", "  p95 ", "  not counted", "  measured "):
+    for start in (
+        "  replicas ",
+        "  CPUs ",
+        "  memory ",
+        "  CPU in use ",
+        "  p95 ",
+        "  not counted",
+        "  measured ",
+    ):
         assert f"\n{start}" in said
     # How wide a column is depends on what was measured, so runs of spaces are not compared.
     lines = {" ".join(line.split()) for line in said.splitlines()}
@@ -279,7 +336,12 @@ def test_the_answer_in_words_names_what_was_measured_and_what_is_constant(tmp_pa
 CHANGES = [
     ("", "", ["--rate", "0"], "--rate: found 0, expected a number above 0"),
     ("", "", ["--rows", "101"], "--rows: found 101, expected 1 to 100, limits.max_rows of churn"),
-    ("", "", ["--model", "chrun"], "--model: found chrun, expected one that the file serves: churn, delivery_time"),
+    (
+        "",
+        "",
+        ["--model", "chrun"],
+        "--model: found chrun, expected one that the file serves: churn, delivery_time",
+    ),
     ("min_replicas: 1", "min_replica: 1", [], "autoscaling_config.min_replica: unknown key"),
     ("app:server", "app:version", ["--model", "churn"], "`sluice check"),
     ("coalesce: auto", "placement: isolated", [], "churn: stable 1.0.0 is isolated"),

@@ -18,7 +18,9 @@ PATHS = pytest.mark.parametrize("path", [SINGLE, BATCH])
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 MUTATIONS = st.sampled_from(["set", "remove", "add", "rename"])
@@ -57,14 +59,18 @@ def test_arbitrary_json_never_gives_a_5xx(name: str, value: Any) -> None:
     assert alone.status_code == 422
     if together.status_code == 200:
         assert together.json()["failed"] == together.json()["total"] == len(value)
-        assert [entry["status"] for entry in together.json()["predictions"]] == ["error"] * len(value)
+        assert [entry["status"] for entry in together.json()["predictions"]] == ["error"] * len(
+            value
+        )
     else:
         assert together.status_code == 422
 
 
 @pytest.mark.parametrize("name", MODELS)
 @given(data=st.data())
-def test_a_mutated_row_is_answered_alike_alone_and_in_a_batch(name: str, data: st.DataObject) -> None:
+def test_a_mutated_row_is_answered_alike_alone_and_in_a_batch(
+    name: str, data: st.DataObject
+) -> None:
     """A valid row with one thing changed gives 200 or 422, never 5xx, and the two routes agree on which."""
     spec = get_spec(name)
     row = dict(data.draw(st.sampled_from(example_rows(spec))))

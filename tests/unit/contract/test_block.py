@@ -34,7 +34,11 @@ def test_each_field_goes_to_its_column_and_missing_stays_missing() -> None:
     """Numbers with NaN, text with an empty one, in the order of the contract and not of the row; 0 is not missing."""
     block = Layout(CONTRACT).block([dict(reversed(row.items())) for row in ROWS])
     np.testing.assert_array_equal(block.numbers, [[3, 1.5], [np.nan, 0], [0, np.nan]])
-    assert block.categories.tolist() == [["a", "north"], [MISSING_CATEGORY, "south"], ["b", "north"]]
+    assert block.categories.tolist() == [
+        ["a", "north"],
+        [MISSING_CATEGORY, "south"],
+        ["b", "north"],
+    ]
     assert block.numbers.dtype == np.float64
     assert len(block) == 3
 
@@ -76,7 +80,12 @@ def test_blocks_that_were_joined_come_apart_again(sizes: list[int], data: st.Dat
     """concat, then slices at the same places, gives the blocks as they were: nobody gets another's rows."""
     number = st.none() | st.integers(0, 99)
     row = st.fixed_dictionaries(
-        {"age": number, "plan": st.sampled_from(["a", "b", None]), "price": number, "region": st.just("north")}
+        {
+            "age": number,
+            "plan": st.sampled_from(["a", "b", None]),
+            "price": number,
+            "region": st.just("north"),
+        }
     )
     layout = Layout(CONTRACT)
     whole = layout.block([data.draw(row) for _ in range(sum(sizes) + 1)])

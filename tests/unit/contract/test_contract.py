@@ -16,7 +16,9 @@ class _Answer(Prediction):
 
 def spec_of(features: type[Features]) -> ModelSpec:
     """A model around some features."""
-    return ModelSpec("toy", "Toy", "regressor", "y", features, _Answer, lambda score, _: _Answer(value=score), ())
+    return ModelSpec(
+        "toy", "Toy", "regressor", "y", features, _Answer, lambda score, _: _Answer(value=score), ()
+    )
 
 
 def features_of(**fields: Any) -> type[Features]:
@@ -32,7 +34,9 @@ def contract_of(**fields: Any) -> tuple[Feature, ...]:
 def test_a_contract_holds_what_the_types_say() -> None:
     """Name, kind, bounds, unit, choices and what may be missing, in the order of the class."""
     found = contract_of(
-        age=Annotated[int, Field(ge=0, le=120, description="Years", json_schema_extra={"unit": "years"})],
+        age=Annotated[
+            int, Field(ge=0, le=120, description="Years", json_schema_extra={"unit": "years"})
+        ],
         price=Annotated[float, Field(gt=0, le=9)],
         plan=Literal["a", "b"],
         term=Annotated[int, Choice((1, 12))],
@@ -40,7 +44,9 @@ def test_a_contract_holds_what_the_types_say() -> None:
         region=Literal["north"] | None,
     )
     assert found == (
-        Feature(name="age", dtype="int", description="Years", unit="years", minimum=0.0, maximum=120.0),
+        Feature(
+            name="age", dtype="int", description="Years", unit="years", minimum=0.0, maximum=120.0
+        ),
         Feature(name="price", dtype="float", exclusive_minimum=0.0, maximum=9.0),
         Feature(name="plan", dtype="category", choices=("a", "b")),
         Feature(name="term", dtype="int", choices=(1, 12)),
@@ -77,7 +83,9 @@ def test_a_contract_holds_what_the_types_say() -> None:
 )
 def test_a_field_that_is_not_bounded_is_refused(kind: Any) -> None:
     """A programming error, told with the model and the field, before any client can send a 4,000-digit number."""
-    with pytest.raises(TypeError, match=r"toy\.wide: .*expected a required int or float with a lower and an upper"):
+    with pytest.raises(
+        TypeError, match=r"toy\.wide: .*expected a required int or float with a lower and an upper"
+    ):
         _ = contract_of(wide=kind)
 
 
@@ -141,9 +149,21 @@ TEXT = {"name": "n", "dtype": "category"}
         (INT | {"minimum": 0.0, "maximum": 9.0}, INT | {"minimum": 1.0, "maximum": 9.0}, False),
         (INT | {"minimum": 0.0, "maximum": 9.0}, INT | {"minimum": 0.0, "maximum": 8.0}, False),
         (INT | {"minimum": 0.0, "maximum": 9.0}, FLOAT | {"minimum": 0.0, "maximum": 9.0}, False),
-        (FLOAT | {"minimum": 0.0, "maximum": 9.0}, FLOAT | {"exclusive_minimum": 0.0, "maximum": 9.0}, False),
-        (FLOAT | {"exclusive_minimum": 0.0, "maximum": 9.0}, FLOAT | {"minimum": 0.0, "maximum": 9.0}, True),
-        (FLOAT | {"exclusive_minimum": 0.0, "maximum": 9.0}, FLOAT | {"exclusive_minimum": 1.0, "maximum": 9.0}, False),
+        (
+            FLOAT | {"minimum": 0.0, "maximum": 9.0},
+            FLOAT | {"exclusive_minimum": 0.0, "maximum": 9.0},
+            False,
+        ),
+        (
+            FLOAT | {"exclusive_minimum": 0.0, "maximum": 9.0},
+            FLOAT | {"minimum": 0.0, "maximum": 9.0},
+            True,
+        ),
+        (
+            FLOAT | {"exclusive_minimum": 0.0, "maximum": 9.0},
+            FLOAT | {"exclusive_minimum": 1.0, "maximum": 9.0},
+            False,
+        ),
         (INT | {"choices": (1, 6)}, INT | {"choices": (1, 6, 12)}, True),
         (INT | {"choices": (1, 6, 12)}, INT | {"choices": (1, 6)}, False),
         (INT | {"choices": (1, 6)}, INT | {"minimum": 1.0, "maximum": 6.0}, True),
@@ -169,7 +189,28 @@ def test_a_bundle_fits_when_it_takes_all_that_the_server_takes(
 
 
 @pytest.mark.parametrize(
-    "value", [None, -1, 0, 1, 6, 9, 10, 10**30, -0.5, 0.0, 0.5, 1.0, 9.5, float("nan"), float("inf"), "", "a", "b", "1"]
+    "value",
+    [
+        None,
+        -1,
+        0,
+        1,
+        6,
+        9,
+        10,
+        10**30,
+        -0.5,
+        0.0,
+        0.5,
+        1.0,
+        9.5,
+        float("nan"),
+        float("inf"),
+        "",
+        "a",
+        "b",
+        "1",
+    ],
 )
 def test_a_field_of_a_contract_accepts_what_its_type_accepts(value: Any) -> None:
     """The contract in a bundle and the type that it came from say the same of every value."""

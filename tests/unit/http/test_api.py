@@ -64,7 +64,13 @@ async def test_a_batch_answers_in_order_and_a_bad_row_hurts_no_other(api: Api, p
     assert response.status_code == 200
     assert response.headers["x-model-version"] == VERSION
     assert (body["total"], body["succeeded"], body["failed"]) == (5, 3, 2)
-    assert [entry["status"] for entry in body["predictions"]] == ["success", "error", "success", "error", "success"]
+    assert [entry["status"] for entry in body["predictions"]] == [
+        "success",
+        "error",
+        "success",
+        "error",
+        "success",
+    ]
     for index, row in {0: first, 2: second, 4: first}.items():
         entry = body["predictions"][index]
         assert entry.pop("status") == "success"
@@ -103,7 +109,9 @@ async def test_a_batch_reaches_the_model_as_one_question(api: Api) -> None:
 
 
 @pytest.mark.parametrize("path", [*SINGLE, *BATCH])
-async def test_the_routing_key_and_the_forced_version_are_passed_on(churn_api: Api, path: str) -> None:
+async def test_the_routing_key_and_the_forced_version_are_passed_on(
+    churn_api: Api, path: str
+) -> None:
     """X-Routing-Key and X-Model-Version reach the choice of the version as they were sent."""
     row = example_rows(churn_api.spec)[0]
     body = [row] if "batch" in path else row
@@ -146,16 +154,30 @@ async def test_a_row_that_the_model_fails_on_is_an_error_entry_in_a_batch(api: A
     body = response.json()
     assert response.status_code == 200
     assert (body["total"], body["succeeded"], body["failed"]) == (4, 2, 2)
-    assert [entry["status"] for entry in body["predictions"]] == ["success", "error", "error", "success"]
-    assert [body["predictions"][index]["error"]["code"] for index in (1, 2)] == ["model_failed", "invalid_rows"]
+    assert [entry["status"] for entry in body["predictions"]] == [
+        "success",
+        "error",
+        "error",
+        "success",
+    ]
+    assert [body["predictions"][index]["error"]["code"] for index in (1, 2)] == [
+        "model_failed",
+        "invalid_rows",
+    ]
 
 
 @pytest.mark.parametrize("path", ["/v1/predict", "/v1/predict/batch"])
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(Overloaded("busy", retry_after_s=7), 429), (NotReady("not yet"), 503), (DeadlineExceeded("late"), 504)],
+    [
+        (Overloaded("busy", retry_after_s=7), 429),
+        (NotReady("not yet"), 503),
+        (DeadlineExceeded("late"), 504),
+    ],
 )
-async def test_what_the_gate_refuses_has_its_status(churn_api: Api, path: str, error: object, status: int) -> None:
+async def test_what_the_gate_refuses_has_its_status(
+    churn_api: Api, path: str, error: object, status: int
+) -> None:
     """Overloaded is 429 with Retry-After, a stable version that is away 503, a deadline that passed 504."""
     churn_api.backend.error = error
     row = example_rows(churn_api.spec)[0]
@@ -184,7 +206,9 @@ async def test_the_limits_of_the_table_in_force_are_the_ones_that_count(churn_ap
     churn_api.backend.limits = Limits(max_rows=101)
     assert (await churn_api.post("/v1/predict/batch", rows)).json()["succeeded"] == 101
     document = (await churn_api.client.get("/openapi.json")).json()
-    body = document["paths"]["/v1/predict/batch"]["post"]["requestBody"]["content"]["application/json"]
+    body = document["paths"]["/v1/predict/batch"]["post"]["requestBody"]["content"][
+        "application/json"
+    ]
     assert body["schema"]["maxItems"] == 101
 
 
@@ -210,7 +234,11 @@ async def test_ready_follows_stable(api: Api, is_ready: bool, status: int) -> No
 async def test_the_model_route_names_the_model(api: Api) -> None:
     """A client can ask what it is talking to."""
     body = (await api.client.get("/v1/model")).json()
-    assert (body["model"], body["title"], body["stable"]) == (api.spec.name, api.spec.title, VERSION)
+    assert (body["model"], body["title"], body["stable"]) == (
+        api.spec.name,
+        api.spec.title,
+        VERSION,
+    )
 
 
 async def test_the_root_lists_links_that_exist(api: Api) -> None:
@@ -245,7 +273,9 @@ async def test_openapi_describes_both_prediction_routes_with_the_examples(api: A
             assert json.loads(response.text).get("failed", 0) == 0
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/v1", "/v2/predict", "/static-offline-docs/none.js", "/v1/predict/0"])
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/v1", "/v2/predict", "/static-offline-docs/none.js", "/v1/predict/0"]
+)
 async def test_an_unknown_path_is_a_404_problem(churn_api: Api, path: str) -> None:
     """No HTML, no plain text: the same error body as everywhere, and the path is not echoed."""
     response = await churn_api.client.get(path, headers={"x-request-id": REQUEST_ID})

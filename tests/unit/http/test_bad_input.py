@@ -26,12 +26,18 @@ MB = 1024 * 1024
 
 def encoded(row: Mapping[str, Any], **raw: str) -> str:
     """A row as JSON text in which some fields hold this text as it is, valid JSON or not."""
-    return "{" + ",".join(f'"{name}":{raw.get(name, json.dumps(value))}' for name, value in row.items()) + "}"
+    return (
+        "{"
+        + ",".join(f'"{name}":{raw.get(name, json.dumps(value))}' for name, value in row.items())
+        + "}"
+    )
 
 
 def field_of(spec: ModelSpec, *dtypes: str, choices: bool = False) -> Feature | None:
     """The first field of the contract of one of these kinds."""
-    return next((f for f in spec.contract if f.dtype in dtypes and bool(f.choices) == choices), None)
+    return next(
+        (f for f in spec.contract if f.dtype in dtypes and bool(f.choices) == choices), None
+    )
 
 
 @dataclass(frozen=True)
@@ -55,11 +61,24 @@ BAD_VALUES = (
     BadValue("1e999", "1e999", NUMBER, ("is not a finite number",)),
     BadValue("1e999 for an integer", "1e999", ("int",), ("is not an integer",)),
     BadValue("huge exponent", f"1e{DIGITS}", NUMBER, ("is not a finite number",), hidden=DIGITS),
-    BadValue("huge exponent for an integer", f"1e{DIGITS}", ("int",), ("is not an integer",), hidden=DIGITS),
+    BadValue(
+        "huge exponent for an integer",
+        f"1e{DIGITS}",
+        ("int",),
+        ("is not an integer",),
+        hidden=DIGITS,
+    ),
     BadValue("true for an integer", "true", ("int",), ("is not an integer",)),
     BadValue("true for a choice", "true", ("int",), ("is not an integer",), choices=True),
     BadValue("1.0 for a choice", "1.0", ("int",), ("is not an integer",), choices=True),
-    BadValue("5 for a choice of 1, 6, 12", "482915", ("int",), ("is not one of the allowed values",), True, "482915"),
+    BadValue(
+        "5 for a choice of 1, 6, 12",
+        "482915",
+        ("int",),
+        ("is not one of the allowed values",),
+        True,
+        "482915",
+    ),
     BadValue("true for a number", "true", NUMBER, ("is not a number",)),
     BadValue("text for an integer", '"3"', ("int",), ("is not an integer",)),
     BadValue("text for a number", f'"{SENTINEL}"', NUMBER, ("is not a number",), hidden=SENTINEL),
@@ -69,16 +88,44 @@ BAD_VALUES = (
     BadValue("too small", "-482915482.5", NUMBER, OUT, hidden="482915482"),
     BadValue("integer of 4,000 digits", "48291" * 800, ("int",), OUT, hidden=DIGITS),
     BadValue(
-        "number of 4,000 digits", "48291" * 800, NUMBER, ("is not a finite number", "is not a number"), hidden=DIGITS
+        "number of 4,000 digits",
+        "48291" * 800,
+        NUMBER,
+        ("is not a finite number", "is not a number"),
+        hidden=DIGITS,
     ),
     BadValue("null", "null", ("int",), ("is not an integer",)),
     BadValue("null for a number", "null", NUMBER, ("is not a number",)),
-    BadValue("list for an integer", f'["{SENTINEL}"]', ("int",), ("is not an integer",), hidden=SENTINEL),
-    BadValue("object for a number", f'{{"a":"{SENTINEL}"}}', NUMBER, ("is not a number",), hidden=SENTINEL),
-    BadValue("another category", f'"{SENTINEL}"', ("category",), ("is not one of the allowed values",), True, SENTINEL),
+    BadValue(
+        "list for an integer", f'["{SENTINEL}"]', ("int",), ("is not an integer",), hidden=SENTINEL
+    ),
+    BadValue(
+        "object for a number",
+        f'{{"a":"{SENTINEL}"}}',
+        NUMBER,
+        ("is not a number",),
+        hidden=SENTINEL,
+    ),
+    BadValue(
+        "another category",
+        f'"{SENTINEL}"',
+        ("category",),
+        ("is not one of the allowed values",),
+        True,
+        SENTINEL,
+    ),
     BadValue("empty category", '""', ("category",), ("is not one of the allowed values",), True),
-    BadValue("number for a category", "482915", ("category",), ("is not one of the allowed values",), True, "482915"),
-    BadValue("null for a category", "null", ("category",), ("is not one of the allowed values",), True),
+    BadValue(
+        "number for a category",
+        "482915",
+        ("category",),
+        ("is not one of the allowed values",),
+        True,
+        "482915",
+    ),
+    BadValue(
+        "null for a category", "null", ("category",), ("is not one of the allowed values",), True
+    ),
 )
 
 
@@ -132,7 +179,9 @@ UNKNOWN_FIELDS = {
 
 
 @pytest.mark.parametrize("name", UNKNOWN_FIELDS.values(), ids=UNKNOWN_FIELDS)
-async def test_an_unknown_field_is_refused_and_a_hostile_name_is_not_repeated(api: Api, name: str) -> None:
+async def test_an_unknown_field_is_refused_and_a_hostile_name_is_not_repeated(
+    api: Api, name: str
+) -> None:
     """A plain name is shown, so that a typing error is found; any other name may carry data, and is left out."""
     row = example_rows(api.spec)[0] | {name: SENTINEL}
     response = await api.post(SINGLE, row)
@@ -226,23 +275,54 @@ BAD_BODIES = (
     BadBody("list for a single row", b"[{row}]", *INVALID, paths=(SINGLE,)),
     BadBody("object for a batch", b"{row}", *INVALID, paths=(BATCH,)),
     BadBody("rows under a key", b'{"rows": [{row}]}', *INVALID),
-    BadBody("too many rows", b"[" + b"{row}," * 100 + b"{row}]", 400, "too_many_rows", paths=(BATCH,)),
+    BadBody(
+        "too many rows", b"[" + b"{row}," * 100 + b"{row}]", 400, "too_many_rows", paths=(BATCH,)
+    ),
     BadBody("too many bad rows", b"[" + b"0," * 100 + b"0]", 400, "too_many_rows", paths=(BATCH,)),
-    BadBody("half a million bad rows", b"[" + b"0," * 500_000 + b"0]", 400, "too_many_rows", paths=(BATCH,)),
+    BadBody(
+        "half a million bad rows",
+        b"[" + b"0," * 500_000 + b"0]",
+        400,
+        "too_many_rows",
+        paths=(BATCH,),
+    ),
     BadBody("10 MB", b"[" + b"{row}," * 50_000 + b"{row}]", *LARGE),
     BadBody("one byte over 1 MB", b" " * (MB + 1), *LARGE),
     BadBody("no content type", b"{row}", *MEDIA, headers={}),
     BadBody("text/plain", b"{row}", *MEDIA, headers={"content-type": "text/plain"}),
-    BadBody("a form", b"{row}", *MEDIA, headers={"content-type": "application/x-www-form-urlencoded"}),
+    BadBody(
+        "a form", b"{row}", *MEDIA, headers={"content-type": "application/x-www-form-urlencoded"}
+    ),
     BadBody("nearly JSON", b"{row}", *MEDIA, headers={"content-type": "application/jsonp"}),
     BadBody("empty content type", b"{row}", *MEDIA, headers={"content-type": ""}),
-    BadBody("latin-1", b"{row}", *MEDIA, headers={"content-type": "application/json; charset=latin-1"}),
+    BadBody(
+        "latin-1", b"{row}", *MEDIA, headers={"content-type": "application/json; charset=latin-1"}
+    ),
     BadBody("10 MB of text/plain", b" " * 10 * MB, *MEDIA, headers={"content-type": "text/plain"}),
     BadBody("negative length", b"{row}", *LARGE, headers=JSON | {"content-length": "-5"}),
-    BadBody("length that is no number", b"{row}", *LARGE, headers=JSON | {"content-length": "tell-tale-4829"}),
-    BadBody("length of 5,000 digits", b"{row}", *LARGE, headers=JSON | {"content-length": "9" * 5_000}),
-    BadBody("length that promises 10 MB", b"{row}", *LARGE, headers=JSON | {"content-length": str(10 * MB)}),
-    BadBody("empty routing key", b"{row}", 400, "bad_header", headers=JSON | {"x-routing-key": ""}, paths=(SINGLE,)),
+    BadBody(
+        "length that is no number",
+        b"{row}",
+        *LARGE,
+        headers=JSON | {"content-length": "tell-tale-4829"},
+    ),
+    BadBody(
+        "length of 5,000 digits", b"{row}", *LARGE, headers=JSON | {"content-length": "9" * 5_000}
+    ),
+    BadBody(
+        "length that promises 10 MB",
+        b"{row}",
+        *LARGE,
+        headers=JSON | {"content-length": str(10 * MB)},
+    ),
+    BadBody(
+        "empty routing key",
+        b"{row}",
+        400,
+        "bad_header",
+        headers=JSON | {"x-routing-key": ""},
+        paths=(SINGLE,),
+    ),
     BadBody(
         "long routing key",
         b"{row}",
@@ -252,7 +332,12 @@ BAD_BODIES = (
         paths=(SINGLE,),
     ),
     BadBody(
-        "long routing key of a batch", b"[{row}]", 400, "bad_header", JSON | {"x-routing-key": SENTINEL * 20}, (BATCH,)
+        "long routing key of a batch",
+        b"[{row}]",
+        400,
+        "bad_header",
+        JSON | {"x-routing-key": SENTINEL * 20},
+        (BATCH,),
     ),
 )
 
@@ -294,7 +379,9 @@ async def test_a_chunked_body_is_cut_off_at_the_limit(churn_api: Api, path: str)
 async def test_a_declared_10_mb_is_refused_before_a_byte_is_read(churn_api: Api, path: str) -> None:
     """The declared length alone is enough."""
     sent: list[int] = []
-    response = await churn_api.send(path, in_chunks(10 * MB, sent), JSON | {"content-length": str(10 * MB)})
+    response = await churn_api.send(
+        path, in_chunks(10 * MB, sent), JSON | {"content-length": str(10 * MB)}
+    )
     assert_problem(response, 413, "body_too_large")
     assert sum(sent) <= 65_536
 
@@ -302,7 +389,9 @@ async def test_a_declared_10_mb_is_refused_before_a_byte_is_read(churn_api: Api,
 async def test_a_body_that_lies_about_its_length_is_cut_off_all_the_same(churn_api: Api) -> None:
     """A small declared length does not open the door for a large body."""
     sent: list[int] = []
-    response = await churn_api.send(SINGLE, in_chunks(10 * MB, sent), JSON | {"content-length": "10"})
+    response = await churn_api.send(
+        SINGLE, in_chunks(10 * MB, sent), JSON | {"content-length": "10"}
+    )
     assert_problem(response, 413, "body_too_large")
     assert sum(sent) < 2 * MB
 
@@ -349,7 +438,9 @@ async def test_just_outside_the_range_is_refused(api: Api) -> None:
             for value in (lowest, feature.maximum + 1):
                 cast = int if feature.dtype == "int" else float
                 row = example_rows(api.spec)[0] | {feature.name: cast(value)}
-                (fault,) = assert_problem(await api.post(SINGLE, row), 422, "invalid_rows")["errors"]
+                (fault,) = assert_problem(await api.post(SINGLE, row), 422, "invalid_rows")[
+                    "errors"
+                ]
                 assert (fault["field"], fault["reason"]) == (feature.name, "is out of range")
 
 
@@ -357,7 +448,9 @@ async def test_an_integer_is_a_good_number(api: Api) -> None:
     """`3` is sent for `3.0` by every JSON library."""
     feature = field_of(api.spec, "float")
     assert feature is not None
-    assert (await api.post(SINGLE, example_rows(api.spec)[0] | {feature.name: 3})).status_code == 200
+    assert (
+        await api.post(SINGLE, example_rows(api.spec)[0] | {feature.name: 3})
+    ).status_code == 200
 
 
 async def test_of_duplicate_keys_the_last_one_counts_alone_and_in_a_batch(api: Api) -> None:
@@ -376,7 +469,9 @@ async def test_of_duplicate_keys_the_last_one_counts_alone_and_in_a_batch(api: A
 
 async def test_a_malformed_body_is_told_where(churn_api: Api) -> None:
     """The position is no secret, and is what one needs."""
-    body = assert_problem(await churn_api.post(SINGLE, b'{\n "nps_score": ?}'), 400, "malformed_json")
+    body = assert_problem(
+        await churn_api.post(SINGLE, b'{\n "nps_score": ?}'), 400, "malformed_json"
+    )
     assert "line 2 column 15" in body["detail"]
 
 

@@ -16,9 +16,17 @@ OLD: Json = {
         "/v1/predict": {
             "post": {
                 "parameters": [{"in": "header", "name": "X-Key", "required": False}],
-                "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Row"}}}},
+                "requestBody": {
+                    "content": {
+                        "application/json": {"schema": {"$ref": "#/components/schemas/Row"}}
+                    }
+                },
                 "responses": {
-                    "200": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Answer"}}}},
+                    "200": {
+                        "content": {
+                            "application/json": {"schema": {"$ref": "#/components/schemas/Answer"}}
+                        }
+                    },
                     "400": {"content": {"application/json": {"schema": {"type": "object"}}}},
                 },
             }
@@ -57,12 +65,19 @@ OLD: Json = {
                     "kind": {"const": "v"},
                     "counts": {"type": "object", "additionalProperties": {"type": "integer"}},
                     "outcome": {
-                        "oneOf": [{"$ref": "#/components/schemas/Good"}, {"$ref": "#/components/schemas/Bad"}],
+                        "oneOf": [
+                            {"$ref": "#/components/schemas/Good"},
+                            {"$ref": "#/components/schemas/Bad"},
+                        ],
                     },
                 },
             },
             "Good": {"type": "object", "required": ["ok"], "properties": {"ok": {"const": True}}},
-            "Bad": {"type": "object", "required": ["why"], "properties": {"why": {"type": "string"}}},
+            "Bad": {
+                "type": "object",
+                "required": ["why"],
+                "properties": {"why": {"type": "string"}},
+            },
         }
     },
 }
@@ -210,6 +225,8 @@ def test_a_harmless_change_is_let_through(change: Change) -> None:
 def test_a_schema_that_contains_itself_is_compared_once() -> None:
     """A circle of references ends."""
     new = copy.deepcopy(OLD)
-    new["components"]["schemas"]["Place"]["properties"]["inside"] = {"$ref": "#/components/schemas/Place"}
+    new["components"]["schemas"]["Place"]["properties"]["inside"] = {
+        "$ref": "#/components/schemas/Place"
+    }
     assert breaking_changes(OLD, new) == []
     assert breaking_changes(new, new) == []

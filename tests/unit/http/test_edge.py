@@ -54,7 +54,9 @@ def setup() -> Iterator[Setup]:
     Lane.shortcut = None
 
 
-async def test_the_first_request_goes_through_ray_and_the_next_are_answered_at_once(setup: Setup) -> None:
+async def test_the_first_request_goes_through_ray_and_the_next_are_answered_at_once(
+    setup: Setup,
+) -> None:
     """The model's prefix is Ray's to say; then predictions are answered with the same answer and headers."""
     through = await setup.predict(**{"X-Request-ID": "r-1"})
     at_once = await setup.predict(**{"X-Request-ID": "r-2"})
@@ -68,7 +70,9 @@ async def test_the_first_request_goes_through_ray_and_the_next_are_answered_at_o
 async def test_a_request_without_an_id_gets_one(setup: Setup) -> None:
     """As from Ray: in the answer, and in the body of an error."""
     await setup.predict()
-    bad = await setup.client.post(f"{PREFIX}/predict", content=b"{", headers={"content-type": "application/json"})
+    bad = await setup.client.post(
+        f"{PREFIX}/predict", content=b"{", headers={"content-type": "application/json"}
+    )
     assert len(setup.replica.seen) == 1
     assert bad.status_code == 400
     assert len(bad.headers["X-Request-ID"]) == 32
@@ -80,8 +84,13 @@ async def test_other_routes_and_methods_go_through_ray_unwatched(setup: Setup) -
     await setup.predict()
     assert (await setup.client.get(f"{PREFIX}/health")).status_code == 200
     assert (await setup.client.get(f"{PREFIX}/v1/predict")).status_code == 405
-    assert [path for path, _ in setup.replica.seen[1:]] == [f"{PREFIX}/health", f"{PREFIX}/v1/predict"]
-    assert all(headers[b"x-request-disconnect-disabled"] == b"?1" for _, headers in setup.replica.seen)
+    assert [path for path, _ in setup.replica.seen[1:]] == [
+        f"{PREFIX}/health",
+        f"{PREFIX}/v1/predict",
+    ]
+    assert all(
+        headers[b"x-request-disconnect-disabled"] == b"?1" for _, headers in setup.replica.seen
+    )
 
 
 async def test_what_may_wait_goes_through_ray(setup: Setup) -> None:
@@ -99,7 +108,9 @@ async def test_predictions_are_counted_whichever_way_they_came(setup: Setup) -> 
     """By status, since Ray does not see those that are answered at once."""
     await setup.predict()
     await setup.predict()
-    await setup.client.post(f"{PREFIX}/predict", content=b"", headers={"content-type": "application/json"})
+    await setup.client.post(
+        f"{PREFIX}/predict", content=b"", headers={"content-type": "application/json"}
+    )
     await setup.client.get(f"{PREFIX}/health")
     assert Lane.shortcut is not None
     assert Lane.shortcut.counts == {200: 2, 400: 1}

@@ -24,7 +24,9 @@ Json = dict[str, Any]
 def generated(name: str) -> Json:
     """The document of a model as the code makes it now."""
     spec = get_spec(name)
-    document: Json = json.loads(json.dumps(create_app(spec, FakeBackend(spec), FakeOperator()).openapi()))
+    document: Json = json.loads(
+        json.dumps(create_app(spec, FakeBackend(spec), FakeOperator()).openapi())
+    )
     return document
 
 
@@ -41,7 +43,9 @@ def write() -> None:
         path = FOLDER / f"{name}.json"
         if path.exists() and (breaks := breaking_changes(kept(name), generated(name))):
             raise SystemExit("\n".join([f"{path}: not written, old clients would break:", *breaks]))
-        path.write_text(json.dumps(generated(name), indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+        path.write_text(
+            json.dumps(generated(name), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        )
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -73,20 +77,31 @@ def body_of(document: Json, path: str, status: str | None = None) -> Json:
 def test_every_field_and_bound_of_the_real_documents_is_watched(spec: ModelSpec) -> None:
     """Removing or narrowing any one field of a request, or removing one of an answer, is noticed."""
     document = generated(spec.name)
-    assert list(body_of(document, "/v1/predict")["properties"]) == [feature.name for feature in spec.contract]
+    assert list(body_of(document, "/v1/predict")["properties"]) == [
+        feature.name for feature in spec.contract
+    ]
     for feature in spec.contract:
-        for change, word in ((_remove, "was removed"), (_narrow, "narrower" if feature.choices is None else "taken")):
+        for change, word in (
+            (_remove, "was removed"),
+            (_narrow, "narrower" if feature.choices is None else "taken"),
+        ):
             new = copy.deepcopy(document)
             change(body_of(new, "/v1/predict")["properties"], feature.name)
             breaks = breaking_changes(document, new)
             for path in ("/v1/predict", "/v1/predict/batch", "/predict", "/predict/batch"):
-                hit = [line for line in breaks if line.startswith(f"POST {path}: request") and feature.name in line]
+                hit = [
+                    line
+                    for line in breaks
+                    if line.startswith(f"POST {path}: request") and feature.name in line
+                ]
                 assert len(hit) == 1
                 assert word in hit[0]
     for name in body_of(document, "/v1/predict", "200")["properties"]:
         new = copy.deepcopy(document)
         del body_of(new, "/v1/predict", "200")["properties"][name]
-        assert f"POST /v1/predict: answer 200.{name}: was removed" in breaking_changes(document, new)
+        assert f"POST /v1/predict: answer 200.{name}: was removed" in breaking_changes(
+            document, new
+        )
 
 
 def _remove(properties: Json, name: str) -> None:

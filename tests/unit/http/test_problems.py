@@ -8,7 +8,15 @@ import pytest
 from starlette.requests import Request
 
 import serve_app.errors
-from serve_app.errors import FieldError, HttpError, InvalidRows, Overloaded, RequestError, ServiceError, http_errors
+from serve_app.errors import (
+    FieldError,
+    HttpError,
+    InvalidRows,
+    Overloaded,
+    RequestError,
+    ServiceError,
+    http_errors,
+)
 from serve_app.http.problems import problem_response, request_id_of, row_error
 
 ALL = pytest.mark.parametrize("kind", http_errors(), ids=lambda kind: kind.__name__)

@@ -26,8 +26,12 @@ def operator() -> FakeOperator:
 @pytest.fixture
 async def client(operator: FakeOperator) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the routes."""
-    transport = httpx.ASGITransport(app=create_app(SPEC, FakeBackend(SPEC), operator), raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://sluice", headers=JSON) as client:
+    transport = httpx.ASGITransport(
+        app=create_app(SPEC, FakeBackend(SPEC), operator), raise_app_exceptions=False
+    )
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://sluice", headers=JSON
+    ) as client:
         yield client
 
 
@@ -57,7 +61,11 @@ async def test_a_command_reaches_the_coordinator(
         (NoRollout("The table has no `rollout`."), 404, "no_rollout"),
         (Unknown(status="unknown", detail="The coordinator has just started."), 503, "not_ready"),
         (NotReady("The coordinator does not answer."), 503, "not_ready"),
-        (CommandRefused("promote: the rollout is aborted; possible now: start"), 409, "command_refused"),
+        (
+            CommandRefused("promote: the rollout is aborted; possible now: start"),
+            409,
+            "command_refused",
+        ),
     ],
 )
 async def test_what_cannot_be_done_is_said(
@@ -87,7 +95,13 @@ SECRET = "secret-4711"
     ],
 )
 async def test_a_bad_command_is_refused_and_never_echoed(
-    client: httpx.AsyncClient, operator: FakeOperator, path: str, content: Any, headers: Any, status: int, code: str
+    client: httpx.AsyncClient,
+    operator: FakeOperator,
+    path: str,
+    content: Any,
+    headers: Any,
+    status: int,
+    code: str,
 ) -> None:
     """And reaches nobody. A form of another page cannot command either: its content type is not JSON."""
     answer = await client.post(f"/v1/rollout/{path}", content=content, headers=headers)

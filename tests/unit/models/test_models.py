@@ -22,7 +22,9 @@ from serve_app.models import churn, delivery_time
         (1.0, 1.0, "High", "Churned"),
     ],
 )
-def test_churn_is_decided_before_rounding(probability: float, shown: float, risk: str, label: str) -> None:
+def test_churn_is_decided_before_rounding(
+    probability: float, shown: float, risk: str, label: str
+) -> None:
     """The band and the label belong to the real probability, though four digits are shown."""
     answer = churn.answer(probability, {})
     assert answer.churn_probability == shown
@@ -49,7 +51,12 @@ def test_a_higher_probability_never_means_less_risk(one: float, other: float) ->
 
 @pytest.mark.parametrize(
     ("score", "minutes"),
-    [(30.0, (30.0, 22.5, 37.5)), (5.0, (5.0, 0.0, 12.5)), (-2.0, (0.0, 0.0, 5.5)), (-20.0, (0.0, 0.0, 0.0))],
+    [
+        (30.0, (30.0, 22.5, 37.5)),
+        (5.0, (5.0, 0.0, 12.5)),
+        (-2.0, (0.0, 0.0, 5.5)),
+        (-20.0, (0.0, 0.0, 0.0)),
+    ],
 )
 def test_a_delivery_has_an_interval_that_never_starts_before_the_order(
     score: float, minutes: tuple[float, float, float]

@@ -24,7 +24,9 @@ def block(**column: list[float]) -> Any:
 
 def test_raising_the_share_moves_no_key_back() -> None:
     """Whoever had the candidate at 5 % has it at 50 %, and the shares are met."""
-    few, many = ({key for key in KEYS if course(percent).assign(key) == CANDIDATE} for percent in (5, 50))
+    few, many = (
+        {key for key in KEYS if course(percent).assign(key) == CANDIDATE} for percent in (5, 50)
+    )
     assert few < many
     assert abs(len(few) - 150) < 60
     assert abs(len(many) - 1_500) < 130
@@ -32,7 +34,10 @@ def test_raising_the_share_moves_no_key_back() -> None:
 
 def test_another_run_picks_other_keys() -> None:
     """The candidate of the next rollout does not meet the same people first."""
-    first, second = ({k for k in KEYS if course(10, run=run).assign(k) == CANDIDATE} for run in ("a-run1", "a-run2"))
+    first, second = (
+        {k for k in KEYS if course(10, run=run).assign(k) == CANDIDATE}
+        for run in ("a-run1", "a-run2")
+    )
     assert abs(len(first & second) - 30) < 30
 
 
@@ -86,13 +91,17 @@ def test_a_pair_is_a_key_with_its_first_row() -> None:
     """A batch is one request: ten rows that flip are one pair, judged by the first; all rows go into the slices."""
     one = course(0, shadow=True)
     rows = block(monthly_active_days=[1, 1, 15, 25])
-    one.compare(["a", "b"], [3, 4], rows, np.array([0.4, 0.4, 0.4, 0.4]), np.array([0.4, 0.6, 0.6, 0.6]))
+    one.compare(
+        ["a", "b"], [3, 4], rows, np.array([0.4, 0.4, 0.4, 0.4]), np.array([0.4, 0.6, 0.6, 0.6])
+    )
     found = one.take().shadowed
     assert found.pairs == {digest("a"): False, digest("b"): True}
     assert (found.whole.n_rows, found.whole.n_disagree, found.n_compared) == (4, 3, 4)
     assert found.difference == pytest.approx(0.6)
     days = {
-        label: (part.n_rows, part.n_disagree) for (f, label), part in found.slices.items() if f == "monthly_active_days"
+        label: (part.n_rows, part.n_disagree)
+        for (f, label), part in found.slices.items()
+        if f == "monthly_active_days"
     }
     assert days == {"under 10": (2, 1), "10 to 20": (1, 1), "20 and more": (1, 1)}
 
@@ -100,7 +109,9 @@ def test_a_pair_is_a_key_with_its_first_row() -> None:
 def test_a_row_that_the_candidate_cannot_score_is_a_disagreement() -> None:
     """It would have been a fallback in a canary. What stable could not score says nothing."""
     nan = float("nan")
-    found = disagreement(manifest(), np.array([0.4, 0.4, nan, nan]), np.array([nan, 0.45, 0.9, nan]))
+    found = disagreement(
+        manifest(), np.array([0.4, 0.4, nan, nan]), np.array([nan, 0.45, 0.9, nan])
+    )
     assert found.tolist() == [True, False, False, False]
 
 

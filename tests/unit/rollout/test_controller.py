@@ -18,14 +18,21 @@ from serve_app.rollout.view import RolloutView, Unknown, view
 from serve_app.settings import Rollout
 
 PLAN = Rollout(
-    stable="1.0.0", candidate=CANDIDATE, steps=("shadow", 10.0, 100.0), min_seconds=5, min_requests=50, bake_seconds=10
+    stable="1.0.0",
+    candidate=CANDIDATE,
+    steps=("shadow", 10.0, 100.0),
+    min_seconds=5,
+    min_requests=50,
+    bake_seconds=10,
 )
 
 
 class Room:
     """A coordinator with two servers that report each second."""
 
-    def __init__(self, folder: Path, plan: Rollout | None = PLAN, now_s: float = 1_800_000_000.0) -> None:
+    def __init__(
+        self, folder: Path, plan: Rollout | None = PLAN, now_s: float = 1_800_000_000.0
+    ) -> None:
         self.folder, self.plan, self.now_s = folder, plan, now_s
         self.candidate = Candidate("ready")
         self.broken: Exception | None = None
@@ -48,7 +55,16 @@ class Room:
             self.now_s += 1
             self.seq += 1
             for server in ("a", "b"):
-                self.room.hear(Report(server, self.seq, self.plan, self.candidate, 100, tuple(self._tallies(counts))))
+                self.room.hear(
+                    Report(
+                        server,
+                        self.seq,
+                        self.plan,
+                        self.candidate,
+                        100,
+                        tuple(self._tallies(counts)),
+                    )
+                )
             await self.room.look()
             self.seq += 1
             self.reply = self.room.hear(Report("a", self.seq, self.plan, self.candidate, 0, ()))
@@ -107,7 +123,11 @@ async def test_a_sound_candidate_goes_all_the_way_by_itself(tmp_path: Path) -> N
     await room.second(11)
     assert room.status == "finished"
     assert room.orders.percent == 100.0
-    assert [event["kind"] for event in written(tmp_path)] == ["claimed", *["entered"] * 3, "finished"]
+    assert [event["kind"] for event in written(tmp_path)] == [
+        "claimed",
+        *["entered"] * 3,
+        "finished",
+    ]
 
 
 async def test_a_bad_candidate_is_out_with_the_next_report(tmp_path: Path) -> None:
@@ -155,7 +175,9 @@ async def test_an_abort_does_not_wait_for_a_slow_store(tmp_path: Path) -> None:
         assert room.room.orders.percent == 0.0
         command.cancel()
         await asyncio.sleep(0.01)
-        assert room.room.orders.percent == 10.0, "given up, and a command that does not fit takes nothing away"
+        assert room.room.orders.percent == 10.0, (
+            "given up, and a command that does not fit takes nothing away"
+        )
     with pytest.raises(CommandRefused):
         await refused
 
@@ -230,7 +252,9 @@ async def test_another_plan_begins_at_its_own_first_step(tmp_path: Path) -> None
     """And while the servers differ, the old one goes on but enters no step."""
     room = Room(tmp_path)
     await room.until_share(10.0)
-    room.room.hear(Report("c", 1, PLAN.model_copy(update={"candidate": "1.2.0"}), room.candidate, 0, ()))
+    room.room.hear(
+        Report("c", 1, PLAN.model_copy(update={"candidate": "1.2.0"}), room.candidate, 0, ())
+    )
     await room.second(3, requests=(540, 60))
     assert room.view().candidate == CANDIDATE
     room.plan = PLAN.model_copy(update={"candidate": "1.2.0"})
@@ -283,7 +307,9 @@ async def test_commands_do_what_they_say(tmp_path: Path) -> None:
 async def test_a_table_without_a_rollout_is_said_so(tmp_path: Path) -> None:
     """Stable answers everybody, and a command has nothing to do; a new coordinator knows nothing yet."""
     room = Room(tmp_path, plan=None)
-    assert view(room.room, 0) == Unknown(status="unknown", detail="The coordinator has just started.")
+    assert view(room.room, 0) == Unknown(
+        status="unknown", detail="The coordinator has just started."
+    )
     assert await room.second(3) == Reply(known=True, orders=None)
     assert view(room.room, 0) == Unknown(status="none", detail="The table has no `rollout`.")
     with pytest.raises(NoRollout):

@@ -28,7 +28,10 @@ def test_a_good_candidate_gets_step_after_step_and_stays() -> None:
         story.now_s += 300
     assert seen == [(0, False), (0, True), (5, False), (50, False), (100, False), (100, False)]
     assert [event.kind for event in story.events] == ["claimed", *["entered"] * 4, "finished"]
-    assert story.state.reason == 'done: write `stable: "1.1.0"` and take `rollout` and 1.0.0 out of the file'
+    assert (
+        story.state.reason
+        == 'done: write `stable: "1.1.0"` and take `rollout` and 1.0.0 out of the file'
+    )
     assert story.tick(10**6) == Wait(story.state.reason)
 
 
@@ -66,7 +69,9 @@ WAITS: dict[str, tuple[Status, float, dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("status", "passed_s", "facts", "reason"), WAITS.values(), ids=WAITS)
-def test_it_waits_and_says_for_what(status: Status, passed_s: float, facts: dict[str, Any], reason: str) -> None:
+def test_it_waits_and_says_for_what(
+    status: Status, passed_s: float, facts: dict[str, Any], reason: str
+) -> None:
     """Nothing is written, the share stays, and a person can see what is missing."""
     story = rolling_in(status)
     before = story.state
@@ -90,8 +95,12 @@ DECISIONS: dict[str, tuple[Status, float, dict[str, Any], Status, float]] = {
 }
 
 
-@pytest.mark.parametrize(("before", "passed_s", "facts", "after", "percent"), DECISIONS.values(), ids=DECISIONS)
-def test_it_decides(before: Status, passed_s: float, facts: dict[str, Any], after: Status, percent: float) -> None:
+@pytest.mark.parametrize(
+    ("before", "passed_s", "facts", "after", "percent"), DECISIONS.values(), ids=DECISIONS
+)
+def test_it_decides(
+    before: Status, passed_s: float, facts: dict[str, Any], after: Status, percent: float
+) -> None:
     """One event, the status that it leads to, and the share that the candidate then has."""
     story = rolling_in(before)
     event = story.tick(passed_s, story.facts(**facts))
@@ -119,7 +128,9 @@ COMMANDS: dict[Action, dict[Status, Status]] = {
 
 @pytest.mark.parametrize("status", STATUSES)
 @pytest.mark.parametrize("action", ACTIONS)
-def test_a_command_leads_where_it_should_or_says_what_is_possible(action: Action, status: Status) -> None:
+def test_a_command_leads_where_it_should_or_says_what_is_possible(
+    action: Action, status: Status
+) -> None:
     """All commands in all states; share 0 after abort, rollback and start, and unchanged after the others."""
     story = rolling_in(status)
     share, now = story.state.share, actions(story.state)
@@ -201,7 +212,9 @@ def test_promote_goes_to_100_percent_when_the_candidate_has_the_replicas_for_it(
     story = rolling_in("held")
     story.order("promote", "it is better")
     assert next_step(story.state, PLAN) == (3, 100)
-    assert story.tick(0, story.facts("hold", share=50.0)) == Wait("100 %: not known yet whether 1.1.0 is ready for it")
+    assert story.tick(0, story.facts("hold", share=50.0)) == Wait(
+        "100 %: not known yet whether 1.1.0 is ready for it"
+    )
     waits = story.tick(0, story.facts("hold", readiness="missing"))
     assert waits == Wait("100 % waits for 1.1.0: candidate missing")
     story.tick(0, story.facts("hold", requests=0))
@@ -230,8 +243,12 @@ def test_the_judge_still_ends_a_promotion_that_waits() -> None:
     assert (story.state.status, story.state.share, story.state.by) == ("aborted", 0, "judge")
 
 
-@pytest.mark.parametrize(("steps", "percent"), [(("shadow",), 0), (("shadow", 5.0), 5), ((5.0, 20.0), 20)])
-def test_a_plan_that_ends_below_100_percent_leaves_the_rest_to_a_person(steps: Any, percent: float) -> None:
+@pytest.mark.parametrize(
+    ("steps", "percent"), [(("shadow",), 0), (("shadow", 5.0), 5), ((5.0, 20.0), 20)]
+)
+def test_a_plan_that_ends_below_100_percent_leaves_the_rest_to_a_person(
+    steps: Any, percent: float
+) -> None:
     """Held at its last share, where only promote and abort make sense."""
     story = Rolling(PLAN.model_copy(update={"steps": steps}))
     while story.state.status != "held":
@@ -257,7 +274,9 @@ def test_a_restart_changes_nothing_but_the_phase(status: Status) -> None:
     judged = status in ("running", "paused", "held", "baking")
     assert after.phase == before.phase + judged
     assert after.phase_began_s == (story.now_s if judged else before.phase_began_s)
-    assert after == replace(before, seq=before.seq + 1, epoch=2, phase=after.phase, phase_began_s=after.phase_began_s)
+    assert after == replace(
+        before, seq=before.seq + 1, epoch=2, phase=after.phase, phase_began_s=after.phase_began_s
+    )
 
 
 def test_after_a_restart_a_step_is_judged_for_its_whole_time_again() -> None:
@@ -330,7 +349,9 @@ def test_without_a_log_stable_answers_everybody() -> None:
 def test_a_ratio_to_nothing_does_not_keep_an_abort_from_the_log() -> None:
     """Infinite and undefined numbers have no JSON; they are written as null."""
     story = rolling_in("running")
-    event = story.tick(0, story.facts("fail", numbers={"error_ratio": float("inf"), "slow_ratio": float("nan")}))
+    event = story.tick(
+        0, story.facts("fail", numbers={"error_ratio": float("inf"), "slow_ratio": float("nan")})
+    )
     assert isinstance(event, Event)
     assert event.numbers == {
         "stable_requests": 2700, "candidate_requests": 300, "error_ratio": None, "slow_ratio": None
@@ -353,13 +374,31 @@ def test_what_a_fenced_writer_left_behind_counts_for_nothing() -> None:
 
 
 IMPOSSIBLE: dict[str, tuple[Status, dict[str, Any]]] = {
-    "a share that falls by an entry": ("running", {"kind": "entered", "step": 2, "share": 1.0, "phase": 3}),
-    "an entry into the same share": ("running", {"kind": "entered", "step": 2, "share": 5.0, "phase": 3}),
-    "an entry into no step": ("running", {"kind": "entered", "step": None, "share": 50.0, "phase": 3}),
-    "an entry without a phase of its own": ("running", {"kind": "entered", "step": 2, "share": 50.0, "phase": 2}),
-    "a phase that is skipped": ("running", {"kind": "entered", "step": 2, "share": 50.0, "phase": 4}),
+    "a share that falls by an entry": (
+        "running",
+        {"kind": "entered", "step": 2, "share": 1.0, "phase": 3},
+    ),
+    "an entry into the same share": (
+        "running",
+        {"kind": "entered", "step": 2, "share": 5.0, "phase": 3},
+    ),
+    "an entry into no step": (
+        "running",
+        {"kind": "entered", "step": None, "share": 50.0, "phase": 3},
+    ),
+    "an entry without a phase of its own": (
+        "running",
+        {"kind": "entered", "step": 2, "share": 50.0, "phase": 2},
+    ),
+    "a phase that is skipped": (
+        "running",
+        {"kind": "entered", "step": 2, "share": 50.0, "phase": 4},
+    ),
     "an entry while paused": ("paused", {"kind": "entered", "step": 2, "share": 50.0, "phase": 3}),
-    "an entry after an abort": ("aborted", {"kind": "entered", "step": 2, "share": 50.0, "phase": 3}),
+    "an entry after an abort": (
+        "aborted",
+        {"kind": "entered", "step": 2, "share": 50.0, "phase": 3},
+    ),
     "an abort that keeps a share": ("running", {"kind": "aborted", "share": 5.0}),
     "a pause that gives more": ("running", {"kind": "paused", "share": 50.0}),
     "a hold of what is paused": ("paused", {"kind": "held"}),
@@ -374,11 +413,15 @@ IMPOSSIBLE: dict[str, tuple[Status, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("status", "change"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
-def test_a_log_that_tells_an_impossible_story_is_not_believed(status: Status, change: dict[str, Any]) -> None:
+def test_a_log_that_tells_an_impossible_story_is_not_believed(
+    status: Status, change: dict[str, Any]
+) -> None:
     """Somebody changed a file: a clear error, with which stable answers, and no share that nobody decided."""
     story = rolling_in(status)
     story.events.append(story.events[-1].model_copy(update={"seq": story.state.seq + 1} | change))
-    with pytest.raises(RolloutError, match=f"found {change['kind']} .* cannot follow {status} .* restore the log"):
+    with pytest.raises(
+        RolloutError, match=f"found {change['kind']} .* cannot follow {status} .* restore the log"
+    ):
         fold(story.events)
 
 
@@ -399,8 +442,12 @@ ticks = st.fixed_dictionaries(
         "cause": st.sampled_from(["psi", "disagreement"]),
     }
 )
-moves = st.lists(st.one_of(*[ticks] * 5, st.sampled_from([*ACTIONS, "resume", "start", "restart"])), max_size=40)
-plans = st.sampled_from([("shadow", 5.0, 50.0, 100.0), (100.0,), ("shadow",), (1.0, 2.0), ("shadow", 100.0)])
+moves = st.lists(
+    st.one_of(*[ticks] * 5, st.sampled_from([*ACTIONS, "resume", "start", "restart"])), max_size=40
+)
+plans = st.sampled_from(
+    [("shadow", 5.0, 50.0, 100.0), (100.0,), ("shadow",), (1.0, 2.0), ("shadow", 100.0)]
+)
 
 
 def height(state: State) -> float:
@@ -421,7 +468,9 @@ def move(story: Rolling, step: Any) -> None:
     else:
         facts = story.facts(**{name: value for name, value in step.items() if name != "passed_s"})
         now_s = story.now_s + step["passed_s"]
-        assert decide(story.state, story.plan, now_s, facts) == decide(story.state, story.plan, now_s, facts)
+        assert decide(story.state, story.plan, now_s, facts) == decide(
+            story.state, story.plan, now_s, facts
+        )
         story.tick(step["passed_s"], facts)
 
 
@@ -462,4 +511,6 @@ def test_two_readers_of_the_same_log_decide_alike(steps: Any, story_moves: list[
     other = Rolling(story.plan)
     other.events = [parse(event.line().encode(), "log") for event in story.events]
     facts, now_s = story.facts(), story.now_s + 1_000
-    assert decide(story.state, story.plan, now_s, facts) == decide(other.state, other.plan, now_s, facts)
+    assert decide(story.state, story.plan, now_s, facts) == decide(
+        other.state, other.plan, now_s, facts
+    )

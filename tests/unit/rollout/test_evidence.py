@@ -10,7 +10,9 @@ from serve_app.rollout.decide import Verdict
 from serve_app.rollout.evidence import Record, requests_of, worst_slices
 from serve_app.settings import Rollout
 
-PLAN = Rollout(stable="1.0.0", candidate="1.1.0", steps=("shadow", 10.0, 50.0, 100.0), min_requests=100)
+PLAN = Rollout(
+    stable="1.0.0", candidate="1.1.0", steps=("shadow", 10.0, 50.0, 100.0), min_requests=100
+)
 NAMES = st.lists(st.sampled_from("abcdefgh"), max_size=6)
 
 
@@ -65,7 +67,9 @@ def test_what_comes_late_counts_in_its_own_phase_and_what_is_foreign_nowhere() -
 
 @given(st.permutations(range(4)), st.lists(st.tuples(NAMES, NAMES), min_size=4, max_size=4))
 @settings(max_examples=40, deadline=None)
-def test_the_order_of_reports_changes_nothing(order: list[int], keys: list[tuple[list[str], list[str]]]) -> None:
+def test_the_order_of_reports_changes_nothing(
+    order: list[int], keys: list[tuple[list[str], list[str]]]
+) -> None:
     """Servers report when they will. (A key is on one side: which, its name says.)"""
     tallies = [([f"s{a}" for a in one], [f"c{b}" for b in two]) for one, two in keys]
     found = []
@@ -132,9 +136,18 @@ def test_a_restart_raises_the_limits() -> None:
 
 @pytest.mark.parametrize(
     ("n_apart", "n_pairs", "outcome"),
-    [(0, 0, "wait"), (0, 20, "wait"), (0, 100, "pass"), (5, 200, "pass"), (9, 100, "wait"), (60, 200, "fail")],
+    [
+        (0, 0, "wait"),
+        (0, 20, "wait"),
+        (0, 100, "pass"),
+        (5, 200, "pass"),
+        (9, 100, "wait"),
+        (60, 200, "fail"),
+    ],
 )
-def test_shadow_passes_by_the_upper_bound_of_what_disagrees(n_apart: int, n_pairs: int, outcome: str) -> None:
+def test_shadow_passes_by_the_upper_bound_of_what_disagrees(
+    n_apart: int, n_pairs: int, outcome: str
+) -> None:
     """Tolerated are 10 %: few pairs prove nothing, many that disagree put it out."""
     found = record("shadow")
     found.add(tally(pairs={f"k{n}": n < n_apart for n in range(n_pairs)}))

@@ -27,7 +27,13 @@ class Watch:
         return self.now_s
 
 
-def beat(server: str, seq: int = 1, plan: Rollout | None = PLAN, candidate: Candidate = READY, rows: int = 0) -> Report:
+def beat(
+    server: str,
+    seq: int = 1,
+    plan: Rollout | None = PLAN,
+    candidate: Candidate = READY,
+    rows: int = 0,
+) -> Report:
     """A report."""
     return Report(server, seq, plan, candidate, rows, ())
 
@@ -75,7 +81,9 @@ def test_a_server_that_is_silent_counts_no_more() -> None:
         ((READY, Candidate("refused", "nps_score: missing in the bundle")), "refused", "nps_score"),
     ],
 )
-def test_a_candidate_is_ready_when_every_server_has_it(candidates: Any, state: str, reason: str) -> None:
+def test_a_candidate_is_ready_when_every_server_has_it(
+    candidates: Any, state: str, reason: str
+) -> None:
     """One that is refused anywhere is refused."""
     fleet = fleet_of(*(beat(str(n), candidate=one) for n, one in enumerate(candidates)))
     found = fleet.readiness(PLAN)
@@ -109,7 +117,10 @@ async def test_an_isolated_candidate_needs_the_replicas_for_its_next_share() -> 
 
 @pytest.mark.parametrize(
     ("found", "error", "state"),
-    [(Replicas(0, "cannot be deployed"), None, "refused"), (Replicas(3), RuntimeError("controller away"), "missing")],
+    [
+        (Replicas(0, "cannot be deployed"), None, "refused"),
+        (Replicas(3), RuntimeError("controller away"), "missing"),
+    ],
 )
 async def test_an_application_that_failed_is_final_and_a_controller_that_is_away_is_not(
     found: Replicas, error: Exception | None, state: str
@@ -117,7 +128,9 @@ async def test_an_application_that_failed_is_final_and_a_controller_that_is_away
     """Even while no server has the candidate, for it is the application that they wait for."""
     apart = FakeIsolated()
     apart.found, apart.error = found, error
-    fleet = fleet_of(beat("a", candidate=Candidate("missing", "no answer", isolated=True)), apart=apart)
+    fleet = fleet_of(
+        beat("a", candidate=Candidate("missing", "no answer", isolated=True)), apart=apart
+    )
     await fleet.ask_apart(CANDIDATE, 20)
     assert fleet.readiness(PLAN)[0] == state
 
@@ -128,7 +141,11 @@ def test_the_rate_is_a_mean_of_the_last_seconds() -> None:
     clock = Watch()
     fleet = fleet_of(beat("a", 1, rows=9_999), beat("b", 1, rows=9_999), clock=clock)
     rates = [fleet.rows_per_s]
-    for passed_s, a_rows, b_rows in ((2, 100, 100), (RATE_OVER_S - 2, 400, 400), (RATE_OVER_S + 1, 50, 0)):
+    for passed_s, a_rows, b_rows in (
+        (2, 100, 100),
+        (RATE_OVER_S - 2, 400, 400),
+        (RATE_OVER_S + 1, 50, 0),
+    ):
         clock.now_s += passed_s
         fleet.hear(beat("a", len(rates) + 1, rows=a_rows))
         fleet.hear(beat("b", len(rates) + 1, rows=b_rows))

@@ -32,7 +32,9 @@ def claiming(events: Sequence[Event]) -> Draft:
 def next_draft(log: Log) -> Draft:
     """An event that can always follow: a pause, or the end of one."""
     state = fold(log.events)
-    return command(state, PLAN, "resume" if state.status == "paused" else "pause", "ada", "why: §1 \n ✓")
+    return command(
+        state, PLAN, "resume" if state.status == "paused" else "pause", "ada", "why: §1 \n ✓"
+    )
 
 
 class S3(BaseHTTPRequestHandler):
@@ -42,13 +44,18 @@ class S3(BaseHTTPRequestHandler):
     wbufsize = -1  # an answer in one packet
     objects: ClassVar[dict[str, bytes]] = {}
     put_headers: ClassVar[list[str | None]] = []
-    lost_answers: ClassVar[int] = 0  # of so many PUTs the object is stored, and the client is told 500
+    lost_answers: ClassVar[int] = (
+        0  # of so many PUTs the object is stored, and the client is told 500
+    )
 
     def do_PUT(self) -> None:
         """Put-if-absent."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.put_headers.append(self.headers["If-None-Match"])
-        if self.headers["If-None-Match"] == "*" and self.objects.setdefault(self.path, body) is not body:
+        if (
+            self.headers["If-None-Match"] == "*"
+            and self.objects.setdefault(self.path, body) is not body
+        ):
             return self.answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
         self.objects[self.path] = body
         if S3.lost_answers:
@@ -60,11 +67,11 @@ class S3(BaseHTTPRequestHandler):
         """An object, or the list of all."""
         path, _, query = self.path.partition("?")
         if query:
-            entry = (
-                "<Contents><Key>{}</Key><Size>1</Size><LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
-            )
+            entry = "<Contents><Key>{}</Key><Size>1</Size><LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
             found = "".join(entry.format(key.removeprefix("/bucket/")) for key in self.objects)
-            return self.answer(200, f"<ListBucketResult><Name>bucket</Name>{found}</ListBucketResult>".encode())
+            return self.answer(
+                200, f"<ListBucketResult><Name>bucket</Name>{found}</ListBucketResult>".encode()
+            )
         return self.answer(200, self.objects[path]) if path in self.objects else self.answer(404)
 
     def answer(self, status: int, body: bytes = b"") -> None:
@@ -103,7 +110,11 @@ def another(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Log]
     if request.param == "memory":
         objects = MemoryStore()
         return lambda: Log(objects, "memory://", "churn", PLAN.id)
-    state = str(tmp_path / "not" / "there yet") if request.param == "folder" else request.getfixturevalue("s3")
+    state = (
+        str(tmp_path / "not" / "there yet")
+        if request.param == "folder"
+        else request.getfixturevalue("s3")
+    )
     return lambda: open_log(state, "churn", PLAN.id)
 
 
@@ -128,7 +139,10 @@ def test_a_coordinator_that_was_replaced_stops_writing(another: Callable[[], Log
     old.claim(claiming, START_S)
     old.append(next_draft(old), START_S)
     new.claim(claiming, START_S)
-    with pytest.raises(Fenced, match=f"{PLAN.id}: coordinator [0-9a-f]{{8}} claimed it; this one must write no more"):
+    with pytest.raises(
+        Fenced,
+        match=f"{PLAN.id}: coordinator [0-9a-f]{{8}} claimed it; this one must write no more",
+    ):
         old.append(next_draft(old), START_S)
     with pytest.raises(Fenced, match="expected it to claim the log first"):
         old.append(next_draft(old), START_S)
@@ -172,7 +186,10 @@ def test_coordinators_that_write_at_once_make_one_order(another: Callable[[], Lo
     assert [event.epoch for event in events] == sorted(event.epoch for event in events)
     assert len({event.writer for event in events}) == 4
     assert {event.epoch for event in events} == set(range(1, 9))
-    assert all(len({event.writer for event in events if event.epoch == epoch}) == 1 for epoch in range(1, 9))
+    assert all(
+        len({event.writer for event in events if event.epoch == epoch}) == 1
+        for epoch in range(1, 9)
+    )
     assert fold(events).seq == len(events)
 
 
@@ -182,7 +199,9 @@ def test_two_decisions_from_one_state_do_not_both_enter_the_log(another: Callabl
     log.claim(claiming, START_S)
     pause, abort = (command(fold(log.events), PLAN, action, "ada") for action in ("pause", "abort"))
     log.append(abort, START_S)
-    with pytest.raises(RolloutError, match=r"paused is decided for \(2, .* expected \(3, .* decide anew"):
+    with pytest.raises(
+        RolloutError, match=r"paused is decided for \(2, .* expected \(3, .* decide anew"
+    ):
         log.append(pause, START_S)
     assert fold(log.read()).status == "aborted"
 
@@ -196,11 +215,22 @@ def test_an_event_of_another_rollout_is_not_written(another: Callable[[], Log]) 
         log.append(command(fold(log.events), other, "pause", "ada"), START_S)
 
 
-def test_logs_of_other_rollouts_and_models_lie_apart(another: Callable[[], Log], tmp_path: Path) -> None:
+def test_logs_of_other_rollouts_and_models_lie_apart(
+    another: Callable[[], Log], tmp_path: Path
+) -> None:
     """Another plan begins at its first event, though the names begin alike."""
-    for model, rollout in [("churn", "1.0.0-1.1.0-a"), ("churn", "1.0.0-1.1.0-ab"), ("chur", "1.0.0-1.1.0-a")]:
+    for model, rollout in [
+        ("churn", "1.0.0-1.1.0-a"),
+        ("churn", "1.0.0-1.1.0-ab"),
+        ("chur", "1.0.0-1.1.0-a"),
+    ]:
         log = open_log(str(tmp_path), model, rollout)
-        log.claim(lambda _, rollout=rollout: claim(fold([]), PLAN).model_copy(update={"rollout": rollout}), START_S)  # type: ignore[misc]
+        log.claim(
+            lambda _, rollout=rollout: claim(fold([]), PLAN).model_copy(
+                update={"rollout": rollout}
+            ),
+            START_S,
+        )  # type: ignore[misc]
         assert [event.rollout for event in log.read()] == [rollout]
 
 
@@ -251,7 +281,9 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize(("spoil", "message"), SPOILT.values(), ids=SPOILT)
-def test_a_spoilt_log_is_a_clear_error(spoil: Callable[[Path], object], message: str, tmp_path: Path) -> None:
+def test_a_spoilt_log_is_a_clear_error(
+    spoil: Callable[[Path], object], message: str, tmp_path: Path
+) -> None:
     """It names the file and what to do; neither a part of it nor a claim on top of it is made."""
     folder = written(tmp_path)
     spoil(folder)
@@ -261,7 +293,9 @@ def test_a_spoilt_log_is_a_clear_error(spoil: Callable[[Path], object], message:
         with pytest.raises(RolloutError, match=re.escape(message)) as caught:
             ask()
         assert f"{tmp_path}/{FOLDER}" in str(caught.value)
-        assert "move its folder away to begin this rollout anew; until then stable answers" in str(caught.value)
+        assert "move its folder away to begin this rollout anew; until then stable answers" in str(
+            caught.value
+        )
     assert sorted(folder.iterdir()) == before
     assert log.epoch == 0
 
@@ -340,13 +374,19 @@ class Away:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.fails, self.carried_out = {"list_with_delimiter", "get", "put"}, False
         for name in sorted(self.fails):
-            monkeypatch.setattr(log_module.obstore, name, self.through(name, getattr(obstore, name)))
+            monkeypatch.setattr(
+                log_module.obstore, name, self.through(name, getattr(obstore, name))
+            )
 
     def through(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         """The call, unless it is to fail."""
 
         def answer(objects: ObjectStore, *args: Any, **kwargs: Any) -> Any:
-            result = call(objects, *args, **kwargs) if name not in self.fails or self.carried_out else None
+            result = (
+                call(objects, *args, **kwargs)
+                if name not in self.fails or self.carried_out
+                else None
+            )
             if name in self.fails:
                 raise GenericError("the network")
             return result
@@ -368,7 +408,9 @@ def test_a_store_that_cannot_be_read_is_a_rollout_error(
     assert log.epoch == 0
 
 
-def test_a_write_that_failed_is_tried_again_in_the_same_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_failed_is_tried_again_in_the_same_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A coordinator lives through a store that is away for a moment."""
     log = open_log(str(tmp_path), "churn", PLAN.id)
     log.claim(claiming, START_S)
@@ -390,14 +432,18 @@ def test_a_write_that_failed_and_came_through_is_found_and_decided_upon(
     with pytest.raises(RolloutError, match="cannot be written"):
         log.append(next_draft(log), START_S)
     away.fails = set()
-    with pytest.raises(RolloutError, match="paused not written, its place was taken; decide anew") as caught:
+    with pytest.raises(
+        RolloutError, match="paused not written, its place was taken; decide anew"
+    ) as caught:
         log.append(next_draft(log), START_S + 1)
     assert not isinstance(caught.value, Fenced)
     assert fold(log.events).status == "paused"
     assert log.append(next_draft(log), START_S + 2).kind == "resumed"
 
 
-def test_a_claim_that_failed_gives_no_right_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_claim_that_failed_gives_no_right_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not even to one that held the log before."""
     log = open_log(str(tmp_path), "churn", PLAN.id)
     log.claim(claiming, START_S)
@@ -436,7 +482,9 @@ def test_a_folder_that_cannot_be_made_is_a_rollout_error(tmp_path: Path) -> None
         open_log(str(tmp_path), "churn", PLAN.id).claim(claiming, START_S)
 
 
-def test_s3_without_an_endpoint_that_answers_is_a_rollout_error_soon(monkeypatch: pytest.MonkeyPatch, s3: str) -> None:
+def test_s3_without_an_endpoint_that_answers_is_a_rollout_error_soon(
+    monkeypatch: pytest.MonkeyPatch, s3: str
+) -> None:
     """Nobody listens there; the client's own patience would be three minutes."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(RolloutError, match="cannot be listed"):
@@ -463,4 +511,6 @@ def test_a_folder_keeps_a_log_whole_when_many_create_one_file(tmp_path: Path) ->
     for thread in threads:
         thread.join()
     assert sorted(place for place, _ in won) == list(range(50))
-    assert all((tmp_path / "race" / str(place)).read_text() == str(name) * 1_000 for place, name in won)
+    assert all(
+        (tmp_path / "race" / str(place)).read_text() == str(name) * 1_000 for place, name in won
+    )

@@ -43,7 +43,9 @@ async def test_what_does_not_fit_is_dropped_and_counted() -> None:
     for n in range(MOST_WAITING_ROWS + 7):
         shadow.offer(one, candidate, f"k{n}", rows(), scores(), 1.0)
     assert one.take().shadowed.n_dropped == 7
-    shadow.offer(one, candidate, "large", rows(MOST_WAITING_ROWS + 1), scores(MOST_WAITING_ROWS + 1), 1.0)
+    shadow.offer(
+        one, candidate, "large", rows(MOST_WAITING_ROWS + 1), scores(MOST_WAITING_ROWS + 1), 1.0
+    )
     assert one.take().shadowed.n_dropped == MOST_WAITING_ROWS + 1
     await asyncio.sleep(0.1)
     assert len(candidate.blocks) == 1, "one call at a time"

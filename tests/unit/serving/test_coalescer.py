@@ -48,10 +48,15 @@ class Callee:
 
 def block_of(*values: float) -> Block:
     """Rows with one number each."""
-    return Block(np.array([[value] for value in values], dtype=np.float64), np.empty((len(values), 0), dtype=object))
+    return Block(
+        np.array([[value] for value in values], dtype=np.float64),
+        np.empty((len(values), 0), dtype=object),
+    )
 
 
-def made(callee: Callee, max_rows: int = 64, max_in_flight: Callable[[], int] = lambda: 2) -> Coalescer:
+def made(
+    callee: Callee, max_rows: int = 64, max_in_flight: Callable[[], int] = lambda: 2
+) -> Coalescer:
     """A coalescer in front of the callee."""
     return Coalescer(callee, max_rows, max_in_flight)
 
@@ -81,7 +86,9 @@ async def test_under_load_64_singles_leave_in_few_calls_and_get_their_own_scores
     tasks = await loaded(coalescer, *(block_of(value) for value in range(64)))
     assert coalescer.waiting_rows == 62
     callee.free()
-    assert [scores.tolist() for scores in await asyncio.gather(*tasks)] == [[value * 10] for value in range(64)]
+    assert [scores.tolist() for scores in await asyncio.gather(*tasks)] == [
+        [value * 10] for value in range(64)
+    ]
     assert [len(call) for call in callee.calls] == [1, 1, 62]
     assert coalescer.waiting_rows == 0
 
@@ -137,7 +144,8 @@ async def test_a_failing_call_fails_its_own_callers_only() -> None:
     callee = Callee()
     callee.busy()
     tasks = await loaded(
-        made(callee, max_rows=2, max_in_flight=lambda: 1), *(block_of(value) for value in (1, 2, -3, 4, 5))
+        made(callee, max_rows=2, max_in_flight=lambda: 1),
+        *(block_of(value) for value in (1, 2, -3, 4, 5)),
     )
     callee.free()
     found = await asyncio.gather(*tasks, return_exceptions=True)
@@ -242,7 +250,10 @@ def test_whatever_the_sizes_everybody_gets_their_own_scores(
         callee.busy()
         coalescer = made(callee, max_rows, lambda: bound)
         starts = np.cumsum([0, *sizes]).tolist()
-        blocks = [block_of(*range(start, start + size)) for start, size in zip(starts, sizes, strict=False)]
+        blocks = [
+            block_of(*range(start, start + size))
+            for start, size in zip(starts, sizes, strict=False)
+        ]
         tasks = await loaded(coalescer, *blocks)
         assert coalescer.waiting_rows == sum(sizes[bound:])
         for index in gone & set(range(len(sizes))):

@@ -34,7 +34,9 @@ def probabilities(answered: Answered) -> list[float | None]:
     return [prediction and prediction.churn_probability for prediction in answered.predictions]
 
 
-async def gate_with(candidate: FakeScorer, of: Table | None = None, stable: FakeScorer | None = None) -> Router:
+async def gate_with(
+    candidate: FakeScorer, of: Table | None = None, stable: FakeScorer | None = None
+) -> Router:
     """A router with stable and, unless the table says otherwise, a candidate with all of the traffic."""
     store = FakeStore()
     store.scorers = {STABLE: stable or FakeScorer(stable_score), CANDIDATE: candidate}
@@ -72,7 +74,9 @@ async def test_weights_0_and_100_are_all_or_nothing(weight: float, version: str)
 @pytest.mark.parametrize("version", [STABLE, CANDIDATE])
 async def test_a_forced_version_answers_whatever_the_weights_say(version: str) -> None:
     """X-Model-Version asks one version of the table, even one without any weight."""
-    router = await gate_with(FakeScorer(candidate_score), table(v1_1_0=0 if version == CANDIDATE else 100))
+    router = await gate_with(
+        FakeScorer(candidate_score), table(v1_1_0=0 if version == CANDIDATE else 100)
+    )
     answered = await router.predict(rows_of(10), "key", version)
     assert answered.version == version
     assert probabilities(answered) == [0.1 if version == STABLE else 0.6]
@@ -93,11 +97,17 @@ BROKEN: dict[str, Callable[[], FakeScorer]] = {
     "not ready": lambda: FakeScorer(candidate_score, NotReady("gone")),
     "too late": lambda: FakeScorer(candidate_score, DeadlineExceeded("late")),
     "overloaded": lambda: FakeScorer(candidate_score, Overloaded("full", retry_after_s=1)),
-    "a connection lost": lambda: FakeScorer(candidate_score, ConnectionError("the call was cancelled")),
+    "a connection lost": lambda: FakeScorer(
+        candidate_score, ConnectionError("the call was cancelled")
+    ),
     "a fault of its own": lambda: FakeScorer(candidate_score, ZeroDivisionError("secret")),
-    "NaN for one row": lambda: FakeScorer(lambda days: math.nan if days == 20 else candidate_score(days)),
+    "NaN for one row": lambda: FakeScorer(
+        lambda days: math.nan if days == 20 else candidate_score(days)
+    ),
     "NaN for all": lambda: FakeScorer(lambda _: math.nan),
-    "a probability of 1.7": lambda: FakeScorer(lambda days: 1.7 if days == 20 else candidate_score(days)),
+    "a probability of 1.7": lambda: FakeScorer(
+        lambda days: 1.7 if days == 20 else candidate_score(days)
+    ),
     "a negative probability": lambda: FakeScorer(lambda _: -0.1),
     "infinity": lambda: FakeScorer(lambda _: math.inf),
 }
@@ -180,7 +190,9 @@ async def test_when_stable_fails_too_the_client_is_told(kind: type[NotReady]) ->
 
 async def test_a_fault_of_stable_leaves_nothing_under_way() -> None:
     """An unexpected exception passes on (the routes make a 500 of it) and frees its rows."""
-    router = await gate_with(FakeScorer(candidate_score), table(), FakeScorer(stable_score, ZeroDivisionError()))
+    router = await gate_with(
+        FakeScorer(candidate_score), table(), FakeScorer(stable_score, ZeroDivisionError())
+    )
     with pytest.raises(ZeroDivisionError):
         await router.predict(rows_of(1, 2), "key", None)
     assert router.rows_under_way == 0
@@ -188,7 +200,9 @@ async def test_a_fault_of_stable_leaves_nothing_under_way() -> None:
 
 async def test_a_client_that_hangs_up_frees_its_rows() -> None:
     """A cancelled request does not count as under way for ever."""
-    router = await gate_with(FakeScorer(candidate_score), table(), FakeScorer(stable_score, delay_s=10))
+    router = await gate_with(
+        FakeScorer(candidate_score), table(), FakeScorer(stable_score, delay_s=10)
+    )
     request = asyncio.create_task(router.predict(rows_of(1, 2, 3), "key", None))
     await until(lambda: router.rows_under_way == 3)
     request.cancel()
@@ -199,7 +213,9 @@ async def test_a_client_that_hangs_up_frees_its_rows() -> None:
 async def test_over_the_limit_a_request_is_refused_at_once_and_later_taken() -> None:
     """429 while the limit is reached, with the table's Retry-After; when rows are answered there is room again."""
     of = table(limits={"max_rows_under_way": 5, "retry_after_s": 9})
-    router = await gate_with(FakeScorer(candidate_score), of, FakeScorer(stable_score, delay_s=0.05))
+    router = await gate_with(
+        FakeScorer(candidate_score), of, FakeScorer(stable_score, delay_s=0.05)
+    )
     first = asyncio.create_task(router.predict(rows_of(1, 2, 3), "key", None))
     await until(lambda: router.rows_under_way == 3)
     error = await raised_by(router.predict(rows_of(4, 5, 6), "key", None))
@@ -254,7 +270,9 @@ async def test_the_status_shows_every_version_with_its_share() -> None:
     }
     assert "corrupt" in found["1.2.0"].detail
     facts = router.description()
-    assert [feature.name for feature in facts.contract] == [feature.name for feature in SPEC.contract]
+    assert [feature.name for feature in facts.contract] == [
+        feature.name for feature in SPEC.contract
+    ]
     assert all(feature.allowed_values for feature in facts.contract)
     assert facts.versions[STABLE].manifest_sha256 == "0" * 64
     assert facts.versions["1.2.0"].manifest_sha256 is None

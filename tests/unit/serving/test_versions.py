@@ -58,7 +58,9 @@ async def test_start_does_not_wait_for_candidates(store: FakeStore) -> None:
     assert versions.members()["1.1.0"].state == "ready"
 
 
-async def test_a_new_table_takes_over_in_one_step_when_its_stable_is_proven(store: FakeStore) -> None:
+async def test_a_new_table_takes_over_in_one_step_when_its_stable_is_proven(
+    store: FakeStore,
+) -> None:
     """Until then the old table answers whole: stable, weights and limits; after it, the new one."""
     first, second = table(v1_1_0=10), table("2.0.0", v1_1_0=20, limits={"max_rows": 7})
     versions = await started(store, first)
@@ -210,7 +212,10 @@ async def test_a_version_whose_settings_change_is_opened_anew(store: FakeStore) 
     """Another pin or placement is another version; the old one is not asked in its place."""
     versions = await started(store, table(v1_1_0=10))
     before = versions.ready("1.1.0")
-    pinned = {"stable": "1.0.0", "versions": {"1.1.0": {"weight_percent": 10.0, "manifest_sha256": "a" * 64}}}
+    pinned = {
+        "stable": "1.0.0",
+        "versions": {"1.1.0": {"weight_percent": 10.0, "manifest_sha256": "a" * 64}},
+    }
     versions.change(Table.model_validate(pinned))
     await until(lambda: store.opens.count("1.1.0") == 2 and versions.ready("1.1.0"))
     assert versions.ready("1.1.0") is not before
@@ -278,7 +283,9 @@ async def test_a_stable_that_could_not_be_opened_is_tried_until_it_can(store: Fa
     assert versions.config_error is None
 
 
-async def test_a_candidate_goes_on_answering_while_its_new_settings_are_opened(store: FakeStore) -> None:
+async def test_a_candidate_goes_on_answering_while_its_new_settings_are_opened(
+    store: FakeStore,
+) -> None:
     """An edit of how rows are coalesced must not hand a healthy candidate's share to stable."""
     versions = await started(store, table(v1_1_0=10))
     healthy = versions.ready("1.1.0")
@@ -291,7 +298,9 @@ async def test_a_candidate_goes_on_answering_while_its_new_settings_are_opened(s
     await until(lambda: versions.ready("1.1.0") is not healthy)
 
 
-async def test_a_version_that_leaves_lets_go_of_its_model(store: FakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_version_that_leaves_lets_go_of_its_model(
+    store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not before the requests that are with it had their time; one that stays is not closed."""
     monkeypatch.setattr(versions_module, "CLOSE_AFTER_S", 0.02)
     limits = {"deadline_ms": 2, "candidate_deadline_ms": 1}
@@ -301,7 +310,9 @@ async def test_a_version_that_leaves_lets_go_of_its_model(store: FakeStore, monk
     assert not store.scorers["1.0.0"].closed
 
 
-async def test_a_replica_that_joins_waits_until_every_version_is_loaded_or_has_failed(store: FakeStore) -> None:
+async def test_a_replica_that_joins_waits_until_every_version_is_loaded_or_has_failed(
+    store: FakeStore,
+) -> None:
     """And not for ever."""
     store.gates["1.1.0"] = asyncio.Event()
     store.errors["1.2.0"] = BundleError("wrong")

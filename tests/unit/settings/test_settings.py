@@ -46,7 +46,9 @@ def test_a_good_table_is_read_as_it_is_written() -> None:
 
 def test_stable_may_stand_anywhere_in_the_file() -> None:
     """Its place in the file is of no meaning: it comes first and has no weight."""
-    table = parse_settings(Table, {"stable": "1.0.0", "versions": {"1.1.0": {"weight_percent": 5}, "1.0.0": {}}}, "")
+    table = parse_settings(
+        Table, {"stable": "1.0.0", "versions": {"1.1.0": {"weight_percent": 5}, "1.0.0": {}}}, ""
+    )
     assert table.names == ("1.0.0", "1.1.0")
     assert table.weights == (("1.1.0", 5),)
 
@@ -99,7 +101,9 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize(("change", "message"), WRONG.values(), ids=WRONG)
 def test_a_wrong_table_is_refused_with_the_place(change: dict[str, Any], message: str) -> None:
     """One line that names the key as it stands in the file, and what was expected."""
-    assert message in refusal(Table, change if message.endswith("Field required") else {"stable": "1.0.0"} | change)
+    assert message in refusal(
+        Table, change if message.endswith("Field required") else {"stable": "1.0.0"} | change
+    )
 
 
 def test_every_fault_has_a_line() -> None:
@@ -110,7 +114,9 @@ def test_every_fault_has_a_line() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("values", [["stable", "1.0.0"], [["stable", "1.0.0"]], "stable", 5, True, {1: 2}])
+@pytest.mark.parametrize(
+    "values", [["stable", "1.0.0"], [["stable", "1.0.0"]], "stable", 5, True, {1: 2}]
+)
 def test_what_is_no_mapping_is_refused_like_any_other_fault(values: Any) -> None:
     """A SettingsError, which a live replica survives, and not a TypeError, which ends it."""
     assert refusal(Table, values).startswith("user_config")
@@ -118,14 +124,20 @@ def test_what_is_no_mapping_is_refused_like_any_other_fault(values: Any) -> None
 
 def test_no_settings_at_all_are_the_defaults() -> None:
     """YAML reads an empty `user_config:` as null."""
-    assert parse_settings(VersionConfig, None, "user_config") == parse_settings(VersionConfig, {}, "user_config")
+    assert parse_settings(VersionConfig, None, "user_config") == parse_settings(
+        VersionConfig, {}, "user_config"
+    )
     assert "stable: Field required" in refusal(Table, None)
 
 
-@pytest.mark.parametrize("weights", [(50.7, 21.1, 28.2), (33.3, 33.3, 33.4), (10.1, 20.2, 69.7), (0.1, 0.2, 99.7)])
+@pytest.mark.parametrize(
+    "weights", [(50.7, 21.1, 28.2), (33.3, 33.3, 33.4), (10.1, 20.2, 69.7), (0.1, 0.2, 99.7)]
+)
 def test_weights_that_make_100_on_paper_are_accepted(weights: tuple[float, ...]) -> None:
     """50.7 + 21.1 + 28.2 is 100 for a person, and 100.00000000000001 for a computer."""
-    versions = {f"1.{minor}.0": {"weight_percent": weight} for minor, weight in enumerate(weights, 1)}
+    versions = {
+        f"1.{minor}.0": {"weight_percent": weight} for minor, weight in enumerate(weights, 1)
+    }
     table = parse_settings(Table, {"stable": "1.0.0", "versions": versions}, "user_config")
     assert [weight for _, weight in table.weights] == list(weights)
 
@@ -141,7 +153,9 @@ def test_arguments_name_the_model_and_are_strict() -> None:
     """`args` of an application: the same rules as the table."""
     assert parse_settings(ServerArgs, {"model": "churn"}, "args").store == "model_store"
     assert "user_config.version: Field required" in refusal(VersionArgs, {"model": "churn"})
-    assert "user_config.modle: unknown key; expected one of: model, store" in refusal(ServerArgs, {"modle": "churn"})
+    assert "user_config.modle: unknown key; expected one of: model, store" in refusal(
+        ServerArgs, {"modle": "churn"}
+    )
 
 
 ROLLOUT: dict[str, Any] = {"stable": "1.0.0", "candidate": "1.1.0"}
@@ -155,7 +169,9 @@ def rollout(**change: Any) -> Rollout:
 def test_a_rollout_needs_two_versions_and_has_a_plan_by_default() -> None:
     """What docs/rollouts.md shows is what one gets by saying nothing."""
     text = (ROOT / "docs/rollouts.md").read_text()
-    values = yaml.safe_load(text.partition("```yaml\n")[2].partition("```")[0])["user_config"]["rollout"]
+    values = yaml.safe_load(text.partition("```yaml\n")[2].partition("```")[0])["user_config"][
+        "rollout"
+    ]
     assert set(values) == set(Rollout.model_fields)
     assert set(values["guardrails"]) == set(Guardrails.model_fields)
     assert parse_settings(Rollout, values, "") == rollout()
@@ -213,7 +229,9 @@ def test_another_plan_is_another_rollout(change: dict[str, Any]) -> None:
 
 def test_the_same_plan_written_otherwise_is_the_same_rollout() -> None:
     """A default that is spelled out, a whole number for a fraction, another run: the log is found again."""
-    spelled = rollout(steps=["shadow", 1.0, 5, 25, 50, 100], min_seconds=300, guardrails={"slow_ms": 200}, run=3)
+    spelled = rollout(
+        steps=["shadow", 1.0, 5, 25, 50, 100], min_seconds=300, guardrails={"slow_ms": 200}, run=3
+    )
     assert spelled.id == rollout().id
 
 
@@ -229,14 +247,22 @@ def kinds(root: type[Setting] = Setting) -> list[type[Setting]]:
     return [kind for child in root.__subclasses__() for kind in (child, *kinds(child))]
 
 
-FIELDS = [pytest.param(kind, name, id=f"{kind.__name__}.{name}") for kind in kinds() for name in kind.model_fields]
+FIELDS = [
+    pytest.param(kind, name, id=f"{kind.__name__}.{name}")
+    for kind in kinds()
+    for name in kind.model_fields
+]
 
 
 @pytest.mark.parametrize(("kind", "name"), FIELDS)
-def test_every_setting_says_what_it_is_and_stands_where_people_look(kind: type[Setting], name: str) -> None:
+def test_every_setting_says_what_it_is_and_stands_where_people_look(
+    kind: type[Setting], name: str
+) -> None:
     """A description in the code, and a line in a place where people look (a habit of datasette)."""
     assert kind.model_fields[name].description
-    places = [(ROOT / name).read_text() for name in ("serve_config.yaml", "README.md", "docs/rollouts.md")]
+    places = [
+        (ROOT / name).read_text() for name in ("serve_config.yaml", "README.md", "docs/rollouts.md")
+    ]
     assert any(re.search(rf"\b{name}\b", text) for text in places)
 
 
@@ -244,7 +270,9 @@ def test_every_setting_says_what_it_is_and_stands_where_people_look(kind: type[S
 def test_every_number_has_a_lower_bound(kind: type[Setting], name: str) -> None:
     """None can be switched off or turned around by a negative value."""
     if kind.model_fields[name].annotation in (int, float):
-        assert any(getattr(bound, "ge", None) is not None for bound in kind.model_fields[name].metadata)
+        assert any(
+            getattr(bound, "ge", None) is not None for bound in kind.model_fields[name].metadata
+        )
 
 
 def test_the_tables_of_the_file_that_is_shipped_are_good() -> None:
@@ -257,17 +285,24 @@ def test_the_tables_of_the_file_that_is_shipped_are_good() -> None:
         if deployment["name"] == "Server"
     ]
     assert len(tables) == 2
-    assert all(parse_settings(ServerArgs, one["args"], one["name"]).model == one["name"] for one in applications)
+    assert all(
+        parse_settings(ServerArgs, one["args"], one["name"]).model == one["name"]
+        for one in applications
+    )
 
 
 def test_a_rollout_names_stable_for_the_whole_table() -> None:
     """The user writes the rollout and nothing else; its candidate is a version of the table."""
-    table = parse_settings(Table, {"rollout": {"stable": "1.0.0", "candidate": "1.1.0"}}, "user_config")
+    table = parse_settings(
+        Table, {"rollout": {"stable": "1.0.0", "candidate": "1.1.0"}}, "user_config"
+    )
     assert table.stable == "1.0.0"
     assert table.names == ("1.0.0", "1.1.0")
     more = {"1.1.0": {"placement": "isolated"}, "2.0.0": {}}
     again = parse_settings(
-        Table, {"rollout": {"stable": "1.0.0", "candidate": "1.1.0"}, "versions": more}, "user_config"
+        Table,
+        {"rollout": {"stable": "1.0.0", "candidate": "1.1.0"}, "versions": more},
+        "user_config",
     )
     assert again.names == ("1.0.0", "1.1.0", "2.0.0")
     assert again.entry("1.1.0").placement == "isolated"
@@ -277,8 +312,14 @@ def test_a_rollout_names_stable_for_the_whole_table() -> None:
     ("table", "message"),
     [
         ({"stable": "0.9.0"}, "rollout.stable: found 1.0.0, expected the table's stable 0.9.0"),
-        ({"versions": {"1.1.0": {"weight_percent": 5}}}, "versions.1.1.0.weight_percent: the rollout decides"),
-        ({"versions": {"2.0.0": {"weight_percent": 5}}}, "versions.2.0.0.weight_percent: the rollout decides"),
+        (
+            {"versions": {"1.1.0": {"weight_percent": 5}}},
+            "versions.1.1.0.weight_percent: the rollout decides",
+        ),
+        (
+            {"versions": {"2.0.0": {"weight_percent": 5}}},
+            "versions.2.0.0.weight_percent: the rollout decides",
+        ),
         ({"rollout": {"candidate": "1.1.0"}}, "stable"),
         ({"rollout": "1.1.0"}, "rollout"),
     ],
@@ -286,4 +327,6 @@ def test_a_rollout_names_stable_for_the_whole_table() -> None:
 def test_a_table_and_its_rollout_must_agree(table: dict[str, Any], message: str) -> None:
     """Two who decide about the same share would be one too many."""
     with pytest.raises(SettingsError, match=re.escape(message)):
-        parse_settings(Table, {"rollout": {"stable": "1.0.0", "candidate": "1.1.0"}, **table}, "user_config")
+        parse_settings(
+            Table, {"rollout": {"stable": "1.0.0", "candidate": "1.1.0"}, **table}, "user_config"
+        )

@@ -31,12 +31,22 @@ def test_empty_bins_and_empty_sides_are_finite_and_bins_must_agree() -> None:
         psi([1, 2], [1, 2, 3])
 
 
-@pytest.mark.parametrize(("n_stable", "n_candidate"), [(20_000, 2_000), (2_000, 2_000), (100_000, 1_000)])
+@pytest.mark.parametrize(
+    ("n_stable", "n_candidate"), [(20_000, 2_000), (2_000, 2_000), (100_000, 1_000)]
+)
 def test_the_noise_is_what_sampling_gives(n_stable: int, n_candidate: int) -> None:
     """The mean of 1,000 indices where nothing differs, within a tenth (its standard error is under 2 %)."""
     rng = np.random.default_rng(25)
-    stable, candidate = rng.multinomial(n_stable, SHARES, 1_000), rng.multinomial(n_candidate, SHARES, 1_000)
-    mean = np.mean([psi(ours, theirs) for ours, theirs in zip(stable.tolist(), candidate.tolist(), strict=True)])
+    stable, candidate = (
+        rng.multinomial(n_stable, SHARES, 1_000),
+        rng.multinomial(n_candidate, SHARES, 1_000),
+    )
+    mean = np.mean(
+        [
+            psi(ours, theirs)
+            for ours, theirs in zip(stable.tolist(), candidate.tolist(), strict=True)
+        ]
+    )
     assert mean == pytest.approx(psi_noise(len(SHARES), n_stable, n_candidate), rel=0.1)
 
 
@@ -54,4 +64,6 @@ def test_no_rollout_is_held_by_chance() -> None:
     rng = np.random.default_rng(26)
     stable, candidate = rng.multinomial(20_000, SHARES, 1_000), rng.multinomial(200, SHARES, 1_000)
     assert psi_noise(len(SHARES), 20_000, 200) < 0.05
-    assert not any(is_shifted(a, b) for a, b in zip(stable.tolist(), candidate.tolist(), strict=True))
+    assert not any(
+        is_shifted(a, b) for a, b in zip(stable.tolist(), candidate.tolist(), strict=True)
+    )

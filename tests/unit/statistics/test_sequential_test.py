@@ -36,7 +36,9 @@ def one_more(seen: Trials, *, hit: bool) -> Trials:
     return Trials(seen.hits + hit, seen.others + (not hit), seen.odds)
 
 
-@pytest.mark.parametrize("nothing", [[], [bad_keys(0, 0, 10, 1.5)], [bad_keys(0, 0, 1, 1.5), pairs(0, 0, 10)]])
+@pytest.mark.parametrize(
+    "nothing", [[], [bad_keys(0, 0, 10, 1.5)], [bad_keys(0, 0, 1, 1.5), pairs(0, 0, 10)]]
+)
 def test_no_data_is_no_evidence(nothing: list[Trials]) -> None:
     """Before the first bad key the e-value is 1: the prior is a whole one."""
     assert log_e(nothing) == pytest.approx(0, abs=1e-12)
@@ -69,8 +71,13 @@ def test_the_mean_of_all_e_values_after_a_dozen_keys_is_one() -> None:
     """Added up over every outcome with its own probability, at every weight."""
     for weight in WEIGHTS:
         p = 1.5 * weight / (1.5 * weight + 100 - weight)
-        chances = [(hits, math.comb(12, hits) * p**hits * (1 - p) ** (12 - hits)) for hits in range(13)]
-        mean = math.fsum(chance * math.exp(log_e([bad_keys(hits, 12 - hits, weight, 1.5)])) for hits, chance in chances)
+        chances = [
+            (hits, math.comb(12, hits) * p**hits * (1 - p) ** (12 - hits)) for hits in range(13)
+        ]
+        mean = math.fsum(
+            chance * math.exp(log_e([bad_keys(hits, 12 - hits, weight, 1.5)]))
+            for hits, chance in chances
+        )
         assert mean == pytest.approx(1, abs=1e-9)
 
 
@@ -80,7 +87,10 @@ def test_a_bad_key_of_the_candidates_says_less_at_a_larger_weight(
 ) -> None:
     """So a better candidate, whose keys turn bad later in the rollout or never, has less evidence against it."""
     low, high = sorted((low, high))
-    assert log_e([*history, bad_keys(1, 0, high, 1.5)]) <= log_e([*history, bad_keys(1, 0, low, 1.5)]) + 1e-9
+    assert (
+        log_e([*history, bad_keys(1, 0, high, 1.5)])
+        <= log_e([*history, bad_keys(1, 0, low, 1.5)]) + 1e-9
+    )
 
 
 def beta_binomial(hits: int, others: int, odds: float) -> float:
@@ -88,13 +98,23 @@ def beta_binomial(hits: int, others: int, odds: float) -> float:
     p0 = odds / (1 + odds)
 
     def log_likelihood(p: float) -> float:
-        return hits * math.log(p / p0) + (others * (math.log1p(-p) - math.log1p(-p0)) if others else 0)
+        return hits * math.log(p / p0) + (
+            others * (math.log1p(-p) - math.log1p(-p0)) if others else 0
+        )
 
     mode = min(max(p0, hits / (hits + others)), 1 - 1e-9)
     spread = math.sqrt(mode * (1 - mode) / (hits + others))
-    cuts = sorted({min(1.0, max(p0, mode + k * spread)) for k in (-8, -4, -2, -1, 0, 1, 2, 4, 8)} | {p0, 1.0})
+    cuts = sorted(
+        {min(1.0, max(p0, mode + k * spread)) for k in (-8, -4, -2, -1, 0, 1, 2, 4, 8)} | {p0, 1.0}
+    )
     parts = [
-        quad(lambda p: 2 * odds**2 * p**-3 * (1 - p) * math.exp(log_likelihood(p) - log_likelihood(mode)), low, high)
+        quad(
+            lambda p: (
+                2 * odds**2 * p**-3 * (1 - p) * math.exp(log_likelihood(p) - log_likelihood(mode))
+            ),
+            low,
+            high,
+        )
         for low, high in pairwise(cuts)
     ]
     return log_likelihood(mode) + math.log(math.fsum(part for part, _ in parts))
@@ -132,15 +152,21 @@ def test_the_shares_of_alpha_add_up_to_alpha() -> None:
         spent = 0.0
         for rail in RAIL_SHARES:
             for restarts in range(2_000):
-                spent += math.exp(-limit(rail, "rollout", alpha=0.01, n_steps=n_steps, restarts=restarts))
-                spent += n_steps * math.exp(-limit(rail, "step", alpha=0.01, n_steps=n_steps, restarts=restarts))
+                spent += math.exp(
+                    -limit(rail, "rollout", alpha=0.01, n_steps=n_steps, restarts=restarts)
+                )
+                spent += n_steps * math.exp(
+                    -limit(rail, "step", alpha=0.01, n_steps=n_steps, restarts=restarts)
+                )
         assert 0.00999 < spent <= 0.01
 
 
 def test_a_restart_raises_every_limit() -> None:
     """Evidence that was begun anew has to say more, a little more each time."""
     for rail, since in product(RAIL_SHARES, ("rollout", "step")):
-        limits = [limit(rail, since, alpha=0.01, n_steps=5, restarts=restarts) for restarts in range(6)]
+        limits = [
+            limit(rail, since, alpha=0.01, n_steps=5, restarts=restarts) for restarts in range(6)
+        ]
         assert limits == sorted(set(limits))
 
 
@@ -158,7 +184,10 @@ def failed(*evidence: Evidence) -> tuple[str, Since] | None:
 def test_an_equal_candidate_passes_and_a_broken_one_fails() -> None:
     """At 10 %: a tenth of the bad keys, and half of them."""
     assert failed(errors(bad_keys(20, 180, 10, 1.5), bad_keys(20, 180, 10, 1.5))) is None
-    assert failed(errors(bad_keys(100, 100, 10, 1.5), bad_keys(100, 100, 10, 1.5))) == ("errors", "rollout")
+    assert failed(errors(bad_keys(100, 100, 10, 1.5), bad_keys(100, 100, 10, 1.5))) == (
+        "errors",
+        "rollout",
+    )
 
 
 def test_what_each_step_leaves_open_adds_up_over_the_rollout() -> None:
@@ -171,7 +200,10 @@ def test_what_each_step_leaves_open_adds_up_over_the_rollout() -> None:
 def test_a_candidate_that_breaks_late_is_found_by_the_step_alone() -> None:
     """Most keys have been bad before and do not count again since the rollout began; in this step they do."""
     before = bad_keys(20, 900, 5, 1.5)
-    assert failed(errors(bad_keys(60, 15, 25, 1.5), before, bad_keys(4, 2, 25, 1.5))) == ("errors", "step")
+    assert failed(errors(bad_keys(60, 15, 25, 1.5), before, bad_keys(4, 2, 25, 1.5))) == (
+        "errors",
+        "step",
+    )
 
 
 def test_the_rail_furthest_beyond_its_limit_is_named() -> None:
@@ -203,6 +235,10 @@ def test_a_display_shows_each_evidence_beside_its_limit_and_why() -> None:
     assert rollout.reason == (
         "errors: 14 of 109 keys with an error were the candidate's since the rollout began; tolerated: up to 5.1"
     )
-    assert alone.reason.startswith("errors: 12 of 27 keys with an error were the candidate's since the step began")
+    assert alone.reason.startswith(
+        "errors: 12 of 27 keys with an error were the candidate's since the step began"
+    )
     assert rollout.log_e == log_e([early, step]) and alone.log_e == log_e([step])
-    assert (rollout.limit, alone.limit) == pytest.approx((math.log(1 / 0.0028), math.log(1 / 0.00056)))
+    assert (rollout.limit, alone.limit) == pytest.approx(
+        (math.log(1 / 0.0028), math.log(1 / 0.00056))
+    )

@@ -32,9 +32,12 @@ def test_the_judge_in_arrays_is_the_judge() -> None:
     rng = np.random.default_rng(1)
     for _ in range(200):
         seen = [
-            bad_keys(int(rng.integers(0, 60)), int(rng.integers(0, 400)), weight, 1.5) for weight in (1.0, 5.0, 25.0)
+            bad_keys(int(rng.integers(0, 60)), int(rng.integers(0, 400)), weight, 1.5)
+            for weight in (1.0, 5.0, 25.0)
         ]
-        terms = sum(log_terms(np.array([c.hits]), np.array([c.hits + c.others]), c.odds) for c in seen)
+        terms = sum(
+            log_terms(np.array([c.hits]), np.array([c.hits + c.others]), c.odds) for c in seen
+        )
         assert log_sum(np.asarray(terms))[0] == pytest.approx(log_e(seen), abs=1e-9)
 
 
@@ -56,7 +59,9 @@ def test_the_judge_fails_a_rollout_in_the_second_in_which_its_simulation_ends() 
         return judge([evidence], alpha=ALPHA, n_steps=5).failed is not None
 
     for row in range(12):
-        assert [failed(row, second) for second in range(1, int(found.at_s[row]) + 1)].index(True) + 1 == found.at_s[row]
+        assert [failed(row, second) for second in range(1, int(found.at_s[row]) + 1)].index(
+            True
+        ) + 1 == found.at_s[row]
 
 
 def test_false_aborts_of_equal_candidates_stay_within_alpha_with_even_keys() -> None:
@@ -76,7 +81,9 @@ def test_false_aborts_of_equal_candidates_stay_within_alpha_with_zipf_keys() -> 
 
 
 @pytest.mark.parametrize("max_ratio", [1.0, 1.5])
-def test_false_aborts_stay_within_alpha_where_the_candidate_is_just_tolerated(max_ratio: float) -> None:
+def test_false_aborts_stay_within_alpha_where_the_candidate_is_just_tolerated(
+    max_ratio: float,
+) -> None:
     """No slack: the candidate is exactly as bad as max_ratio allows; with alpha 0.1 too, where some are seen."""
     rng = np.random.default_rng(5)
     for steps in (even_keys(rng, N, 0.01, max_ratio), zipf_keys(rng, N, 0.02, max_ratio)):
@@ -93,7 +100,9 @@ def test_a_judge_of_requests_is_wrong_far_more_often_than_alpha() -> None:
 
 
 @pytest.mark.parametrize(("error", "ratio", "within"), [(0.001, 10, 1_100), (0.05, 2, 2_000)])
-def test_a_worse_candidate_is_found_in_time_at_10_percent(error: float, ratio: float, within: int) -> None:
+def test_a_worse_candidate_is_found_in_time_at_10_percent(
+    error: float, ratio: float, within: int
+) -> None:
     """The median of canary requests at 10 % in a plan with steps 1, 5, 10, 25, 50; a tenth is left for chance."""
     assert median_requests(np.random.default_rng(7), error, ratio, 10) <= 1.1 * within
 
