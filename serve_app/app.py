@@ -1,18 +1,40 @@
-"""The composition root: what `import_path` in serve_config.yaml names."""
+"""All wiring on one page; `import_path` in serve_config.yaml names `server` and `version` here.
 
+An observer of answers, a part of the report or a route is one line in `server_parts`; a part's
+other end is one line in `coordinator_parts`.
+"""
+
+import os
+from functools import partial
+from secrets import token_hex
 from typing import Any
 
 from ray import serve
 
-from serve_app.cluster.server import Coordinator, Server, Version
+from serve_app.bundle.store import open_store, served_uri
+from serve_app.cluster.coordinator import Coordinator
+from serve_app.cluster.handles import IsolatedReplicas, RemoteRollout
+from serve_app.cluster.heartbeat import Heartbeat
+from serve_app.cluster.metrics import export_forever
+from serve_app.cluster.opening import Opener
+from serve_app.cluster.report import Inbox
+from serve_app.cluster.server import Server, ServerParts
+from serve_app.cluster.version import Version
+from serve_app.http.application import create_app
 from serve_app.models import get_spec
+from serve_app.rollout.active_rollout import ActiveRollout
+from serve_app.rollout.controller import Controller
+from serve_app.rollout.log import open_log
+from serve_app.serving.answer import Counters
+from serve_app.serving.router import Router
+from serve_app.serving.versions import Versions
 from serve_app.settings import COORDINATOR_CPUS, ServerArgs, VersionArgs
 
 
 def server(args: ServerArgs) -> Any:
-    """The application of a model."""
+    """The application of a model: its servers, and one coordinator."""
     get_spec(args.model)
-    # One, and no surge: never two of it, since it writes the log.
+    # One replica and no surge: there are never two of it, since it writes the log.
     options = {
         "num_replicas": 1,
         "max_ongoing_requests": 100,
@@ -21,13 +43,10 @@ def server(args: ServerArgs) -> Any:
     coordinator = (
         serve.deployment(Coordinator)
         .options(name="Coordinator", **options)
-        .bind(args.model, args.state)
+        .bind(coordinator_parts, args)
     )
-    return (
-        serve.deployment(serve.ingress()(Server))
-        .options(name="Server")
-        .bind(args.model, args.store, coordinator, args.public_keys)
-    )
+    ingress = serve.deployment(serve.ingress()(Server)).options(name="Server")
+    return ingress.bind(server_parts, args, coordinator)
 
 
 def version(args: VersionArgs) -> Any:
@@ -37,3 +56,27 @@ def version(args: VersionArgs) -> Any:
     return deployment.bind(
         args.model, args.version, args.store, args.manifest_sha256, args.public_keys
     )
+
+
+def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
+    """What a server replica is made of, and who hears whom."""
+    spec = get_spec(args.model)
+    store = open_store(served_uri(args.store), cached=True)
+    versions = Versions(Opener(spec, store, args.public_keys).open)
+    counters = Counters()
+    rollout = ActiveRollout(spec, versions)
+    router = Router(spec, versions, observers=(counters, rollout), assigner=rollout)
+    return ServerParts(
+        app=create_app(spec, router, RemoteRollout(coordinator)),
+        versions=versions,
+        heartbeat=Heartbeat(token_hex(8), parts=(rollout,), send=coordinator.report.remote),
+        is_joined=lambda: rollout.is_known,
+        export_forever=partial(export_forever, counters, router, versions),
+    )
+
+
+def coordinator_parts(args: ServerArgs) -> tuple[Inbox, Controller]:
+    """What a coordinator is made of."""
+    state = os.environ.get("STATE_PATH") or args.state
+    controller = Controller(partial(open_log, state, args.model), IsolatedReplicas(args.model))
+    return Inbox(parts=(controller,)), controller

@@ -6,13 +6,14 @@ from collections import Counter as Seen
 from ray.serve.metrics import Counter, Gauge
 
 from serve_app.http.edge import Lane
+from serve_app.serving.answer import Counters
 from serve_app.serving.router import Router
 from serve_app.serving.versions import Versions
 
 PERIOD_S = 1.0
 
 
-async def export_forever(router: Router, versions: Versions) -> None:
+async def export_forever(counters: Counters, router: Router, versions: Versions) -> None:
     """Once a second, hand what was counted since to Ray: nothing of it is on a request's path."""
     events = Counter(
         "sluice_events",
@@ -42,7 +43,7 @@ async def export_forever(router: Router, versions: Versions) -> None:
     answered: Seen[int] = Seen()
     taken_s = 0.0
     while True:
-        for (event, version), count in router.counts.items():
+        for (event, version), count in counters.counts.items():
             if count > seen[event, version]:
                 events.inc(count - seen[event, version], tags={"event": event, "version": version})
                 seen[event, version] = count

@@ -11,7 +11,7 @@ import numpy as np
 
 from serve_app.contract.block import Block, Scores
 from serve_app.errors import HttpError
-from serve_app.rollout.active_rollout import ActiveRollout
+from serve_app.rollout.phase_counter import PhaseCounter
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True)
 class _Waiting:
-    course: ActiveRollout
+    phase: PhaseCounter
     candidate: Scorer
     key: str
     block: Block
@@ -47,7 +47,7 @@ class Shadow:
 
     def offer(
         self,
-        course: ActiveRollout,
+        phase: PhaseCounter,
         candidate: Scorer,
         key: str,
         block: Block,
@@ -56,10 +56,10 @@ class Shadow:
     ) -> None:
         """A request that stable answered with these (n_rows,) scores. Returns at once."""
         if self._n_rows + len(block) > MOST_WAITING_ROWS:
-            course.drop(len(block))
+            phase.drop(len(block))
             return
         self._n_rows += len(block)
-        self._waiting.append(_Waiting(course, candidate, key, block, scores, deadline_s))
+        self._waiting.append(_Waiting(phase, candidate, key, block, scores, deadline_s))
         if (
             self._task is None
         ):  # in no client's context: Ray would cancel it with that client's request
@@ -74,7 +74,7 @@ class Shadow:
             self._task = None
 
     def _take(self) -> list[_Waiting]:
-        """The oldest requests that belong to one course, up to MOST_ROWS_A_CALL (at least one)."""
+        """The oldest requests that belong to one phase, up to MOST_ROWS_A_CALL (at least one)."""
         taken: list[_Waiting] = []
         n_rows = 0
         while self._waiting and (not taken or self._goes_with(taken[0], n_rows)):
@@ -85,7 +85,7 @@ class Shadow:
 
     def _goes_with(self, first: _Waiting, n_rows: int) -> bool:
         other = self._waiting[0]
-        same = other.course is first.course and other.candidate is first.candidate
+        same = other.phase is first.phase and other.candidate is first.candidate
         return same and n_rows + len(other.block) <= MOST_ROWS_A_CALL
 
     async def _score(self, taken: list[_Waiting]) -> None:
@@ -102,4 +102,4 @@ class Shadow:
             scores = np.full(len(block), np.nan)
         ends = np.cumsum([len(one.block) for one in taken]).tolist()
         stable = np.concatenate([one.scores for one in taken])
-        first.course.compare([one.key for one in taken], ends, block, stable, scores)
+        first.phase.compare([one.key for one in taken], ends, block, stable, scores)
