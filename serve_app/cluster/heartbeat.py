@@ -109,7 +109,7 @@ class Heartbeat:
                 course = (
                     before.follow(table, reply.orders, manifest)
                     if before
-                    else ActiveRollout(table, reply.orders, manifest)
+                    else ActiveRollout(self._router.spec, table, reply.orders, manifest)
                 )
         self._router.course = course
         if before is not None and course is not before:

@@ -3,16 +3,16 @@
 from bisect import bisect_right
 
 import numpy as np
-from numpy.typing import NDArray
 
 from serve_app.bundle.manifest import Manifest
-from serve_app.bundle.predictor import LABEL_THRESHOLD
+from serve_app.contract import ModelSpec
 from serve_app.contract.block import Block, Layout, Scores
 from serve_app.rollout.counts import MOST_KEYS, Arm, Counts, Slice, digest
 from serve_app.rollout.orders import Orders
 from serve_app.serving.assignment import assign
 from serve_app.settings import Table
 from serve_app.statistics.bins import Bins
+from serve_app.statistics.disagreement import Comparison
 
 N_BINS = 10
 MOST_SCORED_KEYS = 20_000  # in a phase, whose first score goes into the histograms: enough to tell where scores lie
@@ -21,12 +21,14 @@ MOST_SCORED_KEYS = 20_000  # in a phase, whose first score goes into the histogr
 class ActiveRollout:
     """The orders in force for one table. Not thread-safe: it lives on the event loop of its server."""
 
-    def __init__(self, table: Table, orders: Orders, stable: Manifest) -> None:
+    def __init__(self, spec: ModelSpec, table: Table, orders: Orders, stable: Manifest) -> None:
         assert table.rollout is not None  # a course is made for a table with a rollout
+        self._spec = spec
         self.table = table
         self.orders = orders
         self.candidate = table.rollout.candidate
         self._stable = stable
+        self._comparison = Comparison.of(spec, stable.parameters)
         self._slow_s = table.rollout.guardrails.slow_ms / 1000
         self._weights = ((self.candidate, orders.percent),)
         self._edges = score_edges(stable)
@@ -38,7 +40,7 @@ class ActiveRollout:
         """The course under newer orders or another table: itself where nothing changed."""
         if table is self.table and orders == self.orders and stable is self._stable:
             return self
-        return ActiveRollout(table, orders, stable)
+        return ActiveRollout(self._spec, table, orders, stable)
 
     def assign(self, routing_key: str) -> str:
         """The version for a routing key."""
@@ -70,7 +72,7 @@ class ActiveRollout:
         self, keys: list[str], ends: list[int], block: Block, stable: Scores, candidate: Scores
     ) -> None:
         """Both versions' (n_rows,) scores of the same rows; request i has the rows up to `ends[i]`."""
-        apart = disagreement(self._stable, stable, candidate)
+        apart = self._comparison.disagree(stable, candidate)
         shadowed, begin = self._tally.shadowed, 0
         for key, end in zip(keys, ends, strict=True):
             if len(shadowed.pairs) < MOST_KEYS:
@@ -106,16 +108,3 @@ def score_edges(stable: Manifest) -> list[float]:
     scores = [row.score for row in stable.golden_rows]
     quantiles = np.quantile(scores, np.linspace(0, 1, N_BINS + 1)[1:-1], method="inverted_cdf")
     return [float(edge) for edge in np.unique(quantiles)]
-
-
-def disagreement(manifest: Manifest, stable: Scores, candidate: Scores) -> NDArray[np.bool_]:
-    """(n_rows,) whether the candidate's answer is another: the other label; for a value, outside stable's interval.
-
-    No valid score from the candidate alone is another answer too.
-    """
-    if manifest.kind == "binary_classifier":
-        other = (stable >= LABEL_THRESHOLD) != (candidate >= LABEL_THRESHOLD)
-    else:
-        other = np.abs(candidate - stable) > manifest.parameters.get("half_width", np.inf)
-    apart: NDArray[np.bool_] = np.isfinite(stable) & (other | ~np.isfinite(candidate))
-    return apart

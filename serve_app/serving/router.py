@@ -45,7 +45,7 @@ class Router:
     """
 
     def __init__(self, spec: ModelSpec, versions: Versions) -> None:
-        self._spec = spec
+        self.spec = spec
         self._versions = versions
         self._layout = Layout(spec.contract)
         self.rows_under_way = 0
@@ -144,7 +144,7 @@ class Router:
     def _assigned(self, table: Table, routing_key: str, forced: str | None) -> str:
         if forced is None:
             return assign(
-                f"{self._spec.name}/{table.stable}", routing_key, table.stable, table.weights
+                f"{self.spec.name}/{table.stable}", routing_key, table.stable, table.weights
             )
         if forced not in table.names:
             raise UnknownVersion(f"X-Model-Version: expected one of {', '.join(table.names)}.")
@@ -194,7 +194,7 @@ class Router:
         predictions: list[Prediction | None] = []
         for score in scores.tolist():
             try:
-                predictions.append(self._spec.answer(score, parameters) if score == score else None)
+                predictions.append(self.spec.answer(score, parameters) if score == score else None)
             except (
                 Exception
             ) as error:  # one row's answer, whatever is wrong with it, must not hurt the others
@@ -216,4 +216,4 @@ class Router:
 
     def description(self) -> Description:
         """Contract, versions, metrics, hashes."""
-        return status.description(self._spec, self._versions, self.candidate_percent)
+        return status.description(self.spec, self._versions, self.candidate_percent)
