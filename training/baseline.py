@@ -15,7 +15,7 @@ from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
 from serve_app.contract import ModelSpec
 from serve_app.contract.block import Layout, Scores
 from training.candidate import Candidate
-from training.metrics import MEASURES, measure
+from training.metrics import measure, measures_of
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def _baseline(name: str, estimator: Any, candidate: Candidate) -> Baseline:
     rows, spec = candidate.baseline_rows, candidate.spec
     fitted = estimator.fit(rows.frame, rows.target)
     scores = SklearnRuntime(fitted, spec.contract, spec.kind).score(candidate.holdout.block)
-    return Baseline(name, scores, measure(MEASURES[spec.kind], candidate.holdout.target, scores))
+    return Baseline(name, scores, measure(measures_of(spec), candidate.holdout.target, scores))
 
 
 def _columns(spec: ModelSpec) -> ColumnTransformer:

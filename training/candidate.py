@@ -12,7 +12,7 @@ from serve_app.contract import ModelSpec
 from serve_app.contract.block import Block, Scores
 from training.conformal import COVERAGE, half_width, share_inside
 from training.golden import example_block
-from training.metrics import BEST_MEASURES, MEASURES, measure
+from training.metrics import BEST_MEASURES, measure, measures_of
 from training.table import Numbers, Table
 
 
@@ -64,7 +64,7 @@ class Candidate:
     @cached_property
     def metrics(self) -> dict[str, Metric]:
         """Everything measured on the hold-out; `best_…` is what the true score itself reaches."""
-        measures = dict(MEASURES[self.spec.kind])
+        measures = measures_of(self.spec)
         if self.spec.kind == "regressor":
             measures["coverage"] = lambda target, score: share_inside(
                 target, score, self.parameters["half_width"]

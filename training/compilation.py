@@ -13,7 +13,6 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 
 from serve_app.bundle.manifest import TOLERANCE
-from serve_app.bundle.predictor import LABEL_THRESHOLD
 from serve_app.bundle.runtimes.onnx_runtime import OnnxRuntime
 from serve_app.contract import ModelSpec
 from serve_app.contract.block import Block, Layout, Scores
@@ -59,7 +58,7 @@ def _disagreement(found: Scores, expected: Scores, spec: ModelSpec) -> str | Non
             "Compiled numbers are float32, in which trees behind a scaler cut elsewhere: "
             "leave the scaler out, or serve this version isolated"
         )
-    flipped = (found >= LABEL_THRESHOLD) != (expected >= LABEL_THRESHOLD)
+    flipped = (found >= spec.threshold) != (expected >= spec.threshold)
     if spec.kind == "binary_classifier" and flipped.any():
         return f"the compiled model flips the label of {int(flipped.sum())} of {len(far)} rows; expected none"
     return None

@@ -1,14 +1,14 @@
 """How good scores are, as numbers with 95 % bootstrap intervals."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from serve_app.bundle.manifest import Metric
-from serve_app.bundle.predictor import LABEL_THRESHOLD
-from serve_app.contract import Kind
+from serve_app.contract import Kind, ModelSpec
 
 Numbers = NDArray[np.float64]
 Measure = Callable[[Numbers, Numbers], float]  # (target, score), both (n_rows,)
@@ -55,9 +55,9 @@ def ece(target: Numbers, score: Numbers) -> float:
     return float(np.abs(gaps).sum() / len(score))
 
 
-def accuracy(target: Numbers, score: Numbers) -> float:
-    """The share of right labels at the threshold that serving uses."""
-    return float(np.mean((score >= LABEL_THRESHOLD) == (target == 1)))
+def accuracy(target: Numbers, score: Numbers, threshold: float) -> float:
+    """The share of right labels, cut at the model's threshold."""
+    return float(np.mean((score >= threshold) == (target == 1)))
 
 
 def mae(target: Numbers, score: Numbers) -> float:
@@ -77,17 +77,20 @@ def r2(target: Numbers, score: Numbers) -> float:
     )
 
 
-MEASURES: dict[Kind, dict[str, Measure]] = {
-    "binary_classifier": {
+def measures_of(spec: ModelSpec) -> dict[str, Measure]:
+    """What is measured of a model, by name."""
+    if spec.kind == "regressor":
+        return {"mae": mae, "rmse": rmse, "r2": r2}
+    return {
         "auc": auc,
         "average_precision": average_precision,
         "brier": brier,
         "log_loss": log_loss,
         "ece": ece,
-        "accuracy": accuracy,
-    },
-    "regressor": {"mae": mae, "rmse": rmse, "r2": r2},
-}
+        "accuracy": partial(accuracy, threshold=spec.threshold),
+    }
+
+
 # What the true score itself would reach, where a recipe knows it.
 BEST_MEASURES: dict[Kind, tuple[str, ...]] = {
     "binary_classifier": ("auc", "brier"),

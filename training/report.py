@@ -10,7 +10,7 @@ from training.baseline import Baseline, baselines
 from training.candidate import Candidate
 from training.compilation import Compilation
 from training.importance import importances
-from training.metrics import HIGHER_IS_BETTER, MEASURES, difference
+from training.metrics import HIGHER_IS_BETTER, difference, measures_of
 from training.slices import Slice, slices
 
 TEMPLATE = "report.html.jinja"
@@ -20,7 +20,7 @@ MEANINGS = {
     "brier": "mean squared error of the probability",
     "log_loss": "mean negative log-likelihood",
     "ece": "mean gap between probability and observed share, ten bins",
-    "accuracy": "share of right labels at 0.5",
+    "accuracy": "share of right labels, cut at the model's threshold",
     "mae": "mean absolute error",
     "rmse": "root of the mean squared error",
     "r2": "share of the variance explained",
@@ -76,7 +76,7 @@ def _metric_rows(candidate: Candidate, found: tuple[Baseline, Baseline]) -> list
 
 def _verdict(name: str, candidate: Candidate, linear: Baseline) -> str:
     """How the version stands against the linear baseline, told only where the paired difference is no chance."""
-    function = MEASURES[candidate.spec.kind].get(name)
+    function = measures_of(candidate.spec).get(name)
     if function is None:
         return ""
     gap = difference(function, candidate.holdout.target, candidate.scores, linear.scores)

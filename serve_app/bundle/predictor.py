@@ -20,7 +20,6 @@ from serve_app.errors import BundleError
 
 logger = logging.getLogger(__name__)
 
-LABEL_THRESHOLD = 0.5
 MAX_CALLS = 200  # for one block with failing rows; eight bad rows among 256 need some 130
 
 
@@ -46,10 +45,13 @@ class Cost:
 class Predictor:
     """Scores blocks with one version; a row that fails gets NaN and hurts no other."""
 
-    def __init__(self, manifest: Manifest, manifest_sha256: str, runtime: Runtime) -> None:
+    def __init__(
+        self, manifest: Manifest, manifest_sha256: str, runtime: Runtime, threshold: float
+    ) -> None:
         self.manifest = manifest
         self.manifest_sha256 = manifest_sha256
         self._runtime = runtime
+        self._threshold = threshold
         self.cost = self._prove()
 
     def score(self, block: Block) -> Scores:
@@ -116,7 +118,7 @@ class Predictor:
         kind = self.manifest.kind
         close = np.abs(found - expected) <= TOLERANCE[kind]
         if kind == "binary_classifier":
-            close &= (found >= LABEL_THRESHOLD) == (expected >= LABEL_THRESHOLD)
+            close &= (found >= self._threshold) == (expected >= self._threshold)
         if not close.all():  # NaN compares false, so a failing golden row counts here too
             first = int(np.argmin(close))
             raise BundleError(
@@ -164,7 +166,9 @@ def open_version(
         for file in {*manifest.files, manifest.model_file}
     }
     try:
-        predictor = Predictor(manifest, digest, _open(files[manifest.model_file], manifest))
+        predictor = Predictor(
+            manifest, digest, _open(files[manifest.model_file], manifest), spec.threshold
+        )
     except BundleError:
         raise
     except Exception as error:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaH
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 Kind = Literal["binary_classifier", "regressor"]
+DEFAULT_THRESHOLD = 0.5
 
 
 class Features(BaseModel):
@@ -130,6 +131,9 @@ class ModelSpec:
 
     `answer(score, parameters)` gets the probability of the positive class or the predicted value, and the
     `parameters` of the bundle (for instance the half-width of an interval).
+
+    `threshold` is for binary classifiers: a probability at or above it gets the positive label. Where labels are
+    compared (golden rows, compilation, rollouts, `sluice diff`), they are cut there.
     """
 
     name: str
@@ -140,6 +144,7 @@ class ModelSpec:
     prediction: type[Prediction]
     answer: Callable[[float, Mapping[str, float]], Prediction]
     examples: tuple[Example, ...]
+    threshold: float = DEFAULT_THRESHOLD
 
     @cached_property
     def contract(self) -> tuple[Feature, ...]:
@@ -152,6 +157,7 @@ class ModelSpec:
         )
 
     def __post_init__(self) -> None:
+        self._check_threshold()
         for name, field in self.features.model_fields.items():
             if _has_int_literal(field.annotation):
                 raise TypeError(
@@ -162,6 +168,17 @@ class ModelSpec:
         if odd := odd + list(self.prediction.model_computed_fields):
             raise TypeError(
                 f"{self.name}: found {', '.join(odd)} with an alias or computed; expected plain fields"
+            )
+
+    def _check_threshold(self) -> None:
+        if not 0 < self.threshold < 1:
+            raise TypeError(
+                f"{self.name}: found threshold {self.threshold!r}, expected a number between 0 and 1"
+            )
+        if self.kind != "binary_classifier" and self.threshold != DEFAULT_THRESHOLD:
+            raise TypeError(
+                f"{self.name}: found threshold {self.threshold!r} for a {self.kind}, which has no labels; "
+                "expected none"
             )
 
     @cached_property

@@ -87,6 +87,7 @@ SPEC = ModelSpec(
     features=ChurnFeatures,
     prediction=ChurnPrediction,
     answer=answer,
+    threshold=CHURN_THRESHOLD,
     examples=(
         Example(
             "leaving",

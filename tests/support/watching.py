@@ -49,7 +49,7 @@ def course(
     """A course with these orders."""
     of = of or table()
     assert of.rollout is not None
-    return ActiveRollout(of, Orders(of.rollout.id, run, 1, percent, shadow), manifest(**kind))
+    return ActiveRollout(SPEC, of, Orders(of.rollout.id, run, 1, percent, shadow), manifest(**kind))
 
 
 def tally(phase: int = 1, run: str = RUN, **counts: Any) -> Counts:

@@ -18,6 +18,7 @@ from serve_app.commands.diff.fields import Change, changes
 from serve_app.commands.diff.scoring import golden_rows, score_both
 from serve_app.commands.diff.shift import Shift, shift
 from serve_app.contract import ModelSpec, differences
+from serve_app.statistics.disagreement import Comparison
 
 __all__ = ["Diff", "Side", "compare"]
 
@@ -104,6 +105,7 @@ def compare(
     Raises BundleError for a version that cannot be opened, CsvError for a file without a usable row.
     """
     before, after = _open(store, spec, stable), _open(store, spec, candidate)
+    comparison = Comparison.of(spec, before.manifest.parameters)
     return Diff(
         model=spec.name,
         kind=spec.kind,
@@ -112,7 +114,7 @@ def compare(
         candidate=_side(store, spec, after),
         changes=changes(before.manifest.contract, after.manifest.contract),
         metrics=_metrics(before.manifest.metrics, after.manifest.metrics),
-        golden=shift(score_both(golden_rows(before, after), before, after), before.manifest),
+        golden=shift(score_both(golden_rows(before, after), before, after), comparison),
         csv=None if csv is None else _on_csv(csv, spec, before, after),
     )
 
@@ -153,7 +155,8 @@ def _on_csv(path: Path, spec: ModelSpec, stable: Predictor, candidate: Predictor
             else:
                 yield row
 
-    found = shift(score_both(good(), stable, candidate, spec.contract), stable.manifest)
+    comparison = Comparison.of(spec, stable.manifest.parameters)
+    found = shift(score_both(good(), stable, candidate, spec.contract), comparison)
     if not found.n_rows:
         first = f"; line {bad[0].line}: {bad[0].reason}" if bad else ""
         raise CsvError(

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from serve_app.bundle.manifest import Manifest
-from serve_app.bundle.predictor import LABEL_THRESHOLD
 from serve_app.commands.diff.scoring import Column, Scored
 from serve_app.contract import Feature
 from serve_app.contract.block import Scores
+from serve_app.statistics.disagreement import Comparison
 from serve_app.statistics.intervals import wilson
 from serve_app.statistics.slicing import MIN_ROWS, Mask, masks
 
@@ -59,12 +58,13 @@ class Shift:
     slices: tuple[SliceShift, ...]
 
 
-def shift(scored: Scored, stable: Manifest) -> Shift:
+def shift(scored: Scored, comparison: Comparison) -> Shift:
     """Compare where both versions answer; rows that only one of them answers are counted."""
     by_stable, by_candidate = ~np.isnan(scored.stable), ~np.isnan(scored.candidate)
     both = by_stable & by_candidate
     before, after = scored.stable[both], scored.candidate[both]
-    difference, flipped = after - before, _flipped(before, after, stable)
+    difference = after - before
+    flipped = comparison.disagree(before, after) if comparison.has_limit else None
     return Shift(
         n_rows=len(both),
         n_compared=int(both.sum()),
@@ -79,13 +79,6 @@ def shift(scored: Scored, stable: Manifest) -> Shift:
             flipped,
         ),
     )
-
-
-def _flipped(before: Scores, after: Scores, stable: Manifest) -> Mask | None:
-    if stable.kind == "binary_classifier":
-        return np.not_equal(before >= LABEL_THRESHOLD, after >= LABEL_THRESHOLD)
-    half_width = stable.parameters.get("half_width")
-    return None if half_width is None else np.greater(np.abs(after - before), half_width)
 
 
 def _flips(flipped: Mask, difference: Scores) -> Flips:

@@ -1,5 +1,6 @@
 """The contract of a model: derived from its types, strict, and comparable with that of a bundle."""
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -279,3 +280,18 @@ def test_an_unknown_model_is_refused_with_the_choice(name: str) -> None:
     """Nothing outside the registry is imported by a name from the configuration."""
     with pytest.raises(SettingsError, match="expected one of churn, delivery_time"):
         get_spec(name)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0, -0.1, 30.0, float("nan")])
+def test_a_threshold_that_is_no_share_is_refused(threshold: float) -> None:
+    """At 0 or 1 there would be one label only; 30 is a percentage."""
+    with pytest.raises(
+        TypeError, match=r"churn: found threshold .* expected a number between 0 and 1"
+    ):
+        replace(get_spec("churn"), threshold=threshold)
+
+
+def test_a_threshold_of_a_regressor_is_refused() -> None:
+    """It would have no effect, and its author believes that it has one."""
+    with pytest.raises(TypeError, match=r"delivery_time: found threshold 0\.3 for a regressor"):
+        replace(get_spec("delivery_time"), threshold=0.3)

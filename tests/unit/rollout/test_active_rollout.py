@@ -1,5 +1,6 @@
 """A rollout as one server follows it: assignment, and what is counted of each answer."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from watching import CANDIDATE, STABLE, course, manifest, table
 
 from serve_app.contract.block import Layout
 from serve_app.models import get_spec
-from serve_app.rollout.active_rollout import MOST_SCORED_KEYS, disagreement, score_edges
+from serve_app.rollout.active_rollout import MOST_SCORED_KEYS, ActiveRollout, score_edges
 from serve_app.rollout.counts import MOST_KEYS, digest
 
 SPEC = get_spec("churn")
@@ -106,21 +107,14 @@ def test_a_pair_is_a_key_with_its_first_row() -> None:
     assert days == {"under 10": (2, 1), "10 to 20": (1, 1), "20 and more": (1, 1)}
 
 
-def test_a_row_that_the_candidate_cannot_score_is_a_disagreement() -> None:
-    """It would have been a fallback in a canary. What stable could not score says nothing."""
-    nan = float("nan")
-    found = disagreement(
-        manifest(), np.array([0.4, 0.4, nan, nan]), np.array([nan, 0.45, 0.9, nan])
-    )
-    assert found.tolist() == [True, False, False, False]
-
-
-def test_a_value_disagrees_when_it_leaves_stables_interval() -> None:
-    """As `sluice diff` says it: minutes outside the half-width; without an interval only a failed row counts."""
-    stable, candidate = np.array([30.0, 30.0, 30.0]), np.array([33.0, 36.0, float("nan")])
-    wide = manifest("regressor", parameters={"half_width": 5.0})
-    assert disagreement(wide, stable, candidate).tolist() == [False, True, True]
-    assert disagreement(manifest("regressor"), stable, candidate).tolist() == [False, False, True]
+def test_a_model_that_cuts_at_30_percent_is_judged_there() -> None:
+    """The threshold is the model's: 0.2 and 0.4 are two labels of it, 0.4 and 0.6 are one."""
+    of = table()
+    orders = course(0, shadow=True, of=of).orders
+    one = ActiveRollout(replace(SPEC, threshold=0.3), of, orders, manifest())
+    rows = block(monthly_active_days=[1, 1])
+    one.compare(["a", "b"], [1, 2], rows, np.array([0.2, 0.4]), np.array([0.4, 0.6]))
+    assert one.take().shadowed.pairs == {digest("a"): True, digest("b"): False}
 
 
 def test_a_course_goes_on_while_nothing_changed_and_begins_anew_when_something_did() -> None:
