@@ -27,19 +27,33 @@ class Opener:
         pin, keys = entry.manifest_sha256, self._public_keys
         predictor = await asyncio.to_thread(load, self._store, self._spec, version, pin, keys)
         held = InServerVersion(predictor, entry.coalesce, table.batch)
-        return Opened(predictor.manifest, predictor.manifest_sha256, held, held.coalesces, not held.coalesces)
+        return Opened(
+            predictor.manifest, predictor.manifest_sha256, held, held.coalesces, not held.coalesces
+        )
 
     async def _open_isolated(self, version: str, entry: VersionEntry, table: Table) -> Opened:
         application = application_of(self._spec.name, version)
-        handle, facts = await _describe(application, table.limits.ready_timeout_s if version == table.stable else 0)
+        handle, facts = await _describe(
+            application, table.limits.ready_timeout_s if version == table.stable else 0
+        )
         manifest = parse(facts["manifest"], application)
         pin = entry.manifest_sha256
         if pin is not None and pin != facts["manifest_sha256"]:
-            raise BundleError(f"{application}: expected manifest {pin}, found {facts['manifest_sha256']}")
+            raise BundleError(
+                f"{application}: expected manifest {pin}, found {facts['manifest_sha256']}"
+            )
         if lines := differences(self._spec.contract, manifest.contract):
             raise BundleError(f"{application}: does not fit the contract: " + "; ".join(lines))
-        scorer = IsolatedVersion(handle, table.batch.max_rows, lambda: table.limits.deadline_ms / 1000)
-        return Opened(manifest, facts["manifest_sha256"], scorer, coalesces=True, rows_per_s=facts["rows_per_s"])
+        scorer = IsolatedVersion(
+            handle, table.batch.max_rows, lambda: table.limits.deadline_ms / 1000
+        )
+        return Opened(
+            manifest,
+            facts["manifest_sha256"],
+            scorer,
+            coalesces=True,
+            rows_per_s=facts["rows_per_s"],
+        )
 
 
 async def _describe(application: str, patience_s: float) -> tuple[Any, dict[str, Any]]:
@@ -52,5 +66,7 @@ async def _describe(application: str, patience_s: float) -> tuple[Any, dict[str,
                 return handle, await handle.describe.remote()
         except Exception as error:
             if loop.time() >= until_s:
-                raise NotReady(f"application {application} does not answer ({type(error).__name__})") from None
+                raise NotReady(
+                    f"application {application} does not answer ({type(error).__name__})"
+                ) from None
         await asyncio.sleep(POLL_S)

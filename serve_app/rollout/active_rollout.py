@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 from serve_app.contract import ModelSpec
 from serve_app.errors import BundleError, BundleUnavailable, RequestError
-from serve_app.rollout.counts import Counts
 from serve_app.rollout.orders import Candidate, Orders, RolloutReply, RolloutReport
 from serve_app.rollout.phase_counter import PhaseCounter
 from serve_app.rollout.shadow import Shadow
@@ -150,6 +149,11 @@ class ActiveRollout:
         error = member.error
         is_final = isinstance(error, BundleError) and not isinstance(error, BundleUnavailable)
         return Candidate("refused" if is_final else "missing", member.detail, is_isolated)
+
+    @property
+    def is_shadowing(self) -> bool:
+        """Whether rows wait for the candidate, or are with it."""
+        return self._shadow.is_busy
 
     def _offer(self, phase: PhaseCounter, answered: Answered) -> None:
         block, scores, table = answered.block, answered.scores, self._versions.table

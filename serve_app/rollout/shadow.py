@@ -1,4 +1,7 @@
-"""Rows of stable's traffic are scored by the candidate too, after the answer has gone; dropped when it is busy."""
+"""The candidate scores rows of stable's traffic too, after the answer has gone.
+
+Rows are dropped while the candidate is busy.
+"""
 
 import asyncio
 import logging
@@ -17,7 +20,8 @@ logger = logging.getLogger(__name__)
 
 MOST_WAITING_ROWS = 512
 MOST_ROWS_A_CALL = 64
-GATHER_S = 0.005  # answers go first, and rows that come meanwhile share the call
+# Answers go first, and rows that come meanwhile share the call.
+GATHER_S = 0.005
 
 
 class Scorer(Protocol):
@@ -38,7 +42,7 @@ class _Waiting:
 
 
 class Shadow:
-    """One call at a time, so that shadowing takes from the candidate no more than one client would."""
+    """One call at a time: shadowing takes from the candidate no more than one client would."""
 
     def __init__(self) -> None:
         self._waiting: deque[_Waiting] = deque()
@@ -54,16 +58,20 @@ class Shadow:
         scores: Scores,
         deadline_s: float,
     ) -> None:
-        """A request that stable answered with these (n_rows,) scores. Returns at once."""
+        """Take a request that stable answered with these (n_rows,) scores; returns at once."""
         if self._n_rows + len(block) > MOST_WAITING_ROWS:
             phase.drop(len(block))
             return
         self._n_rows += len(block)
         self._waiting.append(_Waiting(phase, candidate, key, block, scores, deadline_s))
-        if (
-            self._task is None
-        ):  # in no client's context: Ray would cancel it with that client's request
+        if self._task is None:
+            # In no client's context: Ray would cancel it with that client's request.
             self._task = asyncio.get_running_loop().create_task(self._run(), context=Context())
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether rows wait, or are with the candidate."""
+        return self._task is not None
 
     async def _run(self) -> None:
         try:
@@ -93,9 +101,8 @@ class Shadow:
         first = taken[0]
         try:
             scores = await first.candidate.score(block, first.deadline_s)
-        except (
-            HttpError
-        ):  # late, or not there: it had no answer, as it would have had none in a canary
+        except HttpError:
+            # Late, or not there: it had no answer, as it would have had none in a canary.
             scores = np.full(len(block), np.nan)
         except Exception:
             logger.exception("the candidate failed in shadow")

@@ -1,13 +1,13 @@
-"""What the tests of a rollout's counting share: a manifest, a table, a course, tallies."""
+"""What the tests of a rollout's counting share: a manifest, a table, counters and counts."""
 
 from typing import Any
 
 from serve_app.bundle.manifest import GoldenRow, Manifest, Reference
+from serve_app.contract import ModelSpec
 from serve_app.models import get_spec
-from serve_app.rollout.active_rollout import ActiveRollout
 from serve_app.rollout.counts import Counts, digest
 from serve_app.rollout.fleet import Replicas
-from serve_app.rollout.orders import Orders
+from serve_app.rollout.phase_counter import PhaseCounter
 from serve_app.settings import Table
 
 SPEC = get_spec("churn")
@@ -38,22 +38,21 @@ def table(**rollout: Any) -> Table:
     return Table.model_validate({"rollout": plan})
 
 
-def course(
-    percent: float = 30.0,
-    *,
-    shadow: bool = False,
-    run: str = RUN,
-    of: Table | None = None,
-    **kind: Any,
-) -> ActiveRollout:
-    """A course with these orders."""
-    of = of or table()
-    assert of.rollout is not None
-    return ActiveRollout(SPEC, of, Orders(of.rollout.id, run, 1, percent, shadow), manifest(**kind))
+def counter(
+    run: str = RUN, phase: int = 1, of: Table | None = None, spec: ModelSpec = SPEC, **kind: Any
+) -> PhaseCounter:
+    """The counter of one phase."""
+    plan = (of or table()).rollout
+    assert plan is not None
+    return PhaseCounter(spec, plan, (run, phase), manifest(**kind))
 
 
-def tally(phase: int = 1, run: str = RUN, **counts: Any) -> Counts:
-    """Counts: `errors`, `slow`, `requests` as (stable, candidate), of keys by name; `pairs` as name → disagrees."""
+def counts_of(phase: int = 1, run: str = RUN, **counts: Any) -> Counts:
+    """Counts of one phase.
+
+    `errors`, `slow`, `requests` are (stable, candidate), of keys by name; `pairs` is name →
+    whether the versions disagree.
+    """
     found = Counts(run, phase)
     for arm, at in (("stable", 0), ("candidate", 1)):
         found.requests[arm] = counts.get("requests", (0, 0))[at]

@@ -18,7 +18,7 @@ from serve_app.contract.rows import RowReader
 from serve_app.errors import HttpError, InvalidRows, ModelFailed
 from serve_app.http.problems import row_error
 from serve_app.http.request import forced_version, read_body, routing_key
-from serve_app.serving.router import Answered
+from serve_app.serving.answer import Answered
 from serve_app.serving.status import Description, Health, Readiness
 from serve_app.settings import Limits
 

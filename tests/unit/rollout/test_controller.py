@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from watching import CANDIDATE, FakeIsolated, tally
+from watching import CANDIDATE, FakeIsolated, counts_of
 
 from serve_app.errors import CommandRefused, NoRollout, NotReady, RolloutError
 from serve_app.rollout.controller import LISTEN_S, Controller
 from serve_app.rollout.counts import Counts
 from serve_app.rollout.decide import Action
 from serve_app.rollout.log import Log, open_log
-from serve_app.rollout.orders import Candidate, Orders, Reply, Report
+from serve_app.rollout.orders import Candidate, Orders, RolloutReply, RolloutReport
 from serve_app.rollout.view import RolloutView, Unknown, view
 from serve_app.settings import Rollout
 
@@ -36,8 +36,8 @@ class Room:
         self.folder, self.plan, self.now_s = folder, plan, now_s
         self.candidate = Candidate("ready")
         self.broken: Exception | None = None
-        self.seq = 0
-        self.reply = Reply(known=False)
+        self.n_seconds = 0
+        self.reply = RolloutReply(known=False)
         self.begin()
 
     def begin(self) -> None:
@@ -49,31 +49,33 @@ class Room:
             raise self.broken
         return open_log(str(self.folder), "churn", rollout)
 
-    async def second(self, n: int = 1, **counts: Any) -> Reply:
+    async def second(self, n: int = 1, **counts: Any) -> RolloutReply:
         """Some seconds in which each server counts this once."""
         for _ in range(n):
             self.now_s += 1
-            self.seq += 1
+            self.n_seconds += 1
             for server in ("a", "b"):
-                self.room.hear(
-                    Report(
-                        server,
-                        self.seq,
-                        self.plan,
-                        self.candidate,
-                        100,
-                        tuple(self._tallies(counts)),
-                    )
-                )
+                self.hear(server, 100, self._counts(counts))
             await self.room.look()
-            self.seq += 1
-            self.reply = self.room.hear(Report("a", self.seq, self.plan, self.candidate, 0, ()))
+            self.hear("a")
+            self.reply = self.room.tell("a")
             counts = {}
         return self.reply
 
-    def _tallies(self, counts: dict[str, Any]) -> list[Counts]:
+    def hear(
+        self,
+        server: str,
+        n_rows: int = 0,
+        counts: tuple[Counts, ...] = (),
+        plan: Rollout | None = None,
+    ) -> None:
+        """A server reports, with the plan of this room or another."""
+        report = RolloutReport(plan or self.plan, self.candidate, n_rows, counts)
+        self.room.hear(server, report, is_new=True)
+
+    def _counts(self, counts: dict[str, Any]) -> tuple[Counts, ...]:
         orders = self.reply.orders
-        return [tally(orders.phase, orders.run, **counts)] if orders and counts else []
+        return (counts_of(orders.phase, orders.run, **counts),) if orders and counts else ()
 
     @property
     def orders(self) -> Orders:
@@ -98,7 +100,7 @@ class Room:
         for _ in range(100):
             if self.reply.orders and self.view().share == share:
                 return
-            keys = {f"{self.seq}-{n}": False for n in range(60)}
+            keys = {f"{self.n_seconds}-{n}": False for n in range(60)}
             await self.second(pairs=keys, requests=(540, 60))
         raise AssertionError(self.view())
 
@@ -152,11 +154,10 @@ async def test_a_candidate_is_out_even_when_the_log_cannot_be_written(tmp_path: 
     next_file.mkdir()  # its place in the log is taken by what is no event
     with pytest.raises(NotReady, match="In force"):
         await room.room.command("abort", "ada", "")
-    assert room.room.hear(Report("a", 10_000, PLAN, room.candidate, 0, ())).orders.percent == 0.0  # type: ignore[union-attr]
+    assert room.room.tell("a").orders.percent == 0.0  # type: ignore[union-attr]
     with pytest.raises(NotReady):
         await room.room.command("promote", "ada", "")
     next_file.rmdir()
-    room.seq = 20_000
     await room.second(2)
     assert room.status == "aborted"
     assert room.view().trouble == ""
@@ -204,7 +205,7 @@ async def test_while_the_log_cannot_be_read_stable_answers_everybody(tmp_path: P
     room.broken = RolloutError("state: cannot be opened")
     room.begin()
     await room.second(5)
-    assert room.reply == Reply(known=True, orders=None)
+    assert room.reply == RolloutReply(known=True, orders=None)
     assert "cannot be opened" in str(view(room.room, room.now_s))
     with pytest.raises(NotReady, match="cannot be opened"):
         await room.room.command("abort", "ada", "")
@@ -252,9 +253,7 @@ async def test_another_plan_begins_at_its_own_first_step(tmp_path: Path) -> None
     """And while the servers differ, the old one goes on but enters no step."""
     room = Room(tmp_path)
     await room.until_share(10.0)
-    room.room.hear(
-        Report("c", 1, PLAN.model_copy(update={"candidate": "1.2.0"}), room.candidate, 0, ())
-    )
+    room.hear("c", plan=PLAN.model_copy(update={"candidate": "1.2.0"}))
     await room.second(3, requests=(540, 60))
     assert room.view().candidate == CANDIDATE
     room.plan = PLAN.model_copy(update={"candidate": "1.2.0"})
@@ -310,7 +309,7 @@ async def test_a_table_without_a_rollout_is_said_so(tmp_path: Path) -> None:
     assert view(room.room, 0) == Unknown(
         status="unknown", detail="The coordinator has just started."
     )
-    assert await room.second(3) == Reply(known=True, orders=None)
+    assert await room.second(3) == RolloutReply(known=True, orders=None)
     assert view(room.room, 0) == Unknown(status="none", detail="The table has no `rollout`.")
     with pytest.raises(NoRollout):
         await room.room.command("abort", "ada", "")
@@ -322,7 +321,7 @@ async def test_taking_the_rollout_out_of_the_file_ends_it(tmp_path: Path) -> Non
     await room.until_share(10.0)
     room.plan = None
     await room.second(2)
-    assert room.reply == Reply(known=True, orders=None)
+    assert room.reply == RolloutReply(known=True, orders=None)
     room.plan = PLAN
     await room.second(4)
     assert room.orders.percent == 10.0

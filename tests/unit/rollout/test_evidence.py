@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from watching import RUN, tally
+from watching import RUN, counts_of
 
 from serve_app.rollout.counts import Counts, Shadowed, Slice
 from serve_app.rollout.decide import Verdict
@@ -38,7 +38,7 @@ def test_a_key_counts_once_however_many_servers_and_reports_tell_it() -> None:
     """Requests add up, keys do not."""
     found = record()
     for _ in range(3):
-        found.add(tally(errors=(["s"], ["a", "b"]), slow=([], ["a"]), requests=(9, 2)))
+        found.add(counts_of(errors=(["s"], ["a", "b"]), slow=([], ["a"]), requests=(9, 2)))
     phase = found.phases[1]
     assert phase.bad["errors"] == {"stable": 1, "candidate": 2}
     assert phase.bad["slow"] == {"stable": 0, "candidate": 1}
@@ -49,8 +49,8 @@ def test_a_key_counts_again_in_the_next_phase_but_once_in_the_run() -> None:
     """Since the step began, and since the rollout began."""
     found = record()
     found.enter(2, 50.0)
-    found.add(tally(1, errors=([], ["a"])))
-    found.add(tally(2, errors=([], ["a", "b"])))
+    found.add(counts_of(1, errors=([], ["a"])))
+    found.add(counts_of(2, errors=([], ["a", "b"])))
     assert [phase.bad["errors"]["candidate"] for phase in found.phases.values()] == [1, 2]
     assert [phase.first["errors"]["candidate"] for phase in found.phases.values()] == [1, 1]
 
@@ -59,9 +59,9 @@ def test_what_comes_late_counts_in_its_own_phase_and_what_is_foreign_nowhere() -
     """A server learns of a new weight up to two seconds late."""
     found = record()
     found.enter(2, 50.0)
-    found.add(tally(1, requests=(5, 5)))
-    found.add(tally(2, run="another", requests=(7, 7)))
-    found.add(tally(3, requests=(7, 7)))
+    found.add(counts_of(1, requests=(5, 5)))
+    found.add(counts_of(2, run="another", requests=(7, 7)))
+    found.add(counts_of(3, requests=(7, 7)))
     assert [requests_of(phase) for phase in found.phases.values()] == [(5, 5), (0, 0)]
 
 
@@ -76,7 +76,7 @@ def test_the_order_of_reports_changes_nothing(
     for turn in (order, range(4)):
         found.append(record())
         for i in turn:
-            found[-1].add(tally(errors=tallies[i], requests=(1, 2), scores=([1, 2], [0, i])))
+            found[-1].add(counts_of(errors=tallies[i], requests=(1, 2), scores=([1, 2], [0, i])))
     first, second = (one.phases[1] for one in found)
     assert first.bad == second.bad
     assert first.scores == second.scores
@@ -86,7 +86,7 @@ def test_the_order_of_reports_changes_nothing(
 def test_a_sound_candidate_passes_with_its_numbers() -> None:
     """As bad as stable is within the rails."""
     found = record()
-    found.add(tally(requests=(900, 100), errors=(names("s", 18), names("c", 2))))
+    found.add(counts_of(requests=(900, 100), errors=(names("s", 18), names("c", 2))))
     said = verdict(found)
     assert said.outcome == "pass"
     assert said.numbers["errors_candidate_keys"] == 2
@@ -97,7 +97,7 @@ def test_a_sound_candidate_passes_with_its_numbers() -> None:
 def test_a_candidate_that_turns_keys_bad_fails_by_name(rail: str) -> None:
     """Eight bad keys of a tenth of the traffic, none of stable's: no chance."""
     found = record()
-    found.add(tally(requests=(900, 100), **{rail: ([], names("c", 8))}))
+    found.add(counts_of(requests=(900, 100), **{rail: ([], names("c", 8))}))
     said = verdict(found)
     assert said.outcome == "fail"
     assert said.reason.startswith(f"{rail}: 8 of 8 keys")
@@ -107,9 +107,9 @@ def test_evidence_adds_up_over_steps() -> None:
     """Four keys in each of two phases: neither alone is enough, together they are."""
     found = record()
     found.enter(2, 10.0)
-    found.add(tally(1, errors=([], names("a", 4))))
+    found.add(counts_of(1, errors=([], names("a", 4))))
     assert verdict(found).outcome == "pass"
-    found.add(tally(2, errors=([], names("b", 4))))
+    found.add(counts_of(2, errors=([], names("b", 4))))
     assert verdict(found, 2).outcome == "fail"
     assert "since the rollout began" in verdict(found, 2).reason
 
@@ -117,14 +117,14 @@ def test_evidence_adds_up_over_steps() -> None:
 def test_an_outage_of_both_is_no_evidence_against_one() -> None:
     """A tenth of the bad keys at a tenth of the traffic."""
     found = record()
-    found.add(tally(errors=(names("s", 900), names("c", 100))))
+    found.add(counts_of(errors=(names("s", 900), names("c", 100))))
     assert verdict(found).outcome == "pass"
 
 
 def test_at_100_percent_there_is_nothing_to_compare_with() -> None:
     """So nothing is concluded."""
     found = record(100.0)
-    found.add(tally(errors=([], names("c", 500)), requests=(0, 500)))
+    found.add(counts_of(errors=([], names("c", 500)), requests=(0, 500)))
     assert verdict(found).outcome == "pass"
 
 
@@ -150,7 +150,7 @@ def test_shadow_passes_by_the_upper_bound_of_what_disagrees(
 ) -> None:
     """Tolerated are 10 %: few pairs prove nothing, many that disagree put it out."""
     found = record("shadow")
-    found.add(tally(pairs={f"k{n}": n < n_apart for n in range(n_pairs)}))
+    found.add(counts_of(pairs={f"k{n}": n < n_apart for n in range(n_pairs)}))
     assert verdict(found).outcome == outcome
     assert requests_of(found.phases[1])[1] == n_pairs
 
@@ -158,7 +158,7 @@ def test_shadow_passes_by_the_upper_bound_of_what_disagrees(
 def test_a_shadow_that_stays_undecided_is_for_a_person() -> None:
     """Beyond ten times min_requests more pairs would hardly tell."""
     found = record("shadow")
-    found.add(tally(pairs={f"k{n}": n < 98 for n in range(1_000)}))
+    found.add(counts_of(pairs={f"k{n}": n < 98 for n in range(1_000)}))
     said = verdict(found)
     assert (said.outcome, said.cause) == ("hold", "shadow")
 
@@ -167,16 +167,16 @@ def test_a_shadow_that_stays_undecided_is_for_a_person() -> None:
 def test_the_ends_of_the_tolerated_disagreement_work(most: float, outcome: str) -> None:
     """None at all, and whatever it says."""
     found = record("shadow")
-    found.add(tally(pairs={f"k{n}": n < 50 for n in range(100)}))
+    found.add(counts_of(pairs={f"k{n}": n < 50 for n in range(100)}))
     assert verdict(found, max_disagreement_percent=most).outcome == outcome
 
 
 def test_scores_that_lie_elsewhere_hold_it() -> None:
     """A better model may score differently: a person decides. With few scores nothing is said."""
     found = record()
-    found.add(tally(requests=(900, 100), scores=([90] * 10, [0] * 5 + [4] * 5)))
+    found.add(counts_of(requests=(900, 100), scores=([90] * 10, [0] * 5 + [4] * 5)))
     assert verdict(found).outcome == "pass"
-    found.add(tally(scores=([900] * 10, [0] * 5 + [200] * 5)))
+    found.add(counts_of(scores=([900] * 10, [0] * 5 + [200] * 5)))
     said = verdict(found)
     assert (said.outcome, said.cause) == ("hold", "psi")
     assert said.numbers["psi"] > 0.25

@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 from fakes import FakeScorer, until
-from watching import SPEC, course
+from watching import SPEC, counter
 
 from serve_app.contract.block import Block, Layout, Scores
 from serve_app.errors import DeadlineExceeded
@@ -24,7 +24,7 @@ def scores(n: int = 1, value: float = 0.4) -> Scores:
 
 async def test_rows_that_wait_share_a_call_and_every_key_is_a_pair() -> None:
     """Thirty requests one after the other cost one call."""
-    shadow, one, candidate = Shadow(), course(0, shadow=True), FakeScorer(lambda _: 0.6)
+    shadow, one, candidate = Shadow(), counter(), FakeScorer(lambda _: 0.6)
     for n in range(30):
         shadow.offer(one, candidate, f"k{n}", rows(), scores(), 1.0)
     assert candidate.blocks == [], "nothing is scored before the answers have gone"
@@ -38,7 +38,7 @@ async def test_rows_that_wait_share_a_call_and_every_key_is_a_pair() -> None:
 
 async def test_what_does_not_fit_is_dropped_and_counted() -> None:
     """A candidate that hangs holds one call; the rest waits up to the bound."""
-    shadow, one = Shadow(), course(0, shadow=True)
+    shadow, one = Shadow(), counter()
     candidate = FakeScorer(lambda _: 0.4, delay_s=0.3)
     for n in range(MOST_WAITING_ROWS + 7):
         shadow.offer(one, candidate, f"k{n}", rows(), scores(), 1.0)
@@ -55,7 +55,7 @@ async def test_what_does_not_fit_is_dropped_and_counted() -> None:
 @pytest.mark.parametrize("error", [DeadlineExceeded("late"), RuntimeError("broken")])
 async def test_a_candidate_that_gives_no_answer_disagrees(error: Exception) -> None:
     """As it would have had none in a canary; and the next rows are scored again."""
-    shadow, one, candidate = Shadow(), course(0, shadow=True), FakeScorer(lambda _: 0.4, error)
+    shadow, one, candidate = Shadow(), counter(), FakeScorer(lambda _: 0.4, error)
     shadow.offer(one, candidate, "a", rows(), scores(), 1.0)
     await until(lambda: candidate.blocks)
     await asyncio.sleep(0.01)
@@ -67,8 +67,8 @@ async def test_a_candidate_that_gives_no_answer_disagrees(error: Exception) -> N
 
 
 async def test_rows_of_two_phases_are_not_mixed() -> None:
-    """Each belongs to the course in which it was answered."""
-    shadow, first, second = Shadow(), course(0, shadow=True), course(0, shadow=True, run="other")
+    """Each counts for the phase in which it was answered."""
+    shadow, first, second = Shadow(), counter(), counter("other")
     candidate = FakeScorer(lambda _: 0.6)
     shadow.offer(first, candidate, "a", rows(), scores(), 1.0)
     shadow.offer(second, candidate, "b", rows(2), scores(2), 1.0)
