@@ -5,7 +5,6 @@ of a request, and those cost as much as the answer itself. `openapi` describes t
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from secrets import token_hex
 from typing import Any, Protocol
 
 from pydantic_core import to_json
@@ -42,7 +41,7 @@ class Backend(Protocol):
         """Whether a prediction waits for nothing now: no other process, no batch to fill."""
 
     async def predict(
-        self, rows: Sequence[Features], routing_key: str, forced: str | None
+        self, rows: Sequence[Features], routing_key: str, forced: str | None, positions: Sequence[int] | None = None
     ) -> Answered:
         """All rows answered by one version; raises an HttpError."""
 
@@ -85,26 +84,26 @@ class Predictions:
         answered = await self._backend.predict([row], routing_key(request), forced_version(request))
         if (prediction := answered.predictions[0]) is None:
             raise MODEL_FAILED
-        return _response(_answer(prediction, answered.version, token_hex(16)), answered.version)
+        return _response(_answer(prediction, answered.version, answered.ids[0]), answered.version)
 
     async def many(self, request: Request) -> Response:
         """A list of rows, each with its own outcome."""
         limits = self._backend.limits
         rows = self._reader.many(await read_body(request, limits.max_body_kb), limits.max_rows)
-        valid = [row for row in rows if isinstance(row, Features)]
-        answered = Answered("", [])
+        valid = {i: row for i, row in enumerate(rows) if isinstance(row, Features)}
+        version, n_failed = "", 0
+        outcomes = iter(())
         if valid:
             answered = await self._backend.predict(
-                valid, routing_key(request), forced_version(request)
+                list(valid.values()), routing_key(request), forced_version(request), list(valid)
             )
-        predictions, version, batch_id = iter(answered.predictions), answered.version, token_hex(16)
+            version, n_failed = answered.version, answered.n_failed
+            outcomes = iter(zip(answered.predictions, answered.ids))
         entries = [
-            _failed(row)
-            if isinstance(row, InvalidRows)
-            else _outcome(next(predictions), version, f"{batch_id}-{i}")
-            for i, row in enumerate(rows)
+            _failed(row) if isinstance(row, InvalidRows) else _outcome(*next(outcomes), version)
+            for row in rows
         ]
-        succeeded = len(valid) - answered.n_failed
+        succeeded = len(valid) - n_failed
         failed = len(rows) - succeeded
         body = {
             "total": len(rows),
@@ -120,7 +119,7 @@ def _answer(prediction: Prediction, version: str, prediction_id: str) -> dict[st
     return {**prediction.__dict__, "model_version": version, "prediction_id": prediction_id}
 
 
-def _outcome(prediction: Prediction | None, version: str, prediction_id: str) -> dict[str, Any]:
+def _outcome(prediction: Prediction | None, prediction_id: str, version: str) -> dict[str, Any]:
     if prediction is None:
         return _failed(MODEL_FAILED)
     return {"status": "success", **_answer(prediction, version, prediction_id)}
