@@ -52,10 +52,7 @@ def server(args: ServerArgs) -> Any:
 def version(args: VersionArgs) -> Any:
     """The application of one isolated version."""
     get_spec(args.model)
-    deployment = serve.deployment(Version).options(name="Version")
-    return deployment.bind(
-        args.model, args.version, args.store, args.manifest_sha256, args.public_keys
-    )
+    return serve.deployment(Version).options(name="Version").bind(args)
 
 
 def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:

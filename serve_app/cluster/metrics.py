@@ -1,4 +1,7 @@
-"""Counters and gauges of Ray Serve, about 10 s late as all of Ray's; the rooms below only count integers."""
+"""Counters and gauges of Ray Serve, which come out about 10 s late, as all of Ray's do.
+
+The rooms below only count integers.
+"""
 
 import asyncio
 from collections import Counter as Seen

@@ -76,11 +76,14 @@ class Server:
             self._tasks.append(asyncio.ensure_future(forever()))
 
     async def _join(self, table: Table) -> None:
-        """Join a rollout with the candidate loaded and the orders known, or after a while without."""
+        """Join a rollout with the candidate loaded and the orders known; or later, without."""
         await self._versions.settle(table.limits.ready_timeout_s)
         with suppress(TimeoutError):
             async with asyncio.timeout(JOIN_TIMEOUT_S):
-                while not (await self._parts.heartbeat.beat() and self._parts.is_joined()):
+                while True:
+                    answered = await self._parts.heartbeat.beat()
+                    if answered and self._parts.is_joined():
+                        return
                     await asyncio.sleep(POLL_S)
 
     def check_health(self) -> None:

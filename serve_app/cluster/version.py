@@ -1,14 +1,13 @@
-"""The Ray class of one version isolated in an application of its own."""
+"""The Ray class of one version that is isolated in an application of its own."""
 
 import logging
 import os
 import time
-from collections.abc import Sequence
 from typing import Any
 
 from ray import serve
 
-from serve_app.bundle.predictor import Predictor, load
+from serve_app.bundle.predictor import load
 from serve_app.bundle.store import open_store, served_uri
 from serve_app.cluster.logs import log_to_ray
 from serve_app.cluster.placements import InServerVersion
@@ -16,7 +15,7 @@ from serve_app.contract.block import Block, Scores
 from serve_app.errors import SettingsError
 from serve_app.models import get_spec
 from serve_app.scaling import WISHED
-from serve_app.settings import VersionConfig, parse_settings
+from serve_app.settings import VersionArgs, VersionConfig, parse_settings
 
 logger = logging.getLogger(__name__)
 
@@ -29,48 +28,51 @@ VERSION_DEADLINE_S = 600.0
 
 
 class Version:
-    """One version by itself: its own processes, CPUs and crashes. Reached by a handle, never by HTTP."""
+    """One version by itself, with its own processes, CPUs and crashes.
 
-    def __init__(
-        self,
-        model: str,
-        version: str,
-        store: str,
-        manifest_sha256: str | None,
-        public_keys: Sequence[str],
-    ) -> None:
+    It is reached by a handle, never by HTTP. Its constructor raises BundleError when the version
+    cannot be proven.
+    """
+
+    def __init__(self, args: VersionArgs) -> None:
+        log_to_ray()
         os.nice(NICENESS)
-        source = open_store(served_uri(store), cached=True)
-        self._predictor: Predictor = load(
-            source, get_spec(model), version, manifest_sha256, public_keys
-        )
+        store = open_store(served_uri(args.store), cached=True)
+        spec = get_spec(args.model)
+        self._predictor = load(store, spec, args.version, args.manifest_sha256, args.public_keys)
         self._replica = serve.get_replica_context().replica_id.unique_id
         self._config = VersionConfig()
-        self._wish = 0, 0.0
-        self._held: InServerVersion | None = None
-        log_to_ray()
+        self._n_wished = 0
+        self._wished_until_s = 0.0
+        self._placed: InServerVersion | None = None
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """How blocks of several servers are merged; a wrong one is refused and the last good one stays."""
+        """Take how blocks of several servers are merged.
+
+        A wrong setting is refused and the last good one stays; a wrong first one raises.
+        """
         try:
             config = parse_settings(VersionConfig, user_config, "user_config")
         except SettingsError as error:
-            if self._held is None:
+            if self._placed is None:
                 raise
             logger.error("user_config refused, the last good one stays: %s", error)
             return
+        replaced = self._placed
         self._config = config
-        self._held = InServerVersion(self._predictor, config.coalesce, config.batch)
+        self._placed = InServerVersion(self._predictor, config.coalesce, config.batch)
+        if replaced is not None:
+            replaced.close()
 
     async def score(self, block: Block) -> tuple[str, Scores]:
         """This replica's name and (n_rows,) scores."""
-        if self._held is None:
+        if self._placed is None:
             await self.reconfigure({})
-        assert self._held is not None  # the line above sets it
-        return self._replica, await self._held.score(block, VERSION_DEADLINE_S)
+        assert self._placed is not None  # reconfigure sets it
+        return self._replica, await self._placed.score(block, VERSION_DEADLINE_S)
 
     async def describe(self) -> dict[str, Any]:
-        """The manifest that this replica proved, and its sha256."""
+        """The manifest that this replica proved, its sha256, and rows per second."""
         return {
             "manifest": self._predictor.manifest.model_dump_json().encode(),
             "manifest_sha256": self._predictor.manifest_sha256,
@@ -83,13 +85,14 @@ class Version:
         return 1000 * n_rows / max(1e-3, self._predictor.cost.of_rows(n_rows))
 
     async def expect(self, n_replicas: int) -> None:
-        """The coordinator wishes for this many replicas, before it gives this version its next share."""
-        self._wish = n_replicas, time.monotonic() + WISH_S
+        """Note how many replicas the coordinator wishes for, before it gives the next share."""
+        self._n_wished = n_replicas
+        self._wished_until_s = time.monotonic() + WISH_S
 
     def record_autoscaling_stats(self) -> dict[str, float]:
         """What the autoscaling policy is told of this replica."""
-        n_replicas, until_s = self._wish
-        return {WISHED: float(n_replicas) if time.monotonic() < until_s else 0.0}
+        is_wished = time.monotonic() < self._wished_until_s
+        return {WISHED: float(self._n_wished) if is_wished else 0.0}
 
     async def ping(self) -> None:
-        """Returns when this replica can answer."""
+        """Return when this replica can answer."""

@@ -1,4 +1,4 @@
-"""The servers of a model as their reports show them: which plan they want, who has the candidate."""
+"""The servers of a model as their reports show them: their plan, and who has the candidate."""
 
 import math
 import time
@@ -39,7 +39,7 @@ class IsolatedApplications(Protocol):
 
 @dataclass
 class _Server:
-    """`since_s`: when it was first heard, or last idle; `n_rows`: (when, answered) of each report."""
+    """`since_s`: when it was first heard, or last idle; `n_rows`: (when, how many) by report."""
 
     report: RolloutReport
     heard_s: float

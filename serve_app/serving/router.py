@@ -1,10 +1,10 @@
-"""The router of a server: picks a version, asks it, and lets stable answer for a candidate that cannot."""
+"""The router of a server: it picks a version, asks it, and lets stable answer where it cannot."""
 
 import logging
 from collections.abc import Iterable, Sequence
 from secrets import token_hex
 from time import monotonic
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from serve_app.contract import Features, ModelSpec, Prediction
 from serve_app.contract.block import Block, Layout, Scores
@@ -17,6 +17,13 @@ from serve_app.serving.versions import Opened, Versions
 from serve_app.settings import Limits, Table
 
 logger = logging.getLogger(__name__)
+
+
+class _Scored(NamedTuple):
+    block: Block
+    scores: Scores
+    predictions: list[Prediction | None]
+    n_failed: int
 
 
 class Assigner(Protocol):
@@ -88,9 +95,7 @@ class Router:
         begin_s = monotonic()
         self.rows_under_way += len(rows)
         try:
-            version, block, scores, predictions = await self._answer(
-                table, assigned.version, rows, begin_s, failures
-            )
+            version, scored = await self._answer(table, assigned.version, rows, begin_s, failures)
         except Exception:
             # A client that left raises CancelledError, which is no Exception: nobody is told.
             seconds = monotonic() - begin_s
@@ -105,9 +110,10 @@ class Router:
             monotonic() - begin_s,
             version,
             _ids(positions),
-            predictions,
-            block,
-            scores,
+            scored.predictions,
+            scored.block,
+            scored.scores,
+            scored.n_failed,
             tuple(failures),
         )
         self._tell(answered)
@@ -145,7 +151,7 @@ class Router:
         rows: Sequence[Features],
         begin_s: float,
         failures: list[Failure],
-    ) -> tuple[str, Block, Scores, list[Prediction | None]]:
+    ) -> tuple[str, _Scored]:
         """The answers of `version`, or of stable where it cannot give all of them in time.
 
         Notes in `failures` what went wrong. Raises what stable raises.
@@ -154,11 +160,10 @@ class Router:
         if version != table.stable:
             candidate_deadline_s = table.limits.candidate_deadline_ms / 1000
             try:
-                block, scores, predictions = await self._ask(version, rows, candidate_deadline_s)
-                n_failed = sum(prediction is None for prediction in predictions)
-                if not n_failed:
-                    return version, block, scores, predictions
-                failures.append(Failure(version, None, n_failed))
+                scored = await self._ask(version, rows, candidate_deadline_s)
+                if not scored.n_failed:
+                    return version, scored
+                failures.append(Failure(version, None, scored.n_failed))
             except HttpError as error:
                 failures.append(Failure(version, error))
             except Exception as error:
@@ -167,22 +172,20 @@ class Router:
                 failures.append(Failure(version, error))
             deadline_s -= monotonic() - begin_s
         try:
-            return table.stable, *(await self._ask(table.stable, rows, deadline_s))
+            return table.stable, await self._ask(table.stable, rows, deadline_s)
         except Exception as error:
             failures.append(Failure(table.stable, error))
             raise
 
-    async def _ask(
-        self, version: str, rows: Sequence[Features], deadline_s: float
-    ) -> tuple[Block, Scores, list[Prediction | None]]:
+    async def _ask(self, version: str, rows: Sequence[Features], deadline_s: float) -> _Scored:
         opened = self._versions.ready(version)
         if opened is None:
             raise NotReady(f"Version {version} is not ready.")
         block = self._layout.block([row.__dict__ for row in rows])
         scores = await opened.scorer.score(block, deadline_s)
-        return block, scores, self._predictions(opened, scores)
+        return self._scored(opened, block, scores)
 
-    def _predictions(self, opened: Opened, scores: Scores) -> list[Prediction | None]:
+    def _scored(self, opened: Opened, block: Block, scores: Scores) -> _Scored:
         """Scores to answers; a NaN, or a score that makes no valid answer, is None."""
         parameters = opened.manifest.parameters
         predictions: list[Prediction | None] = []
@@ -202,7 +205,7 @@ class Router:
         if n_failed:
             version, n_rows = opened.manifest.version, len(predictions)
             logger.warning("version %s failed on %d of %d rows", version, n_failed, n_rows)
-        return predictions
+        return _Scored(block, scores, predictions, n_failed)
 
     def health(self) -> Health:
         """Alive."""

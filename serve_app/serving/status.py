@@ -88,9 +88,10 @@ def health(versions: Versions) -> Health:
 
 
 async def readiness(versions: Versions, percent: float = 0.0) -> Readiness:
-    """Asks every opened version whether it can answer now: an isolated one may have gone since it was opened.
+    """Ask every opened version whether it can answer now.
 
-    `percent` is what a rollout's candidate gets now.
+    An isolated one may have gone since it was opened. `percent` is what a rollout's candidate gets
+    now.
     """
     stable = versions.table.stable if versions.table else None
     found = version_states(versions, percent)
