@@ -7,6 +7,11 @@ from serve_app.bundle.store import Store
 from serve_app.errors import BundleError, BundleUnavailable, StoreAway
 
 
+def fits_pin(pin: str | None, digest: str) -> bool:
+    """Whether a manifest with this sha256 may be used under a pin; without a pin any may."""
+    return pin is None or pin == digest
+
+
 def read_manifest(
     store: Store, model: str, version: str, pin: str | None = None, public_keys: Sequence[str] = ()
 ) -> tuple[Manifest, str]:
@@ -14,7 +19,7 @@ def read_manifest(
     public keys are set, its signature."""
     data = store.read(model, version, MANIFEST)
     where, digest = f"{store.uri}/{model}/{version}", sha256_of(data)
-    if pin is not None and digest != pin:
+    if not fits_pin(pin, digest):
         raise BundleError(
             f"{where}/{MANIFEST}: expected sha256 {pin} (pinned by the table), found {digest}"
         )

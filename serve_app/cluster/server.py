@@ -12,16 +12,14 @@ from typing import Any
 
 from ray import serve
 
-from serve_app.bundle.manifest import parse
 from serve_app.bundle.predictor import Predictor, load
 from serve_app.bundle.store import open_store, served_uri
 from serve_app.cluster.handles import IsolatedReplicas, RemoteRollout
 from serve_app.cluster.heartbeat import Heartbeat
 from serve_app.cluster.metrics import export_forever
-from serve_app.cluster.placements import InServerVersion, IsolatedVersion
-from serve_app.contract import differences
+from serve_app.cluster.placements import InServerVersion, IsolatedApplication
 from serve_app.contract.block import Block, Scores
-from serve_app.errors import BundleError, HttpError, NotReady, SettingsError
+from serve_app.errors import HttpError, NotReady, SettingsError
 from serve_app.http.application import create_app
 from serve_app.http.edge import Lane
 from serve_app.models import get_spec
@@ -31,13 +29,13 @@ from serve_app.rollout.log import open_log
 from serve_app.rollout.orders import Reply, Report
 from serve_app.rollout.view import RolloutView, Unknown, view
 from serve_app.scaling import BUSY, WISHED, BusyMeter
+from serve_app.serving.opening import Opening
 from serve_app.serving.router import Router
-from serve_app.serving.versions import Opened, Versions
-from serve_app.settings import Table, VersionConfig, VersionEntry, application_of, parse_settings
+from serve_app.serving.versions import Versions
+from serve_app.settings import Table, VersionConfig, parse_settings
 
 logger = logging.getLogger(__name__)
 
-DESCRIBE_TIMEOUT_S = 10.0
 POLL_S = 0.5
 NICENESS = (
     10  # what is isolated is slow: on a node whose cores are busy, servers and proxy go first
@@ -56,9 +54,14 @@ class Server:
         self, model: str, store: str, coordinator: Any, public_keys: Sequence[str]
     ) -> None:
         self._spec = get_spec(model)
-        self._store = open_store(served_uri(store), cached=True)
-        self._public_keys = public_keys
-        self._versions = Versions(self._open)
+        bundles = open_store(served_uri(store), cached=True)
+        opening = Opening(
+            self._spec,
+            lambda version, pin: load(bundles, self._spec, version, pin, public_keys),
+            InServerVersion,
+            partial(IsolatedApplication, self._deadline_s),
+        )
+        self._versions = Versions(opening.open)
         self._router = Router(self._spec, self._versions)
         self._coordinator = coordinator
         self._heart = Heartbeat(token_hex(8), self._router, self._versions, coordinator.beat.remote)
@@ -110,36 +113,8 @@ class Server:
         """What the autoscaling policy is told of this replica."""
         return {BUSY: self._busy.read()}
 
-    async def _open(self, version: str, entry: VersionEntry, table: Table) -> Opened:
-        if entry.placement == "isolated":
-            return await self._open_isolated(version, entry, table)
-        pin, keys = entry.manifest_sha256, self._public_keys
-        predictor = await asyncio.to_thread(load, self._store, self._spec, version, pin, keys)
-        held = InServerVersion(predictor, entry.coalesce, table.batch)
-        return Opened(
-            predictor.manifest, predictor.manifest_sha256, held, held.coalesces, not held.coalesces
-        )
-
-    async def _open_isolated(self, version: str, entry: VersionEntry, table: Table) -> Opened:
-        application = application_of(self._spec.name, version)
-        handle, facts = await _describe(
-            application, table.limits.ready_timeout_s if version == table.stable else 0
-        )
-        manifest = parse(facts["manifest"], application)
-        pin = entry.manifest_sha256
-        if pin is not None and pin != facts["manifest_sha256"]:
-            raise BundleError(
-                f"{application}: expected manifest {pin}, found {facts['manifest_sha256']}"
-            )
-        if lines := differences(self._spec.contract, manifest.contract):
-            raise BundleError(f"{application}: does not fit the contract: " + "; ".join(lines))
-        scorer = IsolatedVersion(
-            handle, table.batch.max_rows, lambda: self._router.limits.deadline_ms / 1000
-        )
-        rows_per_s = facts["rows_per_s"]
-        return Opened(
-            manifest, facts["manifest_sha256"], scorer, coalesces=True, rows_per_s=rows_per_s
-        )
+    def _deadline_s(self) -> float:
+        return self._router.limits.deadline_ms / 1000
 
 
 class Coordinator:
@@ -174,25 +149,6 @@ class Coordinator:
         """Ray starts it anew when the looks have ended."""
         if self._looks is not None and self._looks.done():
             raise NotReady("The coordinator has stopped looking.")
-
-
-async def _describe(application: str, patience_s: float) -> tuple[Any, dict[str, Any]]:
-    """A handle to an isolated version and who it says it is, for as long as the patience lasts. Raises NotReady."""
-    loop = asyncio.get_running_loop()
-    until_s = loop.time() + patience_s
-    while True:
-        try:
-            # Bounded: the first call to an application that failed to deploy can hang. In a thread: getting the
-            # handle asks the controller, and would hold up the event loop for as long as that takes.
-            async with asyncio.timeout(DESCRIBE_TIMEOUT_S):
-                handle: Any = await asyncio.to_thread(serve.get_app_handle, application)
-                return handle, await handle.describe.remote()
-        except Exception as error:
-            if loop.time() >= until_s:
-                raise NotReady(
-                    f"application {application} does not answer ({type(error).__name__})"
-                ) from None
-        await asyncio.sleep(POLL_S)
 
 
 def _log_to_ray() -> None:
@@ -234,7 +190,10 @@ class Version:
             logger.error("user_config refused, the last good one stays: %s", error)
             return
         self._config = config
+        replaced = self._held
         self._held = InServerVersion(self._predictor, config.coalesce, config.batch)
+        if replaced is not None:
+            replaced.close()
 
     async def score(self, block: Block) -> tuple[str, Scores]:
         """This replica's name and (n_rows,) scores."""

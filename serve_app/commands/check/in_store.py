@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from serve_app.bundle.manifest import Manifest
 from serve_app.bundle.predictor import sklearn_fault
 from serve_app.bundle.store import open_store, served_uri
-from serve_app.bundle.verified import read_manifest
+from serve_app.bundle.verified import fits_pin, read_manifest
 from serve_app.commands.check.document import Fault, Place
 from serve_app.commands.check.plan import Plan
 from serve_app.contract import differences
@@ -83,7 +83,7 @@ def _check(use: Use) -> Iterator[Fault]:
         yield Fault(use.place, f"{use.store}: cannot be read ({type(error).__name__}: {error})")
         return
     for place, pin in use.pins:
-        if pin not in (None, digest):
+        if not fits_pin(pin, digest):
             yield Fault(place, f"found {pin}, expected the sha256 of its manifest.json: {digest}")
     yield from _check_fit(use, manifest)
     yield from _check_code(use, manifest, digest, is_local=store.is_local)
