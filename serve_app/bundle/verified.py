@@ -3,13 +3,9 @@
 from collections.abc import Sequence
 
 from serve_app.bundle.manifest import MANIFEST, SIGNATURE, Manifest, parse, sha256_of
+from serve_app.bundle.pin import fits_pin
 from serve_app.bundle.store import Store
 from serve_app.errors import BundleError, BundleUnavailable, StoreAway
-
-
-def fits_pin(pin: str | None, digest: str) -> bool:
-    """Whether a manifest with this sha256 may be used under a pin; without a pin any may."""
-    return pin is None or pin == digest
 
 
 def read_manifest(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from serve_app.bundle.manifest import parse
+from serve_app.bundle.pin import fits_pin
 from serve_app.bundle.predictor import Predictor
-from serve_app.bundle.verified import fits_pin
 from serve_app.contract import ModelSpec, differences
 from serve_app.errors import BundleError, NotReady
 from serve_app.serving.versions import Opened, Scorer
