@@ -1,9 +1,11 @@
 """A replica of an isolated version: one version, reached by a handle, whose settings change in operation."""
 
+import gc
 import logging
 import os
 import threading
 import warnings
+from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +26,13 @@ with warnings.catch_warnings():
 
 CHURN = get_spec("churn")
 VERSION = "9.8.7-replica"
+
+
+@pytest.fixture(autouse=True)
+async def _collected() -> AsyncIterator[None]:
+    """Ray's batch queue asks for the event loop when it is collected: within the test, while there is one."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
