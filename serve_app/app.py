@@ -11,21 +11,24 @@ from typing import Any
 
 from ray import serve
 
+from serve_app.bundle.predictor import load
 from serve_app.bundle.store import open_store, served_uri
 from serve_app.cluster.coordinator import Coordinator
 from serve_app.cluster.handles import IsolatedReplicas, RemoteRollout
 from serve_app.cluster.heartbeat import Heartbeat
 from serve_app.cluster.metrics import export_forever
-from serve_app.cluster.opening import Opener
+from serve_app.cluster.placements import InServerVersion, IsolatedApplication
 from serve_app.cluster.report import Inbox
 from serve_app.cluster.server import Server, ServerParts
 from serve_app.cluster.version import Version
 from serve_app.http.application import create_app
+from serve_app.http.edge import Lane
 from serve_app.models import get_spec
 from serve_app.rollout.active_rollout import ActiveRollout
 from serve_app.rollout.controller import Controller
 from serve_app.rollout.log import open_log
 from serve_app.serving.answer import Counters
+from serve_app.serving.opening import Opening
 from serve_app.serving.router import Router
 from serve_app.serving.versions import Versions
 from serve_app.settings import COORDINATOR_CPUS, ServerArgs, VersionArgs
@@ -59,12 +62,20 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
     """What a server replica is made of, and who hears whom."""
     spec = get_spec(args.model)
     store = open_store(served_uri(args.store), cached=True)
-    versions = Versions(Opener(spec, store, args.public_keys).open)
+    opening = Opening(
+        spec,
+        load=lambda version, pin: load(store, spec, version, pin, args.public_keys),
+        in_server=InServerVersion,
+        application=partial(IsolatedApplication, lambda: router.limits.deadline_ms / 1000),
+    )
+    versions = Versions(opening.open)
     counters = Counters()
     rollout = ActiveRollout(spec, versions)
     router = Router(spec, versions, observers=(counters, rollout), assigner=rollout)
+    app = create_app(spec, router, RemoteRollout(coordinator))
+    Lane.shortcut = app.state.shortcut
     return ServerParts(
-        app=create_app(spec, router, RemoteRollout(coordinator)),
+        app=app,
         versions=versions,
         heartbeat=Heartbeat(token_hex(8), parts=(rollout,), send=coordinator.report.remote),
         is_joined=lambda: rollout.is_known,

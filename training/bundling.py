@@ -20,6 +20,7 @@ from serve_app.bundle.manifest import (
     sha256_of,
 )
 from serve_app.bundle.predictor import load
+from serve_app.bundle.runtimes.registry import ONNX, SKLEARN
 from serve_app.bundle.store import FolderStore, Store
 from serve_app.contract.block import Block
 from serve_app.errors import BundleError
@@ -92,7 +93,7 @@ def _manifest(candidate: Candidate, compilation: Compilation, files: dict[str, b
         model=candidate.spec.name,
         version=candidate.version,
         kind=candidate.spec.kind,
-        runtime="sklearn" if compilation.graph is None else "onnx",
+        runtime=(SKLEARN if compilation.graph is None else ONNX).name,
         runtime_reason=compilation.reason,
         features=list(candidate.spec.contract),
         references=references(candidate.reference),

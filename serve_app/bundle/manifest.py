@@ -7,15 +7,23 @@ line to CHANGELOG.md.
 import hashlib
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+)
 
+from serve_app.bundle.runtimes.registry import ONNX, RUNTIMES, SKLEARN, record_of, runtime_fault
 from serve_app.contract import Feature, Kind
 from serve_app.errors import BundleError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-COMPILED = "model.onnx"
-PIPELINE = "pipeline.joblib"
+COMPILED = ONNX.file
+PIPELINE = SKLEARN.file
 REPORT = "report.html"
 SIGNATURE = "manifest.sig"  # beside the bundle: it comes later, and more than one key may sign
 
@@ -24,6 +32,19 @@ Version = Annotated[str, Field(pattern=VERSION_PATTERN, max_length=40)]
 FileName = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=100)
 ]  # never a path
+
+
+def _listed(name: str) -> str:
+    if fault := runtime_fault(name):
+        raise ValueError(fault)
+    return name
+
+
+RuntimeName = Annotated[
+    str,
+    AfterValidator(_listed),
+    WithJsonSchema({"type": "string", "enum": list(RUNTIMES)}),
+]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 # How far an answer may lie from the fitted pipeline's: float32 arithmetic moves a probability by 1e-7
@@ -76,7 +97,7 @@ class Manifest(_Record):
     model: str
     version: Version
     kind: Kind
-    runtime: Literal["onnx", "sklearn"]
+    runtime: RuntimeName
     runtime_reason: str
     features: list[Feature]
     references: dict[str, Reference]
@@ -97,7 +118,7 @@ class Manifest(_Record):
     @property
     def model_file(self) -> str:
         """The one file that serving opens."""
-        return COMPILED if self.runtime == "onnx" else PIPELINE
+        return record_of(self.runtime).file
 
 
 def sha256_of(data: bytes) -> str:
@@ -113,6 +134,6 @@ def parse(data: bytes, where: str) -> Manifest:
         first: Any = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the document"
         raise BundleError(
-            f"{where}/{MANIFEST}: {place}: {first['msg']}; expected a manifest of format {FORMAT}. "
+            f"{where}/{MANIFEST}: {place}: {first['msg'].removeprefix('Value error, ')}; expected a manifest of format {FORMAT}. "
             "Train or bundle this version again."
         ) from None

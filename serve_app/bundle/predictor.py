@@ -1,17 +1,18 @@
 """A version that has proven itself: verified, opened, and replayed on its golden rows."""
 
-import importlib.metadata
 import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 
 from serve_app.bundle.manifest import TOLERANCE, Manifest
+from serve_app.bundle.pin import missing_pin
+from serve_app.bundle.runtimes.record import Runtime
+from serve_app.bundle.runtimes.registry import record_of
 from serve_app.bundle.store import Store
 from serve_app.bundle.verified import read_manifest, read_verified
 from serve_app.contract import ModelSpec, differences
@@ -21,13 +22,6 @@ from serve_app.errors import BundleError
 logger = logging.getLogger(__name__)
 
 MAX_CALLS = 200  # for one block with failing rows; eight bad rows among 256 need some 130
-
-
-class Runtime(Protocol):
-    """What scores blocks."""
-
-    def score(self, block: Block) -> Scores:
-        """(n_rows,) scores; may raise."""
 
 
 @dataclass(frozen=True)
@@ -156,11 +150,8 @@ def open_version(
     where = f"{store.uri}/{spec.name}/{manifest.version}"
     if manifest.kind != spec.kind:
         raise BundleError(f"{where}: expected a {spec.kind}, found a {manifest.kind}")
-    if manifest.runtime == "sklearn" and not store.is_local and not is_pinned:
-        raise BundleError(
-            f"{where}: is not compiled, and opening pipeline.joblib runs the code inside: from an object store "
-            f"expected manifest_sha256 in the table, found none. After a look at it, pin {digest}"
-        )
+    if fault := missing_pin(manifest, digest, is_local=store.is_local, is_pinned=is_pinned):
+        raise BundleError(f"{where}: {fault}")
     files = {
         file: read_verified(store, manifest, file)
         for file in {*manifest.files, manifest.model_file}
@@ -192,32 +183,7 @@ def _require_answers(spec: ModelSpec, manifest: Manifest, where: str) -> None:
 
 
 def _open(data: bytes, manifest: Manifest) -> Runtime:
-    """The runtimes are imported late: a replica of compiled versions never imports scikit-learn."""
-    if manifest.runtime == "onnx":
-        from serve_app.bundle.runtimes.onnx_runtime import OnnxRuntime
-
-        return OnnxRuntime(data)
-    if fault := sklearn_fault(manifest):
-        raise BundleError(fault)
-    from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
-
-    return SklearnRuntime.load(data, manifest.contract, manifest.kind)
-
-
-def sklearn_fault(manifest: Manifest) -> str | None:
-    """Why a version that is not compiled cannot be opened here; None when it can. A pickled estimator is only defined
-    for the version of scikit-learn that wrote it."""
-    wanted, name = (
-        manifest.libraries.get("scikit-learn", "none"),
-        f"{manifest.model}/{manifest.version}",
-    )
-    try:
-        found = importlib.metadata.version("scikit-learn")
-    except importlib.metadata.PackageNotFoundError:
-        return (
-            f"{name}: is not compiled and needs scikit-learn {wanted}, found none. "
-            "Use the image built with `--target sklearn`, or install requirements/sklearn.txt."
-        )
-    if wanted != found:
-        return f"{name}: needs scikit-learn {wanted}, found {found}. Bundle it again with the scikit-learn that serves it."
-    return None
+    record = record_of(manifest.runtime)
+    if fault := record.library_fault(manifest.libraries):
+        raise BundleError(f"{manifest.model}/{manifest.version}: {fault}")
+    return record.open(data, manifest.contract, manifest.kind)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from serve_app.bundle.manifest import MANIFEST, SIGNATURE, Manifest, parse, sha256_of
+from serve_app.bundle.pin import fits_pin
 from serve_app.bundle.store import Store
 from serve_app.errors import BundleError, BundleUnavailable, StoreAway
 
@@ -14,7 +15,7 @@ def read_manifest(
     public keys are set, its signature."""
     data = store.read(model, version, MANIFEST)
     where, digest = f"{store.uri}/{model}/{version}", sha256_of(data)
-    if pin is not None and digest != pin:
+    if not fits_pin(pin, digest):
         raise BundleError(
             f"{where}/{MANIFEST}: expected sha256 {pin} (pinned by the table), found {digest}"
         )

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from serve_app.bundle.manifest import Manifest
-from serve_app.bundle.predictor import sklearn_fault
+from serve_app.bundle.pin import fits_pin, missing_pin
+from serve_app.bundle.runtimes.registry import record_of
 from serve_app.bundle.store import open_store, served_uri
 from serve_app.bundle.verified import read_manifest
 from serve_app.commands.check.document import Fault, Place
@@ -83,7 +84,7 @@ def _check(use: Use) -> Iterator[Fault]:
         yield Fault(use.place, f"{use.store}: cannot be read ({type(error).__name__}: {error})")
         return
     for place, pin in use.pins:
-        if pin not in (None, digest):
+        if not fits_pin(pin, digest):
             yield Fault(place, f"found {pin}, expected the sha256 of its manifest.json: {digest}")
     yield from _check_fit(use, manifest)
     yield from _check_code(use, manifest, digest, is_local=store.is_local)
@@ -98,17 +99,17 @@ def _check_fit(use: Use, manifest: Manifest) -> Iterator[Fault]:
 
 
 def _check_code(use: Use, manifest: Manifest, digest: str, *, is_local: bool) -> Iterator[Fault]:
-    """A version that is not compiled runs code when it is opened, and holds up what runs beside it."""
-    if manifest.runtime != "sklearn":
-        return
-    if fault := sklearn_fault(manifest):
-        yield Fault(use.place, f"{fault} (as seen from here)", "warning")
-    if not is_local and use.pins[0][1] is None:
+    """A version that is not compiled runs code when it is opened, and holds up what runs next to it."""
+    record = record_of(manifest.runtime)
+    if fault := record.library_fault(manifest.libraries):
+        yield Fault(use.place, f"{use.model}/{use.version}: {fault} (as seen from here)", "warning")
+    is_pinned = use.pins[0][1] is not None
+    if fault := missing_pin(manifest, digest, is_local=is_local, is_pinned=is_pinned):
+        yield Fault(use.place, fault)
+    if use.in_server and record.runs_code:
         yield Fault(
             use.place,
-            "is not compiled, and opening pipeline.joblib runs the code inside; from an object store expected "
-            f"manifest_sha256. After a look at it, pin {digest}",
+            "is not compiled: a call takes milliseconds, and its crash is the server's; "
+            "expected placement: isolated",
+            "warning",
         )
-    if use.in_server:
-        text = "is not compiled: a call takes milliseconds, and its crash is the server's; expected placement: isolated"
-        yield Fault(use.place, text, "warning")
