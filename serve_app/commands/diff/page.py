@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from serve_app.bundle.manifest import Metric
-from serve_app.commands.diff import Diff
+from serve_app.commands.diff.comparison import Diff
 from serve_app.commands.diff.shift import Flips, Shift
 
 N_BAD_ROWS = 5

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from serve_app.commands.check.document import read_document
 from serve_app.commands.check.plan import Application, Plan, read_plan
-from serve_app.commands.size import Overhead, Size, Work, check_wanted, size
 from serve_app.commands.size.measure import Measured, measure
+from serve_app.commands.size.replicas import Overhead, Size, Work, check_wanted, size
 from serve_app.errors import BundleError, SettingsError
 from serve_app.settings import ServerArgs, Table
 

@@ -8,7 +8,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table as Grid
 
-from serve_app.commands.size import MOST_BUSY, Overhead
+from serve_app.commands.size.replicas import MOST_BUSY, Overhead
 from serve_app.commands.size.servers import Sized, Wish
 
 Row = tuple[str, str, str]

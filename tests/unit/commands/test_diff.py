@@ -17,7 +17,7 @@ from serve_app.bundle.manifest import COMPILED, MANIFEST, PIPELINE, File, sha256
 from serve_app.bundle.predictor import load
 from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
 from serve_app.bundle.store import FolderStore
-from serve_app.commands.diff import Diff, compare
+from serve_app.commands.diff.comparison import Diff, compare
 from serve_app.commands.diff.csv_rows import read_rows
 from serve_app.commands.main import app
 from serve_app.contract import Feature

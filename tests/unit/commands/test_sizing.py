@@ -17,13 +17,13 @@ from typer.testing import CliRunner
 
 from serve_app.bundle.runtimes.onnx_runtime import OnnxRuntime
 from serve_app.commands.main import app
-from serve_app.commands.size import FAST_MODE, MOST_BUSY, Size, Work, load, most_rate, size
+from serve_app.commands.size.replicas import FAST_MODE, MOST_BUSY, Size, Work, load, most_rate, size
 from serve_app.errors import SettingsError
 from serve_app.settings import Table
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own models warn when they are imported
-    from serve_app.commands.check import check_file
+    from serve_app.commands.check.report import check_file
     from serve_app.commands.size.measure import Measured, measure
     from serve_app.commands.size.servers import work_of
 
