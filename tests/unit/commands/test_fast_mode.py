@@ -52,9 +52,13 @@ def test_eval_of_what_it_prints_sets_just_these_variables(tmp_path: Path) -> Non
 
 
 def test_the_line_of_the_readme_sets_them(tmp_path: Path) -> None:
-    """As a person types it, with the installed command."""
+    """As a person types it; `sluice` is this folder's code, wherever it is installed from."""
     (line,) = re.findall(r'^\$ (eval "\$\(sluice env\)")', (ROOT / "README.md").read_text(), re.M)
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    command = tmp_path / "bin" / "sluice"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m serve_app.commands.main "$@"\n')
+    command.chmod(0o755)
+    path = f"{command.parent}:{os.environ['PATH']}"
     found = environment_after(line, tmp_path, PATH=path, PYTHONPATH=str(ROOT))
     assert ray_variables(found) == dict(VARIABLES)
 
