@@ -1,4 +1,4 @@
-"""The RayService gets its `serveConfigV2` from serve_config.yaml: one file says what is served, everywhere."""
+"""The RayService gets its `serveConfigV2` from serve_config.yaml: one file says what is served."""
 
 import re
 from collections.abc import Mapping
@@ -10,14 +10,19 @@ import yaml
 
 from serve_app.errors import SettingsError
 
-LEAST_REPLICAS = 2  # one may be drained, killed or updated
-HEADROOM = 2  # autoscaling up to so many times the least
+# One may be drained, killed or updated.
+LEAST_REPLICAS = 2
+# Autoscaling goes up to so many times the least.
+HEADROOM = 2
 BLOCK = re.compile(r"^(?P<indent> *)serveConfigV2: \|\n(?:(?P=indent)  .*\n|\s*\n)*", re.MULTILINE)
 NOTE = "# Written by `make manifests` from serve_config.yaml: edit that one.\n"
 
 
 def for_cluster(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A laptop's configuration for a cluster: reached from other machines, and never one replica alone."""
+    """Turn the configuration for one machine into one for a cluster.
+
+    It is reached from other machines, and no deployment has one replica alone.
+    """
     found: dict[str, Any] = deepcopy(dict(config))
     found["http_options"] = {**found.get("http_options", {}), "host": "0.0.0.0"}
     for app in found.get("applications", []):
@@ -27,13 +32,15 @@ def for_cluster(config: Mapping[str, Any]) -> dict[str, Any]:
                 least = max(LEAST_REPLICAS, scaling.get("min_replicas", 1))
                 most = max(HEADROOM * least, scaling.get("max_replicas", 1))
                 scaling |= {"min_replicas": least, "max_replicas": most}
-            elif isinstance(n := deployment.get("num_replicas", 1), int):
-                deployment["num_replicas"] = max(LEAST_REPLICAS, n)
+                continue
+            n_replicas = deployment.get("num_replicas", 1)
+            if isinstance(n_replicas, int):
+                deployment["num_replicas"] = max(LEAST_REPLICAS, n_replicas)
     return found
 
 
 def with_config(manifest: str, config: Mapping[str, Any]) -> str:
-    """The manifest with this configuration in it. Raises SettingsError for one without a place for it."""
+    """Put this configuration into the manifest. Raises SettingsError if it has no place for it."""
     text = NOTE + yaml.safe_dump(dict(config), sort_keys=False, width=110)
 
     def block(match: re.Match[str]) -> str:
@@ -49,7 +56,7 @@ def with_config(manifest: str, config: Mapping[str, Any]) -> str:
 
 
 def generated(config: Path, manifest: Path) -> str:
-    """What the manifest should be. Raises SettingsError."""
+    """Generate what the manifest should be. Raises SettingsError."""
     try:
         return with_config(manifest.read_text(), for_cluster(yaml.safe_load(config.read_text())))
     except (OSError, yaml.YAMLError) as error:

@@ -1,4 +1,4 @@
-"""`sluice rollout …`: a rollout watched and commanded over HTTP (`rollout_client`, `rollout_page`)."""
+"""`sluice rollout …`: watch and command a rollout over HTTP (`rollout_client`, `rollout_page`)."""
 
 import getpass
 import time

@@ -1,9 +1,4 @@
-"""`sluice check`: every fault of a serve_config.yaml, with its place and line, before anything is deployed.
-
-The file is read (`document`), held against Ray's own schema and ours (`schema`, `plan`), and what it asks for is
-held against what the server needs (`rules`) and what the store has (`bundles`). Nothing here starts or imports what
-the file names.
-"""
+"""All faults of a file in one report, each with its place and line."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -38,7 +33,7 @@ class Report:
         return f"{self.path}: " + (f"{self.content}; {counts}" if self.content else counts)
 
     def line(self, fault: Fault) -> str:
-        """A fault as editors read it: `file:line: place: text`."""
+        """Write a fault as editors read it: `file:line: place: text`."""
         kind = "warning: " if fault.severity == "warning" else ""
         where = f"{fault.where}: " if fault.where else ""
         return f"{self.path}:{fault.line}: {kind}{where}{fault.text}"
@@ -47,9 +42,8 @@ class Report:
 def check_file(path: Path, *, with_store: bool = True, n_cpus: float | None = None) -> Report:
     """Check a serve_config.yaml, or the manifest of a RayService with one inside.
 
-    `with_store`: look into the bundles too; `n_cpus`: what the cluster has.
-
-    Raises nothing: a file that cannot be read is a fault.
+    `with_store` looks into the bundles too; `n_cpus` is what the cluster has. Raises nothing: a
+    file that cannot be read is a fault.
     """
     document, faults = read_document(path)
     if document is None:
@@ -61,16 +55,17 @@ def check_file(path: Path, *, with_store: bool = True, n_cpus: float | None = No
     faults += more
     if plan is not None:
         faults += [fault for rule in RULES for fault in rule(plan)]
-        faults += check_cpus(plan, n_cpus) if n_cpus is not None else ()
-        faults += _check_bundles(plan) if with_store else ()
-        faults += (
-            check_whole(plan) if not any(fault.severity == "error" for fault in faults) else ()
-        )
+        if n_cpus is not None:
+            faults += check_cpus(plan, n_cpus)
+        if with_store:
+            faults += _check_bundles(plan)
+        if not any(fault.severity == "error" for fault in faults):
+            faults += check_whole(plan)
     return Report(path, _located(faults, document), _content(plan))
 
 
 def _check_bundles(plan: Plan) -> Iterable[Fault]:
-    """Imported late: without a store, neither numpy nor a client of object stores is needed."""
+    """Import late: without a store, neither numpy nor a client of object stores is needed."""
     from serve_app.commands.check.in_store import check_bundles
 
     return check_bundles(plan)

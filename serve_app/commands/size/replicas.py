@@ -33,7 +33,7 @@ TAIL = log(20)
 
 @dataclass(frozen=True)
 class Overhead:
-    """What serving costs beyond the application; it takes a cluster to measure (docs/performance.md).
+    """What serving costs beyond the application, as a cluster measures it (docs/performance.md).
 
     Three are CPU milliseconds a request: `replica_ms` of uvicorn around the application,
     `batch_ms` of Ray and @serve.batch in the replica where requests share model calls, and
