@@ -1,9 +1,4 @@
-"""`sluice diff`: what a person looks at before letting a version in.
-
-Both bundles are opened and proven as a server would, whatever fields they take. Then their contracts (`contract`),
-their metrics, and their scores (`shift`) of the same rows (`scoring`), golden ones and those of a CSV file (`rows`),
-lie side by side; `page` prints them.
-"""
+"""Two versions of a model side by side: contracts, metrics, scores of the same rows, speed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,10 +19,11 @@ __all__ = ["Diff", "Side", "compare"]
 
 @dataclass(frozen=True)
 class Side:
-    """One version by itself. `refused`: why a server with this code's contract would refuse it, empty when not.
+    """One version by itself.
 
-    `model_bytes` is the file that serving opens; `call_ms` and `row_ms` are for one row and for each further one in
-    the same call, measured just now on this machine.
+    `refused` says why a server with this code's contract would refuse it, and is empty when it
+    would not. `model_bytes` is the file that serving opens. `call_ms` is for one row and `row_ms`
+    for each further one in the same call, measured just now on this machine.
     """
 
     version: str
@@ -43,7 +39,10 @@ class Side:
 
 @dataclass(frozen=True)
 class MetricPair:
-    """A metric of both versions, each from its own hold-out; None where a version was not measured by it."""
+    """A metric of both versions, each from its own hold-out.
+
+    None where a version was not measured by it.
+    """
 
     name: str
     stable: Metric | None
@@ -51,7 +50,7 @@ class MetricPair:
 
     @property
     def overlap(self) -> bool | None:
-        """True when the intervals share a value: that is no proof that the versions are equally good."""
+        """True when the intervals share a value, which does not prove that both are as good."""
         if self.stable is None or self.candidate is None:
             return None
         return self.stable.low <= self.candidate.high and self.candidate.low <= self.stable.high
@@ -82,7 +81,7 @@ class Diff:
 
     @property
     def broken(self) -> tuple[str, ...]:
-        """Why the candidate cannot stand in for stable, one reason a line; empty when nothing breaks."""
+        """Why the candidate cannot replace stable, a reason a line; empty when nothing breaks."""
         lines = [
             f"{change.field} {change.kind}: {change.reason}"
             for change in self.changes
@@ -90,9 +89,11 @@ class Diff:
         ]
         if self.candidate.refused and not lines:
             lines.append(f"a server with this code's contract refuses {self.candidate.version}")
-        shifts = (self.golden, *([self.csv.shift] if self.csv else ()))
-        if not lines and (n_rows := sum(found.n_stable_only for found in shifts)):
-            lines.append(f"rows that only {self.stable.version} can score: {n_rows}")
+        n_stable_only = self.golden.n_stable_only
+        if self.csv is not None:
+            n_stable_only += self.csv.shift.n_stable_only
+        if n_stable_only and not lines:
+            lines.append(f"rows that only {self.stable.version} can score: {n_stable_only}")
         return tuple(lines)
 
 
@@ -101,9 +102,11 @@ def compare(
 ) -> Diff:
     """Open both versions and lay them side by side.
 
-    Raises BundleError for a version that cannot be opened, CsvError for a file without a usable row.
+    They are proven as a server would, whatever fields they take. Raises BundleError for a version
+    that cannot be opened, CsvError for a file without a usable row.
     """
-    before, after = _open(store, spec, stable), _open(store, spec, candidate)
+    before = _open(store, spec, stable)
+    after = _open(store, spec, candidate)
     return Diff(
         model=spec.name,
         kind=spec.kind,
@@ -157,6 +160,7 @@ def _on_csv(path: Path, spec: ModelSpec, stable: Predictor, candidate: Predictor
     if not found.n_rows:
         first = f"; line {bad[0].line}: {bad[0].reason}" if bad else ""
         raise CsvError(
-            f"{path}: found no row that fits the contract of {spec.name}, expected at least one{first}"
+            f"{path}: found no row that fits the contract of {spec.name}, "
+            f"expected at least one{first}"
         )
     return CsvShift(str(path), tuple(bad), found)
