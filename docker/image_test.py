@@ -37,7 +37,7 @@ from engine import (
     wait_until,
 )
 
-from serve_app.commands.manifests import for_cluster
+from serve_app.commands.cluster_config import for_cluster
 from serve_app.models import get_spec
 
 MOST_MB = {"serve": 170, "sklearn": 200}  # compressed

@@ -66,7 +66,7 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
         spec,
         load=lambda version, pin: load(store, spec, version, pin, args.public_keys),
         in_server=InServerVersion,
-        application=partial(IsolatedApplication, lambda: router.limits.deadline_ms / 1000),
+        application=partial(IsolatedApplication, lambda: versions.limits.deadline_ms / 1000),
     )
     versions = Versions(opening.open)
     counters = Counters()

@@ -61,7 +61,7 @@ class Router:
     @property
     def limits(self) -> Limits:
         """What this replica accepts now."""
-        return self._versions.table.limits if self._versions.table else Limits()
+        return self._versions.limits
 
     @property
     def answers_at_once(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 from serve_app.bundle.manifest import Manifest
 from serve_app.contract.block import Block, Scores
 from serve_app.errors import SluiceError, StoreAway
-from serve_app.settings import Batch, Table, VersionEntry
+from serve_app.settings import Batch, Limits, Table, VersionEntry
 
 logger = logging.getLogger(__name__)
 
@@ -144,6 +144,11 @@ class Versions:
         """Note that a table could not even be read; the last good one stays, or still comes."""
         logger.error("table refused: %s", reason)
         self._refused = reason
+
+    @property
+    def limits(self) -> Limits:
+        """What the table in force lets this replica accept."""
+        return self.table.limits if self.table else Limits()
 
     @property
     def config_error(self) -> str | None:

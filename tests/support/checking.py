@@ -10,7 +10,7 @@ from serve_app.models import get_spec
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own models warn when they are imported
-    from serve_app.commands.check import Report, check_file
+    from serve_app.commands.check.report import Report, check_file
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = (ROOT / "serve_config.yaml").read_text()

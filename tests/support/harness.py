@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import requests
 
-from serve_app.commands.up import fast_environment
+from serve_app.commands.fast_mode import fast_environment
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

@@ -17,12 +17,13 @@ from serve_app.bundle.runtimes.registry import RUNTIMES
 from serve_app.bundle.store import FolderStore
 from serve_app.contract.block import Layout
 from serve_app.models import get_spec
+from serve_app.settings import VersionArgs
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own models warn when they are imported
     from ray import serve
 
-    from serve_app.cluster.server import Version
+    from serve_app.cluster.version import Version
 
 CHURN = get_spec("churn")
 VERSION = "9.8.7-replica"
@@ -53,7 +54,7 @@ def replica(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Version:
     monkeypatch.setattr(os, "nice", lambda _: 0)
     monkeypatch.setitem(RUNTIMES, "toy", toy())
     write_toy(FolderStore(tmp_path), VERSION)
-    return Version("churn", VERSION, str(tmp_path), None, ())
+    return Version(VersionArgs(model="churn", version=VERSION, store=str(tmp_path)))
 
 
 def threads() -> int:

@@ -14,12 +14,12 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from serve_app.commands.cluster_config import for_cluster, generated, with_config
 from serve_app.commands.main import app
-from serve_app.commands.manifests import for_cluster, generated, with_config
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own models warn when they are imported
-    from serve_app.commands.check import check_file
+    from serve_app.commands.check.report import check_file
 
 ROOT = Path(__file__).parents[3]
 SHARED = ROOT.parent / "shared"

@@ -17,7 +17,7 @@ from serve_app.bundle.manifest import COMPILED, MANIFEST, PIPELINE, File, sha256
 from serve_app.bundle.predictor import load
 from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
 from serve_app.bundle.store import FolderStore
-from serve_app.commands.diff import Diff, compare
+from serve_app.commands.diff.comparison import Diff, compare
 from serve_app.commands.diff.csv_rows import read_rows
 from serve_app.commands.main import app
 from serve_app.contract import Feature
@@ -27,7 +27,6 @@ from serve_app.models import get_spec
 from training.recipe import get_training
 from training.run import train
 
-ROOT = Path(__file__).parents[3]
 CHURN, DELIVERY = get_spec("churn"), get_spec("delivery_time")
 HEADER = ",".join(feature.name for feature in CHURN.contract)
 N_GOLDEN = 34
@@ -95,11 +94,11 @@ def field(manifest: dict[str, Any], name: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> FolderStore:
+def trained(trained_store: FolderStore, tmp_path_factory: pytest.TempPathFactory) -> FolderStore:
     """Both models' 1.0.0, and churn 1.1.0 trained on fewer and other customers."""
     store = FolderStore(tmp_path_factory.mktemp("store"))
     for model in ("churn", "delivery_time"):
-        shutil.copytree(ROOT / "model_store" / model / "1.0.0", store.root / model / "1.0.0")
+        shutil.copytree(trained_store.root / model / "1.0.0", store.root / model / "1.0.0")
     recipe = get_training("churn")
     fewer = replace(
         recipe, make_rows=lambda n_rows, seed: recipe.make_rows(n_rows, 5), n_rows=2_000
