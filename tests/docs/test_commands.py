@@ -1,9 +1,10 @@
-"""Every command in README and docs/, checked without running it: programs, options, targets, URLs, files."""
+"""Every command in README and docs/, checked without running it."""
 
 import importlib.util
 import json
 import re
 import warnings
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import typer
 from documents import ROOT, Block, blocks_of, inline_code, pages, programs
 
 from serve_app.contract.rows import RowReader
+from serve_app.errors import HttpError
 from serve_app.models import get_spec
 
 CONSOLE = [
@@ -33,6 +35,8 @@ READERS_OWN = {
     "sluice.key",
     "sbom.json",
 }
+# A model that the reader adds, and one with the same command line.
+EXAMPLE_MODELS = {"loan": "churn"}
 URL = re.compile(r"http://(?:127\.0\.0\.1|localhost):8000(/[\w/.-]*)?(?:\?.*)?")
 PREDICT = ("/v1/predict", "/predict")
 
@@ -89,7 +93,7 @@ def check_python(words: list[str], block: Block) -> None:
     """A module of ours with its own command line, or a script that the page shows."""
     if words[:1] == ["-m"]:
         if words[1] in ("training", "benchmarks"):
-            check_click(words[1], words[2:])
+            check_click(words[1], [EXAMPLE_MODELS.get(word, word) for word in words[2:]])
         else:
             assert importlib.util.find_spec(words[1]), f"{block.place}: {words[1]}"
             assert not words[2:], f"{block.place}: {words}"
@@ -107,7 +111,7 @@ def check_curl(words: list[str], block: Block) -> None:
     document = json.loads((ROOT / "tests/openapi/churn.json").read_text())
     known = [re.sub(r"\{\w+\}", "[a-z]+", known) for known in document["paths"]]
     assert any(re.fullmatch(pattern, path) for pattern in known), f"{block.place}: {path}"
-    for option, body in zip(words, words[1:], strict=False):
+    for option, body in pairwise(words):
         if option == "-d" and not body.startswith("@") and "SUBSTITUTED" not in body:
             values = json.loads(body)
             if path in PREDICT:
@@ -117,15 +121,16 @@ def check_curl(words: list[str], block: Block) -> None:
 def check_files(words: list[str], block: Block) -> None:
     """What looks like a file of the project is one."""
     for word in words:
-        is_file = re.fullmatch(r"(?:\./)?[\w-]+(?:/[\w.-]+)*\.(?:yaml|txt|csv|json|joblib|py)", word)
+        is_file = re.fullmatch(
+            r"(?:\./)?[\w-]+(?:/[\w.-]+)*\.(?:yaml|txt|csv|json|joblib|py)", word
+        )
         is_folder = re.fullmatch(r"(?:k8s|requirements|docs)/[\w/.-]+", word)
         if (is_file or is_folder) and word not in READERS_OWN:
             assert (ROOT / word).exists(), f"{block.place}: {word}"
 
 
-@pytest.mark.parametrize("block", CONSOLE)
-def test_a_command_exists_with_its_options_and_files(block: Block) -> None:
-    """Ours and Ray's are parsed by their own command lines; a foreign program must say what it needs."""
+def check(block: Block) -> None:
+    """Ours and Ray's are parsed by their own command lines; a foreign one must say what it needs."""
     for command in block.commands:
         for name, *words in programs(command):
             check_files(words, block)
@@ -141,6 +146,55 @@ def test_a_command_exists_with_its_options_and_files(block: Block) -> None:
                 assert block.needs, f"{block.place}: {name} needs a tag of the fence"
             else:
                 assert name in SHELL, f"{block.place}: {name} is not checked by anything"
+
+
+@pytest.mark.parametrize("block", CONSOLE)
+def test_a_command_exists_with_its_options_and_files(block: Block) -> None:
+    """Whatever becomes of it else: run, run elsewhere, or marked as needing something."""
+    check(block)
+
+
+WRONG = {
+    "an option that is not there": "sluice check serve_config.yaml --sore",
+    "a command that is not there": "sluice chek",
+    "an argument is missing": "sluice diff churn 1.0.0",
+    "a number that is none": "sluice size --rate many --p95-ms 200",
+    "a group without its command": "sluice rollout",
+    "a file that is not there": "sluice check server_config.yaml",
+    "a folder that is not there": "kubectl apply -k k8s/bases",
+    "an option of training": "python -m training churn --versoin 1.0.0",
+    "a model that is not there": "python -m training chrun --version 1.0.0",
+    "a script that is not shown": "python train.py",
+    "a module that is not there": "python -m benchmarks.jury",
+    "a target that is not there": "make tests",
+    "an option of Ray's": "serve deploy serve_config.yaml --adress x",
+    "behind a pipe": "serve status | sluice chek",
+    "in a substitution": 'eval "$(sluice environment)"',
+    "a path that is no route": "curl -s http://127.0.0.1:8000/v1/predicts",
+    "another server": "curl -s http://example.com/v1/predict",
+    "a row that is refused": """curl http://127.0.0.1:8000/v1/predict -d '{"nps_score": 99}'""",
+    "a program that no test knows": "docker run sluice",
+    "a word that is no program here": "pip install sluice",
+}
+
+
+@pytest.mark.parametrize("command", WRONG.values(), ids=WRONG)
+def test_a_wrong_command_is_found(command: str) -> None:
+    """Else the checks above would pass for anything."""
+    block = Block(ROOT / "README.md", "README.md:1", "console", (), f"$ {command}\n")
+    with pytest.raises((AssertionError, pytest.fail.Exception, HttpError)):
+        check(block)
+
+
+def test_a_command_goes_on_while_a_quote_is_open_or_a_line_ends_with_a_backslash() -> None:
+    """Output is no command."""
+    text = "$ echo 'a\n  b' > c\nd\n$ sluice \\\n  check\nfine\n"
+    block = Block(ROOT / "README.md", "README.md:1", "console", (), text)
+    assert block.commands == ["echo 'a\n  b' > c", "sluice \\\n  check"]
+    assert [programs(command) for command in block.commands] == [
+        [["echo", "a\n  b"]],
+        [["sluice", "check"]],
+    ]
 
 
 SPANS = sorted(

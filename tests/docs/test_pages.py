@@ -1,8 +1,9 @@
-"""What README and docs say exists: links, files, names in the code, settings, errors, YAML, Python."""
+"""What README and docs/ name exists: links, files, settings, errors, metrics, routes, rooms."""
 
 import importlib
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ BLOCKS = [pytest.param(block, id=block.place) for page in pages() for block in b
 # What a reader makes while following docs/your-own-model.md.
 EXAMPLES = {"serve_app/models/loan.py", "training/models/loan.py"}
 FOLDERS = "serve_app|training|benchmarks|tests|docs|k8s|docker|requirements"
-FILE = re.compile(rf"(?:(?:{FOLDERS}|\.ci)/[\w./-]*\w/?|[\w.-]+\.(?:yaml|toml)|Makefile|Dockerfile)")
+FILE = re.compile(
+    rf"(?:(?:{FOLDERS}|\.ci)/[\w./-]*\w/?|[\w.-]+\.(?:yaml|toml)|Makefile|Dockerfile)"
+)
 READERS_OWN = {"my.yaml"}  # files of the reader's, which an example mentions
 
 
@@ -190,10 +193,18 @@ def test_every_file_that_the_design_page_names_exists() -> None:
     assert not missing
 
 
+def test_the_rooms_of_the_design_page_are_those_that_import_linter_checks() -> None:
+    """The same layers, in the same order."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    [layers] = [one["layers"] for one in contracts["contracts"] if one["type"] == "layers"]
+    line = " → ".join(layer.replace("serve_app.", "") for layer in layers)
+    assert line in (ROOT / "docs/design.md").read_text()
+
+
 def test_the_first_page_is_short_and_begins_with_what_a_sluice_is() -> None:
     """A stranger reads this much on a Monday morning, and finds the two commands."""
     text = (ROOT / "README.md").read_text()
-    assert len(text.splitlines()) <= 130
+    assert len(text.splitlines()) <= 135
     assert text.splitlines()[2].startswith("A sluice is the gate in a river")
     commands = [command for block in blocks_of(ROOT / "README.md") for command in block.commands]
     assert "make serve" in commands

@@ -1,11 +1,11 @@
-"""README and docs/ as tests read them: fenced blocks with their tags, commands, links and names of files.
+"""README and docs/ as tests read them: fenced blocks with their tags, and commands.
 
 A fence's info string says what a block is, and after it what becomes of the block in the tests:
 
     ```console run               run for real in a temporary copy (tests/docs/test_commands_run.py)
     ```console server            needs a running Sluice; those of README are run against one
     ```console runs-in=FILE      run by another test, which is named
-    ```console needs-docker      not run here; also needs-kubernetes, needs-cluster, -cloud, -network
+    ```console needs-docker      not run here; NEEDS lists what else a block can need
     ```console                   checked offline only: the command, its options and its files exist
     ```yaml table                a table of a server; `yaml application` is a list of applications
     ```python run                run like `console run`; other Python is compiled only
@@ -115,9 +115,10 @@ def inline_code(page: Path) -> list[str]:
 
 
 def programs(command: str) -> list[list[str]]:
-    """A command line as its programs with their words: split at pipes and `&&`, what is in `$(…)` by itself.
+    """A command line as its programs with their words.
 
-    Redirections and assignments of variables in front of a program are left out.
+    It is split at pipes and `&&`, and what is in `$(…)` is a program by itself. Redirections and
+    assignments of variables in front of a program are left out.
     """
     inner = re.findall(r"\$\(([^()]*)\)", command)
     outer = re.sub(r"\$\([^()]*\)", "SUBSTITUTED", command).replace("\\\n", " ")
