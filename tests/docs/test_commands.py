@@ -130,7 +130,7 @@ def check_files(words: list[str], block: Block) -> None:
 
 
 def check(block: Block) -> None:
-    """Ours and Ray's are parsed by their own command lines; a foreign one must say what it needs."""
+    """Parse ours and Ray's as they do; a foreign program must say what it needs."""
     for command in block.commands:
         for name, *words in programs(command):
             check_files(words, block)

@@ -126,7 +126,7 @@ def rows_of(page: str) -> list[list[str]]:
 
 
 def settings_of(kind: type[BaseModel], prefix: str = "") -> dict[str, Any]:
-    """Every leaf of a setting by its dotted name, with its default as YAML has it; `–` where it has none."""
+    """Every leaf of a setting by its dotted name, with its default; `–` where it has none."""
     found: dict[str, Any] = {}
     for name, field in kind.model_fields.items():
         default = field.get_default(call_default_factory=True)
