@@ -293,7 +293,7 @@ def test_a_spoilt_log_is_a_clear_error(
         with pytest.raises(RolloutError, match=re.escape(message)) as caught:
             ask()
         assert f"{tmp_path}/{FOLDER}" in str(caught.value)
-        assert "move its folder away to begin this rollout anew; until then stable answers" in str(
+        assert "move its folder away to begin this rollout again; until then stable answers" in str(
             caught.value
         )
     assert sorted(folder.iterdir()) == before
