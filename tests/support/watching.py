@@ -38,7 +38,7 @@ def table(**rollout: Any) -> Table:
     return Table.model_validate({"rollout": plan})
 
 
-def counter(
+def phase_counter(
     run: str = RUN, phase: int = 1, of: Table | None = None, spec: ModelSpec = SPEC, **kind: Any
 ) -> PhaseCounter:
     """Return the counter of one phase, which has counted nothing."""

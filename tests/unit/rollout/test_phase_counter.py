@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from watching import CANDIDATE, STABLE, counter, manifest
+from watching import CANDIDATE, STABLE, manifest, phase_counter
 
 from serve_app.contract.block import Layout
 from serve_app.models import get_spec
@@ -24,55 +24,55 @@ def block(**column: list[float]) -> Any:
 
 def test_an_answer_counts_for_the_version_that_the_request_was_assigned_to() -> None:
     """An answer that is not valid is an error of its key; a late one is slow, and may be both."""
-    counting = counter()
-    counting.note("a", STABLE, 0.01, 0.4)
-    counting.note("b", CANDIDATE, 0.01, 0.6)
-    counting.note("c", CANDIDATE, 0.01, None)
-    counting.note("d", CANDIDATE, 0.3, None)
-    counting.note("e", STABLE, 0.3, 0.4)
-    found = counting.take()
+    counter = phase_counter()
+    counter.note("a", STABLE, 0.01, 0.4)
+    counter.note("b", CANDIDATE, 0.01, 0.6)
+    counter.note("c", CANDIDATE, 0.01, None)
+    counter.note("d", CANDIDATE, 0.3, None)
+    counter.note("e", STABLE, 0.3, 0.4)
+    found = counter.take()
     assert found.requests == {"stable": 2, "candidate": 3}
     assert found.errors == {"stable": set(), "candidate": {digest("c"), digest("d")}}
     assert found.slow == {"stable": {digest("e")}, "candidate": {digest("d")}}
-    assert counting.take().requests == {"stable": 0, "candidate": 0}, (
-        "what was taken is not told again"
+    assert counter.take().requests == {"stable": 0, "candidate": 0}, (
+        "what was taken is not counted again"
     )
 
 
 def test_the_histogram_takes_a_keys_first_score_alone_in_its_bin() -> None:
-    """A heavy key's scores are no sample of the others'."""
-    counting = counter()
+    """The scores of one heavy key are no sample of the others'."""
+    counter = phase_counter()
     for score in (0.05, 0.95, 0.95):
-        counting.note("heavy", CANDIDATE, 0.0, score)
-    counting.note("other", CANDIDATE, 0.0, 0.999)
+        counter.note("heavy", CANDIDATE, 0.0, score)
+    counter.note("other", CANDIDATE, 0.0, 0.999)
     edges = score_edges(manifest())
     assert len(edges) == 9
-    found = counting.take().scores
+    found = counter.take().scores
     assert found["stable"] == []
     assert found["candidate"] == [1, 0, 0, 0, 0, 0, 0, 0, 0, 1]
 
 
 def test_what_is_kept_between_two_reports_is_bounded() -> None:
-    """A flood of bad keys costs no memory without end, and the requests are counted all the same."""
-    counting = counter()
+    """A flood of bad keys fills no memory, and the requests are counted all the same."""
+    counter = phase_counter()
     for n in range(MOST_KEYS + 10):
-        counting.note(str(n), STABLE, 1.0, None)
-    found = counting.take()
+        counter.note(str(n), STABLE, 1.0, None)
+    found = counter.take()
     assert len(found.errors["stable"]) == len(found.slow["stable"]) == MOST_KEYS
     assert found.requests["stable"] == MOST_KEYS + 10
     for n in range(MOST_SCORED_KEYS + 10):
-        counting.note(str(n), STABLE, 0.0, 0.5)
-    assert sum(counting.take().scores["stable"]) == MOST_SCORED_KEYS
+        counter.note(str(n), STABLE, 0.0, 0.5)
+    assert sum(counter.take().scores["stable"]) == MOST_SCORED_KEYS
 
 
 def test_a_pair_is_a_key_with_its_first_row() -> None:
-    """A batch is one request: it is one pair, judged by its first row; slices count all its rows."""
-    counting = counter()
+    """A batch is one request and one pair, judged by its first row; slices count all rows."""
+    counter = phase_counter()
     rows = block(monthly_active_days=[1, 1, 15, 25])
-    counting.compare(
-        ["a", "b"], [3, 4], rows, np.array([0.4, 0.4, 0.4, 0.4]), np.array([0.4, 0.6, 0.6, 0.6])
-    )
-    found = counting.take().shadowed
+    stable = np.array([0.4, 0.4, 0.4, 0.4])
+    candidate = np.array([0.4, 0.6, 0.6, 0.6])
+    counter.compare(["a", "b"], [3, 4], rows, stable, candidate)
+    found = counter.take().shadowed
     assert found.pairs == {digest("a"): False, digest("b"): True}
     assert (found.whole.n_rows, found.whole.n_disagree, found.n_compared) == (4, 3, 4)
     assert found.difference == pytest.approx(0.6)
@@ -86,7 +86,7 @@ def test_a_pair_is_a_key_with_its_first_row() -> None:
 
 def test_a_model_that_cuts_at_30_percent_is_judged_there() -> None:
     """The threshold is the model's: 0.2 and 0.4 are two of its labels, 0.4 and 0.6 are one."""
-    counting = counter(spec=replace(SPEC, threshold=0.3))
+    counter = phase_counter(spec=replace(SPEC, threshold=0.3))
     rows = block(monthly_active_days=[1, 1])
-    counting.compare(["a", "b"], [1, 2], rows, np.array([0.2, 0.4]), np.array([0.4, 0.6]))
-    assert counting.take().shadowed.pairs == {digest("a"): True, digest("b"): False}
+    counter.compare(["a", "b"], [1, 2], rows, np.array([0.2, 0.4]), np.array([0.4, 0.6]))
+    assert counter.take().shadowed.pairs == {digest("a"): True, digest("b"): False}

@@ -99,7 +99,7 @@ async def test_a_forced_version_answers_whatever_the_weights_say(version: str) -
 async def test_a_forced_version_outside_the_table_is_refused_with_the_choice(
     counters: Counters, forced: str
 ) -> None:
-    """The error lists the versions of the table, repeats nothing of the input; nothing is scored."""
+    """The error lists the versions of the table and repeats no input; nothing is scored."""
     router = await router_with(FakeScorer(candidate_score), observers=[counters])
     error = await raised_by(router.predict(rows_of(1), "key", forced))
     assert isinstance(error, UnknownVersion)
@@ -251,7 +251,7 @@ async def test_readiness_asks_stable_each_time() -> None:
 
 
 async def test_the_status_shows_every_version_with_its_share() -> None:
-    """`/ready` and `/v1/model` list stable with what the others leave, and why a version is not ready."""
+    """`/ready` and `/v1/model` give stable what the others leave, and say why one is not ready."""
     store = FakeStore()
     store.errors["1.2.0"] = BundleError("model.onnx: corrupt")
     versions = Versions(store.open)
