@@ -132,7 +132,7 @@ class Record:
                 phase.first[rail][arm] += 1
 
     def judgement(self, number: int, plan: Rollout) -> Judgement:
-        """Hold every guardrail against its limits, since this phase began and since the run did."""
+        """Compare every guardrail with its limits, since this phase began and since the run did."""
         phase = self.phases[number]
         guardrails = plan.guardrails
         evidence = []

@@ -1,4 +1,4 @@
-"""A rollout told event by event.
+"""A rollout that a test drives event by event.
 
 This is the coordinator's loop without a coordinator, a clock or a store.
 """
@@ -61,7 +61,7 @@ class Rolling:
         return self.write(claim(self.state, self.plan))
 
     def order(self, action: Action, reason: str = "", facts: Facts | None = None) -> Event:
-        """Write what a person commands."""
+        """Write the event that a person commands."""
         return self.write(command(self.state, self.plan, action, "ada", reason, facts))
 
     def facts(

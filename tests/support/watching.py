@@ -11,7 +11,8 @@ from serve_app.rollout.phase_counter import PhaseCounter
 from serve_app.settings import Table
 
 SPEC = get_spec("churn")
-STABLE, CANDIDATE = "1.0.0", "1.1.0"
+STABLE = "1.0.0"
+CANDIDATE = "1.1.0"
 RUN = "run-1"
 
 

@@ -30,7 +30,7 @@ def context(n_requests: float, busy_cores: dict[str, float] | None, target: floa
 def test_the_larger_of_both_loads_is_wanted(
     n_requests: float, busy_cores: Any, expected: float
 ) -> None:
-    """Requests are held against the target, and cores in use against MOST_BUSY.
+    """Requests are compared with the target, and cores in use with MOST_BUSY.
 
     Before the first report only requests count.
     """
@@ -53,9 +53,10 @@ def test_an_isolated_version_gets_the_replicas_that_its_next_share_needs(
     n_requests: float, wished: Any, expected: float
 ) -> None:
     """One replica heard the wish, and blocks under way may ask for more."""
-    told = context(n_requests, None, target=1.25)
-    told.aggregated_metrics = None if wished is None else {WISHED: wished}
-    assert by_share(told) == (pytest.approx(expected), {})
+    wishes = context(n_requests, None, target=1.25)
+    if wished is not None:
+        wishes.aggregated_metrics = {WISHED: wished}
+    assert by_share(wishes) == (pytest.approx(expected), {})
 
 
 def test_the_meter_tells_work_from_waiting() -> None:

@@ -80,7 +80,7 @@ class Server:
 
 
 async def test_orders_are_followed_from_the_next_request_on() -> None:
-    """Without orders stable answers everybody."""
+    """Before the server has any orders, stable answers everybody."""
     server = await Server().start(0)
     assert await server.ask() == STABLE
     server.order(100)

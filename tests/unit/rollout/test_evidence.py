@@ -19,7 +19,7 @@ NAMES = st.lists(st.sampled_from("abcdefgh"), max_size=6)
 
 
 def names(prefix: str, n: int) -> list[str]:
-    """Return n different keys."""
+    """Return n different keys that begin alike."""
     return [f"{prefix}{i}" for i in range(n)]
 
 
@@ -30,9 +30,9 @@ def record(share: float | str = 10.0, phase: int = 1, **more: int) -> Record:
     return found
 
 
-def verdict(of: Record, phase: int = 1, **rails: float) -> Verdict:
+def verdict(of: Record, phase: int = 1, **limits: float) -> Verdict:
     """Return the verdict under these guardrails."""
-    guardrails = PLAN.guardrails.model_copy(update=rails)
+    guardrails = PLAN.guardrails.model_copy(update=limits)
     return of.verdict(phase, PLAN.model_copy(update={"guardrails": guardrails}))
 
 

@@ -13,7 +13,8 @@ from serve_app.settings import Rollout
 PLAN = table().rollout
 assert PLAN is not None
 OTHER = PLAN.model_copy(update={"candidate": "1.2.0"})
-READY, LOADING = Candidate("ready"), Candidate("missing", "loading")
+READY = Candidate("ready")
+LOADING = Candidate("missing", "loading")
 
 
 class Watch:
@@ -23,7 +24,7 @@ class Watch:
         self.now_s = 100.0
 
     def __call__(self) -> float:
-        """Return the time in seconds."""
+        """Return the time that it shows, in seconds."""
         return self.now_s
 
 

@@ -177,10 +177,10 @@ def test_who_has_not_claimed_may_not_write(another: Callable[[], Log]) -> None:
 def test_coordinators_that_write_at_once_make_one_order(another: Callable[[], Log]) -> None:
     """Four of them claim and write as fast as they can.
 
-    Each event that a writer was told to be written is there once, in its place; of each claim, no
+    Each event that was confirmed to a writer is there once, in its place; of each claim, no
     event comes after the next claim.
     """
-    told: list[Event] = []
+    confirmed: list[Event] = []
     ready = Barrier(4)
 
     def coordinate() -> None:
@@ -188,10 +188,10 @@ def test_coordinators_that_write_at_once_make_one_order(another: Callable[[], Lo
         ready.wait()
         for _ in range(2):
             with suppress(Fenced):
-                told.append(log.claim(claiming, START_S))
-                # What was written before another claimed the log counts, so each is told at once.
+                confirmed.append(log.claim(claiming, START_S))
+                # Appended one by one: what was written before a fence counts too.
                 for _ in range(8):
-                    told.append(log.append(next_draft(log), START_S))  # noqa: PERF401
+                    confirmed.append(log.append(next_draft(log), START_S))  # noqa: PERF401
 
     threads = [Thread(target=coordinate) for _ in range(4)]
     for thread in threads:
@@ -199,7 +199,7 @@ def test_coordinators_that_write_at_once_make_one_order(another: Callable[[], Lo
     for thread in threads:
         thread.join()
     events = another().read()
-    assert sorted(told, key=lambda event: event.seq) == list(events)
+    assert sorted(confirmed, key=lambda event: event.seq) == list(events)
     assert [event.epoch for event in events] == sorted(event.epoch for event in events)
     assert len({event.writer for event in events}) == 4
     assert {event.epoch for event in events} == set(range(1, 9))

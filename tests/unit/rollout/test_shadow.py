@@ -13,7 +13,7 @@ from serve_app.rollout.shadow import MOST_ROWS_A_CALL, MOST_WAITING_ROWS, Shadow
 
 
 def rows(n: int = 1) -> Block:
-    """Return n valid rows."""
+    """Return n valid rows as one block."""
     return Layout(SPEC.contract).block([SPEC.examples[0].row.model_dump()] * n)
 
 

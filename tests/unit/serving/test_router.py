@@ -17,7 +17,8 @@ from serve_app.serving.versions import Versions
 from serve_app.settings import Table
 
 SPEC = get_spec("churn")
-STABLE, CANDIDATE = "1.0.0", "1.1.0"
+STABLE = "1.0.0"
+CANDIDATE = "1.1.0"
 
 
 def stable_score(active_days: float) -> float:
