@@ -17,7 +17,7 @@ from obstore.store import LocalStore, ObjectStore, from_url
 
 from serve_app.bundle.store import OBJECT_SCHEMES
 from serve_app.errors import Fenced, RolloutError
-from serve_app.rollout.event import MEND, Draft, Event, parse
+from serve_app.rollout.event import REMEDY, Draft, Event, parse
 
 RETRY_TIMEOUT = timedelta(
     seconds=5
@@ -70,7 +70,7 @@ class Log:
         )
         if last < len(self.events):
             raise RolloutError(
-                f"{self._place}: found {last} events, expected {len(self.events)} or more; {MEND}"
+                f"{self._place}: found {last} events, expected {len(self.events)} or more; {REMEDY}"
             )
         # What is there never changes: only what is new is fetched.
         self.events += tuple(self._event(seq) for seq in range(len(self.events) + 1, last + 1))
@@ -146,13 +146,13 @@ class Log:
         try:
             data = bytes(obstore.get(self._objects, f"{self._folder}/{_file(seq)}").bytes())
         except (NotFoundError, FileNotFoundError):
-            raise RolloutError(f"{place}: is missing; {MEND}") from None
+            raise RolloutError(f"{place}: is missing; {REMEDY}") from None
         except (BaseError, OSError) as error:
             raise RolloutError(f"{place}: cannot be read ({type(error).__name__})") from error
         event = parse(data, place)
         if (found := (event.seq, event.rollout)) != (expected := (seq, self._rollout)):
             raise RolloutError(
-                f"{place}: found event and rollout {found}, expected {expected}; {MEND}"
+                f"{place}: found event and rollout {found}, expected {expected}; {REMEDY}"
             )
         return event
 

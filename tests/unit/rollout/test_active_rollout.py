@@ -1,4 +1,4 @@
-"""A server's end of a rollout: it follows orders, counts answers, and reports."""
+"""A server's end of a rollout follows orders, counts answers, and reports."""
 
 import asyncio
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ class Server:
         return Opened(manifest(), opened.manifest_sha256, opened.scorer, coalesces=False)
 
     async def start(self, percent: float = 100.0, *, shadow: bool = False, **more: Any) -> "Server":
-        """With a table whose rollout stands at this share."""
+        """Put a table in force whose rollout stands at this share."""
         self.table = Table.model_validate({"rollout": PLAN, **more})
         await self.versions.start(self.table)
         await self.versions.settle(1)
@@ -52,7 +52,7 @@ class Server:
         return self
 
     def order(self, percent: float, *, shadow: bool = False, phase: int = 1) -> None:
-        """The coordinator orders this, and the server hears it."""
+        """Let the server hear these orders of the coordinator."""
         assert self.table.rollout is not None
         orders = Orders(self.table.rollout.id, "run-1", phase, percent, shadow)
         self.rollout.follow(RolloutReply(True, orders))
@@ -64,15 +64,15 @@ class Server:
         await until(lambda: self.versions.table is table)
 
     async def ask(self, key: str = "ada", n_rows: int = 1, forced: str | None = None) -> str:
-        """Who answers."""
+        """Ask for a prediction, and return the version that answers."""
         return (await self.router.predict(rows_of(*[10] * n_rows), key, forced)).version
 
     def report(self) -> RolloutReport:
-        """What it tells next."""
+        """Take the report that the server sends next."""
         return self.rollout.take()
 
     def counted(self) -> Counts:
-        """The counts that it tells next, all phases in one."""
+        """Take the counts that the server reports next, all phases in one."""
         first, *more = self.report().counts
         for counts in more:
             first.add(counts)
@@ -80,7 +80,7 @@ class Server:
 
 
 async def test_orders_are_followed_from_the_next_request_on() -> None:
-    """And without any, stable answers everybody."""
+    """Before the server has any orders, stable answers everybody."""
     server = await Server().start(0)
     assert await server.ask() == STABLE
     server.order(100)
@@ -105,7 +105,7 @@ async def test_a_new_server_answers_from_stable_until_the_coordinator_knows() ->
 
 
 async def test_while_a_new_coordinator_does_not_know_the_last_orders_stay() -> None:
-    """It has just started, and listens."""
+    """It has just started, and only listens yet."""
     server = await Server().start(100)
     server.rollout.follow(RolloutReply(known=False))
     assert await server.ask() == CANDIDATE
@@ -113,7 +113,7 @@ async def test_while_a_new_coordinator_does_not_know_the_last_orders_stay() -> N
 
 
 async def test_orders_of_another_plan_are_not_for_this_table() -> None:
-    """A redeploy is under way, and the coordinator has not adopted the new plan yet."""
+    """A redeploy may be under way, and the coordinator not have adopted the new plan yet."""
     server = await Server().start(0)
     orders = Orders("another", "run-1", 1, 100.0, False)
     server.rollout.follow(RolloutReply(True, orders))
@@ -153,7 +153,7 @@ async def test_a_table_that_changed_otherwise_goes_on_with_the_orders() -> None:
 
 
 async def test_a_table_that_changes_in_the_middle_of_a_rollout_loses_no_count() -> None:
-    """Requests before and after the change, and one that was under way, are told in full."""
+    """Requests before and after the change, and one that was under way, are all reported."""
     server = await Server().start(100, limits={"candidate_deadline_ms": 1_000})
     for n in range(5):
         await server.ask(f"before-{n}")
@@ -166,8 +166,8 @@ async def test_a_table_that_changes_in_the_middle_of_a_rollout_loses_no_count() 
     assert server.counted().requests == {"stable": 0, "candidate": 7}
 
 
-async def test_a_rollout_that_is_taken_out_of_the_table_tells_what_it_had_counted() -> None:
-    """Also while the coordinator is away for longer than a phase is kept."""
+async def test_a_rollout_that_is_taken_out_of_the_table_reports_what_it_had_counted() -> None:
+    """It does so even when the coordinator is away for longer than a phase is kept."""
     server = await Server().start(100)
     await server.ask()
     await server.change(rollout=None, stable=STABLE)
@@ -199,7 +199,7 @@ async def test_an_abort_within_a_phase_keeps_what_the_phase_has_counted() -> Non
 async def test_a_wrong_bundle_is_refused_and_one_that_may_still_come_is_not(
     error: Exception, state: str
 ) -> None:
-    """With the reason."""
+    """The report says which it is, and why."""
     server = Server()
     server.store.errors = {CANDIDATE: error}
     await server.start(0)
@@ -218,7 +218,7 @@ FAILURES: Mapping[str, Any] = {
 
 @pytest.mark.parametrize("failure", FAILURES)
 async def test_a_candidate_that_fails_is_charged_and_stable_answers(failure: str) -> None:
-    """The key is the candidate's, whatever was wrong."""
+    """Whatever was wrong, the key counts against the candidate."""
     server = await Server().start(100)
     vars(server.store.scorers[CANDIDATE]).update(FAILURES[failure])
     assert await server.ask("ada", n_rows=2) == STABLE
@@ -237,14 +237,15 @@ async def test_a_candidate_that_is_not_there_is_charged_too() -> None:
     assert server.counted().errors["candidate"] == {digest("ada")}
 
 
-async def test_stables_own_failures_are_stables() -> None:
-    """A 5xx of stable, and a row without an answer."""
+async def test_stables_own_failures_count_against_stable() -> None:
+    """A 5xx of stable is one, and so is a row without an answer."""
     server = await Server().start(0)
     stable = server.store.scorers[STABLE]
     stable.error = NotReady("gone")
     with pytest.raises(NotReady):
         await server.ask("ada")
-    stable.error, stable.score_row = None, lambda _: float("nan")
+    stable.error = None
+    stable.score_row = lambda _: float("nan")
     await server.ask("bob")
     stable.error = RuntimeError("a fault of ours")
     with pytest.raises(RuntimeError):
@@ -254,7 +255,7 @@ async def test_stables_own_failures_are_stables() -> None:
 
 
 async def test_forced_refused_and_abandoned_requests_count_nowhere() -> None:
-    """X-Model-Version, a 429 of stable's own application, and a client that left."""
+    """That is X-Model-Version, a 429 of stable's own application, and a client that left."""
     server = await Server().start(0, limits={"candidate_deadline_ms": 1_000})
     assert await server.ask(forced=CANDIDATE) == CANDIDATE
     stable = server.store.scorers[STABLE]
@@ -273,7 +274,7 @@ async def test_forced_refused_and_abandoned_requests_count_nowhere() -> None:
 
 
 async def test_in_shadow_the_answer_does_not_wait_and_both_are_compared() -> None:
-    """A candidate that takes long costs nobody anything: the answer is there while it is asked."""
+    """A slow candidate costs nobody anything: the answer is there before the candidate's is."""
     server = await Server().start(0, shadow=True)
     candidate = server.store.scorers[CANDIDATE]
     candidate.delay_s = 0.1
@@ -293,8 +294,8 @@ async def test_in_shadow_the_answer_does_not_wait_and_both_are_compared() -> Non
     assert candidate.deadlines_s == [0.15]
 
 
-async def test_shadow_stops_where_more_pairs_would_not_be_told() -> None:
-    """A report carries so many; the rest is dropped, and counted."""
+async def test_shadow_stops_where_more_pairs_would_not_be_reported() -> None:
+    """A report carries only so many; the rest is dropped, and counted."""
     server = await Server().start(0, shadow=True)
     candidate = server.store.scorers[CANDIDATE]
 
@@ -313,7 +314,7 @@ async def test_shadow_stops_where_more_pairs_would_not_be_told() -> None:
 
 
 async def test_an_abort_ends_the_shadow_at_once() -> None:
-    """The phase stays, its orders do not."""
+    """The phase stays, but its orders change."""
     server = await Server().start(0, shadow=True)
     server.order(0)
     await server.ask()
@@ -321,8 +322,8 @@ async def test_an_abort_ends_the_shadow_at_once() -> None:
     assert server.counted().shadowed.whole.n_rows == 0
 
 
-async def test_what_ends_in_an_older_phase_counts_there() -> None:
-    """A request that was assigned before the weight changed."""
+async def test_what_began_in_an_older_phase_counts_there() -> None:
+    """A request counts in the phase in which it was assigned, though the weight changed since."""
     server = await Server().start(100, limits={"candidate_deadline_ms": 1_000})
     server.store.scorers[CANDIDATE].delay_s = 0.05
     waiting = asyncio.ensure_future(server.ask())
@@ -333,11 +334,11 @@ async def test_what_ends_in_an_older_phase_counts_there() -> None:
     assert counts == {1: 1, 2: 0}
 
 
-async def test_the_rows_that_are_told_add_up() -> None:
-    """The coordinator makes a rate of them."""
+async def test_the_rows_that_are_reported_add_up() -> None:
+    """The coordinator makes a rate of the reported rows."""
     server = await Server().start(0)
-    told = []
+    reported = []
     for n_rows in (1, 2, 3):
         await server.ask(n_rows=n_rows)
-        told.append(server.report().n_rows)
-    assert told == [1, 2, 3]
+        reported.append(server.report().n_rows)
+    assert reported == [1, 2, 3]

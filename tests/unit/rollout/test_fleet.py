@@ -1,4 +1,4 @@
-"""The servers as their reports show them."""
+"""What the coordinator knows of servers is what their reports show."""
 
 import math
 from typing import Any
@@ -13,7 +13,8 @@ from serve_app.settings import Rollout
 PLAN = table().rollout
 assert PLAN is not None
 OTHER = PLAN.model_copy(update={"candidate": "1.2.0"})
-READY, LOADING = Candidate("ready"), Candidate("missing", "loading")
+READY = Candidate("ready")
+LOADING = Candidate("missing", "loading")
 
 
 class Watch:
@@ -23,7 +24,7 @@ class Watch:
         self.now_s = 100.0
 
     def __call__(self) -> float:
-        """Seconds."""
+        """Return the time that it shows, in seconds."""
         return self.now_s
 
 
@@ -33,14 +34,14 @@ def report(
     candidate: Candidate = READY,
     n_rows: int = 0,
 ) -> tuple[str, RolloutReport]:
-    """A server's name and its report."""
+    """Return a server's name and its report."""
     return server, RolloutReport(plan, candidate, n_rows, ())
 
 
 def fleet_of(
     *reports: tuple[str, RolloutReport], isolated: Any = None, clock: Watch | None = None
 ) -> Fleet:
-    """A fleet that has heard these."""
+    """Return a fleet that has heard these reports."""
     fleet = Fleet(isolated or FakeIsolated(), clock or Watch())
     for one in reports:
         fleet.hear(*one, is_new=True)
@@ -48,7 +49,7 @@ def fleet_of(
 
 
 def test_a_plan_counts_when_all_that_report_want_it() -> None:
-    """During a redeploy they differ."""
+    """While a redeploy is under way, their plans differ."""
     assert fleet_of().plan is None
     assert fleet_of(report("a"), report("b")).plan == PLAN
     assert fleet_of(report("a"), report("b", plan=OTHER)).plan is None
@@ -58,7 +59,7 @@ def test_a_plan_counts_when_all_that_report_want_it() -> None:
 
 
 def test_a_server_that_is_silent_counts_no_more() -> None:
-    """It has gone, and its old plan with it."""
+    """It has gone, and its old plan has gone with it."""
     clock = Watch()
     fleet = fleet_of(report("a", plan=OTHER), clock=clock)
     clock.now_s += SILENT_S + 1
@@ -78,7 +79,7 @@ def test_a_server_that_is_silent_counts_no_more() -> None:
 def test_a_candidate_is_ready_when_every_server_has_it(
     candidates: Any, state: str, reason: str
 ) -> None:
-    """One that is refused anywhere is refused."""
+    """When one server refuses it, it is refused."""
     fleet = fleet_of(*(report(str(n), candidate=one) for n, one in enumerate(candidates)))
     found = fleet.readiness(PLAN)
     assert found[0] == state
@@ -86,18 +87,21 @@ def test_a_candidate_is_ready_when_every_server_has_it(
 
 
 def test_while_plans_differ_no_step_is_entered() -> None:
-    """Some servers would not follow."""
+    """Some servers would not follow the step."""
     assert fleet_of(report("a"), report("b", plan=OTHER)).readiness(PLAN)[0] == "missing"
 
 
 async def test_an_isolated_candidate_needs_the_replicas_for_its_next_share() -> None:
-    """Half of 1,000 rows a second, at 100 a second and replica, 70 % busy: eight, and they are wished for."""
+    """Half of 1,000 rows a second, at 100 a second for each replica that is 70 % busy, needs eight.
+
+    That many replicas are wished for.
+    """
     isolated = FakeIsolated()
     clock = Watch()
-    far = Candidate("ready", isolated=True, rows_per_s=100.0)
-    fleet = fleet_of(report("a", candidate=far), isolated=isolated, clock=clock)
+    candidate = Candidate("ready", isolated=True, rows_per_s=100.0)
+    fleet = fleet_of(report("a", candidate=candidate), isolated=isolated, clock=clock)
     clock.now_s += RATE_OVER_S
-    fleet.hear(*report("a", candidate=far, n_rows=int(1_000 * RATE_OVER_S)), is_new=True)
+    fleet.hear(*report("a", candidate=candidate, n_rows=int(1_000 * RATE_OVER_S)), is_new=True)
     assert fleet.readiness(PLAN)[0] == "missing", "nobody has counted yet"
     needed = math.ceil(0.5 * 1_000 / (0.7 * 100))
     seen = []
@@ -121,7 +125,7 @@ async def test_an_isolated_candidate_needs_the_replicas_for_its_next_share() -> 
 async def test_an_application_that_failed_is_final_and_a_controller_that_is_away_is_not(
     found: Replicas, error: Exception | None, state: str
 ) -> None:
-    """Even while no server has the candidate, for it is the application that they wait for."""
+    """This holds while no server has the candidate: it is the application that they wait for."""
     isolated = FakeIsolated()
     isolated.found = found
     isolated.error = error
@@ -133,8 +137,10 @@ async def test_an_application_that_failed_is_final_and_a_controller_that_is_away
 
 
 def test_the_rate_is_a_mean_of_the_last_seconds() -> None:
-    """What was long ago is forgotten, what a first report brings is of an unknown time, and a rate is known at once:
-    a step's replicas are counted from it."""
+    """What was long ago is forgotten, and so is a first report, whose period nobody knows.
+
+    The rate is known at once, because a step's replicas are counted from it.
+    """
     clock = Watch()
     fleet = fleet_of(report("a", n_rows=9_999), report("b", n_rows=9_999), clock=clock)
     rates = [fleet.rows_per_s]
@@ -151,7 +157,7 @@ def test_the_rate_is_a_mean_of_the_last_seconds() -> None:
 
 
 async def test_a_time_without_traffic_is_not_averaged_into_what_comes_after_it() -> None:
-    """Traffic that begins, or begins again, counts at once: else a step would get too few replicas."""
+    """Traffic that begins counts at once: otherwise a step would get too few replicas."""
     clock = Watch()
     fleet = fleet_of(report("a"), clock=clock)
     rates = []

@@ -1,4 +1,4 @@
-"""The router over versions that fail in every way: a client gets stable's answer, and the candidate is charged."""
+"""Versions fail in every way, and a client gets stable's answer; the candidate is charged."""
 
 import asyncio
 import math
@@ -17,27 +17,28 @@ from serve_app.serving.versions import Versions
 from serve_app.settings import Table
 
 SPEC = get_spec("churn")
-STABLE, CANDIDATE = "1.0.0", "1.1.0"
+STABLE = "1.0.0"
+CANDIDATE = "1.1.0"
 
 
 def stable_score(active_days: float) -> float:
-    """Probability of stable: 0.00 to 0.31."""
+    """Return the probability of stable, 0.00 to 0.31."""
     return active_days / 100
 
 
 def candidate_score(active_days: float) -> float:
-    """Probability of the candidate: half a point higher, so that one sees who answered."""
+    """Return the probability of the candidate, 0.5 higher: one sees who answered."""
     return active_days / 100 + 0.5
 
 
 def probabilities(answered: Answered) -> list[float | None]:
-    """What a client reads, row by row."""
+    """Return what a client reads, row by row."""
     return [prediction and prediction.churn_probability for prediction in answered.predictions]
 
 
 @pytest.fixture
 def counters() -> Counters:
-    """An observer that counts."""
+    """Return an observer that counts answers."""
     return Counters()
 
 
@@ -47,7 +48,10 @@ async def router_with(
     stable: FakeScorer | None = None,
     observers: Sequence[Observer] = (),
 ) -> Router:
-    """A router with stable and, unless the table says otherwise, a candidate with all of the traffic."""
+    """Return a router with stable and a candidate.
+
+    Unless the table says otherwise, the candidate has all of the traffic.
+    """
     store = FakeStore()
     store.scorers = {STABLE: stable or FakeScorer(stable_score), CANDIDATE: candidate}
     versions = Versions(store.open)
@@ -57,7 +61,7 @@ async def router_with(
 
 
 async def test_the_assignment_is_respected_and_sticky(counters: Counters) -> None:
-    """Every key is answered by the version that the assignment names, each time, and both versions take part."""
+    """The assigned version answers every key, each time, and both versions take part."""
     of = table(v1_1_0=30)
     router = await router_with(FakeScorer(candidate_score), of, observers=[counters])
     seen = set()
@@ -75,7 +79,7 @@ async def test_the_assignment_is_respected_and_sticky(counters: Counters) -> Non
 
 @pytest.mark.parametrize(("weight", "version"), [(0, STABLE), (100, CANDIDATE)])
 async def test_weights_0_and_100_are_all_or_nothing(weight: float, version: str) -> None:
-    """Blue-green: no key strays."""
+    """In a blue-green switch no key goes astray."""
     router = await router_with(FakeScorer(candidate_score), table(v1_1_0=weight))
     answered = [await router.predict(rows_of(1), f"key-{number}", None) for number in range(100)]
     assert {one.version for one in answered} == {version}
@@ -96,7 +100,7 @@ async def test_a_forced_version_answers_whatever_the_weights_say(version: str) -
 async def test_a_forced_version_outside_the_table_is_refused_with_the_choice(
     counters: Counters, forced: str
 ) -> None:
-    """The versions of the table are listed, what was sent is not repeated, and nothing was scored."""
+    """The error lists the versions of the table and repeats no input; nothing is scored."""
     router = await router_with(FakeScorer(candidate_score), observers=[counters])
     error = await raised_by(router.predict(rows_of(1), "key", forced))
     assert isinstance(error, UnknownVersion)
@@ -130,7 +134,7 @@ BROKEN: dict[str, Callable[[], FakeScorer]] = {
 async def test_a_broken_candidate_costs_the_client_nothing(
     counters: Counters, broken: Callable[[], FakeScorer], forced: str | None
 ) -> None:
-    """All rows of the request are answered by stable (never a mixture), and the candidate is charged once."""
+    """Stable answers all rows of the request, never some; the candidate is charged once."""
     router = await router_with(broken(), observers=[counters])
     answered = await router.predict(rows_of(10, 20, 30), "key", forced)
     assert answered.version == STABLE
@@ -173,8 +177,9 @@ async def test_a_candidate_that_is_not_loaded_yet_is_answered_for_by_stable(
 
 
 async def test_each_version_gets_its_own_deadline() -> None:
-    """A candidate's deadline is the shorter one, so that stable still can answer within its own."""
-    candidate, stable = FakeScorer(candidate_score, NotReady("gone")), FakeScorer(stable_score)
+    """A candidate's deadline is shorter, so that stable can still answer within its own."""
+    candidate = FakeScorer(candidate_score, NotReady("gone"))
+    stable = FakeScorer(stable_score)
     of = table(v1_1_0=100, limits={"deadline_ms": 900, "candidate_deadline_ms": 120})
     router = await router_with(candidate, of, stable)
     await router.predict(rows_of(1), "key", None)
@@ -184,8 +189,9 @@ async def test_each_version_gets_its_own_deadline() -> None:
 
 
 async def test_a_row_that_stable_fails_on_is_none_and_hurts_no_other(counters: Counters) -> None:
-    """Stable is the last resort: its failed rows are None, counted, and the others keep their answers."""
-    stable = FakeScorer(lambda days: {20: math.nan, 30: 1.7}.get(int(days), stable_score(days)))
+    """Stable is the last resort: its failed rows are None, and counted; others keep answers."""
+    wrong_scores = {20: math.nan, 30: 1.7}
+    stable = FakeScorer(lambda days: wrong_scores.get(int(days), stable_score(days)))
     router = await router_with(FakeScorer(candidate_score), table(), stable, observers=[counters])
     answered = await router.predict(rows_of(10, 20, 30, 31), "key", None)
     assert probabilities(answered) == [0.1, None, None, 0.31]
@@ -227,7 +233,7 @@ async def test_a_client_that_hangs_up_frees_its_rows() -> None:
 
 
 async def test_without_a_table_the_router_is_not_ready() -> None:
-    """Before the first user_config: 503, not ready, but alive."""
+    """Before the first user_config it answers 503: it is alive, but not ready."""
     router = Router(SPEC, Versions(FakeStore().open))
     assert isinstance(await raised_by(router.predict(rows_of(1), "key", None)), NotReady)
     assert (await router.readiness()).ready is False
@@ -236,7 +242,7 @@ async def test_without_a_table_the_router_is_not_ready() -> None:
 
 
 async def test_readiness_asks_stable_each_time() -> None:
-    """A stable version that went away after it was opened makes the server not ready; a candidate does not."""
+    """A server is not ready when stable went away after it was opened; a candidate may be away."""
     stable = FakeScorer(stable_score)
     router = await router_with(FakeScorer(candidate_score, NotReady("gone")), None, stable)
     assert (await router.readiness()).ready is True
@@ -246,7 +252,7 @@ async def test_readiness_asks_stable_each_time() -> None:
 
 
 async def test_the_status_shows_every_version_with_its_share() -> None:
-    """`/ready` and `/v1/model` list stable with what the others leave, and why a version is not ready."""
+    """`/ready` and `/v1/model` give stable what the others leave, and say why one is not ready."""
     store = FakeStore()
     store.errors["1.2.0"] = BundleError("model.onnx: corrupt")
     versions = Versions(store.open)
@@ -270,7 +276,7 @@ async def test_the_status_shows_every_version_with_its_share() -> None:
 
 
 async def test_the_rows_reach_the_version_in_order_as_one_block() -> None:
-    """One question per request, with the contract's columns."""
+    """A request makes one call, with the contract's columns."""
     stable = FakeScorer(stable_score)
     router = await router_with(FakeScorer(candidate_score), table(), stable)
     await router.predict(rows_of(7, 3, 5), "key", None)
@@ -279,24 +285,24 @@ async def test_the_rows_reach_the_version_in_order_as_one_block() -> None:
     np.testing.assert_array_equal(block.numbers[:, 0], [7, 3, 5])
 
 
-class Ears:
-    """An observer that remembers, or raises."""
+class Listener:
+    """An observer that remembers what it heard, or raises."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.heard_of: list[Answered] = []
         self.error = error
 
     def heard(self, answered: Answered) -> None:
-        """Remember."""
+        """Remember an answer, then raise if the test says so."""
         self.heard_of.append(answered)
         if self.error is not None:
             raise self.error
 
 
 async def test_every_observer_hears_once_of_each_answer_what_it_was() -> None:
-    """Ids, rows, block, scores, answers, who was assigned, who answered, key, seconds."""
-    first = Ears()
-    second = Ears()
+    """It hears ids, rows, block, scores, answers, who was assigned, who answered, key, seconds."""
+    first = Listener()
+    second = Listener()
     router = await router_with(FakeScorer(candidate_score), table(), None, (first, second))
     rows = rows_of(10, 20)
     answered = await router.predict(rows, "ada", None, positions=[0, 3])
@@ -315,15 +321,15 @@ async def test_every_observer_hears_once_of_each_answer_what_it_was() -> None:
 
 
 async def test_an_observer_hears_who_failed_and_why() -> None:
-    """A candidate that stable answered for, and a request that nobody could answer."""
-    ears = Ears()
+    """It hears of a candidate that stable answered for, and of a request without an answer."""
+    listener = Listener()
     late = DeadlineExceeded("late")
     stable = FakeScorer(stable_score)
-    router = await router_with(FakeScorer(candidate_score, late), None, stable, [ears])
+    router = await router_with(FakeScorer(candidate_score, late), None, stable, [listener])
     await router.predict(rows_of(10), "ada", None)
     stable.error = NotReady("gone")
     await raised_by(router.predict(rows_of(10), "ada", None))
-    fallback, failed = ears.heard_of
+    fallback, failed = listener.heard_of
     assert (fallback.assigned.version, fallback.version) == (CANDIDATE, STABLE)
     assert fallback.failures == (Failure(CANDIDATE, late),)
     assert (failed.version, failed.predictions, failed.ids) == ("", (), ())
@@ -331,9 +337,9 @@ async def test_an_observer_hears_who_failed_and_why() -> None:
 
 
 async def test_an_observer_that_raises_costs_neither_the_answer_nor_the_other_observers() -> None:
-    """It breaks its promise; the client and the rest of the house do not pay."""
-    ears = Ears()
-    broken = Ears(ZeroDivisionError())
-    router = await router_with(FakeScorer(candidate_score), table(), None, [broken, ears])
+    """The observer breaks its promise, and neither clients nor observers pay for it."""
+    listener = Listener()
+    broken = Listener(ZeroDivisionError())
+    router = await router_with(FakeScorer(candidate_score), table(), None, [broken, listener])
     assert (await router.predict(rows_of(10), "ada", None)).version == STABLE
-    assert len(ears.heard_of) == 1
+    assert len(listener.heard_of) == 1
