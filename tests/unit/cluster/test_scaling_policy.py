@@ -1,6 +1,5 @@
 """The autoscaling policy follows requests under way or CPU, whichever asks for more."""
 
-import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -59,15 +58,18 @@ def test_an_isolated_version_gets_the_replicas_that_its_next_share_needs(
     assert by_share(wishes) == (pytest.approx(expected), {})
 
 
-def test_the_meter_tells_work_from_waiting() -> None:
-    """A process that computes uses most of a core, and one that sleeps next to nothing.
+def test_the_meter_tells_work_from_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that computes for half of the time uses half of a core, and one that waits none.
 
     Each reading starts again from where the last one ended.
     """
+    clock = SimpleNamespace(wall_s=100.0, cpu_s=7.0)
+    times = SimpleNamespace(monotonic=lambda: clock.wall_s, process_time=lambda: clock.cpu_s)
+    monkeypatch.setattr("serve_app.scaling.time", times)
     meter = BusyMeter()
-    until_s = time.process_time() + 0.1
-    while time.process_time() < until_s:
-        pass
-    worked = meter.read()
-    time.sleep(0.1)
-    assert worked > 0.1 > meter.read() >= 0
+    clock.wall_s += 4
+    clock.cpu_s += 2
+    assert meter.read() == pytest.approx(0.5)
+    clock.wall_s += 4
+    assert meter.read() == 0
+    assert meter.read() == 0, "no time has passed"
