@@ -21,6 +21,7 @@ from serve_app.statistics.sequential_test import (
     judge,
     pairs,
 )
+from serve_app.statistics.slicing import MIN_ROWS
 
 RAILS: tuple[Rail, ...] = ("errors", "slow", "disagreement")
 # Keys of each set. Beyond it no key is added, which only costs evidence.
@@ -30,8 +31,6 @@ UNDECIDED_FACTOR = 10
 # If no disagreement at all were tolerated, a single pair would be proof of anything.
 LEAST_TOLERATED_PERCENT = 0.01
 N_WORST = 5
-# A smaller slice says nothing.
-MIN_ROWS = 30
 NONE = Trials(0, 0, 1.0)
 
 
