@@ -1,4 +1,4 @@
-"""The worked example of docs/your-own-model.md: a third model with texts and missing values."""
+"""The worked example of the README: a third model with texts and missing values, by the places that it names."""
 
 import os
 import re
@@ -13,24 +13,24 @@ import yaml
 from harness import ROOT, Mode, running_cluster, wait_until
 
 
-def block_after(heading: str) -> str:
-    """The code block that follows a text of the page."""
-    text = (ROOT / "docs/your-own-model.md").read_text()
-    found = re.search(re.escape(heading) + r".*?```[^\n]*\n(.*?)```", text, re.DOTALL)
+def readme_block(heading: str) -> str:
+    """The code block that follows a text of the README."""
+    text = (ROOT / "README.md").read_text()
+    found = re.search(re.escape(heading) + r".*?```\w*\n(.*?)```", text, re.DOTALL)
     assert found, heading
     return found.group(1)
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project with the page's two files and its registry line, and the model trained."""
+    """A copy of the project with the README's two files and its registry line, and the model trained."""
     folder = tmp_path_factory.mktemp("project")
     for package in ("serve_app", "training"):
         shutil.copytree(
             ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__")
         )
     for path in ("serve_app/models/loan.py", "training/models/loan.py"):
-        (folder / path).write_text(block_after(f"`{path}`"))
+        (folder / path).write_text(readme_block(f"`{path}`"))
     registry = folder / "serve_app/models/__init__.py"
     registry.write_text(registry.read_text().replace("MODELS = (\n", 'MODELS = (\n    "loan",\n'))
     command = [
@@ -51,9 +51,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("mode", ["plain", "fast"])
-def test_the_model_of_the_docs_is_trained_bundled_and_served(project: Path, mode: Mode) -> None:
+def test_the_readme_model_is_trained_bundled_and_served(project: Path, mode: Mode) -> None:
     """Missing values are sent as null; the poor come out riskier than the rich; the rest is as with any model."""
-    [application] = yaml.safe_load(block_after("YAML:"))
+    [application] = yaml.safe_load(readme_block("YAML:"))
     with running_cluster(mode, project=project) as cluster:
         cluster.deploy({"applications": [application]})
         cluster.wait_for("RUNNING", "loan")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from documents import ROOT, Block, programs
+from threadpoolctl import threadpool_limits
 from typer.testing import CliRunner
 
 from serve_app.commands.main import app as sluice
@@ -30,7 +31,8 @@ class Clone:
 
     def run(self, block: Block) -> None:
         """Run a block: Python as the script that the page calls `fit.py`, commands one by one."""
-        with chdir(self.folder):
+        # One thread: several of them on busy cores take ten times as long.
+        with chdir(self.folder), threadpool_limits(1):
             if block.language == "python":
                 Path("fit.py").write_text(block.text)
                 return

@@ -7,8 +7,8 @@ A fence's info string says what a block is, and after it what becomes of the blo
     ```console runs-in=FILE      run by another test, which is named
     ```console needs-docker      not run here; NEEDS lists what else a block can need
     ```console                   checked offline only: the command, its options and its files exist
-    ```yaml table                a table of a server; `yaml application` is a list of applications
     ```python run                run like `console run`; other Python is compiled only
+    ```yaml                      a table of a server, or a list of applications
 
 In a console block a command begins with `$ ` and goes on while a quote is open or a line ends with
 a backslash; every other line is output.

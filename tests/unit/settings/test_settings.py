@@ -169,9 +169,9 @@ def rollout(**change: Any) -> Rollout:
 def test_a_rollout_needs_two_versions_and_has_a_plan_by_default() -> None:
     """What docs/rollouts.md shows is what one gets by saying nothing."""
     text = (ROOT / "docs/rollouts.md").read_text()
-    values = yaml.safe_load(text.partition("```yaml table\n")[2].partition("```")[0])[
-        "user_config"
-    ]["rollout"]
+    values = yaml.safe_load(text.partition("```yaml\n")[2].partition("```")[0])["user_config"][
+        "rollout"
+    ]
     assert set(values) == set(Rollout.model_fields)
     assert set(values["guardrails"]) == set(Guardrails.model_fields)
     assert parse_settings(Rollout, values, "") == rollout()
