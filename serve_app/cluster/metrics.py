@@ -5,7 +5,7 @@ from collections import Counter as Seen
 
 from ray.serve.metrics import Counter, Gauge
 
-from serve_app.http.edge import Lane
+from serve_app.http.edge import door_in_front
 from serve_app.serving.router import Router
 from serve_app.serving.versions import Versions
 
@@ -46,14 +46,15 @@ async def export_forever(router: Router, versions: Versions) -> None:
             if count > seen[event, version]:
                 events.inc(count - seen[event, version], tags={"event": event, "version": version})
                 seen[event, version] = count
-        if shortcut := Lane.shortcut:
-            for code, count in shortcut.counts.items():
+        door = door_in_front()
+        if door is not None:
+            for code, count in door.counts.items():
                 if count > answered[code]:
                     requests.inc(count - answered[code], tags={"code": str(code)})
                     answered[code] = count
-            if shortcut.seconds > taken_s:
-                seconds.inc(shortcut.seconds - taken_s)
-                taken_s = shortcut.seconds
+            if door.seconds > taken_s:
+                seconds.inc(door.seconds - taken_s)
+                taken_s = door.seconds
         under_way.set(router.rows_under_way)
         percent.set(router.candidate_percent)
         refused.set(float(versions.config_error is not None))

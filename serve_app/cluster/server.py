@@ -23,7 +23,7 @@ from serve_app.contract import differences
 from serve_app.contract.block import Block, Scores
 from serve_app.errors import BundleError, HttpError, NotReady, SettingsError
 from serve_app.http.application import create_app
-from serve_app.http.edge import Lane
+from serve_app.http.edge import put_in_front
 from serve_app.models import get_spec
 from serve_app.rollout.controller import Controller
 from serve_app.rollout.decide import Action
@@ -69,7 +69,7 @@ class Server:
     def __serve_build_asgi_app__(self) -> Any:
         """Ray calls this in the replica, after the constructor."""
         app = create_app(self._spec, self._router, RemoteRollout(self._coordinator))
-        Lane.shortcut = app.state.shortcut
+        put_in_front(app.state.door)
         return app
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:

@@ -4,11 +4,12 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from secrets import token_hex
 from time import monotonic
 
 from serve_app.contract import Features, ModelSpec, Prediction
 from serve_app.contract.block import Block, Layout, Scores
-from serve_app.errors import HttpError, NotReady, Overloaded, RequestError, UnknownVersion
+from serve_app.errors import HttpError, NotReady, RequestError, UnknownVersion
 from serve_app.rollout.active_rollout import ActiveRollout
 from serve_app.rollout.shadow import Shadow
 from serve_app.serving import status
@@ -28,6 +29,7 @@ class Answered:
     predictions: list[Prediction | None]
     block: Block | None = field(default=None, repr=False)
     scores: Scores | None = field(default=None, repr=False)  # (n_rows,)
+    ids: tuple[str, ...] = ()
 
     @property
     def n_failed(self) -> int:
@@ -72,7 +74,11 @@ class Router:
         return self.course.orders.percent if self.course else 0.0
 
     async def predict(
-        self, rows: Sequence[Features], routing_key: str, forced: str | None
+        self,
+        rows: Sequence[Features],
+        routing_key: str,
+        forced: str | None,
+        positions: Sequence[int] | None = None,
     ) -> Answered:
         """All rows answered by one version. Raises an HttpError when not even stable can answer."""
         table = self._table()
@@ -80,7 +86,7 @@ class Router:
         version = (
             course.assign(routing_key) if course else self._assigned(table, routing_key, forced)
         )
-        self._admit(len(rows), table.limits)
+        self.rows_under_way += len(rows)
         begin_s = monotonic()
         try:
             answered = await self._answered(table, version, rows, begin_s)
@@ -92,7 +98,11 @@ class Router:
             self.rows_under_way -= len(rows)
         if course:
             self._note(course, routing_key, version, monotonic() - begin_s, answered)
-        return answered
+        request_id = token_hex(16)
+        ids = (request_id,) if positions is None else tuple(f"{request_id}-{i}" for i in positions)
+        return Answered(
+            answered.version, answered.predictions, answered.block, answered.scores, ids
+        )
 
     async def _answered(
         self, table: Table, version: str, rows: Sequence[Features], begin_s: float
@@ -149,14 +159,6 @@ class Router:
         if forced not in table.names:
             raise UnknownVersion(f"X-Model-Version: expected one of {', '.join(table.names)}.")
         return forced
-
-    def _admit(self, n_rows: int, limits: Limits) -> None:
-        if self.rows_under_way + n_rows > max(limits.max_rows_under_way, n_rows):
-            raise Overloaded(
-                f"This replica answers {limits.max_rows_under_way} rows at a time; try again later.",
-                retry_after_s=limits.retry_after_s,
-            )
-        self.rows_under_way += n_rows
 
     async def _ask_candidate(
         self, table: Table, version: str, rows: Sequence[Features]

@@ -1,6 +1,7 @@
 """The router over versions that fail in every way: a client gets stable's answer, and the candidate is charged."""
 
 import asyncio
+import re
 import math
 from collections.abc import Callable
 
@@ -210,29 +211,27 @@ async def test_a_client_that_hangs_up_frees_its_rows() -> None:
     assert router.rows_under_way == 0
 
 
-async def test_over_the_limit_a_request_is_refused_at_once_and_later_taken() -> None:
-    """429 while the limit is reached, with the table's Retry-After; when rows are answered there is room again."""
-    of = table(limits={"max_rows_under_way": 5, "retry_after_s": 9})
+async def test_the_rows_under_way_are_counted_and_never_refused() -> None:
+    """The door refuses by this count, before it reads a body; what it has let in is answered."""
+    of = table(limits={"max_rows_under_way": 2})
     router = await gate_with(
         FakeScorer(candidate_score), of, FakeScorer(stable_score, delay_s=0.05)
     )
     first = asyncio.create_task(router.predict(rows_of(1, 2, 3), "key", None))
     await until(lambda: router.rows_under_way == 3)
-    error = await raised_by(router.predict(rows_of(4, 5, 6), "key", None))
-    assert isinstance(error, Overloaded)
-    assert error.retry_after_s == 9
-    assert "5 rows" in error.detail
-    assert router.rows_under_way == 3
     assert probabilities(await router.predict(rows_of(4, 5), "key", None)) == [0.04, 0.05]
     assert probabilities(await first) == [0.01, 0.02, 0.03]
     assert router.rows_under_way == 0
-    assert len((await router.predict(rows_of(4, 5, 6), "key", None)).predictions) == 3
 
 
-async def test_a_request_larger_than_the_limit_passes_when_nothing_else_is_under_way() -> None:
-    """Otherwise it could never be answered, however often it was tried again."""
-    router = await gate_with(FakeScorer(candidate_score), table(limits={"max_rows_under_way": 2}))
-    assert len((await router.predict(rows_of(1, 2, 3, 4), "key", None)).predictions) == 4
+async def test_every_row_has_an_id_of_its_own_that_tells_its_place() -> None:
+    """A single row has one id; in a batch the request's id and the position in the body make one."""
+    router = await gate_with(FakeScorer(candidate_score), table())
+    (single,) = (await router.predict(rows_of(1), "key", None)).ids
+    assert re.fullmatch(r"[0-9a-f]{32}", single)
+    first, second = (await router.predict(rows_of(1, 2), "key", None, positions=(0, 4))).ids
+    assert first.removesuffix("-0") == second.removesuffix("-4")
+    assert re.fullmatch(r"[0-9a-f]{32}-4", second)
 
 
 async def test_without_a_table_the_gate_is_not_ready() -> None:
