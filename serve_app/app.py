@@ -22,7 +22,7 @@ from serve_app.cluster.report import Inbox
 from serve_app.cluster.server import Server, ServerParts
 from serve_app.cluster.version import Version
 from serve_app.http.application import create_app
-from serve_app.http.edge import Lane
+from serve_app.http.edge import put_in_front
 from serve_app.models import get_spec
 from serve_app.rollout.active_rollout import ActiveRollout
 from serve_app.rollout.controller import Controller
@@ -68,18 +68,18 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
         in_server=InServerVersion,
         application=partial(IsolatedApplication, lambda: versions.limits.deadline_ms / 1000),
     )
-    versions = Versions(opening.open)
+    versions: Versions = Versions(opening.open)
     counters = Counters()
     rollout = ActiveRollout(spec, versions)
     router = Router(spec, versions, observers=(counters, rollout), assigner=rollout)
     app = create_app(spec, router, RemoteRollout(coordinator))
-    Lane.shortcut = app.state.shortcut
+    put_in_front(app.state.door)
     return ServerParts(
         app=app,
         versions=versions,
         heartbeat=Heartbeat(token_hex(8), parts=(rollout,), send=coordinator.report.remote),
         is_joined=lambda: rollout.is_known,
-        export_forever=partial(export_forever, counters, router, versions),
+        export_forever=partial(export_forever, counters, app.state.door, router, versions),
     )
 
 

@@ -124,6 +124,7 @@ class Limits(Setting):
 
     max_rows: Annotated[int, Field(ge=1, le=100_000, description="most rows in one request")] = 100
     max_body_kb: Annotated[int, Field(ge=1, le=102_400, description="largest body")] = 1_024
+    body_timeout_s: Annotated[int, Field(ge=1, le=600, description="body later than this: 408")] = 5
     max_rows_under_way: Annotated[int, Field(ge=1, description="rows under way before 429")] = 5_000
     retry_after_s: Annotated[int, Field(ge=1, le=3_600, description="Retry-After of a 429")] = 1
     deadline_ms: Annotated[

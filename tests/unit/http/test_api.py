@@ -285,7 +285,7 @@ async def test_an_unknown_path_is_a_404_problem(churn_api: Api, path: str) -> No
 
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
-    [("GET", "/v1/predict", "POST"), ("PUT", "/predict/batch", "POST"), ("POST", "/health", "GET"),
+    [("GET", "/v1/predict", "POST"), ("PUT", "/predict/batch", "POST"), ("POST", "/health", "GET, HEAD"),
      ("DELETE", "/v1/model", "GET")],
 )  # fmt: skip
 async def test_a_wrong_method_is_a_405_problem_that_names_the_right_one(

@@ -232,6 +232,19 @@ async def test_a_client_that_hangs_up_frees_its_rows() -> None:
     assert router.rows_under_way == 0
 
 
+async def test_the_rows_under_way_are_counted_and_never_refused() -> None:
+    """The door refuses by this count, before it reads a body; what it has let in is answered."""
+    stable = FakeScorer(stable_score, delay_s=0.05)
+    router = await router_with(
+        FakeScorer(candidate_score), table(limits={"max_rows_under_way": 2}), stable
+    )
+    first = asyncio.create_task(router.predict(rows_of(1, 2, 3), "key", None))
+    await until(lambda: router.rows_under_way == 3)
+    assert probabilities(await router.predict(rows_of(4, 5), "key", None)) == [0.04, 0.05]
+    assert probabilities(await first) == [0.01, 0.02, 0.03]
+    assert router.rows_under_way == 0
+
+
 async def test_without_a_table_the_router_is_not_ready() -> None:
     """Before the first user_config it answers 503: it is alive, but not ready."""
     router = Router(SPEC, Versions(FakeStore().open))
