@@ -11,7 +11,7 @@ MODELS = ("churn", "delivery_time")
 
 
 def trained_store() -> FolderStore:
-    """The repository's own store with version 1.0.0 of both models: trained now where it is missing."""
+    """The repository's own store, with 1.0.0 of both models trained now where it is missing."""
     store = FolderStore(ROOT / "model_store")
     for model in MODELS:
         if "1.0.0" not in store.versions(model):

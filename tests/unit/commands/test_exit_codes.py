@@ -73,7 +73,7 @@ def test_the_codes_that_scripts_know_stay_as_they_are() -> None:
     ],
 )
 def test_an_error_is_one_sentence_on_stderr_and_its_code(error: Exception, code: int) -> None:
-    """As it was written: no markup is read into it, no traceback is added, and stdout stays empty."""
+    """It is said as it was written: without markup, without a traceback, and not on stdout."""
     small = typer.Typer()
 
     @small.command()

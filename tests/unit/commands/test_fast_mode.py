@@ -1,4 +1,4 @@
-"""`sluice env` and the fast mode's variables: one source for a laptop, a cluster, and a manifest."""
+"""`sluice env` and the fast mode's variables: one source for a laptop, a cluster and a manifest."""
 
 import os
 import re
@@ -64,7 +64,7 @@ def test_the_line_of_the_readme_sets_them(tmp_path: Path) -> None:
 
 
 def test_what_it_prints_survives_a_posix_shell_too(tmp_path: Path) -> None:
-    """The entrypoint of a container may be `sh`."""
+    """The entrypoint of a container may be `sh`, which knows no bash quoting."""
     script = tmp_path / "lines.sh"
     script.write_text(printed())
     found = environment_after(

@@ -121,13 +121,14 @@ def simulated_ms(work: Work, rate: float, own_ms: np.ndarray) -> np.ndarray:
     n_requests = len(own_ms)
     rng = np.random.default_rng(4711)
     come_ms = np.cumsum(rng.exponential(1000 / rate, n_requests))
-    # Up to request i: the sum of what the requests before it cost, so that a call is one difference.
+    # The sum of what the requests before each one cost, so that a call is one difference.
     before_ms = np.concatenate(([0.0], np.cumsum(own_ms))).tolist()
     come = come_ms.tolist()
     shared_ms = work.call_ms + work.wait_ms
     ends_ms: list[float] = []
     shares: list[int] = []
-    free_ms, first = 0.0, 0
+    free_ms = 0.0
+    first = 0
     while first < n_requests:
         begin_ms = max(free_ms, come[first])
         most = min(n_requests, first + work.most_per_call)
