@@ -1,4 +1,4 @@
-"""Where bundles live: `<store>/<model>/<version>/<file>`, in a folder or (objects.py) under an object-store URI."""
+"""Where bundles live: `<store>/<model>/<version>/<file>`, in a folder here, in an object store in object_store.py."""
 
 import os
 import shutil
@@ -10,8 +10,6 @@ from typing import Protocol
 
 from serve_app.bundle.manifest import MANIFEST
 from serve_app.errors import BundleError, BundleUnavailable
-
-OBJECT_SCHEMES = ("s3://", "gs://", "az://", "memory://")
 
 
 class Store(Protocol):
@@ -31,31 +29,6 @@ class Store(Protocol):
 
     def put(self, model: str, version: str, file: str, data: bytes) -> None:
         """Put a file beside the bundle that is no part of it, such as its signature; an older one is replaced."""
-
-
-def open_store(uri: str, *, cached: bool = False) -> Store:
-    """A store for a folder or for `s3://bucket/prefix`, `gs://…`, `az://…`.
-
-    `cached`: an object store behind this node's cache, for replicas. Raises BundleError for a URI that is none of
-    these, or that its client cannot use.
-    """
-    if uri.startswith(OBJECT_SCHEMES):
-        # Imported late: a local folder needs no client of object stores.
-        from serve_app.bundle.cache import NodeCache
-        from serve_app.bundle.objects import ObjectStoreStore
-
-        remote = ObjectStoreStore.from_uri(uri)
-        return NodeCache(remote) if cached else remote
-    if "://" in uri:
-        raise BundleError(
-            f"store: found {uri!r}, expected a folder or one of {', '.join(OBJECT_SCHEMES)}"
-        )
-    return FolderStore(Path(uri))
-
-
-def served_uri(uri: str) -> str:
-    """Where bundles are served from: `MODEL_PATH`, or what the file says. (A command's option is above both.)"""
-    return os.environ.get("MODEL_PATH") or uri
 
 
 class FolderStore:

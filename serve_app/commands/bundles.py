@@ -120,7 +120,7 @@ def sign(
 
 
 def _open(store: str) -> "Store":
-    from serve_app.bundle.store import open_store
+    from serve_app.bundle.stores import open_store
 
     return open_store(store)
 

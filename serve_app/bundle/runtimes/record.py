@@ -3,16 +3,19 @@
 import importlib.metadata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from serve_app.contract import Feature, Kind
-from serve_app.contract.block import Block, Scores
+
+if TYPE_CHECKING:
+    # For types only: who reads a table or a manifest needs no numpy.
+    from serve_app.contract.block import Block, Scores
 
 
 class Runtime(Protocol):
     """An opened model."""
 
-    def score(self, block: Block) -> Scores:
+    def score(self, block: "Block") -> "Scores":
         """(n_rows,) scores; may raise."""
 
 

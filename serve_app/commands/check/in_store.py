@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from serve_app.bundle.manifest import Manifest
 from serve_app.bundle.pin import fits_pin, missing_pin
 from serve_app.bundle.runtimes.registry import record_of
-from serve_app.bundle.store import open_store, served_uri
+from serve_app.bundle.stores import open_store, served_uri
 from serve_app.bundle.verified import read_manifest
 from serve_app.commands.check.document import Fault, Place
 from serve_app.commands.check.plan import Plan

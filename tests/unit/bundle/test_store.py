@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from serve_app.bundle.manifest import MANIFEST
-from serve_app.bundle.store import FolderStore, open_store
+from serve_app.bundle.store import FolderStore
+from serve_app.bundle.stores import open_store
 from serve_app.errors import BundleError
 
 

@@ -14,8 +14,9 @@ from obstore.exceptions import GenericError
 from obstore.store import LocalStore, MemoryStore, ObjectStore
 from rolling import PLAN, START_S
 
+from serve_app.bundle import objects as objects_module
+from serve_app.bundle.objects import Objects
 from serve_app.errors import Fenced, RolloutError
-from serve_app.rollout import log as log_module
 from serve_app.rollout.decide import claim, command
 from serve_app.rollout.event import Draft, Event, lines
 from serve_app.rollout.log import Log, open_log
@@ -108,7 +109,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def another(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Log]:
     """Opens one and the same log, as another coordinator would."""
     if request.param == "memory":
-        objects = MemoryStore()
+        objects = Objects(MemoryStore())
         return lambda: Log(objects, "memory://", "churn", PLAN.id)
     state = (
         str(tmp_path / "not" / "there yet")
@@ -194,13 +195,13 @@ def test_coordinators_that_write_at_once_make_one_order(another: Callable[[], Lo
 
 
 def test_two_decisions_from_one_state_do_not_both_enter_the_log(another: Callable[[], Log]) -> None:
-    """A command and the judge in the same instant: the second is told to decide anew, and no impossible log is made."""
+    """A command and the judge in the same instant: the second is told to decide again, and no impossible log is made."""
     log = another()
     log.claim(claiming, START_S)
     pause, abort = (command(fold(log.events), PLAN, action, "ada") for action in ("pause", "abort"))
     log.append(abort, START_S)
     with pytest.raises(
-        RolloutError, match=r"paused is decided for \(2, .* expected \(3, .* decide anew"
+        RolloutError, match=r"paused is decided for \(2, .* expected \(3, .* decide again"
     ):
         log.append(pause, START_S)
     assert fold(log.read()).status == "aborted"
@@ -324,7 +325,7 @@ def test_a_torn_listing_hides_no_event(tmp_path: Path, monkeypatch: pytest.Monke
     """A folder that is listed while two events are written may show the later one alone."""
     written(tmp_path)
     torn = {"objects": [{"path": f"{FOLDER}/00000003.json"}]}
-    monkeypatch.setattr(log_module.obstore, "list_with_delimiter", lambda *_, **__: torn)
+    monkeypatch.setattr(objects_module.obstore, "list_with_delimiter", lambda *_, **__: torn)
     assert [event.seq for event in open_log(str(tmp_path), "churn", PLAN.id).read()] == [1, 2, 3]
 
 
@@ -375,7 +376,7 @@ class Away:
         self.fails, self.carried_out = {"list_with_delimiter", "get", "put"}, False
         for name in sorted(self.fails):
             monkeypatch.setattr(
-                log_module.obstore, name, self.through(name, getattr(obstore, name))
+                objects_module.obstore, name, self.through(name, getattr(obstore, name))
             )
 
     def through(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -433,7 +434,7 @@ def test_a_write_that_failed_and_came_through_is_found_and_decided_upon(
         log.append(next_draft(log), START_S)
     away.fails = set()
     with pytest.raises(
-        RolloutError, match="paused not written, its place was taken; decide anew"
+        RolloutError, match="paused not written, its place was taken; decide again"
     ) as caught:
         log.append(next_draft(log), START_S + 1)
     assert not isinstance(caught.value, Fenced)
@@ -460,7 +461,9 @@ def test_a_claim_gives_up_when_its_place_is_taken_by_what_is_not_listed(
 ) -> None:
     """A store whose listing lags behind what it holds: an error, and no endless loop."""
     written(tmp_path)
-    monkeypatch.setattr(log_module.obstore, "list_with_delimiter", lambda *_, **__: {"objects": []})
+    monkeypatch.setattr(
+        objects_module.obstore, "list_with_delimiter", lambda *_, **__: {"objects": []}
+    )
     with pytest.raises(RolloutError, match=r"00000001\.json is there, but is not listed"):
         open_log(str(tmp_path), "churn", PLAN.id).claim(claiming, START_S)
 
