@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from serve_app.rollout.orders import Loaded, Report
+from serve_app.scaling import PLANNED_BUSY
 from serve_app.settings import Rollout
 
 SILENT_S = 5.0  # a server that has not reported for so long counts as gone
 RATE_OVER_S = 10.0
-MOST_BUSY = 0.7  # of what a replica of an isolated version can score
 ASK_EVERY_S = 1.0
 UNKNOWN: tuple[Loaded, str] = ("missing", "its replicas are not known yet")
 
@@ -143,7 +143,7 @@ class Fleet:
         capacity = min(
             (found.rows_per_s for found in candidates if found.rows_per_s), default=math.inf
         )
-        needed = max(1, math.ceil(percent / 100 * self.rows_per_s / (MOST_BUSY * capacity)))
+        needed = max(1, math.ceil(percent / 100 * self.rows_per_s / (PLANNED_BUSY * capacity)))
         try:
             found = await self._apart.replicas(version)
             if found.n_running:
