@@ -82,10 +82,10 @@ def _ask(place: str, call: Callable[[], T]) -> T:
     except ObjectFault as error:
         if error.is_permission:
             raise StoreAway(
-                f"{place}: no permission ({error.kind}); expected credentials in the environment or a role "
-                "of this machine that may read (and for a push write) there"
+                f"{place}: no permission ({error.kind}); expected credentials in the environment "
+                "or a role of this machine that may read (and for a push write) there"
             ) from error
         raise StoreAway(
-            f"{place}: the store gives no whole answer ({error.kind}): it is away, slow or cuts off; "
-            "check its URI and endpoint, and the network"
+            f"{place}: the store gives no whole answer ({error.kind}): it is away, slow or cuts "
+            "off; check its URI and endpoint, and the network"
         ) from error

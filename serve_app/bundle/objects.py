@@ -1,4 +1,4 @@
-"""Bytes by key in an object store or a folder, by one client (obstore), which is known in this module only."""
+"""Bytes by key in an object store or a folder. The only module that knows the client, obstore."""
 
 import os
 from collections.abc import Callable
@@ -21,7 +21,7 @@ CONNECT_TIMEOUT_S = 3.0
 MAX_RETRIES = 2
 # Of the client's variables: `AWS_ENDPOINT_URL` and the like.
 PREFIXES = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
-# Options that are given make the client forget the variables of the same group, so these are handed on.
+# Options that are given make the client forget the variables of the same group: hand these on.
 VARIABLES = ("allow_http", "allow_invalid_certificates", "proxy_url")
 T = TypeVar("T")
 
@@ -47,7 +47,10 @@ class ObjectExists(Exception):
 
 
 class Objects:
-    """An object store, or a folder in its manner. Every call waits for it, and may raise ObjectFault."""
+    """An object store, or a folder in its manner.
+
+    Every call waits for it, and may raise ObjectFault.
+    """
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
@@ -61,7 +64,10 @@ class Objects:
             raise NoSuchObject(key) from None
 
     def create(self, key: str, data: bytes) -> None:
-        """Put bytes where nothing is: of several who do so at once, one succeeds. Raises ObjectExists."""
+        """Put bytes where nothing is: of several who do so at once, one succeeds.
+
+        Raises ObjectExists.
+        """
         try:
             _ask(lambda: obstore.put(self._store, key, data, mode="create"), (AlreadyExistsError,))
         except AlreadyExistsError:
@@ -97,11 +103,12 @@ def scheme_fault(place: str) -> str | None:
 def open_objects(place: str, *, retry_s: float, timeout_s: float) -> Objects:
     """A client for a folder, which is made, or for `s3://bucket/prefix`, `gs://…`, `az://…`.
 
-    Credentials and endpoint come from the environment (`AWS_…`, `GOOGLE_…`, `AZURE_…`) or the machine's role. A call
-    takes at most `timeout_s`, and a failed one is tried again for at most `retry_s`: the client's own patience is
-    three minutes, and who asks here asks again by itself.
+    Credentials and endpoint come from the environment (`AWS_…`, `GOOGLE_…`, `AZURE_…`) or the
+    machine's role. A call takes at most `timeout_s`, and a failed one is tried again for at most
+    `retry_s`: the client's own patience is three minutes, and who asks here asks again by itself.
 
-    Raises ValueError with a reason that holds no credentials, and OSError for a folder that cannot be made.
+    Raises ValueError with a reason that holds no credentials, and OSError for a folder that cannot
+    be made.
     """
     try:
         if is_object_uri(place):

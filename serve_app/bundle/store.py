@@ -1,4 +1,4 @@
-"""Where bundles live: `<store>/<model>/<version>/<file>`, in a folder here, in an object store in object_store.py."""
+"""Where bundles live: `<store>/<model>/<version>/<file>`. Here in a folder; see object_store.py."""
 
 import os
 import shutil
@@ -13,7 +13,10 @@ from serve_app.errors import BundleError, BundleUnavailable
 
 
 class Store(Protocol):
-    """What serving and training ask of a store. Every failure is a BundleError; what may pass is BundleUnavailable."""
+    """What serving and training ask of a store.
+
+    Every failure is a BundleError; what may pass is BundleUnavailable.
+    """
 
     uri: str
     is_local: bool
@@ -28,7 +31,7 @@ class Store(Protocol):
         """Add a version; refused when it is there already, since versions are immutable."""
 
     def put(self, model: str, version: str, file: str, data: bytes) -> None:
-        """Put a file beside the bundle that is no part of it, such as its signature; an older one is replaced."""
+        """Put a file next to the bundle, such as its signature; an older one is replaced."""
 
 
 class FolderStore:
@@ -59,7 +62,7 @@ class FolderStore:
         return sorted(path.parent.name for path in self.root.glob(f"{model}/*/{MANIFEST}"))
 
     def write(self, model: str, version: str, files: Mapping[str, bytes]) -> None:
-        """Write beside the final place and rename, so that nobody ever sees half a bundle."""
+        """Write next to the final place and rename, so that nobody ever sees half a bundle."""
         target = self.root / model / version
         if target.exists():
             raise BundleError(immutable(str(target)))
@@ -77,7 +80,7 @@ class FolderStore:
             raise BundleError(f"{target}: cannot be written ({error.strerror})") from error
 
     def put(self, model: str, version: str, file: str, data: bytes) -> None:
-        """Written beside and renamed: a reader has the old one or the new one."""
+        """Write next to the final place and rename: a reader has the old one or the new one."""
         target = self.root / model / version / file
         draft = target.with_name(f".{file}-{os.getpid()}")
         try:
@@ -101,15 +104,16 @@ def _folder(path: Path) -> Iterator[None]:
         yield
     finally:
         if made:
-            with suppress(OSError):  # rmdir refuses a folder with something in it
+            # rmdir refuses a folder with something in it.
+            with suppress(OSError):
                 path.rmdir()
 
 
 def missing(place: str, model: str, version: str) -> str:
     """What to say of a file that is not there."""
     return (
-        f"{place}: not found; expected the bundle of {model} {version}. "
-        f"Make it with: python -m training {model} --version {version}"
+        f"{place}: not found; expected the bundle of {model} {version}. Make it with: python -m "
+        f"training {model} --version {version}"
     )
 
 

@@ -1,7 +1,7 @@
-"""One field of a contract as bundles keep it, and whether a bundle takes all that a server takes."""
+"""One field of a contract, and whether a bundle takes all that a server takes."""
 
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -47,9 +47,9 @@ class Feature(BaseModel):
 
     def accepts_all_of(self, other: "Feature") -> bool:
         """True when every value that `other` allows is allowed here too."""
-        if (self.name, self.dtype) != (other.name, other.dtype) or (
-            other.nullable and not self.nullable
-        ):
+        if (self.name, self.dtype) != (other.name, other.dtype):
+            return False
+        if other.nullable and not self.nullable:
             return False
         if self.choices is not None:
             return other.choices is not None and set(other.choices) <= set(self.choices)
@@ -72,9 +72,66 @@ def _highest(feature: Feature) -> float:
     return float("inf") if feature.maximum is None else feature.maximum
 
 
+DTYPES: dict[str, Literal["int", "float", "category"]] = {
+    "integer": "int",
+    "number": "float",
+    "string": "category",
+}
+
+
+def feature_of(place: str, name: str, schema: dict[str, Any], *, is_required: bool) -> Feature:
+    """One field of a contract from its JSON schema; `place` names it in errors.
+
+    Raises TypeError for a field whose values are not bounded.
+    """
+    variants = [one for one in schema.get("anyOf", [schema]) if one.get("type") != "null"]
+    value = {**schema, **(variants[0] if variants else {})}
+    dtype = DTYPES.get(value.get("type", ""))
+    if dtype is None or len(variants) != 1 or not is_required or not _is_bounded(value, dtype):
+        raise TypeError(
+            f"{place}: found {schema}; expected a required int or float with a lower and an upper "
+            "bound, or text limited by Literal (not of the empty text, which stands for missing), "
+            "each with `| None` where data may be missing; no multiple_of, and not both gt and ge"
+        )
+    return Feature(
+        name=name,
+        dtype=dtype,
+        description=value.get("description", ""),
+        unit=value.get("unit"),
+        nullable=len(schema.get("anyOf", ())) > len(variants),
+        minimum=_number(value, "minimum"),
+        maximum=_number(value, "maximum"),
+        exclusive_minimum=_number(value, "exclusiveMinimum"),
+        choices=_choices(value),
+    )
+
+
+def _is_bounded(value: dict[str, Any], dtype: str) -> bool:
+    """Whether a schema limits its values in the one way that a contract can hold."""
+    choices = _choices(value)
+    has_minimum = "minimum" in value
+    has_exclusive_minimum = "exclusiveMinimum" in value
+    if (has_minimum and has_exclusive_minimum) or "multipleOf" in value:
+        return False
+    if choices is not None:
+        return "" not in choices
+    return dtype != "category" and "maximum" in value and (has_minimum or has_exclusive_minimum)
+
+
+def _choices(value: dict[str, Any]) -> tuple[Any, ...] | None:
+    if "enum" in value:
+        return tuple(value["enum"])
+    return (value["const"],) if "const" in value else None
+
+
+def _number(value: dict[str, Any], key: str) -> float | None:
+    return float(value[key]) if value.get(key) is not None else None
+
+
 def differences(server: tuple[Feature, ...], bundle: tuple[Feature, ...]) -> list[str]:
     """Why a bundle cannot stand behind a server's contract: one line a field, empty when it can."""
-    ours, theirs = {f.name: f for f in server}, {f.name: f for f in bundle}
+    ours = {feature.name: feature for feature in server}
+    theirs = {feature.name: feature for feature in bundle}
     lines = [f"{name}: missing in the bundle" for name in ours if name not in theirs]
     lines += [
         f"{name}: the bundle wants it, the server does not take it"
@@ -87,6 +144,6 @@ def differences(server: tuple[Feature, ...], bundle: tuple[Feature, ...]) -> lis
         for name in ours
         if name in theirs and not theirs[name].accepts_all_of(ours[name])
     ]
-    if not lines and [f.name for f in server] != [f.name for f in bundle]:
+    if not lines and list(ours) != list(theirs):
         lines.append("the fields come in another order")
     return lines

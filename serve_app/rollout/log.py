@@ -1,8 +1,11 @@
-"""The log of a rollout: `<state>/<model>/<rollout>/00000001.json`, one event a file, in a folder or an object store.
+"""The log of a rollout: one event a file, in a folder or an object store.
 
-A file is created only where none is (put-if-absent): of two writers one gets a place, so the log is one order. A
-coordinator that starts claims the log with an epoch above all before; the one before it then finds its next place
-taken, and stops. The files, one after another, are the audit as JSON lines. Every call waits for the store.
+The files are `<state>/<model>/<rollout>/00000001.json` and so on.
+
+A file is created only where none is (put-if-absent): of two writers one gets a place, so the log is
+one order. A coordinator that starts claims the log with an epoch above all before; the one before
+it then finds its next place taken, and stops. The files, one after another, are the audit as JSON
+lines. Every call waits for the store.
 """
 
 import re
@@ -27,8 +30,12 @@ EVENT_FILE = re.compile(r"(?<=/)\d{8}(?=\.json$)")
 
 
 def open_log(state: str, model: str, rollout: str) -> "Log":
-    """The log of a rollout (`Rollout.id`) under a folder or `s3://…`, `gs://…`, `az://…`. Raises RolloutError."""
-    if fault := scheme_fault(state):
+    """The log of a rollout (`Rollout.id`) under a folder or `s3://…`, `gs://…`, `az://…`.
+
+    Raises RolloutError.
+    """
+    fault = scheme_fault(state)
+    if fault:
         raise RolloutError(f"state: {fault}")
     try:
         objects = open_objects(state, retry_s=RETRY_S, timeout_s=TIMEOUT_S)
@@ -38,7 +45,10 @@ def open_log(state: str, model: str, rollout: str) -> "Log":
 
 
 class Log:
-    """One rollout's events. `events` are those known here; `epoch` is 0 unless this writer holds the log."""
+    """One rollout's events.
+
+    `events` are those known here; `epoch` is 0 unless this writer holds the log.
+    """
 
     def __init__(self, objects: Objects, state: str, model: str, rollout: str) -> None:
         self.events: tuple[Event, ...] = ()
@@ -50,26 +60,33 @@ class Log:
         self._writer = secrets.token_hex(4)
 
     def read(self) -> tuple[Event, ...]:
-        """All events, in order. Raises RolloutError when one is missing, or is none of this rollout's."""
+        """All events, in order.
+
+        Raises RolloutError when one is missing, or is none of this rollout's.
+        """
         last = self._last_listed()
         if last < len(self.events):
             raise RolloutError(
                 f"{self._place}: found {last} events, expected {len(self.events)} or more; {MEND}"
             )
-        # What is there never changes: only what is new is fetched. Not each listed name: a folder that is written to
-        # meanwhile may show the last of two new files alone.
+        # What is there never changes: only what is new is fetched. Not each listed name: a folder
+        # that is written to meanwhile may show the last of two new files alone.
         self.events += tuple(self._event(seq) for seq in range(len(self.events) + 1, last + 1))
         return self.events
 
     def claim(self, first: Callable[[Sequence[Event]], Draft], now_s: float) -> Event:
-        """Become the one writer; `first` makes the claiming event from all before it. Raises RolloutError."""
+        """Become the one writer; `first` makes the claiming event from all before it.
+
+        Raises RolloutError.
+        """
         self.epoch = 0
         n_seen = -1
         # Again while its place was taken: then it claims after what came meanwhile.
         while len(self.read()) > n_seen:
             n_seen = len(self.events)
             epoch = max((event.epoch for event in self.events), default=0) + 1
-            if event := self._created(first(self.events), epoch, now_s):
+            event = self._created(first(self.events), epoch, now_s)
+            if event:
                 self.epoch = epoch
                 return event
         raise RolloutError(
@@ -79,20 +96,23 @@ class Log:
     def append(self, draft: Draft, now_s: float) -> Event:
         """Write an event; it is the last of `events` when this returns.
 
-        Raises Fenced when another writer holds the log, for good. Raises RolloutError when the event is not known to
-        be written: decide again from `events`, which by then may hold it, since its first attempt came through.
+        Raises Fenced when another writer holds the log, for good. Raises RolloutError when the
+        event is not known to be written: decide again from `events`, which by then may hold it,
+        since its first attempt came through.
         """
         if not self.epoch:
             raise Fenced(
                 f"{self._place}: not held by this coordinator; expected it to claim the log first"
             )
-        if event := self._created(draft, self.epoch, now_s):
+        event = self._created(draft, self.epoch, now_s)
+        if event:
             return event
         if any(event.epoch > self.epoch for event in self.read()):
             self.epoch = 0
             holder = self.events[-1]
             raise Fenced(
-                f"{self._place}: coordinator {holder.writer} claimed it; this one must write no more"
+                f"{self._place}: coordinator {holder.writer} claimed it; this one must write no "
+                "more"
             )
         raise RolloutError(
             f"{self._place}: {draft.kind} not written, its place was taken; decide again"
@@ -113,7 +133,8 @@ class Log:
         expected = (len(self.events) + 1, self._rollout)
         if found != expected:
             raise RolloutError(
-                f"{self._place}: {draft.kind} is decided for {found}, expected {expected}; decide again"
+                f"{self._place}: {draft.kind} is decided for {found}, expected {expected}; decide "
+                "again"
             )
         event = Event(
             at=datetime.fromtimestamp(now_s, UTC), epoch=epoch, writer=self._writer, **dict(draft)

@@ -1,4 +1,7 @@
-"""`args` of an application: what it is. They never change in operation, since Ray restarts replicas when they do."""
+"""`args` of an application: what it is.
+
+They never change in operation, since Ray restarts replicas when they do.
+"""
 
 from typing import Annotated
 

@@ -10,7 +10,8 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from serve_app.bundle.manifest import Version
 from serve_app.settings.setting import Setting
 
-Step = Annotated[  # scored beside and never answered, or percent; tagged, so that a wrong one is told once
+# Shadow, or a percentage. Tagged, so that a wrong one is told once and not for each kind.
+Step = Annotated[
     Annotated[Literal["shadow"], Tag("shadow")]
     | Annotated[float, Field(gt=0, le=100), Tag("percent")],
     Discriminator(lambda step: "shadow" if isinstance(step, str) else "percent"),
@@ -80,7 +81,7 @@ class Rollout(Setting):
     ] = 3_600
     guardrails: Annotated[Guardrails, Field(description="what the judge tests")] = Guardrails()
     run: Annotated[
-        int, Field(ge=1, le=1_000_000, description="raise it to begin anew, as `start` does")
+        int, Field(ge=1, le=1_000_000, description="raise it to begin again, as `start` does")
     ] = 1
 
     @model_validator(mode="after")
@@ -96,18 +97,21 @@ class Rollout(Setting):
         percents = [step for step in self.steps if step != "shadow"]
         if any(low >= high for low, high in pairwise(percents)):
             raise ValueError(
-                f"steps: found {', '.join(f'{p:g}' for p in percents)}, expected each above the one before"
+                f"steps: found {', '.join(f'{p:g}' for p in percents)}, expected each above the "
+                "one before"
             )
         return self
 
     @property
     def id(self) -> str:
-        """Names the plan, not its run: `1.0.0-1.1.0-3f9a2c41`. Another step or guardrail is another rollout.
+        """Names the plan, not its run: `1.0.0-1.1.0-3f9a2c41`.
 
-        Defaults are left out of the digest, so that a knob added later does not begin every rollout anew. Versions
-        are cut: with `-run<n>` it stays under the 64 bytes of salt that traffic.assign looks at.
+        Another step or guardrail is another rollout. Defaults are left out of the digest, so that a
+        knob added later does not begin every rollout again. Versions are cut: with `-run<n>` it
+        stays under the 64 bytes of salt that `assign` looks at.
         """
         plan = json.dumps(
             self.model_dump(mode="json", exclude={"run"}, exclude_defaults=True), sort_keys=True
         )
-        return f"{self.stable[:20]}-{self.candidate[:20]}-{hashlib.sha256(plan.encode()).hexdigest()[:8]}"
+        digest = hashlib.sha256(plan.encode()).hexdigest()
+        return f"{self.stable[:20]}-{self.candidate[:20]}-{digest[:8]}"

@@ -18,7 +18,10 @@ S = TypeVar("S", bound=Setting)
 
 
 def parse_settings(kind: type[S], values: Mapping[str, Any] | None, place: str) -> S:
-    """Settings from YAML. Raises SettingsError with one line for each fault: place, and what was expected."""
+    """Settings from YAML.
+
+    Raises SettingsError with one line for each fault: place, and what was expected.
+    """
     found: Any = {} if values is None else values
     try:
         return kind.model_validate(dict(found) if isinstance(found, Mapping) else found)
@@ -43,14 +46,17 @@ def _keys_at(kind: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     """The keys that a nested setting has."""
     for part in path:
         field = kind.model_fields.get(str(part))
-        # A part without a field is a key of a dictionary, such as a version: its settings were found a part before.
+        # A part without a field is a key of a dictionary, such as a version: its settings were
+        # found a part before.
         if field is not None:
             kind = _setting_in(field.annotation) or kind
     return list(kind.model_fields)
 
 
 def _setting_in(annotation: Any) -> type[BaseModel] | None:
-    """The setting that a field holds, by itself, or as an optional one, or as the values of a dictionary."""
+    """The setting that a field holds, by itself, or as an optional one, or as the values of a
+    dictionary.
+    """
     for option in (annotation, *get_args(annotation)):
         if isinstance(option, type) and issubclass(option, BaseModel):
             return option

@@ -1,4 +1,4 @@
-"""`user_config` of a deployment: how it behaves. It is changed live; every knob has its unit in its name."""
+"""`user_config` of a deployment: how it behaves. It is changed live."""
 
 from typing import Annotated, Any, Literal
 
@@ -12,7 +12,7 @@ Coalesce = Literal["auto", "always", "never"]
 
 
 class Batch(Setting):
-    """How rows are coalesced where a model call is dear."""
+    """How rows are coalesced where a model call is expensive."""
 
     max_rows: Annotated[int, Field(ge=1, le=100_000, description="most rows in one model call")] = (
         256
@@ -70,7 +70,7 @@ class Table(Setting):
     stable: Annotated[Version, Field(description="the version that answers by default")]
     versions: Annotated[
         dict[Version, VersionEntry],
-        Field(description="the versions held; stable's weight is what the others leave"),
+        Field(description="the versions; stable's weight is what the others leave"),
     ] = Field(default_factory=dict)
     batch: Annotated[Batch, Field(description="how rows are coalesced")] = Batch()
     limits: Annotated[Limits, Field(description="what one replica accepts")] = Limits()
@@ -93,28 +93,33 @@ class Table(Setting):
             return self
         if self.stable != self.rollout.stable:
             raise ValueError(
-                f"rollout.stable: found {self.rollout.stable}, expected the table's stable {self.stable}"
+                f"rollout.stable: found {self.rollout.stable}, expected the table's stable "
+                f"{self.stable}"
             )
-        if weighted := [name for name, weight in self.weights if weight]:
-            raise ValueError(
-                f"versions.{weighted[0]}.weight_percent: the rollout decides who gets what; remove it"
-            )
+        for name, weight in self.weights:
+            if weight:
+                raise ValueError(
+                    f"versions.{name}.weight_percent: the rollout decides who gets what; remove it"
+                )
         return self
 
     @model_validator(mode="after")
     def _check_weights(self) -> "Table":
         if self.entry(self.stable).weight_percent:
             raise ValueError(
-                f"versions.{self.stable}.weight_percent: stable takes what the others leave; remove it"
+                f"versions.{self.stable}.weight_percent: stable takes what the others leave; "
+                "remove it"
             )
         # Rounded: 50.7 + 21.1 + 28.2 is 100.00000000000001 in floating point.
-        if (total := round(sum(weight for _, weight in self.weights), 6)) > 100:
+        total = round(sum(weight for _, weight in self.weights), 6)
+        if total > 100:
             raise ValueError(
                 f"versions: found weights of {total:g} % in all, expected at most 100 %"
             )
         if self.limits.candidate_deadline_ms >= self.limits.deadline_ms:
             raise ValueError(
-                "limits.candidate_deadline_ms: expected less than deadline_ms, so that stable can answer in time"
+                "limits.candidate_deadline_ms: expected less than deadline_ms, so that stable can "
+                "answer in time"
             )
         return self
 

@@ -1,4 +1,6 @@
-"""Bytes by key, with one set of errors whatever store is behind: what the bundles and the rollouts' logs stand on."""
+"""Bytes by key, with one set of errors whatever store is behind: what the bundles and the rollouts'
+logs stand on.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,7 @@
-"""The log: one order, one writer, nothing believed that was not written by one. In a folder, memory, S3 on loopback."""
+"""The log: one order, one writer, nothing believed that was not written by one.
+
+In a folder, memory, S3 on loopback.
+"""
 
 import json
 import re
@@ -161,8 +164,9 @@ def test_who_has_not_claimed_may_not_write(another: Callable[[], Log]) -> None:
 
 
 def test_coordinators_that_write_at_once_make_one_order(another: Callable[[], Log]) -> None:
-    """Four claim and write as fast as they can: each event that a writer was told to be written is there once, in
-    its place, and of each claim no event comes after the next claim."""
+    """Four claim and write as fast as they can: each event that a writer was told to be written is
+    there once, in its place, and of each claim no event comes after the next claim.
+    """
     told: list[Event] = []
     ready = Barrier(4)
 
@@ -195,7 +199,9 @@ def test_coordinators_that_write_at_once_make_one_order(another: Callable[[], Lo
 
 
 def test_two_decisions_from_one_state_do_not_both_enter_the_log(another: Callable[[], Log]) -> None:
-    """A command and the judge in the same instant: the second is told to decide again, and no impossible log is made."""
+    """A command and the judge in the same instant: the second is told to decide again, and no
+    impossible log is made.
+    """
     log = another()
     log.claim(claiming, START_S)
     pause, abort = (command(fold(log.events), PLAN, action, "ada") for action in ("pause", "abort"))
@@ -330,7 +336,9 @@ def test_a_torn_listing_hides_no_event(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_log_that_shrank_is_noticed(tmp_path: Path) -> None:
-    """Somebody deletes the newest event: the coordinator that knew it does not go on from the one before."""
+    """Somebody deletes the newest event: the coordinator that knew it does not go on from the one
+    before.
+    """
     folder = written(tmp_path)
     log = open_log(str(tmp_path), "churn", PLAN.id)
     log.read()
@@ -425,7 +433,9 @@ def test_a_write_that_failed_is_tried_again_in_the_same_place(
 def test_a_write_that_failed_and_came_through_is_found_and_decided_upon(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The connection broke after the store had written: the next attempt learns it, and the writer is not fenced."""
+    """The connection broke after the store had written: the next attempt learns it, and the writer
+    is not fenced.
+    """
     log = open_log(str(tmp_path), "churn", PLAN.id)
     log.claim(claiming, START_S)
     away = Away(monkeypatch)
@@ -495,7 +505,9 @@ def test_s3_without_an_endpoint_that_answers_is_a_rollout_error_soon(
 
 
 def test_a_folder_keeps_a_log_whole_when_many_create_one_file(tmp_path: Path) -> None:
-    """What the fence stands on, asked of the folder itself: one creates, the others are told, nothing is mixed."""
+    """What the fence stands on, asked of the folder itself: one creates, the others are told,
+    nothing is mixed.
+    """
     objects, won = LocalStore(tmp_path), []
     ready = Barrier(4)
 
