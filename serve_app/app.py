@@ -12,7 +12,7 @@ from typing import Any
 from ray import serve
 
 from serve_app.bundle.predictor import load
-from serve_app.bundle.store import open_store, served_uri
+from serve_app.bundle.stores import open_store, served_uri
 from serve_app.cluster.coordinator import Coordinator
 from serve_app.cluster.handles import IsolatedReplicas, RemoteRollout
 from serve_app.cluster.heartbeat import Heartbeat

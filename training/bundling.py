@@ -1,4 +1,6 @@
-"""A candidate as a bundle: the files, the manifest that vouches for them, and the proof that it loads."""
+"""A candidate as a bundle: the files, the manifest that vouches for them, and the proof that it
+loads.
+"""
 
 import importlib.metadata
 import io
@@ -36,7 +38,9 @@ JOBLIB_COMPRESSION = 3  # a third of the size; opening takes no longer
 
 @dataclass(frozen=True)
 class Written:
-    """A bundle that is in the store and has proven itself; `manifest_sha256` is what a table may pin."""
+    """A bundle that is in the store and has proven itself; `manifest_sha256` is what a table may
+    pin.
+    """
 
     manifest: Manifest
     manifest_sha256: str
@@ -60,7 +64,10 @@ def compiled(candidate: Candidate) -> Compilation:
 
 
 def write(candidate: Candidate, compilation: Compilation, store: Store) -> Written:
-    """Load the bundle as a replica would, from a draft; only then put it into the store. Raises BundleError."""
+    """Load the bundle as a replica would, from a draft; only then put it into the store.
+
+    Raises BundleError.
+    """
     files = {PIPELINE: _pickled(candidate), REPORT: render(candidate, compilation).encode()}
     if compilation.graph is not None:
         files[COMPILED] = compilation.graph

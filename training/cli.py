@@ -11,7 +11,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 from typer.core import TyperGroup
 
-from serve_app.bundle.store import open_store
+from serve_app.bundle.stores import open_store
 from serve_app.errors import SluiceError
 from serve_app.models import MODELS, get_spec
 from training.bundling import Written

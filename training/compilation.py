@@ -1,4 +1,6 @@
-"""A fitted pipeline as ONNX, in the one shape that serving opens: `numbers` and `categories` in, `score` out."""
+"""A fitted pipeline as ONNX, in the one shape that serving opens: `numbers` and `categories` in,
+`score` out.
+"""
 
 import warnings
 from dataclasses import dataclass
@@ -32,7 +34,9 @@ class Compilation:
 
 
 def compile_pipeline(pipeline: Any, spec: ModelSpec, block: Block, expected: Scores) -> Compilation:
-    """ONNX that gives the pipeline's own scores `expected` (n_rows,) on `block`, or the reason why not."""
+    """ONNX that gives the pipeline's own scores `expected` (n_rows,) on `block`, or the reason why
+    not.
+    """
     try:
         graph = _convert(pipeline, spec)
         found = OnnxRuntime(graph).score(block)

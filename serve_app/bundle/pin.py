@@ -1,4 +1,4 @@
-"""Which bundles a table lets in: a pin allows one manifest, and what runs code from elsewhere must have one."""
+"""Pins: a table may allow one manifest only, and must do so for what runs code from elsewhere."""
 
 from serve_app.bundle.manifest import Manifest
 from serve_app.bundle.runtimes.registry import record_of

@@ -21,12 +21,13 @@ from serve_app.errors import BundleError
 
 logger = logging.getLogger(__name__)
 
-MAX_CALLS = 200  # for one block with failing rows; eight bad rows among 256 need some 130
+# For one block with failing rows: eight bad rows among 256 need some 130 calls.
+MAX_CALLS = 200
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What scoring costs, measured while proving: `call_ms` for one row, `row_ms` for each further one."""
+    """What scoring costs, measured while proving: `call_ms` a row alone, `row_ms` each further one."""
 
     call_ms: float
     row_ms: float
@@ -51,8 +52,8 @@ class Predictor:
     def score(self, block: Block) -> Scores:
         """(n_rows,) scores, NaN where the model raised or gave no finite number. Never raises.
 
-        A block that fails is halved until the failing rows stand alone: a few calls find them, and all others are
-        scored. Where nearly every row fails, the rest is given up after MAX_CALLS.
+        A block that fails is halved until the failing rows stand alone: a few calls find them, and
+        all others are scored. Where nearly every row fails, the rest is given up after MAX_CALLS.
         """
         try:
             return self._checked(block)
@@ -84,9 +85,8 @@ class Predictor:
         scores = self._runtime.score(block)
         if scores.shape != (len(block),):
             raise ValueError(f"found scores of shape {scores.shape}, expected {(len(block),)}")
-        return (
-            scores if np.isfinite(scores).all() else np.where(np.isfinite(scores), scores, np.nan)
-        )
+        is_finite = np.isfinite(scores)
+        return scores if is_finite.all() else np.where(is_finite, scores, np.nan)
 
     @property
     def _name(self) -> tuple[str, str]:
@@ -113,12 +113,14 @@ class Predictor:
         close = np.abs(found - expected) <= TOLERANCE[kind]
         if kind == "binary_classifier":
             close &= (found >= self._threshold) == (expected >= self._threshold)
-        if not close.all():  # NaN compares false, so a failing golden row counts here too
+        # NaN compares false, so a failing golden row counts here too.
+        if not close.all():
             first = int(np.argmin(close))
             raise BundleError(
-                f"{'/'.join(self._name)}: {int((~close).sum())} of {len(close)} golden rows scored {how} differ; "
-                f"row {first}: expected {expected[first]:.6g}, found {found[first]:.6g}. "
-                "The model does not compute here what it computed in training: it must not serve."
+                f"{'/'.join(self._name)}: {int((~close).sum())} of {len(close)} golden rows scored "
+                f"{how} differ; row {first}: expected {expected[first]:.6g}, found "
+                f"{found[first]:.6g}. The model does not compute here what it computed in "
+                "training: it must not serve."
             )
 
 
@@ -135,9 +137,13 @@ def load(
     pin: str | None = None,
     public_keys: Sequence[str] = (),
 ) -> Predictor:
-    """Verify, open and prove one version that shall serve. Raises BundleError saying what was expected and found."""
+    """Verify, open and prove one version that is to serve.
+
+    Raises BundleError saying what was expected and found.
+    """
     manifest, digest = read_manifest(store, spec.name, version, pin, public_keys)
-    if lines := differences(spec.contract, manifest.contract):
+    lines = differences(spec.contract, manifest.contract)
+    if lines:
         where = f"{store.uri}/{spec.name}/{version}"
         raise BundleError(f"{where}: does not fit the contract of {spec.name}: " + "; ".join(lines))
     return open_version(store, spec, manifest, digest, is_pinned=pin is not None)
@@ -146,20 +152,23 @@ def load(
 def open_version(
     store: Store, spec: ModelSpec, manifest: Manifest, digest: str, *, is_pinned: bool
 ) -> Predictor:
-    """Verify, open and prove one version whatever fields it takes: to be compared, not to serve. Raises BundleError."""
+    """Verify, open and prove one version whatever fields it takes: to be compared, not to serve.
+
+    Raises BundleError.
+    """
     where = f"{store.uri}/{spec.name}/{manifest.version}"
     if manifest.kind != spec.kind:
         raise BundleError(f"{where}: expected a {spec.kind}, found a {manifest.kind}")
-    if fault := missing_pin(manifest, digest, is_local=store.is_local, is_pinned=is_pinned):
+    fault = missing_pin(manifest, digest, is_local=store.is_local, is_pinned=is_pinned)
+    if fault:
         raise BundleError(f"{where}: {fault}")
     files = {
         file: read_verified(store, manifest, file)
         for file in {*manifest.files, manifest.model_file}
     }
     try:
-        predictor = Predictor(
-            manifest, digest, _open(files[manifest.model_file], manifest), spec.threshold
-        )
+        runtime = _open(files[manifest.model_file], manifest)
+        predictor = Predictor(manifest, digest, runtime, spec.threshold)
     except BundleError:
         raise
     except Exception as error:
@@ -171,19 +180,21 @@ def open_version(
 
 
 def _require_answers(spec: ModelSpec, manifest: Manifest, where: str) -> None:
-    """A score is not yet an answer: the bundle's parameters must make one of each golden score."""
+    """Make an answer of each golden score, which takes the bundle's parameters. Raises BundleError."""
     try:
         for item in manifest.golden_rows:
             spec.answer(item.score, manifest.parameters)
     except Exception as error:
         raise BundleError(
-            f"{where}: found parameters {sorted(manifest.parameters)}, from which no {spec.prediction.__name__} "
-            f"can be made ({type(error).__name__}); expected those that training writes"
+            f"{where}: found parameters {sorted(manifest.parameters)}, from which no "
+            f"{spec.prediction.__name__} can be made ({type(error).__name__}); expected those that "
+            "training writes"
         ) from error
 
 
 def _open(data: bytes, manifest: Manifest) -> Runtime:
     record = record_of(manifest.runtime)
-    if fault := record.library_fault(manifest.libraries):
+    fault = record.library_fault(manifest.libraries)
+    if fault:
         raise BundleError(f"{manifest.model}/{manifest.version}: {fault}")
     return record.open(data, manifest.contract, manifest.kind)

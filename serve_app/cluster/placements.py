@@ -1,4 +1,6 @@
-"""The two placements of a version behind one protocol: in this process, or isolated behind a handle."""
+"""The two placements of a version behind one protocol: in this process, or isolated behind a
+handle.
+"""
 
 import asyncio
 import logging
@@ -32,7 +34,9 @@ BLOCKS_PER_REPLICA = 2
 
 
 class InServerVersion:
-    """A version in this process: scored on the spot where a call is cheap, coalesced where it is expensive."""
+    """A version in this process: scored on the spot where a call is cheap, coalesced where it is
+    expensive.
+    """
 
     def __init__(self, predictor: Predictor, coalesce: Coalesce, batch: Batch) -> None:
         self._predictor: Predictor | None = predictor
@@ -66,7 +70,8 @@ class InServerVersion:
             async with asyncio.timeout(deadline_s):
                 if not self.coalesces:
                     return await self._off_the_loop(block)
-                # @serve.batch refuses an item above its maximum, so a larger block enters in pieces.
+                # @serve.batch refuses an item above its maximum, so a larger block enters in
+                # pieces.
                 pieces = [
                     block[i : i + self._max_rows] for i in range(0, len(block), self._max_rows)
                 ]
@@ -84,7 +89,9 @@ class InServerVersion:
         """Return at once: what is loaded here can answer."""
 
     def close(self) -> None:
-        """Take no more calls; when those under way have ended, let go of the model, the thread and the batch queue."""
+        """Take no more calls; when those under way have ended, let go of the model, the thread and
+        the batch queue.
+        """
         self._is_closed = True
         self._let_go()
 
@@ -97,17 +104,23 @@ class InServerVersion:
             self._ending = asyncio.get_running_loop().create_task(
                 self._end_batches(), context=Context()
             )
-        # Ray freezes the garbage collector, so that a cycle through this object would keep the model.
+        # Ray freezes the garbage collector, so that a cycle through this object would keep the
+        # model.
         self._predictor = None
 
     async def _end_batches(self) -> None:
-        """Stop the task of @serve.batch, which has no method for that and otherwise waits for items for ever."""
+        """Stop the task of @serve.batch, which has no method for that and otherwise waits for items
+        for ever.
+        """
         last = asyncio.ensure_future(self._batched(None))
         await self._batches_ended.wait()
         last.cancel()
 
     def _n_rows(self, blocks: "list[Block | None]") -> int:
-        """The size of a batch. Ray's task asks for it when an item comes, and ends with the item that is None."""
+        """The size of a batch.
+
+        Ray's task asks for it when an item comes, and ends with the item that is None.
+        """
         if blocks[-1] is None:
             self._batches_ended.set()
             raise asyncio.CancelledError
@@ -119,8 +132,8 @@ class InServerVersion:
         return self._predictor.score(block)
 
     async def _enter(self, piece: Block) -> Scores:
-        # @serve.batch seals what has arrived while the model is busy into tiny batches. Entering only when the
-        # model is idle lets everything that came meanwhile go in together.
+        # @serve.batch seals what has arrived while the model is busy into tiny batches. Entering
+        # only when the model is idle lets everything that came meanwhile go in together.
         while not self._idle.is_set():
             await self._idle.wait()
         self._has_batches = True
@@ -141,7 +154,10 @@ class InServerVersion:
 
 
 class IsolatedApplication:
-    """The application of an isolated version, found by its name. `deadline_s` bounds each call, as of now."""
+    """The application of an isolated version, found by its name.
+
+    `deadline_s` bounds each call, as of now.
+    """
 
     def __init__(self, deadline_s: Callable[[], float], name: str) -> None:
         self._deadline_s = deadline_s
@@ -150,7 +166,8 @@ class IsolatedApplication:
 
     async def describe(self) -> Described:
         """Who it says it is."""
-        # In a thread: getting the handle asks Ray's controller, which would hold up the event loop meanwhile.
+        # In a thread: getting the handle asks Ray's controller, which would hold up the event loop
+        # meanwhile.
         self._handle = await asyncio.to_thread(serve.get_app_handle, self._name)
         return Described(**await self._handle.describe.remote())
 
@@ -160,10 +177,12 @@ class IsolatedApplication:
 
 
 class IsolatedVersion:
-    """A version in an application of its own: waiting rows leave together, bounded per live replica.
+    """A version in an application of its own: waiting rows leave together, bounded per live
+    replica.
 
-    How many replicas are live is learned from the answers, each of which names its replica: more blocks go
-    out as more replicas answer, and the blocks under way are what Serve's autoscaler counts.
+    How many replicas are live is learned from the answers, each of which names its replica: more
+    blocks go out as more replicas answer, and the blocks under way are what Serve's autoscaler
+    counts.
     """
 
     def __init__(self, handle: Any, max_rows: int, deadline_s: Callable[[], float]) -> None:
@@ -205,7 +224,9 @@ class IsolatedVersion:
         return BLOCKS_PER_REPLICA * max(1, len(self._last_answer_s))
 
     async def _send(self, block: Block) -> Scores:
-        """A prediction is idempotent, so a call that died with its replica goes once more, to another one."""
+        """A prediction is idempotent, so a call that died with its replica goes once more, to
+        another one.
+        """
         failure = ""
         async with asyncio.timeout(self._deadline_s()):
             for _ in range(2):

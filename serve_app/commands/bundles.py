@@ -33,7 +33,7 @@ def push(
     Exit code 1: it cannot be read, or was refused.
     """
     from serve_app.bundle.push import push as push_version
-    from serve_app.bundle.store import open_store
+    from serve_app.bundle.stores import open_store
 
     with errors_in_words():
         pushed = push_version(open_store(source), open_store(store), model, version)
@@ -49,7 +49,7 @@ def versions(model: Model, store: Place = HERE) -> None:
     from rich.table import Table
 
     from serve_app.bundle.push import listed, signatures_of
-    from serve_app.bundle.store import open_store
+    from serve_app.bundle.stores import open_store
 
     with errors_in_words():
         place = open_store(store)
@@ -110,7 +110,7 @@ def sign(
     from serve_app.bundle.push import signatures_of
     from serve_app.bundle.signature import public_key_of, read_key
     from serve_app.bundle.signature import sign as signature_of
-    from serve_app.bundle.store import open_store
+    from serve_app.bundle.stores import open_store
     from serve_app.bundle.verified import read_manifest
 
     with errors_in_words():

@@ -1,4 +1,7 @@
-"""Customer churn: will this customer leave within 30 days? The ten features of the ClearPath tutorial."""
+"""Customer churn: will this customer leave within 30 days?
+
+The ten features of the ClearPath tutorial.
+"""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal

@@ -1,4 +1,6 @@
-"""Food delivery: minutes from order to door, with an interval that holds the truth as often as it says."""
+"""Food delivery: minutes from order to door, with an interval that holds the truth as often as it
+says.
+"""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -55,7 +57,9 @@ class DeliveryPrediction(Prediction):
 
 
 def answer(score: float, parameters: Mapping[str, float]) -> DeliveryPrediction:
-    """The answer for predicted minutes; `half_width` and `coverage` come from split conformal prediction."""
+    """The answer for predicted minutes; `half_width` and `coverage` come from split conformal
+    prediction.
+    """
     half_width = parameters["half_width"]
     return DeliveryPrediction(
         delivery_minutes=round(max(score, 0.0), 2),

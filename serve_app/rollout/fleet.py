@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from serve_app.rollout.orders import Loaded, RolloutReport
+from serve_app.scaling import PLANNED_BUSY
 from serve_app.settings import Rollout
 
 # A server that has not reported for so long counts as gone.
 SILENT_S = 5.0
 RATE_OVER_S = 10.0
-# How much of what a replica of an isolated version can score is planned with.
-MOST_BUSY = 0.7
 ASK_EVERY_S = 1.0
 UNKNOWN: tuple[Loaded, str] = ("missing", "its replicas are not known yet")
 
@@ -139,7 +138,7 @@ class Fleet:
         self._asked_s = self._clock()
         self._asked_about = version
         capacities = [candidate.rows_per_s for candidate in candidates if candidate.rows_per_s]
-        capacity = MOST_BUSY * min(capacities, default=math.inf)
+        capacity = PLANNED_BUSY * min(capacities, default=math.inf)
         needed = max(1, math.ceil(percent / 100 * self.rows_per_s / capacity))
         try:
             found = await self._isolated.replicas(version)

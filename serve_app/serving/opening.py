@@ -25,7 +25,9 @@ class InServerScorer(Scorer, Protocol):
 
 @dataclass(frozen=True)
 class Described:
-    """What an isolated version says of itself: the manifest that it proved, and how fast one replica scores."""
+    """What an isolated version says of itself: the manifest that it proved, and how fast one
+    replica scores.
+    """
 
     manifest: bytes
     manifest_sha256: str
@@ -36,7 +38,10 @@ class Application(Protocol):
     """An isolated version, reached by the name of its application."""
 
     async def describe(self) -> Described:
-        """Who it says it is. Raises whatever its caller's library raises, or hangs, while it is not there."""
+        """Who it says it is.
+
+        Raises whatever its caller's library raises, or hangs, while it is not there.
+        """
 
     def scorer(self, batch: Batch) -> Scorer:
         """A way to score with it; called after `describe` has answered."""
@@ -45,10 +50,10 @@ class Application(Protocol):
 class Opening:
     """Opens the versions of one model.
 
-    `load(version, pin)` verifies, opens and proves a bundle; it is called in a thread. `in_server` places what was
-    loaded in this process, and `application` finds an isolated version by its application's name. An application is
-    asked every `poll_s` seconds, each time for at most `timeout_s`: the first call to one that failed to deploy can
-    hang.
+    `load(version, pin)` verifies, opens and proves a bundle; it is called in a thread. `in_server`
+    places what was loaded in this process, and `application` finds an isolated version by its
+    application's name. An application is asked every `poll_s` seconds, each time for at most
+    `timeout_s`: the first call to one that failed to deploy can hang.
     """
 
     def __init__(
@@ -71,8 +76,8 @@ class Opening:
     async def open(self, version: str, entry: VersionEntry, table: Table) -> Opened:
         """The version as its entry in the table asks for it.
 
-        Raises BundleError for a version that must not serve, and NotReady for an application that does not answer.
-        Nothing can fail once a scorer is made, so no scorer is left behind.
+        Raises BundleError for a version that must not serve, and NotReady for an application that
+        does not answer. Nothing can fail once a scorer is made, so no scorer is left behind.
         """
         if entry.placement == "isolated":
             return await self._open_isolated(version, entry, table)
@@ -92,7 +97,8 @@ class Opening:
     async def _open_isolated(self, version: str, entry: VersionEntry, table: Table) -> Opened:
         name = application_of(self._spec.name, version)
         application = self._application(name)
-        # A new replica waits for the stable version alone; for a candidate, stable answers meanwhile.
+        # A new replica waits for the stable version alone; for a candidate, stable answers
+        # meanwhile.
         patience_s = table.limits.ready_timeout_s if version == table.stable else 0
         found = await self._described(application, name, patience_s)
         manifest = parse(found.manifest, name)
@@ -100,7 +106,8 @@ class Opening:
             raise BundleError(
                 f"{name}: expected manifest {entry.manifest_sha256}, found {found.manifest_sha256}"
             )
-        if faults := differences(self._spec.contract, manifest.contract):
+        faults = differences(self._spec.contract, manifest.contract)
+        if faults:
             raise BundleError(f"{name}: does not fit the contract: " + "; ".join(faults))
         return Opened(
             manifest,
@@ -111,7 +118,10 @@ class Opening:
         )
 
     async def _described(self, application: Application, name: str, patience_s: float) -> Described:
-        """Who an application says it is, asked again for as long as the patience lasts. Raises NotReady."""
+        """Who an application says it is, asked again for as long as the patience lasts.
+
+        Raises NotReady.
+        """
         loop = asyncio.get_running_loop()
         until_s = loop.time() + patience_s
         while True:

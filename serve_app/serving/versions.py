@@ -38,8 +38,8 @@ class Scorer(Protocol):
 class Opened:
     """A version that proved itself.
 
-    `at_once`: it is in this process, and scored without waiting for other requests. `rows_per_s`: what one replica
-    can score, as measured while proving; 0 when that is not known.
+    `at_once`: it is in this process, and scored without waiting for other requests. `rows_per_s`:
+    what one replica can score, as measured while proving; 0 when that is not known.
     """
 
     manifest: Manifest
@@ -59,8 +59,8 @@ Open = Callable[[str, VersionEntry, Table], Awaitable[Opened]]
 class Member:
     """A version of the table and how far it is.
 
-    `opened_as` says under which settings `opened` was opened: while new ones are being opened, the old one answers.
-    `error` is of the last attempt, until one succeeds.
+    `opened_as` says under which settings `opened` was opened: while new ones are being opened, the
+    old one answers. `error` is of the last attempt, until one succeeds.
     """
 
     identity: Identity
@@ -81,11 +81,12 @@ class Member:
 class Versions:
     """The table in force with its members.
 
-    A new table takes over as soon as its stable version is proven; its other versions join when they are.
-    Until then, and when it never is, the last table stays and `config_error` says why.
+    A new table takes over as soon as its stable version is proven; its other versions join when
+    they are. Until then, and when it never is, the last table stays and `config_error` says why.
 
-    What was opened and belongs to no member any more is closed, `close_after_s` after the last request that may be
-    with it. What fails is tried again after `retry_first_s`, then after twice that, and so on.
+    What was opened and belongs to no member any more is closed, `close_after_s` after the last
+    request that may be with it. What fails is tried again after `retry_first_s`, then after twice
+    that, and so on.
     """
 
     def __init__(
@@ -103,15 +104,17 @@ class Versions:
         self._unclosed: list[Opened] = []
         self._switch: asyncio.Task[None] | None = None
         self.table: Table | None = None
-        # Why the newest table could not be read, and why the newest one that could be read is not in force yet.
+        # Why the newest table could not be read, and why the newest one that could be read is not
+        # in force yet.
         self._refused: str | None = None
         self._trouble: str | None = None
 
     async def start(self, table: Table, patience_s: float = 0) -> None:
         """Put the first table in force.
 
-        Raises what kept stable from being proven: the replica must not become ready. A store that is away may come
-        back within `patience_s`, which is cheaper than a replica that ends and is started again.
+        Raises what kept stable from being proven: the replica must not become ready. A store that
+        is away may come back within `patience_s`, which is cheaper than a replica that ends and is
+        started again.
         """
         loop = asyncio.get_running_loop()
         until_s = loop.time() + patience_s
@@ -126,7 +129,9 @@ class Versions:
             await asyncio.sleep(wait_s)
 
     async def settle(self, timeout_s: float) -> None:
-        """Wait until every version has been opened or has failed once, so that a replica joins with all of them."""
+        """Wait until every version has been opened or has failed once, so that a replica joins with
+        all of them.
+        """
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 while any(member.state == "loading" for member in self._members.values()):  # noqa: ASYNC110 - no event
@@ -165,7 +170,9 @@ class Versions:
         return dict(self._members)
 
     async def _take_over_or_keep(self, table: Table) -> None:
-        """Try until it succeeds or another table comes: a store may be away for a while, and Ray tells us once."""
+        """Try until it succeeds or another table comes: a store may be away for a while, and Ray
+        tells us once.
+        """
         for wait_s in backoff(self._retry_first_s):
             try:
                 await self._take_over(table)
@@ -216,7 +223,9 @@ class Versions:
         return Member(identity, state, opened=old.opened, opened_as=old.opened_as)
 
     async def _prove(self, member: Member, name: str, table: Table) -> None:
-        """Open a member once, however many wait for it: a candidate may be promoted while it is still loading."""
+        """Open a member once, however many wait for it: a candidate may be promoted while it is
+        still loading.
+        """
         if member.is_current:
             return
         if member.attempt is None:
@@ -224,7 +233,9 @@ class Versions:
         await asyncio.shield(member.attempt)
 
     async def _attempt(self, member: Member, name: str, table: Table) -> None:
-        """One attempt; it goes on when those who waited for it have left, and what came of it is closed then."""
+        """One attempt; it goes on when those who waited for it have left, and what came of it is
+        closed then.
+        """
         try:
             opened = await self._open(name, table.entry(name), table)
         finally:
@@ -238,7 +249,9 @@ class Versions:
         self._close_what_left()
 
     async def _bring_up(self, name: str, member: Member, table: Table) -> None:
-        """Load a version that is not stable; while it fails, stable answers for it and it is tried again."""
+        """Load a version that is not stable; while it fails, stable answers for it and it is tried
+        again.
+        """
         for wait_s in backoff(self._retry_first_s):
             try:
                 await self._prove(member, name, table)
@@ -266,7 +279,10 @@ class Versions:
 
 
 def backoff(first_s: float = RETRY_FIRST_S, most_s: float = RETRY_MOST_S) -> Iterator[float]:
-    """Seconds to wait after each failed try: each wait is twice the last, up to a bound. Never ends."""
+    """Seconds to wait after each failed try: each wait is twice the last, up to a bound.
+
+    Never ends.
+    """
     wait_s = first_s
     while True:
         yield wait_s
@@ -284,7 +300,9 @@ def _reason(error: Exception) -> str:
 
 
 def _forget_traceback(error: BaseException | None) -> None:
-    """Free what an error that is kept holds: the variables of the functions it came from, half an opened model."""
+    """Free what an error that is kept holds: the variables of the functions it came from, half an
+    opened model.
+    """
     while error is not None:
         error.__traceback__ = None
         error = error.__cause__ or error.__context__

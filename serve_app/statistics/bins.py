@@ -1,4 +1,6 @@
-"""Rows by the bins that training froze for each feature: an average may hide the few whom a candidate serves badly."""
+"""Rows by the bins that training froze for each feature: an average may hide the few whom a
+candidate serves badly.
+"""
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise

@@ -14,8 +14,9 @@ from serve_app.contract.block import Scores
 class Comparison:
     """How answers of two versions of one model are compared.
 
-    A classifier's labels differ when the scores lie on two sides of `threshold`. A regressor's values differ when
-    they are more than `half_width` apart, which is stable's interval; None: stable has no interval.
+    A classifier's labels differ when the scores lie on two sides of `threshold`. A regressor's
+    values differ when they are more than `half_width` apart, which is stable's interval; None:
+    stable has no interval.
     """
 
     kind: Kind
@@ -35,7 +36,8 @@ class Comparison:
     def disagree(self, stable: Scores, candidate: Scores) -> NDArray[np.bool_]:
         """(n_rows,) whether the candidate's answer is another one.
 
-        No valid score from the candidate alone is another answer too; what stable could not score says nothing.
+        No valid score from the candidate alone is another answer too; what stable could not score
+        says nothing.
         """
         if self.kind == "binary_classifier":
             differs = (stable >= self.threshold) != (candidate >= self.threshold)

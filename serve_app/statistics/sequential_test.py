@@ -1,10 +1,12 @@
-"""The judge of a canary: it may look at any time, and its false alarms over a whole rollout stay within alpha.
+"""The judge of a canary: it may look at any time, and its false alarms over a whole rollout stay
+within alpha.
 
-Routing keys are what is randomised (traffic.py), so keys are what is counted, each when it first turns bad. However
-heavy or bad a key is, it is then the candidate's with probability w = weight / 100, and with at most
-r·w / (r·w + 1 - w) where the candidate turns keys bad at most r times as fast as stable. Against that bound runs the
-beta-binomial mixture of Robbins (1970), one-sided, as in Lindon et al., "Rapid Regression Detection in Software
-Deployments through Sequential Testing" (KDD 2022). docs/rollouts.md says why it holds, what it finds, and how soon.
+Routing keys are what is randomised (traffic.py), so keys are what is counted, each when it first
+turns bad. However heavy or bad a key is, it is then the candidate's with probability w = weight /
+100, and with at most r·w / (r·w + 1 - w) where the candidate turns keys bad at most r times as fast
+as stable. Against that bound runs the beta-binomial mixture of Robbins (1970), one-sided, as in
+Lindon et al., "Rapid Regression Detection in Software Deployments through Sequential Testing" (KDD
+2022). docs/rollouts.md says why it holds, what it finds, and how soon.
 """
 
 import math
@@ -28,8 +30,8 @@ _NOUNS: dict[Rail, str] = {
 class Trials:
     """Keys counted while the weight did not change.
 
-    hits: the candidate's bad keys, or pairs that disagree. others: stable's bad keys, or pairs that agree.
-    odds: the most that is tolerated of P(hit) / P(other).
+    hits: the candidate's bad keys, or pairs that disagree. others: stable's bad keys, or pairs that
+    agree. odds: the most that is tolerated of P(hit) / P(other).
     """
 
     hits: int
@@ -44,9 +46,11 @@ class Trials:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a rail saw: keys counted once since the step began, and once since the rollout began (one entry a step).
+    """What a rail saw: keys counted once since the step began, and once since the rollout began
+    (one entry a step).
 
-    The first finds a candidate that breaks when most keys have been bad before; the second adds up over steps.
+    The first finds a candidate that breaks when most keys have been bad before; the second adds up
+    over steps.
     """
 
     rail: Rail
@@ -79,22 +83,29 @@ class Judgement:
 
 
 def bad_keys(candidate: int, stable: int, weight_percent: float, max_ratio: float) -> Trials:
-    """Keys that turned bad, by arm, at one weight. At 0 and 100 % there is nothing to compare: no evidence."""
+    """Keys that turned bad, by arm, at one weight.
+
+    At 0 and 100 % there is nothing to compare: no evidence.
+    """
     if not 0 < weight_percent < 100:
         return Trials(0, 0, 1.0)
     return Trials(candidate, stable, max_ratio * weight_percent / (100 - weight_percent))
 
 
 def pairs(n_disagree: int, n_pairs: int, max_percent: float) -> Trials:
-    """Keys whose first row was scored by both versions, and on how many of them these disagreed (0 < max < 100)."""
+    """Keys whose first row was scored by both versions, and on how many of them these disagreed (0
+    < max < 100).
+    """
     return Trials(n_disagree, n_pairs - n_disagree, max_percent / (100 - max_percent))
 
 
 def _prior(n: int = 64, largest: float = 1000.0) -> tuple[tuple[float, float], ...]:
-    """(ln m, ln share) on a grid: how many times the tolerated odds those of a worse candidate may be.
+    """(ln m, ln share) on a grid: how many times the tolerated odds those of a worse candidate may
+    be.
 
-    P(m > x) = 1 / x²: for the probability of a hit that is Beta(-2, 2), cut off below the tolerated one. The points
-    are closer near 1. A sum over fixed points is as valid as the integral: what it misses costs time, not alpha.
+    P(m > x) = 1 / x²: for the probability of a hit that is Beta(-2, 2), cut off below the tolerated
+    one. The points are closer near 1. A sum over fixed points is as valid as the integral: what it
+    misses costs time, not alpha.
     """
     roots = [(k + 0.5) / n for k in range(n)]
     logs = [math.log(largest) * root**2 for root in roots]
@@ -109,10 +120,12 @@ PRIOR = _prior()
 
 
 def log_e(counts: Iterable[Trials]) -> float:
-    """Log of the e-value: how many times likelier these keys are for a worse candidate than at the tolerated odds.
+    """Log of the e-value: how many times likelier these keys are for a worse candidate than at the
+    tolerated odds.
 
-    0 with no data. A supermartingale while the candidate is no worse than tolerated, so that it ever reaches ln(1 / a)
-    with probability at most a (Ville 1939). No key may be in two of the counts.
+    0 with no data. A supermartingale while the candidate is no worse than tolerated, so that it
+    ever reaches ln(1 / a) with probability at most a (Ville 1939). No key may be in two of the
+    counts.
     """
     seen = [c for c in counts if c.hits or c.others]
     logs = []
@@ -128,9 +141,11 @@ def log_e(counts: Iterable[Trials]) -> float:
 
 
 def limit(rail: Rail, since: Since, *, alpha: float, n_steps: int, restarts: int = 0) -> float:
-    """Where log_e fails a candidate: ln(1 / a), where the a of all rails, steps and restarts add up to alpha.
+    """Where log_e fails a candidate: ln(1 / a), where the a of all rails, steps and restarts add up
+    to alpha.
 
-    n_steps: steps of the plan before 100 %. restarts: how often all counts were lost and begun anew in this rollout.
+    n_steps: steps of the plan before 100 %. restarts: how often all counts were lost and begun anew
+    in this rollout.
     """
     share = RAIL_SHARES[rail] / (2 if since == "rollout" else 2 * n_steps)
     share *= FIRST_SHARE if restarts == 0 else (1 - FIRST_SHARE) / (restarts * (restarts + 1))

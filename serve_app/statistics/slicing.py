@@ -18,7 +18,9 @@ Mask = NDArray[np.bool_]
 
 
 def masks(column: NDArray[Any], feature: Feature) -> Iterator[tuple[str, Mask]]:
-    """Label and rows of each slice of one feature (n_rows,); missing values are a slice of their own."""
+    """Label and rows of each slice of one feature (n_rows,); missing values are a slice of their
+    own.
+    """
     if feature.dtype == "category":
         yield from ((str(value), column == value) for value in feature.choices or ())
         yield "missing", column == MISSING_CATEGORY

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from s3 import Gate, Way, overwrite
 
-from serve_app.bundle import objects
+from serve_app.bundle import object_store, objects
 from serve_app.bundle.cache import NodeCache, cache_folder
 from serve_app.bundle.manifest import COMPILED, MANIFEST
 from serve_app.bundle.predictor import Predictor, load
 from serve_app.bundle.push import push
-from serve_app.bundle.store import FolderStore, open_store
+from serve_app.bundle.store import FolderStore
+from serve_app.bundle.stores import open_store
 from serve_app.contract.block import Layout
 from serve_app.errors import BundleError, BundleUnavailable, StoreAway
 from serve_app.models import get_spec
@@ -90,12 +91,8 @@ def test_what_a_store_does_wrong_is_said_and_leaves_nothing_here(
     pushed: str, gate: Gate, node: Path, monkeypatch: pytest.MonkeyPatch, way: Way
 ) -> None:
     """Cut connections, wrong bytes, no permission, no answer: never half a model, and asked again it comes."""
-    patience = {
-        "timeout": objects.timedelta(seconds=1),
-        "connect_timeout": objects.timedelta(seconds=1),
-    }
-    monkeypatch.setattr(objects, "CLIENT", patience)
-    monkeypatch.setattr(objects, "RETRY", {"max_retries": 0})
+    monkeypatch.setattr(object_store, "TIMEOUT_S", 1.0)
+    monkeypatch.setattr(objects, "MAX_RETRIES", 0)
     gate.way = way
     with pytest.raises(BundleError, match=WAYS[way]) as error:
         load_here(pushed)

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from serve_app.bundle.manifest import MANIFEST, SIGNATURE
 from serve_app.bundle.predictor import load
-from serve_app.bundle.store import FolderStore, open_store
+from serve_app.bundle.store import FolderStore
+from serve_app.bundle.stores import open_store
 from serve_app.commands.main import app
 from serve_app.errors import BundleError
 from serve_app.models import get_spec

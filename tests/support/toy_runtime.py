@@ -1,4 +1,6 @@
-"""A third runtime that only its record makes known: a file of JSON whose one number is multiplied by active days."""
+"""A third runtime that only its record makes known: a file of JSON whose one number is multiplied
+by active days.
+"""
 
 import json
 from typing import Any

@@ -12,7 +12,8 @@ import pytest
 from obstore.store import MemoryStore
 
 from serve_app.bundle.manifest import MANIFEST, parse, sha256_of
-from serve_app.bundle.objects import ObjectStoreStore
+from serve_app.bundle.object_store import ObjectStoreStore
+from serve_app.bundle.objects import Objects
 from serve_app.bundle.predictor import load
 from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
 from serve_app.bundle.store import FolderStore
@@ -254,7 +255,7 @@ def uncompiled_elsewhere(churn_bundle: Written) -> tuple[ObjectStoreStore, str]:
     manifest = json.loads((folder / MANIFEST).read_text()) | {"runtime": "sklearn"}
     text = json.dumps(manifest).encode()
     files = {path.name: path.read_bytes() for path in folder.iterdir()} | {MANIFEST: text}
-    elsewhere = ObjectStoreStore("memory:///", MemoryStore())
+    elsewhere = ObjectStoreStore("memory:///", Objects(MemoryStore()))
     elsewhere.write("churn", "1.0.0", files)
     return elsewhere, sha256_of(text)
 

@@ -30,7 +30,7 @@ SKLEARN = RuntimeRecord(
     },
 )
 
-# By name. A test registers a toy with `monkeypatch.setitem(RUNTIMES, toy.name, toy)`; nothing else knows the list.
+# By name. Nothing else knows the list: a test adds a toy by `monkeypatch.setitem(RUNTIMES, …)`.
 RUNTIMES: dict[str, RuntimeRecord] = {record.name: record for record in (ONNX, SKLEARN)}
 
 
@@ -43,6 +43,7 @@ def runtime_fault(name: str) -> str | None:
 
 def record_of(name: str) -> RuntimeRecord:
     """The record of a runtime. Raises BundleError for a name that is not listed."""
-    if fault := runtime_fault(name):
+    fault = runtime_fault(name)
+    if fault:
         raise BundleError(f"runtime: {fault}")
     return RUNTIMES[name]

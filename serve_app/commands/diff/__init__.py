@@ -34,7 +34,7 @@ def diff(
     """
     from rich.console import Console
 
-    from serve_app.bundle.store import open_store
+    from serve_app.bundle.stores import open_store
     from serve_app.commands.diff.comparison import compare
     from serve_app.commands.diff.page import as_json, show
     from serve_app.errors import SluiceError

@@ -1,4 +1,4 @@
-"""How far the answers of two versions lie apart on the same rows. Every difference is candidate minus stable."""
+"""How much the answers of two versions differ on the same rows, always as candidate minus stable."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,14 +12,16 @@ from serve_app.statistics.disagreement import Comparison
 from serve_app.statistics.intervals import wilson
 from serve_app.statistics.slicing import MIN_ROWS, Mask, masks
 
-MIN_SHARE = 0.02  # of the rows: among many small slices, one always lies far away
+# Of the rows: among many small slices, one always differs much.
+MIN_SHARE = 0.02
 
 
 @dataclass(frozen=True)
 class Flips:
     """Rows with another label, or for a regressor: with an answer outside stable's interval.
 
-    `n_up` of them to the positive label or above the interval; `low` to `high` is the 95 % interval of the share.
+    `n_up` of them to the positive label or above the interval; `low` to `high` is the 95 % interval
+    of the share.
     """
 
     n: int
@@ -44,8 +46,8 @@ class SliceShift:
 class Shift:
     """What changes for these rows. `largest` is the difference that is farthest from 0.
 
-    `flips` is None where nothing was compared, and for a regressor whose bundle has no interval. `slices` has the
-    slice of each feature with the mean farthest from 0, the farthest first.
+    `flips` is None where nothing was compared, and for a regressor whose bundle has no interval.
+    `slices` has the slice of each feature with the mean farthest from 0, the farthest first.
     """
 
     n_rows: int
@@ -60,9 +62,11 @@ class Shift:
 
 def shift(scored: Scored, comparison: Comparison) -> Shift:
     """Compare where both versions answer; rows that only one of them answers are counted."""
-    by_stable, by_candidate = ~np.isnan(scored.stable), ~np.isnan(scored.candidate)
+    by_stable = ~np.isnan(scored.stable)
+    by_candidate = ~np.isnan(scored.candidate)
     both = by_stable & by_candidate
-    before, after = scored.stable[both], scored.candidate[both]
+    before = scored.stable[both]
+    after = scored.candidate[both]
     difference = after - before
     flipped = comparison.disagree(before, after) if comparison.has_limit else None
     return Shift(
@@ -82,7 +86,8 @@ def shift(scored: Scored, comparison: Comparison) -> Shift:
 
 
 def _flips(flipped: Mask, difference: Scores) -> Flips:
-    n, n_rows = int(flipped.sum()), len(flipped)
+    n = int(flipped.sum())
+    n_rows = len(flipped)
     low, high = wilson(n, n_rows)
     return Flips(n, int((flipped & (difference > 0)).sum()), n / n_rows, low, high)
 
@@ -102,6 +107,7 @@ def _slices(
 ) -> Iterator[SliceShift]:
     least = max(MIN_ROWS, MIN_SHARE * len(column))
     for label, mask in masks(column, feature) if len(column) else ():
-        if (n_rows := int(mask.sum())) >= least:
+        n_rows = int(mask.sum())
+        if n_rows >= least:
             n_flips = 0 if flipped is None else int(flipped[mask].sum())
             yield SliceShift(feature.name, label, n_rows, float(difference[mask].mean()), n_flips)

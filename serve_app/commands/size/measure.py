@@ -13,7 +13,7 @@ from time import monotonic, process_time
 from typing import Any
 
 from serve_app.bundle.predictor import Predictor, load
-from serve_app.bundle.store import open_store, served_uri
+from serve_app.bundle.stores import open_store, served_uri
 from serve_app.cluster.placements import InServerVersion
 from serve_app.contract import ModelSpec
 from serve_app.contract.block import Block, Layout, Scores

@@ -20,9 +20,8 @@ from dataclasses import dataclass
 from math import ceil, isfinite, log
 
 from serve_app.errors import SettingsError
+from serve_app.scaling import PLANNED_BUSY
 
-# A peak is never known to the percent: this leaves room for 1.4 times the rate.
-MOST_BUSY = 0.7
 # So many may be lost, and the rest still keeps to the objective.
 SPARE_REPLICAS = 1
 # When there is no load: with one replica alone, losing it is an outage.
@@ -108,7 +107,7 @@ def size(work: Work, rate: float, p95_ms: float) -> Size:
     return Size(
         min_replicas=min(LEAST_REPLICAS, n_replicas),
         max_replicas=n_replicas,
-        num_cpus=min(1.0, ceil(with_one_lost.cpus / MOST_BUSY * 10 - 1e-9) / 10),
+        num_cpus=min(1.0, ceil(with_one_lost.cpus / PLANNED_BUSY * 10 - 1e-9) / 10),
         # What Ray's autoscaler counts on each replica at the peak, so that it aims at just these.
         target_ongoing_requests=max(0.1, float(f"{at_peak.under_way:.2g}")),
         at_peak=at_peak,
@@ -132,14 +131,14 @@ def load(work: Work, rate: float) -> Load:
 def most_rate(work: Work, p95_ms: float) -> float:
     """Requests a second that one replica may get.
 
-    It answers in time, and is busy for at most MOST_BUSY when its calls are full. Raises
+    It answers in time, and is busy for at most PLANNED_BUSY when its calls are full. Raises
     SettingsError when even a request alone takes too long.
     """
     quickest_ms = load(work, 0).p95_ms
     if quickest_ms >= p95_ms:
         raise SettingsError(_too_slow(work, p95_ms, quickest_ms))
     own_ms, _ = _shares_ms(work)
-    return min(MOST_BUSY, 1 - quickest_ms / p95_ms) / own_ms * 1000
+    return min(PLANNED_BUSY, 1 - quickest_ms / p95_ms) / own_ms * 1000
 
 
 def _shares_ms(work: Work) -> tuple[float, float]:

@@ -8,8 +8,9 @@ import yaml
 from rich.console import Console
 from rich.table import Table as Grid
 
-from serve_app.commands.size.replicas import MOST_BUSY, Overhead
+from serve_app.commands.size.replicas import Overhead
 from serve_app.commands.size.servers import Sized, Wish
+from serve_app.scaling import PLANNED_BUSY
 
 Row = tuple[str, str, str]
 
@@ -106,7 +107,10 @@ def number_rows(sized: Sized, overhead: Overhead) -> list[Row]:
             ("measured", _ms(found.row_ms), "CPU of each row in it, on top"),
             ("from the file", _ms(work.wait_ms), "a call waits so long to fill (batch.wait_ms)"),
         ]
-    return [*rows, ("constant", f"{MOST_BUSY:.0%}", "a replica is at most so busy, with one lost")]
+    return [
+        *rows,
+        ("constant", f"{PLANNED_BUSY:.0%}", "a replica is at most so busy, with one lost"),
+    ]
 
 
 def together(found: Sequence[Sized], wish: Wish, overhead: Overhead) -> str:
@@ -119,21 +123,21 @@ def together(found: Sequence[Sized], wish: Wish, overhead: Overhead) -> str:
     return (
         f"Together {n} replicas, {_cpus(cpus)} CPUs ({_cpus(updating)} while all are updated), "
         f"{_mb(memory_mb)}. Next to them in the fast mode, constants: {proxies} CPUs for the "
-        f"proxies ({overhead.proxy_ms:g} ms a request, {MOST_BUSY:.0%} busy), "
+        f"proxies ({overhead.proxy_ms:g} ms a request, {PLANNED_BUSY:.0%} busy), "
         f"{overhead.ray_cpus:g} CPUs and {_mb(overhead.ray_memory_mb)} for Ray itself."
     )
 
 
 def proxy_cpus(found: Sequence[Sized], wish: Wish, overhead: Overhead) -> float:
     """Count the CPUs of the proxies for the requests of all servers."""
-    return len(found) * wish.rate * overhead.proxy_ms / 1000 / MOST_BUSY
+    return len(found) * wish.rate * overhead.proxy_ms / 1000 / PLANNED_BUSY
 
 
 def document(found: Sequence[Sized], wish: Wish, overhead: Overhead) -> dict[str, Any]:
     """Give everything to programs."""
     return {
         "wanted": asdict(wish),
-        "constants": {**asdict(overhead), "most_busy": MOST_BUSY},
+        "constants": {**asdict(overhead), "most_busy": PLANNED_BUSY},
         "servers": [
             asdict(sized) | {"n_updating": sized.n_updating, "Server": snippet(sized)}
             for sized in found

@@ -29,7 +29,9 @@ def golden(score: float) -> Manifest:
 
 
 def test_a_golden_row_must_keep_its_label_at_the_models_threshold() -> None:
-    """A score may move by a few millionths, but not across the threshold of the model: 0.3 here, not 0.5."""
+    """A score may move by a few millionths, but not across the threshold of the model: 0.3 here,
+    not 0.5.
+    """
     proven = golden(0.3)
     just_below = Fixed(0.299999)
     assert Predictor(proven, "", just_below, threshold=0.5).manifest is proven

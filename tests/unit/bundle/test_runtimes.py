@@ -1,4 +1,6 @@
-"""Runtimes are records: a third one needs its record and nothing else, and what has no record is refused everywhere."""
+"""Runtimes are records: a third one needs its record and nothing else, and what has no record is
+refused everywhere.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -92,7 +94,9 @@ async def test_a_runtime_that_is_listed_serves(
 def test_a_runtime_that_runs_code_needs_a_pin_away_from_home(
     store: FolderStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The record says so, and nothing else: the same bundle needs none when its record runs no code."""
+    """The record says so, and nothing else: the same bundle needs none when its record runs no
+    code.
+    """
     elsewhere = Elsewhere(store.root)
     listed(monkeypatch, toy(runs_code=True))
     pin = write_toy(store)
@@ -114,7 +118,9 @@ def test_a_runtime_that_runs_code_needs_a_pin_away_from_home(
 def test_a_runtime_whose_library_is_another_is_refused(
     store: FolderStore, monkeypatch: pytest.MonkeyPatch, library: str, reason: str
 ) -> None:
-    """Its files are only defined for the version that the manifest names; the record says where to get it."""
+    """Its files are only defined for the version that the manifest names; the record says where to
+    get it.
+    """
     listed(monkeypatch, toy(libraries={library: "Ask the one who wrote it."}))
     write_toy(store, libraries={"numpy": "0.1"})
     with pytest.raises(BundleError, match=reason):
@@ -124,7 +130,9 @@ def test_a_runtime_whose_library_is_another_is_refused(
 def test_check_reads_the_record(
     store: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing to say of a compiled toy; one that runs code belongs in an application of its own, and needs its pin."""
+    """Nothing to say of a compiled toy; one that runs code belongs in an application of its own,
+    and needs its pin.
+    """
     write_toy(store)
     store.write("delivery_time", "1.0.0", {"manifest.json": manifest_of("delivery_time", "1.0.0")})
     listed(monkeypatch, toy())
@@ -141,7 +149,9 @@ def test_check_reads_the_record(
 def test_a_runtime_that_is_not_listed_is_refused_everywhere(
     store: FolderStore, tmp_path: Path
 ) -> None:
-    """By the manifest's parser, by opening, and by `sluice check`: never is it opened as something else."""
+    """By the manifest's parser, by opening, and by `sluice check`: never is it opened as something
+    else.
+    """
     write_toy(store)
     data = store.read("churn", "1.0.0", "manifest.json")
     with pytest.raises(BundleError, match=f"store/manifest.json: runtime: found 'toy', {KNOWN}"):

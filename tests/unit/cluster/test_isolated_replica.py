@@ -1,4 +1,6 @@
-"""A replica of an isolated version: one version, reached by a handle, whose settings change in operation."""
+"""A replica of an isolated version: one version, reached by a handle, whose settings change in
+operation.
+"""
 
 import gc
 import logging
@@ -31,7 +33,9 @@ VERSION = "9.8.7-replica"
 
 @pytest.fixture(autouse=True)
 async def _collected() -> AsyncIterator[None]:
-    """Ray's batch queue asks for the event loop when it is collected: within the test, while there is one."""
+    """Ray's batch queue asks for the event loop when it is collected: within the test, while there
+    is one.
+    """
     yield
     gc.collect()
 

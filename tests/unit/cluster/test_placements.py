@@ -1,4 +1,6 @@
-"""A version in this process: what it holds is let go when it is closed, and not before its calls have ended."""
+"""A version in this process: what it holds is let go when it is closed, and not before its calls
+have ended.
+"""
 
 import asyncio
 import gc
@@ -29,14 +31,18 @@ NAME = "9.8.7-placements"
 
 @pytest.fixture(autouse=True)
 async def _collected() -> AsyncIterator[None]:
-    """Ray's batch queue asks for the event loop when it is collected: within the test, while there is one."""
+    """Ray's batch queue asks for the event loop when it is collected: within the test, while there
+    is one.
+    """
     yield
     gc.collect()
 
 
 @pytest.fixture(autouse=True)
 def _in_a_replica(monkeypatch: pytest.MonkeyPatch) -> None:
-    """@serve.batch asks its replica how many requests it takes; nothing else of it needs Ray to run."""
+    """@serve.batch asks its replica how many requests it takes; nothing else of it needs Ray to
+    run.
+    """
     context = SimpleNamespace(_deployment_config=SimpleNamespace(max_ongoing_requests=1_000))
     monkeypatch.setattr(serve, "get_replica_context", lambda: context)
 

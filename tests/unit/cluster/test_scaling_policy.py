@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from serve_app.scaling import BUSY, MOST_BUSY, WISHED, BusyMeter, by_load, by_share
+from serve_app.scaling import BUSY, SCALE_OUT_BUSY, WISHED, BusyMeter, by_load, by_share
 
 
 def context(n_requests: float, busy_cores: dict[str, float] | None, target: float = 16) -> Any:
@@ -21,15 +21,15 @@ def context(n_requests: float, busy_cores: dict[str, float] | None, target: floa
         (0, None, 0),
         (0, {}, 0),
         (32, {"a": 0.0}, 2),
-        (0, {"a": 0.9}, 0.9 / MOST_BUSY),
-        (0, {"a": 0.6, "b": 0.6}, 1.2 / MOST_BUSY),
+        (0, {"a": 0.9}, 0.9 / SCALE_OUT_BUSY),
+        (0, {"a": 0.6, "b": 0.6}, 1.2 / SCALE_OUT_BUSY),
         (160, {"a": 0.6, "b": 0.6}, 10),
     ],
 )
 def test_the_larger_of_both_loads_is_wanted(
     n_requests: float, busy_cores: Any, expected: float
 ) -> None:
-    """Requests are compared with the target, and cores in use with MOST_BUSY.
+    """Requests are compared with the target, and cores in use with SCALE_OUT_BUSY.
 
     Before the first report only requests count.
     """

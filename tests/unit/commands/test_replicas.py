@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve_app.commands.size.replicas import FAST_MODE, MOST_BUSY, Work, load, most_rate, size
+from serve_app.commands.size.replicas import FAST_MODE, Work, load, most_rate, size
+from serve_app.scaling import PLANNED_BUSY
 from serve_app.errors import SettingsError
 from serve_app.settings import Table
 
@@ -64,7 +65,7 @@ def test_an_expensive_model_by_hand() -> None:
 def test_calls_that_would_be_full_cost_replicas() -> None:
     """Where two requests may share a call, a replica takes two at most in the time of a call."""
     few = Work(own_ms=0.5, call_ms=12, wait_ms=2, most_per_call=2)
-    assert most_rate(few, 1_000) == pytest.approx(MOST_BUSY * 1_000 * 2 / (14 + 2 * 0.5))
+    assert most_rate(few, 1_000) == pytest.approx(PLANNED_BUSY * 1_000 * 2 / (14 + 2 * 0.5))
     # 93 requests a second each, and one more.
     assert size(few, 400, 1_000).max_replicas == 6
 
@@ -105,7 +106,7 @@ def test_what_is_left_when_one_is_lost_keeps_to_everything(
     found = size(work, rate, p95_ms)
     n_left = found.max_replicas - 1
     assert found.with_one_lost.p95_ms <= p95_ms * (1 + 1e-6)
-    assert rate / n_left * work.own_ms / 1000 <= MOST_BUSY * (1 + 1e-6)
+    assert rate / n_left * work.own_ms / 1000 <= PLANNED_BUSY * (1 + 1e-6)
     assert found.at_peak.cpus <= found.with_one_lost.cpus + 1e-6 <= 1 + 2e-6
     assert 0.1 <= found.num_cpus <= 1
     assert found.with_one_lost.cpus <= found.num_cpus + 1e-6
@@ -166,7 +167,7 @@ def test_simulated_calls_keep_the_promise(
 ) -> None:
     """Where requests share calls, p95 and mean are never above the promise, nor far below it."""
     work = Work(own_ms, call_ms, most_per_call=most_per_call)
-    rate = busy / MOST_BUSY * most_rate(work, 1e9)
+    rate = busy / PLANNED_BUSY * most_rate(work, 1e9)
     promise = load(work, rate)
     times = simulated_ms(work, rate, np.full(N_REQUESTS, own_ms))
     assert 0.3 <= np.percentile(times, 95) / promise.p95_ms <= 1

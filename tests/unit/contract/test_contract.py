@@ -83,7 +83,9 @@ def test_a_contract_holds_what_the_types_say() -> None:
     ids=str,
 )
 def test_a_field_that_is_not_bounded_is_refused(kind: Any) -> None:
-    """A programming error, told with the model and the field, before any client can send a 4,000-digit number."""
+    """A programming error, told with the model and the field, before any client can send a
+    4,000-digit number.
+    """
     with pytest.raises(
         TypeError, match=r"toy\.wide: .*expected a required int or float with a lower and an upper"
     ):
@@ -180,7 +182,9 @@ TEXT = {"name": "n", "dtype": "category"}
 def test_a_bundle_fits_when_it_takes_all_that_the_server_takes(
     server: dict[str, Any], bundle: dict[str, Any], fits: bool
 ) -> None:
-    """A wider bundle may stand behind a server; a narrower one would see rows that it does not know."""
+    """A wider bundle may stand behind a server; a narrower one would see rows that it does not
+    know.
+    """
     lines = differences((Feature(**server),), (Feature(**bundle),))
     assert (lines == []) is fits
     if not fits:
@@ -254,7 +258,9 @@ def test_another_order_is_a_difference() -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_registered_model_is_whole(name: str) -> None:
-    """Its name is its key, its fields are bounded and described, and its examples are two different valid rows."""
+    """Its name is its key, its fields are bounded and described, and its examples are two different
+    valid rows.
+    """
     spec = get_spec(name)
     assert spec.name == name
     assert all(feature.description for feature in spec.contract)

@@ -19,8 +19,9 @@ from obstore.exceptions import GenericError
 from obstore.store import LocalStore, MemoryStore, ObjectStore
 from rolling import PLAN, START_S
 
+from serve_app.bundle import objects as objects_module
+from serve_app.bundle.objects import Objects
 from serve_app.errors import Fenced, RolloutError
-from serve_app.rollout import log as log_module
 from serve_app.rollout.decide import Action, claim, command
 from serve_app.rollout.event import Draft, Event, lines
 from serve_app.rollout.log import Log, open_log
@@ -125,7 +126,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def another(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Log]:
     """Return what opens one and the same log, as another coordinator would."""
     if request.param == "memory":
-        objects = MemoryStore()
+        objects = Objects(MemoryStore())
         return lambda: Log(objects, "memory://", "churn", PLAN.id)
     if request.param == "folder":
         folder = str(tmp_path / "not" / "there yet")
@@ -216,7 +217,7 @@ def test_two_decisions_from_one_state_do_not_both_enter_the_log(another: Callabl
     pause = command(state, PLAN, "pause", "ada")
     abort = command(state, PLAN, "abort", "ada")
     log.append(abort, START_S)
-    late = r"paused is decided for \(2, .* expected \(3, .* decide anew"
+    late = r"paused is decided for \(2, .* expected \(3, .* decide again"
     with pytest.raises(RolloutError, match=late):
         log.append(pause, START_S)
     assert fold(log.read()).status == "aborted"
@@ -361,7 +362,7 @@ def test_a_torn_listing_hides_no_event(tmp_path: Path, monkeypatch: pytest.Monke
     """A folder that is listed while two events are written may show only the later one."""
     written(tmp_path)
     torn = {"objects": [{"path": f"{FOLDER}/00000003.json"}]}
-    monkeypatch.setattr(log_module.obstore, "list_with_delimiter", lambda *_, **__: torn)
+    monkeypatch.setattr(objects_module.obstore, "list_with_delimiter", lambda *_, **__: torn)
     assert [event.seq for event in open_log(str(tmp_path), "churn", PLAN.id).read()] == [1, 2, 3]
 
 
@@ -413,7 +414,7 @@ class Away:
         self.carried_out = False
         for name in sorted(self.fails):
             call = self.through(name, getattr(obstore, name))
-            monkeypatch.setattr(log_module.obstore, name, call)
+            monkeypatch.setattr(objects_module.obstore, name, call)
 
     def through(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         """Return a call that fails when it has to."""
@@ -467,7 +468,7 @@ def test_a_write_that_failed_and_came_through_is_found_and_decided_upon(
     with pytest.raises(RolloutError, match="cannot be written"):
         log.append(next_draft(log), START_S)
     away.fails = set()
-    taken = "paused not written, its place was taken; decide anew"
+    taken = "paused not written, its place was taken; decide again"
     with pytest.raises(RolloutError, match=taken) as caught:
         log.append(next_draft(log), START_S + 1)
     assert not isinstance(caught.value, Fenced), "the writer still holds the log"
@@ -494,7 +495,9 @@ def test_a_claim_gives_up_when_its_place_is_taken_by_what_is_not_listed(
 ) -> None:
     """When a listing lags behind what the store holds, there is an error and no endless loop."""
     written(tmp_path)
-    monkeypatch.setattr(log_module.obstore, "list_with_delimiter", lambda *_, **__: {"objects": []})
+    monkeypatch.setattr(
+        objects_module.obstore, "list_with_delimiter", lambda *_, **__: {"objects": []}
+    )
     with pytest.raises(RolloutError, match=r"00000001\.json is there, but is not listed"):
         open_log(str(tmp_path), "churn", PLAN.id).claim(claiming, START_S)
 

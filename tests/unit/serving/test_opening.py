@@ -1,4 +1,6 @@
-"""Opening a version: pin, contract and placement decide, and nothing is left behind where they refuse."""
+"""Opening a version: pin, contract and placement decide, and nothing is left behind where they
+refuse.
+"""
 
 import asyncio
 import json
@@ -175,7 +177,9 @@ async def test_a_stable_application_is_waited_for() -> None:
 
 
 async def test_an_application_that_never_answers_is_given_up() -> None:
-    """Each question has an end, and so have all of them: the first call to a failed application can hang."""
+    """Each question has an end, and so have all of them: the first call to a failed application can
+    hang.
+    """
     remote = Remote(None)
     with pytest.raises(NotReady, match=r"churn-1\.0\.0 does not answer \(TimeoutError\)"):
         await opened(Room(remote, timeout_s=0.01), table(placement="isolated", patience_s=1))
@@ -183,7 +187,9 @@ async def test_an_application_that_never_answers_is_given_up() -> None:
 
 
 async def test_a_candidates_application_is_asked_once() -> None:
-    """Stable answers for it meanwhile, and it is tried again later; only the kind of a foreign error is told."""
+    """Stable answers for it meanwhile, and it is tried again later; only the kind of a foreign
+    error is told.
+    """
     remote = Remote(RuntimeError("secret"))
     of = table("1.1.0", placement="isolated", patience_s=60)
     with pytest.raises(

@@ -1,4 +1,6 @@
-"""The table in force: a new one takes over in one step once its stable version is proven, or not at all."""
+"""The table in force: a new one takes over in one step once its stable version is proven, or not at
+all.
+"""
 
 import asyncio
 import gc
@@ -116,7 +118,9 @@ async def test_a_new_stable_that_fails_leaves_the_old_table_and_says_why(store: 
 
 
 async def test_an_unexpected_fault_of_a_new_stable_is_no_less_survived(store: FakeStore) -> None:
-    """Ray would stop the replica for an exception: none gets out, and its text, which may hold anything, stays in."""
+    """Ray would stop the replica for an exception: none gets out, and its text, which may hold
+    anything, stays in.
+    """
     first = table()
     versions = await started(store, first)
     store.errors["2.0.0"] = ZeroDivisionError("secret")
@@ -154,7 +158,9 @@ async def test_a_failing_candidate_is_tried_again_and_joins(store: FakeStore) ->
 
 
 def test_retries_become_rarer() -> None:
-    """Each wait is twice the last, up to a bound, so that a broken bundle does not keep a core busy."""
+    """Each wait is twice the last, up to a bound, so that a broken bundle does not keep a core
+    busy.
+    """
     assert list(islice(backoff(1.0), 8)) == [1, 2, 4, 8, 16, 30, 30, 30]
 
 
@@ -234,7 +240,9 @@ async def test_a_refused_table_leaves_everything_and_says_why(store: FakeStore) 
 
 
 async def test_an_older_switch_does_not_hide_a_newer_refusal(store: FakeStore) -> None:
-    """A good table still loading, then an unreadable one: the first takes over, the refusal stays to be seen."""
+    """A good table still loading, then an unreadable one: the first takes over, the refusal stays
+    to be seen.
+    """
     versions = await started(store, table())
     store.gates["2.0.0"] = asyncio.Event()
     versions.change(table("2.0.0"))
@@ -259,7 +267,9 @@ async def test_a_candidate_promoted_while_it_loads_is_opened_once(store: FakeSto
 
 
 async def test_a_stable_that_could_not_be_opened_is_tried_until_it_can(store: FakeStore) -> None:
-    """A store that was away for a moment must not leave this replica on the old table for good: Ray tells us once."""
+    """A store that was away for a moment must not leave this replica on the old table for good: Ray
+    tells us once.
+    """
     versions = await started(store, table())
     store.errors["2.0.0"] = BundleError("the store is away")
     versions.change(table(stable="2.0.0"))
@@ -296,7 +306,9 @@ class Counting(FakeScorer):
 
 
 class Fresh(FakeStore):
-    """Each time a version is opened its scorer is another one; `opened` has them in order, by version."""
+    """Each time a version is opened its scorer is another one; `opened` has them in order, by
+    version.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -343,7 +355,9 @@ async def test_a_version_that_leaves_is_not_closed_while_requests_may_be_with_it
 
 
 async def test_what_new_settings_replace_is_closed_once() -> None:
-    """Each edit of how rows are coalesced would otherwise leave a thread and a model behind, stable and candidate."""
+    """Each edit of how rows are coalesced would otherwise leave a thread and a model behind, stable
+    and candidate.
+    """
     store = Fresh()
     first = table(limits=QUICK, v1_1_0=10)
     versions = await started(store, first, close_after_s=0)
@@ -357,7 +371,9 @@ async def test_what_new_settings_replace_is_closed_once() -> None:
 
 
 async def test_what_a_successor_inherited_is_closed_when_that_one_is_opened() -> None:
-    """Two edits in a row: the first one's version is answered for by the oldest, and so is the second one's."""
+    """Two edits in a row: the first one's version is answered for by the oldest, and so is the
+    second one's.
+    """
     store = Fresh()
     first = table(limits=QUICK, v1_1_0=10)
     versions = await started(store, first, close_after_s=0)
@@ -396,7 +412,9 @@ async def test_a_stable_that_was_overtaken_while_it_loaded_is_closed() -> None:
 
 
 async def test_a_failed_attempt_keeps_nothing_in_memory(store: FakeStore) -> None:
-    """An error is kept while it is told, but not half a model in the variables of the functions that raised it."""
+    """An error is kept while it is told, but not half a model in the variables of the functions
+    that raised it.
+    """
 
     class Model:
         """What was opened when the golden rows differed."""

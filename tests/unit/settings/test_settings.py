@@ -58,7 +58,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": ({"stabel": "1.0.0"}, "user_config.stabel: unknown key; expected one of: stable, versions, batch"),
     "unknown key of a version": (
         {"versions": {"1.1.0": {"weigth": 1}}},
-        "user_config.versions.1.1.0.weigth: unknown key; expected one of: weight_percent, placement",
+        "user_config.versions.1.1.0.weigth: unknown key; expected one of: weight_percent, "
+        "placement",
     ),
     "unknown key of the limits": ({"limits": {"max_row": 1}}, "user_config.limits.max_row: unknown key; expected one"),
     "unknown key of the batch": ({"batch": {"rows": 1}}, "user_config.batch.rows: unknown key; expected one of"),
@@ -93,7 +94,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "negative wait": ({"batch": {"wait_ms": -1}}, "user_config.batch.wait_ms: Input should be greater"),
     "candidate slower than all": (
         {"limits": {"deadline_ms": 100, "candidate_deadline_ms": 101}},
-        "limits.candidate_deadline_ms: expected less than deadline_ms, so that stable can answer in time",
+        "limits.candidate_deadline_ms: expected less than deadline_ms, so that stable can answer "
+        "in time",
     ),
 }  # fmt: skip
 
@@ -211,7 +213,9 @@ def test_a_wrong_rollout_is_refused_with_the_place(change: dict[str, Any], messa
 
 
 def test_the_id_of_a_rollout_is_readable_and_stays_what_it_is() -> None:
-    """Written down once: another id would begin every rollout under way anew on the day of an update."""
+    """Written down once: another id would begin every rollout under way anew on the day of an
+    update.
+    """
     assert rollout().id == "1.0.0-1.1.0-4a33fa66"
     assert rollout(steps=[5, 50]).id == "1.0.0-1.1.0-f8a802ba"
 
@@ -228,7 +232,9 @@ def test_another_plan_is_another_rollout(change: dict[str, Any]) -> None:
 
 
 def test_the_same_plan_written_otherwise_is_the_same_rollout() -> None:
-    """A default that is spelled out, a whole number for a fraction, another run: the log is found again."""
+    """A default that is spelled out, a whole number for a fraction, another run: the log is found
+    again.
+    """
     spelled = rollout(
         steps=["shadow", 1.0, 5, 25, 50, 100], min_seconds=300, guardrails={"slow_ms": 200}, run=3
     )
