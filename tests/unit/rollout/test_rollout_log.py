@@ -71,7 +71,10 @@ class S3(BaseHTTPRequestHandler):
         """An object, or the list of all."""
         path, _, query = self.path.partition("?")
         if query:
-            entry = "<Contents><Key>{}</Key><Size>1</Size><LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
+            entry = (
+                "<Contents><Key>{}</Key><Size>1</Size>"
+                "<LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
+            )
             found = "".join(entry.format(key.removeprefix("/bucket/")) for key in self.objects)
             return self.answer(
                 200, f"<ListBucketResult><Name>bucket</Name>{found}</ListBucketResult>".encode()
@@ -82,8 +85,10 @@ class S3(BaseHTTPRequestHandler):
         """An answer with the headers that a client of S3 expects."""
         self.send_response(status)
         for name, value in {
-            "Content-Length": str(len(body)), "ETag": '"1"', "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT",
-        }.items():  # fmt: skip
+            "Content-Length": str(len(body)),
+            "ETag": '"1"',
+            "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT",
+        }.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
@@ -99,9 +104,12 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), S3)
     Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     for name, value in {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}", "AWS_ALLOW_HTTP": "true",
-        "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "eu-central-1",
-    }.items():  # fmt: skip
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+        "AWS_REGION": "eu-central-1",
+    }.items():
         monkeypatch.setenv(name, value)
     yield "s3://bucket/state"
     server.shutdown()
@@ -267,24 +275,57 @@ def change(path: Path, **fields: Any) -> None:
 
 
 SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
-    "empty": (lambda f: (f / "00000003.json").write_bytes(b""), "00000003.json: the file: Invalid JSON: EOF"),
-    "cut off": (lambda f: (f / "00000002.json").write_text((f / "00000002.json").read_text()[:90]), "Invalid JSON"),
-    "no UTF-8": (lambda f: (f / "00000002.json").write_bytes(b'{"by": "\xff"}'), "02.json: the file: Invalid JSON"),
-    "a list": (lambda f: (f / "00000002.json").write_text("[]"), "the file: Input should be an object"),
+    "empty": (
+        lambda f: (f / "00000003.json").write_bytes(b""),
+        "00000003.json: the file: Invalid JSON: EOF",
+    ),
+    "cut off": (
+        lambda f: (f / "00000002.json").write_text((f / "00000002.json").read_text()[:90]),
+        "Invalid JSON",
+    ),
+    "no UTF-8": (
+        lambda f: (f / "00000002.json").write_bytes(b'{"by": "\xff"}'),
+        "02.json: the file: Invalid JSON",
+    ),
+    "a list": (
+        lambda f: (f / "00000002.json").write_text("[]"),
+        "the file: Input should be an object",
+    ),
     "one is missing": (lambda f: (f / "00000002.json").unlink(), "00000002.json: is missing"),
     "the first is missing": (lambda f: (f / "00000001.json").unlink(), "00000001.json: is missing"),
     "twice": (
         lambda f: (f / "00000004.json").write_bytes((f / "00000003.json").read_bytes()),
         "found event and rollout (3, ",
     ),
-    "of another rollout": (lambda f: change(f / "00000002.json", rollout="x"), "(2, 'x'), expected (2, '1.0.0-1.1.0-"),
-    "unknown kind": (lambda f: change(f / "00000002.json", kind="deleted"), "00000002.json: kind: Input should be 'cl"),
-    "unknown field": (lambda f: change(f / "00000002.json", extra=1), "00000002.json: extra: Extra inputs are not"),
-    "text for a number": (lambda f: change(f / "00000002.json", epoch="1"), "epoch: Input should be a valid integer"),
-    "a time without a zone": (lambda f: change(f / "00000002.json", at="2026-01-01T00:00:00"), "at: Input should have"),
-    "a share over all": (lambda f: change(f / "00000002.json", share=101), "00000002.json: share.literal"),
-    "NaN": (lambda f: change(f / "00000002.json", numbers={"p": float("nan")}), "numbers.p: Input should be a finite"),
-}  # fmt: skip
+    "of another rollout": (
+        lambda f: change(f / "00000002.json", rollout="x"),
+        "(2, 'x'), expected (2, '1.0.0-1.1.0-",
+    ),
+    "unknown kind": (
+        lambda f: change(f / "00000002.json", kind="deleted"),
+        "00000002.json: kind: Input should be 'cl",
+    ),
+    "unknown field": (
+        lambda f: change(f / "00000002.json", extra=1),
+        "00000002.json: extra: Extra inputs are not",
+    ),
+    "text for a number": (
+        lambda f: change(f / "00000002.json", epoch="1"),
+        "epoch: Input should be a valid integer",
+    ),
+    "a time without a zone": (
+        lambda f: change(f / "00000002.json", at="2026-01-01T00:00:00"),
+        "at: Input should have",
+    ),
+    "a share over all": (
+        lambda f: change(f / "00000002.json", share=101),
+        "00000002.json: share.literal",
+    ),
+    "NaN": (
+        lambda f: change(f / "00000002.json", numbers={"p": float("nan")}),
+        "numbers.p: Input should be a finite",
+    ),
+}
 
 
 @pytest.mark.parametrize(("spoil", "message"), SPOILT.values(), ids=SPOILT)
