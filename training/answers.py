@@ -1,4 +1,4 @@
-"""Whether a fitted pipeline answers as its kind of model must, asked before anything is measured."""
+"""Whether a fitted pipeline answers as its kind of model must, before anything is measured."""
 
 from typing import Any
 
@@ -25,7 +25,8 @@ def require_answers(pipeline: Any, rows: Table) -> None:
         )
     try:
         answers = np.asarray(getattr(pipeline, method)(rows.frame), dtype=np.float64)
-    except Exception as error:  # whatever a foreign estimator raises is a reason to refuse it
+    except Exception as error:
+        # Whatever a foreign estimator raises is a reason to refuse it.
         columns = ", ".join(f.name for f in rows.spec.contract)
         raise InvalidPipeline(
             f"pipeline: {method}() failed on valid rows with the columns {columns}: "

@@ -1,6 +1,4 @@
-"""A candidate as a bundle: the files, the manifest that vouches for them, and the proof that it
-loads.
-"""
+"""A candidate as a bundle: its files, the manifest of them, and the proof that it loads."""
 
 import importlib.metadata
 import io
@@ -33,14 +31,13 @@ from training.references import references
 from training.report import render
 
 LIBRARIES = ("scikit-learn", "numpy", "onnxruntime", "skl2onnx", "joblib")
-JOBLIB_COMPRESSION = 3  # a third of the size; opening takes no longer
+# A third of the size; opening takes no longer.
+JOBLIB_COMPRESSION = 3
 
 
 @dataclass(frozen=True)
 class Written:
-    """A bundle that is in the store and has proven itself; `manifest_sha256` is what a table may
-    pin.
-    """
+    """A bundle in the store that has proven itself; a table may pin its `manifest_sha256`."""
 
     manifest: Manifest
     manifest_sha256: str
@@ -73,7 +70,8 @@ def write(candidate: Candidate, compilation: Compilation, store: Store) -> Writt
         files[COMPILED] = compilation.graph
     manifest = _manifest(candidate, compilation, files)
     text = (manifest.model_dump_json(indent=2) + "\n").encode()
-    files[MANIFEST], digest = text, sha256_of(text)
+    files[MANIFEST] = text
+    digest = sha256_of(text)
     with tempfile.TemporaryDirectory() as folder:
         # A version is immutable: one that cannot serve must not get its number.
         _write_and_load(FolderStore(Path(folder)), candidate, files, digest)

@@ -100,7 +100,7 @@ class NodeCache:
 
     @contextmanager
     def _locked(self, model: str, version: str) -> Iterator[None]:
-        """Let one replica of the node fetch, while the others wait; the lock ends with its process."""
+        """Let one replica of the node fetch while the others wait; a lock ends with its process."""
         try:
             folder = self._here.root / model
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -27,7 +27,7 @@ MAX_CALLS = 200
 
 @dataclass(frozen=True)
 class Cost:
-    """What scoring costs, measured while proving: `call_ms` a row alone, `row_ms` each further one."""
+    """What scoring costs, as measured: `call_ms` for one row, `row_ms` for each further one."""
 
     call_ms: float
     row_ms: float
@@ -180,7 +180,7 @@ def open_version(
 
 
 def _require_answers(spec: ModelSpec, manifest: Manifest, where: str) -> None:
-    """Make an answer of each golden score, which takes the bundle's parameters. Raises BundleError."""
+    """Make an answer of each golden score, by the bundle's parameters. Raises BundleError."""
     try:
         for item in manifest.golden_rows:
             spec.answer(item.score, manifest.parameters)

@@ -1,6 +1,4 @@
-"""The two placements of a version behind one protocol: in this process, or isolated behind a
-handle.
-"""
+"""The two placements of a version: in this process, or isolated behind a handle."""
 
 import asyncio
 import logging
@@ -34,9 +32,7 @@ BLOCKS_PER_REPLICA = 2
 
 
 class InServerVersion:
-    """A version in this process: scored on the spot where a call is cheap, coalesced where it is
-    expensive.
-    """
+    """A version in this process: cheap calls run on the spot, expensive ones are coalesced."""
 
     def __init__(self, predictor: Predictor, coalesce: Coalesce, batch: Batch) -> None:
         self._predictor: Predictor | None = predictor
@@ -89,9 +85,7 @@ class InServerVersion:
         """Return at once: what is loaded here can answer."""
 
     def close(self) -> None:
-        """Take no more calls; when those under way have ended, let go of the model, the thread and
-        the batch queue.
-        """
+        """Take no more calls; when those under way have ended, free model, thread and queue."""
         self._is_closed = True
         self._let_go()
 
@@ -109,9 +103,7 @@ class InServerVersion:
         self._predictor = None
 
     async def _end_batches(self) -> None:
-        """Stop the task of @serve.batch, which has no method for that and otherwise waits for items
-        for ever.
-        """
+        """Stop the task of @serve.batch, which has no method for that and would wait for ever."""
         last = asyncio.ensure_future(self._batched(None))
         await self._batches_ended.wait()
         last.cancel()
@@ -177,8 +169,7 @@ class IsolatedApplication:
 
 
 class IsolatedVersion:
-    """A version in an application of its own: waiting rows leave together, bounded per live
-    replica.
+    """A version in an application of its own: waiting rows leave together, bounded per replica.
 
     How many replicas are live is learned from the answers, each of which names its replica: more
     blocks go out as more replicas answer, and the blocks under way are what Serve's autoscaler
@@ -224,9 +215,7 @@ class IsolatedVersion:
         return BLOCKS_PER_REPLICA * max(1, len(self._last_answer_s))
 
     async def _send(self, block: Block) -> Scores:
-        """A prediction is idempotent, so a call that died with its replica goes once more, to
-        another one.
-        """
+        """Ask a replica, and another one if the call died: a prediction is idempotent."""
         failure = ""
         async with asyncio.timeout(self._deadline_s()):
             for _ in range(2):
@@ -246,7 +235,8 @@ class IsolatedVersion:
         try:
             replica, scores = await response
         except asyncio.CancelledError:
-            response.cancel()  # nobody waits any more: the replica need not score it
+            # Nobody waits any more: the replica need not score it.
+            response.cancel()
             raise
         self._last_answer_s[replica] = time.monotonic()
         checked: Scores = scores

@@ -1,4 +1,4 @@
-"""The versions of a server: opened in the background, and a table switched in whole or not at all."""
+"""The versions of a server, opened in the background; a table takes over whole or not at all."""
 
 import asyncio
 import logging
@@ -265,7 +265,7 @@ class Versions:
             await asyncio.sleep(wait_s)
 
     def _close_what_left(self, deadline_s: float | None = None) -> None:
-        """Close what no member holds any more, once the requests that are with it had their time."""
+        """Close what no member holds any more, after the requests that may be with it."""
         held = {member.opened for member in self._members.values()}
         if self._next_stable is not None:
             held.add(self._next_stable.opened)

@@ -44,7 +44,7 @@ def toy(**changes: Any) -> RuntimeRecord:
 
 
 def write_toy(store: Store, version: str = "1.0.0", **changes: Any) -> str:
-    """A churn bundle of the toy in a store; the sha256 of its manifest, in which `changes` stand."""
+    """Write a churn bundle of the toy; the sha256 of its manifest, in which `changes` stand."""
     model = json.dumps({"per_day": PER_DAY}).encode()
     rows = [example.row.model_dump() for example in get_spec("churn").examples]
     manifest = manifest_of(

@@ -26,7 +26,8 @@ SKLEARN = RuntimeRecord(
     runs_code=True,
     open=_open_sklearn,
     libraries={
-        "scikit-learn": "Use the image built with `--target sklearn`, or install requirements/sklearn.txt."
+        "scikit-learn": "Use the image built with `--target sklearn`, "
+        "or install requirements/sklearn.txt."
     },
 )
 

@@ -1,4 +1,4 @@
-"""How much the answers of two versions differ on the same rows, always as candidate minus stable."""
+"""How much two versions differ on the same rows. A difference is candidate minus stable."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

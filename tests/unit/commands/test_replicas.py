@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serve_app.commands.size.replicas import FAST_MODE, Work, load, most_rate, size
-from serve_app.scaling import PLANNED_BUSY
 from serve_app.errors import SettingsError
+from serve_app.scaling import PLANNED_BUSY
 from serve_app.settings import Table
 
 with warnings.catch_warnings():

@@ -24,7 +24,7 @@ PIN = sha256_of(MANIFEST)
 OTHER_PIN = "0" * 64
 
 
-class Held(FakeScorer):
+class Placed(FakeScorer):
     """A version in this process, as it was placed."""
 
     def __init__(self, predictor: Any, coalesce: str, batch: Batch) -> None:
@@ -35,7 +35,7 @@ class Held(FakeScorer):
 
 
 class Remote:
-    """An application: `answers` are given one after another, errors are raised, None never comes."""
+    """An application: `answers` are given in order, errors are raised, None never comes."""
 
     def __init__(self, *answers: Described | Exception | None) -> None:
         self.answers = list(answers)
@@ -73,7 +73,7 @@ class Room:
         self.error: Exception | None = None
         self._remote = remote or Remote(NotReady("none"))
         times = {"timeout_s": 30.0, "poll_s": 0.001} | times
-        self.opening = Opening(CHURN, self._load, Held, self._application, **times)
+        self.opening = Opening(CHURN, self._load, Placed, self._application, **times)
 
     def _load(self, version: str, pin: str | None) -> Any:
         self.loaded.append((version, pin))
@@ -126,7 +126,7 @@ async def test_a_bundle_that_cannot_be_loaded_is_told_as_it_is() -> None:
 
 
 async def test_an_isolated_version_is_taken_for_what_it_proved() -> None:
-    """It is found by its application's name, loads nothing here, and says how fast one replica is."""
+    """It is found by its application's name, loads nothing here, and says how fast it is."""
     remote = Remote(described())
     room = Room(remote)
     found = await opened(room, table(placement="isolated", manifest_sha256=PIN))

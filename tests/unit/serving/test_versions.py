@@ -42,7 +42,7 @@ def stable_of(versions: Versions) -> str | None:
 
 
 async def test_start_raises_when_stable_cannot_be_proven(store: FakeStore) -> None:
-    """The replica must not become ready: the reason is raised as it is, and no table is in force."""
+    """The replica must not become ready: the reason is raised, and no table is in force."""
     store.errors["1.0.0"] = BundleError("golden rows differ")
     versions = made(store)
     with pytest.raises(BundleError, match="golden rows differ"):
@@ -230,7 +230,7 @@ async def test_of_two_quick_changes_the_last_wins(store: FakeStore) -> None:
 
 
 async def test_a_refused_table_leaves_everything_and_says_why(store: FakeStore) -> None:
-    """A table that cannot even be read: the last good one answers, `config_error` has the reason."""
+    """The last good table answers, and `config_error` says why the new one cannot be read."""
     first = table(v1_1_0=10)
     versions = await started(store, first)
     versions.refuse("user_config.stabel: unknown key")
@@ -254,7 +254,7 @@ async def test_an_older_switch_does_not_hide_a_newer_refusal(store: FakeStore) -
 
 
 async def test_a_candidate_promoted_while_it_loads_is_opened_once(store: FakeStore) -> None:
-    """A version is loaded once a replica, also when the table asks for it twice before it is there."""
+    """A version is loaded once, also when the table asks for it twice before it is there."""
     versions = await started(store, table())
     store.gates["1.1.0"] = asyncio.Event()
     versions.change(table(v1_1_0=10))

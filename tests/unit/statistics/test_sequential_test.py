@@ -235,7 +235,7 @@ def test_disagreement_beyond_what_is_tolerated_fails_in_shadow_too() -> None:
 
 @pytest.mark.parametrize("weight", [0.0, 100.0])
 def test_with_nobody_to_compare_with_there_is_no_evidence(weight: float) -> None:
-    """In shadow and at 100 % one arm has no keys; bad keys of the other say nothing about a ratio."""
+    """In shadow and at 100 % one arm has no keys: bad keys of the other say nothing of a ratio."""
     assert log_e([bad_keys(500, 0, weight, 1.5)]) == pytest.approx(0, abs=1e-12)
 
 
