@@ -1,4 +1,6 @@
-"""A rollout told event by event: the coordinator's loop without a coordinator, a clock or a store."""
+"""A rollout told event by event: the coordinator's loop without a coordinator, a clock or a
+store.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -26,7 +28,9 @@ START_S = 1_800_000_000.0
 
 
 class Rolling:
-    """One rollout: `tick` lets the judge speak, `order` is a person's command, `restart` a new coordinator."""
+    """One rollout: `tick` lets the judge speak, `order` is a person's command, `restart` a new
+    coordinator.
+    """
 
     def __init__(self, plan: Rollout = PLAN) -> None:
         self.plan = plan

@@ -53,7 +53,9 @@ def course(
 
 
 def tally(phase: int = 1, run: str = RUN, **counts: Any) -> Counts:
-    """Counts: `errors`, `slow`, `requests` as (stable, candidate), of keys by name; `pairs` as name → disagrees."""
+    """Counts: `errors`, `slow`, `requests` as (stable, candidate), of keys by name; `pairs` as name
+    → disagrees.
+    """
     found = Counts(run, phase)
     for arm, at in (("stable", 0), ("candidate", 1)):
         found.requests[arm] = counts.get("requests", (0, 0))[at]
