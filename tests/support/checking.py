@@ -1,4 +1,6 @@
-"""What the tests of `sluice check` share: the shipped file, changed in one place, and a report on it."""
+"""What the tests of `sluice check` share: the shipped file, changed in one place, and a report on
+it.
+"""
 
 import importlib.metadata
 import re

@@ -1,4 +1,6 @@
-"""What all unit tests share: the routes of each registered model over a fake backend. No Ray, no model, no network."""
+"""What all unit tests share: the routes of each registered model over a fake backend. No Ray, no
+model, no network.
+"""
 
 from collections.abc import AsyncIterator
 
