@@ -55,7 +55,7 @@ VARIABLES = MappingProxyType(
 
 
 def fast_environment(folder: Path) -> dict[str, str]:
-    """The variables for a Ray that is alone in having `folder`, beside other Rays of this machine.
+    """The variables for a Ray that is alone in having `folder`, next to other Rays on this machine.
 
     HAProxy's files go into `folder`, and its ports are free ones. Raises SettingsError when there
     are none.

@@ -92,7 +92,7 @@ def test_customers_that_break_the_contract_are_refused_with_field_and_expectatio
 def test_orders_that_break_the_contract_are_refused_with_field_and_expectation(
     fault: str, tmp_path: Path
 ) -> None:
-    """Categories and a regressor's target are held against the contract too."""
+    """Categories and a regressor's target are checked against the contract too."""
     damage, words = DELIVERY_FAULTS[fault]
     _expect_refusal(
         get_spec("delivery_time"), damage(delivery_time.make_rows(400, 1)), words, tmp_path

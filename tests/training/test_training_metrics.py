@@ -57,13 +57,13 @@ def test_a_bootstrap_interval_holds_the_truth_about_as_often_as_it_says() -> Non
     """Over 60 samples, the 95 % interval of the error holds the true one at least 50 times."""
     rng = np.random.default_rng(1)
     truth = math.sqrt(2 / math.pi)
-    held = 0
+    n_inside = 0
     for seed in range(60):
         found = metrics.measure({"mae": metrics.mae}, rng.normal(size=200), np.zeros(200), seed)[
             "mae"
         ]
-        held += found.low <= truth <= found.high
-    assert held >= 50
+        n_inside += found.low <= truth <= found.high
+    assert n_inside >= 50
 
 
 def test_a_paired_difference_is_surer_than_two_intervals() -> None:

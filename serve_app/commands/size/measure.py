@@ -71,11 +71,11 @@ async def _measure(spec: ModelSpec, store: str, table: Table, n_rows: int) -> Me
     predictor = await asyncio.to_thread(
         load, open_store(served_uri(store)), spec, stable, entry.manifest_sha256
     )
-    held = InServerVersion(predictor, entry.coalesce, table.batch)
+    in_server = InServerVersion(predictor, entry.coalesce, table.batch)
     direct = _Direct(predictor)
 
     async def opened(version: str, entry: VersionEntry, table: Table) -> Opened:
-        return Opened(predictor.manifest, predictor.manifest_sha256, direct, held.coalesces)
+        return Opened(predictor.manifest, predictor.manifest_sha256, direct, in_server.coalesces)
 
     versions = Versions(opened)
     await versions.start(table.model_copy(update={"versions": {stable: entry}}))
@@ -95,7 +95,7 @@ async def _measure(spec: ModelSpec, store: str, table: Table, n_rows: int) -> Me
         model_ms=model_ms,
         call_ms=call_ms,
         row_ms=max(0.0, full_ms - call_ms) / (FULL_CALL_ROWS - 1),
-        coalesces=held.coalesces,
+        coalesces=in_server.coalesces,
         memory_mb=_most_memory_mb(),
     )
 

@@ -572,7 +572,7 @@ def test_a_bundle_that_is_missing_or_foreign_is_refused(tmp_path: Path, store: F
 
 
 def test_a_bundle_that_is_not_the_pinned_one_is_refused(tmp_path: Path, store: FolderStore) -> None:
-    """A pin of the table and of an isolated application is held against the manifest's hash."""
+    """A pin of the table and of an isolated application is compared with the manifest's hash."""
     pin = f"manifest_sha256: {'a' * 64}"
     text, line = changed(SHIPPED, "coalesce: auto", pin)
     said = said_once(report_on(tmp_path, text), line)

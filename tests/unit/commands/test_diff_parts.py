@@ -68,7 +68,7 @@ def test_another_order_of_the_same_fields_breaks() -> None:
     ("n_hits", "n_rows"), [(0, 1), (1, 1), (0, 34), (3, 66), (34, 34), (248, 5_000)]
 )
 def test_the_interval_of_a_share_is_wilsons(n_hits: int, n_rows: int) -> None:
-    """Held against SciPy's, at both ends of the scale and between."""
+    """It is compared with SciPy's, at both ends of the scale and between."""
     expected = binomtest(n_hits, n_rows).proportion_ci(method="wilson")
     assert wilson(n_hits, n_rows) == pytest.approx((expected.low, expected.high), abs=1e-6)
 

@@ -1,4 +1,4 @@
-"""The arithmetic of `sluice size`, by hand and held against simulated queues."""
+"""The arithmetic of `sluice size`, by hand and against simulated queues."""
 
 import warnings
 from bisect import bisect_right
