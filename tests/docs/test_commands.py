@@ -187,7 +187,7 @@ def test_a_wrong_command_is_found(command: str) -> None:
 
 
 def test_a_command_goes_on_while_a_quote_is_open_or_a_line_ends_with_a_backslash() -> None:
-    """Output is no command."""
+    """The lines that a command prints are not taken for commands."""
     text = "$ echo 'a\n  b' > c\nd\n$ sluice \\\n  check\nfine\n"
     block = Block(ROOT / "README.md", "README.md:1", "console", (), text)
     assert block.commands == ["echo 'a\n  b' > c", "sluice \\\n  check"]

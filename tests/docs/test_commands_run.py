@@ -39,7 +39,7 @@ def test_the_commands_of_a_page_run_as_printed(clone: Clone, page: Path) -> None
 
 
 def test_what_a_check_prints_is_what_the_page_shows(clone: Clone) -> None:
-    """Word for word."""
+    """The page shows word for word what a run prints."""
     page = ROOT / "docs/cluster.md"
     [block] = [block for block in blocks_of(page) if block.tags == ("run",)]
     clone.run(block)

@@ -76,7 +76,7 @@ def test_a_manifest_that_was_changed_after_signing_is_refused(
 def test_a_signature_file_of_anything_else_is_no_signature(
     copied: FolderStore, tmp_path: Path, text: str
 ) -> None:
-    """It is refused, in words."""
+    """It is refused, and the text says what was found."""
     mine = new_key(tmp_path / "mine")
     (copied.root / "churn" / "1.0.0" / SIGNATURE).write_text(text)
     with pytest.raises(BundleError, match="public_keys"):

@@ -115,7 +115,7 @@ async def test_a_report_that_was_lost_on_its_way_is_counted_once(lost: str) -> N
 
 
 async def test_a_part_that_fails_keeps_no_other_part_from_working() -> None:
-    """At either end."""
+    """It may fail at either end, and the others are taken and told all the same."""
     toy_sum = ToySum()
     toy = ToyCounter()
     heart = Heartbeat("a", [Broken(), toy], Line(Inbox([Broken(), toy_sum])).send)

@@ -161,7 +161,7 @@ def test_a_field_twice_is_found_beside_quotes_and_missing_texts(
 
 
 def test_every_field_that_stands_twice_is_named_once() -> None:
-    """However often it stands there."""
+    """The name is listed once, however often the field stands there."""
     name, other = list(ROW)[:2]
     extra = ",".join(f'"{key}":{json.dumps(ROW[key])}' for key in (name, other, name, other, name))
     error = raised(one, A_ROW[:-1] + b"," + extra.encode() + b"}")

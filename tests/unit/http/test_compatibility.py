@@ -223,7 +223,7 @@ def test_a_harmless_change_is_let_through(change: Change) -> None:
 
 
 def test_a_schema_that_contains_itself_is_compared_once() -> None:
-    """A circle of references ends."""
+    """A circle of references ends where it began."""
     new = copy.deepcopy(OLD)
     new["components"]["schemas"]["Place"]["properties"]["inside"] = {
         "$ref": "#/components/schemas/Place"

@@ -91,7 +91,7 @@ async def test_a_version_that_left_the_table_is_gone(store: FakeStore) -> None:
 
 
 async def test_a_failing_candidate_that_left_the_table_is_not_tried_again(store: FakeStore) -> None:
-    """Its retries end with it."""
+    """Its retries end when it leaves the table."""
     store.errors["1.1.0"] = BundleError("corrupt")
     versions = made(store)
     await versions.start(table(v1_1_0=10))
@@ -443,7 +443,7 @@ async def test_a_failed_attempt_keeps_nothing_in_memory(store: FakeStore) -> Non
 async def test_a_replica_that_joins_waits_until_every_version_is_loaded_or_has_failed(
     store: FakeStore,
 ) -> None:
-    """And not for ever."""
+    """It waits for a bounded time, and joins all the same."""
     store.gates["1.1.0"] = asyncio.Event()
     store.errors["1.2.0"] = BundleError("wrong")
     versions = made(store)

@@ -24,7 +24,7 @@ def test_equal_histograms_have_an_index_of_0_and_sides_do_not_matter() -> None:
 
 
 def test_empty_bins_and_empty_sides_are_finite_and_bins_must_agree() -> None:
-    """Nothing divides by zero."""
+    """No count of zero may divide anything by zero."""
     assert 0 < psi([1000, 0], [0, 1000]) < 100
     assert psi([0, 0, 0], [0, 0, 0]) == 0
     with pytest.raises(ValueError):
