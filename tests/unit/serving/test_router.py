@@ -1,8 +1,8 @@
 """The router over versions that fail in every way: a client gets stable's answer, and the candidate is charged."""
 
 import asyncio
-import re
 import math
+import re
 from collections.abc import Callable
 
 import numpy as np
