@@ -22,11 +22,11 @@ SluiceError
 │   ├── ModelFailed              500  the model gave no valid answer for a valid row
 │   ├── NotReady                 503
 │   └── DeadlineExceeded         504
-├── BundleError                  a version cannot be trusted or opened (never crosses HTTP as itself)
+├── BundleError                  a version cannot be trusted or opened (crosses no HTTP as itself)
 │   └── BundleUnavailable        its files cannot be read, or are not there yet: asked again
 │       └── StoreAway            the store does not answer, or not us
-├── SettingsError                serve_config.yaml or a table is wrong (refused before it takes effect)
-└── RolloutError                 a rollout's log cannot be read or written; while unread, stable answers everybody
+├── SettingsError                serve_config.yaml or a table is wrong (refused before its effect)
+└── RolloutError                 a rollout's log cannot be read or written (unread: stable answers)
     └── Fenced                   another coordinator writes this log now
 """
 
@@ -202,7 +202,10 @@ class BundleError(SluiceError):
 
 
 class BundleUnavailable(BundleError):
-    """The files of a bundle cannot be read now, or are not there yet. Every other BundleError is final."""
+    """The files of a bundle cannot be read now, or are not there yet.
+
+    Every other BundleError is final.
+    """
 
 
 class StoreAway(BundleUnavailable):

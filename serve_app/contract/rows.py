@@ -1,7 +1,8 @@
 """Bytes to rows: read once, validated strictly; what fails never reaches a model.
 
-A body is read as JSON first and validated afterwards. pydantic's `validate_json` does both in one go, but
-converts the whole input to Python again for every missing field: 80 times the cost on a hostile body.
+A body is read as JSON first and validated afterwards. pydantic's `validate_json` does both at once,
+but converts the whole input to Python again for every missing field: 80 times the cost on a hostile
+body.
 """
 
 import json
@@ -128,7 +129,8 @@ class RowReader:
     def _field_error(self, fault: Any) -> FieldError:
         name = str(fault["loc"][0]) if fault["loc"] else ""
         if name not in self._allowed:
-            # The client made up this name: it is shown only when it is plainly a name and carries no data.
+            # The client made up this name: it is shown only when it is plainly a name and carries
+            # no data.
             shown = name if _PLAIN_NAME.fullmatch(name) else ""
             reason = _REASONS.get(fault["type"], "cannot be used")
             return FieldError(
@@ -169,7 +171,7 @@ def _n_faults(n_faults: int) -> str:
 def _json_error(reason: str) -> HttpError:
     """400 for what is no JSON; 422 for JSON that no field can hold.
 
-    That is a number of 5,000 digits, or half of a surrogate pair (`hex escape` in the parser's words).
+    That is a number of 5,000 digits, or half of a surrogate pair (`hex escape`, says the parser).
     """
     if "number out of range" in reason or "hex escape" in reason:
         return InvalidRows("The body holds a number or a text that cannot be represented.")

@@ -15,7 +15,7 @@ from serve_app.contract import ModelSpec
 from serve_app.errors import HttpError, InternalError, MethodNotAllowed, NotFound
 from serve_app.http import openapi
 from serve_app.http.backend import Backend
-from serve_app.http.door import Caller, Check, Door, Route, checks, client_left, fault
+from serve_app.http.door import Check, Door, Permission, Route, checks, client_left, fault
 from serve_app.http.problems import problem_response, request_id_of
 from serve_app.http.routes.predictions import prediction_routes
 from serve_app.http.routes.rollout import MAX_BODY_KB, Operator, rollout_router
@@ -40,13 +40,14 @@ def create_app(
     backend: Backend,
     operator: Operator | None = None,
     *,
-    routes: Iterable[Route] = (),
+    more_routes: Iterable[Route] = (),
     more_checks: Sequence[Check] = (),
 ) -> FastAPI:
     """The ASGI application of one model, behind the door that `app.state.door` holds.
 
-    Without an operator it has no rollout routes. `routes` and `more_checks` come after the ones listed
-    here and in `door.checks`. `/docs` needs no internet. Raises ValueError when a path is declared twice.
+    Without an operator it has no rollout routes. `more_routes` and `more_checks` come after those
+    that are listed here and in `door.checks`. `/docs` needs no internet.
+    Raises ValueError when a path is declared twice.
     """
     app: FastAPI = FastAPIOffline(
         title=spec.title,
@@ -69,19 +70,21 @@ def create_app(
         of_rollout = rollout_router(operator)
         of_fastapi += _declared(of_rollout.routes, "admin", MAX_BODY_KB)
         app.include_router(of_rollout)
-    ours = [*prediction_routes(spec, backend), *routes]
+    ours = [*prediction_routes(spec, backend), *more_routes]
     openapi.describe(app, ours, lambda: backend.limits)
     every_check = [*checks(backend), *more_checks]
     door = Door(backend, [*ours, *of_fastapi], every_check, app.build_middleware_stack)
-    # Ray names its metrics by the routes that it finds in FastAPI; requests to these end at the door.
-    app.router.routes += [StarletteRoute(r.path, door, methods=list(r.methods)) for r in ours]
+    # Ray names its metrics by the routes that FastAPI has; requests to these end at the door.
+    app.router.routes += [
+        StarletteRoute(route.path, door, methods=list(route.methods)) for route in ours
+    ]
     app.middleware_stack = door
     app.state.door = door
     return app
 
 
 def _declared(
-    routes: Iterable[BaseRoute], scope: Caller, max_body_kb: int | None = None
+    routes: Iterable[BaseRoute], scope: Permission, max_body_kb: int | None = None
 ) -> list[Route]:
     """What FastAPI has, as the door's own records; the door reads the body of a POST."""
     records = []

@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serve_app.errors import HttpError, InternalError, MethodNotAllowed, NotFound, Overloaded
+from serve_app.errors import HttpError, InternalError, MethodNotAllowed, Overloaded
 from serve_app.http.backend import Backend
 from serve_app.http.problems import MAX_ID_LENGTH, problem_response
 from serve_app.http.request import IncomingRequest
@@ -31,7 +31,7 @@ REQUEST_ID = b"x-request-id"
 CLIENT_LEFT = 499
 
 Handler = Callable[[IncomingRequest], Awaitable[Response]]
-Caller = Literal["open", "predict", "feedback", "admin"]
+Permission = Literal["open", "predict", "feedback", "admin"]
 
 
 class Documented(NamedTuple):
@@ -46,7 +46,7 @@ class Documented(NamedTuple):
 class Route:
     """A path with its methods, and what the door has to know of it.
 
-    `path` may hold parameters (`/v1/rollout/{command}`). `scope` says what a caller must be allowed to do.
+    `path` may hold parameters (`/v1/rollout/{command}`). `scope` is the permission that it takes.
     `handler` is None where FastAPI has the route; `document` describes the others.
     `is_work` marks what is refused with 429 when the server has enough to do.
     `max_body_kb` is the largest body, within the table's own limit; None: the door reads none.
@@ -54,7 +54,7 @@ class Route:
 
     path: str
     methods: tuple[str, ...]
-    scope: Caller
+    scope: Permission
     handler: Handler | None = None
     write_error: Callable[[HttpError, str], Response] = problem_response
     is_work: bool = False
@@ -68,8 +68,8 @@ Check = Callable[[IncomingRequest, Route], Awaitable[None]]
 def checks(backend: Backend) -> list[Check]:
     """What every request passes, in this order; a check raises an HttpError to refuse it.
 
-    A refusal is cheap where it comes early: an over-full server says so before it reads a byte of the body.
-    Keys and rates will come last.
+    A refusal is cheap where it comes early: an over-full server says so before it reads a byte of
+    the body. Keys and rates will come last.
     """
     room = Room(backend)
     return [identify, room.look, room.read_body]
@@ -88,7 +88,7 @@ async def identify(request: IncomingRequest, route: Route) -> None:
 
 
 class Room:
-    """Whether there is room for more work: rows under way, and requests whose body is still coming."""
+    """Whether there is room for more: rows under way, and requests whose body is still coming."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -107,7 +107,7 @@ class Room:
             )
 
     async def read_body(self, request: IncomingRequest, route: Route) -> None:
-        """Read a body of bounded size in bounded time. Raises what `IncomingRequest.read_body` does."""
+        """Read a body of bounded size in bounded time, if the route takes one."""
         if route.max_body_kb is None:
             return
         max_kb = min(route.max_body_kb, request.limits.max_body_kb)
@@ -187,7 +187,7 @@ class Door:
         await self._to_rest(scope, request.receive_again if is_read else receive, send)
 
     def waiting_for_nothing(self, path: str, method: str) -> Route | None:
-        """The route of a request that `answer` answers in one step of the event loop, if it is one."""
+        """The route of a request that can be answered in one step of the event loop, if it can."""
         methods = self._plain.get(path)
         if methods is None or not self._backend.answers_at_once:
             return None
@@ -222,7 +222,7 @@ class Door:
             found = (self._patterns[key] for key in self._patterns if re.fullmatch(key, path))
             methods = next(found, None)
         if methods is None:
-            return NO_ROUTE
+            return UNDECLARED
         return methods.get(method) or _refusing_method(tuple(methods))
 
     async def _to_rest(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -259,11 +259,10 @@ def client_left() -> Response:
     return Response(status_code=CLIENT_LEFT)
 
 
-async def _no_route(request: IncomingRequest) -> Response:
-    raise NotFound("There is no such route; GET / lists them.")
-
-
-NO_ROUTE = Route("", (), "open", handler=_no_route)
+# FastAPI says that there is no such route. One that it was given without a record here is reached,
+# but
+# only by those who may do everything.
+UNDECLARED = Route("", (), "admin")
 
 
 def _refusing_method(allowed: tuple[str, ...]) -> Route:

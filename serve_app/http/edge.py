@@ -1,7 +1,7 @@
 """What runs in front of Ray's own HTTP handling in each server replica of the fast mode.
 
-Ray asks for `middlewares` by RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH. Without that variable, and in
-plain mode, every request reaches the door through Ray.
+Ray asks for `middlewares` by RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH. Without that variable, and
+in plain mode, every request reaches the door through Ray.
 """
 
 import json
@@ -24,7 +24,9 @@ class _Process:
 
 
 def put_in_front(door: Door | None) -> None:
-    """From now on, what waits for nothing is answered by this door, in front of Ray; None: by nobody."""
+    """From now on, what waits for nothing is answered by this door, in front of Ray; None: by
+    nobody.
+    """
     _Process.door = door
 
 
@@ -36,10 +38,12 @@ def door_in_front() -> Door | None:
 class Edge:
     """Answers what can be answered at once, and hands the rest to Ray.
 
-    A prediction of a cheap version in this process takes one step of the event loop: there is nothing to
-    queue, to time out or to cancel, and Ray's care for all that costs three times as much as the
-    prediction. The answer is the same. What may wait goes through Ray, but unwatched: Ray need not look
-    out for a client that leaves, since a request ends at its deadline; that saves two tasks and a queue.
+    A prediction of a cheap version in this process takes one step of the event loop. Nothing queues,
+    is late or is cancelled, and Ray's care for all that costs three times what the prediction does.
+    The answer is the same.
+
+    What may wait goes through Ray, but unwatched: Ray need not look out for a client that leaves,
+    since a request ends at its deadline. That saves two tasks and a queue.
     """
 
     def __init__(self, app: ASGIApp, ask_every_s: float = ASK_PREFIX_EVERY_S) -> None:
@@ -81,9 +85,10 @@ class Edge:
 
 
 async def route_prefix(ray: ASGIApp, scope: Scope) -> str | None:
-    """Where Ray serves this replica's application (`""` or `/churn`), by Ray's own route `/-/routes`.
+    """Where Ray serves this replica's application: `""` or `/churn`.
 
-    None while the replica is not healthy. Ray has no other public way to tell a replica its prefix.
+    Ray's own route `/-/routes` says so, and nothing else that is public. None while the replica is
+    not healthy.
     """
     root_path = scope.get("root_path", "")
     path = root_path + "/-/routes"

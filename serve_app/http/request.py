@@ -1,6 +1,5 @@
-"""A request on its way to its handler: headers, its id, and a body that is bounded in size and time."""
+"""A request on its way to its handler: headers, id, and a body of bounded size and time."""
 
-import secrets
 from functools import lru_cache
 
 from starlette.requests import ClientDisconnect
@@ -17,8 +16,8 @@ UTF_8 = ("utf-8", "utf8")
 class IncomingRequest:
     """What the checks fill in and a handler reads.
 
-    `limits` are those in force when the request came. `id` is set by the door's first check; `body` by the one
-    that reads it, for routes that take a body.
+    `limits` are those in force when the request came. `id` is set by the door's first check; `body`
+    by the one that reads it, for routes that take a body.
     """
 
     __slots__ = ("_is_body_given", "body", "headers", "id", "limits", "receive", "scope")
@@ -43,7 +42,7 @@ class IncomingRequest:
         """Who is asking: the same key always gets the same version. Raises BadHeader."""
         key = self.header(b"x-routing-key")
         if key is None:
-            return self.id or secrets.token_hex(16)
+            return self.id
         if not 0 < len(key) <= MAX_KEY_LENGTH:
             raise BadHeader(f"X-Routing-Key: expected 1 to {MAX_KEY_LENGTH} characters.")
         return key
@@ -54,7 +53,10 @@ class IncomingRequest:
         return self.header(b"x-model-version")
 
     async def read_body(self, max_kb: int) -> None:
-        """Read the body. Raises UnsupportedMediaType, BodyTooLarge, BodyTooSlow, ClientDisconnect."""
+        """Read the body.
+
+        Raises UnsupportedMediaType, BodyTooLarge, BodyTooSlow or ClientDisconnect.
+        """
         self._check_declared(max_kb)
         timeout_s = self.limits.body_timeout_s
         try:

@@ -10,8 +10,8 @@ T = TypeVar("T")
 async def within(timeout_s: float, coroutine: Coroutine[Any, Any, T]) -> T:
     """The coroutine's result. Raises TimeoutError when it is not there in time.
 
-    `asyncio.timeout` alone costs 3 % of a prediction, and most bodies are there when they are asked for.
-    So the first step is taken without it, and a timer is set only if that step has to wait.
+    `asyncio.timeout` alone costs 3 % of a prediction, and most bodies are there when they are asked
+    for. So the first step is taken without it, and a timer is set only if that step has to wait.
     """
     result: T
     steps = coroutine.__await__()
@@ -26,7 +26,9 @@ async def within(timeout_s: float, coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 class _Resumed(Generator[Any, Any, Any]):
-    """The steps of an awaitable whose first one was taken: what that one waits for comes first again."""
+    """The steps of an awaitable whose first one was taken: what that one waits for comes first
+    again.
+    """
 
     def __init__(self, steps: Generator[Any, Any, Any], waits_for: Any) -> None:
         self._steps = steps

@@ -1,4 +1,7 @@
-"""Stand-ins of a few lines for what lies behind each room: real enough that a constant model would fail the tests."""
+"""Stand-ins of a few lines for what lies behind each room.
+
+They are real enough that a constant model would fail the tests.
+"""
 
 import asyncio
 import json
@@ -34,7 +37,7 @@ REQUEST_ID = "request-4711"
 
 
 def score_of(spec: ModelSpec, row: Mapping[str, Any]) -> float:
-    """A score that differs from row to row: a probability, or up to 60 of whatever a regressor predicts."""
+    """A score that differs from row to row: a probability, or up to 60 of a regressor's units."""
     digest = blake2b(json.dumps(dict(row), sort_keys=True).encode(), digest_size=4).digest()
     share = int.from_bytes(digest, "big") / 2**32
     return share if spec.kind == "binary_classifier" else 60 * share
@@ -133,7 +136,7 @@ class Api:
         )
 
     async def send(self, path: str, content: Any, headers: Mapping[str, str]) -> httpx.Response:
-        """Bytes (or an iterator of them, then without a length) with just these headers and a request id."""
+        """Bytes, or an iterator of them (then without a length), with these headers and an id."""
         return await self.client.post(
             path, content=content, headers={"x-request-id": REQUEST_ID, **headers}
         )
@@ -273,7 +276,7 @@ def opened(scorer: FakeScorer, coalesces: bool = False) -> Opened:
 
 
 class FakeStore:
-    """`open_version` of a versions: opens at once, fails while told to, and waits where a router is set."""
+    """Opens versions: at once, not while told to fail, and late where a gate is set."""
 
     def __init__(self) -> None:
         self.opens: list[str] = []

@@ -1,4 +1,6 @@
-"""What clients send by mistake or on purpose: each gets its 4xx, no value comes back, and the next request is answered.
+"""What clients send by mistake or on purpose.
+
+Each gets its 4xx, no value comes back, and the next request is answered.
 
 Faults inside a row are sent alone and inside a batch; faults of the whole body to both routes.
 """
@@ -146,7 +148,7 @@ def test_every_bad_value_is_tried_on_some_model() -> None:
 async def test_a_bad_value_is_a_422_that_names_the_field_and_what_is_allowed(
     api: Api, feature: Feature, bad: BadValue
 ) -> None:
-    """Alone it is a problem, in a batch the entry of its row; field, reason and allowed values, never the value."""
+    """A problem alone, an entry in a batch: field, reason and allowed values, never the value."""
     good = example_rows(api.spec)[0]
     row = encoded(good, **{feature.name: bad.raw})
     response = await api.post(SINGLE, row.encode())
@@ -182,7 +184,7 @@ UNKNOWN_FIELDS = {
 async def test_an_unknown_field_is_refused_and_a_hostile_name_is_not_repeated(
     api: Api, name: str
 ) -> None:
-    """A plain name is shown, so that a typing error is found; any other name may carry data, and is left out."""
+    """A plain name is shown, to find a typing error by; any other may carry data, and is not."""
     row = example_rows(api.spec)[0] | {name: SENTINEL}
     response = await api.post(SINGLE, row)
     (fault,) = assert_problem(response, 422, "invalid_rows")["errors"]
@@ -217,7 +219,7 @@ async def test_one_missing_field_is_named_alone(api: Api) -> None:
 
 
 async def test_a_thousand_unknown_fields_give_a_short_answer(churn_api: Api) -> None:
-    """An answer cannot be made long by sending many faults: 20 are listed, and the text says how many there were."""
+    """Many faults make no long answer: 20 are listed, and the text says how many there were."""
     row = example_rows(churn_api.spec)[0] | {f"made_up_{i}": 1 for i in range(1_000)}
     response = await churn_api.post(SINGLE, row)
     body = assert_problem(response, 422, "invalid_rows")
@@ -359,7 +361,7 @@ BAD_BODIES = (
 
 @pytest.mark.parametrize("bad", BAD_BODIES, ids=lambda bad: bad.name)
 async def test_a_bad_body_is_a_problem_that_repeats_nothing(api: Api, bad: BadBody) -> None:
-    """The status and code of the table, on every route that it applies to, with nothing of what was sent."""
+    """Status and code are the table's, on each of its routes, with nothing of what was sent."""
     row = json.dumps(example_rows(api.spec)[0]).encode()
     for path in bad.paths:
         response = await api.send(path, bad.body.replace(b"{row}", row), bad.headers)
@@ -381,7 +383,7 @@ async def in_chunks(n_bytes: int, sent: list[int]) -> AsyncIterator[bytes]:
 
 @PATHS
 async def test_a_chunked_body_is_cut_off_at_the_limit(churn_api: Api, path: str) -> None:
-    """Without a content length the bytes are counted as they come, and the rest of 10 MB is not read."""
+    """Without a length the bytes are counted as they come, and the rest of 10 MB is not read."""
     sent: list[int] = []
     response = await churn_api.send(path, in_chunks(10 * MB, sent), JSON)
     assert "content-length" not in response.request.headers
@@ -412,7 +414,7 @@ async def test_a_body_that_lies_about_its_length_is_cut_off_all_the_same(churn_a
 
 
 async def test_a_body_of_just_the_limit_is_read(churn_api: Api) -> None:
-    """The bound is the bound: exactly 1 MB passes for a list, 64 KB for one row, and not a byte more."""
+    """Exactly 1 MB passes for a list, 64 KB for one row, and not a byte more."""
     row = json.dumps(example_rows(churn_api.spec)[0]).encode()
     for route, body, limit in ((BATCH, b"[" + row + b"]", MB), (SINGLE, row, 64 * 1024)):
         padded = body + b" " * (limit - len(body))
@@ -461,7 +463,7 @@ async def test_a_compressed_body_is_told_what_to_do(churn_api: Api) -> None:
 
 
 async def test_the_whole_range_of_a_field_is_accepted(api: Api) -> None:
-    """What `allowed` promises is taken: both ends of every number and every choice, alone and in a batch."""
+    """What `allowed` promises is taken: both ends of every number, and every choice."""
     rows = []
     for feature in api.spec.contract:
         base = example_rows(api.spec)[0]
@@ -535,7 +537,7 @@ async def test_a_malformed_body_is_told_where(churn_api: Api) -> None:
 
 @pytest.mark.parametrize("value", ["9.9.9", "latest", "", SENTINEL, "1.0.0\tx"])
 async def test_an_unknown_forced_version_is_a_400(churn_api: Api, value: str) -> None:
-    """The router's refusal of X-Model-Version reaches the client, without what it sent (see test_gate.py)."""
+    """The router's refusal of X-Model-Version reaches the client, without what it sent."""
     churn_api.backend.error = UnknownVersion("X-Model-Version: expected one of 1.0.0.")
     response = await churn_api.post(SINGLE, example_rows(churn_api.spec)[0], x_model_version=value)
     assert_problem(response, 400, "unknown_version")

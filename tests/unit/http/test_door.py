@@ -1,4 +1,4 @@
-"""Every request passes the same checks before any handler, through FastAPI and in front of Ray alike."""
+"""Every request passes the same checks, through FastAPI and in front of Ray alike."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -119,7 +119,7 @@ class ToyCheck:
 
 async def test_a_new_route_is_reached(make: Callable[..., Setup]) -> None:
     """One record is enough: the door reads its body, and errors are problems."""
-    setup = make(routes=[TOY])
+    setup = make(more_routes=[TOY])
     answer = await setup.send("/toy", b"hello")
     assert answer.json() == {"body": "hello", "id": REQUEST_ID}
     assert_problem(await setup.send("/toy", b"fail"), 503, "not_ready")
@@ -136,7 +136,7 @@ async def test_a_new_route_can_document_itself() -> None:
         return Documented({"summary": f"up to {limits.max_rows}"}, (ToyBody,))
 
     route = Route("/toy", ("POST",), "feedback", toy_handler, document=document)
-    async with client_of(create_app(SPEC, FakeBackend(SPEC), routes=[route])) as client:
+    async with client_of(create_app(SPEC, FakeBackend(SPEC), more_routes=[route])) as client:
         found = (await client.get("/openapi.json")).json()
     assert found["paths"]["/toy"] == {"post": {"summary": "up to 100"}}
     assert found["components"]["schemas"]["ToyBody"]["required"] == ["label"]
@@ -153,7 +153,7 @@ EVERYWHERE = [
     ("GET", "/docs", "open"),
     ("GET", "/openapi.json", "open"),
     ("GET", "/static-offline-docs/swagger-ui.css", "open"),
-    ("GET", "/nothing", "open"),
+    ("GET", "/nothing", "admin"),
     ("GET", "/v1/predict", "open"),
 ]
 
@@ -164,7 +164,7 @@ async def test_a_new_check_is_passed_by_every_route(
 ) -> None:
     """It sees what the route asks of a caller; without the word, no handler sees the request."""
     check = ToyCheck()
-    setup = make(routes=[TOY], more_checks=[check])
+    setup = make(more_routes=[TOY], more_checks=[check])
     url = PREFIX + path
     refused = await setup.client.request(method, url, content=b"{}")
     assert_problem(refused, 400, "bad_header")
@@ -177,7 +177,7 @@ async def test_a_new_check_is_passed_by_every_route(
 async def test_a_route_has_its_own_manner_of_errors(make: Callable[..., Setup]) -> None:
     """The same writer tells what a check refuses and what the handler raises."""
     route = Route("/toy", ("POST",), "open", toy_handler, toy_error, max_body_kb=1)
-    setup = make(routes=[route])
+    setup = make(more_routes=[route])
     assert (await setup.send("/toy", b"fail")).text == f"not_ready {REQUEST_ID}"
     assert (await setup.send("/toy", b" " * 1_025)).text == f"body_too_large {REQUEST_ID}"
 
@@ -198,13 +198,13 @@ def test_a_path_that_is_declared_twice_is_refused_at_the_start(
     """The second one would never be reached, or the first; whoever adds it must know."""
     twice = Route(path, methods, "open", handler=toy_handler)
     with pytest.raises(ValueError, match=f"{methods[0]} {path[:8]}.*: found two routes"):
-        create_app(SPEC, FakeBackend(SPEC), FakeOperator(), routes=[twice])
+        create_app(SPEC, FakeBackend(SPEC), FakeOperator(), more_routes=[twice])
 
 
 async def test_two_methods_of_one_path_are_two_routes() -> None:
     """A path is declared twice only if a method is."""
     other = Route("/predict", ("DELETE",), "admin", handler=toy_handler)
-    app = create_app(SPEC, FakeBackend(SPEC), routes=[other])
+    app = create_app(SPEC, FakeBackend(SPEC), more_routes=[other])
     async with client_of(app) as client:
         assert (await client.delete("/predict")).status_code == 200
         assert (await client.post("/predict", json=ROW)).status_code == 200
@@ -225,6 +225,20 @@ async def test_an_error_handler_that_is_added_later_counts() -> None:
         assert (await client.get("/v1/rollout")).status_code == 418
 
 
+async def test_a_route_that_fastapi_got_later_is_reached_by_those_who_may_do_everything() -> None:
+    """It is not silently ignored, and not silently open."""
+    check = ToyCheck()
+    app = create_app(SPEC, FakeBackend(SPEC), more_checks=[check])
+
+    @app.get("/later")
+    async def later() -> str:
+        return "reached"
+
+    async with client_of(app, headers={"x-word": "sesame"}) as client:
+        assert (await client.get("/later")).json() == "reached"
+    assert check.scopes == ["admin"]
+
+
 async def test_an_over_full_server_says_so_before_a_byte_of_the_body_comes(setup: Setup) -> None:
     """429 with the table's Retry-After and the request's id; the body is not even asked for."""
     setup.backend.limits = Limits(max_rows_under_way=7, retry_after_s=9)
@@ -243,7 +257,7 @@ async def test_an_over_full_server_says_so_before_a_byte_of_the_body_comes(setup
 
 
 async def test_room_is_looked_at_before_anything_else_of_the_body(setup: Setup) -> None:
-    """The checks stand in an order: a body of the wrong type is not looked at when there is no room."""
+    """The checks stand in an order: without room, not even the body's type is looked at."""
     setup.backend.limits = Limits(max_rows_under_way=1)
     setup.backend.rows_under_way = 1
     answer = await setup.send("/predict", b"", **{"content-type": "text/plain"})
