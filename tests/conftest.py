@@ -14,6 +14,8 @@ from trained import trained_store as find_trained_store
 
 from serve_app.bundle.store import FolderStore
 
+pytest_plugins = ["pytester"]
+
 TESTS = Path(__file__).parent
 STARTED_S = time.time()
 TESTS_BUDGET_S = 420

@@ -61,7 +61,7 @@ def own_environment(mode: Mode, folder: Path, ports: PortBlock) -> dict[str, str
     env = {
         key: value
         for key, value in os.environ.items()
-        if not key.startswith(("RAY_", "MODEL_PATH"))
+        if not key.startswith(("RAY_", "MODEL_PATH", "MAKE"))
     }
     home = folder / "home"
     tmp = folder / "ray"

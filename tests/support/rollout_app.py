@@ -4,7 +4,7 @@ import json
 import os
 import random
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,6 +16,7 @@ from stage import LIMITS, isolated, server
 
 from serve_app.bundle.store import FolderStore
 from serve_app.models import get_spec
+from serve_app.settings import Rollout
 
 # The statistics are proven without Ray; here a few requests show that all parts work together.
 IS_LONG = bool(os.environ.get("SLUICE_LONG"))
@@ -61,6 +62,7 @@ class RolloutApp:
         """
         rails = RAILS | plan.pop("guardrails", {})
         rollout = {"stable": "1.0.0", "candidate": candidate, **PLAN, **plan, "guardrails": rails}
+        expected = Rollout.model_validate(rollout).id
         table: dict[str, Any] = {"rollout": rollout, "limits": LIMITS}
         more = []
         if self.placement == "isolated":
@@ -71,7 +73,7 @@ class RolloutApp:
         app = server(self._name, f"/{self._name}", self._store, table, num_replicas=2)
         app["args"]["state"] = self._state
         self.stage.deploy(app, *more, running=False)
-        wait_until(lambda: self.view().get("candidate") == candidate, f"the rollout of {candidate}")
+        wait_until(lambda: self.view().get("rollout") == expected, f"the rollout {expected}")
 
     def end(self) -> None:
         """Take it away."""
@@ -102,6 +104,17 @@ class RolloutApp:
         answer = requests.post(f"{self.url}/v1/predict", json=ROW, headers=headers, timeout=60)
         assert answer.status_code == 200, answer.text
         return str(answer.json()["model_version"])
+
+    def until_followed(self, keys: Sequence[str]) -> dict[str, str]:
+        """Wait until both servers give the candidate its share: keys get the same version twice."""
+
+        def settled() -> dict[str, str] | None:
+            first = {key: self.version_of(key) for key in keys}
+            again = {key: self.version_of(key) for key in keys}
+            return first if first == again and len(set(first.values())) == 2 else None
+
+        found: dict[str, str] = wait_until(settled, "both servers follow")
+        return found
 
     def versions_of(self, n_keys: int) -> set[str]:
         """All who answer these many keys."""
