@@ -1,7 +1,8 @@
 """How many replicas are needed: Ray Serve's autoscaling policies, for `autoscaling_config.policy`.
 
-Ray counts requests under way, sampled between two steps of the event loop. A cheap compiled model is scored within
-one step, so that count stays near zero however busy the replica is; its CPU time says how busy.
+Ray counts requests under way, sampled between two steps of the event loop. A cheap compiled model
+is scored within one step, so that count stays near zero however busy the replica is; its CPU time
+says how busy.
 
 Ray's controller imports this module by itself: it imports nothing of ours.
 """
@@ -16,8 +17,8 @@ WISHED = "wished_replicas"
 
 # Of a core, as measured now: a replica is one event loop, and its queue grows as 1 / (1 - busy).
 SCALE_OUT_BUSY = 0.6
-# Of what a replica can do, as planned ahead: neither a peak nor a candidate's next share is known to the percent,
-# and this leaves room for 1.4 times the rate.
+# Of what a replica can do, as planned ahead: neither a peak nor a candidate's next share is known
+# to the percent, and this leaves room for 1.4 times the rate.
 PLANNED_BUSY = 0.7
 
 
@@ -42,7 +43,8 @@ class BusyMeter:
 def by_load(context: Any) -> tuple[float, dict[str, Any]]:
     """The replicas wanted by requests under way or by CPU, whichever are more.
 
-    `context` is Ray's AutoscalingContext; Ray applies the bounds and delays of the file to the answer.
+    `context` is Ray's AutoscalingContext; Ray applies the bounds and delays of the file to the
+    answer.
     """
     by_requests = context.total_num_requests / context.config.get_target_ongoing_requests()
     busy_cores = sum((context.aggregated_metrics or {}).get(BUSY, {}).values())
@@ -50,7 +52,7 @@ def by_load(context: Any) -> tuple[float, dict[str, Any]]:
 
 
 def by_share(context: Any) -> tuple[float, dict[str, Any]]:
-    """The replicas of an isolated version: by blocks under way, and as many as a rollout wants before its next step.
+    """The replicas of an isolated version: by blocks under way, or as a rollout's next step wants.
 
     Without it a candidate would never get the replicas for a share that it has not had yet.
     """

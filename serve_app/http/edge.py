@@ -38,7 +38,7 @@ def door_in_front() -> Door | None:
 class Edge:
     """Answers what can be answered at once, and hands the rest to Ray.
 
-    A prediction of a cheap version in this process takes one step of the event loop. Nothing queues,
+    A prediction of a cheap version in this process takes one step of the event loop. None queues,
     is late or is cancelled, and Ray's care for all that costs three times what the prediction does.
     The answer is the same.
 

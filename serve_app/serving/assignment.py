@@ -13,9 +13,9 @@ def position_percent(salt: str, key: str) -> float:
 
 
 def assign(salt: str, key: str, stable: str, weights: Sequence[tuple[str, float]]) -> str:
-    """The version for a routing key: candidates take the lowest positions in order, stable the rest.
+    """The version for a routing key.
 
-    With one candidate, raising its weight only moves keys from stable to it, never one back.
+    Candidates take the lowest positions in their order, stable the rest. With one candidate, raising its weight only moves keys from stable to it, never one back.
     """
     if not weights:
         return stable
