@@ -15,7 +15,8 @@ def position_percent(salt: str, key: str) -> float:
 def assign(salt: str, key: str, stable: str, weights: Sequence[tuple[str, float]]) -> str:
     """The version for a routing key.
 
-    Candidates take the lowest positions in their order, stable the rest. With one candidate, raising its weight only moves keys from stable to it, never one back.
+    Candidates take the lowest positions in their order, stable the rest. With one candidate,
+    raising its weight only moves keys from stable to it, never one back.
     """
     if not weights:
         return stable
