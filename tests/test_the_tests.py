@@ -2,6 +2,7 @@
 
 import ast
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from harness import wait_until
 from ports import PortBlock
+from program import Program
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
@@ -145,6 +147,18 @@ time.sleep(1000)
     starter.kill()
     starter.wait()
     wait_until(lambda: not Path(f"/proc/{orphan}").exists(), "its end")
+
+
+def test_the_exit_code_of_a_program_is_known_until_and_after_its_end(tmp_path: Path) -> None:
+    """One that ran is ended by a signal, one that had ended keeps its code."""
+    running = Program(["sleep", "1000"], tmp_path / "running.log", os.environ, tmp_path)
+    ended = Program(["bash", "-c", "exit 3"], tmp_path / "ended.log", os.environ, tmp_path)
+    assert ended.code(60) == 3
+    assert running.code() is None
+    for program in (running, ended, ended):
+        program.end()
+    assert running.code() == -signal.SIGKILL
+    assert ended.code() == 3
 
 
 def test_two_blocks_of_ports_have_no_port_in_common() -> None:

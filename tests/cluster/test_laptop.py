@@ -6,15 +6,22 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from harness import BIN, PATIENCE_S, ROOT, own_environment, short_folder, wait_until
+from harness import (
+    BIN,
+    PATIENCE_S,
+    ROOT,
+    one_at_a_time,
+    own_environment,
+    short_folder,
+    wait_until,
+)
 from load import ROW
 from ports import PortBlock
 from program import Program
@@ -50,24 +57,34 @@ def shipped(folder: Path, ports: PortBlock, trained_store: Any) -> tuple[Path, s
 
 
 @contextmanager
-def started(command: list[Any], folder: Path, ports: PortBlock) -> Iterator[Program]:
-    """A command as a newcomer starts it, for a `with` block; its output is in `up.log`."""
+def started(
+    command: list[Any], folder: Path, ports: PortBlock, is_up: Callable[[str], bool]
+) -> Iterator[Program]:
+    """A command as a newcomer starts it, for a `with` block that begins when it is up.
+
+    `is_up` is asked with what it printed so far.
+    """
     env = own_environment("plain", folder, ports) | {"RAY_ADDRESS": "local", "COLUMNS": "120"}
     # `serve run` turns this on by itself.
     del env["RAY_AUTH_MODE"]
-    program = Program(command, folder / "up.log", env, ROOT)
+    log = folder / "up.log"
+    with one_at_a_time():
+        program = Program(command, log, env, ROOT)
+        try:
+            wait_until(lambda: program.code() is not None or is_up(log.read_text()), "it is up")
+            assert program.code() is None, log.read_text()
+        except BaseException:
+            program.end()
+            raise
     try:
         yield program
     finally:
         program.end()
 
 
-def until_up(program: Program, log: Path) -> None:
-    """Wait until `sluice up` says that it is ready; raises AssertionError with its output when it
-    ended instead.
-    """
-    wait_until(lambda: program.code() is not None or "Ctrl-C ends it" in log.read_text(), "ready")
-    assert program.code() is None, log.read_text()
+def says_so(text: str) -> bool:
+    """Whether `sluice up` has said that it is ready."""
+    return "Ctrl-C ends it" in text
 
 
 def test_make_serve_says_where_it_answers_and_ctrl_c_ends_it_and_nothing_else(
@@ -78,10 +95,10 @@ def test_make_serve_says_where_it_answers_and_ctrl_c_ends_it_and_nothing_else(
     """
     config, url = shipped
     log = folder / "up.log"
+    command = ["make", "serve", f"CONFIG={config}"]
     bystander = Program(["sleep", "infinity"], folder / "bystander.log", os.environ, folder)
     try:
-        with started(["make", "serve", f"CONFIG={config}"], folder, ports) as program:
-            until_up(program, log)
+        with started(command, folder, ports, says_so) as program:
             text = log.read_text()
             curls = re.findall(r"curl -s .*?\}'", text, re.DOTALL)
             assert len(curls) == 2, text
@@ -112,6 +129,7 @@ def test_make_serve_says_where_it_answers_and_ctrl_c_ends_it_and_nothing_else(
         bystander.end()
 
 
+@pytest.mark.real_time
 def test_told_to_end_it_is_not_ready_first_and_still_answers(
     folder: Path, ports: PortBlock, shipped: tuple[Path, str]
 ) -> None:
@@ -121,8 +139,7 @@ def test_told_to_end_it_is_not_ready_first_and_still_answers(
     config, url = shipped
     # As long as a busy machine may take for the two requests below.
     command = [BIN / "sluice", "up", config, "--drain-s", "10"]
-    with started(command, folder, ports) as program:
-        until_up(program, folder / "up.log")
+    with started(command, folder, ports, says_so) as program:
         assert requests.get(f"{url}/ready", timeout=60).status_code == 200
         program.signal(signal.SIGTERM)
         wait_until(lambda: requests.get(f"{url}/ready", timeout=60).status_code == 503, "not ready")
@@ -137,10 +154,15 @@ def test_plain_serve_run_works_as_the_readme_says(
 ) -> None:
     """Without the two flags the same file serves both models; Ctrl-C ends it."""
     config, url = shipped
-    with started([BIN / "serve", "run", config], folder, ports) as program:
-        for prefix in ("", "/delivery-time"):
-            ready = f"{url}{prefix}/ready"
-            wait_until(partial(is_200, ready), ready)
+
+    def both_are_ready(_: str) -> bool:
+        return all(
+            requests.get(f"{url}{prefix}/ready", timeout=60).status_code == 200
+            for prefix in ("", "/delivery-time")
+        )
+
+    command = [BIN / "serve", "run", config]
+    with started(command, folder, ports, both_are_ready) as program:
         answer = requests.post(f"{url}/v1/predict", json=ROW, timeout=60)
         assert answer.json()["label"] == "Churned"
         for line in (
@@ -152,11 +174,6 @@ def test_plain_serve_run_works_as_the_readme_says(
         program.signal(signal.SIGINT)
         assert program.code(PATIENCE_S) is not None
         until_nothing_is_left(program)
-
-
-def is_200(url: str) -> bool:
-    """Whether a GET of this URL is answered with 200."""
-    return requests.get(url, timeout=60).status_code == 200
 
 
 def until_nothing_is_left(program: Program) -> None:

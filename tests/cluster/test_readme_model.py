@@ -8,12 +8,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
 import yaml
-from harness import ROOT
+from harness import ROOT, running_cluster, wait_until
 
 
 def block_after(heading: str) -> str:
@@ -50,29 +49,32 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_readme_model_is_trained_bundled_and_served(stage: Any, project: Path) -> None:
+def test_the_readme_model_is_trained_bundled_and_served(project: Path) -> None:
     """Missing values are sent as null; the poor come out riskier than the rich; the rest is as with
     any model.
     """
     [application] = yaml.safe_load(block_after("YAML:"))
-    # The workers of this application take the code of the copy; the others stay as they are.
-    path = os.pathsep.join([str(project), stage.cluster.env["PYTHONPATH"]])
-    application["runtime_env"] = {"env_vars": {"PYTHONPATH": path}}
-    application["args"]["store"] = str(project / "model_store")
-    stage.deploy(application)
-    stage.until_ready("/loan")
-    url = f"{stage.url}/loan/v1/predict"
+    with running_cluster("fast", project=project) as cluster:
+        cluster.deploy({"applications": [application]})
+        cluster.wait_for("RUNNING", "loan")
+        check_answers(f"{cluster.url}/loan")
+
+
+def check_answers(url: str) -> None:
+    """Ask the model as a client would."""
+    ready = f"{url}/ready"
+    wait_until(lambda: requests.get(ready, timeout=60).status_code == 200, ready)
     poor = {"income_usd": 900.0, "n_children": 3, "employment": "none"}
     rich = {"income_usd": 9000.0, "n_children": None, "employment": None}
-    answers = [requests.post(url, json=row, timeout=60) for row in (poor, rich)]
-    assert [answer.status_code for answer in answers] == [200, 200], [
-        answer.text for answer in answers
-    ]
-    found = [answer.json()["default_probability"] for answer in answers]
+    found = []
+    for row in (poor, rich):
+        answer = requests.post(f"{url}/v1/predict", json=row, timeout=60)
+        assert answer.status_code == 200, answer.text
+        found.append(answer.json()["default_probability"])
     assert found[0] > 0.6 > 0.2 > found[1], found
-    wrong = requests.post(url, json={**poor, "employment": "pirate"}, timeout=60)
+    unknown = {**poor, "employment": "pirate"}
+    wrong = requests.post(f"{url}/v1/predict", json=unknown, timeout=60)
     assert wrong.status_code == 422
     assert wrong.json()["errors"][0]["allowed"] == "one of salaried, self, none or null"
-    model = requests.get(f"{stage.url}/loan/v1/model", timeout=60).json()
+    model = requests.get(f"{url}/v1/model", timeout=60).json()
     assert model["versions"]["1.0.0"]["runtime"] == "onnx"
-    stage.deploy()

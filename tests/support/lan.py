@@ -14,14 +14,22 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 import yaml
-from harness import AUTHORIZED, BIN, ROOT, TOKEN, running_replicas, wait_until
+from harness import (
+    AUTHORIZED,
+    BIN,
+    PATIENT,
+    ROOT,
+    TOKEN,
+    one_at_a_time,
+    running_replicas,
+    wait_until,
+)
 from program import Program
 
 NETWORK = "10.213.77"
@@ -155,7 +163,7 @@ class Lan:
         program = Program(
             ["ip", "netns", "exec", name, "bash", "-ec", script],
             log,
-            {**clean, **DERIVED, **given, **env, **own_env},
+            {**clean, **PATIENT, **DERIVED, **given, **env, **own_env},
             folder,
         )
         node = Node(ip, program, log)
@@ -191,15 +199,17 @@ class KubeRay:
     """
 
     def __init__(self, lan: Lan, manifest: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
-        self.manifest, self._lan, self._secrets = manifest, lan, dict(secrets)
+        self._lan = lan
+        self._secrets = dict(secrets)
         cluster = manifest["spec"]["rayClusterConfig"]
         self._head_group = cluster["headGroupSpec"]
         (self._worker_group,) = cluster["workerGroupSpecs"]
         self.config: str = manifest["spec"]["serveConfigV2"]
-        self.head = self._start(self._head_group, "ray start --head --port=6379", {})
-        self._api = f"http://{self.head.ip}:8265/api/serve/applications/"
         self._workers: list[Node] = []
-        wait_until(lambda: self.applications() is not None, f"the head, see {self.head.log}")
+        with one_at_a_time():
+            self.head = self._start(self._head_group, "ray start --head --port=6379", {})
+            self._api = f"http://{self.head.ip}:8265/api/serve/applications/"
+            wait_until(lambda: self.applications() is not None, f"the head, see {self.head.log}")
 
     @property
     def workers(self) -> list[Node]:
@@ -208,13 +218,17 @@ class KubeRay:
 
     def need_workers(self, n: int) -> None:
         """Add pods to the worker group until there are n, and wait until the cluster has them."""
+        with one_at_a_time():
+            wait_until(lambda: self._has_workers(n), f"{n} workers, see {self.head.log}")
+
+    def _has_workers(self, n: int) -> bool:
         address = f"{self.head.ip}:6379"
-        env = {"RAY_ADDRESS": address}
+        command = f"ray start --address={address}"
+        # One that gave up its start has ended, and is replaced.
         while len(self.workers) < n:
-            node = self._start(self._worker_group, f"ray start --address={address}", env)
+            node = self._start(self._worker_group, command, {"RAY_ADDRESS": address})
             self._workers.append(node)
-        for node in self.workers:
-            wait_until(partial(self._has, node), f"the node in the cluster, see {node.log}")
+        return all(self._has(node) for node in self.workers)
 
     def apply(self, config: str) -> None:
         """`serveConfigV2` as the operator sends it: YAML to JSON, with the token."""

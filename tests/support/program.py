@@ -40,8 +40,10 @@ class Program:
                 bufsize=0,
                 start_new_session=True,
             )
-        self.pid = self._number()
         self._code: int | None = None
+        pid = self._number()
+        assert pid is not None, f"{command[0]} did not start, see {log}"
+        self.pid = pid
 
     def code(self, timeout_s: float = 0.0) -> int | None:
         """The exit code once the program has ended, negative after a signal; None while it runs."""
@@ -69,9 +71,11 @@ class Program:
         self.code()
         self._reaper.stdout.close()
 
-    def _number(self) -> int:
+    def _number(self) -> int | None:
+        """What the reaper tells next; None at its end."""
         assert self._reaper.stdout is not None
-        return int(self._reaper.stdout.readline())
+        line = self._reaper.stdout.readline()
+        return int(line) if line else None
 
 
 def _descendants(ancestor: int) -> list[int]:
@@ -124,7 +128,7 @@ def _reap(command: Sequence[str]) -> None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(POLL_S / 2)
-        _bury(program.pid)
+    _bury(program.pid)
 
 
 def _bury(program: int) -> None:

@@ -1,11 +1,9 @@
 """The versions that `make models` trained, for every test that needs a real one."""
 
-import fcntl
-import os
 import subprocess
 import sys
 
-from harness import ROOT
+from harness import ROOT, one_at_a_time
 
 from serve_app.bundle.store import FolderStore
 
@@ -18,15 +16,10 @@ def trained_store() -> FolderStore:
     all.
     """
     store = FolderStore(ROOT / "model_store")
-    # A folder can be locked as a file can, and no lock file is left.
-    turn = os.open(ROOT / "tests", os.O_RDONLY)
-    try:
-        fcntl.flock(turn, fcntl.LOCK_EX)
+    with one_at_a_time():
         for model in MODELS:
             if VERSION not in store.versions(model):
                 command = [sys.executable, "-m", "training", model]
                 command += ["--version", VERSION, "--store", store.uri]
                 subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    finally:
-        os.close(turn)
     return store
