@@ -15,7 +15,16 @@ from serve_app.contract import ModelSpec
 from serve_app.errors import HttpError, InternalError, MethodNotAllowed, NotFound
 from serve_app.http import openapi
 from serve_app.http.backend import Backend
-from serve_app.http.door import Check, Door, Permission, Route, checks, client_left, fault
+from serve_app.http.door import (
+    WRONG_METHOD,
+    Check,
+    Door,
+    Permission,
+    Route,
+    checks,
+    client_left,
+    fault,
+)
 from serve_app.http.problems import problem_response, request_id_of
 from serve_app.http.routes.predictions import prediction_routes
 from serve_app.http.routes.rollout import MAX_BODY_KB, Operator, rollout_router
@@ -33,6 +42,7 @@ PATHS = {
 }
 # Ray traces and counts requests itself; FastAPI would do it again, inside each request.
 NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False}
+NO_ROUTE = "There is no such route; GET / lists them."
 
 
 def create_app(
@@ -106,10 +116,10 @@ async def _on_starlette_error(request: Request, error: Any) -> Response:
     """What FastAPI and its static files refuse themselves."""
     found: HttpError = InternalError("The request could not be handled.")
     if error.status_code == 404:
-        found = NotFound("There is no such route; GET / lists them.")
+        found = NotFound(NO_ROUTE)
     elif error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "").split(", ")
-        found = MethodNotAllowed("This route does not take this method.", allow=allowed)
+        found = MethodNotAllowed(WRONG_METHOD, allow=allowed)
     return problem_response(found, request_id_of(request))
 
 

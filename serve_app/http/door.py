@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 REQUEST_ID = b"x-request-id"
 CLIENT_LEFT = 499
+WRONG_METHOD = "This route does not take this method; GET / lists them."
 
 Handler = Callable[[IncomingRequest], Awaitable[Response]]
 Permission = Literal["open", "predict", "feedback", "admin"]
@@ -267,8 +268,6 @@ UNDECLARED = Route("", (), "admin")
 
 def _refusing_method(allowed: tuple[str, ...]) -> Route:
     async def refuse(request: IncomingRequest) -> Response:
-        raise MethodNotAllowed(
-            "This route does not take this method; GET / lists them.", allow=allowed
-        )
+        raise MethodNotAllowed(WRONG_METHOD, allow=allowed)
 
     return Route("", (), "open", handler=refuse)

@@ -38,8 +38,8 @@ def door_in_front() -> Door | None:
 class Edge:
     """Answers what can be answered at once, and hands the rest to Ray.
 
-    A prediction of a cheap version in this process takes one step of the event loop. None queues,
-    is late or is cancelled, and Ray's care for all that costs three times what the prediction does.
+    A prediction of a cheap version in this process takes one step of the event loop: nothing is
+    queued, late or cancelled, and Ray's care for that costs three times the prediction.
     The answer is the same.
 
     What may wait goes through Ray, but unwatched: Ray need not look out for a client that leaves,
