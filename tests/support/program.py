@@ -20,6 +20,7 @@ from typing import Any
 
 PR_SET_CHILD_SUBREAPER = 36
 POLL_S = 0.1
+N_EMPTY = 4
 
 
 class Program:
@@ -123,12 +124,17 @@ def _reap(command: Sequence[str]) -> None:
     _say(program.pid)
     while not select.select([0], [], [], POLL_S)[0]:
         _bury(program.pid)
-    while left := _descendants(os.getpid()):
+    # A process that is started while the others are listed can be missed: only when several lists
+    # in a row are empty is nothing left.
+    n_empty = 0
+    while n_empty < N_EMPTY:
+        left = _descendants(os.getpid())
+        n_empty = 0 if left else n_empty + 1
         for pid in left:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(POLL_S / 2)
-    _bury(program.pid)
+        _bury(program.pid)
 
 
 def _bury(program: int) -> None:
