@@ -26,7 +26,7 @@ LEAVING, STAYING = (example.row.model_dump() for example in SPEC.examples)
 PREFIXES = {
     "in the server, compiled": "",
     "in the server, coalesced": "/expensive",
-    "isolated behind three servers": "/isolated",
+    "isolated behind two servers": "/isolated",
 }
 
 
@@ -128,9 +128,7 @@ def test_concurrent_single_requests_reach_the_model_in_far_fewer_calls(
     wait_until(shares_calls, f"a burst of 64 requests in {most} calls or fewer")
 
 
-def test_blocks_of_three_servers_are_merged_in_the_isolated_version(
-    stage: Any, log_of: Any
-) -> None:
+def test_blocks_of_two_servers_are_merged_in_the_isolated_version(stage: Any, log_of: Any) -> None:
     """Each server sends blocks of its own; a version's call holds more rows than any one server
     sent it.
     """

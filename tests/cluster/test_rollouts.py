@@ -14,7 +14,7 @@ import pytest
 import requests
 from harness import wait_until
 from rollout_app import ROW, RolloutApp, RolloutLoad, kill, shares
-from stage import CORRUPT, FAULTS, GOOD, OTHER_CONTRACT, SCALED
+from stage import CORRUPT, FAULTS, GOOD, OTHER_CONTRACT, SLOW
 
 # Of the rows that clients send; more than a judge would need, so that few requests are enough.
 SHARE_OF_ROWS = {"raises": 0.3, "slow": 0.3, "nan": 1.0, "flips": 0.5}
@@ -67,6 +67,8 @@ def test_a_good_candidate_goes_to_100_percent_in_plain_mode_too(stage: Any) -> N
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_bad_candidate_is_stopped_and_no_client_notices(app: RolloutApp, fault: Any) -> None:
     """Stable answers for it, the judge names the rail, and afterwards nobody gets the candidate."""
+    if app.placement == "isolated" and fault in ("nan", "flips"):
+        pytest.skip("its scores come from a handle, and are judged by the same code")
     steps = ["shadow", 20, 100] if fault == "flips" else [20, 100]
     rails = {"slow_ms": 500} if fault == "slow" else {}
     app.begin(FAULTS[fault], steps=steps, min_requests=1_000_000, guardrails=rails)
@@ -103,8 +105,8 @@ def test_a_candidate_with_a_wrong_bundle_never_gets_a_share(
 def test_a_candidate_that_is_killed_again_and_again_is_stopped(empty_stage: Any) -> None:
     """Calls that die with it are asked again, then answered by stable: the candidate is charged."""
     app = RolloutApp(empty_stage, "rollout-killed", empty_stage.store, "isolated")
-    app.begin(GOOD, steps=[50, 100], min_requests=1_000_000)
-    app.until(share=50.0)
+    app.begin(GOOD, steps=[20, 100], min_requests=1_000_000)
+    app.until(share=20.0)
 
     def kill_it() -> None:
         for pid in app.pids("Version", f"churn-{GOOD}"):
@@ -120,8 +122,8 @@ def test_a_candidate_that_is_killed_again_and_again_is_stopped(empty_stage: Any)
 def test_an_isolated_candidate_has_the_replicas_for_a_share_before_it_gets_it(
     empty_stage: Any,
 ) -> None:
-    """A replica scores 80 rows a second: all of the traffic takes several, which autoscaling alone
-    would never bring for a share that was not given yet.
+    """A replica scores three rows a second: all of the traffic takes several, which autoscaling
+    alone would never bring for a share that was not given yet.
     """
     app = RolloutApp(empty_stage, "rollout-replicas", empty_stage.store, "isolated")
     bounds = {
@@ -137,11 +139,11 @@ def test_an_isolated_candidate_has_the_replicas_for_a_share_before_it_gets_it(
     options = {
         "num_replicas": "auto",
         "autoscaling_config": bounds,
-        "user_config": {"batch": {"max_rows": 4}},
+        "user_config": {"batch": {"max_rows": 1}},
     }
     # The first step has enough requests for the rate to be known: its first moments still count
     # the idle time before.
-    app.begin(SCALED, options, steps=[5, 100], min_requests=30, bake_seconds=300)
+    app.begin(SLOW, options, steps=[20, 100], min_requests=20, bake_seconds=300)
     waited_for = set()
 
     def has_all_of_the_traffic() -> bool:
@@ -149,9 +151,9 @@ def test_an_isolated_candidate_has_the_replicas_for_a_share_before_it_gets_it(
         waited_for.add(str(view.get("waits_for")))
         return view.get("share") == 100
 
-    with RolloutLoad(f"{app.url}/v1/predict", pause_s=0.025) as load:
+    with RolloutLoad(f"{app.url}/v1/predict", pause_s=0.5) as load:
         wait_until(has_all_of_the_traffic, "100 %")
-        n_running = len(app.pids("Version", f"churn-{SCALED}"))
+        n_running = len(app.pids("Version", f"churn-{SLOW}"))
     assert n_running > 1
     assert any("replicas that 100 % need" in text for text in waited_for), waited_for
     assert set(load.statuses) == {200}, load.statuses
@@ -182,7 +184,7 @@ def test_the_split_is_sticky_and_within_its_binomial_bounds_and_an_abort_takes_t
     mine = [key for key, version in first.items() if version == GOOD][:40]
     assert {app.version_of(key) for key in mine} == {"1.0.0"}
     assert app.command("abort").status_code == 409, "it is aborted already"
-    app.begin(GOOD, steps=[50, 100], min_requests=1_000_000)
+    app.deploy_again()
     time.sleep(FOLLOWED_S)
     assert app.view()["status"] == "aborted", "the same file again begins nothing"
     assert app.command("start").json()["run"] == 2

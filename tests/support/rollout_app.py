@@ -1,9 +1,11 @@
 """A server with a rollout, and clients that go through it while it moves."""
 
+import itertools
 import json
 import os
 import random
 import signal
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -54,14 +56,23 @@ class RolloutApp:
         self.url = f"{stage.url}/{name}"
         self._name = name
         self._store = store
-        self._state = str(store.root / f"state-{name}-{stage.cluster.mode}")
+        self._state = str(store.root / f"state-{name}-{uuid.uuid4().hex}")
+        self._number = itertools.count()
 
     def begin(self, candidate: str, options: Mapping[str, Any] | None = None, **plan: Any) -> None:
-        """Deploy a table whose rollout lets this candidate in; `options`: of its own application,
-        where isolated.
+        """Deploy a table with a new rollout of this candidate.
+
+        `options` are those of the candidate's own application, where it is isolated.
         """
-        rails = RAILS | plan.pop("guardrails", {})
+        # The log knows what it has seen: a plan that differs from all before is a new rollout.
+        rails = {"alpha": 0.01 + next(self._number) / 1e6} | RAILS | plan.pop("guardrails", {})
         rollout = {"stable": "1.0.0", "candidate": candidate, **PLAN, **plan, "guardrails": rails}
+        self._deployed = candidate, options, rollout
+        self.deploy_again()
+
+    def deploy_again(self) -> None:
+        """Deploy the same file as last time."""
+        candidate, options, rollout = self._deployed
         expected = Rollout.model_validate(rollout).id
         table: dict[str, Any] = {"rollout": rollout, "limits": LIMITS}
         more = []

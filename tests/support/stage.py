@@ -16,7 +16,6 @@ from serve_app.bundle.store import FolderStore
 GOOD = "1.1.0"
 EXPENSIVE = "2.0.0"
 ISOLATED = "3.0.0"
-SCALED = "4.0.0"
 SLOW = "6.0.0"
 CANDIDATES = {"1.0.0": {}, GOOD: {"coalesce": "always"}, SLOW: {"coalesce": "never"}}
 FAULTS: dict[Fault, str] = {"raises": "8.0.1", "slow": "8.0.2", "nan": "8.0.3", "flips": "8.0.4"}
@@ -24,7 +23,7 @@ MISSING = "9.0.1"
 CORRUPT = "9.0.2"
 OTHER_CONTRACT = "9.0.3"
 MISMATCH = "9.0.4"
-DELAYS_S = {EXPENSIVE: 0.02, ISOLATED: 0.02, SCALED: 0.05, SLOW: 0.3}
+DELAYS_S = {EXPENSIVE: 0.02, ISOLATED: 0.02, SLOW: 0.3}
 
 # On a busy machine nothing sound may come too late; what a test of deadlines needs it sets itself.
 LIMITS = {"deadline_ms": 30_000, "candidate_deadline_ms": 20_000}
@@ -92,7 +91,7 @@ def server(
         "max_surge_percent": 100,
         "graceful_shutdown_timeout_s": 5,
         "graceful_shutdown_wait_loop_s": 0.2,
-        "health_check_period_s": 1,
+        "health_check_period_s": 2,
         "ray_actor_options": {"num_cpus": 0.1},
         "user_config": dict(table),
         **options,
@@ -114,7 +113,7 @@ def isolated(version: str, store: FolderStore, **options: Any) -> dict[str, Any]
         "max_ongoing_requests": 64,
         "graceful_shutdown_timeout_s": 5,
         "graceful_shutdown_wait_loop_s": 0.2,
-        "health_check_period_s": 1,
+        "health_check_period_s": 2,
         "ray_actor_options": {"num_cpus": 0.1},
         "user_config": {"coalesce": "always", "batch": {"max_rows": 256, "wait_ms": 2}},
         **options,
@@ -135,7 +134,7 @@ def config(*applications: dict[str, Any]) -> dict[str, Any]:
 
 def base_applications(store: FolderStore) -> list[dict[str, Any]]:
     """What every cluster test finds: both models, an expensive version in a server, an isolated one
-    behind three.
+    behind two.
     """
     stable = {"stable": "1.0.0", "limits": LIMITS}
     # The deadline of a candidate is the one that ships: SLOW is over it.
@@ -144,7 +143,7 @@ def base_applications(store: FolderStore) -> list[dict[str, Any]]:
         "versions": CANDIDATES,
         "limits": {"deadline_ms": LIMITS["deadline_ms"]},
     }
-    # Blocks of at most 4 rows leave each of the three servers; what is larger was merged later.
+    # Blocks of at most 4 rows leave each of the two servers; what is larger was merged later.
     isolated_stable = {
         "stable": ISOLATED,
         "versions": {ISOLATED: {"placement": "isolated"}},
@@ -155,7 +154,7 @@ def base_applications(store: FolderStore) -> list[dict[str, Any]]:
         server("churn", "/", store, stable),
         server("delivery_time", "/delivery-time", store, stable, model="delivery_time"),
         server("expensive", "/expensive", store, expensive),
-        server("isolated", "/isolated", store, isolated_stable, num_replicas=3),
+        server("isolated", "/isolated", store, isolated_stable, num_replicas=2),
         isolated(ISOLATED, store),
         server("table", "/table", store, stable),
     ]
