@@ -27,10 +27,21 @@ GROUPS = {
     "cluster/test_scaling": "rollouts",
     "cluster/test_kuberay": "kuberay",
     "cluster/test_laptop": "laptop",
+    "cluster/test_readme_model": "laptop",
+    "tests/benchmarks/": "benchmarks",
     "tests/training/": "training",
     "tests/store/": "store",
 }
-LONGEST_FIRST = ("rollouts", "fast", "plain", "kuberay", "laptop", "training", "store")
+LONGEST_FIRST = (
+    "rollouts",
+    "fast",
+    "plain",
+    "kuberay",
+    "laptop",
+    "benchmarks",
+    "training",
+    "store",
+)
 
 
 @pytest.fixture(scope="session")
