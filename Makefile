@@ -9,7 +9,7 @@ CONFIG ?= serve_config.yaml
 # Processes that run tests side by side; tests of clusters mostly wait.
 WORKERS ?= 4
 PYTEST := $(BIN)/python -m pytest -q --durations=10 --durations-min=1
-SIDE_BY_SIDE := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+SIDE_BY_SIDE := -n $(WORKERS) --no-loadscope-reorder
 
 .PHONY: serve env env-dev s3 models lint format types contracts debian bench test all-checks tests \
 	test-busy test-long lock manifests image-test clean

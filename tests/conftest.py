@@ -5,24 +5,43 @@ group run one after the other in one of them, and share what is expensive to sta
 """
 
 import os
+import re
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 from trained import trained_store as find_trained_store
+from xdist.scheduler import LoadScopeScheduling
 
 from serve_app.bundle.store import FolderStore
 
 pytest_plugins = ["pytester"]
 
-TESTS = Path(__file__).parent
 STARTED_S = time.time()
 TESTS_BUDGET_S = 420
 WHOLE_BUDGET_S = 540
 
-# What takes longest begins first; every other group is a module.
-LONGEST_FIRST = ("rollouts", "fast", "plain", "kuberay", "laptop", "training", "store")
+# The group of a module by a part of its path. A group shares a cluster, or what was trained for it.
+GROUPS = {
+    "cluster/test_rollouts": "rollouts",
+    "cluster/test_scaling": "rollouts",
+    "cluster/test_kuberay": "kuberay",
+    "cluster/test_laptop": "laptop",
+    "cluster/test_readme_model": "laptop",
+    "tests/benchmarks/": "benchmarks",
+    "tests/training/": "training",
+    "tests/store/": "store",
+}
+LONGEST_FIRST = (
+    "rollouts",
+    "fast",
+    "plain",
+    "kuberay",
+    "laptop",
+    "benchmarks",
+    "training",
+    "store",
+)
 
 
 @pytest.fixture(scope="session")
@@ -31,33 +50,40 @@ def trained_store() -> FolderStore:
     return find_trained_store()
 
 
+def group_of(nodeid: str) -> str:
+    """The group of a test: the mode of its cluster, a folder with common fixtures, or its module.
+
+    `nodeid` is pytest's: `tests/cluster/test_tables.py::test_name[plain-missing]`.
+    """
+    module = nodeid.partition("::")[0]
+    words = re.split(r"[\[\]-]", nodeid.partition("[")[2])
+    if module.startswith("tests/cluster/"):
+        for mode in ("plain", "fast"):
+            if mode in words:
+                return mode
+    return next((group for part, group in GROUPS.items() if part in module), module)
+
+
+class Groups(LoadScopeScheduling):
+    """Hands whole groups to the processes, in the order of the tests."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        """Where xdist asks for the group of a test."""
+        return group_of(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
+    """Give xdist our groups; its own by marks do nothing with this pytest."""
+    return Groups(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put tests into groups where several processes run them, and let those about real time run a
-    second time.
-    """
+    """Let what takes longest begin first, and tests about real time run a second time."""
     if hasattr(config, "workerinput"):
-        groups = {item: _group_of(item) for item in items}
-        for item, group in groups.items():
-            item.add_marker(pytest.mark.xdist_group(group))
-        items.sort(key=lambda item: _turn(groups[item]))
-    if config.pluginmanager.hasplugin("rerunfailures"):
-        for item in items:
-            if item.get_closest_marker("real_time"):
-                item.add_marker(pytest.mark.flaky(reruns=1))
-
-
-def _group_of(item: pytest.Item) -> str:
-    """The mode of a cluster test, the group that its module names, a folder with common fixtures,
-    or the module.
-    """
-    params = item.callspec.params if hasattr(item, "callspec") else {}
-    if "stage" in params:
-        return str(params["stage"])
-    mark = item.get_closest_marker("group")
-    if mark is not None:
-        return str(mark.args[0])
-    module = item.path.relative_to(TESTS)
-    return module.parts[0] if module.parts[0] in LONGEST_FIRST else str(module)
+        items.sort(key=lambda item: _turn(group_of(item.nodeid)))
+    for item in items:
+        if item.get_closest_marker("real_time"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 def _turn(group: str) -> int:

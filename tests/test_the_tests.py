@@ -127,6 +127,31 @@ def test_a_test_about_real_time_runs_a_second_time_and_the_summary_tells_it(
     result.stdout.fnmatch_lines(["ran a second time: *test_late*"])
 
 
+@pytest.mark.usefixtures("with_helpers")
+def test_the_tests_of_a_group_run_in_one_process(pytester: pytest.Pytester) -> None:
+    """A cluster that two modules share is started once."""
+    pytester.makeini("[pytest]")
+    folder = pytester.mkdir("tests")
+    pids = pytester.mkdir("pids")
+    (folder / "conftest.py").write_text((TESTS / "conftest.py").read_text())
+    (folder / "cluster").mkdir()
+    for name in ("test_one", "test_other"):
+        text = f"""
+import os, pathlib, pytest, time
+
+@pytest.mark.parametrize("n", range(4))
+@pytest.mark.parametrize("stage", ["plain", "fast"])
+def {name}(stage, n):
+    time.sleep(0.1)
+    pathlib.Path({str(pids)!r}, f"{{stage}}-{{os.getpid()}}").touch()
+"""
+        (folder / "cluster" / f"{name}.py").write_text(text)
+    words = ("tests", "-p", "no:cacheprovider", "-n", "3", "--no-loadscope-reorder")
+    result = pytester.runpytest_subprocess(*words)
+    result.assert_outcomes(passed=16)
+    assert sorted(path.name.partition("-")[0] for path in pids.iterdir()) == ["fast", "plain"]
+
+
 def test_nothing_of_a_program_stays_when_the_process_that_started_it_is_killed(
     tmp_path: Path,
 ) -> None:

@@ -21,8 +21,6 @@ SHARE_OF_ROWS = {"raises": 0.3, "slow": 0.3, "nan": 1.0, "flips": 0.5}
 RAIL = {"raises": "errors", "slow": "slow", "nan": "errors", "flips": "disagreement"}
 FOLLOWED_S = 2.0
 
-pytestmark = pytest.mark.group("rollouts")
-
 
 @pytest.fixture(scope="module", params=["in_server", "isolated"])
 def app(empty_stage: Any, request: pytest.FixtureRequest) -> Iterator[RolloutApp]:

@@ -11,7 +11,7 @@ from harness import wait_until
 from load import ROW, Load
 from stage import LIMITS, SLOW, isolated, server
 
-pytestmark = [pytest.mark.group("rollouts"), pytest.mark.real_time]
+pytestmark = pytest.mark.real_time
 
 
 def bounds(target: float) -> dict[str, Any]:
