@@ -7,7 +7,7 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 CONFIG ?= serve_config.yaml
 # Processes that run tests side by side; tests of clusters mostly wait.
-WORKERS ?= 4
+WORKERS ?= 3
 PYTEST := $(BIN)/python -m pytest -q --durations=10 --durations-min=1
 SIDE_BY_SIDE := -n $(WORKERS) --no-loadscope-reorder
 

@@ -7,6 +7,7 @@ group run one after the other in one of them, and share what is expensive to sta
 import os
 import re
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from serve_app.bundle.store import FolderStore
 pytest_plugins = ["pytester"]
 
 STARTED_S = time.time()
+UNTIL_GROUP_ENDS = pytest.StashKey[ExitStack]()
 TESTS_BUDGET_S = 420
 WHOLE_BUDGET_S = 540
 
@@ -84,6 +86,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("real_time"):
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+@pytest.fixture(scope="session")
+def until_group_ends(request: pytest.FixtureRequest) -> ExitStack:
+    """What is entered here is left after the last test of the group, not of the whole run.
+
+    A cluster that nobody needs any more costs CPU that the others need.
+    """
+    return request.config.stash[UNTIL_GROUP_ENDS]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin with nothing entered."""
+    config.stash[UNTIL_GROUP_ENDS] = ExitStack()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Leave what a group has entered when the next test is of another one."""
+    if nextitem is None or group_of(nextitem.nodeid) != group_of(item.nodeid):
+        item.config.stash[UNTIL_GROUP_ENDS].close()
 
 
 def _turn(group: str) -> int:

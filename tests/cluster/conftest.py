@@ -1,6 +1,7 @@
 """One cluster a mode for all tests that read, with the applications of stage.py running."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,12 @@ class Stage:
 
 
 @pytest.fixture(scope="session", params=["plain", "fast"])
-def stage(request: pytest.FixtureRequest, store: FolderStore) -> Iterator[Stage]:
+def stage(
+    request: pytest.FixtureRequest, store: FolderStore, until_group_ends: ExitStack
+) -> Iterator[Stage]:
     """The stage, in both modes of Ray Serve."""
-    with running_cluster(request.param, n_cpus=32) as cluster:
+    with until_group_ends as stack:
+        cluster = stack.enter_context(running_cluster(request.param, n_cpus=32))
         stage = Stage(cluster, store, base_applications(store))
         path = cluster.folder / "config.yaml"
         path.write_text(yaml.safe_dump(cluster.config(config(*stage.applications))))
@@ -70,12 +74,12 @@ def stage(request: pytest.FixtureRequest, store: FolderStore) -> Iterator[Stage]
 
 
 @pytest.fixture(scope="session")
-def empty_stage(store: FolderStore) -> Iterator[Stage]:
+def empty_stage(store: FolderStore, until_group_ends: ExitStack) -> Iterator[Stage]:
     """A cluster of the fast mode without an application, for tests that bring their own and take
     their time.
     """
-    with running_cluster("fast", n_cpus=32) as cluster:
-        yield Stage(cluster, store, [])
+    with until_group_ends as stack:
+        yield Stage(stack.enter_context(running_cluster("fast", n_cpus=32)), store, [])
 
 
 @pytest.fixture(scope="session")

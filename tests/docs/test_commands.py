@@ -166,7 +166,7 @@ WRONG = {
     "a model that is not there": "python -m training chrun --version 1.0.0",
     "a script that is not shown": "python train.py",
     "a module that is not there": "python -m benchmarks.jury",
-    "a target that is not there": "make tests",
+    "a target that is not there": "make testing",
     "an option of Ray's": "serve deploy serve_config.yaml --adress x",
     "behind a pipe": "serve status | sluice chek",
     "in a substitution": 'eval "$(sluice environment)"',
