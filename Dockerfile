@@ -53,7 +53,7 @@ LABEL org.opencontainers.image.title="sluice" \
       org.opencontainers.image.description="Serves tabular scikit-learn models on Ray Serve" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-# KubeRay starts Ray with `bash -l`, which sets PATH anew from /etc/profile.d. HOME is written to (Ray's token), so
+# KubeRay starts Ray with `bash -l`, which sets PATH again from /etc/profile.d. HOME is written to (Ray's token), so
 # it lies where any user may write. Python finds its .pyc files ready-made and writes none.
 RUN useradd --uid 10001 --gid 0 --no-create-home --home-dir /tmp sluice \
     && echo "export PATH=/opt/sluice/bin:\$PATH" > /etc/profile.d/sluice.sh

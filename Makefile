@@ -1,34 +1,44 @@
-# make serve | test | bench | test-long | image-test | manifests | lock | clean. Everything runs in .venv, made from hash-locked requirements.
+# make serve | test | test-busy | test-long | bench | image-test | manifests | lock | clean
+# Everything runs in .venv, made from hash-locked requirements.
 SHELL := bash
 PYTHON ?= python3.11
 BIN := .venv/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 CONFIG ?= serve_config.yaml
+# Processes that run tests side by side; tests of clusters mostly wait.
+WORKERS ?= 3
+PYTEST := $(BIN)/python -m pytest -q --durations=10 --durations-min=1
+SIDE_BY_SIDE := -n $(WORKERS) --no-loadscope-reorder
 
-.PHONY: serve env env-dev s3 models lint format types contracts debian bench test test-long lock manifests image-test clean
+.PHONY: serve env env-dev s3 models lint format types contracts debian bench test all-checks tests \
+	test-busy test-long lock manifests image-test clean
 
 serve: env models  ## train what is missing, start in the fast mode, say where
 	@exec $(BIN)/sluice up $(CONFIG)
 
+$(BIN)/pip:
+	@$(PYTHON) -m venv --clear .venv \
+		|| { echo "no $(PYTHON): install it, or call make PYTHON=..."; false; }
+
+INSTALL := install --quiet --disable-pip-version-check
 env: .venv/.serving
-.venv/.serving: requirements/train.txt pyproject.toml
+.venv/.serving: requirements/train.txt pyproject.toml | $(BIN)/pip
 	@echo "making the environment (.venv) from requirements/train.txt ..."
-	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv || { echo "no $(PYTHON): install it, or call make PYTHON=..."; false; }
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/train.txt
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/pip $(INSTALL) --require-hashes -r requirements/train.txt
+	@$(BIN)/pip $(INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@
 
 env-dev: .venv/.dev
 .venv/.dev: requirements/dev.txt .venv/.serving
 	@echo "adding the tools of the tests from requirements/dev.txt ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/pip $(INSTALL) --require-hashes -r requirements/dev.txt
 	@touch $@
 
 s3: .venv/.s3  # the S3 server of the tests, in an environment of its own
-.venv/.s3: requirements/s3.txt .venv/.serving
+.venv/.s3: requirements/s3.txt | $(BIN)/pip
 	@$(PYTHON) -m venv --clear .venv/s3
-	@.venv/s3/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/s3.txt
+	@.venv/s3/bin/pip $(INSTALL) --require-hashes -r requirements/s3.txt
 	@touch $@
 
 models: model_store/churn/1.0.0/manifest.json model_store/delivery_time/1.0.0/manifest.json
@@ -45,23 +55,36 @@ types: env-dev
 contracts: env-dev
 	@$(BIN)/lint-imports --no-cache
 
-debian:  # wrk (load) and ip (networks of nodes): tests that need one skip, with the reason, where it is missing
-	@{ command -v wrk && command -v ip; } >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
+# wrk (load) and ip (networks of nodes): tests that need one skip, with the reason, where it is
+# missing.
+debian:
+	@{ command -v wrk && command -v ip; } >/dev/null \
+		|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
 		&& apt-get install -y -qq wrk iproute2 >/dev/null; } || true
 
 bench: env-dev models debian  ## every contender side by side; see docs/performance.md
 	@$(BIN)/python -m benchmarks run $(ARGS)
 
-test: lint types contracts models debian s3  ## everything: layout, lint, types, imports, unit, training, cluster, end to end
-	@$(BIN)/python -m pytest -q --durations=10
+# The environments are made side by side, then types and imports are checked beside the tests.
+test:  ## everything: layout, lint, types, imports, unit, training, cluster, end to end
+	@MAKE_STARTED_S=$$(date +%s) $(MAKE) --no-print-directory -j4 all-checks
+all-checks: lint types contracts tests
+tests: lint models debian s3
+	@$(PYTEST) $(SIDE_BY_SIDE)
+
+test-busy: env-dev models debian s3  ## all tests three times, with four busy processes beside them
+	@$(BIN)/python tests/support/busy.py $(PYTEST) $(SIDE_BY_SIDE)
 
 test-long: env-dev models  ## rollouts with 10,000 requests each
-	@SLUICE_LONG=1 $(BIN)/python -m pytest -q --durations=10 tests/cluster/test_rollouts.py
+	@SLUICE_LONG=1 $(PYTEST) tests/cluster/test_rollouts.py
 
-COMPILE := uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
-lock: env-dev  ## compile the lock files anew, with hashes and without index lines
-	@cd requirements && export PATH="$(CURDIR)/$(BIN):$$PATH" && $(COMPILE) train.in -o train.txt && $(COMPILE) s3.in -o s3.txt \
-		&& for name in serve sklearn dev; do $(COMPILE) -c train.txt $$name.in -o $$name.txt || exit 1; done
+COMPILE := uv pip compile -q --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header
+lock: env-dev  ## compile the lock files again, with hashes and without index lines
+	@cd requirements && export PATH="$(CURDIR)/$(BIN):$$PATH" \
+		&& $(COMPILE) train.in -o train.txt && $(COMPILE) s3.in -o s3.txt \
+		&& for name in serve sklearn dev; do \
+			$(COMPILE) -c train.txt $$name.in -o $$name.txt || exit 1; done
 
 manifests: env  ## write serve_config.yaml into the RayService for KubeRay
 	@$(BIN)/sluice manifests $(CONFIG)

@@ -1,7 +1,7 @@
-"""A slow candidate beside stable: does it slow stable's answers? Held in the server, and isolated."""
+"""A slow candidate next to stable: does it slow stable's answers? In the server, and isolated."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -19,14 +19,15 @@ from benchmarks.report import number, table
 from benchmarks.service import Service, running
 from benchmarks.steady import Steady, Stream, summarize
 
-SHARE_OF_CEILING, CANDIDATE_PER_S = 0.3, 20.0
+SHARE_OF_CEILING = 0.3
+CANDIDATE_PER_S = 20.0
 MOST_RATIO = 1.5
 KINDS = {WAITING: "waits 200 ms a call", COMPUTING: "computes 200 ms a call"}
 
 
 @dataclass(frozen=True)
 class Beside:
-    """Stable's latency alone and beside a candidate; the candidate's own."""
+    """Stable's latency alone and next to a candidate; the candidate's own."""
 
     candidate: str
     placement: str
@@ -36,13 +37,13 @@ class Beside:
 
     @property
     def ratio(self) -> float:
-        """p99 beside the candidate over p99 alone, in the middle of the rounds."""
+        """p99 next to the candidate over p99 alone: the median of the rounds."""
         pairs = zip(self.alone, self.beside, strict=True)
         return median(beside.p99_ms / alone.p99_ms for alone, beside in pairs)
 
 
 def run(out: Path, console: Console, *, seconds: float, rounds: int) -> list[Beside]:
-    """All four pairs, as JSON and Markdown. Raises BenchmarkError when a request failed."""
+    """Measure all four pairs, as JSON and Markdown. Raises BenchmarkError if a request failed."""
     folder = hard_store(KINDS, console)
     found = []
     for version, kind in KINDS.items():
@@ -55,10 +56,10 @@ def run(out: Path, console: Console, *, seconds: float, rounds: int) -> list[Bes
         json.dumps([asdict(pair) | {"ratio": pair.ratio} for pair in found], indent=1)
     )
     (out / "beside.md").write_text(markdown(found))
-    if failed := sum(
-        steady.errors for pair in found for steady in (*pair.alone, *pair.beside, *pair.candidates)
-    ):
-        raise BenchmarkError(f"{failed} requests failed")
+    every = [steady for p in found for steady in (*p.alone, *p.beside, *p.candidates)]
+    n_failed = sum(steady.errors for steady in every)
+    if n_failed:
+        raise BenchmarkError(f"{n_failed} requests failed")
     return found
 
 
@@ -67,9 +68,8 @@ def _contender(version: str, placement: str) -> Contender:
         config = pinned(base_config(place, bundle))
         table = server_of(config)["user_config"]
         table["versions"][version] = {"weight_percent": 0}
-        table["limits"]["candidate_deadline_ms"] = (
-            5_000  # it shall answer itself, not fall back to stable
-        )
+        # It must answer itself, and not fall back to stable.
+        table["limits"]["candidate_deadline_ms"] = 5_000
         if placement == "isolated":
             isolate(config, version, min_replicas=1, max_replicas=1)
         return up(place, config)
@@ -81,20 +81,21 @@ def _measure(service: Service, version: str, placement: str, seconds: float, rou
     service.check([1])
     ceiling = service.load(CEILING, 3).requests_per_s
     _wait_for_candidate(service, version)
-    alone, beside, candidates = [], [], []
+    rate = ceiling * SHARE_OF_CEILING
+    alone = []
+    beside = []
+    candidates = []
     for _ in range(rounds):
-        (only,) = _fire(service, {STABLE: ceiling * SHARE_OF_CEILING}, seconds)
-        both = _fire(
-            service, {STABLE: ceiling * SHARE_OF_CEILING, version: CANDIDATE_PER_S}, seconds
-        )
+        (only,) = _fire(service, {STABLE: rate}, seconds)
+        stable, candidate = _fire(service, {STABLE: rate, version: CANDIDATE_PER_S}, seconds)
         alone.append(only)
-        beside.append(both[0])
-        candidates.append(both[1])
+        beside.append(stable)
+        candidates.append(candidate)
     return Beside(KINDS[version], placement, tuple(alone), tuple(beside), tuple(candidates))
 
 
 def _wait_for_candidate(service: Service, version: str) -> None:
-    """Until it answers itself: a candidate is proven in the background."""
+    """Wait until it answers itself: a candidate is proven in the background."""
     for _ in range(60):
         (steady,) = _fire(service, {version: 2.0}, 1)
         if steady.p50_ms > 150 and not steady.errors:
@@ -107,15 +108,19 @@ def _fire(service: Service, rates: dict[str, float], seconds: float) -> list[Ste
     bodies = [SLUICE.body(rows) for rows in service.question.ask(1)]
     url = service.place.url + SLUICE.path(1)
     streams = [
-        Stream(url, bodies, lambda _, rate=rate: rate, {"X-Model-Version": version})  # type: ignore[misc]
+        Stream(url, bodies, _constant(rate), {"X-Model-Version": version})
         for version, rate in rates.items()
     ]
     fire(streams, seconds)
     return [summarize(stream.shots, seconds) for stream in streams]
 
 
+def _constant(rate: float) -> Callable[[float], float]:
+    return lambda _: rate
+
+
 def markdown(found: Iterable[Beside]) -> str:
-    """A row for each pair."""
+    """Write a row for each pair."""
     rows = [
         [f"{pair.candidate}, {pair.placement}", number(median(s.offered_rate for s in pair.alone))]
         + [

@@ -18,9 +18,14 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.place import ROOT
 from training.models import churn
 
-STABLE, FOREST, UNCOMPILED, WAITING, COMPUTING = "1.0.0", "5.0.0", "6.0.0", "7.0.0", "8.0.0"
+STABLE = "1.0.0"
+FOREST = "5.0.0"
+UNCOMPILED = "6.0.0"
+WAITING = "7.0.0"
+COMPUTING = "8.0.0"
 TRAINED = ROOT / "model_store" / "churn" / STABLE
-N_ROWS, N_HOLDOUT = 20_000, 2_000
+N_ROWS = 20_000
+N_HOLDOUT = 2_000
 PIPELINES: dict[str, Callable[[], Any]] = {
     FOREST: estimators.forest,
     UNCOMPILED: estimators.uncompilable,
@@ -30,7 +35,7 @@ PIPELINES: dict[str, Callable[[], Any]] = {
 
 
 def trained() -> Path:
-    """The bundle that `make models` trains. Raises BenchmarkError."""
+    """Find the bundle that `make models` trains. Raises BenchmarkError."""
     if not (TRAINED / "manifest.json").exists():
         raise BenchmarkError(f"found no {TRAINED}: make models trains it")
     return TRAINED
@@ -38,13 +43,13 @@ def trained() -> Path:
 
 @contextmanager
 def kept() -> Iterator[Path]:
-    """A copy of the trained bundle, so that somebody who trains anew does not change a run under way."""
+    """A copy of the trained bundle, so that another training does not change a run under way."""
     with TemporaryDirectory(prefix="slb-store-") as store:
         yield shutil.copytree(trained(), Path(store) / "churn" / STABLE)
 
 
 def hard_store(versions: Iterable[str], console: Console) -> Path:
-    """The folder `churn` of the store, with 1.0.0 and these versions in it. Raises BenchmarkError."""
+    """Make the folder `churn` of a store with 1.0.0 and these versions. Raises BenchmarkError."""
     folder = ROOT / ".run" / "bench" / f"store-{sklearn.__version__}" / "churn"
     shutil.rmtree(folder / STABLE, ignore_errors=True)
     shutil.copytree(trained(), folder / STABLE)
@@ -57,23 +62,15 @@ def hard_store(versions: Iterable[str], console: Console) -> Path:
 
 def _make(version: str, store: Path) -> None:
     names = list(churn.DIRECTIONS)
-    rows, holdout = churn.make_rows(N_ROWS, 1), churn.make_rows(N_HOLDOUT, 2)
+    rows = churn.make_rows(N_ROWS, 1)
+    holdout = churn.make_rows(N_HOLDOUT, 2)
     with TemporaryDirectory(prefix="slb-fit-") as folder:
-        pipeline, data = Path(folder) / "pipeline.joblib", Path(folder) / "holdout.csv"
+        pipeline = Path(folder) / "pipeline.joblib"
+        data = Path(folder) / "holdout.csv"
         joblib.dump(PIPELINES[version]().fit(rows[names], rows["churned"]), pipeline)
         holdout[[*names, "churned"]].to_csv(data, index=False)
-        command: list[str | Path] = [
-            sys.executable,
-            "-m",
-            "training",
-            "bundle",
-            "churn",
-            "--pipeline",
-            pipeline,
-            "--data",
-            data,
-        ]
-        command += ["--version", version, "--store", store]
+        command: list[str | Path] = [sys.executable, "-m", "training", "bundle", "churn"]
+        command += ["--pipeline", pipeline, "--data", data, "--version", version, "--store", store]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise BenchmarkError(f"churn {version} was not bundled: {done.stderr.strip()[-600:]}")

@@ -20,7 +20,7 @@ Summaries = Mapping[str, Summary]
 
 
 def draw(summaries: Summaries, folder: Path) -> None:
-    """All charts as PNG files."""
+    """Draw all charts as PNG files."""
     throughput(summaries, folder / "throughput.png")
     latency(summaries, folder / "latency.png")
     cpu(summaries, folder / "cpu.png")
@@ -29,7 +29,7 @@ def draw(summaries: Summaries, folder: Path) -> None:
 
 
 def throughput(summaries: Summaries, path: Path) -> None:
-    """Single rows over 64 connections, a bar each."""
+    """Draw single rows over 64 connections, a bar each."""
     figure, axes = _figure(len(summaries))
     rates = [summary.cells[CEILING].requests_per_s for summary in summaries.values()]
     axes.bar_label(
@@ -42,9 +42,10 @@ def throughput(summaries: Summaries, path: Path) -> None:
 
 
 def latency(summaries: Summaries, path: Path) -> None:
-    """p50 and p99 against the offered rate."""
+    """Draw p50 and p99 against the offered rate."""
     figure, axes = plt.subplots(figsize=(10, 5))
-    axes.set_prop_cycle(color=plt.get_cmap("tab20").colors)  # type: ignore[attr-defined]  # a ListedColormap
+    # A ListedColormap, which has them.
+    axes.set_prop_cycle(color=plt.get_cmap("tab20").colors)  # type: ignore[attr-defined]
     for name, summary in summaries.items():
         steady = sorted(summary.at_rates.values(), key=lambda s: s.offered_rate)
         rates = [s.offered_rate for s in steady]
@@ -65,7 +66,10 @@ def latency(summaries: Summaries, path: Path) -> None:
 
 
 def cpu(summaries: Summaries, path: Path) -> None:
-    """CPU per request by process, single rows over 64 connections; bars are cut off where they would hide the rest."""
+    """Draw CPU per request by process, single rows over 64 connections.
+
+    Bars are cut off where they would hide the rest.
+    """
     figure, axes = _figure(len(summaries))
     names = dict.fromkeys(
         name for summary in summaries.values() for name in summary.cells[CEILING].cpu_ms
@@ -90,7 +94,7 @@ def cpu(summaries: Summaries, path: Path) -> None:
 
 
 def cost(summary: Summary, path: Path) -> None:
-    """What a request costs as it gets more rows, by connections."""
+    """Draw what a request costs as it gets more rows, by connections."""
     figure, axes = plt.subplots(figsize=(9, 5))
     for connections in CONNECTIONS:
         found = [

@@ -28,7 +28,7 @@ def main() -> None:
 
 @app.callback()
 def benchmarks() -> None:
-    """Sluice beside what else serves the same model, in one run on one machine."""
+    """Sluice next to what else serves the same model, in one run on one machine."""
 
 
 @app.command()
@@ -45,7 +45,7 @@ def run(
         list[str] | None, typer.Option("--only", help="A contender by name; may be repeated.")
     ] = None,
 ) -> None:
-    """Ceilings with wrk, latency at fixed rates, CPU, memory, start; every answer compared with the pipeline's."""
+    """Ceilings, latency at fixed rates, CPU, memory, start; every answer is compared."""
     from benchmarks import chart, report
     from benchmarks.bundles import kept
     from benchmarks.contenders import CONTENDERS, OWN
@@ -55,12 +55,12 @@ def run(
     from benchmarks.verdict import judge
 
     names = [contender.name for contender in CONTENDERS]
-    if unknown := sorted(set(only or ()) - set(names)):
+    unknown = sorted(set(only or ()) - set(names))
+    if unknown:
         raise typer.BadParameter(f"found {', '.join(unknown)}; expected some of {', '.join(names)}")
-    chosen = (
-        [c for c in CONTENDERS if c.name in only] if only else list(CONTENDERS if peers else OWN)
-    )
-
+    chosen = list(CONTENDERS if peers else OWN)
+    if only:
+        chosen = [contender for contender in CONTENDERS if contender.name in only]
     plan = SHORT if short else FULL
     plan = replace(plan, rounds=rounds or plan.rounds)
 
@@ -84,7 +84,7 @@ def run(
 
 @app.command()
 def ramp(out: OutOption = ROOT / ".run" / "bench" / "report") -> None:
-    """Load up and down: replicas follow within the bounds of serve_config.yaml, and no request fails."""
+    """Load up and down: replicas follow within the file's bounds, and no request fails."""
     from benchmarks import ramp as ramps
 
     def work() -> None:
@@ -98,7 +98,7 @@ def ramp(out: OutOption = ROOT / ".run" / "bench" / "report") -> None:
 
 @app.command()
 def beside(out: OutOption = ROOT / ".run" / "bench" / "report", short: ShortOption = False) -> None:
-    """A candidate that takes 200 ms a call beside stable: stable's p99 stays within 1.5 ×."""
+    """A candidate that takes 200 ms a call next to stable: stable's p99 stays within 1.5 ×."""
     from benchmarks import beside as pairs
 
     def work() -> None:
@@ -131,7 +131,7 @@ def watched(
 
 @app.command()
 def heavy(out: OutOption = ROOT / ".run" / "bench" / "report", short: ShortOption = False) -> None:
-    """A big forest and a pipeline that only scikit-learn can run: with the batch, without it, isolated."""
+    """Two models whose call is expensive: with the batch, without it, isolated."""
     from benchmarks import heavy as models
 
     def work() -> None:

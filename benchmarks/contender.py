@@ -23,9 +23,12 @@ class Launch:
 
 @dataclass(frozen=True)
 class Dialect:
-    """How rows are written into a request, and probabilities read from an answer."""
+    """How rows are written into a request, and probabilities read from an answer.
 
-    path: Callable[[int], str]  # by number of rows
+    `path` is by number of rows.
+    """
+
+    path: Callable[[int], str]
     body: Callable[[Rows], bytes]
     answers: Answers
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -33,25 +36,27 @@ class Dialect:
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to serve a bundle of churn."""
+    """One way to serve a bundle of churn.
+
+    `launch` gets the place and the bundle. `prepare` installs what it needs, and raises Skipped
+    with the reason when it cannot.
+    """
 
     name: str
     title: str
     group: Group
-    launch: Callable[[Place, Path], Launch]  # place, bundle
+    launch: Callable[[Place, Path], Launch]
     dialect: Dialect
-    prepare: Callable[[], None] = lambda: (
-        None
-    )  # installs what it needs; raises Skipped with the reason
+    prepare: Callable[[], None] = lambda: None
 
 
 def one_or_list(rows: Rows) -> bytes:
-    """One row as an object, several as a list."""
+    """Write one row as an object, several as a list."""
     return encode(rows[0] if len(rows) == 1 else rows)
 
 
 def churn_answers(body: bytes) -> list[float]:
-    """Probabilities of the answers that Sluice gives: one object, or `predictions` with an outcome each."""
+    """Read the probabilities of Sluice's answers: one object, or `predictions` with one each."""
     answer: Any = json.loads(body)
     entries = answer.get("predictions", [answer])
     return [float(entry["churn_probability"]) for entry in entries]

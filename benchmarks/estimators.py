@@ -1,4 +1,4 @@
-"""Pipelines that are hard to serve: a big forest, one that cannot be compiled, and one that takes its time."""
+"""Pipelines that are hard to serve: a big forest, one that is not compiled, one that is slow."""
 
 import time
 from typing import Any
@@ -16,14 +16,14 @@ SLOW_S = 0.2
 
 
 def forest() -> Any:
-    """500 trees, about 50 MB."""
+    """Build 500 trees, about 50 MB."""
     columns = ColumnTransformer([("numbers", "passthrough", list(DIRECTIONS))])
     trees = RandomForestClassifier(n_estimators=500, max_leaf_nodes=1_250, random_state=0)
     return Pipeline([("columns", columns), ("model", trees)])
 
 
 def uncompilable() -> Any:
-    """A Python function in the pipeline, so that scikit-learn itself must run it."""
+    """Build a pipeline with a Python function inside, which scikit-learn itself must run."""
     scaled = ColumnTransformer(
         [("scaled", StandardScaler(), list(DIRECTIONS))], remainder="passthrough"
     )
@@ -34,7 +34,7 @@ def uncompilable() -> Any:
 
 
 def add_ratios(rows: pd.DataFrame) -> pd.DataFrame:
-    """Spend and tickets by seat."""
+    """Add spend and tickets by seat."""
     return rows.assign(
         spend_by_seat=rows["monthly_spend_usd"] / rows["num_team_members"],
         tickets_by_seat=rows["support_tickets_opened"] / rows["num_team_members"],
@@ -45,7 +45,8 @@ class Slow(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Another pipeline's answers, 200 ms a call later: waiting, or computing all the while."""
 
     def __init__(self, inner: Any, computes: bool) -> None:
-        self.inner, self.computes = inner, computes
+        self.inner = inner
+        self.computes = computes
 
     def fit(self, rows: Any, labels: Any) -> "Slow":
         """Fit the other pipeline."""
@@ -54,10 +55,11 @@ class Slow(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict_proba(self, rows: Any) -> Any:
-        """As scikit-learn."""
+        """Answer as scikit-learn does, SLOW_S after the call."""
         until_s = time.monotonic() + SLOW_S
         answers = self.inner.predict_proba(rows)
-        while (left_s := until_s - time.monotonic()) > 0:
-            if not self.computes:
-                time.sleep(left_s)
+        if not self.computes:
+            time.sleep(max(0.0, until_s - time.monotonic()))
+        while time.monotonic() < until_s:
+            pass
         return answers

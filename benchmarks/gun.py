@@ -1,5 +1,7 @@
-"""Fires an open loop at some hundredths of a millisecond of CPU a request: a dearer generator would measure itself.
-One thread, one epoll, blocking sockets that are only read when something is there.
+"""Fires an open loop at some hundredths of a millisecond of CPU a request.
+
+A more expensive generator would measure itself. One thread, one epoll, blocking sockets that are
+only read when something is there.
 """
 
 import select
@@ -15,16 +17,22 @@ from benchmarks.steady import Shot, Stream
 
 DRAIN_S = 15.0
 SOCKET_TIMEOUT_S = 5.0
-ROUNDING_S = 1e-6  # of moments that are sums: without it the one at the very end may slip in
-LOOK_S = 0.001  # how often a closed loop looks for a user who is free
-IDLE_S = 0.01  # how often it is asked whether all answers are in
+# Moments are sums, and rounded: without this one at the very end may slip in.
+ROUNDING_S = 1e-6
+# How often a closed loop looks for a user who is free.
+LOOK_S = 0.001
+# How often it is asked whether all answers are in.
+IDLE_S = 0.01
 LEAST_RATE = 0.1
 END_OF_HEAD = b"\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 
 
 def fire(streams: Sequence[Stream], seconds: float) -> None:
-    """All streams at once, until the time is over and every answer is in, or DRAIN_S have passed."""
+    """Fire all streams at once, until the time is over and every answer is in.
+
+    What is not answered DRAIN_S after the end is given up.
+    """
     poll = select.epoll()
     guns = [_Gun(stream, seconds, poll) for stream in streams]
     connections: dict[int, _Connection] = {}
@@ -40,8 +48,9 @@ def fire(streams: Sequence[Stream], seconds: float) -> None:
 
 
 def _wait(poll: select.epoll, wait_s: float, connections: "dict[int, _Connection]") -> None:
-    """Until the next request is due, reading answers on the way. (epoll itself waits whole milliseconds.)"""
+    """Wait until the next request is due, and read answers on the way."""
     if wait_s > 0:
+        # epoll itself waits whole milliseconds.
         select.select([poll], [], [], wait_s)
     for number, _ in poll.poll(0):
         connection = connections[number]
@@ -68,12 +77,14 @@ class _Connection:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._gun = gun
         self._received = b""
-        self._current: tuple[int, float, float] | None = None  # index, due, sent
+        # Of the request under way: index, moment when it was due, moment when it was sent.
+        self._current: tuple[int, float, float] | None = None
         self.is_open = True
 
     def send(self, index: int, due_s: float) -> None:
         """Post one request; a connection that is broken shows it when it is read."""
-        self._current, self._received = (index, due_s, time.perf_counter()), b""
+        self._current = (index, due_s, time.perf_counter())
+        self._received = b""
         with suppress(OSError):
             self.socket.sendall(self._gun.requests[index])
 
@@ -89,10 +100,12 @@ class _Connection:
             return True
         self.is_open = bool(data) and answer is not None and not answer.closes
         if self._current is not None:
-            (index, due_s, sent_s), self._current = self._current, None
-            self._gun.note(
-                index, due_s, sent_s, answer.status if answer else 0, answer.body if answer else b""
-            )
+            index, due_s, sent_s = self._current
+            self._current = None
+            if answer is None:
+                self._gun.note(index, due_s, sent_s, 0, b"")
+            else:
+                self._gun.note(index, due_s, sent_s, answer.status, answer.body)
         self._gun.release(self)
         return self.is_open
 
@@ -102,7 +115,8 @@ def _parse(data: bytes, *, ended: bool) -> _Answer | None:
     end = data.find(END_OF_HEAD)
     if end < 0:
         return None
-    head, body = data[:end].lower(), data[end + len(END_OF_HEAD) :]
+    head = data[:end].lower()
+    body = data[end + len(END_OF_HEAD) :]
     closes = b"connection: close" in head
     at = head.find(b"\r\ncontent-length:")
     if at >= 0:
@@ -117,11 +131,16 @@ def _parse(data: bytes, *, ended: bool) -> _Answer | None:
 
 def _joined(body: bytes) -> bytes:
     """The chunks without their sizes."""
-    parts, at = [], 0
-    while size := int(body[at : (line := body.index(b"\r\n", at))].split(b";")[0], 16):
-        parts.append(body[line + 2 : line + 2 + size])
-        at = line + 2 + size + 2
-    return b"".join(parts)
+    parts: list[bytes] = []
+    at = 0
+    while True:
+        line = body.index(b"\r\n", at)
+        size = int(body[at:line].split(b";")[0], 16)
+        if size == 0:
+            return b"".join(parts)
+        begin = line + 2
+        parts.append(body[begin : begin + size])
+        at = begin + size + 2
 
 
 class _Gun:
@@ -129,7 +148,9 @@ class _Gun:
 
     def __init__(self, stream: Stream, seconds: float, poll: select.epoll) -> None:
         parts = urlsplit(stream.url)
-        self._stream, self._seconds, self._poll = stream, seconds - ROUNDING_S, poll
+        self._stream = stream
+        self._seconds = seconds - ROUNDING_S
+        self._poll = poll
         self._address = parts.hostname or "", parts.port or 80
         self.requests = stream.requests()
         self._free: list[_Connection] = []
@@ -150,7 +171,10 @@ class _Gun:
 
     def shoot(self, connections: dict[int, _Connection]) -> float:
         """Send what is due; how many seconds there are until the next one is."""
-        while self._is_on() and (now_s := time.perf_counter()) >= self._due_s:
+        while self._is_on():
+            now_s = time.perf_counter()
+            if now_s < self._due_s:
+                break
             if self._all_users_wait(now_s):
                 self._due_s = now_s + LOOK_S
                 break
@@ -184,7 +208,7 @@ class _Gun:
         connection.send(index, due_s)
 
     def release(self, connection: _Connection) -> None:
-        """Give a connection the next request that waits; one that has gone leaves room for another."""
+        """Give a connection the next request that waits; a closed one leaves room for another."""
         if not connection.is_open:
             self._n_open -= 1
         elif self._waiting:
@@ -208,6 +232,6 @@ class _Gun:
         self._stream.shots.append(shot)
 
     def give_up(self) -> None:
-        """What was never answered."""
+        """Note what was never answered."""
         for _ in range(self._stream.under_way):
             self._stream.shots.append(Shot(0, self._seconds, 0.0, DRAIN_S * 1000, 0, b""))

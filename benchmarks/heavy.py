@@ -1,4 +1,7 @@
-"""Models whose call is dear, a big forest and a pipeline that only scikit-learn can run: the batch saves them."""
+"""Models whose call is expensive, which the batch saves.
+
+A big forest, and a pipeline that only scikit-learn can run.
+"""
 
 import json
 from dataclasses import asdict
@@ -23,7 +26,7 @@ SHORT = Plan((Cell(1, 1), CEILING), cell_s=2, warm_s=1, load_shares=(0.6,), stea
 
 
 def run(out: Path, console: Console, *, short: bool) -> dict[str, dict[str, Summary]]:
-    """Every way to serve each model, as JSON and Markdown; answers are compared as in every run."""
+    """Measure every way to serve each model, as JSON and Markdown; answers are compared."""
     folder = hard_store(KINDS, console)
     found: dict[str, dict[str, Summary]] = {}
     out.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
-"""`python -m benchmarks.judge`: the tables of docs/rollouts.md, what the judge finds and how often it is wrong.
+"""`python -m benchmarks.judge`: the tables of docs/rollouts.md.
 
-Rollouts are simulated and the judge looks every second. Two minutes on one core.
+They say what the judge finds and how often it is wrong. Rollouts are simulated, and the judge looks
+every second. Two minutes on one core.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +14,8 @@ from benchmarks.looks import N_STEPS, abort
 from benchmarks.rollouts import MIN_SECONDS, RATE_PER_S, STEPS, Share, Step, even_keys, zipf_keys
 
 Draw = Callable[[np.random.Generator], list[Step]]
-N = 1_000  # rollouts at a time
+# Rollouts at a time.
+N = 1_000
 SHARES: tuple[Share, ...] = ("assigned", "of keys", "of requests")
 WEIGHTS = (1.0, 5.0, 10.0, 25.0, 50.0)
 WORSE = (
@@ -44,7 +46,10 @@ def main() -> None:
 def median_requests(
     rng: np.random.Generator, error: float, ratio: float, weight: float, n: int = N
 ) -> float:
-    """Canary requests until a candidate is found at one weight, nothing being known before: the median of `n`."""
+    """Count canary requests until a candidate is found at one weight: the median of `n` rollouts.
+
+    Nothing is known before.
+    """
     per_s = RATE_PER_S * weight / 100
     length_s = 8 / (error * (ratio - 1) * per_s)
     while True:
@@ -66,10 +71,10 @@ def _passing(rng: np.random.Generator) -> Iterator[str]:
     yield _row("bad, stable → candidate", "own keys: passes", "canary requests", "500 keys: passes")
     yield _row(*["---"] * 4)
     for error, ratio in WORSE:
-        found, zipf = abort(even_keys(rng, N, error, ratio)), abort(zipf_keys(rng, N, error, ratio))
-        per_s = (
-            np.array([*STEPS, 0]) / 100 * RATE_PER_S
-        )  # the last one for those that pass: step -1
+        found = abort(even_keys(rng, N, error, ratio))
+        zipf = abort(zipf_keys(rng, N, error, ratio))
+        # The last one is for those that pass: their step is -1.
+        per_s = np.array([*STEPS, 0]) / 100 * RATE_PER_S
         before = MIN_SECONDS * np.cumsum([0, *per_s[:-1]])
         requests = before[found.step] + np.where(found.step < 0, 0, found.at_s) * per_s[found.step]
         passing = [f"{100 * (1 - aborted.share):.1f} %" for aborted in (found, zipf)]
@@ -83,10 +88,8 @@ def _false_aborts(rng: np.random.Generator, batches: int = 5) -> Iterator[str]:
         ("keys", "assigned", "own keys, 1 % bad", partial(even_keys, n=N, error=0.01, ratio=1))
     ]
     for error in (0.002, 0.02):
-        few, traffic = (
-            partial(zipf_keys, n=N, error=error, ratio=1),
-            f"500 keys, {100 * error:g} % bad",
-        )
+        few = partial(zipf_keys, n=N, error=error, ratio=1)
+        traffic = f"500 keys, {100 * error:g} % bad"
         kinds += [("keys", told, traffic, partial(few, told=told)) for told in SHARES]
         kinds += [("requests", "assigned", traffic, partial(few, counted="requests"))]
     for counted, told, traffic, draw in kinds:

@@ -1,4 +1,7 @@
-"""A judge that looks at simulated rollouts at the end of every second: serve_app.statistics.sequential_test over arrays."""
+"""A judge that looks at simulated rollouts at the end of every second.
+
+It is serve_app.statistics.sequential_test over arrays.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,24 +12,29 @@ from numpy.typing import NDArray
 from benchmarks.rollouts import Events, Floats, Step
 from serve_app.statistics.sequential_test import PRIOR, Rail, limit
 
-ALPHA, MAX_RATIO, N_STEPS = (
-    0.01,
-    1.5,
-    5,
-)  # as shipped; with the shadow the plan has five steps before 100 %
-LOG_M, LOG_WEIGHT = np.array(PRIOR).T  # (n_grid,) each
+# As shipped.
+ALPHA = 0.01
+MAX_RATIO = 1.5
+# With the shadow the plan has five steps before 100 %.
+N_STEPS = 5
+# (n_grid,) each.
+LOG_M, LOG_WEIGHT = np.array(PRIOR).T
 
 
 @dataclass(frozen=True)
 class Aborted:
-    """Where and when each rollout was ended by the judge: step -1 and an infinite time where it was not."""
+    """Where and when the judge ended each rollout.
+
+    `at_s` counts from the beginning of the step. Where the judge did not end it, the step is -1 and
+    the time infinite.
+    """
 
     step: NDArray[np.int64]
-    at_s: Floats  # since that step began
+    at_s: Floats
 
     @property
     def share(self) -> float:
-        """How many were aborted, of all."""
+        """How many of all were aborted."""
         return float((self.step >= 0).mean())
 
 
@@ -38,10 +46,14 @@ def abort(
     n_steps: int = N_STEPS,
     rail: Rail = "errors",
 ) -> Aborted:
-    """The first look, one at the end of each second, at which the rail's evidence is beyond one of its limits."""
+    """Find the first look at which the rail's evidence is beyond one of its limits.
+
+    There is one look at the end of each second.
+    """
     n = len(steps[0].step.at_s)
     before = np.zeros((n, len(LOG_M)))
-    found, found_s = np.full(n, -1), np.full(n, np.inf)
+    found = np.full(n, -1)
+    found_s = np.full(n, np.inf)
     limits = [limit(rail, since, alpha=alpha, n_steps=n_steps) for since in ("step", "rollout")]
     for number, step in enumerate(steps):
         crossed = (
@@ -50,7 +62,8 @@ def abort(
         )
         at_s = np.minimum(*crossed)
         first = (found < 0) & np.isfinite(at_s)
-        found[first], found_s[first] = number, at_s[first]
+        found[first] = number
+        found_s[first] = at_s[first]
         ours = step.rollout
         seen = np.isfinite(ours.at_s)
         told = ours.share if isinstance(ours.share, float) else ours.share[:, -1:]
@@ -61,8 +74,12 @@ def abort(
 def _crossing(
     events: Events, max_ratio: float, bound: float, before: Floats | None = None
 ) -> Floats:
-    """When log_e reaches its limit at the end of a second; infinite: never. It rises in seconds with a hit only."""
-    look_s, hits = np.ceil(events.at_s), events.hits.cumsum(1)
+    """When log_e reaches its limit at the end of a second; infinite where it never does.
+
+    It rises only in seconds with a hit.
+    """
+    look_s = np.ceil(events.at_s)
+    hits = events.hits.cumsum(1)
     last = np.ones_like(events.hits)
     last[:, :-1] = look_s[:, 1:] > look_s[:, :-1]
     known = np.zeros_like(hits)
@@ -70,7 +87,8 @@ def _crossing(
     rows, columns = np.nonzero(last & np.isfinite(look_s) & (hits > known))
     found_s = np.full(len(look_s), np.inf)
     for part in np.array_split(np.arange(len(rows)), len(rows) // 20_000 + 1):
-        row, column = rows[part], columns[part]
+        row = rows[part]
+        column = columns[part]
         told = events.share
         if not isinstance(told, float):
             told = np.broadcast_to(told, look_s.shape)[row, column][:, None]
@@ -87,7 +105,10 @@ def _odds(share: float | Floats, max_ratio: float) -> float | Floats:
 
 
 def log_terms(hits: NDArray[np.int64], n: NDArray[np.int64], odds: float | Floats) -> Floats:
-    """guard.log_e over arrays, before its sum: (n_looks, n_grid). A test compares the two."""
+    """Compute sequential_test.log_e over arrays, before its sum: (n_looks, n_grid).
+
+    A test compares the two.
+    """
     terms: Floats = hits[:, None] * LOG_M - n[:, None] * (
         np.log1p(odds * np.exp(LOG_M)) - np.log1p(odds)
     )
@@ -95,7 +116,7 @@ def log_terms(hits: NDArray[np.int64], n: NDArray[np.int64], odds: float | Float
 
 
 def log_sum(terms: Floats) -> Floats:
-    """The sum of guard.log_e over its grid: (n_looks,)."""
+    """Sum sequential_test.log_e over its grid: (n_looks,)."""
     logs = terms + LOG_WEIGHT
     top = logs.max(1, keepdims=True)
     summed: Floats = top[:, 0] + np.log(np.exp(logs - top).sum(1))

@@ -10,18 +10,11 @@ PACKAGES = ("ray", "fastapi", "uvicorn", "pydantic", "onnxruntime", "scikit-lear
 
 
 def describe_machine() -> dict[str, str]:
-    """Facts for the head of a report."""
-    cpu = next(
-        (
-            line.partition(":")[2].strip()
-            for line in _lines("/proc/cpuinfo")
-            if line.startswith("model name")
-        ),
-        platform.machine(),
-    )
-    memory_kb = next(
-        int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")
-    )
+    """Collect facts for the head of a report."""
+    models = [line for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    cpu = models[0].partition(":")[2].strip() if models else platform.machine()
+    (total,) = (line for line in _lines("/proc/meminfo") if line.startswith("MemTotal"))
+    memory_kb = int(total.split()[1])
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "cores": str(len(os.sched_getaffinity(0))),

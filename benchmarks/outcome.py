@@ -9,7 +9,10 @@ from benchmarks.steady import Steady
 
 @dataclass(frozen=True)
 class Measured:
-    """One cell of one contender in one round."""
+    """One cell of one contender in one round.
+
+    `cpu_ms` is per request, by process. `skipped` says why it was not measured.
+    """
 
     cell: Cell
     requests_per_s: float = 0.0
@@ -18,8 +21,8 @@ class Measured:
     p95_ms: float = 0.0
     p99_ms: float = 0.0
     errors: int = 0
-    cpu_ms: Mapping[str, float] = field(default_factory=dict)  # per request, by process
-    skipped: str = ""  # why it was not measured
+    cpu_ms: Mapping[str, float] = field(default_factory=dict)
+    skipped: str = ""
 
     @property
     def cpu_ms_per_request(self) -> float:

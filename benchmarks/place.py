@@ -1,4 +1,4 @@
-"""A folder, ports and an environment of one's own, so that a contender meets nothing else on this machine."""
+"""A folder, ports and an environment of one's own: a contender meets nothing else here."""
 
 import itertools
 import os
@@ -15,7 +15,10 @@ _next_port = itertools.count(os.getpid() * 41)
 
 
 def free_port() -> int:
-    """A port that nobody listens on: above those of Ray's workers, below those that Linux gives to clients."""
+    """Find a port that nobody listens on.
+
+    It is above those of Ray's workers, and below those that Linux gives to clients.
+    """
     while True:
         port = 20_000 + next(_next_port) % 9_900
         with socket.socket() as probe:
@@ -32,17 +35,21 @@ class Place:
 
     @property
     def url(self) -> str:
-        """Where it shall answer."""
+        """Where it must answer."""
         return f"http://127.0.0.1:{self.port}"
 
     def environment(self) -> dict[str, str]:
-        """The environment of every contender: one thread a model, own home, own Ray folder and ports."""
+        """Make the environment of a contender.
+
+        One thread a model; its own home, and its own folder and ports for Ray.
+        """
         kept = {
             key: value
             for key, value in os.environ.items()
             if not key.startswith(("RAY_", "MODEL_PATH"))
         }
-        first = 30_100 + os.getpid() % 26 * 100  # for the replicas' own ports in the fast mode
+        # For the replicas' own ports in the fast mode.
+        first = 30_100 + os.getpid() % 26 * 100
         return kept | {
             "HOME": str(self.folder / "home"),
             "OMP_NUM_THREADS": "1",
@@ -61,9 +68,8 @@ class Place:
 @contextmanager
 def own_place() -> Iterator[Place]:
     """A place for a `with` block, gone afterwards."""
-    folder = Path(
-        tempfile.mkdtemp(prefix="slb-")
-    )  # short: Ray's socket paths must stay under 108 characters
+    # Short: Ray's socket paths must stay under 108 characters.
+    folder = Path(tempfile.mkdtemp(prefix="slb-"))
     try:
         for name in ("home", "ray"):
             (folder / name).mkdir()

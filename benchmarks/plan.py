@@ -14,13 +14,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """The work of a run for each contender."""
+    """The work of a run for each contender.
+
+    `more_cells` is by contender. `load_shares` are of the ceiling, for latency at a fixed rate.
+    """
 
     cells: tuple[Cell, ...]
-    more_cells: Mapping[str, tuple[Cell, ...]] = field(default_factory=dict)  # by contender
+    more_cells: Mapping[str, tuple[Cell, ...]] = field(default_factory=dict)
     cell_s: float = 4.0
     warm_s: float = 5.0
-    load_shares: tuple[float, ...] = (0.3, 0.6, 0.8)  # of the ceiling, for latency at a fixed rate
+    load_shares: tuple[float, ...] = (0.3, 0.6, 0.8)
     steady_s: float = 8.0
     rounds: int = 2
 
@@ -30,12 +33,17 @@ class Plan:
         return tuple(sorted({cell.n_rows for cell in self.cells}))
 
     def cells_of(self, contender: str) -> tuple[Cell, ...]:
-        """In order: fewer connections first, so that what cannot be finished is known before it is tried."""
+        """Order the cells: fewer connections first.
+
+        So what cannot be finished is known before it is tried.
+        """
         return tuple(sorted({*self.cells, *self.more_cells.get(contender, ())}))
 
 
-CEILING = Cell(n_rows=1, connections=64)  # the cell that ratios and fixed rates are taken from
-ROWS, CONNECTIONS = (1, 10, 100, 1_000), (1, 32, 64, 256)
+# Ratios and fixed rates are taken from this cell.
+CEILING = Cell(n_rows=1, connections=64)
+ROWS = (1, 10, 100, 1_000)
+CONNECTIONS = (1, 32, 64, 256)
 BETWEEN = tuple(Cell(n_rows, 32) for n_rows in (2, 5, 20, 50, 200, 300, 500, 700))
 
 FULL = Plan(

@@ -1,4 +1,7 @@
-"""Programs that the benchmark starts: measured and ended over all sessions that they open, and nothing else."""
+"""Programs that the benchmark starts, measured and ended.
+
+That covers all sessions that they open, and nothing else.
+"""
 
 import os
 import signal
@@ -12,7 +15,8 @@ from pathlib import Path
 
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 STOP_TIMEOUT_S = 5.0
-_LABELS = (  # part of the command line → name in the report; the first that fits
+# Part of the command line → name in the report; the first that fits counts.
+_LABELS = (
     (":Server", "Sluice server"),
     (":Version", "isolated version"),
     ("ServeReplica", "replica"),
@@ -88,15 +92,19 @@ class Program:
         return Usage({key: process.cpu_s for key, process in members.items()}, names)
 
     def memory_mb(self) -> dict[str, float]:
-        """Proportional resident memory by name: shared pages are counted once over all processes."""
+        """Proportional resident memory by name: shared pages are counted once over all."""
         found: defaultdict[str, float] = defaultdict(float)
         for process in self.members():
             found[name_of(process.pid)] += pss_mb(process.pid)
         return _largest_first(found)
 
     def stop(self) -> None:
-        """End the leader kindly, so that it clears its own folders, and the rest at once; all by id."""
-        members = self.members()  # while the tree still hangs together
+        """End the leader by SIGTERM, so that it clears its own folders, and the rest at once.
+
+        All by id.
+        """
+        # While the tree is still whole.
+        members = self.members()
         if not self.ended:
             self._process.send_signal(signal.SIGTERM)
         for process in members:
@@ -105,10 +113,12 @@ class Program:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_TIMEOUT_S)
         until_s = time.monotonic() + STOP_TIMEOUT_S
-        while (left := self.members()) and time.monotonic() < until_s:
+        left = self.members()
+        while left and time.monotonic() < until_s:
             for process in left:
                 _kill(process.pid)
             time.sleep(0.02)
+            left = self.members()
         self._process.wait(STOP_TIMEOUT_S)
 
 
@@ -122,16 +132,14 @@ def _largest_first(found: Mapping[str, float]) -> dict[str, float]:
 
 
 def name_of(pid: int) -> str:
-    """What a process is called in the report."""
+    """Name a process as the report calls it."""
     try:
-        command = (
-            Path(f"/proc/{pid}/cmdline")
-            .read_bytes()
-            .replace(b"\0", b" ")
-            .decode(errors="replace")
-            .strip()
-        )
-        return next((label for part, label in _LABELS if part in command), "") or _comm(pid)
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+        command = words.decode(errors="replace").strip()
+        for part, label in _LABELS:
+            if part in command:
+                return label
+        return _comm(pid)
     except OSError:
         return "gone"
 
@@ -164,7 +172,7 @@ def _all_processes() -> list[Process]:
 
 
 def pss_mb(pid: int) -> float:
-    """Proportional resident memory of one process."""
+    """Read the proportional resident memory of one process."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""The rows that every contender is asked, and the answers that the fitted pipeline gives to them."""
+"""The rows that every contender is asked, and the fitted pipeline's answers to them."""
 
 import io
 import json
@@ -16,8 +16,10 @@ from serve_app.models import get_spec
 from training.models import churn
 
 SEED = 7
-N_BODIES = 16  # different bodies that a load cycles through
-TOLERANCE = 1e-4  # answers may be rounded to 4 digits
+# Different bodies that a load cycles through.
+N_BODIES = 16
+# Answers may be rounded to 4 digits.
+TOLERANCE = 1e-4
 
 Rows = list[dict[str, Any]]
 Numbers = NDArray[np.float64]
@@ -32,7 +34,7 @@ class Question:
         self._expected: dict[int, list[Numbers]] = {}
 
     def ask(self, n_rows: int) -> list[Rows]:
-        """`N_BODIES` lists of `n_rows` rows; the same at every call, on every machine."""
+        """Make `N_BODIES` lists of `n_rows` rows: the same at every call, on every machine."""
         if n_rows not in self._asked:
             names = [feature.name for feature in get_spec("churn").contract]
             table = churn.make_rows(N_BODIES * n_rows, SEED)[names]
@@ -46,18 +48,23 @@ class Question:
         return self._asked[n_rows]
 
     def check(self, who: str, n_rows: int, index: int, found: Sequence[float]) -> None:
-        """Raises WrongAnswers when a probability is missing or differs from the pipeline's by more than TOLERANCE."""
+        """Compare probabilities with the pipeline's.
+
+        Raises WrongAnswers when one is missing, or differs by more than TOLERANCE.
+        """
         self.ask(n_rows)
         expected = self._expected[n_rows][index]
         if len(found) != len(expected):
             raise WrongAnswers(f"{who}: found {len(found)} answers to {len(expected)} rows")
         difference = float(np.max(np.abs(expected - np.asarray(found, dtype=np.float64))))
-        if not difference <= TOLERANCE:  # NaN compares false
+        # Not `>`: NaN is wrong too.
+        if not difference <= TOLERANCE:
             raise WrongAnswers(
-                f"{who}: answers differ from the pipeline's by {difference:.2g}, expected ≤ {TOLERANCE}"
+                f"{who}: answers differ from the pipeline's by {difference:.2g}, "
+                f"expected ≤ {TOLERANCE}"
             )
 
 
 def encode(value: Any) -> bytes:
-    """Compact JSON, as HTTP clients send it."""
+    """Write compact JSON, as HTTP clients send it."""
     return json.dumps(value, separators=(",", ":")).encode()

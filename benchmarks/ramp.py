@@ -20,17 +20,23 @@ from benchmarks.service import Service, running
 from benchmarks.steady import Stream
 from benchmarks.trend import Sample, Sampler, p95_over_time
 
-QUIET_S, BUSY_S, MOST_S = 15.0, 60.0, 260.0
-FEW, MANY, FASTEST = 1, 64, 5_000.0  # users, and the rate that they cannot exceed
+QUIET_S = 15.0
+BUSY_S = 60.0
+MOST_S = 260.0
+# Users.
+FEW = 1
+MANY = 64
+# Requests a second that the users cannot exceed.
+FASTEST = 5_000.0
 
 
 @dataclass(frozen=True)
 class Ramp:
-    """One placement's ramp."""
+    """One placement's ramp. `p95` is (seconds, milliseconds)."""
 
     title: str
     samples: list[Sample]
-    p95: list[tuple[float, float]]  # s, ms
+    p95: list[tuple[float, float]]
     requests: int
     failed: int
     least: int
@@ -45,13 +51,17 @@ class Ramp:
             found.append(f"at most {max(counts)} replicas, expected {self.most}")
         if counts[0] != self.least or counts[-1] != self.least:
             found.append(
-                f"{counts[0]} replicas at the beginning and {counts[-1]} at the end, expected {self.least}"
+                f"{counts[0]} replicas at the beginning and {counts[-1]} at the end, "
+                f"expected {self.least}"
             )
         return [f"{self.title}: {fault}" for fault in found]
 
 
 def run(out: Path, console: Console) -> list[Ramp]:
-    """Both ramps with a chart each. Raises BenchmarkError when a request failed or the replicas did not follow."""
+    """Run both ramps, with a chart each.
+
+    Raises BenchmarkError when a request failed or the replicas did not follow.
+    """
     folder = hard_store([UNCOMPILED], console)
     ramps = [
         _ramp("in the server", folder / STABLE, "churn", "Server", console),
@@ -60,7 +70,8 @@ def run(out: Path, console: Console) -> list[Ramp]:
     out.mkdir(parents=True, exist_ok=True)
     (out / "ramp.json").write_text(json.dumps([asdict(ramp) for ramp in ramps], indent=1))
     draw(ramps, out / "ramp.png")
-    if faults := [fault for ramp in ramps for fault in ramp.faults]:
+    faults = [fault for ramp in ramps for fault in ramp.faults]
+    if faults:
         raise BenchmarkError("\n".join(faults))
     return ramps
 
@@ -87,7 +98,8 @@ def _ramp(title: str, bundle: Path, application: str, deployment: str, console: 
             return sum(r["state"] == "RUNNING" for r in dashboard.replicas(application, deployment))
 
         stream = _stream(service)
-        least, most = bounds["min_replicas"], bounds["max_replicas"]
+        least = bounds["min_replicas"]
+        most = bounds["max_replicas"]
         with Sampler(n_running, lambda: stream.under_way) as sampler:
             stream.users = _users(stream, sampler, least)
             fire([stream], MOST_S)
@@ -116,7 +128,7 @@ def _users(stream: Stream, sampler: Sampler, least: int) -> Callable[[float], in
 
 
 def draw(ramps: list[Ramp], path: Path) -> None:
-    """Replicas, requests under way and p95 over time; a column for each placement."""
+    """Draw replicas, requests under way and p95 over time; a column for each placement."""
     figure, grid = plt.subplots(3, len(ramps), figsize=(11, 7), sharex="col", squeeze=False)
     for column, ramp in enumerate(ramps):
         at_s = [sample.at_s for sample in ramp.samples]

@@ -20,10 +20,8 @@ class Dashboard:
     """Ray's dashboard of a running Sluice."""
 
     def __init__(self, service: Service) -> None:
-        found = re.search(
-            r"dashboard at \S*?(http://127\.0\.0\.1:\d+)",
-            service.program.log.read_text(errors="replace"),
-        )
+        log = service.program.log.read_text(errors="replace")
+        found = re.search(r"dashboard at \S*?(http://127\.0\.0\.1:\d+)", log)
         if found is None:
             raise BenchmarkError(f"{service.contender.name}: its output names no dashboard")
         self._url = found.group(1) + "/api/serve/applications/"
@@ -31,24 +29,23 @@ class Dashboard:
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
     def replicas(self, application: str, deployment: str) -> list[dict[str, Any]]:
-        """Its replicas with `state`, `pid`, `start_time_s`."""
-        with urllib.request.urlopen(
-            urllib.request.Request(self._url, headers=self._headers), timeout=10
-        ) as answer:
+        """List its replicas with `state`, `pid`, `start_time_s`."""
+        request = urllib.request.Request(self._url, headers=self._headers)
+        with urllib.request.urlopen(request, timeout=10) as answer:
             applications = json.load(answer)["applications"]
         found = applications.get(application, {}).get("deployments", {}).get(deployment, {})
         replicas: list[dict[str, Any]] = found.get("replicas", [])
         return replicas
 
     def deploy(self, config: dict[str, Any]) -> None:
-        """What `serve deploy` sends."""
+        """Send what `serve deploy` sends."""
         body = json.dumps(config).encode()
         request = urllib.request.Request(self._url, body, self._headers, method="PUT")
         urllib.request.urlopen(request, timeout=60).close()
 
 
 def add_replica(service: Service) -> Replica:
-    """One more server on an idle machine: how long from its start until it is ready, and its memory."""
+    """Start one more server on an idle machine: seconds until it is ready, and its memory."""
     config = yaml.safe_load((service.place.folder / "serve_config.yaml").read_text())
     dashboard = Dashboard(service)
     known = {replica["replica_id"] for replica in dashboard.replicas("churn", "Server")}

@@ -15,7 +15,7 @@ from benchmarks.verdict import Verdict
 def write(
     run: Run, summaries: Mapping[str, Summary], verdicts: Sequence[Verdict], folder: Path
 ) -> None:
-    """`results.json` with every round, and `report.md`."""
+    """Write `results.json` with every round, and `report.md`."""
     folder.mkdir(parents=True, exist_ok=True)
     data: dict[str, Any] = asdict(run)
     data["verdicts"] = [asdict(verdict) | {"reached": verdict.reached} for verdict in verdicts]
@@ -24,36 +24,33 @@ def write(
 
 
 def markdown(run: Run, summaries: Mapping[str, Summary], verdicts: Sequence[Verdict]) -> str:
-    """The tables."""
-    return "\n\n".join(
-        [
-            "# Benchmark",
-            "\n".join(f"* {name}: {value}" for name, value in run.machine.items()),
-            "## Targets",
-            verdict_table(verdicts),
-            "## Single rows over 64 connections",
-            contender_table(summaries),
-            "## Latency at a fixed rate (open loop, single rows)",
-            rate_table(summaries),
-            "## All cells",
-            *(
-                f"### {name}\n\n{cell_table(summary.cells.values())}"
-                for name, summary in summaries.items()
-            ),
-            *(f"Skipped: {name}: {reason}" for name, reason in run.skipped.items()),
-            "",
-        ]
-    )
+    """Write the tables."""
+    parts = [
+        "# Benchmark",
+        "\n".join(f"* {name}: {value}" for name, value in run.machine.items()),
+        "## Targets",
+        verdict_table(verdicts),
+        "## Single rows over 64 connections",
+        contender_table(summaries),
+        "## Latency at a fixed rate (open loop, single rows)",
+        rate_table(summaries),
+        "## All cells",
+    ]
+    for name, summary in summaries.items():
+        parts.append(f"### {name}\n\n{cell_table(summary.cells.values())}")
+    for name, reason in run.skipped.items():
+        parts.append(f"Skipped: {name}: {reason}")
+    return "\n\n".join([*parts, ""])
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; numbers to the right."""
+    """Write a Markdown table; numbers to the right."""
     lines = ["| " + " | ".join(head) + " |", "|---" + "|---:" * (len(head) - 1) + "|"]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
 
 
 def verdict_table(verdicts: Iterable[Verdict]) -> str:
-    """Each target with what was found."""
+    """List each target with what was found."""
     return table(
         ["target", "reach (stretch)", "found", "met"],
         [
@@ -64,15 +61,14 @@ def verdict_table(verdicts: Iterable[Verdict]) -> str:
 
 
 def contender_table(summaries: Mapping[str, Summary]) -> str:
-    """Everybody at the cell that ratios are taken from."""
-    ours = (
-        summaries["sluice-fast"].cells[CEILING].requests_per_s
-        if "sluice-fast" in summaries
-        else None
-    )
+    """List everybody at the cell that ratios are taken from."""
+    ours = None
+    if "sluice-fast" in summaries:
+        ours = summaries["sluice-fast"].cells[CEILING].requests_per_s
     rows = []
     for name, summary in summaries.items():
-        at, alone = summary.cells[CEILING], summary.cells.get(Cell(1, 1))
+        at = summary.cells[CEILING]
+        alone = summary.cells.get(Cell(1, 1))
         factor = ours / at.requests_per_s if ours and at.requests_per_s else None
         values = [at.requests_per_s, factor, at.cpu_ms_per_request, alone.p50_ms if alone else None]
         values += [at.p50_ms, at.p99_ms, summary.errors, summary.memory_mb, summary.ready_s]
@@ -88,7 +84,7 @@ def contender_table(summaries: Mapping[str, Summary]) -> str:
 
 
 def rate_table(summaries: Mapping[str, Summary]) -> str:
-    """Latency by share of each one's own ceiling."""
+    """List latency by share of each one's own ceiling."""
     return table(
         ["contender", "share of its ceiling", "requests/s", "p50 ms", "p95 ms", "p99 ms", "errors"],
         [
@@ -104,7 +100,7 @@ def rate_table(summaries: Mapping[str, Summary]) -> str:
 
 
 def cell_table(cells: Iterable[Measured]) -> str:
-    """Rows a request × connections."""
+    """List the cells: rows a request × connections."""
     return table(
         [
             "rows × connections",
@@ -129,7 +125,7 @@ def _cell_row(m: Measured) -> list[str]:
 
 
 def number(value: float | None) -> str:
-    """Three significant digits, thousands apart."""
+    """Write three significant digits, with commas between thousands."""
     if value is None:
         return "–"
     if value >= 100:

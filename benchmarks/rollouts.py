@@ -12,24 +12,31 @@ Flags = NDArray[np.bool_]
 Counted = Literal["keys", "requests"]
 Share = Literal["assigned", "of keys", "of requests"]
 
-RATE_PER_S, MIN_SECONDS, MIN_REQUESTS, MAX_SECONDS = 100.0, 300.0, 300.0, 3600.0
-STEPS = (1.0, 5.0, 25.0, 50.0)  # percent; the shadow before and 100 % after them compare nothing
+RATE_PER_S = 100.0
+MIN_SECONDS = 300.0
+MIN_REQUESTS = 300.0
+MAX_SECONDS = 3600.0
+# Percent; the shadow before and 100 % after them compare nothing.
+STEPS = (1.0, 5.0, 25.0, 50.0)
 
 
 @dataclass(frozen=True)
 class Events:
-    """What is counted in one step of many rollouts, in order of time."""
+    """What is counted in one step of many rollouts, in order of time.
 
-    at_s: Floats  # (n_rollouts, n_events), infinite where a rollout has fewer
-    hits: Flags  # the same shape: whether it was the candidate's
-    share: (
-        float | Floats
-    )  # the candidate's share, as the judge is told it: one number, or one at each event
+    `at_s` (n_rollouts, n_events) is infinite where a rollout has fewer events. `hits` has the same
+    shape and says whether it was the candidate's. `share` is the candidate's share as the judge is
+    told it: one number, or one at each event.
+    """
+
+    at_s: Floats
+    hits: Flags
+    share: float | Floats
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step of many rollouts: what is counted since the step began, and since the rollout began."""
+    """One step of many rollouts: what is counted since the step, and since the rollout began."""
 
     step: Events
     rollout: Events
@@ -43,7 +50,10 @@ def even_keys(
     weights: Sequence[float] = STEPS,
     length_s: float = 0,
 ) -> list[Step]:
-    """Every request has a key of its own. A share `error` of stable's is bad, `ratio` times that of the candidate's."""
+    """Simulate rollouts in which every request has a key of its own.
+
+    A share `error` of stable's requests is bad, and `ratio` times that of the candidate's.
+    """
     steps = []
     for share in (weight / 100 for weight in weights):
         length = length_s or max(MIN_SECONDS, MIN_REQUESTS / (RATE_PER_S * share))
@@ -64,15 +74,17 @@ def zipf_keys(
     told: Share = "assigned",
     n_keys: int = 500,
 ) -> list[Step]:
-    """Key k has 1/k of the first key's requests, and a share of bad ones of its own: Beta(0.5, ·) with mean `error`.
+    """Simulate rollouts in which key k has 1/k of the first key's requests.
 
-    A step lasts until the candidate has had MIN_REQUESTS, as in a real plan.
+    Each key has a share of bad requests of its own: Beta(0.5, ·) with mean `error`. A step lasts
+    until the candidate has had MIN_REQUESTS, as in a real plan.
     """
     zipf = 1 / np.arange(1, n_keys + 1)
     traffic = np.broadcast_to(RATE_PER_S * zipf / zipf.sum(), (n, n_keys))
     errors = rng.beta(0.5, 0.5 * (1 - error) / error, (n, n_keys))
     position = rng.uniform(0, 100, (n, n_keys))
-    new = np.ones((n, n_keys), bool)  # not bad so far
+    # Not bad so far.
+    new = np.ones((n, n_keys), bool)
     steps = []
     for weight in STEPS:
         hits = position < weight
@@ -92,10 +104,15 @@ def zipf_keys(
         both = []
         for at_s in (bad_s, np.where(new, bad_s, np.inf)):
             order = np.argsort(at_s, axis=1)
-            at_s, ours = np.take_along_axis(at_s, order, 1), np.take_along_axis(hits, order, 1)
-            observed = {"assigned": weight / 100, "of requests": requests / RATE_PER_S}
-            share = _share_of_keys(seen_s, hits, at_s) if told == "of keys" else observed[told]
-            both.append(Events(at_s, ours, share))
+            sorted_s = np.take_along_axis(at_s, order, 1)
+            ours = np.take_along_axis(hits, order, 1)
+            if told == "of keys":
+                share: float | Floats = _share_of_keys(seen_s, hits, sorted_s)
+            elif told == "of requests":
+                share = requests / RATE_PER_S
+            else:
+                share = weight / 100
+            both.append(Events(sorted_s, ours, share))
         steps.append(Step(*both))
         new &= np.isinf(bad_s)
     return steps

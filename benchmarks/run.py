@@ -14,7 +14,8 @@ from benchmarks.replica import add_replica
 from benchmarks.service import ANSWER_TIMEOUT_S, Service, running
 from benchmarks.wrk import require_wrk
 
-FEW = 20  # requests of a cell below which more connections only wait longer
+# With fewer requests in a cell, more connections only wait longer.
+FEW = 20
 
 
 def run(contenders: Sequence[Contender], bundle: Path, plan: Plan, console: Console) -> Run:
@@ -56,24 +57,28 @@ def _load_cells(
 ) -> list[Measured]:
     found: list[Measured] = []
     for cell in cells:
-        no_answer = (
-            f"no answer to one request within {ANSWER_TIMEOUT_S:g} s" if cell.n_rows in late else ""
-        )
-        reason = no_answer or _hopeless(cell, found, seconds)
+        reason = _hopeless(cell, found, seconds)
+        if cell.n_rows in late:
+            reason = f"no answer to one request within {ANSWER_TIMEOUT_S:g} s"
         found.append(Measured(cell, skipped=reason) if reason else service.load(cell, seconds))
     return found
 
 
 def _hopeless(cell: Cell, found: Sequence[Measured], seconds: float) -> str:
-    """Why a cell cannot be finished in its time, judged by the same size over fewer connections; "" when it can."""
-    fewer = next(
-        (measured for measured in reversed(found) if measured.cell.n_rows == cell.n_rows), None
-    )
-    if fewer is None or cell == CEILING:
+    """Why a cell cannot be finished in its time, or "" when it can.
+
+    It is judged by the same size over fewer connections.
+    """
+    same_size = [measured for measured in found if measured.cell.n_rows == cell.n_rows]
+    if not same_size or cell == CEILING:
         return ""
+    fewer = same_size[-1]
     if fewer.skipped:
         return fewer.skipped
     wait_s = cell.connections / max(fewer.requests_per_s, 1e-3)
     if fewer.requests_per_s * seconds < FEW and wait_s > seconds:
-        return f"{fewer.requests_per_s:.2g} requests/s: {cell.connections} connections would wait {wait_s:.0f} s each"
+        return (
+            f"{fewer.requests_per_s:.2g} requests/s: {cell.connections} connections would wait "
+            f"{wait_s:.0f} s each"
+        )
     return ""

@@ -21,8 +21,10 @@ from benchmarks.steady import Stream, summarize
 
 READY_TIMEOUT_S = 180.0
 ANSWER_TIMEOUT_S = 30.0
-IDLE_CORES, IDLE_TIMEOUT_S = 0.3, 60.0
-N_CHECKED = 3  # bodies of a size whose answers are compared before the load
+IDLE_CORES = 0.3
+IDLE_TIMEOUT_S = 60.0
+# Bodies of a size whose answers are compared before the load.
+N_CHECKED = 3
 
 
 @dataclass
@@ -36,7 +38,7 @@ class Service:
     ready_s: float = 0.0
 
     def post(self, body: bytes, n_rows: int, timeout_s: float = ANSWER_TIMEOUT_S) -> bytes:
-        """One answer. Raises OSError."""
+        """Ask for one answer. Raises OSError."""
         dialect = self.contender.dialect
         headers = {"Content-Type": "application/json", **dialect.headers}
         request = urllib.request.Request(self.place.url + dialect.path(n_rows), body, headers)
@@ -45,7 +47,10 @@ class Service:
         return found
 
     def check(self, row_counts: Sequence[int]) -> set[int]:
-        """Compare answers with the pipeline's; the sizes that had no answer in time. Raises WrongAnswers."""
+        """Compare answers with the pipeline's; the sizes that had no answer in time.
+
+        Raises WrongAnswers.
+        """
         late: set[int] = set()
         for n_rows in row_counts:
             for index, rows in enumerate(self.question.ask(n_rows)[:N_CHECKED]):
@@ -64,7 +69,7 @@ class Service:
         return late
 
     def wait_until_ready(self, begin_s: float) -> None:
-        """Until a row is answered; how long that took is `ready_s`."""
+        """Wait until a row is answered; how long that took is `ready_s`."""
         body = self.contender.dialect.body(self.question.ask(1)[0])
         while time.monotonic() < begin_s + READY_TIMEOUT_S and not self.program.ended:
             try:
@@ -78,7 +83,7 @@ class Service:
         raise BenchmarkError(f"{self.contender.name} did not get ready; its last lines:\n{log}")
 
     def load(self, cell: Cell, seconds: float) -> Measured:
-        """The ceiling of a cell."""
+        """Measure the ceiling of a cell."""
         dialect = self.contender.dialect
         bodies = [dialect.body(rows) for rows in self.question.ask(cell.n_rows)]
         url = self.place.url + dialect.path(cell.n_rows)
@@ -89,15 +94,25 @@ class Service:
         n_good = found.requests - found.status_errors
         per_s = n_good / found.seconds
         cpu_ms = {name: cpu_s * 1000 / max(1, n_good) for name, cpu_s in spent.items()}
-        p50_ms, p95_ms, p99_ms = found.p50_ms, found.p95_ms, found.p99_ms
         return Measured(
-            cell, per_s, per_s * cell.n_rows, p50_ms, p95_ms, p99_ms, found.errors, cpu_ms
+            cell=cell,
+            requests_per_s=per_s,
+            rows_per_s=per_s * cell.n_rows,
+            p50_ms=found.p50_ms,
+            p95_ms=found.p95_ms,
+            p99_ms=found.p99_ms,
+            errors=found.errors,
+            cpu_ms=cpu_ms,
         )
 
     def hold(self, load_share: float, rate: float, seconds: float) -> AtRate:
-        """Latency of single rows at a fixed rate; every answer is compared. Raises WrongAnswers."""
-        dialect, asked = self.contender.dialect, self.question.ask(1)
-        url, bodies = self.place.url + dialect.path(1), [dialect.body(rows) for rows in asked]
+        """Measure latency of single rows at a fixed rate, comparing every answer.
+
+        Raises WrongAnswers.
+        """
+        dialect = self.contender.dialect
+        bodies = [dialect.body(rows) for rows in self.question.ask(1)]
+        url = self.place.url + dialect.path(1)
         stream = Stream(url, bodies, lambda _: rate, dialect.headers, keep_bodies=True)
         fire([stream], seconds)
         for shot in stream.shots:
@@ -107,7 +122,7 @@ class Service:
         return AtRate(load_share, summarize(stream.shots, seconds))
 
     def wait_until_idle(self) -> None:
-        """Until nothing of the last load is left to do."""
+        """Wait until nothing of the last load is left to do."""
         until_s = time.monotonic() + IDLE_TIMEOUT_S
         spent_s = 1.0
         while spent_s > IDLE_CORES * 0.3 and time.monotonic() < until_s:

@@ -11,13 +11,13 @@ from benchmarks.steady import Steady
 
 @dataclass(frozen=True)
 class Summary:
-    """What a report says of a contender."""
+    """What a report says of a contender. `at_rates` is by share of the ceiling."""
 
     contender: str
     ready_s: float
     memory_mb: float
     cells: Mapping[Cell, Measured]
-    at_rates: Mapping[float, Steady]  # by share of the ceiling
+    at_rates: Mapping[float, Steady]
     replica: Replica | None
 
     @property
@@ -28,7 +28,7 @@ class Summary:
 
 
 def summarize(run: Run) -> dict[str, Summary]:
-    """By contender, in the order of the run."""
+    """Summarize a run by contender, in the order of the run."""
     names = dict.fromkeys(outcome.contender for outcome in run.outcomes)
     return {
         name: _summary(name, [o for o in run.outcomes if o.contender == name]) for name in names
@@ -50,14 +50,12 @@ def _summary(name: str, outcomes: list[Outcome]) -> Summary:
         for at in outcomes[0].at_rates
     }
     replicas = [outcome.replica for outcome in outcomes if outcome.replica is not None]
-    replica = (
-        Replica(median(r.ready_s for r in replicas), median(r.memory_mb for r in replicas))
-        if replicas
-        else None
-    )
-    return Summary(
-        name, median(outcome.ready_s for outcome in outcomes), memory, cells, rates, replica
-    )
+    replica = None
+    if replicas:
+        memory_mb = median(found.memory_mb for found in replicas)
+        replica = Replica(median(found.ready_s for found in replicas), memory_mb)
+    ready_s = median(outcome.ready_s for outcome in outcomes)
+    return Summary(name, ready_s, memory, cells, rates, replica)
 
 
 def _cell(found: list[Measured]) -> Measured:

@@ -15,11 +15,11 @@ WINDOW_S = 2.0
 
 @dataclass(frozen=True)
 class Sample:
-    """One moment."""
+    """One moment: replicas that Serve says are running, and requests that wait for an answer."""
 
     at_s: float
-    replicas: int  # that Serve says are running
-    under_way: int  # requests sent and not yet answered
+    replicas: int
+    under_way: int
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Sampler:
 
     @property
     def latest_replicas(self) -> int:
-        """Of the last sample."""
+        """The replicas of the last sample."""
         return self.samples[-1].replicas if self.samples else 0
 
     def _sample(self) -> None:
@@ -51,14 +51,15 @@ class Sampler:
             try:
                 replicas = self.count_replicas()
             except OSError:
-                replicas = self.latest_replicas  # the dashboard is busy: the next sample says it
+                # The dashboard is busy: the next sample says it.
+                replicas = self.latest_replicas
             self.samples.append(
                 Sample(time.monotonic() - self._begin_s, replicas, self.count_under_way())
             )
 
 
 def p95_over_time(shots: Sequence[Shot]) -> list[tuple[float, float]]:
-    """(s, ms) for each window in which requests were due."""
+    """Compute p95 as (s, ms) for each window in which requests were due."""
     found = []
     at = np.array([shot.due_s for shot in shots])
     latency = np.array([shot.latency_ms for shot in shots])

@@ -1,4 +1,7 @@
-"""The targets, and whether this run met them. Ratios are within one run; CPU is of every server process."""
+"""The targets, and whether this run met them.
+
+Ratios are within one run; CPU is of every server process.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -38,7 +41,7 @@ class Verdict:
 
     @property
     def reached(self) -> str:
-        """stretch, reach, missed or "not measured"."""
+        """How far it got: "stretch", "reach", "missed" or "not measured"."""
         if self.found is None:
             return "not measured"
         if self._meets(self.stretch):
@@ -51,7 +54,7 @@ class Verdict:
 
 
 def cpu(contender: str, cell: Cell) -> Callable[[Summaries], float | None]:
-    """CPU ms per request of a cell."""
+    """Find CPU ms per request of a cell."""
 
     def found(all_of: Summaries) -> float | None:
         measured = all_of[contender].cells.get(cell) if contender in all_of else None
@@ -61,16 +64,17 @@ def cpu(contender: str, cell: Cell) -> Callable[[Summaries], float | None]:
 
 
 def throughput(contender: str, all_of: Summaries) -> float | None:
-    """Requests/s of single rows over 64 connections."""
+    """Find requests/s of single rows over 64 connections."""
     return all_of[contender].cells[CEILING].requests_per_s if contender in all_of else None
 
 
 def ratio(*others: str) -> Callable[[Summaries], float | None]:
-    """Sluice's throughput over the best of the others'."""
+    """Divide Sluice's throughput by the best of the others'."""
 
     def found(all_of: Summaries) -> float | None:
         ours = throughput("sluice-fast", all_of)
-        theirs = [rate for name in others if (rate := throughput(name, all_of))]
+        theirs = [throughput(name, all_of) or 0.0 for name in others]
+        theirs = [rate for rate in theirs if rate]
         return ours / max(theirs) if ours and theirs else None
 
     return found
@@ -153,7 +157,7 @@ TARGETS = (
 
 
 def judge(all_of: Summaries) -> list[Verdict]:
-    """Every target with what this run found."""
+    """Judge every target by what this run found."""
     return [
         Verdict(
             t.what, t.unit, "≤" if t.better == "less" else "≥", t.reach, t.stretch, t.found(all_of)

@@ -1,5 +1,8 @@
-"""What a rollout costs on a request's path: the same server with one version, with two by plain weights, with a
-canary at the same share, which is counted and judged, and in shadow, which scores every row twice."""
+"""What a rollout costs on a request's path.
+
+The same server has one version; two by plain weights; a canary at the same share, which is counted
+and judged; and a shadow, which scores every row twice.
+"""
 
 import json
 import shutil
@@ -26,7 +29,10 @@ from benchmarks.service import Service, running
 
 CANDIDATE = "1.1.0"
 PERCENT = 25
-NONE, WEIGHTS, CANARY, SHADOW = "one version", "two by weights", "canary", "shadow"
+NONE = "one version"
+WEIGHTS = "two by weights"
+CANARY = "canary"
+SHADOW = "shadow"
 STEPS: Mapping[str, Sequence[Any]] = {
     NONE: (),
     WEIGHTS: (),
@@ -35,20 +41,21 @@ STEPS: Mapping[str, Sequence[Any]] = {
 }
 FOREVER_S = 1_000_000
 ENTER_TIMEOUT_S = 60.0
-MOST_RATIO = 1.05  # of CPU per request, canary over none
+# Of CPU per request, canary over one version.
+MOST_RATIO = 1.05
 
 
 @dataclass(frozen=True)
 class Watched:
-    """One way, over the rounds."""
+    """One way, over the rounds. `cpu_ms` is per request, of all server processes."""
 
     name: str
-    cpu_ms: tuple[float, ...]  # per request, all server processes
+    cpu_ms: tuple[float, ...]
     requests_per_s: tuple[float, ...]
 
 
 def run(out: Path, console: Console, *, seconds: float, rounds: int) -> list[Watched]:
-    """Round after round, each way after the other, so that a slow minute of the machine hits all alike."""
+    """Measure round after round, each way in turn: a slow minute of the machine hits all alike."""
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in STEPS}
     with TemporaryDirectory(prefix="slb-store-") as store:
         bundle = _two_versions(Path(store))
@@ -64,13 +71,13 @@ def run(out: Path, console: Console, *, seconds: float, rounds: int) -> list[Wat
 
 
 def ratio(watched: Sequence[Watched], name: str) -> float:
-    """CPU per request over that of one version: the median of the rounds' ratios."""
+    """Divide CPU per request by that of one version: the median of the rounds' ratios."""
     by_name = {one.name: one.cpu_ms for one in watched}
     return median(mine / none for mine, none in zip(by_name[name], by_name[NONE], strict=True))
 
 
 def markdown(watched: Sequence[Watched]) -> str:
-    """A row for each way."""
+    """Write a row for each way."""
     rows = [
         [
             one.name,
@@ -98,7 +105,8 @@ def _contender(name: str) -> Contender:
         user_config = server_of(config)["user_config"]
         if name == WEIGHTS:
             user_config["versions"][CANDIDATE] = {"weight_percent": PERCENT}
-        if steps := STEPS[name]:
+        steps = STEPS[name]
+        if steps:
             user_config["rollout"] = {
                 "stable": STABLE,
                 "candidate": CANDIDATE,
@@ -131,7 +139,8 @@ def _wait_until_entered(service: Service) -> None:
         except urllib.error.HTTPError as error:
             state = json.loads(error.read())
         if state.get("status") == "running":
-            time.sleep(2)  # every server follows within two seconds
+            # Every server follows within two seconds.
+            time.sleep(2)
             return
         time.sleep(0.2)
     raise BenchmarkError(f"the rollout did not enter its first step: {state}")

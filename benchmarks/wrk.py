@@ -35,7 +35,7 @@ class Ceiling:
 
 
 def require_wrk() -> None:
-    """Raises BenchmarkError with what to install."""
+    """Raise BenchmarkError with what to install, where wrk is missing."""
     if shutil.which("wrk") is None:
         raise BenchmarkError("found no wrk, which measures the ceilings: apt-get install wrk")
 
@@ -48,15 +48,8 @@ def measure(
         for i, body in enumerate(bodies):
             (Path(folder) / f"{i}.json").write_bytes(body)
         command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s"]
-        command += [
-            f"--timeout={ANSWER_TIMEOUT_S}s",
-            "-s",
-            str(SCRIPT),
-            url,
-            "--",
-            folder,
-            str(len(bodies)),
-        ]
+        command += [f"--timeout={ANSWER_TIMEOUT_S}s", "-s", str(SCRIPT), url]
+        command += ["--", folder, str(len(bodies))]
         command += [f"{name}={value}" for name, value in headers.items()]
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=seconds + 60

@@ -1,4 +1,7 @@
-"""A container engine for the image's test: Docker, or podman as `container_build.sh` sets it up, by the same words."""
+"""A container engine for the image's test.
+
+Docker, or podman as `container_build.sh` sets it up, by the same words.
+"""
 
 import os
 import shutil
@@ -16,28 +19,25 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT.parent / "shared" / "tools" / "container_build.sh"
-WORK = Path("/var/tmp/container-build")  # of the script
+# The script's own folder.
+WORK = Path("/var/tmp/container-build")
 HARDENED = (
-    *(
-        "--read-only",
-        "--tmpfs",
-        "/tmp:rw,size=512m,mode=1777",
-        "--user",
-        "123456:0",
-        "--cap-drop",
-        "all",
-    ),
-    *("--security-opt", "no-new-privileges", "--memory", "2g", "--shm-size", "128m"),
+    *("--read-only", "--tmpfs", "/tmp:rw,size=512m,mode=1777", "--user", "123456:0"),
+    *("--cap-drop", "all", "--security-opt", "no-new-privileges"),
+    *("--memory", "2g", "--shm-size", "128m"),
 )
 
 
 @dataclass(frozen=True)
 class Engine:
-    """The program, and what it needs in its environment."""
+    """The program, and what it needs in its environment.
+
+    `lent` are pip's settings of this machine, lent to a build.
+    """
 
     program: str
     environment: dict[str, str] = field(default_factory=dict)
-    lent: tuple[str, ...] = ()  # pip's settings of this machine, lent to a build
+    lent: tuple[str, ...] = ()
 
     def call(self, *words: object, timeout_s: float = 900, check: bool = True) -> str:
         """Run it; its output and errors."""
@@ -61,14 +61,11 @@ class Engine:
     def build(self, target: str) -> str:
         """Build a target; its tag."""
         tag = f"sluice:{target}"
-        formats = (
-            ("--format", "docker", "--layers", "--network", "host")
-            if self.program == "podman"
-            else ()
-        )
-        self.call(
-            "build", *formats, *self.lent, "--target", target, "-t", tag, ROOT, timeout_s=1800
-        )
+        formats: tuple[str, ...] = ()
+        if self.program == "podman":
+            formats = ("--format", "docker", "--layers", "--network", "host")
+        words = (*formats, *self.lent, "--target", target, "-t", tag, ROOT)
+        self.call("build", *words, timeout_s=1800)
         return tag
 
     def gzip_mb(self, tag: str) -> float:
@@ -100,15 +97,15 @@ class Container:
         return f"http://127.0.0.1:{self.port}"
 
     def logs(self) -> str:
-        """All that it said."""
+        """Read all that it said."""
         return self.engine.call("logs", self.name, check=False)
 
     def inspect(self, what: str) -> str:
-        """One of the engine's facts about it."""
+        """Ask the engine for one of its facts about it."""
         return self.engine.call("inspect", "-f", what, self.name).strip()
 
     def get(self, path: str, timeout_s: float = 5) -> int:
-        """The status of a GET; 0 for no answer."""
+        """Send a GET; its status, or 0 for no answer."""
         try:
             with urllib.request.urlopen(self.url + path, timeout=timeout_s) as answer:
                 return int(answer.status)
@@ -118,7 +115,7 @@ class Container:
             return 0
 
     def until_ready(self, timeout_s: float = 120) -> float:
-        """Seconds until `/ready` says so."""
+        """Wait until `/ready` says so; the seconds that it took."""
         start_s = time.monotonic()
         try:
             wait_until(lambda: self.get("/ready") == 200, timeout_s, "ready")
@@ -127,7 +124,7 @@ class Container:
         return time.monotonic() - start_s
 
     def ended(self, timeout_s: float = 120) -> int:
-        """Its exit code, once it has ended."""
+        """Wait until it has ended; its exit code."""
         wait_until(
             lambda: self.inspect("{{.State.Status}}") == "exited",
             timeout_s,
@@ -141,39 +138,26 @@ def running(
     engine: Engine, tag: str, *options: object, command: Sequence[str] = ()
 ) -> Iterator[Container]:
     """A container for a `with` block; it goes with it, whatever happens."""
-    name, port = f"sluice-{uuid.uuid4().hex[:8]}", free_port()
-    # This machine has no systemd to run podman's health checks: they are run by hand.
-    quiet = (
-        ("--no-healthcheck",)
-        if engine.program == "podman" and "--healthcheck" not in options
-        else ()
-    )
+    name = f"sluice-{uuid.uuid4().hex[:8]}"
+    port = free_port()
     given = [option for option in options if option != "--healthcheck"]
+    if engine.program == "podman" and "--healthcheck" not in options:
+        # There may be no systemd to run podman's health checks: they are run by hand.
+        given.append("--no-healthcheck")
+    words = ("-d", "--name", name, "-p", f"127.0.0.1:{port}:8000")
     try:
-        engine.call(
-            "run",
-            "-d",
-            "--name",
-            name,
-            "-p",
-            f"127.0.0.1:{port}:8000",
-            *quiet,
-            *given,
-            tag,
-            *command,
-        )
+        engine.call("run", *words, *given, tag, *command)
         yield Container(engine, name, port)
     finally:
         engine.call("rm", "-f", name, check=False)
 
 
 def find_engine() -> Engine | None:
-    """Docker when its daemon answers; else podman through the script, when that is there and may run."""
-    if (
-        shutil.which("docker")
-        and subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
-    ):
-        return Engine("docker")
+    """Find Docker when its daemon answers, else podman through the script when that may run."""
+    if shutil.which("docker"):
+        info = subprocess.run(["docker", "info"], capture_output=True, check=False)
+        if info.returncode == 0:
+            return Engine("docker")
     if not SCRIPT.exists() or os.getuid() != 0:
         return None
     settings = [Path("/etc/pip.conf"), Path("/etc/ssl/certs/ca-certificates.crt")]
@@ -182,17 +166,18 @@ def find_engine() -> Engine | None:
 
 
 def wait_until(condition: Callable[[], Any], timeout_s: float, what: str) -> Any:
-    """The first true value, or an AssertionError that says what was waited for."""
+    """Wait for the first true value. Raises AssertionError that says what was waited for."""
     until_s = time.monotonic() + timeout_s
     while time.monotonic() < until_s:
-        if value := condition():
+        value = condition()
+        if value:
             return value
         time.sleep(0.2)
     raise AssertionError(f"not within {timeout_s:g} s: {what}")
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """Find a port that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,9 +1,9 @@
-"""`make image-test`: build the image's targets for real and run them as production would. A program with a report.
+"""`make image-test`: build the image's targets for real and run them as production would.
 
     python docker/image_test.py [--only NAME ...]
 
-Needs a Docker daemon, or root and `../shared/tools/container_build.sh` (podman, on Debian). With neither it says so and
-checks nothing. Exit code 1 when a check fails.
+A program with a report. It needs a Docker daemon, or root and `../shared/tools/container_build.sh`
+(podman, on Debian). With neither it says so and checks nothing. Exit code 1 when a check fails.
 """
 
 import argparse
@@ -37,10 +37,11 @@ from engine import (
     wait_until,
 )
 
-from serve_app.commands.manifests import for_cluster
+from serve_app.commands.cluster_config import for_cluster
 from serve_app.models import get_spec
 
-MOST_MB = {"serve": 170, "sklearn": 200}  # compressed
+# Compressed.
+MOST_MB = {"serve": 170, "sklearn": 200}
 READY_S = 15.0
 ROW = json.dumps(get_spec("churn").examples[0].row.model_dump()).encode()
 ORDER = json.dumps(get_spec("delivery_time").examples[0].row.model_dump()).encode()
@@ -50,7 +51,7 @@ TOKEN = "t" * 64
 
 
 def predict(url: str, body: bytes = ROW, prefix: str = "") -> dict[str, Any]:
-    """One prediction."""
+    """Ask for one prediction."""
     request = urllib.request.Request(
         f"{url}{prefix}/v1/predict", body, {"Content-Type": "application/json"}
     )
@@ -60,11 +61,12 @@ def predict(url: str, body: bytes = ROW, prefix: str = "") -> dict[str, Any]:
 
 
 def built_as_it_is(engine: Engine) -> str:
-    """The Dockerfile, unchanged, by the script: build, hardened run, probe, stop, exit code 0."""
+    """The unchanged Dockerfile by the script: build, hardened run, probe, stop, exit code 0."""
     if engine.program != "podman":
         engine.build("serve")
         return "by Docker"
-    probe = f"curl -fsS -H 'Content-Type: application/json' -d '{ROW.decode()}' http://127.0.0.1:$PORT/v1/predict"
+    curl = f"curl -fsS -H 'Content-Type: application/json' -d '{ROW.decode()}'"
+    probe = f"{curl} http://127.0.0.1:$PORT/v1/predict"
     env = {
         **os.environ,
         "HEALTH": "/ready",
@@ -104,7 +106,10 @@ def context() -> Iterator[Path]:
 
 
 def sizes(engine: Engine) -> str:
-    """What a pull transfers, by target. `sklearn` over its mark is told, not failed: zstd brings it under."""
+    """What a pull transfers, by target.
+
+    `sklearn` over its mark is told and does not fail, since zstd brings it under.
+    """
     found = {
         target: engine.gzip_mb(engine.build(target)) for target in ("serve", "sklearn", "train")
     }
@@ -116,7 +121,7 @@ def sizes(engine: Engine) -> str:
 
 
 def hardened(engine: Engine) -> str:
-    """Read-only root, a user that the image does not know, no capabilities: ready in time, healthy, right answers."""
+    """Ready in time, healthy and right, with a read-only root, an unknown user, no capabilities."""
     with running(
         engine, "sluice:serve", *HARDENED, "--cpus", "2", *MODELS, "--healthcheck"
     ) as container:
@@ -125,17 +130,14 @@ def hardened(engine: Engine) -> str:
         assert predict(container.url, ORDER, "/delivery-time")["delivery_minutes"] > 5
         if engine.program == "podman":
             engine.call("healthcheck", "run", container.name)
-        stats = (
-            engine.call("stats", "--no-stream", "--format", "{{.MemUsage}}", container.name)
-            .split("/")[0]
-            .strip()
-        )
+        words = ("--no-stream", "--format", "{{.MemUsage}}", container.name)
+        stats = engine.call("stats", *words).split("/")[0].strip()
     assert ready_s <= READY_S, f"ready after {ready_s:.1f} s, expected {READY_S:g} s"
     return f"ready after {ready_s:.1f} s, {stats} in use"
 
 
 def drained(engine: Engine) -> str:
-    """Told to end: not ready at once, what is under way and what still comes is answered, exit code 0."""
+    """Told to end, it is not ready at once, answers what is under way and comes, exit code 0."""
     with running(engine, "sluice:serve", *HARDENED, *MODELS) as container:
         container.until_ready()
         statuses: Counter[int | str] = Counter()
@@ -158,7 +160,10 @@ def drained(engine: Engine) -> str:
         assert under_way == 200, under_way
         assert set(statuses) == {200}, statuses
         assert code == 0, container.logs()[-2000:]
-    return f"not ready after {unready_s:.1f} s, the request under way 200, {statuses.total()} others, 0 failed, exit 0"
+    return (
+        f"not ready after {unready_s:.1f} s, the request under way 200, {statuses.total()} others, "
+        "0 failed, exit 0"
+    )
 
 
 def _half_sent(container: Container) -> http.client.HTTPConnection:
@@ -189,7 +194,7 @@ def without_a_model(engine: Engine) -> str:
 
 
 def uncompiled(engine: Engine) -> str:
-    """A bundle that could not be compiled: the slim image names the target, and that one serves it."""
+    """An uncompiled bundle: the slim image names the target, and that one serves it."""
     with tempfile.TemporaryDirectory() as name:
         store = Path(name) / "store"
         shutil.copytree(STORE, store)
@@ -225,7 +230,10 @@ def training(engine: Engine) -> str:
 
 
 def cluster(engine: Engine) -> str:
-    """A head without CPUs and a worker: deployed over the network; the worker killed and replaced."""
+    """A head without CPUs and a worker in the fast mode: deployed; the worker killed, replaced.
+
+    Each node sets the fast mode's variables by what `sluice env` prints.
+    """
     network = f"sluice-{free_port()}"
     subnet = f"10.89.{free_port() % 200 + 20}"
     auth = ("-e", "RAY_AUTH_MODE=token", "-e", f"RAY_AUTH_TOKEN={TOKEN}", "--entrypoint", "bash")
@@ -235,33 +243,26 @@ def cluster(engine: Engine) -> str:
 
             def node(ip: str, start: str) -> Container:
                 options = (*HARDENED, *MODELS, *auth, "--network", network, "--ip", ip)
-                command = (
-                    "-lc",
-                    f"exec ray start {start} --block",
-                )  # a login shell, as KubeRay starts it
+                # A login shell, as KubeRay starts it.
+                command = ("-lc", f'eval "$(sluice env)" && exec ray start {start} --block')
                 return stack.enter_context(
                     running(engine, "sluice:serve", *options, command=command)
                 )
 
-            head = node(
-                f"{subnet}.2",
-                f"--head --port=6379 --num-cpus=0 --dashboard-host=0.0.0.0 --node-ip-address={subnet}.2",
-            )
+            ports = "--port=6379 --dashboard-host=0.0.0.0"
+            head = node(f"{subnet}.2", f"--head {ports} --num-cpus=0 --node-ip-address={subnet}.2")
             address = f"--address={subnet}.2:6379 --num-cpus=4"
             wait_until(lambda: "Ray runtime started" in head.logs(), 90, "the head")
             worker = node(f"{subnet}.3", f"{address} --node-ip-address={subnet}.3")
-            config = yaml.safe_dump(
-                for_cluster(yaml.safe_load((ROOT / "serve_config.yaml").read_text()))
-            )
+            shipped = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+            config = yaml.safe_dump(for_cluster(shipped))
             write = f"cat > /tmp/config.yaml <<'E'\n{config}\nE\nserve deploy /tmp/config.yaml"
-            wait_until(
-                lambda: (
-                    "Sent deploy"
-                    in engine.call("exec", head.name, "bash", "-lc", write, check=False)
-                ),
-                90,
-                "deploy",
-            )
+
+            def deployed() -> bool:
+                said = engine.call("exec", head.name, "bash", "-lc", write, check=False)
+                return "Sent deploy" in said
+
+            wait_until(deployed, 90, "deploy")
             first_s = worker.until_ready()
             assert predict(worker.url)["label"] == "Churned"
             engine.call("kill", worker.name)
@@ -270,7 +271,10 @@ def cluster(engine: Engine) -> str:
             assert predict(second.url)["label"] == "Churned"
     finally:
         engine.call("network", "rm", "-f", network, check=False)
-    return f"first worker ready {first_s:.0f} s after deploy, the one in its place after {second_s:.0f} s"
+    return (
+        f"first worker ready {first_s:.0f} s after deploy, the one in its place after "
+        f"{second_s:.0f} s"
+    )
 
 
 CHECKS: tuple[Callable[[Engine], str], ...] = (
@@ -293,7 +297,8 @@ def main() -> int:
     engine = find_engine()
     if engine is None:
         say(
-            "no Docker daemon, and no root with container_build.sh: nothing was built, nothing was checked"
+            "no Docker daemon, and no root with container_build.sh: nothing was built, nothing "
+            "was checked"
         )
         return 0
     say(f"by {engine.program}")
@@ -302,13 +307,15 @@ def main() -> int:
         if only and check.__name__ not in only:
             continue
         start_s = time.monotonic()
+        word = "ok    "
         try:
-            found, word = check(engine), "ok    "
+            found = check(engine)
         except AssertionError as error:
-            found, word, failed = str(error), "FAILED", failed + 1
-        say(
-            f"{word} {check.__name__.replace('_', ' '):16} {time.monotonic() - start_s:4.0f} s  {found}"
-        )
+            found = str(error)
+            word = "FAILED"
+            failed += 1
+        name = check.__name__.replace("_", " ")
+        say(f"{word} {name:16} {time.monotonic() - start_s:4.0f} s  {found}")
     return 1 if failed else 0
 
 

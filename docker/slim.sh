@@ -11,7 +11,7 @@ rm -rf ray/jars ray/cpp ray/rllib ray/tune ray/train ray/data ray/llm ray/air ra
 # A second copy of aiohttp for the agent of runtime environments, which takes the first when this one is not there.
 rm -rf ray/_private/runtime_env/agent/thirdparty_files
 
-# onnxruntime: a C library beside the Python module that has all of it inside, and what only its tools read.
+# onnxruntime: a C library next to the Python module that has all of it inside, and what only its tools read.
 rm -rf onnxruntime/capi/libonnxruntime.so* onnxruntime/{transformers,quantization,tools,datasets} sympy mpmath isympy.py
 # pip and setuptools as wheels for new environments, and 500 languages that nobody prints in colour.
 rm -rf virtualenv/seed/wheels/embed/*.whl

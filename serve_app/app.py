@@ -1,18 +1,43 @@
-"""The composition root: what `import_path` in serve_config.yaml names."""
+"""All wiring on one page; `import_path` in serve_config.yaml names `server` and `version` here.
 
+An observer of answers, a part of the report or a route is one line in `server_parts`; a part's
+other end is one line in `coordinator_parts`.
+"""
+
+import os
+from functools import partial
+from secrets import token_hex
 from typing import Any
 
 from ray import serve
 
-from serve_app.cluster.server import Coordinator, Server, Version
+from serve_app.bundle.predictor import load
+from serve_app.bundle.stores import open_store, served_uri
+from serve_app.cluster.coordinator import Coordinator
+from serve_app.cluster.handles import IsolatedReplicas, RemoteRollout
+from serve_app.cluster.heartbeat import Heartbeat
+from serve_app.cluster.metrics import export_forever
+from serve_app.cluster.placements import InServerVersion, IsolatedApplication
+from serve_app.cluster.report import Inbox
+from serve_app.cluster.server import Server, ServerParts
+from serve_app.cluster.version import Version
+from serve_app.http.application import create_app
+from serve_app.http.edge import put_in_front
 from serve_app.models import get_spec
+from serve_app.rollout.active_rollout import ActiveRollout
+from serve_app.rollout.controller import Controller
+from serve_app.rollout.log import open_log
+from serve_app.serving.answer import Counters
+from serve_app.serving.opening import Opening
+from serve_app.serving.router import Router
+from serve_app.serving.versions import Versions
 from serve_app.settings import COORDINATOR_CPUS, ServerArgs, VersionArgs
 
 
 def server(args: ServerArgs) -> Any:
-    """The application of a model."""
+    """The application of a model: its servers, and one coordinator."""
     get_spec(args.model)
-    # One, and no surge: never two of it, since it writes the log.
+    # One replica and no surge: there are never two of it, since it writes the log.
     options = {
         "num_replicas": 1,
         "max_ongoing_requests": 100,
@@ -21,19 +46,45 @@ def server(args: ServerArgs) -> Any:
     coordinator = (
         serve.deployment(Coordinator)
         .options(name="Coordinator", **options)
-        .bind(args.model, args.state)
+        .bind(coordinator_parts, args)
     )
-    return (
-        serve.deployment(serve.ingress()(Server))
-        .options(name="Server")
-        .bind(args.model, args.store, coordinator, args.public_keys)
-    )
+    ingress = serve.deployment(serve.ingress()(Server)).options(name="Server")
+    return ingress.bind(server_parts, args, coordinator)
 
 
 def version(args: VersionArgs) -> Any:
     """The application of one isolated version."""
     get_spec(args.model)
-    deployment = serve.deployment(Version).options(name="Version")
-    return deployment.bind(
-        args.model, args.version, args.store, args.manifest_sha256, args.public_keys
+    return serve.deployment(Version).options(name="Version").bind(args)
+
+
+def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
+    """What a server replica is made of, and who hears whom."""
+    spec = get_spec(args.model)
+    store = open_store(served_uri(args.store), cached=True)
+    opening = Opening(
+        spec,
+        load=lambda version, pin: load(store, spec, version, pin, args.public_keys),
+        in_server=InServerVersion,
+        application=partial(IsolatedApplication, lambda: versions.limits.deadline_ms / 1000),
     )
+    versions: Versions = Versions(opening.open)
+    counters = Counters()
+    rollout = ActiveRollout(spec, versions)
+    router = Router(spec, versions, observers=(counters, rollout), assigner=rollout)
+    app = create_app(spec, router, RemoteRollout(coordinator))
+    put_in_front(app.state.door)
+    return ServerParts(
+        app=app,
+        versions=versions,
+        heartbeat=Heartbeat(token_hex(8), parts=(rollout,), send=coordinator.report.remote),
+        is_joined=lambda: rollout.is_known,
+        export_forever=partial(export_forever, counters, app.state.door, router, versions),
+    )
+
+
+def coordinator_parts(args: ServerArgs) -> tuple[Inbox, Controller]:
+    """What a coordinator is made of."""
+    state = os.environ.get("STATE_PATH") or args.state
+    controller = Controller(partial(open_log, state, args.model), IsolatedReplicas(args.model))
+    return Inbox(parts=(controller,)), controller

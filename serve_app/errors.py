@@ -1,13 +1,14 @@
 """Everything a caller can be told, as one tree: each class carries its code and HTTP status.
 
 SluiceError
-├── RequestError                 the client can mend it
+├── RequestError                 the client can fix it
 │   ├── MalformedJson            400  the body is not JSON
 │   ├── TooManyRows              400
 │   ├── UnknownVersion           400  X-Model-Version names none of the table
 │   ├── BadHeader                400
 │   ├── NotFound                 404
-│   ├── MethodNotAllowed         405
+│   ├── MethodNotAllowed         405  with Allow
+│   ├── BodyTooSlow              408  with Connection: close
 │   ├── BodyTooLarge             413
 │   ├── UnsupportedMediaType     415
 │   ├── InvalidRows              422  with a list of field, reason, allowed
@@ -16,19 +17,20 @@ SluiceError
 │       ├── BadCommand           422  there is no such command, or its body is none
 │       ├── NoRollout            404  the table has no rollout
 │       └── CommandRefused       409  it does not fit how far the rollout is
-├── ServiceError                 the operator can mend it
+├── ServiceError                 the operator can fix it
 │   ├── InternalError            500
 │   ├── ModelFailed              500  the model gave no valid answer for a valid row
 │   ├── NotReady                 503
 │   └── DeadlineExceeded         504
-├── BundleError                  a version cannot be trusted or opened (never crosses HTTP as itself)
+├── BundleError                  a version cannot be trusted or opened (crosses no HTTP as itself)
 │   └── BundleUnavailable        its files cannot be read, or are not there yet: asked again
 │       └── StoreAway            the store does not answer, or not us
-├── SettingsError                serve_config.yaml or a table is wrong (refused before it takes effect)
-└── RolloutError                 a rollout's log cannot be read or written; while unread, stable answers everybody
+├── SettingsError                serve_config.yaml or a table is wrong (refused before its effect)
+└── RolloutError                 a rollout's log cannot be read or written (unread: stable answers)
     └── Fenced                   another coordinator writes this log now
 """
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from pydantic import BaseModel
@@ -47,19 +49,20 @@ class SluiceError(Exception):
 
 
 class HttpError(SluiceError):
-    """An error with a place in the HTTP answer: `detail` is written for the caller."""
+    """An error with a place in the HTTP answer: `detail` is written for the caller.
+
+    `headers` are the HTTP headers that the answer must have because of this error.
+    """
 
     status: ClassVar[int]
     code: ClassVar[str]
     title: ClassVar[str]
+    headers: Mapping[str, str] = {}
 
-    def __init__(
-        self, detail: str, *, errors: tuple[FieldError, ...] = (), retry_after_s: int | None = None
-    ) -> None:
+    def __init__(self, detail: str, *, errors: tuple[FieldError, ...] = ()) -> None:
         super().__init__(detail)
         self.detail = detail
         self.errors = errors
-        self.retry_after_s = retry_after_s
 
 
 class RequestError(HttpError):
@@ -101,6 +104,19 @@ class MethodNotAllowed(RequestError):
 
     status, code, title = 405, "method_not_allowed", "Method not allowed"
 
+    def __init__(self, detail: str, *, allow: Sequence[str] = ()) -> None:
+        super().__init__(detail)
+        # RFC 9110, 15.5.6: a 405 names the methods that the route takes.
+        self.headers = {"Allow": ", ".join(allow)}
+
+
+class BodyTooSlow(RequestError):
+    """The body did not come within `limits.body_timeout_s`."""
+
+    status, code, title = 408, "body_too_slow", "The body did not come in time"
+    # What is left of the body may still come: this connection cannot carry another request.
+    headers: Mapping[str, str] = {"Connection": "close"}
+
 
 class BodyTooLarge(RequestError):
     """The body is over the limit; it was not parsed."""
@@ -109,7 +125,7 @@ class BodyTooLarge(RequestError):
 
 
 class UnsupportedMediaType(RequestError):
-    """The body is not declared as JSON in UTF-8."""
+    """The body is not declared as plain JSON in UTF-8."""
 
     status, code, title = 415, "unsupported_media_type", "The content type is not supported"
 
@@ -121,9 +137,13 @@ class InvalidRows(RequestError):
 
 
 class Overloaded(RequestError):
-    """As many rows are waiting as the server takes; try again after `retry_after_s` seconds."""
+    """As much is under way as the server takes; try again after `retry_after_s` seconds."""
 
     status, code, title = 429, "overloaded", "Too many requests are waiting"
+
+    def __init__(self, detail: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(detail)
+        self.headers = {"Retry-After": str(retry_after_s)}
 
 
 class ServiceError(HttpError):
@@ -173,11 +193,8 @@ class NoRollout(CommandError):
 class CommandRefused(CommandError):
     """A command that the rollout's state does not allow; the text says which ones it does."""
 
-    status, code, title = (
-        409,
-        "command_refused",
-        "The command does not fit the state of the rollout",
-    )
+    status, code = 409, "command_refused"
+    title = "The command does not fit the state of the rollout"
 
 
 class BundleError(SluiceError):
@@ -185,7 +202,10 @@ class BundleError(SluiceError):
 
 
 class BundleUnavailable(BundleError):
-    """The files of a bundle cannot be read now, or are not there yet. Every other BundleError is final."""
+    """The files of a bundle cannot be read now, or are not there yet.
+
+    Every other BundleError is final.
+    """
 
 
 class StoreAway(BundleUnavailable):

@@ -1,4 +1,4 @@
-"""What a version is held against: an answer that ignores the row, and a linear model."""
+"""What a version is compared with: an answer that ignores the row, and a linear model."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
 from serve_app.contract import ModelSpec
 from serve_app.contract.block import Layout, Scores
 from training.candidate import Candidate
-from training.metrics import MEASURES, measure
+from training.metrics import measure, measures_of
 
 
 @dataclass(frozen=True)
@@ -28,42 +28,38 @@ class Baseline:
 
 
 def baselines(candidate: Candidate) -> tuple[Baseline, Baseline]:
-    """The constant and the linear baseline, fitted on rows that are not in the hold-out."""
+    """Fit the constant and the linear baseline on rows that are not in the hold-out."""
     is_classifier = candidate.spec.kind == "binary_classifier"
     linear = LogisticRegression(max_iter=500) if is_classifier else LinearRegression()
-    return (
-        _constant(candidate),
-        _baseline(
-            "linear",
-            Pipeline([("columns", _columns(candidate.spec)), ("model", linear)]),
-            candidate,
-        ),
-    )
+    pipeline = Pipeline([("columns", _columns(candidate.spec)), ("model", linear)])
+    return _constant(candidate), _baseline("linear", pipeline, candidate)
 
 
 def constant_metrics(candidate: Candidate) -> dict[str, Metric]:
-    """What the answer that ignores the row reaches on the hold-out."""
+    """Measure what the answer that ignores the row reaches on the hold-out."""
     return _constant(candidate).metrics
 
 
 def _constant(candidate: Candidate) -> Baseline:
+    if candidate.spec.kind == "binary_classifier":
+        return _baseline("constant", DummyClassifier(strategy="prior"), candidate)
     # The median is the constant with the least mean absolute error.
-    is_classifier = candidate.spec.kind == "binary_classifier"
-    dummy = (
-        DummyClassifier(strategy="prior") if is_classifier else DummyRegressor(strategy="median")
-    )
-    return _baseline("constant", dummy, candidate)
+    return _baseline("constant", DummyRegressor(strategy="median"), candidate)
 
 
 def _baseline(name: str, estimator: Any, candidate: Candidate) -> Baseline:
-    rows, spec = candidate.baseline_rows, candidate.spec
+    rows = candidate.baseline_rows
+    spec = candidate.spec
     fitted = estimator.fit(rows.frame, rows.target)
     scores = SklearnRuntime(fitted, spec.contract, spec.kind).score(candidate.holdout.block)
-    return Baseline(name, scores, measure(MEASURES[spec.kind], candidate.holdout.target, scores))
+    return Baseline(name, scores, measure(measures_of(spec), candidate.holdout.target, scores))
 
 
 def _columns(spec: ModelSpec) -> ColumnTransformer:
-    """Any contract as plain numbers: scaled, missing ones at the median and flagged, categories one-hot."""
+    """Any contract as plain numbers.
+
+    They are scaled; missing ones are at the median and flagged; categories are one-hot.
+    """
     layout = Layout(spec.contract)
     numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
     return ColumnTransformer(

@@ -1,4 +1,4 @@
-"""A candidate as a bundle: the files, the manifest that vouches for them, and the proof that it loads."""
+"""A candidate as a bundle: its files, the manifest of them, and the proof that it loads."""
 
 import importlib.metadata
 import io
@@ -20,6 +20,7 @@ from serve_app.bundle.manifest import (
     sha256_of,
 )
 from serve_app.bundle.predictor import load
+from serve_app.bundle.runtimes.registry import ONNX, SKLEARN
 from serve_app.bundle.store import FolderStore, Store
 from serve_app.contract.block import Block
 from serve_app.errors import BundleError
@@ -30,12 +31,13 @@ from training.references import references
 from training.report import render
 
 LIBRARIES = ("scikit-learn", "numpy", "onnxruntime", "skl2onnx", "joblib")
-JOBLIB_COMPRESSION = 3  # a third of the size; opening takes no longer
+# A third of the size; opening takes no longer.
+JOBLIB_COMPRESSION = 3
 
 
 @dataclass(frozen=True)
 class Written:
-    """A bundle that is in the store and has proven itself; `manifest_sha256` is what a table may pin."""
+    """A bundle in the store that has proven itself; a table may pin its `manifest_sha256`."""
 
     manifest: Manifest
     manifest_sha256: str
@@ -59,13 +61,17 @@ def compiled(candidate: Candidate) -> Compilation:
 
 
 def write(candidate: Candidate, compilation: Compilation, store: Store) -> Written:
-    """Load the bundle as a replica would, from a draft; only then put it into the store. Raises BundleError."""
+    """Load the bundle as a replica would, from a draft; only then put it into the store.
+
+    Raises BundleError.
+    """
     files = {PIPELINE: _pickled(candidate), REPORT: render(candidate, compilation).encode()}
     if compilation.graph is not None:
         files[COMPILED] = compilation.graph
     manifest = _manifest(candidate, compilation, files)
     text = (manifest.model_dump_json(indent=2) + "\n").encode()
-    files[MANIFEST], digest = text, sha256_of(text)
+    files[MANIFEST] = text
+    digest = sha256_of(text)
     with tempfile.TemporaryDirectory() as folder:
         # A version is immutable: one that cannot serve must not get its number.
         _write_and_load(FolderStore(Path(folder)), candidate, files, digest)
@@ -92,7 +98,7 @@ def _manifest(candidate: Candidate, compilation: Compilation, files: dict[str, b
         model=candidate.spec.name,
         version=candidate.version,
         kind=candidate.spec.kind,
-        runtime="sklearn" if compilation.graph is None else "onnx",
+        runtime=(SKLEARN if compilation.graph is None else ONNX).name,
         runtime_reason=compilation.reason,
         features=list(candidate.spec.contract),
         references=references(candidate.reference),

@@ -1,4 +1,4 @@
-"""A fitted pipeline and everything measured about it: what bundling and the report are made from."""
+"""A fitted pipeline and all that is measured of it: what bundling and the report are made from."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +12,7 @@ from serve_app.contract import ModelSpec
 from serve_app.contract.block import Block, Scores
 from training.conformal import COVERAGE, half_width, share_inside
 from training.golden import example_block
-from training.metrics import BEST_MEASURES, MEASURES, measure
+from training.metrics import BEST_MEASURES, measure, measures_of
 from training.table import Numbers, Table
 
 
@@ -20,9 +20,9 @@ from training.table import Numbers, Table
 class Candidate:
     """A fitted pipeline with its data.
 
-    `reference` are the rows that drift is measured against; the pipeline has seen neither `calibration` (which may
-    be empty for a classifier) nor `holdout`. `source` says in words where the rows came from, and `is_foreign` that
-    the pipeline was fitted elsewhere.
+    `reference` are the rows that drift is measured against. The pipeline has seen neither
+    `calibration` (which may be empty for a classifier) nor `holdout`. `source` says in words where
+    the rows came from, and `is_foreign` that the pipeline was fitted elsewhere.
     """
 
     spec: ModelSpec
@@ -40,7 +40,7 @@ class Candidate:
         return self.calibration if self.is_foreign else self.reference
 
     def score(self, block: Block) -> Scores:
-        """(n_rows,) scores of the pipeline itself, as the scikit-learn runtime of serving gives them."""
+        """Score with the pipeline itself, as serving's scikit-learn runtime does: (n_rows,)."""
         return SklearnRuntime(self.pipeline, self.spec.contract, self.spec.kind).score(block)
 
     @cached_property
@@ -55,7 +55,7 @@ class Candidate:
 
     @cached_property
     def parameters(self) -> dict[str, float]:
-        """What `ModelSpec.answer` needs beside the score."""
+        """What `ModelSpec.answer` needs in addition to the score."""
         if self.spec.kind == "binary_classifier":
             return {}
         width = half_width(self.calibration.target, self.score(self.calibration.block))
@@ -64,7 +64,7 @@ class Candidate:
     @cached_property
     def metrics(self) -> dict[str, Metric]:
         """Everything measured on the hold-out; `best_…` is what the true score itself reaches."""
-        measures = dict(MEASURES[self.spec.kind])
+        measures = measures_of(self.spec)
         if self.spec.kind == "regressor":
             measures["coverage"] = lambda target, score: share_inside(
                 target, score, self.parameters["half_width"]

@@ -1,4 +1,4 @@
-"""`python -m training`: one command for each registered model, and `bundle` for a pipeline that is fitted already."""
+"""`python -m training`: a command for each registered model, and `bundle` for a fitted pipeline."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 from typer.core import TyperGroup
 
-from serve_app.bundle.store import open_store
+from serve_app.bundle.stores import open_store
 from serve_app.errors import SluiceError
 from serve_app.models import MODELS, get_spec
 from training.bundling import Written
@@ -26,10 +26,10 @@ console = Console()
 
 
 class Commands(TyperGroup):
-    """Names what exists when a command does not."""
+    """The commands; for one that does not exist it says which do."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that `args` begin with. Raises a usage error listing all of them."""
+        """Find the command that `args` begin with. Raises a usage error that lists all of them."""
         if args and args[0] not in self.commands:
             raise typer.BadParameter(
                 f"found {args[0]!r}, expected one of {', '.join(self.commands)}", param_hint="MODEL"
@@ -100,17 +100,21 @@ def bundle_command(
     version: VersionOption,
     store: StoreOption = "model_store",
 ) -> None:
-    """Make a bundle of a fitted pipeline, as it is. Opening the pipeline file runs the code inside it."""
+    """Make a bundle of a fitted pipeline, as it is. Opening its file runs the code inside it."""
     if model not in MODELS:
         raise typer.BadParameter(
             f"found {model!r}, expected one of {', '.join(MODELS)}", param_hint="MODEL"
         )
-    spec, training = get_spec(model), get_training(model)
+    spec = get_spec(model)
+    training = get_training(model)
     _run(lambda step: bundle(training, spec, version, open_store(store), pipeline, data, step))
 
 
 def _run(work: Callable[[Step], Written]) -> None:
-    """Show the steps while `work` goes on, then the outcome; a refusal is one message and exit code 1."""
+    """Show the steps while `work` goes on, then the outcome.
+
+    A refusal is one message and exit code 1.
+    """
     columns = (
         SpinnerColumn(finished_text="[green]✓[/green]"),
         TextColumn("{task.description}"),

@@ -1,4 +1,4 @@
-"""A fitted pipeline as ONNX, in the one shape that serving opens: `numbers` and `categories` in, `score` out."""
+"""A fitted pipeline as ONNX in the shape that serving opens: two matrices in, `score` out."""
 
 import warnings
 from dataclasses import dataclass
@@ -13,7 +13,6 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 
 from serve_app.bundle.manifest import TOLERANCE
-from serve_app.bundle.predictor import LABEL_THRESHOLD
 from serve_app.bundle.runtimes.onnx_runtime import OnnxRuntime
 from serve_app.contract import ModelSpec
 from serve_app.contract.block import Block, Layout, Scores
@@ -21,7 +20,8 @@ from serve_app.contract.block import Block, Layout, Scores
 OPSET = {"": 18, "ai.onnx.ml": 3}
 IR_VERSION = 10
 MAX_REASON_LENGTH = 200
-PREFIX = "pipeline/"  # keeps the converter's names apart from ours
+# Keeps the converter's names from meeting ours.
+PREFIX = "pipeline/"
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,17 @@ class Compilation:
 
 
 def compile_pipeline(pipeline: Any, spec: ModelSpec, block: Block, expected: Scores) -> Compilation:
-    """ONNX that gives the pipeline's own scores `expected` (n_rows,) on `block`, or the reason why not."""
+    """ONNX that gives the scores `expected` (n_rows,) on `block`, or the reason why not."""
     try:
         graph = _convert(pipeline, spec)
         found = OnnxRuntime(graph).score(block)
-    except Exception as error:  # the converter and the runtime raise dozens of types for "cannot"
+    except Exception as error:
+        # The converter and the runtime raise dozens of types for "cannot".
         return Compilation(
             None, f"skl2onnx cannot convert this pipeline: {_plain(error)}{_hint(pipeline)}"
         )
-    if reason := _disagreement(found, expected, spec):
+    reason = _disagreement(found, expected, spec)
+    if reason:
         return Compilation(None, reason)
     difference = float(np.abs(found - expected).max())
     return Compilation(
@@ -51,7 +53,8 @@ def compile_pipeline(pipeline: Any, spec: ModelSpec, block: Block, expected: Sco
 
 def _disagreement(found: Scores, expected: Scores, spec: ModelSpec) -> str | None:
     tolerance = TOLERANCE[spec.kind]
-    far = ~(np.abs(found - expected) <= tolerance)  # written so that NaN counts as far
+    # Written so that NaN counts as far.
+    far = ~(np.abs(found - expected) <= tolerance)
     if far.any():
         return (
             f"the compiled model differs on {int(far.sum())} of {len(far)} rows by at most "
@@ -59,9 +62,12 @@ def _disagreement(found: Scores, expected: Scores, spec: ModelSpec) -> str | Non
             "Compiled numbers are float32, in which trees behind a scaler cut elsewhere: "
             "leave the scaler out, or serve this version isolated"
         )
-    flipped = (found >= LABEL_THRESHOLD) != (expected >= LABEL_THRESHOLD)
+    flipped = (found >= spec.threshold) != (expected >= spec.threshold)
     if spec.kind == "binary_classifier" and flipped.any():
-        return f"the compiled model flips the label of {int(flipped.sum())} of {len(far)} rows; expected none"
+        return (
+            f"the compiled model flips the label of {int(flipped.sum())} of {len(far)} rows; "
+            "expected none"
+        )
     return None
 
 
@@ -91,7 +97,8 @@ def _convert(pipeline: Any, spec: ModelSpec) -> bytes:
         else [("numbers", FloatTensorType([None, len(layout.number_names)]))]
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # notes for the converter's authors
+        # Notes for the converter's authors.
+        warnings.simplefilter("ignore")
         model = convert_sklearn(
             pipeline,
             name=spec.name,
@@ -127,7 +134,8 @@ def _options(pipeline: Any, spec: ModelSpec) -> dict[int, dict[str, bool]]:
 
 def _wrap(graph: Any, layout: Layout, by_column: bool) -> None:
     """Replace the graph's inputs and outputs, in place, by those of serving."""
-    given, made = list(graph.input), graph.output[-1]
+    given = list(graph.input)
+    made = graph.output[-1]
     used = {value.name for value in given}
     del graph.input[:]
     del graph.output[:]

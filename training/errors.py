@@ -4,7 +4,10 @@ from serve_app.errors import SluiceError
 
 
 class TrainingError(SluiceError):
-    """The data, the pipeline or the result cannot become a version; the text says why and what to do."""
+    """The data, the pipeline or the result cannot become a version.
+
+    The text says why, and what to do.
+    """
 
 
 class InvalidData(TrainingError):

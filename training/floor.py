@@ -13,7 +13,10 @@ FROM_BEST = {"auc": 0.02, "brier": 0.01, "mae": 0.15}
 
 
 def require_quality(candidate: Candidate, training: Training) -> None:
-    """Hold the metrics against the model's own floors and the best reachable. Raises QualityTooLow with all faults."""
+    """Compare the metrics with the model's own floors and the best reachable.
+
+    Raises QualityTooLow with all faults.
+    """
     found = candidate.metrics
     faults = [
         f"{name}: found {found[name].value:.4g}, expected at least {floor:g}"
@@ -29,7 +32,10 @@ def require_quality(candidate: Candidate, training: Training) -> None:
 
 
 def require_better_than_constant(candidate: Candidate, constant: Mapping[str, Metric]) -> None:
-    """A pipeline from elsewhere must at least beat the answer that ignores the row. Raises QualityTooLow."""
+    """Refuse a pipeline from elsewhere that does not beat the answer that ignores the row.
+
+    Raises QualityTooLow.
+    """
     names = ("auc", "brier") if candidate.spec.kind == "binary_classifier" else ("mae",)
     pairs = [(name, candidate.metrics[name].value, constant[name].value) for name in names]
     faults = [
@@ -41,13 +47,16 @@ def require_better_than_constant(candidate: Candidate, constant: Mapping[str, Me
 
 
 def _behind_best(found: Mapping[str, Metric]) -> list[str]:
-    known = [name for name in FROM_BEST if f"best_{name}" in found]
-    return [
-        f"{name}: found {found[name].value:.4g}, expected within {FROM_BEST[name]} of the best reachable "
-        f"{found[f'best_{name}'].value:.4g}"
-        for name in known
-        if not abs(found[name].value - found[f"best_{name}"].value) <= FROM_BEST[name]
-    ]
+    faults = []
+    for name, most in FROM_BEST.items():
+        best = found.get(f"best_{name}")
+        # Not `>`: a metric that is no number is behind too.
+        if best is not None and not abs(found[name].value - best.value) <= most:
+            faults.append(
+                f"{name}: found {found[name].value:.4g}, expected within {most} of the best "
+                f"reachable {best.value:.4g}"
+            )
+    return faults
 
 
 def _is_better(name: str, found: float, other: float) -> bool:

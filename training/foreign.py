@@ -11,7 +11,7 @@ from training.errors import InvalidPipeline
 
 
 def read_pipeline(path: Path) -> Any:
-    """The fitted estimator in `path`. Opening it runs the code inside: only for files that one trusts.
+    """Open the fitted estimator in `path`. That runs the code inside: only for trusted files.
 
     Raises InvalidPipeline when it cannot be opened here, or was written by another scikit-learn.
     """
@@ -21,11 +21,14 @@ def read_pipeline(path: Path) -> Any:
             return joblib.load(path)
     except InconsistentVersionWarning as warning:
         raise InvalidPipeline(
-            f"{path}: found an estimator of scikit-learn {warning.original_sklearn_version}, expected "
-            f"{warning.current_sklearn_version}, the one installed here. Fit it again, or install its version."
+            f"{path}: found an estimator of scikit-learn {warning.original_sklearn_version}, "
+            f"expected {warning.current_sklearn_version}, the one installed here. Fit it again, or "
+            "install its version."
         ) from None
-    except Exception as error:  # a pickle can raise anything, a missing module most of all
+    except Exception as error:
+        # A pickle can raise anything; most often a module is missing.
+        cause = " ".join(str(error).split())[:300]
         raise InvalidPipeline(
-            f"{path}: cannot be opened ({type(error).__name__}: {' '.join(str(error).split())[:300]}); "
-            "expected a fitted scikit-learn estimator written by joblib.dump"
+            f"{path}: cannot be opened ({type(error).__name__}: {cause}); expected a fitted "
+            "scikit-learn estimator written by joblib.dump"
         ) from None

@@ -11,12 +11,15 @@ N_GOLDEN = 32
 
 
 def example_block(spec: ModelSpec) -> Block:
-    """The spec's examples as a block."""
+    """Put the spec's examples into a block."""
     return Layout(spec.contract).block([example.row.model_dump() for example in spec.examples])
 
 
 def golden_rows(holdout: Table, scores: Scores, example_scores: Scores) -> list[GoldenRow]:
-    """Rows of the hold-out at even ranks of the score, the extremes included, then the spec's examples."""
+    """Choose rows of the hold-out at even ranks of the score, then the spec's examples.
+
+    The extremes of the score are among them.
+    """
     ranks = np.unique(np.linspace(0, len(holdout) - 1, N_GOLDEN).round().astype(int))
     chosen = np.argsort(scores, kind="stable")[ranks]
     rows = [GoldenRow(row=holdout.values(int(i)), score=float(scores[i])) for i in chosen]

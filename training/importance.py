@@ -14,7 +14,7 @@ N_REPEATS = 5
 
 @dataclass(frozen=True)
 class Importance:
-    """The rise of the error (Brier score or mean absolute error) over `N_REPEATS` shuffles."""
+    """How much the error rises (Brier score or mean absolute error) over `N_REPEATS` shuffles."""
 
     feature: str
     mean: float
@@ -22,7 +22,7 @@ class Importance:
 
 
 def importances(candidate: Candidate, seed: int = 0) -> list[Importance]:
-    """Permutation importance on the hold-out (Breiman, 2001, section 10), the largest first."""
+    """Measure permutation importance on the hold-out (Breiman, 2001, section 10), largest first."""
     rng = np.random.default_rng(seed)
     holdout = candidate.holdout.take(np.arange(min(MAX_ROWS, len(candidate.holdout))))
     error = brier if candidate.spec.kind == "binary_classifier" else mae

@@ -1,17 +1,18 @@
 """How good scores are, as numbers with 95 % bootstrap intervals."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from serve_app.bundle.manifest import Metric
-from serve_app.bundle.predictor import LABEL_THRESHOLD
-from serve_app.contract import Kind
+from serve_app.contract import Kind, ModelSpec
 
 Numbers = NDArray[np.float64]
-Measure = Callable[[Numbers, Numbers], float]  # (target, score), both (n_rows,)
+# Of (target, score), both (n_rows,).
+Measure = Callable[[Numbers, Numbers], float]
 
 N_RESAMPLES = 300
 N_BINS = 10
@@ -24,7 +25,8 @@ def auc(target: Numbers, score: Numbers) -> float:
     n_pairs = n_positive * (len(target) - n_positive)
     if n_pairs == 0:
         return float("nan")
-    return float((rankdata(score)[target == 1].sum() - n_positive * (n_positive + 1) / 2) / n_pairs)
+    ranks = rankdata(score)[target == 1].sum()
+    return float((ranks - n_positive * (n_positive + 1) / 2) / n_pairs)
 
 
 def average_precision(target: Numbers, score: Numbers) -> float:
@@ -55,9 +57,9 @@ def ece(target: Numbers, score: Numbers) -> float:
     return float(np.abs(gaps).sum() / len(score))
 
 
-def accuracy(target: Numbers, score: Numbers) -> float:
-    """The share of right labels at the threshold that serving uses."""
-    return float(np.mean((score >= LABEL_THRESHOLD) == (target == 1)))
+def accuracy(target: Numbers, score: Numbers, threshold: float) -> float:
+    """The share of right labels, cut at the model's threshold."""
+    return float(np.mean((score >= threshold) == (target == 1)))
 
 
 def mae(target: Numbers, score: Numbers) -> float:
@@ -72,22 +74,24 @@ def rmse(target: Numbers, score: Numbers) -> float:
 
 def r2(target: Numbers, score: Numbers) -> float:
     """The share of the variance that is explained."""
-    return float(
-        1 - np.sum((score - target) ** 2) / max(np.sum((target - target.mean()) ** 2), CLIP)
-    )
+    variance = np.sum((target - target.mean()) ** 2)
+    return float(1 - np.sum((score - target) ** 2) / max(variance, CLIP))
 
 
-MEASURES: dict[Kind, dict[str, Measure]] = {
-    "binary_classifier": {
+def measures_of(spec: ModelSpec) -> dict[str, Measure]:
+    """What is measured of a model, by name."""
+    if spec.kind == "regressor":
+        return {"mae": mae, "rmse": rmse, "r2": r2}
+    return {
         "auc": auc,
         "average_precision": average_precision,
         "brier": brier,
         "log_loss": log_loss,
         "ece": ece,
-        "accuracy": accuracy,
-    },
-    "regressor": {"mae": mae, "rmse": rmse, "r2": r2},
-}
+        "accuracy": partial(accuracy, threshold=spec.threshold),
+    }
+
+
 # What the true score itself would reach, where a recipe knows it.
 BEST_MEASURES: dict[Kind, tuple[str, ...]] = {
     "binary_classifier": ("auc", "brier"),
@@ -99,20 +103,25 @@ HIGHER_IS_BETTER = frozenset({"auc", "average_precision", "accuracy", "r2"})
 def measure(
     measures: Mapping[str, Measure], target: Numbers, score: Numbers, seed: int = 0
 ) -> dict[str, Metric]:
-    """Each measure with its percentile bootstrap interval (Efron and Tibshirani, 1993, chapter 13)."""
+    """Take each measure with its percentile bootstrap interval.
+
+    Efron and Tibshirani, 1993, chapter 13.
+    """
     picks = _resamples(len(target), seed)
-    return {
-        name: _metric(
-            function(target, score), [function(target[rows], score[rows]) for rows in picks]
-        )
-        for name, function in measures.items()
-    }
+    found = {}
+    for name, function in measures.items():
+        resampled = [function(target[rows], score[rows]) for rows in picks]
+        found[name] = _metric(function(target, score), resampled)
+    return found
 
 
 def difference(
     function: Measure, target: Numbers, score: Numbers, other: Numbers, seed: int = 0
 ) -> Metric:
-    """The measure of `score` minus that of `other`, both on the same resampled rows: their luck cancels out."""
+    """Take the measure of `score` minus that of `other`.
+
+    Both are on the same resampled rows, so that their luck cancels out.
+    """
     picks = _resamples(len(target), seed)
     gaps = [
         function(target[rows], score[rows]) - function(target[rows], other[rows]) for rows in picks

@@ -1,4 +1,4 @@
-"""The report's plots as SVG in data URIs: no file beside the page, no script, no font to load."""
+"""The report's plots as SVG in data URIs: no file next to the page, no script, no font to load."""
 
 import base64
 import io
@@ -13,10 +13,14 @@ from matplotlib.figure import Figure
 from training.importance import Importance
 from training.table import Numbers
 
-MODEL, LINEAR, GUIDE = "#1f5f8b", "#d9822b", "#9aa5b1"
+MODEL = "#1f5f8b"
+LINEAR = "#d9822b"
+GUIDE = "#9aa5b1"
 STYLE: Any = {
-    "svg.fonttype": "none",  # text stays text: small files, and the reader's own font
-    "svg.hashsalt": "sluice",  # the same plot gives the same bytes
+    # Text stays text: small files, and the reader's own font.
+    "svg.fonttype": "none",
+    # The same plot gives the same bytes.
+    "svg.hashsalt": "sluice",
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,
@@ -28,13 +32,15 @@ STYLE: Any = {
     "legend.frameon": False,
 }
 N_BINS = 10
-DOTS_PER_INCH = 160  # clouds of dots are drawn as pixels: as shapes they would make the page heavy
+# Clouds of dots are drawn as pixels: as shapes they would make the page heavy.
+DOTS_PER_INCH = 160
 
-Curves = Mapping[str, Numbers]  # "model" and "linear": scores (n_rows,)
+# "model" and "linear" to scores (n_rows,).
+Curves = Mapping[str, Numbers]
 
 
 def calibration(target: Numbers, scores: Curves) -> str:
-    """Mean prediction against the observed share, in ten bins of equally many rows."""
+    """Draw mean prediction against the observed share, in ten bins of equally many rows."""
     figure, axes = _canvas("Calibration", "predicted probability", "observed share")
     axes.plot([0, 1], [0, 1], color=GUIDE, linestyle="--", linewidth=1, label="perfect")
     for name, score in scores.items():
@@ -52,7 +58,7 @@ def calibration(target: Numbers, scores: Curves) -> str:
 
 
 def roc(target: Numbers, scores: Curves) -> str:
-    """True-positive rate against false-positive rate."""
+    """Draw the true-positive rate against the false-positive rate."""
     figure, axes = _canvas("ROC curve", "false-positive rate", "true-positive rate")
     axes.plot([0, 1], [0, 1], color=GUIDE, linestyle="--", linewidth=1, label="constant")
     for name, score in scores.items():
@@ -63,12 +69,14 @@ def roc(target: Numbers, scores: Curves) -> str:
 
 
 def precision_recall(target: Numbers, scores: Curves) -> str:
-    """Precision against recall."""
+    """Draw precision against recall."""
     figure, axes = _canvas("Precision and recall", "recall", "precision")
     axes.axhline(target.mean(), color=GUIDE, linestyle="--", linewidth=1, label="constant")
     for name, score in scores.items():
         hits, misses = _cumulated(target, score)
-        hits, misses = hits[1:], misses[1:]  # at no rows at all precision is 0 / 0
+        # With no rows at all precision is 0 / 0.
+        hits = hits[1:]
+        misses = misses[1:]
         axes.plot(*_thin(hits / hits[-1], hits / (hits + misses)), label=name, **_line(name))
     axes.set_ylim(0, 1.02)
     axes.legend(loc="lower left")
@@ -76,7 +84,7 @@ def precision_recall(target: Numbers, scores: Curves) -> str:
 
 
 def histogram(target: Numbers, score: Numbers) -> str:
-    """How the probabilities of the two classes spread."""
+    """Draw how the probabilities of the two classes spread."""
     figure, axes = _canvas("Scores by true class", "predicted probability", "rows")
     bins = list(np.linspace(0, 1, 26))
     axes.hist(
@@ -91,7 +99,7 @@ def histogram(target: Numbers, score: Numbers) -> str:
 
 
 def residuals(target: Numbers, score: Numbers, half_width: float, unit: str) -> str:
-    """Truth minus prediction against the prediction, with the interval as lines."""
+    """Draw truth minus prediction against the prediction, with the interval as lines."""
     figure, axes = _canvas(
         "Residuals and the interval", f"predicted ({unit})", f"truth - predicted ({unit})"
     )
@@ -103,7 +111,7 @@ def residuals(target: Numbers, score: Numbers, half_width: float, unit: str) -> 
 
 
 def coverage(target: Numbers, score: Numbers, half_width: float, wanted: float, unit: str) -> str:
-    """The share of rows inside the interval, in ten bins of the prediction."""
+    """Draw the share of rows inside the interval, in ten bins of the prediction."""
     figure, axes = _canvas(
         "Coverage by prediction", f"predicted ({unit})", "share inside the interval"
     )
@@ -122,7 +130,7 @@ def coverage(target: Numbers, score: Numbers, half_width: float, wanted: float, 
 
 
 def predicted_against_truth(target: Numbers, score: Numbers, unit: str) -> str:
-    """Truth against prediction."""
+    """Draw the truth against the prediction."""
     figure, axes = _canvas("Truth against prediction", f"predicted ({unit})", f"truth ({unit})")
     axes.plot(score, target, ".", markersize=3, alpha=0.4, color=MODEL, rasterized=True)
     ends = [min(score.min(), target.min()), max(score.max(), target.max())]
@@ -131,7 +139,7 @@ def predicted_against_truth(target: Numbers, score: Numbers, unit: str) -> str:
 
 
 def importance(found: Sequence[Importance], error: str) -> str:
-    """Horizontal bars, the most important feature on top."""
+    """Draw horizontal bars, the most important feature on top."""
     figure, axes = _canvas(
         "Permutation importance",
         f"rise of the {error} when shuffled",
@@ -183,5 +191,6 @@ def _uri(figure: Figure) -> str:
         nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
         figure.savefig(buffer, format="svg", dpi=DOTS_PER_INCH, metadata=nothing)
     image = buffer.getvalue()
-    image = image[image.index(b"<svg") :]  # the document type before it points to a server
+    # The document type before it points to a server.
+    image = image[image.index(b"<svg") :]
     return "data:image/svg+xml;base64," + base64.b64encode(image).decode()

@@ -13,7 +13,8 @@ from training.errors import InvalidData
 from training.recipe import BEST
 from training.table import Numbers, Table
 
-MIN_ROWS = 300  # below that a hold-out fifth says nothing
+# With fewer, the fifth that is the hold-out says nothing.
+MIN_ROWS = 300
 MIN_ROWS_OF_CLASS = 30
 MOST = 2**63
 
@@ -21,7 +22,7 @@ MOST = 2**63
 def read_csv(
     path: Path, spec: ModelSpec, map_columns: Callable[[pd.DataFrame], pd.DataFrame]
 ) -> Table:
-    """A checked table from a CSV file. Raises InvalidData naming column, row and expectation."""
+    """Read a checked table from a CSV file. Raises InvalidData: which column, row, expectation."""
     texts: Any = dict.fromkeys(Layout(spec.contract).category_names, str)
     try:
         # Only an empty cell is missing: a category may well be called "NA" or "None".
@@ -42,9 +43,13 @@ def read_csv(
 
 
 def check(rows: pd.DataFrame, spec: ModelSpec, source: str) -> Table:
-    """A table from raw rows, each column held against the contract. Raises InvalidData with every fault."""
+    """Make a table of raw rows, each column checked against the contract.
+
+    Raises InvalidData with every fault.
+    """
     wanted = [*(f.name for f in spec.contract), spec.target]
-    if missing := [name for name in wanted if name not in rows]:
+    missing = [name for name in wanted if name not in rows]
+    if missing:
         raise InvalidData(
             f"{source}: missing columns: {', '.join(missing)}; expected {', '.join(wanted)}. "
             "Add the columns, or map them in the model's training file."
@@ -53,7 +58,8 @@ def check(rows: pd.DataFrame, spec: ModelSpec, source: str) -> Table:
         raise InvalidData(
             f"{source}: found {len(rows)} rows, expected at least {MIN_ROWS}. Collect more rows."
         )
-    columns, faults = {}, []
+    columns = {}
+    faults = []
     for feature in spec.contract:
         try:
             columns[feature.name] = _column(rows[feature.name], feature)
@@ -69,16 +75,12 @@ def check(rows: pd.DataFrame, spec: ModelSpec, source: str) -> Table:
 def _block(columns: dict[str, pd.Series], spec: ModelSpec, n_rows: int) -> Block:
     """The two matrices in the layout of serving."""
     layout = Layout(spec.contract)
-    numbers, categories = (
-        np.empty((n_rows, len(layout.number_names))),
-        np.empty((n_rows, 0), dtype=object),
-    )
+    numbers = np.empty((n_rows, len(layout.number_names)))
     for i, name in enumerate(layout.number_names):
         numbers[:, i] = columns[name]
-    if layout.category_names:
-        categories = np.stack(
-            [columns[name].to_numpy(object) for name in layout.category_names], axis=1
-        )
+    categories = np.empty((n_rows, len(layout.category_names)), dtype=object)
+    for i, name in enumerate(layout.category_names):
+        categories[:, i] = columns[name].to_numpy(object)
     return Block(numbers, categories)
 
 
@@ -109,10 +111,10 @@ def _numbers(raw: pd.Series, name: str, allowed: str) -> pd.Series:
 
 
 def _may_be_a_number(value: object) -> bool:
-    """Truth values are none, and an int of hundreds of digits fits no float."""
-    return not isinstance(value, bool | np.bool_) and not (
-        isinstance(value, int) and abs(value) > MOST
-    )
+    """A truth value is no number here, and an int of hundreds of digits fits no float."""
+    if isinstance(value, bool | np.bool_):
+        return False
+    return not isinstance(value, int) or abs(value) <= MOST
 
 
 def _is_allowed(numbers: pd.Series, feature: Feature) -> pd.Series:
@@ -135,8 +137,10 @@ def _refuse(raw: pd.Series, wrong: pd.Series, feature: Feature) -> None:
 
 def _fault(name: str, found: str, wrong: pd.Series, allowed: str) -> str:
     """`wrong` marks the rows; the header counts as line 1 of the file."""
-    line, n_rows = int(np.argmax(wrong.to_numpy())) + 2, int(wrong.sum())
-    return f"{name}: found {found} in line {line} ({n_rows} {'row' if n_rows == 1 else 'rows'} in all), expected {allowed}"
+    line = int(np.argmax(wrong.to_numpy())) + 2
+    n_rows = int(wrong.sum())
+    rows = "1 row" if n_rows == 1 else f"{n_rows} rows"
+    return f"{name}: found {found} in line {line} ({rows} in all), expected {allowed}"
 
 
 def _shown(value: object) -> str:

@@ -7,13 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-BEST = (
-    "best_score"  # optional column of generated rows: the true probability or the noiseless value
-)
+# An optional column of generated rows: the true probability or the noiseless value.
+BEST = "best_score"
 
 
 def keep_columns(rows: pd.DataFrame) -> pd.DataFrame:
-    """The mapping of a CSV file that has the contract's own column names."""
+    """Map a CSV file that has the contract's own column names: nothing to do."""
     return rows
 
 
@@ -21,11 +20,12 @@ def keep_columns(rows: pd.DataFrame) -> pd.DataFrame:
 class Training:
     """How one model gets its rows and its pipeline.
 
-    `make_rows(n_rows, seed)` gives the features, the target and, where it is known, the column `best_score`.
-    `pipeline()` gives an unfitted scikit-learn estimator that takes a frame in the contract's columns. Where it cannot
-    be compiled, serving opens it as it is: then it may only hold classes and functions that are installed there.
-    `map_columns` turns a CSV file with foreign columns into the contract's; it may raise KeyError or ValueError.
-    `at_least` and `at_most` name the worst metrics that a version may have.
+    `make_rows(n_rows, seed)` gives the features, the target and, where it is known, the column
+    `best_score`. `pipeline()` gives an unfitted scikit-learn estimator that takes a frame in the
+    contract's columns. Where it cannot be compiled, serving opens it as it is: then it may only
+    contain classes and functions that are installed there. `map_columns` turns a CSV file with
+    foreign columns into the contract's; it may raise KeyError or ValueError. `at_least` and
+    `at_most` name the worst metrics that a version may have.
     """
 
     make_rows: Callable[[int, int], pd.DataFrame]
@@ -37,7 +37,8 @@ class Training:
 
 
 def get_training(name: str) -> Training:
-    """The training of a registered model, from `training/models/<name>.py`."""
+    """Find the training of a registered model, in `training/models/<name>.py`."""
     training = import_module(f"training.models.{name}").TRAINING
-    assert isinstance(training, Training)  # a model file without a TRAINING is a programming error
+    # A model file without a TRAINING is a programming error.
+    assert isinstance(training, Training)
     return training

@@ -11,17 +11,15 @@ N_BINS = 10
 
 
 def references(table: Table) -> dict[str, Reference]:
-    """One reference a feature, over all rows of the table."""
+    """Make one reference for each feature, over all rows of the table."""
     return {f.name: _reference(table, f) for f in table.spec.contract}
 
 
 def _reference(table: Table, feature: Feature) -> Reference:
     column = table.frame[feature.name].to_numpy()
-    return (
-        _of_texts(column, feature)
-        if feature.dtype == "category"
-        else _of_numbers(column.astype(np.float64))
-    )
+    if feature.dtype == "category":
+        return _of_texts(column, feature)
+    return _of_numbers(column.astype(np.float64))
 
 
 def _of_texts(column: np.ndarray, feature: Feature) -> Reference:
@@ -35,7 +33,10 @@ def _of_texts(column: np.ndarray, feature: Feature) -> Reference:
 
 
 def _of_numbers(column: Numbers) -> Reference:
-    """Bins `edge[i-1] <= x < edge[i]`; equal quantiles fall together, so that no bin is empty by construction."""
+    """Bins `edge[i-1] <= x < edge[i]`.
+
+    Equal quantiles fall together, so that no bin is empty by construction.
+    """
     present = column[~np.isnan(column)]
     if not len(present):
         return Reference(share_missing=1.0, edges=[], counts=[0])

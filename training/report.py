@@ -1,4 +1,7 @@
-"""`report.html`: what a person looks at before letting a version in. One file that needs no network."""
+"""`report.html`: what a person looks at before letting a version in.
+
+One file that needs no network.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,7 @@ from training.baseline import Baseline, baselines
 from training.candidate import Candidate
 from training.compilation import Compilation
 from training.importance import importances
-from training.metrics import HIGHER_IS_BETTER, MEASURES, difference
+from training.metrics import HIGHER_IS_BETTER, difference, measures_of
 from training.slices import Slice, slices
 
 TEMPLATE = "report.html.jinja"
@@ -20,7 +23,7 @@ MEANINGS = {
     "brier": "mean squared error of the probability",
     "log_loss": "mean negative log-likelihood",
     "ece": "mean gap between probability and observed share, ten bins",
-    "accuracy": "share of right labels at 0.5",
+    "accuracy": "share of right labels, cut at the model's threshold",
     "mae": "mean absolute error",
     "rmse": "root of the mean squared error",
     "r2": "share of the variance explained",
@@ -30,7 +33,7 @@ MEANINGS = {
 
 
 def render(candidate: Candidate, compilation: Compilation) -> str:
-    """The report of a candidate as one HTML page."""
+    """Render the report of a candidate as one HTML page."""
     found = baselines(candidate)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -52,7 +55,7 @@ def render(candidate: Candidate, compilation: Compilation) -> str:
 
 
 def error_name(candidate: Candidate) -> str:
-    """The error that importance and slices are told in."""
+    """Name the error in which importance and slices are measured."""
     return "Brier score" if candidate.spec.kind == "binary_classifier" else "mean absolute error"
 
 
@@ -75,23 +78,24 @@ def _metric_rows(candidate: Candidate, found: tuple[Baseline, Baseline]) -> list
 
 
 def _verdict(name: str, candidate: Candidate, linear: Baseline) -> str:
-    """How the version stands against the linear baseline, told only where the paired difference is no chance."""
-    function = MEASURES[candidate.spec.kind].get(name)
+    """How the version compares with the linear baseline.
+
+    It is better or worse only where the paired difference is no chance.
+    """
+    function = measures_of(candidate.spec).get(name)
     if function is None:
         return ""
     gap = difference(function, candidate.holdout.target, candidate.scores, linear.scores)
     if gap.low <= 0 <= gap.high:
         return "like linear"
-    return (
-        "better than linear"
-        if (gap.value > 0) == (name in HIGHER_IS_BETTER)
-        else "worse than linear"
-    )
+    is_better = (gap.value > 0) == (name in HIGHER_IS_BETTER)
+    return "better than linear" if is_better else "worse than linear"
 
 
 def _plots(candidate: Candidate, found: tuple[Baseline, Baseline]) -> list[dict[str, str]]:
     """Source and alternative text of each plot."""
-    target, score = candidate.holdout.target, candidate.scores
+    target = candidate.holdout.target
+    score = candidate.scores
     if candidate.spec.kind == "binary_classifier":
         curves = {"model": score, "linear": found[1].scores}
         sources = {
@@ -101,7 +105,8 @@ def _plots(candidate: Candidate, found: tuple[Baseline, Baseline]) -> list[dict[
             "Precision-recall curve": plot.precision_recall(target, curves),
         }
     else:
-        width, wanted = candidate.parameters["half_width"], candidate.parameters["coverage"]
+        width = candidate.parameters["half_width"]
+        wanted = candidate.parameters["coverage"]
         name = candidate.spec.target
         sources = {
             "Truth against prediction": plot.predicted_against_truth(target, score, name),

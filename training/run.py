@@ -20,9 +20,11 @@ from training.reading import check, read_csv
 from training.recipe import Training
 from training.table import Table
 
-Step = Callable[[str], None]  # told what begins
+# Hears what begins.
+Step = Callable[[str], None]
 SEED = 20_240_601
-# Fit, calibration, hold-out. Only an interval needs calibration rows that the pipeline has not seen.
+# Fit, calibration, hold-out. Only an interval needs calibration rows that the pipeline has not
+# seen.
 SHARES: dict[Kind, tuple[float, float, float]] = {
     "binary_classifier": (0.80, 0.0, 0.20),
     "regressor": (0.65, 0.15, 0.20),
@@ -31,7 +33,7 @@ MAX_VERSION_LENGTH = 40
 
 
 def silent(name: str) -> None:
-    """A display of steps that shows nothing."""
+    """Show nothing of the steps."""
 
 
 def train(
@@ -42,7 +44,10 @@ def train(
     data: Path | None = None,
     step: Step = silent,
 ) -> Written:
-    """Read, fit, measure, compile, write and prove. Raises TrainingError or BundleError; then nothing was written."""
+    """Read, fit, measure, compile, write and prove.
+
+    Raises TrainingError or BundleError; then nothing was written.
+    """
     _require_free(version, spec, store)
     step("Reading rows")
     table = _rows(training, spec, data)
@@ -67,9 +72,10 @@ def bundle(
     data: Path,
     step: Step = silent,
 ) -> Written:
-    """A bundle of a fitted pipeline, measured on `data`: half calibrates, half evaluates, nothing is fitted again.
+    """Make a bundle of a fitted pipeline, which is not fitted again.
 
-    Raises TrainingError or BundleError; then nothing was written.
+    Half of `data` calibrates, the other half measures. Raises TrainingError or BundleError; then
+    nothing was written.
     """
     _require_free(version, spec, store)
     step("Reading rows")

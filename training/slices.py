@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from serve_app.statistics.slicing import MIN_ROWS, Mask, masks
 from training.candidate import Candidate
+from training.conformal import share_inside
 from training.metrics import brier, mae
 
 
@@ -13,7 +12,8 @@ from training.metrics import brier, mae
 class Slice:
     """The rows with one value, or one range, of one feature.
 
-    `error` is the Brier score or the mean absolute error; `bias` is mean prediction minus mean truth.
+    `error` is the Brier score or the mean absolute error; `bias` is mean prediction minus mean
+    truth.
     """
 
     feature: str
@@ -31,7 +31,7 @@ class Slice:
 
 
 def slices(candidate: Candidate) -> list[Slice]:
-    """Every slice of the hold-out with enough rows, in the order of the contract."""
+    """Measure every slice of the hold-out with enough rows, in the order of the contract."""
     return [
         _slice(candidate, feature.name, label, mask)
         for feature in candidate.spec.contract
@@ -41,8 +41,12 @@ def slices(candidate: Candidate) -> list[Slice]:
 
 
 def _slice(candidate: Candidate, feature: str, label: str, mask: Mask) -> Slice:
-    target, score = candidate.holdout.target[mask], candidate.scores[mask]
+    target = candidate.holdout.target[mask]
+    score = candidate.scores[mask]
     is_regressor = candidate.spec.kind == "regressor"
+    coverage = None
+    if is_regressor:
+        coverage = share_inside(target, score, candidate.parameters["half_width"])
     return Slice(
         feature=feature,
         label=label,
@@ -50,7 +54,5 @@ def _slice(candidate: Candidate, feature: str, label: str, mask: Mask) -> Slice:
         truth=float(target.mean()),
         predicted=float(score.mean()),
         error=(mae if is_regressor else brier)(target, score),
-        coverage=float(np.mean(np.abs(target - score) <= candidate.parameters["half_width"]))
-        if is_regressor
-        else None,
+        coverage=coverage,
     )

@@ -19,7 +19,10 @@ Value = int | float | str | None
 
 @dataclass(frozen=True)
 class Table:
-    """`target` (n_rows,) and, for rows of a recipe, `best` (n_rows,): the score that nobody can beat."""
+    """Checked rows with their `target` (n_rows,).
+
+    Rows of a recipe also have `best` (n_rows,): the score that nobody can beat.
+    """
 
     spec: ModelSpec
     block: Block
@@ -35,7 +38,7 @@ class Table:
         return frame(self.block, self.spec.contract)
 
     def take(self, rows: NDArray[np.intp]) -> "Table":
-        """The rows at these positions, in this order."""
+        """Take the rows at these positions, in this order."""
         return Table(
             self.spec,
             Block(self.block.numbers[rows], self.block.categories[rows]),
@@ -44,7 +47,10 @@ class Table:
         )
 
     def parts(self, shares: Sequence[float], seed: int) -> list["Table"]:
-        """Disjoint random parts; `shares` sum to 1, and a classifier's parts keep the share of positives."""
+        """Split into disjoint random parts; `shares` sum to 1.
+
+        A classifier's parts keep the share of positives.
+        """
         order = np.random.default_rng(seed).permutation(len(self))
         strata = [order]
         if self.spec.kind == "binary_classifier":
@@ -56,12 +62,15 @@ class Table:
         return [self.take(np.sort(np.concatenate(piece))) for piece in zip(*pieces, strict=True)]
 
     def values(self, row: int) -> dict[str, Value]:
-        """One row as plain JSON values, None where missing."""
+        """Write one row as plain JSON values, None where missing."""
         return {f.name: _plain(self.frame[f.name].iloc[row], f) for f in self.spec.contract}
 
     @cached_property
     def sha256(self) -> str:
-        """The digest of the rows as canonical CSV: the contract's columns, the target last, `\\n` line ends."""
+        """The digest of the rows as canonical CSV.
+
+        It has the contract's columns, the target last, and `\\n` at the ends of lines.
+        """
         rows = self.frame.assign(**{self.spec.target: self.target})
         return sha256_of(rows.to_csv(index=False, lineterminator="\n").encode())
 
@@ -70,7 +79,8 @@ def _plain(value: object, feature: Feature) -> Value:
     """A cell of the frame as it would stand in JSON."""
     if feature.dtype == "category":
         return None if value == MISSING_CATEGORY else str(value)
-    number = float(value)  # type: ignore[arg-type]  # a number column holds int64 or float64
+    # A number column has int64 or float64.
+    number = float(value)  # type: ignore[arg-type]
     if np.isnan(number):
         return None
     return int(number) if feature.dtype == "int" else number

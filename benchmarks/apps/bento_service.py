@@ -1,4 +1,4 @@
-"""BentoML: a service with as many workers as cores; its adaptive batching where a call of the model is dear."""
+"""BentoML: as many workers as cores, and adaptive batching where a model call is expensive."""
 
 import os
 
@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.apps.scorer import load_scorer
 
-IS_DEAR = os.environ["RUNTIME"] == "sklearn"
+IS_EXPENSIVE = os.environ["RUNTIME"] == "sklearn"
 
 
 @bentoml.service(
@@ -19,7 +19,7 @@ class Churn:
     def __init__(self) -> None:
         self.score = load_scorer()
 
-    @bentoml.api(batchable=IS_DEAR, max_batch_size=1024, max_latency_ms=10_000)
+    @bentoml.api(batchable=IS_EXPENSIVE, max_batch_size=1024, max_latency_ms=10_000)
     def predict(self, rows: np.ndarray) -> np.ndarray:
-        """Some rows."""
+        """Score some rows."""
         return self.score(np.asarray(rows, dtype=np.float64))

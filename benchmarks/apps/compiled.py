@@ -1,4 +1,4 @@
-"""The limit of the Python stack: the same strict rows, the same compiled model and the same answers, without Ray."""
+"""The limit of the Python stack: the same strict rows, compiled model and answers, without Ray."""
 
 import json
 import os

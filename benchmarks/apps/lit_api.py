@@ -1,4 +1,4 @@
-"""LitServe with as many workers as cores, batching where a call of the model is dear."""
+"""LitServe with as many workers as cores, batching where a model call is expensive."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.apps.scorer import Numbers, load_scorer
 
-IS_DEAR = os.environ["RUNTIME"] == "sklearn"
+IS_EXPENSIVE = os.environ["RUNTIME"] == "sklearn"
 
 
 class Churn(litserve.LitAPI):
@@ -29,7 +29,7 @@ class Churn(litserve.LitAPI):
 
     def predict(self, rows: Any) -> Any:
         """One request's rows, or those of several."""
-        if not IS_DEAR:
+        if not IS_EXPENSIVE:
             return self.score(rows)
         scores = self.score(np.concatenate(rows))
         return np.split(scores, np.cumsum([len(part) for part in rows])[:-1])
@@ -44,7 +44,7 @@ class Churn(litserve.LitAPI):
 
 
 if __name__ == "__main__":
-    api = Churn(max_batch_size=64, batch_timeout=0.002) if IS_DEAR else Churn()
+    api = Churn(max_batch_size=64, batch_timeout=0.002) if IS_EXPENSIVE else Churn()
     server = litserve.LitServer(
         api, accelerator="cpu", workers_per_device=len(os.sched_getaffinity(0)), timeout=60
     )

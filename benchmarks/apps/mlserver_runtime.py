@@ -1,4 +1,7 @@
-"""MLServer with a custom runtime; adaptive batching is on in its settings. https://mlserver.readthedocs.io"""
+"""MLServer with a custom runtime; adaptive batching is on in its settings.
+
+https://mlserver.readthedocs.io
+"""
 
 import numpy as np
 from mlserver import MLModel

@@ -1,6 +1,7 @@
-"""Ray Serve's documented pattern: a FastAPI ingress that asks a model deployment through a handle, row by row.
+"""Ray Serve's documented pattern: a FastAPI ingress that asks a model by a handle, row by row.
 
-https://docs.ray.io/en/latest/serve/model_composition.html and .../serve/http-guide.html (but for N_ONGOING)
+https://docs.ray.io/en/latest/serve/model_composition.html and .../serve/http-guide.html, but for
+N_ONGOING.
 """
 
 import asyncio
@@ -17,7 +18,8 @@ from ray.serve.handle import DeploymentHandle
 from serve_app.models.churn import ChurnFeatures, risk_level
 
 api = FastAPI()
-N_ONGOING = 100  # Ray's default is 5, with which 64 connections fall back to an eighth of what one connection gets
+# Ray's default is 5, with which 64 connections get an eighth of what one connection gets.
+N_ONGOING = 100
 
 
 @serve.deployment(max_ongoing_requests=N_ONGOING)

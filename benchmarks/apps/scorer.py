@@ -1,4 +1,4 @@
-"""What the peers serve: the pipeline of a bundle, or its compiled model. Imports nothing of Sluice."""
+"""What the peers serve: a bundle's pipeline, or its compiled model. Imports nothing of Sluice."""
 
 import json
 import os
@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-Numbers = NDArray[np.float64]  # (n_rows, n_features) in the order of the manifest
+# (n_rows, n_features) in the order of the manifest.
+Numbers = NDArray[np.float64]
 
 
 def load_scorer() -> Callable[[Numbers], Numbers]:
-    """From a table of numbers to (n_rows,) probabilities, as `RUNTIME` and `BUNDLE` say."""
+    """Open what `RUNTIME` and `BUNDLE` say: from a table of numbers to (n_rows,) probabilities."""
     bundle = Path(os.environ["BUNDLE"])
     return _compiled(bundle) if os.environ["RUNTIME"] == "onnx" else _pipeline(bundle)
 

@@ -1,4 +1,4 @@
-"""FastAPI under uvicorn: as the tutorials do it, and as the limit of what the Python stack can do."""
+"""FastAPI under uvicorn: as the tutorials do it, and as the limit of the Python stack."""
 
 import os
 import sys
@@ -9,20 +9,10 @@ from benchmarks.place import Place
 
 
 def uvicorn(app: str, place: Place, bundle: Path, n_workers: int) -> Launch:
-    """uvicorn with uvloop and httptools, which it takes by itself where they are installed."""
-    command = [
-        sys.executable,
-        "-m",
-        "uvicorn",
-        app,
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(place.port),
-    ]
-    return Launch(
-        [*command, "--workers", str(n_workers), "--no-access-log"], {"BUNDLE": str(bundle)}
-    )
+    """Start uvicorn, which takes uvloop and httptools by itself where they are installed."""
+    command = [sys.executable, "-m", "uvicorn", app, "--workers", str(n_workers)]
+    command += ["--host", "127.0.0.1", "--port", str(place.port), "--no-access-log"]
+    return Launch(command, {"BUNDLE": str(bundle)})
 
 
 def _tutorial(place: Place, bundle: Path) -> Launch:

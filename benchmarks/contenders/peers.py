@@ -1,7 +1,7 @@
-"""The peers: MLServer, BentoML and LitServe with the same pipeline and with the same compiled model.
+"""The peers: MLServer, BentoML and LitServe, with the same pipeline and the same compiled model.
 
-Each in a virtual environment of its own below `.run/bench`, installed from PyPI when it is first asked for.
-They answer with bare probabilities and check no field: less work than the others do.
+Each is in a virtual environment of its own below `.run/bench`, installed from PyPI when it is first
+asked for. They answer with bare probabilities and check no field: less work than the others do.
 """
 
 import json
@@ -18,7 +18,8 @@ from benchmarks.question import Rows, encode
 
 VENVS = ROOT / ".run" / "bench"
 SHARED = ("onnxruntime", "pandas", "joblib", "uvloop", "httptools")
-Start = Callable[[Place, Path, str], Launch]  # place, bundle, runtime
+# From the place, the bundle and the runtime.
+Start = Callable[[Place, Path, str], Launch]
 
 
 def _install(package: str, library: str) -> None:
@@ -30,21 +31,9 @@ def _install(package: str, library: str) -> None:
     import sklearn
 
     venv.create(folder, with_pip=True, clear=True)
-    command = [
-        str(folder / "bin/pip"),
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        package,
-        *SHARED,
-    ]
-    found = subprocess.run(
-        [*command, f"scikit-learn=={sklearn.__version__}"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=900,
-    )
+    command = [str(folder / "bin/pip"), "install", "--quiet", "--disable-pip-version-check"]
+    command += [package, *SHARED, f"scikit-learn=={sklearn.__version__}"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
     if found.returncode != 0:
         raise Skipped(f"{package} does not install here: {found.stderr.strip().splitlines()[-1:]}")
     done.write_text(package)
@@ -116,7 +105,7 @@ ROWS = Dialect(lambda _: "/predict", lambda rows: encode({"rows": _numbers(rows)
 def _peers(
     library: str, package: str, title: str, start: Start, dialect: Dialect
 ) -> tuple[Contender, Contender]:
-    """With the pipeline, and with the compiled model."""
+    """A peer with the pipeline, and the same with the compiled model."""
 
     def one(runtime: str, name: str, what: str) -> Contender:
         def launch(place: Place, bundle: Path) -> Launch:
@@ -126,9 +115,9 @@ def _peers(
             name, f"{title}, {what}", "peer", launch, dialect, lambda: _install(package, library)
         )
 
-    return one("sklearn", library, "scikit-learn"), one(
-        "onnx", f"{library}-compiled", "compiled model"
-    )
+    fitted = one("sklearn", library, "scikit-learn")
+    compiled = one("onnx", f"{library}-compiled", "compiled model")
+    return fitted, compiled
 
 
 PEERS: tuple[Contender, ...] = (

@@ -1,4 +1,7 @@
-"""Plain Ray Serve as its documentation shows it: an ingress, a model handle, a call for each row; compiled model."""
+"""Plain Ray Serve as its documentation shows it: ingress, model handle, a call for each row.
+
+The model is the compiled one.
+"""
 
 import sys
 from pathlib import Path
@@ -10,7 +13,7 @@ from benchmarks.place import Place
 
 
 def launch(place: Place, bundle: Path) -> Launch:
-    """`serve run` with the defaults of Ray Serve."""
+    """Start `serve run` with the defaults of Ray Serve."""
     config = {
         "http_options": {"host": "127.0.0.1", "port": place.port},
         "applications": [

@@ -1,7 +1,7 @@
 """Sluice: as `make serve` starts it, with plain `serve run`, and with the version isolated.
 
-The file is serve_config.yaml itself but for port, store, `max_rows`, and as many server replicas as cores from the
-start: its autoscaling would get there in the middle of a measurement.
+The file is serve_config.yaml itself but for port, store and `max_rows`, and it has as many server
+replicas as cores from the start: autoscaling would get there in the middle of a measurement.
 """
 
 import os
@@ -24,7 +24,10 @@ PINNED = {"min_replicas": N_CORES, "max_replicas": N_CORES}
 
 
 def base_config(place: Place, bundle: Path) -> Config:
-    """serve_config.yaml for a place, with this bundle as the stable version of churn and larger requests allowed."""
+    """Read serve_config.yaml for a place.
+
+    This bundle is the stable version of churn, and larger requests are allowed.
+    """
     config: Config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
     config["http_options"]["port"] = place.port
     for app in config["applications"]:
@@ -44,25 +47,26 @@ def base_config(place: Place, bundle: Path) -> Config:
 
 
 def server_of(config: Config) -> Config:
-    """The deployment `Server` of churn."""
+    """Find the deployment `Server` of churn."""
     deployment: Config = config["applications"][0]["deployments"][0]
     return deployment
 
 
 def pinned(config: Config) -> Config:
-    """The same with a fixed number of servers."""
+    """Fix the number of servers."""
     server_of(config)["autoscaling_config"] |= PINNED
     return config
 
 
 def isolate(config: Config, version: str, **options: Any) -> Config:
-    """Move a version of the table out into an application of its own: the commented block of serve_config.yaml."""
+    """Move a version of the table out into an application of its own.
+
+    It is as in the commented block of serve_config.yaml.
+    """
     server_of(config)["user_config"]["versions"].setdefault(version, {})["placement"] = "isolated"
     scaling = {"min_replicas": 1, "max_replicas": 2, "target_ongoing_requests": 1}
-    scaling |= {
-        "upscale_delay_s": 5,
-        "downscale_delay_s": 60,
-    }  # as the server's; Ray's own are 30 and 600
+    # As the server's; Ray's own are 30 and 600.
+    scaling |= {"upscale_delay_s": 5, "downscale_delay_s": 60}
     deployment = {
         "name": "Version",
         "autoscaling_config": scaling | options,
@@ -85,15 +89,14 @@ def isolate(config: Config, version: str, **options: Any) -> Config:
 
 
 def up(place: Place, config: Config) -> Launch:
-    """`sluice up`, the command of `make serve`."""
+    """Start `sluice up`, the command of `make serve`."""
     return Launch([BIN / "sluice", "up", _written(place, config)])
 
 
 def serve_run(place: Place, config: Config, env: Mapping[str, str] | None = None) -> Launch:
-    """Plain `serve run`, never joining a Ray that happens to run on this machine."""
-    return Launch(
-        [BIN / "serve", "run", _written(place, config)], {"RAY_ADDRESS": "local", **(env or {})}
-    )
+    """Start plain `serve run`, which never joins a Ray that happens to run on this machine."""
+    command: list[str | Path] = [BIN / "serve", "run", _written(place, config)]
+    return Launch(command, {"RAY_ADDRESS": "local", **(env or {})})
 
 
 def _written(place: Place, config: Config) -> Path:
@@ -105,7 +108,7 @@ def _written(place: Place, config: Config) -> Path:
 def contender(
     name: str, title: str, start: Callable[[Place, Config], Launch], isolated: bool
 ) -> Contender:
-    """A contender that serves a bundle with Sluice."""
+    """Make a contender that serves a bundle with Sluice."""
 
     def launch(place: Place, bundle: Path) -> Launch:
         config = pinned(base_config(place, bundle))

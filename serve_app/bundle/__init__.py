@@ -1,1 +1,1 @@
-"""Bundles: the immutable folder of a version, verified before it is opened and proven before it serves."""
+"""Bundles: the immutable folder of a version, verified, opened and proven before it serves."""

@@ -1,4 +1,4 @@
-"""The cache of a node: each bundle is fetched once, verified, and then shared by all replicas of the node."""
+"""The cache of a node: a bundle is fetched once, and then shared by all replicas of the node."""
 
 import fcntl
 import hashlib
@@ -23,13 +23,15 @@ def cache_folder() -> Path:
 
 
 class NodeCache:
-    """A store in front of another that is away, slow or dear to ask.
+    """A store in front of another that is away, slow or expensive to ask.
 
-    A version comes here whole or not at all: verified in a draft folder, then renamed. Since versions are immutable,
-    what is here is never asked for again, so a node that has a bundle can start replicas while the store is away.
+    A version comes here whole or not at all: verified in a draft folder, then renamed. Since
+    versions are immutable, what is here is never asked for again, so a node that has a bundle can
+    start replicas while the store is away.
     """
 
-    is_local = False  # what came from elsewhere is trusted as that is
+    # What came from elsewhere is trusted as little as that is.
+    is_local = False
 
     def __init__(self, remote: Store, folder: Path | None = None) -> None:
         self.uri = remote.uri
@@ -39,27 +41,28 @@ class NodeCache:
 
     def read(self, model: str, version: str, file: str) -> bytes:
         """The bytes of one file; the first call fetches the whole version."""
-        with self._alone(model, version):
+        with self._locked(model, version):
             manifest = self._kept(model, version) or self._fetch(model, version)
             if file == MANIFEST:
                 return self._here.read(model, version, file)
             if file not in manifest.files:
-                return self._beside(model, version, file)
+                return self._read_through(model, version, file)
             try:
                 return read_verified(self._here, manifest, file)
-            except BundleError:  # damaged on this disk: once more from the store
+            except BundleError:
+                # Damaged on this disk: fetched once more from the store.
                 return read_verified(self._here, self._fetch(model, version), file)
 
     def versions(self, model: str) -> list[str]:
-        """Of the store, not of the cache."""
+        """The versions of the store, not of the cache."""
         return self._remote.versions(model)
 
     def write(self, model: str, version: str, files: Mapping[str, bytes]) -> None:
-        """To the store."""
+        """Add a version to the store."""
         self._remote.write(model, version, files)
 
     def put(self, model: str, version: str, file: str, data: bytes) -> None:
-        """To the store."""
+        """Put a file next to the bundle into the store."""
         self._remote.put(model, version, file, data)
 
     def _kept(self, model: str, version: str) -> Manifest | None:
@@ -77,14 +80,15 @@ class NodeCache:
             files[MANIFEST] = self._remote.read(model, version, MANIFEST)
         except BundleUnavailable:
             raise
-        except BundleError as error:  # perhaps cut off or altered on its way: it is asked for again
+        except BundleError as error:
+            # It may have been cut off or altered on its way, so it is asked for again.
             raise BundleUnavailable(str(error)) from error
         shutil.rmtree(self._here.root / model / version, ignore_errors=True)
         self._here.write(model, version, files)
         return manifest
 
-    def _beside(self, model: str, version: str, file: str) -> bytes:
-        """A file that is no part of the bundle, such as its signatures: there may be more of them by now."""
+    def _read_through(self, model: str, version: str, file: str) -> bytes:
+        """A file next to the bundle, such as its signatures: there may be more of them by now."""
         try:
             data = self._remote.read(model, version, file)
         except StoreAway:
@@ -95,20 +99,22 @@ class NodeCache:
         return data
 
     @contextmanager
-    def _alone(self, model: str, version: str) -> Iterator[None]:
-        """One replica of the node fetches, the others wait and find it. The lock ends with its process."""
+    def _locked(self, model: str, version: str) -> Iterator[None]:
+        """Let one replica of the node fetch while the others wait; a lock ends with its process."""
         try:
             folder = self._here.root / model
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if (owner := self._here.root.stat().st_uid) != os.getuid():
+            owner = self._here.root.stat().st_uid
+            if owner != os.getuid():
                 raise BundleError(
-                    f"{self._here.root}: belongs to user {owner}; expected one's own. Set CACHE_PATH"
+                    f"{self._here.root}: belongs to user {owner}; expected one's own. Set "
+                    "CACHE_PATH"
                 )
             with (folder / f".{version}.lock").open("wb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
         except OSError as error:
             raise StoreAway(
-                f"{self._here.root}: cannot be used as cache ({error.strerror}); expected a folder that can be "
-                "written, with room for the bundles. Set CACHE_PATH to one"
+                f"{self._here.root}: cannot be used as cache ({error.strerror}); expected a folder "
+                "that can be written, with room for the bundles. Set CACHE_PATH to one"
             ) from error

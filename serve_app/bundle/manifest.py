@@ -1,33 +1,55 @@
 """`manifest.json`: what a bundle holds, what it accepts, and the answers that it must reproduce.
 
-To change the format: raise FORMAT, keep reading the old one as long as such bundles are served, and add a
-line to CHANGELOG.md.
+To change the format: raise FORMAT, keep reading the old one as long as such bundles are served, and
+add a line to CHANGELOG.md.
 """
 
 import hashlib
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+)
 
+from serve_app.bundle.runtimes.registry import ONNX, RUNTIMES, SKLEARN, record_of, runtime_fault
 from serve_app.contract import Feature, Kind
 from serve_app.errors import BundleError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-COMPILED = "model.onnx"
-PIPELINE = "pipeline.joblib"
+COMPILED = ONNX.file
+PIPELINE = SKLEARN.file
 REPORT = "report.html"
-SIGNATURE = "manifest.sig"  # beside the bundle: it comes later, and more than one key may sign
+# Next to the bundle and no part of it: it comes later, and more than one key may sign.
+SIGNATURE = "manifest.sig"
 
 VERSION_PATTERN = r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?$"
 Version = Annotated[str, Field(pattern=VERSION_PATTERN, max_length=40)]
-FileName = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=100)
-]  # never a path
+# Never a path.
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=100)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
-# How far an answer may lie from the fitted pipeline's: float32 arithmetic moves a probability by 1e-7
-# and a value of some 30 minutes by 1e-5, a feature in the wrong column by far more.
+
+def _listed(name: str) -> str:
+    fault = runtime_fault(name)
+    if fault:
+        raise ValueError(fault)
+    return name
+
+
+RuntimeName = Annotated[
+    str,
+    AfterValidator(_listed),
+    WithJsonSchema({"type": "string", "enum": list(RUNTIMES)}),
+]
+
+# How far an answer may lie from the fitted pipeline's: float32 arithmetic moves a probability by
+# 1e-7 and a value of some 30 minutes by 1e-5, a feature in the wrong column by far more.
 TOLERANCE: dict[Kind, float] = {"binary_classifier": 1e-5, "regressor": 1e-3}
 
 
@@ -53,7 +75,8 @@ class Metric(_Record):
 class Reference(_Record):
     """How a feature was distributed in training, in bins that stay frozen.
 
-    Numbers: `edges` are the inner edges, `counts` has one entry more. Categories: `counts` goes with `values`.
+    Numbers: `edges` are the inner edges, `counts` has one entry more. Categories: `counts` goes
+    with `values`.
     """
 
     share_missing: Annotated[float, Field(ge=0, le=1)]
@@ -76,7 +99,7 @@ class Manifest(_Record):
     model: str
     version: Version
     kind: Kind
-    runtime: Literal["onnx", "sklearn"]
+    runtime: RuntimeName
     runtime_reason: str
     features: list[Feature]
     references: dict[str, Reference]
@@ -97,7 +120,7 @@ class Manifest(_Record):
     @property
     def model_file(self) -> str:
         """The one file that serving opens."""
-        return COMPILED if self.runtime == "onnx" else PIPELINE
+        return record_of(self.runtime).file
 
 
 def sha256_of(data: bytes) -> str:
@@ -112,7 +135,8 @@ def parse(data: bytes, where: str) -> Manifest:
     except ValidationError as error:
         first: Any = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the document"
+        reason = first["msg"].removeprefix("Value error, ")
         raise BundleError(
-            f"{where}/{MANIFEST}: {place}: {first['msg']}; expected a manifest of format {FORMAT}. "
-            "Train or bundle this version again."
+            f"{where}/{MANIFEST}: {place}: {reason}; expected "
+            f"a manifest of format {FORMAT}. Train or bundle this version again."
         ) from None

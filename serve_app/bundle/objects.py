@@ -1,9 +1,9 @@
-"""Bundles in an object store: S3, Google Cloud Storage, Azure, by one client (obstore)."""
+"""Bytes by key in an object store or a folder. The only module that knows the client, obstore."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import PurePosixPath
+from pathlib import Path
 from typing import Any, TypeVar
 
 import obstore
@@ -14,101 +14,132 @@ from obstore.exceptions import (
     PermissionDeniedError,
     UnauthenticatedError,
 )
-from obstore.store import ObjectStore, from_url
+from obstore.store import LocalStore, ObjectStore, from_url
 
-from serve_app.bundle.manifest import MANIFEST
-from serve_app.bundle.store import immutable, missing
-from serve_app.errors import BundleError, BundleUnavailable, StoreAway
-
-# The client's own patience is three minutes; who asks here asks again by itself, and says meanwhile what it waits for.
-RETRY: Any = {"max_retries": 2, "retry_timeout": timedelta(seconds=10)}
-CLIENT: Any = {"connect_timeout": timedelta(seconds=3), "timeout": timedelta(seconds=60)}
-PREFIXES = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}  # of the client's variables
-# Options that are given make it forget the variables of the same group, so these are handed on.
+SCHEMES = ("s3://", "gs://", "az://", "memory://")
+CONNECT_TIMEOUT_S = 3.0
+MAX_RETRIES = 2
+# Of the client's variables: `AWS_ENDPOINT_URL` and the like.
+PREFIXES = {"s3": "AWS_", "gs": "GOOGLE_", "az": "AZURE_"}
+# Options that are given make the client forget the variables of the same group: hand these on.
 VARIABLES = ("allow_http", "allow_invalid_certificates", "proxy_url")
 T = TypeVar("T")
 
 
-class ObjectStoreStore:
-    """Bundles under a URI of an object store."""
+class ObjectFault(Exception):
+    """The store gives no whole answer, or no permission. `kind` is the client's name of the error.
 
-    is_local = False
+    The client's own text is left out, since it may hold URLs with credentials.
+    """
 
-    def __init__(self, uri: str, objects: ObjectStore) -> None:
-        self.uri = uri.rstrip("/")
-        self._objects = objects
+    def __init__(self, kind: str, *, is_permission: bool = False) -> None:
+        super().__init__(kind)
+        self.kind = kind
+        self.is_permission = is_permission
 
-    @classmethod
-    def from_uri(cls, uri: str) -> "ObjectStoreStore":
-        """From `s3://bucket/prefix` and the like; credentials and endpoint come from the environment (`AWS_…`,
-        `GOOGLE_…`, `AZURE_…`) or the machine's role. Raises BundleError."""
+
+class NoSuchObject(Exception):
+    """There is nothing under this key."""
+
+
+class ObjectExists(Exception):
+    """There is something under this key already."""
+
+
+class Objects:
+    """An object store, or a folder in its manner.
+
+    Every call waits for it, and may raise ObjectFault.
+    """
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def get(self, key: str) -> bytes:
+        """The bytes under a key. Raises NoSuchObject."""
+        missing = (NotFoundError, FileNotFoundError)
         try:
-            return cls(uri, from_url(uri, **_options(uri)))
-        except (BaseError, ValueError) as error:
-            raise BundleError(
-                f"store: {uri!r} cannot be used ({str(error).splitlines()[0]})"
-            ) from None
+            return _ask(lambda: bytes(obstore.get(self._store, key).bytes()), missing)
+        except missing:
+            raise NoSuchObject(key) from None
 
-    def read(self, model: str, version: str, file: str) -> bytes:
-        """The bytes of one file."""
-        key = f"{model}/{version}/{file}"
+    def create(self, key: str, data: bytes) -> None:
+        """Put bytes where nothing is: of several who do so at once, one succeeds.
+
+        Raises ObjectExists.
+        """
         try:
-            return self._ask(
-                f"{self.uri}/{key}", lambda: bytes(obstore.get(self._objects, key).bytes())
-            )
-        except (NotFoundError, FileNotFoundError):
-            raise BundleUnavailable(missing(f"{self.uri}/{key}", model, version)) from None
+            _ask(lambda: obstore.put(self._store, key, data, mode="create"), (AlreadyExistsError,))
+        except AlreadyExistsError:
+            raise ObjectExists(key) from None
 
-    def versions(self, model: str) -> list[str]:
-        """The versions that have a manifest, in lexical order."""
-        batches = self._ask(self.uri, lambda: list(obstore.list(self._objects, prefix=f"{model}/")))
-        paths = [PurePosixPath(entry["path"]) for batch in batches for entry in batch]
-        return sorted(path.parent.name for path in paths if path.name == MANIFEST)
+    def replace(self, key: str, data: bytes) -> None:
+        """Put bytes, whatever was there."""
+        _ask(lambda: obstore.put(self._store, key, data, mode="overwrite"))
 
-    def write(self, model: str, version: str, files: Mapping[str, bytes]) -> None:
-        """Each file only where none is, the manifest last: a version without one does not exist. A file that is there
-        with the same bytes is of an attempt that was cut off."""
-        if version in self.versions(model):
-            raise BundleError(immutable(f"{self.uri}/{model}/{version}"))
-        for name in sorted(files, key=lambda name: name == MANIFEST):
-            key, data = f"{model}/{version}/{name}", files[name]
-            try:
-                self._put(key, data, "create")
-            except AlreadyExistsError:
-                if self.read(model, version, name) != data:
-                    raise BundleError(immutable(f"{self.uri}/{key}")) from None
+    def below(self, prefix: str) -> list[str]:
+        """All keys below a folder, at any depth."""
+        batches = _ask(lambda: list(obstore.list(self._store, prefix=prefix)))
+        return [entry["path"] for batch in batches for entry in batch]
 
-    def put(self, model: str, version: str, file: str, data: bytes) -> None:
-        """Put a file beside the bundle; an older one is replaced."""
-        self._put(f"{model}/{version}/{file}", data, "overwrite")
-
-    def _put(self, key: str, data: bytes, mode: Any) -> None:
-        self._ask(f"{self.uri}/{key}", lambda: obstore.put(self._objects, key, data, mode=mode))
-
-    def _ask(self, place: str, call: Callable[[], T]) -> T:
-        """What the call gives. The client's own text is left out: it may hold URLs with credentials."""
-        try:
-            return call()
-        except (NotFoundError, FileNotFoundError, AlreadyExistsError):
-            raise
-        except (PermissionDeniedError, UnauthenticatedError) as error:
-            raise StoreAway(
-                f"{place}: no permission ({type(error).__name__}); expected credentials in the environment or a role "
-                "of this machine that may read (and for a push write) there"
-            ) from error
-        except (BaseError, OSError) as error:
-            raise StoreAway(
-                f"{place}: the store gives no whole answer ({type(error).__name__}): it is away, slow or cuts off; "
-                "check its URI and endpoint, and the network"
-            ) from error
+    def inside(self, folder: str) -> list[str]:
+        """The keys directly in a folder."""
+        found = _ask(lambda: obstore.list_with_delimiter(self._store, prefix=folder))
+        return [entry["path"] for entry in found["objects"]]
 
 
-def _options(uri: str) -> dict[str, Any]:
+def is_object_uri(place: str) -> bool:
+    """Whether a place is a URI of an object store, and no folder."""
+    return place.startswith(SCHEMES)
+
+
+def scheme_fault(place: str) -> str | None:
+    """Why a place is neither a folder nor a URI that is known here; None when it is one."""
+    if is_object_uri(place) or "://" not in place:
+        return None
+    return f"found {place!r}, expected a folder or one of {', '.join(SCHEMES)}"
+
+
+def open_objects(place: str, *, retry_s: float, timeout_s: float) -> Objects:
+    """A client for a folder, which is made, or for `s3://bucket/prefix`, `gs://…`, `az://…`.
+
+    Credentials and endpoint come from the environment (`AWS_…`, `GOOGLE_…`, `AZURE_…`) or the
+    machine's role. A call takes at most `timeout_s`, and a failed one is tried again for at most
+    `retry_s`: the client's own patience is three minutes, and who asks here asks again by itself.
+
+    Raises ValueError with a reason that holds no credentials, and OSError for a folder that cannot
+    be made.
+    """
+    try:
+        if is_object_uri(place):
+            return Objects(from_url(place, **_options(place, retry_s, timeout_s)))
+        return Objects(LocalStore(Path(place).absolute(), mkdir=True))
+    except (BaseError, ValueError) as error:
+        raise ValueError(str(error).splitlines()[0]) from error
+
+
+def _ask(call: Callable[[], T], expected: tuple[type[Exception], ...] = ()) -> T:
+    """What the call gives. Errors that are `expected` are answers, and raised as they are."""
+    try:
+        return call()
+    except expected:
+        raise
+    except (PermissionDeniedError, UnauthenticatedError) as error:
+        raise ObjectFault(type(error).__name__, is_permission=True) from error
+    except (BaseError, OSError) as error:
+        raise ObjectFault(type(error).__name__) from error
+
+
+def _options(uri: str, retry_s: float, timeout_s: float) -> dict[str, Any]:
     prefix = PREFIXES.get(uri.partition(":")[0])
     if prefix is None:
         return {}
     named = {name: os.environ.get(prefix + name.upper()) for name in VARIABLES}
+    client = {
+        "connect_timeout": timedelta(seconds=CONNECT_TIMEOUT_S),
+        "timeout": timedelta(seconds=timeout_s),
+    }
     return {
-        "retry_config": RETRY,
-        "client_options": CLIENT | {name: text for name, text in named.items() if text},
+        "retry_config": {"max_retries": MAX_RETRIES, "retry_timeout": timedelta(seconds=retry_s)},
+        "client_options": client | {name: text for name, text in named.items() if text},
     }

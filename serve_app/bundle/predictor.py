@@ -1,17 +1,18 @@
 """A version that has proven itself: verified, opened, and replayed on its golden rows."""
 
-import importlib.metadata
 import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 
 from serve_app.bundle.manifest import TOLERANCE, Manifest
+from serve_app.bundle.pin import missing_pin
+from serve_app.bundle.runtimes.record import Runtime
+from serve_app.bundle.runtimes.registry import record_of
 from serve_app.bundle.store import Store
 from serve_app.bundle.verified import read_manifest, read_verified
 from serve_app.contract import ModelSpec, differences
@@ -20,20 +21,13 @@ from serve_app.errors import BundleError
 
 logger = logging.getLogger(__name__)
 
-LABEL_THRESHOLD = 0.5
-MAX_CALLS = 200  # for one block with failing rows; eight bad rows among 256 need some 130
-
-
-class Runtime(Protocol):
-    """What scores blocks."""
-
-    def score(self, block: Block) -> Scores:
-        """(n_rows,) scores; may raise."""
+# For one block with failing rows: eight bad rows among 256 need some 130 calls.
+MAX_CALLS = 200
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What scoring costs, measured while proving: `call_ms` for one row, `row_ms` for each further one."""
+    """What scoring costs, as measured: `call_ms` for one row, `row_ms` for each further one."""
 
     call_ms: float
     row_ms: float
@@ -46,17 +40,20 @@ class Cost:
 class Predictor:
     """Scores blocks with one version; a row that fails gets NaN and hurts no other."""
 
-    def __init__(self, manifest: Manifest, manifest_sha256: str, runtime: Runtime) -> None:
+    def __init__(
+        self, manifest: Manifest, manifest_sha256: str, runtime: Runtime, threshold: float
+    ) -> None:
         self.manifest = manifest
         self.manifest_sha256 = manifest_sha256
         self._runtime = runtime
+        self._threshold = threshold
         self.cost = self._prove()
 
     def score(self, block: Block) -> Scores:
         """(n_rows,) scores, NaN where the model raised or gave no finite number. Never raises.
 
-        A block that fails is halved until the failing rows stand alone: a few calls find them, and all others are
-        scored. Where nearly every row fails, the rest is given up after MAX_CALLS.
+        A block that fails is halved until the failing rows stand alone: a few calls find them, and
+        all others are scored. Where nearly every row fails, the rest is given up after MAX_CALLS.
         """
         try:
             return self._checked(block)
@@ -88,9 +85,8 @@ class Predictor:
         scores = self._runtime.score(block)
         if scores.shape != (len(block),):
             raise ValueError(f"found scores of shape {scores.shape}, expected {(len(block),)}")
-        return (
-            scores if np.isfinite(scores).all() else np.where(np.isfinite(scores), scores, np.nan)
-        )
+        is_finite = np.isfinite(scores)
+        return scores if is_finite.all() else np.where(is_finite, scores, np.nan)
 
     @property
     def _name(self) -> tuple[str, str]:
@@ -116,13 +112,15 @@ class Predictor:
         kind = self.manifest.kind
         close = np.abs(found - expected) <= TOLERANCE[kind]
         if kind == "binary_classifier":
-            close &= (found >= LABEL_THRESHOLD) == (expected >= LABEL_THRESHOLD)
-        if not close.all():  # NaN compares false, so a failing golden row counts here too
+            close &= (found >= self._threshold) == (expected >= self._threshold)
+        # NaN compares false, so a failing golden row counts here too.
+        if not close.all():
             first = int(np.argmin(close))
             raise BundleError(
-                f"{'/'.join(self._name)}: {int((~close).sum())} of {len(close)} golden rows scored {how} differ; "
-                f"row {first}: expected {expected[first]:.6g}, found {found[first]:.6g}. "
-                "The model does not compute here what it computed in training: it must not serve."
+                f"{'/'.join(self._name)}: {int((~close).sum())} of {len(close)} golden rows scored "
+                f"{how} differ; row {first}: expected {expected[first]:.6g}, found "
+                f"{found[first]:.6g}. The model does not compute here what it computed in "
+                "training: it must not serve."
             )
 
 
@@ -139,9 +137,13 @@ def load(
     pin: str | None = None,
     public_keys: Sequence[str] = (),
 ) -> Predictor:
-    """Verify, open and prove one version that shall serve. Raises BundleError saying what was expected and found."""
+    """Verify, open and prove one version that is to serve.
+
+    Raises BundleError saying what was expected and found.
+    """
     manifest, digest = read_manifest(store, spec.name, version, pin, public_keys)
-    if lines := differences(spec.contract, manifest.contract):
+    lines = differences(spec.contract, manifest.contract)
+    if lines:
         where = f"{store.uri}/{spec.name}/{version}"
         raise BundleError(f"{where}: does not fit the contract of {spec.name}: " + "; ".join(lines))
     return open_version(store, spec, manifest, digest, is_pinned=pin is not None)
@@ -150,21 +152,23 @@ def load(
 def open_version(
     store: Store, spec: ModelSpec, manifest: Manifest, digest: str, *, is_pinned: bool
 ) -> Predictor:
-    """Verify, open and prove one version whatever fields it takes: to be compared, not to serve. Raises BundleError."""
+    """Verify, open and prove one version whatever fields it takes: to be compared, not to serve.
+
+    Raises BundleError.
+    """
     where = f"{store.uri}/{spec.name}/{manifest.version}"
     if manifest.kind != spec.kind:
         raise BundleError(f"{where}: expected a {spec.kind}, found a {manifest.kind}")
-    if manifest.runtime == "sklearn" and not store.is_local and not is_pinned:
-        raise BundleError(
-            f"{where}: is not compiled, and opening pipeline.joblib runs the code inside: from an object store "
-            f"expected manifest_sha256 in the table, found none. After a look at it, pin {digest}"
-        )
+    fault = missing_pin(manifest, digest, is_local=store.is_local, is_pinned=is_pinned)
+    if fault:
+        raise BundleError(f"{where}: {fault}")
     files = {
         file: read_verified(store, manifest, file)
         for file in {*manifest.files, manifest.model_file}
     }
     try:
-        predictor = Predictor(manifest, digest, _open(files[manifest.model_file], manifest))
+        runtime = _open(files[manifest.model_file], manifest)
+        predictor = Predictor(manifest, digest, runtime, spec.threshold)
     except BundleError:
         raise
     except Exception as error:
@@ -176,44 +180,21 @@ def open_version(
 
 
 def _require_answers(spec: ModelSpec, manifest: Manifest, where: str) -> None:
-    """A score is not yet an answer: the bundle's parameters must make one of each golden score."""
+    """Make an answer of each golden score, by the bundle's parameters. Raises BundleError."""
     try:
         for item in manifest.golden_rows:
             spec.answer(item.score, manifest.parameters)
     except Exception as error:
         raise BundleError(
-            f"{where}: found parameters {sorted(manifest.parameters)}, from which no {spec.prediction.__name__} "
-            f"can be made ({type(error).__name__}); expected those that training writes"
+            f"{where}: found parameters {sorted(manifest.parameters)}, from which no "
+            f"{spec.prediction.__name__} can be made ({type(error).__name__}); expected those that "
+            "training writes"
         ) from error
 
 
 def _open(data: bytes, manifest: Manifest) -> Runtime:
-    """The runtimes are imported late: a replica of compiled versions never imports scikit-learn."""
-    if manifest.runtime == "onnx":
-        from serve_app.bundle.runtimes.onnx_runtime import OnnxRuntime
-
-        return OnnxRuntime(data)
-    if fault := sklearn_fault(manifest):
-        raise BundleError(fault)
-    from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
-
-    return SklearnRuntime.load(data, manifest.contract, manifest.kind)
-
-
-def sklearn_fault(manifest: Manifest) -> str | None:
-    """Why a version that is not compiled cannot be opened here; None when it can. A pickled estimator is only defined
-    for the version of scikit-learn that wrote it."""
-    wanted, name = (
-        manifest.libraries.get("scikit-learn", "none"),
-        f"{manifest.model}/{manifest.version}",
-    )
-    try:
-        found = importlib.metadata.version("scikit-learn")
-    except importlib.metadata.PackageNotFoundError:
-        return (
-            f"{name}: is not compiled and needs scikit-learn {wanted}, found none. "
-            "Use the image built with `--target sklearn`, or install requirements/sklearn.txt."
-        )
-    if wanted != found:
-        return f"{name}: needs scikit-learn {wanted}, found {found}. Bundle it again with the scikit-learn that serves it."
-    return None
+    record = record_of(manifest.runtime)
+    fault = record.library_fault(manifest.libraries)
+    if fault:
+        raise BundleError(f"{manifest.model}/{manifest.version}: {fault}")
+    return record.open(data, manifest.contract, manifest.kind)

@@ -10,7 +10,7 @@ from serve_app.errors import BundleError, BundleUnavailable, StoreAway
 
 @dataclass(frozen=True)
 class Pushed:
-    """What a push did."""
+    """What a push did: where the bundle is, and how much was copied unless it was there."""
 
     where: str
     manifest_sha256: str
@@ -20,9 +20,9 @@ class Pushed:
 
 
 def push(source: Store, target: Store, model: str, version: str) -> Pushed:
-    """Copy a version with its signatures. The same bytes under the same version are no fault; other bytes are refused.
+    """Copy a version with its signatures.
 
-    Raises BundleError.
+    The same bytes under the same version are no fault; other bytes are refused. Raises BundleError.
     """
     manifest, digest = read_manifest(source, model, version)
     where = f"{target.uri}/{model}/{version}"
@@ -33,12 +33,13 @@ def push(source: Store, target: Store, model: str, version: str) -> Pushed:
         _, found = read_manifest(target, model, version)
         if found != digest:
             raise BundleError(
-                f"{where}: is there with other bytes (manifest {found}, yours {digest}), and a version is immutable. "
-                "Choose the next version number."
+                f"{where}: is there with other bytes (manifest {found}, yours {digest}), and a "
+                "version is immutable. Choose the next version number."
             )
     else:
         target.write(model, version, files)
-    if signatures := signatures_of(source, model, version):
+    signatures = signatures_of(source, model, version)
+    if signatures:
         target.put(model, version, SIGNATURE, signatures)
     return Pushed(where, digest, was_there, len(files), sum(len(data) for data in files.values()))
 

@@ -1,7 +1,8 @@
 """Ed25519 over the bytes of a manifest, which holds the hash of every other file.
 
-`manifest.sig` has one signature a line, in base64, so that a bundle may be signed by a new key before the old one goes.
-A public key is its 32 raw bytes in base64: one word, to be written into `args.public_keys`. (RFC 8032.)
+`manifest.sig` has one signature a line, in base64, so that a bundle may be signed by a new key
+before the old one goes. A public key is its 32 raw bytes in base64: one word, to be written into
+`args.public_keys`. (RFC 8032.)
 """
 
 import base64
@@ -18,7 +19,10 @@ from serve_app.errors import BundleError
 
 
 def make_key(path: Path) -> str:
-    """Write a new private key (PEM, for its owner's eyes only) and return the public one. Raises BundleError."""
+    """Write a new private key (PEM, for its owner's eyes only) and return the public one.
+
+    Raises BundleError.
+    """
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

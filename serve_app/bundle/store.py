@@ -1,4 +1,4 @@
-"""Where bundles live: `<store>/<model>/<version>/<file>`, in a folder or (objects.py) under an object-store URI."""
+"""Where bundles live: `<store>/<model>/<version>/<file>`. Here in a folder; see object_store.py."""
 
 import os
 import shutil
@@ -11,11 +11,12 @@ from typing import Protocol
 from serve_app.bundle.manifest import MANIFEST
 from serve_app.errors import BundleError, BundleUnavailable
 
-OBJECT_SCHEMES = ("s3://", "gs://", "az://", "memory://")
-
 
 class Store(Protocol):
-    """What serving and training ask of a store. Every failure is a BundleError; what may pass is BundleUnavailable."""
+    """What serving and training ask of a store.
+
+    Every failure is a BundleError; what may pass is BundleUnavailable.
+    """
 
     uri: str
     is_local: bool
@@ -30,32 +31,7 @@ class Store(Protocol):
         """Add a version; refused when it is there already, since versions are immutable."""
 
     def put(self, model: str, version: str, file: str, data: bytes) -> None:
-        """Put a file beside the bundle that is no part of it, such as its signature; an older one is replaced."""
-
-
-def open_store(uri: str, *, cached: bool = False) -> Store:
-    """A store for a folder or for `s3://bucket/prefix`, `gs://…`, `az://…`.
-
-    `cached`: an object store behind this node's cache, for replicas. Raises BundleError for a URI that is none of
-    these, or that its client cannot use.
-    """
-    if uri.startswith(OBJECT_SCHEMES):
-        # Imported late: a local folder needs no client of object stores.
-        from serve_app.bundle.cache import NodeCache
-        from serve_app.bundle.objects import ObjectStoreStore
-
-        remote = ObjectStoreStore.from_uri(uri)
-        return NodeCache(remote) if cached else remote
-    if "://" in uri:
-        raise BundleError(
-            f"store: found {uri!r}, expected a folder or one of {', '.join(OBJECT_SCHEMES)}"
-        )
-    return FolderStore(Path(uri))
-
-
-def served_uri(uri: str) -> str:
-    """Where bundles are served from: `MODEL_PATH`, or what the file says. (A command's option is above both.)"""
-    return os.environ.get("MODEL_PATH") or uri
+        """Put a file next to the bundle, such as its signature; an older one is replaced."""
 
 
 class FolderStore:
@@ -86,7 +62,7 @@ class FolderStore:
         return sorted(path.parent.name for path in self.root.glob(f"{model}/*/{MANIFEST}"))
 
     def write(self, model: str, version: str, files: Mapping[str, bytes]) -> None:
-        """Write beside the final place and rename, so that nobody ever sees half a bundle."""
+        """Write next to the final place and rename, so that nobody ever sees half a bundle."""
         target = self.root / model / version
         if target.exists():
             raise BundleError(immutable(str(target)))
@@ -104,7 +80,7 @@ class FolderStore:
             raise BundleError(f"{target}: cannot be written ({error.strerror})") from error
 
     def put(self, model: str, version: str, file: str, data: bytes) -> None:
-        """Written beside and renamed: a reader has the old one or the new one."""
+        """Write next to the final place and rename: a reader has the old one or the new one."""
         target = self.root / model / version / file
         draft = target.with_name(f".{file}-{os.getpid()}")
         try:
@@ -128,15 +104,16 @@ def _folder(path: Path) -> Iterator[None]:
         yield
     finally:
         if made:
-            with suppress(OSError):  # rmdir refuses a folder with something in it
+            # rmdir refuses a folder with something in it.
+            with suppress(OSError):
                 path.rmdir()
 
 
 def missing(place: str, model: str, version: str) -> str:
     """What to say of a file that is not there."""
     return (
-        f"{place}: not found; expected the bundle of {model} {version}. "
-        f"Make it with: python -m training {model} --version {version}"
+        f"{place}: not found; expected the bundle of {model} {version}. Make it with: python -m "
+        f"training {model} --version {version}"
     )
 
 

@@ -1,8 +1,9 @@
-"""Reading a bundle so that nothing is opened before it is known to be what was made: pin, signature, hashes."""
+"""Reading a bundle: pin, signature and hashes are checked before anything is opened."""
 
 from collections.abc import Sequence
 
 from serve_app.bundle.manifest import MANIFEST, SIGNATURE, Manifest, parse, sha256_of
+from serve_app.bundle.pin import fits_pin
 from serve_app.bundle.store import Store
 from serve_app.errors import BundleError, BundleUnavailable, StoreAway
 
@@ -10,11 +11,15 @@ from serve_app.errors import BundleError, BundleUnavailable, StoreAway
 def read_manifest(
     store: Store, model: str, version: str, pin: str | None = None, public_keys: Sequence[str] = ()
 ) -> tuple[Manifest, str]:
-    """A version's manifest and its sha256, checked against its place in the store, the pin of the table, and, where
-    public keys are set, its signature."""
+    """A version's manifest and its sha256.
+
+    It is checked against its place in the store, the pin of the table and, where public keys are
+    set, its signature. Raises BundleError.
+    """
     data = store.read(model, version, MANIFEST)
-    where, digest = f"{store.uri}/{model}/{version}", sha256_of(data)
-    if pin is not None and digest != pin:
+    digest = sha256_of(data)
+    where = f"{store.uri}/{model}/{version}"
+    if not fits_pin(pin, digest):
         raise BundleError(
             f"{where}/{MANIFEST}: expected sha256 {pin} (pinned by the table), found {digest}"
         )
@@ -23,7 +28,8 @@ def read_manifest(
     manifest = parse(data, where)
     if (manifest.model, manifest.version) != (model, version):
         raise BundleError(
-            f"{where}/{MANIFEST}: expected {model} {version}, found {manifest.model} {manifest.version}"
+            f"{where}/{MANIFEST}: expected {model} {version}, found {manifest.model} "
+            f"{manifest.version}"
         )
     return manifest, digest
 
@@ -31,7 +37,8 @@ def read_manifest(
 def _require_signature(
     store: Store, model: str, version: str, data: bytes, public_keys: Sequence[str]
 ) -> None:
-    from serve_app.bundle.signature import is_signed  # imported late: most deployments set no keys
+    # Imported late: most deployments set no keys, and start sooner without cryptography.
+    from serve_app.bundle.signature import is_signed
 
     where = f"{store.uri}/{model}/{version}"
     advice = f"After a look at it: sluice sign {model} {version} --key KEY --store {store.uri}"
@@ -54,12 +61,14 @@ def read_verified(store: Store, manifest: Manifest, file: str) -> bytes:
     where = f"{store.uri}/{manifest.model}/{manifest.version}/{file}"
     if file not in manifest.files:
         raise BundleError(f"{where}: expected in the manifest's list of files, found none")
-    wanted, data = manifest.files[file], store.read(manifest.model, manifest.version, file)
+    wanted = manifest.files[file]
+    data = store.read(manifest.model, manifest.version, file)
     if len(data) != wanted.size_bytes:
         raise BundleError(
             f"{where}: expected {wanted.size_bytes} bytes, found {len(data)}: truncated or replaced"
         )
-    if (digest := sha256_of(data)) != wanted.sha256:
+    digest = sha256_of(data)
+    if digest != wanted.sha256:
         raise BundleError(
             f"{where}: expected sha256 {wanted.sha256}, found {digest}: corrupt or replaced"
         )

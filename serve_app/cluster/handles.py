@@ -1,4 +1,4 @@
-"""What is asked of other deployments, in this project's words: the coordinator, and replicas of isolated versions."""
+"""What is asked of other deployments: the coordinator, and replicas of isolated versions."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -13,7 +13,8 @@ from serve_app.rollout.view import RolloutView, Unknown
 from serve_app.settings import application_of
 
 TIMEOUT_S = 5.0
-WISH_TIMEOUT_S = 1.0  # the judge waits meanwhile, and a wish is told again a second later
+# The judge waits meanwhile, and a wish is repeated a second later.
+WISH_TIMEOUT_S = 1.0
 T = TypeVar("T")
 
 
@@ -47,9 +48,8 @@ class IsolatedReplicas:
     async def replicas(self, version: str) -> Replicas:
         """How many run; a failed deployment is final."""
         name = application_of(self._model, version)
-        status = await asyncio.to_thread(
-            serve.status
-        )  # asks the controller, and would hold up the event loop
+        # In a thread: it asks the controller, and would hold up the event loop.
+        status = await asyncio.to_thread(serve.status)
         app = status.applications.get(name)
         if app is None:
             return Replicas(0)
@@ -59,7 +59,7 @@ class IsolatedReplicas:
         return Replicas(sum(counts))
 
     async def wish(self, version: str, n_replicas: int) -> None:
-        """Heard by one replica; Ray hands the largest wish of all replicas to the autoscaling policy."""
+        """Tell one replica; Ray hands the largest wish of all to the autoscaling policy."""
         name = application_of(self._model, version)
         async with asyncio.timeout(WISH_TIMEOUT_S):
             handle: Any = await asyncio.to_thread(serve.get_app_handle, name)

@@ -1,18 +1,24 @@
-"""Counters and gauges of Ray Serve, about 10 s late as all of Ray's; the rooms below only count integers."""
+"""Counters and gauges of Ray Serve, which come out about 10 s late, as all of Ray's do.
+
+The rooms below only count integers.
+"""
 
 import asyncio
 from collections import Counter as Seen
 
 from ray.serve.metrics import Counter, Gauge
 
-from serve_app.http.edge import Lane
+from serve_app.http.door import Door
+from serve_app.serving.answer import Counters
 from serve_app.serving.router import Router
 from serve_app.serving.versions import Versions
 
 PERIOD_S = 1.0
 
 
-async def export_forever(router: Router, versions: Versions) -> None:
+async def export_forever(
+    counters: Counters, door: Door, router: Router, versions: Versions
+) -> None:
     """Once a second, hand what was counted since to Ray: nothing of it is on a request's path."""
     events = Counter(
         "sluice_events",
@@ -42,18 +48,17 @@ async def export_forever(router: Router, versions: Versions) -> None:
     answered: Seen[int] = Seen()
     taken_s = 0.0
     while True:
-        for (event, version), count in router.counts.items():
+        for (event, version), count in counters.counts.items():
             if count > seen[event, version]:
                 events.inc(count - seen[event, version], tags={"event": event, "version": version})
                 seen[event, version] = count
-        if shortcut := Lane.shortcut:
-            for code, count in shortcut.counts.items():
-                if count > answered[code]:
-                    requests.inc(count - answered[code], tags={"code": str(code)})
-                    answered[code] = count
-            if shortcut.seconds > taken_s:
-                seconds.inc(shortcut.seconds - taken_s)
-                taken_s = shortcut.seconds
+        for code, count in door.counts.items():
+            if count > answered[code]:
+                requests.inc(count - answered[code], tags={"code": str(code)})
+                answered[code] = count
+        if door.seconds > taken_s:
+            seconds.inc(door.seconds - taken_s)
+            taken_s = door.seconds
         under_way.set(router.rows_under_way)
         percent.set(router.candidate_percent)
         refused.set(float(versions.config_error is not None))

@@ -1,10 +1,11 @@
-"""The two placements of a version behind one protocol: held in this process, or isolated behind a handle."""
+"""The two placements of a version: in this process, or isolated behind a handle."""
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from typing import Any
 
 import numpy as np
@@ -15,27 +16,30 @@ from serve_app.bundle.predictor import Predictor
 from serve_app.contract.block import Block, Scores
 from serve_app.errors import DeadlineExceeded, NotReady, Overloaded
 from serve_app.serving.coalescer import Coalescer
+from serve_app.serving.opening import Described
 from serve_app.settings import Batch, Coalesce
 
 logger = logging.getLogger(__name__)
 
-DEAR_CALL_MS = (
-    1.0  # @serve.batch costs 0.15 ms a request and a millisecond of latency: worth it above this
-)
-INLINE_MS = 2.0  # longest stay on the event loop, which health checks and other requests share
-REPLICA_MEMORY_S = 10.0  # a replica that has not answered for so long no longer counts as live
-BLOCKS_PER_REPLICA = 2  # one being scored, one on its way
+# @serve.batch costs 0.15 ms a request and a millisecond of latency: it is worth that above this.
+EXPENSIVE_CALL_MS = 1.0
+# The longest stay on the event loop, which health checks and other requests share.
+INLINE_MS = 2.0
+# A replica that has not answered for so long no longer counts as live.
+REPLICA_MEMORY_S = 10.0
+# One being scored, one on its way.
+BLOCKS_PER_REPLICA = 2
 
 
 class InServerVersion:
-    """A version in this process: scored on the spot where a call is cheap, coalesced where it is dear."""
+    """A version in this process: cheap calls run on the spot, expensive ones are coalesced."""
 
     def __init__(self, predictor: Predictor, coalesce: Coalesce, batch: Batch) -> None:
         self._predictor: Predictor | None = predictor
         self._cost = predictor.cost
         self._max_rows = batch.max_rows
         self.coalesces = coalesce == "always" or (
-            coalesce == "auto" and self._cost.call_ms > DEAR_CALL_MS
+            coalesce == "auto" and self._cost.call_ms > EXPENSIVE_CALL_MS
         )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=predictor.manifest.version)
         self._idle = asyncio.Event()
@@ -43,18 +47,27 @@ class InServerVersion:
         self._batched: Any = serve.batch(
             max_batch_size=batch.max_rows,
             batch_wait_timeout_s=batch.wait_ms / 1000,
-            batch_size_fn=lambda blocks: sum(len(block) for block in blocks),
+            batch_size_fn=self._n_rows,
         )(self._score_blocks)
+        self._n_calls = 0
+        self._is_closed = False
+        self._has_batches = False
+        self._batches_ended = asyncio.Event()
+        self._ending: asyncio.Task[None] | None = None
 
     async def score(self, block: Block, deadline_s: float) -> Scores:
-        """(n_rows,) scores. Raises DeadlineExceeded."""
+        """(n_rows,) scores. Raises DeadlineExceeded, or NotReady when it was closed."""
+        if self._is_closed:
+            raise NotReady("This version has left the table.")
         if not self.coalesces and self._cost.of_rows(len(block)) <= INLINE_MS:
             return self._score(block)
+        self._n_calls += 1
         try:
             async with asyncio.timeout(deadline_s):
                 if not self.coalesces:
                     return await self._off_the_loop(block)
-                # @serve.batch refuses an item above its maximum, so a larger block enters in pieces.
+                # @serve.batch refuses an item above its maximum, so a larger block enters in
+                # pieces.
                 pieces = [
                     block[i : i + self._max_rows] for i in range(0, len(block), self._max_rows)
                 ]
@@ -63,14 +76,47 @@ class InServerVersion:
                 )
         except TimeoutError:
             raise DeadlineExceeded(f"The model did not answer within {deadline_s:g} s.") from None
+        finally:
+            self._n_calls -= 1
+            if self._is_closed:
+                self._let_go()
 
     async def ping(self) -> None:
-        """A held version that is loaded can answer."""
+        """Return at once: what is loaded here can answer."""
 
     def close(self) -> None:
-        """Let the model go. Ray freezes the garbage collector, and @serve.batch keeps a cycle through this object."""
-        self._predictor = None
+        """Take no more calls; when those under way have ended, free model, thread and queue."""
+        self._is_closed = True
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._n_calls:
+            return
         self._thread.shutdown(wait=False)
+        if self._has_batches and self._ending is None:
+            # In no client's context: Ray would cancel it with that client's request.
+            self._ending = asyncio.get_running_loop().create_task(
+                self._end_batches(), context=Context()
+            )
+        # Ray freezes the garbage collector, so that a cycle through this object would keep the
+        # model.
+        self._predictor = None
+
+    async def _end_batches(self) -> None:
+        """Stop the task of @serve.batch, which has no method for that and would wait for ever."""
+        last = asyncio.ensure_future(self._batched(None))
+        await self._batches_ended.wait()
+        last.cancel()
+
+    def _n_rows(self, blocks: "list[Block | None]") -> int:
+        """The size of a batch.
+
+        Ray's task asks for it when an item comes, and ends with the item that is None.
+        """
+        if blocks[-1] is None:
+            self._batches_ended.set()
+            raise asyncio.CancelledError
+        return sum(len(block) for block in blocks if block is not None)
 
     def _score(self, block: Block) -> Scores:
         if self._predictor is None:
@@ -78,10 +124,11 @@ class InServerVersion:
         return self._predictor.score(block)
 
     async def _enter(self, piece: Block) -> Scores:
-        # @serve.batch seals what has arrived while the model is busy into tiny batches. Entering only when the
-        # model is idle lets everything that came meanwhile go in together.
+        # @serve.batch seals what has arrived while the model is busy into tiny batches. Entering
+        # only when the model is idle lets everything that came meanwhile go in together.
         while not self._idle.is_set():
             await self._idle.wait()
+        self._has_batches = True
         scores: Scores = await self._batched(piece)
         return scores
 
@@ -98,11 +145,35 @@ class InServerVersion:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._score, block)
 
 
-class IsolatedVersion:
-    """A version in an application of its own: waiting rows leave together, bounded per live replica.
+class IsolatedApplication:
+    """The application of an isolated version, found by its name.
 
-    How many replicas are live is learned from the answers, each of which names its replica: more blocks go
-    out as more replicas answer, and the blocks under way are what Serve's autoscaler counts.
+    `deadline_s` bounds each call, as of now.
+    """
+
+    def __init__(self, deadline_s: Callable[[], float], name: str) -> None:
+        self._deadline_s = deadline_s
+        self._name = name
+        self._handle: Any = None
+
+    async def describe(self) -> Described:
+        """Who it says it is."""
+        # In a thread: getting the handle asks Ray's controller, which would hold up the event loop
+        # meanwhile.
+        self._handle = await asyncio.to_thread(serve.get_app_handle, self._name)
+        return Described(**await self._handle.describe.remote())
+
+    def scorer(self, batch: Batch) -> "IsolatedVersion":
+        """Scores through the handle."""
+        return IsolatedVersion(self._handle, batch.max_rows, self._deadline_s)
+
+
+class IsolatedVersion:
+    """A version in an application of its own: waiting rows leave together, bounded per replica.
+
+    How many replicas are live is learned from the answers, each of which names its replica: more
+    blocks go out as more replicas answer, and the blocks under way are what Serve's autoscaler
+    counts.
     """
 
     def __init__(self, handle: Any, max_rows: int, deadline_s: Callable[[], float]) -> None:
@@ -144,7 +215,7 @@ class IsolatedVersion:
         return BLOCKS_PER_REPLICA * max(1, len(self._last_answer_s))
 
     async def _send(self, block: Block) -> Scores:
-        """A prediction is idempotent, so a call that died with its replica goes once more, to another one."""
+        """Ask a replica, and another one if the call died: a prediction is idempotent."""
         failure = ""
         async with asyncio.timeout(self._deadline_s()):
             for _ in range(2):
@@ -164,7 +235,8 @@ class IsolatedVersion:
         try:
             replica, scores = await response
         except asyncio.CancelledError:
-            response.cancel()  # nobody waits any more: the replica need not score it
+            # Nobody waits any more: the replica need not score it.
+            response.cancel()
             raise
         self._last_answer_s[replica] = time.monotonic()
         checked: Scores = scores

@@ -1,269 +1,96 @@
-"""The Ray classes, kept thin: a server of a model, and a version isolated in an application of its own."""
+"""The Ray class of a server: the ingress of one model."""
 
 import asyncio
-import logging
-import os
-import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import partial
-from secrets import token_hex
+from dataclasses import dataclass
 from typing import Any
 
-from ray import serve
-
-from serve_app.bundle.manifest import parse
-from serve_app.bundle.predictor import Predictor, load
-from serve_app.bundle.store import open_store, served_uri
-from serve_app.cluster.handles import IsolatedReplicas, RemoteRollout
 from serve_app.cluster.heartbeat import Heartbeat
-from serve_app.cluster.metrics import export_forever
-from serve_app.cluster.placements import InServerVersion, IsolatedVersion
-from serve_app.contract import differences
-from serve_app.contract.block import Block, Scores
-from serve_app.errors import BundleError, HttpError, NotReady, SettingsError
-from serve_app.http.application import create_app
-from serve_app.http.edge import Lane
-from serve_app.models import get_spec
-from serve_app.rollout.controller import Controller
-from serve_app.rollout.decide import Action
-from serve_app.rollout.log import open_log
-from serve_app.rollout.orders import Reply, Report
-from serve_app.rollout.view import RolloutView, Unknown, view
-from serve_app.scaling import BUSY, WISHED, BusyMeter
-from serve_app.serving.router import Router
-from serve_app.serving.versions import Opened, Versions
-from serve_app.settings import Table, VersionConfig, VersionEntry, application_of, parse_settings
+from serve_app.cluster.logs import log_to_ray
+from serve_app.errors import NotReady, SettingsError
+from serve_app.scaling import BUSY, BusyMeter
+from serve_app.serving.versions import Versions
+from serve_app.settings import ServerArgs, Table, parse_settings
 
-logger = logging.getLogger(__name__)
-
-DESCRIBE_TIMEOUT_S = 10.0
 POLL_S = 0.5
-NICENESS = (
-    10  # what is isolated is slow: on a node whose cores are busy, servers and proxy go first
-)
 JOIN_TIMEOUT_S = 10.0
-WISH_S = 10.0  # how long a wish counts that is not repeated
-VERSION_DEADLINE_S = (
-    600.0  # the callers' own deadlines are shorter; this one only ends what nobody waits for
-)
+
+
+@dataclass(frozen=True)
+class ServerParts:
+    """What `serve_app.app` wires together for one replica.
+
+    `app` is the ASGI application. `is_joined` says whether the coordinator has told what this
+    server should do. `export_forever` hands metrics to Ray.
+    """
+
+    app: Any
+    versions: Versions
+    heartbeat: Heartbeat
+    is_joined: Callable[[], bool]
+    export_forever: Callable[[], Awaitable[None]]
 
 
 class Server:
-    """The ingress of one model: HTTP in, a version chosen, an answer out."""
+    """HTTP in, a version chosen, an answer out. `wire` makes its parts in this process."""
 
     def __init__(
-        self, model: str, store: str, coordinator: Any, public_keys: Sequence[str]
+        self,
+        wire: Callable[[ServerArgs, Any], ServerParts],
+        args: ServerArgs,
+        coordinator: Any,
     ) -> None:
-        self._spec = get_spec(model)
-        self._store = open_store(served_uri(store), cached=True)
-        self._public_keys = public_keys
-        self._versions = Versions(self._open)
-        self._router = Router(self._spec, self._versions)
-        self._coordinator = coordinator
-        self._heart = Heartbeat(token_hex(8), self._router, self._versions, coordinator.beat.remote)
+        log_to_ray()
+        self._parts = wire(args, coordinator)
+        self._versions = self._parts.versions
         self._tasks: list[asyncio.Task[None]] = []
         self._busy = BusyMeter()
-        _log_to_ray()
 
     def __serve_build_asgi_app__(self) -> Any:
         """Ray calls this in the replica, after the constructor."""
-        app = create_app(self._spec, self._router, RemoteRollout(self._coordinator))
-        Lane.shortcut = app.state.shortcut
-        return app
+        return self._parts.app
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """The table. The first one raises when stable cannot be proven, so that the replica does not get ready;
-        a later one never raises, since Ray would stop a serving replica: it is refused, the last one stays."""
-        first = self._versions.table is None
+        """Take a table.
+
+        The first one raises when stable cannot be proven, so that the replica does not get ready.
+        A later one never raises, since Ray would stop a serving replica: it is refused, and the
+        last one stays.
+        """
+        is_first = self._versions.table is None
         try:
             table = parse_settings(Table, user_config, "user_config")
         except SettingsError as error:
-            if first:
+            if is_first:
                 raise
             self._versions.refuse(str(error))
             return
-        if not first:
+        if not is_first:
             self._versions.change(table)
             return
         await self._versions.start(table, table.limits.ready_timeout_s)
         if table.rollout is not None:
             await self._join(table)
-        loop = asyncio.get_running_loop()
-        forever = (export_forever(self._router, self._versions), self._heart.beat_forever())
-        self._tasks = [loop.create_task(task) for task in forever]
+        for forever in (self._parts.export_forever, self._parts.heartbeat.beat_forever):
+            self._tasks.append(asyncio.ensure_future(forever()))
 
     async def _join(self, table: Table) -> None:
-        """A new replica joins a rollout with its candidate loaded and its orders known, or after a while without."""
+        """Join a rollout with the candidate loaded and the orders known; or later, without."""
         await self._versions.settle(table.limits.ready_timeout_s)
         with suppress(TimeoutError):
             async with asyncio.timeout(JOIN_TIMEOUT_S):
-                while not await self._heart.beat():  # noqa: ASYNC110 - the coordinator has no event for us
+                while True:
+                    answered = await self._parts.heartbeat.beat()
+                    if answered and self._parts.is_joined():
+                        return
                     await asyncio.sleep(POLL_S)
 
     def check_health(self) -> None:
-        """Ray asks before a replica counts as ready, and then again: without a table it could answer nobody."""
+        """Ray asks before a replica counts as ready, and then again and again."""
         if self._versions.table is None:
             raise NotReady("user_config: found none, expected a table with `stable`")
 
     def record_autoscaling_stats(self) -> dict[str, float]:
         """What the autoscaling policy is told of this replica."""
         return {BUSY: self._busy.read()}
-
-    async def _open(self, version: str, entry: VersionEntry, table: Table) -> Opened:
-        if entry.placement == "isolated":
-            return await self._open_isolated(version, entry, table)
-        pin, keys = entry.manifest_sha256, self._public_keys
-        predictor = await asyncio.to_thread(load, self._store, self._spec, version, pin, keys)
-        held = InServerVersion(predictor, entry.coalesce, table.batch)
-        return Opened(
-            predictor.manifest, predictor.manifest_sha256, held, held.coalesces, not held.coalesces
-        )
-
-    async def _open_isolated(self, version: str, entry: VersionEntry, table: Table) -> Opened:
-        application = application_of(self._spec.name, version)
-        handle, facts = await _describe(
-            application, table.limits.ready_timeout_s if version == table.stable else 0
-        )
-        manifest = parse(facts["manifest"], application)
-        pin = entry.manifest_sha256
-        if pin is not None and pin != facts["manifest_sha256"]:
-            raise BundleError(
-                f"{application}: expected manifest {pin}, found {facts['manifest_sha256']}"
-            )
-        if lines := differences(self._spec.contract, manifest.contract):
-            raise BundleError(f"{application}: does not fit the contract: " + "; ".join(lines))
-        scorer = IsolatedVersion(
-            handle, table.batch.max_rows, lambda: self._router.limits.deadline_ms / 1000
-        )
-        rows_per_s = facts["rows_per_s"]
-        return Opened(
-            manifest, facts["manifest_sha256"], scorer, coalesces=True, rows_per_s=rows_per_s
-        )
-
-
-class Coordinator:
-    """The rollout of one model: a single replica that merges the servers' counts and decides."""
-
-    def __init__(self, model: str, state: str) -> None:
-        get_spec(model)
-        place = os.environ.get("STATE_PATH") or state
-        self._room = Controller(partial(open_log, place, model), IsolatedReplicas(model))
-        self._looks: asyncio.Task[None] | None = None
-        _log_to_ray()
-
-    async def beat(self, beat: Report) -> Reply:
-        """A server reports once a second, and follows what comes back."""
-        if self._looks is None:
-            self._looks = asyncio.get_running_loop().create_task(self._room.look_forever())
-        return self._room.hear(beat)
-
-    async def view(self) -> RolloutView | Unknown:
-        """How far the rollout is."""
-        return view(self._room, time.time())
-
-    async def command(self, action: Action, by: str, reason: str) -> HttpError | None:
-        """Carry out a person's command; the error that says why not, since one that is raised arrives as Ray's own."""
-        try:
-            await self._room.command(action, by, reason)
-        except HttpError as error:
-            return error
-        return None
-
-    def check_health(self) -> None:
-        """Ray starts it anew when the looks have ended."""
-        if self._looks is not None and self._looks.done():
-            raise NotReady("The coordinator has stopped looking.")
-
-
-async def _describe(application: str, patience_s: float) -> tuple[Any, dict[str, Any]]:
-    """A handle to an isolated version and who it says it is, for as long as the patience lasts. Raises NotReady."""
-    loop = asyncio.get_running_loop()
-    until_s = loop.time() + patience_s
-    while True:
-        try:
-            # Bounded: the first call to an application that failed to deploy can hang. In a thread: getting the
-            # handle asks the controller, and would hold up the event loop for as long as that takes.
-            async with asyncio.timeout(DESCRIBE_TIMEOUT_S):
-                handle: Any = await asyncio.to_thread(serve.get_app_handle, application)
-                return handle, await handle.describe.remote()
-        except Exception as error:
-            if loop.time() >= until_s:
-                raise NotReady(
-                    f"application {application} does not answer ({type(error).__name__})"
-                ) from None
-        await asyncio.sleep(POLL_S)
-
-
-def _log_to_ray() -> None:
-    """Our lines go where Ray Serve's own go, with the same format and request id."""
-    ours, rays = logging.getLogger("serve_app"), logging.getLogger("ray.serve")
-    ours.handlers, ours.propagate = rays.handlers, False
-    ours.setLevel(logging.INFO)
-
-
-class Version:
-    """One version by itself: its own processes, CPUs and crashes. Reached by a handle, never by HTTP."""
-
-    def __init__(
-        self,
-        model: str,
-        version: str,
-        store: str,
-        manifest_sha256: str | None,
-        public_keys: Sequence[str],
-    ) -> None:
-        os.nice(NICENESS)
-        source = open_store(served_uri(store), cached=True)
-        self._predictor: Predictor = load(
-            source, get_spec(model), version, manifest_sha256, public_keys
-        )
-        self._replica = serve.get_replica_context().replica_id.unique_id
-        self._config = VersionConfig()
-        self._wish = 0, 0.0
-        self._held: InServerVersion | None = None
-        _log_to_ray()
-
-    async def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """How blocks of several servers are merged; a wrong one is refused and the last good one stays."""
-        try:
-            config = parse_settings(VersionConfig, user_config, "user_config")
-        except SettingsError as error:
-            if self._held is None:
-                raise
-            logger.error("user_config refused, the last good one stays: %s", error)
-            return
-        self._config = config
-        self._held = InServerVersion(self._predictor, config.coalesce, config.batch)
-
-    async def score(self, block: Block) -> tuple[str, Scores]:
-        """This replica's name and (n_rows,) scores."""
-        if self._held is None:
-            await self.reconfigure({})
-        assert self._held is not None  # the line above sets it
-        return self._replica, await self._held.score(block, VERSION_DEADLINE_S)
-
-    async def describe(self) -> dict[str, Any]:
-        """The manifest that this replica proved, and its sha256."""
-        return {
-            "manifest": self._predictor.manifest.model_dump_json().encode(),
-            "manifest_sha256": self._predictor.manifest_sha256,
-            "rows_per_s": self._rows_per_s(),
-        }
-
-    def _rows_per_s(self) -> float:
-        """What this replica can score in blocks as the servers send them."""
-        n_rows = self._config.batch.max_rows
-        return 1000 * n_rows / max(1e-3, self._predictor.cost.of_rows(n_rows))
-
-    async def expect(self, n_replicas: int) -> None:
-        """The coordinator wishes for this many replicas, before it gives this version its next share."""
-        self._wish = n_replicas, time.monotonic() + WISH_S
-
-    def record_autoscaling_stats(self) -> dict[str, float]:
-        """What the autoscaling policy is told of this replica."""
-        n_replicas, until_s = self._wish
-        return {WISHED: float(n_replicas) if time.monotonic() < until_s else 0.0}
-
-    async def ping(self) -> None:
-        """Returns when this replica can answer."""

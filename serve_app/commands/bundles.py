@@ -1,23 +1,23 @@
 """`sluice push`, `versions`, `keygen` and `sign`: bundles in a store, as a person handles them."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from serve_app.commands.exit_codes import errors_in_words
+
 if TYPE_CHECKING:
     from serve_app.bundle.manifest import Manifest
-    from serve_app.bundle.store import Store
 
-T = TypeVar("T")
 Model = Annotated[str, typer.Argument(help="The model, such as churn.")]
 Version = Annotated[str, typer.Argument(help="Its version, such as 1.1.0.")]
 Place = Annotated[
     str, typer.Option("--store", envvar="MODEL_PATH", help="Folder, or s3://, gs://, az:// URI.")
 ]
 HERE = "model_store"
-HEADLINES = ("auc", "mae")  # the metric that a list has room for: whichever a version has
+# A list has room for one metric: the first of these that a version has.
+HEADLINES = ("auc", "mae")
 
 
 def push(
@@ -28,49 +28,51 @@ def push(
     ],
     source: Annotated[str, typer.Option("--from", help="Where it is now.")] = HERE,
 ) -> None:
-    """Copy a version to another store, verified. Other bytes under a version that is there are refused."""
-    from serve_app.bundle.push import push as push_version
+    """Copy a version to another store, verified. Other bytes under its name there are refused.
 
-    pushed = _done(lambda: push_version(_open(source), _open(store), model, version))
-    what = (
-        "was there already"
-        if pushed.was_there
-        else f"{pushed.n_files} files, {pushed.n_bytes / 1e6:.1f} MB"
-    )
+    Exit code 1: it cannot be read, or was refused.
+    """
+    from serve_app.bundle.push import push as push_version
+    from serve_app.bundle.stores import open_store
+
+    with errors_in_words():
+        pushed = push_version(open_store(source), open_store(store), model, version)
+    what = f"{pushed.n_files} files, {pushed.n_bytes / 1e6:.1f} MB"
+    if pushed.was_there:
+        what = "was there already"
     typer.echo(f"{pushed.where}: {what}\nmanifest_sha256: {pushed.manifest_sha256}")
 
 
 def versions(model: Model, store: Place = HERE) -> None:
-    """The versions of a model that a store has."""
+    """List the versions of a model that a store has. Exit code 1: the store cannot be read."""
     from rich.console import Console
     from rich.table import Table
 
     from serve_app.bundle.push import listed, signatures_of
+    from serve_app.bundle.stores import open_store
 
-    place = _done(lambda: _open(store))
-    found = _done(
-        lambda: [
-            (*item, signatures_of(place, model, item[0].version)) for item in listed(place, model)
+    with errors_in_words():
+        place = open_store(store)
+        found = [
+            (manifest, digest, bool(signatures_of(place, model, manifest.version)))
+            for manifest, digest in listed(place, model)
         ]
-    )
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("version", "made (UTC)", "runtime", "", "MB", "signed", "manifest_sha256"):
         table.add_column(heading, justify="right" if heading == "MB" else "left", no_wrap=True)
-    for manifest, digest, signatures in found:
-        megabytes = f"{sum(file.size_bytes for file in manifest.files.values()) / 1e6:.1f}"
-        signed = "yes" if signatures else "no"
+    for manifest, digest, is_signed in found:
+        n_bytes = sum(file.size_bytes for file in manifest.files.values())
         table.add_row(
             manifest.version,
             manifest.created_at[:16],
             manifest.runtime,
             _headline(manifest),
-            megabytes,
-            signed,
+            f"{n_bytes / 1e6:.1f}",
+            "yes" if is_signed else "no",
             digest,
         )
-    console = Console(
-        highlight=False, markup=False, width=160
-    )  # the hash is there to be copied: never cut
+    # Wide enough for the hash, which is there to be copied: it is never cut.
+    console = Console(highlight=False, markup=False, width=160)
     console.print(table if found else f"{place.uri}: no version of {model}")
 
 
@@ -80,12 +82,16 @@ def keygen(
         typer.Argument(help="Where to write the private key; never into a repository or an image."),
     ],
 ) -> None:
-    """Make a key that signs bundles, and print the line for serve_config.yaml that trusts it."""
+    """Make a key that signs bundles, and print the line for serve_config.yaml that trusts it.
+
+    Exit code 1: the key cannot be written.
+    """
     from serve_app.bundle.signature import make_key
 
-    public = _done(lambda: make_key(path))
+    with errors_in_words():
+        public = make_key(path)
     typer.echo(
-        f"{path}: written, for your eyes only. In `args` of the applications that shall trust it:"
+        f"{path}: written, for your eyes only. In `args` of the applications that are to trust it:"
     )
     typer.echo(f'public_keys: ["{public}"]')
 
@@ -96,50 +102,32 @@ def sign(
     key: Annotated[Path, typer.Option("--key", help="The private key of `sluice keygen`.")],
     store: Place = HERE,
 ) -> None:
-    """Sign a version's manifest, which holds the hashes of all its files. Earlier signatures stay."""
+    """Sign a version's manifest, which holds the hashes of all its files.
+
+    Earlier signatures stay. Exit code 1: key or version cannot be read, or the store refuses.
+    """
     from serve_app.bundle.manifest import MANIFEST, SIGNATURE
     from serve_app.bundle.push import signatures_of
     from serve_app.bundle.signature import public_key_of, read_key
     from serve_app.bundle.signature import sign as signature_of
+    from serve_app.bundle.stores import open_store
     from serve_app.bundle.verified import read_manifest
 
-    def add() -> str:
-        private, place = read_key(key), _open(store)
+    with errors_in_words():
+        private = read_key(key)
+        place = open_store(store)
         read_manifest(place, model, version)
-        lines = signatures_of(place, model, version).decode().split()
+        before = signatures_of(place, model, version).decode().split()
         mine = signature_of(private, place.read(model, version, MANIFEST))
-        place.put(
-            model,
-            version,
-            SIGNATURE,
-            "".join(f"{line}\n" for line in dict.fromkeys([*lines, mine])).encode(),
-        )
-        return f"{place.uri}/{model}/{version}: signed by {public_key_of(private)}"
-
-    typer.echo(_done(add))
-
-
-def _open(store: str) -> "Store":
-    from serve_app.bundle.store import open_store
-
-    return open_store(store)
+        # A key that signs twice leaves one line: a dict keeps the first of equal keys.
+        lines = dict.fromkeys([*before, mine])
+        text = "".join(f"{line}\n" for line in lines)
+        place.put(model, version, SIGNATURE, text.encode())
+    typer.echo(f"{place.uri}/{model}/{version}: signed by {public_key_of(private)}")
 
 
 def _headline(manifest: "Manifest") -> str:
-    name = next((name for name in HEADLINES if name in manifest.metrics), None)
-    return f"{name} {manifest.metrics[name].value:.3f}" if name else ""
-
-
-def _done(work: Callable[[], T]) -> T:
-    """The result; a refusal is one sentence in red, and exit code 1."""
-    from rich.console import Console
-
-    from serve_app.errors import SluiceError
-
-    try:
-        return work()
-    except SluiceError as error:
-        Console(stderr=True, soft_wrap=True).print(
-            str(error), style="red", markup=False, highlight=False
-        )
-        raise typer.Exit(1) from None
+    for name in HEADLINES:
+        if name in manifest.metrics:
+            return f"{name} {manifest.metrics[name].value:.3f}"
+    return ""

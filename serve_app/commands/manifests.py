@@ -1,60 +1,27 @@
-"""The RayService gets its `serveConfigV2` from serve_config.yaml: one file says what is served, everywhere."""
+"""`sluice manifests`: serve_config.yaml into the RayService (`cluster_config`)."""
 
-import re
-from collections.abc import Mapping
-from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-import yaml
+import typer
 
-from serve_app.errors import SettingsError
-
-LEAST_REPLICAS = 2  # one may be drained, killed or updated
-HEADROOM = 2  # autoscaling up to so many times the least
-BLOCK = re.compile(r"^(?P<indent> *)serveConfigV2: \|\n(?:(?P=indent)  .*\n|\s*\n)*", re.MULTILINE)
-NOTE = "# Written by `make manifests` from serve_config.yaml: edit that one.\n"
+from serve_app.commands.check import check
+from serve_app.commands.exit_codes import errors_in_words
 
 
-def for_cluster(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A laptop's configuration for a cluster: reached from other machines, and never one replica alone."""
-    found: dict[str, Any] = deepcopy(dict(config))
-    found["http_options"] = {**found.get("http_options", {}), "host": "0.0.0.0"}
-    for app in found.get("applications", []):
-        for deployment in app.get("deployments", []):
-            scaling = deployment.get("autoscaling_config")
-            if isinstance(scaling, dict):
-                least = max(LEAST_REPLICAS, scaling.get("min_replicas", 1))
-                most = max(HEADROOM * least, scaling.get("max_replicas", 1))
-                scaling |= {"min_replicas": least, "max_replicas": most}
-            elif isinstance(n := deployment.get("num_replicas", 1), int):
-                deployment["num_replicas"] = max(LEAST_REPLICAS, n)
-    return found
+def manifests(
+    file: Annotated[Path, typer.Argument(help="What is served.")] = Path("serve_config.yaml"),
+    into: Annotated[Path, typer.Option("--into", help="The RayService.")] = Path(
+        "k8s/base/rayservice.yaml"
+    ),
+) -> None:
+    """Write serve_config.yaml into the manifest for KubeRay, then check the manifest.
 
+    As a cluster needs it: two replicas or more of each. Exit code 1: the manifest has no place for
+    it, or has errors.
+    """
+    from serve_app.commands.cluster_config import generated
 
-def with_config(manifest: str, config: Mapping[str, Any]) -> str:
-    """The manifest with this configuration in it. Raises SettingsError for one without a place for it."""
-    text = NOTE + yaml.safe_dump(dict(config), sort_keys=False, width=110)
-
-    def block(match: re.Match[str]) -> str:
-        indent = match["indent"]
-        return f"{indent}serveConfigV2: |\n" + "".join(
-            f"{indent}  {line}\n" for line in text.splitlines()
-        )
-
-    written, n = BLOCK.subn(block, manifest)
-    if n != 1:
-        raise SettingsError(f"found {n} lines `serveConfigV2: |`, expected one")
-    return written
-
-
-def generated(config: Path, manifest: Path) -> str:
-    """What the manifest should be. Raises SettingsError."""
-    try:
-        return with_config(manifest.read_text(), for_cluster(yaml.safe_load(config.read_text())))
-    except (OSError, yaml.YAMLError) as error:
-        raise SettingsError(
-            f"{config} and {manifest}: cannot be read ({type(error).__name__})"
-        ) from error
-    except SettingsError as error:
-        raise SettingsError(f"{manifest}: {error}") from None
+    with errors_in_words():
+        into.write_text(generated(file, into))
+    check(into)

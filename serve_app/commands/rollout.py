@@ -1,4 +1,4 @@
-"""The sub-commands of `sluice rollout`; what they need is imported when one is called (`serve_app.commands.main`)."""
+"""`sluice rollout …`: watch and command a rollout over HTTP (`rollout_client`, `rollout_page`)."""
 
 import getpass
 import time
@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from serve_app.commands.exit_codes import ExitCode, errors_in_words
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from serve_app.errors import SluiceError
     from serve_app.rollout.decide import Action
     from serve_app.rollout.view import RolloutView
 
 app = typer.Typer(
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     help="Watch a rollout, and command it. Exit code 1: refused; 2: no answer.",
 )
 Url = Annotated[
@@ -38,13 +40,18 @@ def status(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """How far it is, and what speaks against the candidate. Exit code 3: it is out (aborted or rolled back)."""
+    """Show how far it is, and what speaks against the candidate.
+
+    Exit code 1: refused; 2: no answer; 3: the candidate is out (aborted or rolled back).
+    """
     from rich.console import Console
 
+    from serve_app.commands import rollout_client as client
     from serve_app.commands.rollout_page import page
 
     console = Console(highlight=False)
-    view = _asked(url)
+    with errors_in_words(client.Unreachable):
+        view = client.status(url)
     if as_json:
         typer.echo(view.model_dump_json())
     elif watch:
@@ -52,12 +59,12 @@ def status(
     else:
         console.print(page(view))
     if view.status in OUT:
-        raise typer.Exit(3)
+        raise typer.Exit(ExitCode.CANDIDATE_OUT)
 
 
 @app.command()
 def pause(url: Url = HERE, reason: Reason = "", by: By = None) -> None:
-    """Stay at this share; the judge still watches."""
+    """Stay at this share; the candidate is still judged."""
     _command("pause", url, reason, by)
 
 
@@ -69,25 +76,25 @@ def resume(url: Url = HERE, reason: Reason = "", by: By = None) -> None:
 
 @app.command()
 def promote(url: Url = HERE, reason: Reason = "", by: By = None) -> None:
-    """100 % as soon as the candidate is ready for it."""
+    """Go to 100 % as soon as the candidate is ready for it."""
     _command("promote", url, reason, by)
 
 
 @app.command()
 def abort(url: Url = HERE, reason: Reason = "", by: By = None) -> None:
-    """0 % within two seconds; stays so until `start`."""
+    """Go to 0 % within two seconds, and stay there until `start`."""
     _command("abort", url, reason, by)
 
 
 @app.command()
 def rollback(url: Url = HERE, reason: Reason = "", by: By = None) -> None:
-    """After 100 %: the version before is back within two seconds."""
+    """Bring the version before back within two seconds, after 100 %."""
     _command("rollback", url, reason, by)
 
 
 @app.command()
 def start(url: Url = HERE, reason: Reason = "", by: By = None) -> None:
-    """Begin anew, as another run: other routing keys come first."""
+    """Begin again, as another run: other routing keys come first."""
     _command("start", url, reason, by)
 
 
@@ -96,17 +103,17 @@ def _command(action: "Action", url: str, reason: str, by: str | None) -> None:
 
     from serve_app.commands import rollout_client as client
     from serve_app.commands.rollout_page import page
-    from serve_app.errors import SluiceError
 
-    try:
+    with errors_in_words(client.Unreachable):
         view = client.command(url, action, by or _login(), reason)
-    except SluiceError as error:
-        raise _failure(error) from None
     Console(highlight=False).print(page(view))
 
 
 def _watch(url: str, view: "RolloutView", console: "Console") -> "RolloutView":
-    """A server that is away for a moment, as at an update, does not end it."""
+    """Look again each second until it is over; the last view.
+
+    A server that is away for a moment, as at an update, does not end it.
+    """
     from rich.live import Live
 
     from serve_app.commands import rollout_client as client
@@ -128,29 +135,9 @@ def _watch(url: str, view: "RolloutView", console: "Console") -> "RolloutView":
     return view
 
 
-def _asked(url: str) -> "RolloutView":
-    from serve_app.commands import rollout_client as client
-    from serve_app.errors import SluiceError
-
-    try:
-        return client.status(url)
-    except SluiceError as error:
-        raise _failure(error) from None
-
-
-def _failure(error: "SluiceError") -> typer.Exit:
-    from rich.console import Console
-
-    from serve_app.commands.rollout_client import Refused
-
-    Console(stderr=True, soft_wrap=True).print(
-        str(error), style="red", markup=False, highlight=False
-    )
-    return typer.Exit(1 if isinstance(error, Refused) else 2)
-
-
 def _login() -> str:
     try:
         return getpass.getuser()
-    except (OSError, KeyError):  # a container's user may have no name
+    except (OSError, KeyError):
+        # The user of a container may have no name.
         return "cli"

@@ -24,7 +24,7 @@ class Unreachable(SluiceError):
 
 
 def status(url: str) -> RolloutView:
-    """How far it is. Raises Refused or Unreachable."""
+    """Ask how far it is. Raises Refused or Unreachable."""
     return _ask(_route(url))
 
 
@@ -53,7 +53,8 @@ def _ask(where: str, body: bytes | None = None) -> RolloutView:
         raise Unreachable(
             f"{where}: the answer is no rollout; is this the URL of a Sluice server?"
         ) from None
-    except (OSError, ValueError, HTTPException) as error:  # nobody, no URL, no HTTP
+    except (OSError, ValueError, HTTPException) as error:
+        # Nobody is there, or it is no URL, or what answers does not speak HTTP.
         reason = getattr(error, "reason", None) or type(error).__name__
         raise Unreachable(
             f"{where}: no answer ({reason}); is the server up, and is this its URL (--url)?"

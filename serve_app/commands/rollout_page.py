@@ -1,4 +1,4 @@
-"""A rollout as a page for a terminal: a bar for each step, and the evidence beside its limits."""
+"""A rollout as a page for a terminal: a bar for each step, and the evidence next to its limits."""
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -22,7 +22,7 @@ STYLES = {
 
 
 def page(view: RolloutView) -> RenderableType:
-    """The whole of it. Everything that people wrote is plain text, never markup."""
+    """Draw the whole of it. Everything that people wrote is plain text, never markup."""
     parts: list[RenderableType] = [_head(view), _steps(view)]
     if view.evidence:
         parts.append(_evidence(view))
@@ -67,7 +67,10 @@ def _progress(view: RolloutView, index: int) -> tuple[float, str]:
     if view.status in ("baking", "finished"):
         return 1.0, f"{view.candidate_requests:,} requests"
     passed = min(view.seconds / view.min_seconds, view.candidate_requests / view.min_requests, 1.0)
-    counts = f"{view.seconds:.0f} of {view.min_seconds} s, {view.candidate_requests:,} of {view.min_requests:,} requests"
+    counts = (
+        f"{view.seconds:.0f} of {view.min_seconds} s, "
+        f"{view.candidate_requests:,} of {view.min_requests:,} requests"
+    )
     return min(passed, 0.99), counts
 
 
@@ -79,17 +82,25 @@ def _evidence(view: RolloutView) -> RenderableType:
     for rail in view.evidence:
         log_e = rail.limit if rail.log_e is None else rail.log_e
         share = min(1.0, max(0.0, log_e / rail.limit))
-        style = "red" if share >= 1 else "yellow" if share > 0.5 else "green"
-        bar = ProgressBar(1.0, share, BAR_WIDTH, complete_style=style, finished_style="red")
-        numbers = f"{log_e:.1f}", f"{rail.limit:.1f}"
+        bar = ProgressBar(
+            1.0, share, BAR_WIDTH, complete_style=_danger(share), finished_style="red"
+        )
         table.add_row(
             rail.rail,
             f"the {rail.since} began",
             bar,
-            *numbers,
+            f"{log_e:.1f}",
+            f"{rail.limit:.1f}",
             Text(rail.reason.partition(": ")[2], "dim"),
         )
     return Group(table, Text(_numbers(view), "dim"))
+
+
+def _danger(share: float) -> str:
+    """The colour of evidence that has reached this share of its limit."""
+    if share >= 1:
+        return "red"
+    return "yellow" if share > 0.5 else "green"
 
 
 def _numbers(view: RolloutView) -> str:
@@ -100,7 +111,8 @@ def _numbers(view: RolloutView) -> str:
         "shadow_dropped_rows": "rows dropped",
     }
     for name, label in names.items():
-        if (value := view.numbers.get(name)) is not None:
+        value = view.numbers.get(name)
+        if value is not None:
             found.append(f"{label}: {value:.3g}")
     return " · ".join(found)
 
@@ -132,18 +144,12 @@ def _events(view: RolloutView) -> RenderableType:
 
 
 def _foot(view: RolloutView) -> RenderableType:
-    lines = (
-        [Text(f"waits for: {view.waits_for}")]
-        if view.waits_for and view.waits_for != view.reason
-        else []
-    )
+    lines = []
+    if view.waits_for and view.waits_for != view.reason:
+        lines.append(Text(f"waits for: {view.waits_for}"))
     if view.commands:
-        lines.append(
-            Text(
-                "you can: " + ", ".join(f"sluice rollout {command}" for command in view.commands),
-                "dim",
-            )
-        )
+        names = ", ".join(f"sluice rollout {command}" for command in view.commands)
+        lines.append(Text(f"you can: {names}", "dim"))
     return Group(*lines)
 
 

@@ -1,4 +1,4 @@
-"""Rows as two matrices: the one form in which rows reach a model, cross a process and are golden-tested."""
+"""Rows as two matrices: the one form in which they reach a model, and cross a process."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,14 +10,20 @@ from numpy.typing import NDArray
 
 from serve_app.contract import Feature
 
-MISSING_CATEGORY = ""  # ONNX strings cannot be null, so training and serving both see this instead
+# ONNX strings cannot be null, so training and serving both see this instead.
+MISSING_CATEGORY = ""
 
-Scores = NDArray[np.float64]  # (n_rows,): probability or value; NaN says that this row failed
+# (n_rows,) probabilities or values; NaN says that this row failed.
+Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """`numbers` (n_rows, n_numbers) float64 with NaN for missing, `categories` (n_rows, n_categories) of str."""
+    """Rows as two matrices.
+
+    `numbers` is (n_rows, n_numbers) float64 with NaN for missing, `categories` is
+    (n_rows, n_categories) of str.
+    """
 
     numbers: NDArray[np.float64]
     categories: NDArray[np.object_]
@@ -50,11 +56,12 @@ class Layout:
 
     def block(self, rows: Sequence[Mapping[str, Any]]) -> Block:
         """Rows as mappings of plain values (None where missing) to a block."""
-        shape = len(rows), len(self.number_names)
+        shape = (len(rows), len(self.number_names))
         values = [[row[name] for name in self.number_names] for row in rows]
         if self._has_gaps:
             numbers = np.array(values, dtype=np.float64)
-        else:  # half the time, but it cannot read None
+        else:
+            # Half the time, but it cannot read None.
             numbers = np.fromiter(chain.from_iterable(values), np.float64, shape[0] * shape[1])
         texts = [[row[name] or MISSING_CATEGORY for name in self.category_names] for row in rows]
         categories = np.array(texts, dtype=object).reshape(len(rows), len(self.category_names))

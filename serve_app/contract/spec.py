@@ -1,7 +1,7 @@
 """What a model promises: typed rows in, typed answers out, and how a score becomes an answer.
 
-The pydantic types are the single source: the contract kept in a bundle, the OpenAPI document and the
-texts of validation errors are all derived from them.
+The pydantic types are the single source: the contract kept in a bundle, the OpenAPI document and
+the texts of validation errors are all derived from them.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,11 +12,16 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, create_model
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-Kind = Literal["binary_classifier", "regressor"]
+from serve_app.contract.feature import Feature, Kind, feature_of
+
+DEFAULT_THRESHOLD = 0.5
 
 
 class Features(BaseModel):
-    """One row, strict: no coercion, no unknown field, no NaN. A field that may be `None` may be missing data."""
+    """One row, strict: no coercion, no unknown field, no NaN.
+
+    A field that may be `None` may be missing data.
+    """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -31,7 +36,7 @@ class Prediction(BaseModel):
 
 @dataclass(frozen=True)
 class Choice:
-    """Limits an `int` field to a few values. (`Literal[1]` would accept `true`, since `True == 1`.)"""
+    """Limits an `int` field to a few values. `Literal[1]` would accept `true`: `True == 1`."""
 
     values: tuple[int, ...]
 
@@ -51,70 +56,6 @@ class Choice:
         return value
 
 
-class Feature(BaseModel):
-    """The contract of one field, as it is kept in a bundle's manifest."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    name: str
-    dtype: Literal["int", "float", "category"]
-    description: str = ""
-    unit: str | None = None
-    nullable: bool = False
-    minimum: float | None = None
-    maximum: float | None = None
-    exclusive_minimum: float | None = None
-    choices: tuple[int, ...] | tuple[str, ...] | None = None
-
-    @cached_property
-    def allowed(self) -> str:
-        """What the field may hold, in words for people."""
-        kind = {"int": "integer", "float": "number", "category": "text"}[self.dtype]
-        if self.choices is not None:
-            text = "one of " + ", ".join(str(choice) for choice in self.choices)
-        elif self.exclusive_minimum is not None:
-            text = f"{kind} > {self.exclusive_minimum:.12g} and <= {self.maximum:.12g}"
-        else:
-            text = f"{kind} from {self.minimum:.12g} to {self.maximum:.12g}"
-        return text + (" or null" if self.nullable else "")
-
-    def accepts(self, value: int | float | str | None) -> bool:
-        """True when a row may hold this value here; `None` stands for missing."""
-        if value is None:
-            return self.nullable
-        if self.dtype == "category" or isinstance(value, str):
-            return isinstance(value, str) and value in (self.choices or ())
-        if self.dtype == "int" and not isinstance(value, int):
-            return False
-        return value in self.choices if self.choices is not None else self._in_range(value)
-
-    def accepts_all_of(self, other: "Feature") -> bool:
-        """True when every value that `other` allows is allowed here too."""
-        if (self.name, self.dtype) != (other.name, other.dtype) or (
-            other.nullable and not self.nullable
-        ):
-            return False
-        if self.choices is not None:
-            return other.choices is not None and set(other.choices) <= set(self.choices)
-        if other.choices is not None:
-            return self.dtype == "category" or all(self._in_range(float(c)) for c in other.choices)
-        return _lowest(self) <= _lowest(other) and _highest(other) <= _highest(self)
-
-    def _in_range(self, value: float) -> bool:
-        return _lowest(self) <= (value, 0) and value <= _highest(self)
-
-
-def _lowest(feature: Feature) -> tuple[float, int]:
-    """The lower bound as a sortable pair; an exclusive bound lies just above its number."""
-    if feature.exclusive_minimum is not None:
-        return (feature.exclusive_minimum, 1)
-    return (float("-inf") if feature.minimum is None else feature.minimum, 0)
-
-
-def _highest(feature: Feature) -> float:
-    return float("inf") if feature.maximum is None else feature.maximum
-
-
 @dataclass(frozen=True)
 class Example:
     """A row that people understand: shown in the docs, used by tests and for warming up."""
@@ -128,8 +69,12 @@ class Example:
 class ModelSpec:
     """A model: its name, its contract, and how one score becomes one answer.
 
-    `answer(score, parameters)` gets the probability of the positive class or the predicted value, and the
-    `parameters` of the bundle (for instance the half-width of an interval).
+    `answer(score, parameters)` gets the probability of the positive class or the predicted value,
+    and the `parameters` of the bundle (for instance the half-width of an interval).
+
+    `threshold` is for binary classifiers: a probability at or above it gets the positive label.
+    Where labels are compared (golden rows, compilation, rollouts, `sluice diff`), they are cut
+    there.
     """
 
     name: str
@@ -140,6 +85,7 @@ class ModelSpec:
     prediction: type[Prediction]
     answer: Callable[[float, Mapping[str, float]], Prediction]
     examples: tuple[Example, ...]
+    threshold: float = DEFAULT_THRESHOLD
 
     @cached_property
     def contract(self) -> tuple[Feature, ...]:
@@ -147,21 +93,37 @@ class ModelSpec:
         schema = self.features.model_json_schema()
         required = set(schema.get("required", ()))
         return tuple(
-            _feature(self.name, name, field, required=name in required)
+            feature_of(f"{self.name}.{name}", name, field, is_required=name in required)
             for name, field in schema["properties"].items()
         )
 
     def __post_init__(self) -> None:
+        self._check_threshold()
         for name, field in self.features.model_fields.items():
             if _has_int_literal(field.annotation):
                 raise TypeError(
-                    f"{self.name}.{name}: found Literal of integers, which lets `true` pass; use Choice"
+                    f"{self.name}.{name}: found Literal of integers, which lets `true` pass; use "
+                    "Choice"
                 )
         fields = {**self.features.model_fields, **self.prediction.model_fields}
         odd = [name for name, field in fields.items() if field.alias or field.serialization_alias]
-        if odd := odd + list(self.prediction.model_computed_fields):
+        odd += list(self.prediction.model_computed_fields)
+        if odd:
             raise TypeError(
-                f"{self.name}: found {', '.join(odd)} with an alias or computed; expected plain fields"
+                f"{self.name}: found {', '.join(odd)} with an alias or computed; expected plain "
+                "fields"
+            )
+
+    def _check_threshold(self) -> None:
+        if not 0 < self.threshold < 1:
+            raise TypeError(
+                f"{self.name}: found threshold {self.threshold!r}, expected a number between 0 and "
+                "1"
+            )
+        if self.kind != "binary_classifier" and self.threshold != DEFAULT_THRESHOLD:
+            raise TypeError(
+                f"{self.name}: found threshold {self.threshold!r} for a {self.kind}, which has no "
+                "labels; expected none"
             )
 
     @cached_property
@@ -179,62 +141,3 @@ def _has_int_literal(annotation: Any) -> bool:
     if get_origin(annotation) is Literal:
         return any(isinstance(value, int) for value in get_args(annotation))
     return any(_has_int_literal(part) for part in get_args(annotation))
-
-
-def differences(server: tuple[Feature, ...], bundle: tuple[Feature, ...]) -> list[str]:
-    """Why a bundle cannot stand behind a server's contract: one line a field, empty when it can."""
-    ours, theirs = {f.name: f for f in server}, {f.name: f for f in bundle}
-    lines = [f"{name}: missing in the bundle" for name in ours if name not in theirs]
-    lines += [
-        f"{name}: the bundle wants it, the server does not take it"
-        for name in theirs
-        if name not in ours
-    ]
-    lines += [
-        f"{name}: the server takes {ours[name].dtype} {ours[name].allowed}, "
-        f"the bundle {theirs[name].dtype} {theirs[name].allowed}"
-        for name in ours
-        if name in theirs and not theirs[name].accepts_all_of(ours[name])
-    ]
-    if not lines and [f.name for f in server] != [f.name for f in bundle]:
-        lines.append("the fields come in another order")
-    return lines
-
-
-def _feature(model: str, name: str, schema: dict[str, Any], *, required: bool) -> Feature:
-    """One field of the contract from its JSON schema."""
-    variants = [v for v in schema.get("anyOf", [schema]) if v.get("type") != "null"]
-    value = {**schema, **(variants[0] if variants else {})}
-    nullable = len(schema.get("anyOf", ())) > len(variants)
-    dtype = {"integer": "int", "number": "float", "string": "category"}.get(value.get("type", ""))
-    choices = (
-        tuple(value["enum"]) if "enum" in value else (value["const"],) if "const" in value else None
-    )
-    minimum, exclusive = value.get("minimum"), value.get("exclusiveMinimum")
-    bounded = choices is not None or (
-        dtype != "category"
-        and "maximum" in value
-        and (minimum is not None or exclusive is not None)
-    )
-    twofold = (
-        (minimum is not None and exclusive is not None)
-        or "multipleOf" in value
-        or "" in (choices or ())
-    )
-    if dtype is None or len(variants) != 1 or not bounded or not required or twofold:
-        raise TypeError(
-            f"{model}.{name}: found {schema}; expected a required int or float with a lower and an upper bound, "
-            f"or text limited by Literal (not of the empty text, which stands for missing), each with `| None` where "
-            f"data may be missing; no multiple_of, and not both gt and ge"
-        )
-    return Feature(
-        name=name,
-        dtype=dtype,  # type: ignore[arg-type]  # one of the three values above
-        description=value.get("description", ""),
-        unit=value.get("unit"),
-        nullable=nullable,
-        minimum=None if minimum is None else float(minimum),
-        maximum=None if "maximum" not in value else float(value["maximum"]),
-        exclusive_minimum=None if exclusive is None else float(exclusive),
-        choices=choices,
-    )

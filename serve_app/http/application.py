@@ -1,22 +1,34 @@
-"""The routes of one model, made by a factory from a spec and a backend: the same under Ray and in a plain client."""
+"""The routes of one model, from a spec and a backend: the same under Ray and in a plain client."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount
+from starlette.routing import Route as StarletteRoute
 
 from serve_app.contract import ModelSpec
-from serve_app.errors import HttpError, InternalError, MethodNotAllowed, NotFound, RequestError
+from serve_app.errors import HttpError, InternalError, MethodNotAllowed, NotFound
 from serve_app.http import openapi
-from serve_app.http.fast_path import Shortcut, fault, left
+from serve_app.http.backend import Backend
+from serve_app.http.door import (
+    WRONG_METHOD,
+    Check,
+    Door,
+    Permission,
+    Route,
+    checks,
+    client_left,
+    fault,
+)
 from serve_app.http.problems import problem_response, request_id_of
-from serve_app.http.routes.predictions import Backend, Predictions
-from serve_app.http.routes.rollout import Operator, rollout_routes
-from serve_app.serving.status import Description, Health, Readiness
+from serve_app.http.routes.predictions import prediction_routes
+from serve_app.http.routes.rollout import MAX_BODY_KB, Operator, rollout_router
+from serve_app.http.routes.status import status_router
 
 PATHS = {
     "predict": "/v1/predict",
@@ -28,77 +40,72 @@ PATHS = {
     "docs": "/docs",
     "openapi": "/openapi.json",
 }
-
-
-# Ray traces and counts requests itself; FastAPI's own telemetry would do it again, inside each request.
+# Ray traces and counts requests itself; FastAPI would do it again, inside each request.
 NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False}
+NO_ROUTE = "There is no such route; GET / lists them."
 
 
-class Links(BaseModel):
-    """Where everything is."""
+def create_app(
+    spec: ModelSpec,
+    backend: Backend,
+    operator: Operator | None = None,
+    *,
+    more_routes: Iterable[Route] = (),
+    more_checks: Sequence[Check] = (),
+) -> FastAPI:
+    """The ASGI application of one model, behind the door that `app.state.door` holds.
 
-    model: str
-    title: str
-    links: dict[str, str]
-
-
-def create_app(spec: ModelSpec, backend: Backend, operator: Operator | None = None) -> FastAPI:
-    """The ASGI application of one model; without an operator it has no rollout routes. `/docs` needs no internet."""
-    predictions = Predictions(spec, backend)
+    Without an operator it has no rollout routes. `more_routes` and `more_checks` come after those
+    that are listed here and in `door.checks`. `/docs` needs no internet.
+    Raises ValueError when a path is declared twice.
+    """
     app: FastAPI = FastAPIOffline(
-        title=spec.title, version="1", redoc_url=None, telemetry=NO_TELEMETRY
+        title=spec.title,
+        version="1",
+        redoc_url=None,
+        telemetry=NO_TELEMETRY,
+        redirect_slashes=False,
+        exception_handlers={
+            HttpError: _on_http_error,
+            HTTPException: _on_starlette_error,
+            ClientDisconnect: _on_disconnect,
+            Exception: _on_fault,
+        },
     )
-    app.router.routes[:0] = predictions.routes()  # in front: routes are matched in order
-    app.include_router(_status_routes(spec, backend))
+    docs = _declared(app.routes, "open")
+    of_status = status_router(spec, backend, PATHS)
+    of_fastapi = [*docs, *_declared(of_status.routes, "open")]
+    app.include_router(of_status)
     if operator is not None:
-        app.include_router(rollout_routes(operator))
-    openapi.describe_predictions(app, spec, lambda: backend.limits)
-    app.add_exception_handler(HttpError, _on_http_error)
-    app.add_exception_handler(HTTPException, _on_starlette_error)
-    app.add_exception_handler(ClientDisconnect, _on_disconnect)
-    app.add_exception_handler(Exception, _on_fault)
-    rest = app.build_middleware_stack()
-    app.middleware_stack = app.state.shortcut = Shortcut(
-        predictions.handlers, rest, lambda: backend.answers_at_once
-    )
+        of_rollout = rollout_router(operator)
+        of_fastapi += _declared(of_rollout.routes, "admin", MAX_BODY_KB)
+        app.include_router(of_rollout)
+    ours = [*prediction_routes(spec, backend), *more_routes]
+    openapi.describe(app, ours, lambda: backend.limits)
+    every_check = [*checks(backend), *more_checks]
+    door = Door(backend, [*ours, *of_fastapi], every_check, app.build_middleware_stack)
+    # Ray names its metrics by the routes that FastAPI has; requests to these end at the door.
+    app.router.routes += [
+        StarletteRoute(route.path, door, methods=list(route.methods)) for route in ours
+    ]
+    app.middleware_stack = door
+    app.state.door = door
     return app
 
 
-def _status_routes(spec: ModelSpec, backend: Backend) -> APIRouter:
-    """The routes that people and probes ask: typed and documented by FastAPI itself."""
-    router = APIRouter(tags=["status"])
-
-    @router.get("/health")
-    async def health() -> Health:
-        """Alive: the process answers."""
-        return backend.health()
-
-    @router.get(
-        "/ready",
-        responses={503: {"model": Readiness, "description": "The stable version does not answer"}},
-    )
-    async def ready(response: Response) -> Readiness:
-        """Ready: the stable version answers now."""
-        state = await backend.readiness()
-        response.status_code = 200 if state.ready else 503
-        return state
-
-    @router.get("/v1/model")
-    async def model() -> Description:
-        """What is served: contract, versions with weights, metrics, hashes."""
-        return backend.description()
-
-    @router.get("/")
-    async def links(request: Request) -> Links:
-        """Where everything is."""
-        root = request.scope.get("root_path", "")
-        return Links(
-            model=spec.name,
-            title=spec.title,
-            links={name: root + path for name, path in PATHS.items()},
-        )
-
-    return router
+def _declared(
+    routes: Iterable[BaseRoute], scope: Permission, max_body_kb: int | None = None
+) -> list[Route]:
+    """What FastAPI has, as the door's own records; the door reads the body of a POST."""
+    records = []
+    for route in routes:
+        if isinstance(route, Mount):
+            records.append(Route(route.path + "/{path:path}", ("GET", "HEAD"), scope))
+        elif isinstance(route, StarletteRoute):
+            methods = tuple(sorted(route.methods or ()))
+            largest = max_body_kb if "POST" in methods else None
+            records.append(Route(route.path, methods, scope, max_body_kb=largest))
+    return records
 
 
 async def _on_http_error(request: Request, error: Any) -> Response:
@@ -106,19 +113,19 @@ async def _on_http_error(request: Request, error: Any) -> Response:
 
 
 async def _on_starlette_error(request: Request, error: Any) -> Response:
-    known: dict[int, RequestError] = {
-        404: NotFound("There is no such route; GET / lists them."),
-        405: MethodNotAllowed("This route does not take this method; GET / lists them."),
-    }
-    found = known.get(error.status_code, InternalError("The request could not be handled."))
-    response = problem_response(found, request_id_of(request))
-    response.headers.update(error.headers or {})  # Allow, which a 405 must name (RFC 9110)
-    return response
+    """What FastAPI and its static files refuse themselves."""
+    found: HttpError = InternalError("The request could not be handled.")
+    if error.status_code == 404:
+        found = NotFound(NO_ROUTE)
+    elif error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "").split(", ")
+        found = MethodNotAllowed(WRONG_METHOD, allow=allowed)
+    return problem_response(found, request_id_of(request))
 
 
 async def _on_fault(request: Request, _: Any) -> Response:
-    return fault(request)
+    return problem_response(fault(), request_id_of(request))
 
 
 async def _on_disconnect(_: Request, __: Any) -> Response:
-    return left()
+    return client_left()

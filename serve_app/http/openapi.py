@@ -1,6 +1,9 @@
-"""The OpenAPI description of the hot routes, which FastAPI does not see: exact types, bounds, examples, errors."""
+"""The OpenAPI description of the door's own routes, which FastAPI does not see.
 
-from collections.abc import Callable
+For predictions: exact types, bounds, examples and errors.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI
@@ -8,16 +11,21 @@ from pydantic import BaseModel, Field, create_model
 from pydantic.json_schema import models_json_schema
 
 from serve_app.contract import ModelSpec
-from serve_app.errors import CommandError, FieldError, HttpError, http_errors
+from serve_app.errors import CommandError, FieldError, http_errors
+from serve_app.http.door import Documented, Route
 from serve_app.http.problems import MEDIA_TYPE, Problem
 from serve_app.settings import Limits
 
 SCHEMAS = "#/components/schemas/"
 HEADERS = {
-    "X-Routing-Key": "Who is asking: the same key always gets the same version. Default: the request id.",
+    "X-Routing-Key": (
+        "Who is asking: the same key always gets the same version. Default: the request id."
+    ),
     "X-Model-Version": "Ask for one version of the table.",
     "X-Request-ID": "Your id for this request; it comes back in the answer. Printable ASCII.",
 }
+
+Document = Callable[[Limits], Documented]
 
 
 class RowError(BaseModel):
@@ -35,27 +43,80 @@ class ErrorEntry(BaseModel):
     error: RowError
 
 
-def describe_predictions(app: FastAPI, spec: ModelSpec, limits_now: Callable[[], Limits]) -> None:
-    """Add the prediction routes to what FastAPI documents by itself; made anew when the live limits change."""
+def describe(app: FastAPI, routes: Iterable[Route], limits_now: Callable[[], Limits]) -> None:
+    """Add the door's own routes to what FastAPI documents; again when the live limits change."""
     of_fastapi = app.openapi
+    documented = [route for route in routes if route.document is not None]
     described: Limits | None = None
 
     def openapi() -> dict[str, Any]:
         nonlocal described
         document = of_fastapi()
-        if described != (limits := limits_now()):
-            batch = _batch_answer(spec)
-            types: list[type[BaseModel]] = [spec.features, spec.answer_type, batch, Problem]
-            _, extra = models_json_schema(
-                [(kind, "serialization") for kind in types], ref_template=SCHEMAS + "{model}"
-            )
-            document.setdefault("components", {}).setdefault("schemas", {}).update(extra["$defs"])
-            for prefix in ("/v1", ""):
-                document["paths"] |= _paths(prefix, spec, batch, limits)
+        limits = limits_now()
+        if described != limits:
+            _add(document, documented, limits)
             described = limits
         return document
 
-    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way of extending it
+    # FastAPI's documented way of extending the document.
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _add(document: dict[str, Any], routes: Iterable[Route], limits: Limits) -> None:
+    types: dict[type[BaseModel], None] = {Problem: None}
+    for route in routes:
+        assert route.document is not None
+        documented = route.document(limits)
+        types |= dict.fromkeys(documented.types)
+        document["paths"][route.path] = {
+            method.lower(): documented.operation for method in route.methods
+        }
+    _, extra = models_json_schema(
+        [(kind, "serialization") for kind in types], ref_template=SCHEMAS + "{model}"
+    )
+    components = document.setdefault("components", {})
+    components.setdefault("schemas", {}).update(extra["$defs"])
+
+
+class PredictionDocuments:
+    """What openapi.json says of the prediction routes of a model."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self._spec = spec
+        self._batch_answer = _batch_answer(spec)
+        self._row = {"$ref": SCHEMAS + spec.features.__name__}
+
+    def one(self, prefix: str) -> Document:
+        """One row."""
+        examples = {
+            example.name: {"summary": example.summary, "value": example.row.model_dump()}
+            for example in self._spec.examples
+        }
+        answer = self._spec.answer_type
+
+        def document(limits: Limits) -> Documented:
+            operation = _operation(prefix, "predict", self._row, examples, answer)
+            return Documented(operation, (self._spec.features, answer))
+
+        return document
+
+    def many(self, prefix: str) -> Document:
+        """A list of rows, at most as many as the table allows."""
+        rows = [example.row.model_dump() for example in self._spec.examples]
+        examples = {"all": {"summary": "all examples", "value": rows}}
+        answer = self._batch_answer
+
+        def document(limits: Limits) -> Documented:
+            body = {
+                "type": "array",
+                "items": self._row,
+                "minItems": 1,
+                "maxItems": limits.max_rows,
+            }
+            operation = _operation(prefix, "predict_batch", body, examples, answer)
+            return Documented(operation, (self._spec.features, answer))
+
+        return document
 
 
 def _batch_answer(spec: ModelSpec) -> type[BaseModel]:
@@ -74,48 +135,20 @@ def _batch_answer(spec: ModelSpec) -> type[BaseModel]:
     )
 
 
-def _paths(prefix: str, spec: ModelSpec, batch: type[BaseModel], limits: Limits) -> dict[str, Any]:
-    row = {"$ref": SCHEMAS + spec.features.__name__}
-    rows = {"type": "array", "items": row, "minItems": 1, "maxItems": limits.max_rows}
-    examples = {
-        example.name: {"summary": example.summary, "value": example.row.model_dump()}
-        for example in spec.examples
-    }
-    many = {
-        "all": {
-            "summary": "all examples",
-            "value": [example.row.model_dump() for example in spec.examples],
-        }
-    }
-    return {
-        f"{prefix}/predict": {
-            "post": _operation(prefix, "predict", row, examples, spec.answer_type)
-        },
-        f"{prefix}/predict/batch": {"post": _operation(prefix, "predict_batch", rows, many, batch)},
-    }
-
-
 def _operation(
-    prefix: str, name: str, body: dict[str, Any], examples: dict[str, Any], answer: type[BaseModel]
+    prefix: str,
+    name: str,
+    body: Mapping[str, Any],
+    examples: Mapping[str, Any],
+    answer: type[BaseModel],
 ) -> dict[str, Any]:
-    responses: dict[str, Any] = {
-        "200": {
-            "description": "The answer",
-            "headers": {
-                "X-Model-Version": {"schema": {"type": "string"}, "description": "Who answered"}
-            },
-            "content": {"application/json": {"schema": {"$ref": SCHEMAS + answer.__name__}}},
-        }
+    header = {"schema": {"type": "string"}, "description": "Who answered"}
+    content = {"application/json": {"schema": {"$ref": SCHEMAS + answer.__name__}}}
+    success = {
+        "description": "The answer",
+        "headers": {"X-Model-Version": header},
+        "content": content,
     }
-    for error in http_errors():
-        if issubclass(error, CommandError):
-            continue
-        known = responses.setdefault(str(error.status), _error_response(error))
-        if (
-            known["description"] != _described(error)
-            and _described(error) not in known["description"]
-        ):
-            known["description"] += "; " + _described(error)
     return {
         "tags": ["predictions"],
         "summary": "One row" if name == "predict" else "A list of rows",
@@ -134,16 +167,21 @@ def _operation(
             "required": True,
             "content": {"application/json": {"schema": body, "examples": examples}},
         },
-        "responses": responses,
+        "responses": {"200": success, **_error_responses()},
     }
 
 
-def _error_response(error: type[HttpError]) -> dict[str, Any]:
-    return {
-        "description": _described(error),
-        "content": {MEDIA_TYPE: {"schema": {"$ref": SCHEMAS + Problem.__name__}}},
-    }
-
-
-def _described(error: type[HttpError]) -> str:
-    return f"`{error.code}`: {error.title}"
+def _error_responses() -> dict[str, Any]:
+    """By status: every error that a prediction can be told."""
+    responses: dict[str, Any] = {}
+    for error in http_errors():
+        if issubclass(error, CommandError):
+            continue
+        text = f"`{error.code}`: {error.title}"
+        status = str(error.status)
+        if status in responses:
+            responses[status]["description"] += "; " + text
+        else:
+            schema = {"$ref": SCHEMAS + Problem.__name__}
+            responses[status] = {"description": text, "content": {MEDIA_TYPE: {"schema": schema}}}
+    return responses

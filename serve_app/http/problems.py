@@ -1,4 +1,4 @@
-"""Errors as `application/problem+json` (RFC 9457): a code, a text written for the caller, never what was sent."""
+"""Errors as `application/problem+json` (RFC 9457): code and text, never what was sent."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from starlette.responses import Response
 from serve_app.errors import FieldError, HttpError
 
 MEDIA_TYPE = "application/problem+json"
+MAX_ID_LENGTH = 200
 
 
 class Problem(BaseModel):
@@ -36,8 +37,7 @@ def problem_response(error: HttpError, request_id: str) -> Response:
         request_id=request_id,
         errors=list(error.errors),
     )
-    headers = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
-    return Response(body.model_dump_json(), error.status, headers, MEDIA_TYPE)
+    return Response(body.model_dump_json(), error.status, error.headers, MEDIA_TYPE)
 
 
 def row_error(error: HttpError) -> dict[str, Any]:
@@ -50,5 +50,5 @@ def row_error(error: HttpError) -> dict[str, Any]:
 
 
 def request_id_of(request: Request) -> str:
-    """The request's id: Ray sets the header when the client did not."""
-    return request.headers.get("x-request-id", "")[:200]
+    """The id of a request that FastAPI has: the door gave it one when it came without."""
+    return request.headers.get("x-request-id", "")[:MAX_ID_LENGTH]

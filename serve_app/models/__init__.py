@@ -16,5 +16,6 @@ def get_spec(name: str) -> ModelSpec:
     if name not in MODELS:
         raise SettingsError(f"model: found {name!r}, expected one of {', '.join(MODELS)}")
     spec = import_module(f"{__name__}.{name}").SPEC
-    assert isinstance(spec, ModelSpec)  # a model file without a SPEC is a programming error
+    # A model file without a SPEC is a programming error.
+    assert isinstance(spec, ModelSpec)
     return spec

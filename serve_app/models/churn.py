@@ -1,4 +1,7 @@
-"""Customer churn: will this customer leave within 30 days? The ten features of the ClearPath tutorial."""
+"""Customer churn: will this customer leave within 30 days?
+
+The ten features of the ClearPath tutorial.
+"""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -87,6 +90,7 @@ SPEC = ModelSpec(
     features=ChurnFeatures,
     prediction=ChurnPrediction,
     answer=answer,
+    threshold=CHURN_THRESHOLD,
     examples=(
         Example(
             "leaving",

@@ -1,4 +1,4 @@
-"""Food delivery: minutes from order to door, with an interval that holds the truth as often as it says."""
+"""Food delivery: minutes from order to door, with an interval of known coverage."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -39,7 +39,7 @@ Minutes = Annotated[float, Field(ge=0, json_schema_extra={"unit": "minutes"})]
 
 
 class DeliveryPrediction(Prediction):
-    """Expected minutes, and the interval that holds the truth for a share `coverage` of the orders."""
+    """Expected minutes, and the interval that holds the truth for a share `coverage` of orders."""
 
     delivery_minutes: Minutes
     low_minutes: Minutes
@@ -55,7 +55,7 @@ class DeliveryPrediction(Prediction):
 
 
 def answer(score: float, parameters: Mapping[str, float]) -> DeliveryPrediction:
-    """The answer for predicted minutes; `half_width` and `coverage` come from split conformal prediction."""
+    """The answer for predicted minutes, whose interval comes from split conformal prediction."""
     half_width = parameters["half_width"]
     return DeliveryPrediction(
         delivery_minutes=round(max(score, 0.0), 2),

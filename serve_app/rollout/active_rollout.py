@@ -1,121 +1,168 @@
-"""A rollout as one server follows it: who is assigned to whom, and what is counted of their answers."""
+"""A server's end of a rollout: it assigns by the orders in force, counts answers, and shadows."""
 
-from bisect import bisect_right
+import time
+from collections.abc import Callable
 
-import numpy as np
-from numpy.typing import NDArray
-
-from serve_app.bundle.manifest import Manifest
-from serve_app.bundle.predictor import LABEL_THRESHOLD
-from serve_app.contract.block import Block, Layout, Scores
-from serve_app.rollout.counts import MOST_KEYS, Arm, Counts, Slice, digest
-from serve_app.rollout.orders import Orders
+from serve_app.contract import ModelSpec
+from serve_app.errors import BundleError, BundleUnavailable, RequestError
+from serve_app.rollout.orders import Candidate, Orders, RolloutReply, RolloutReport
+from serve_app.rollout.phase_counter import PhaseCounter
+from serve_app.rollout.shadow import Shadow
+from serve_app.serving.answer import Answered, Assignment
 from serve_app.serving.assignment import assign
-from serve_app.settings import Table
-from serve_app.statistics.bins import Bins
+from serve_app.serving.versions import Versions
+from serve_app.settings import Rollout, Table
 
-N_BINS = 10
-MOST_SCORED_KEYS = 20_000  # in a phase, whose first score goes into the histograms: enough to tell where scores lie
+# Requests and shadows that began in a phase are still counted this long after another has begun.
+KEEP_S = 10.0
 
 
 class ActiveRollout:
-    """The orders in force for one table. Not thread-safe: it lives on the event loop of its server."""
+    """Follows the coordinator's orders in one server.
 
-    def __init__(self, table: Table, orders: Orders, stable: Manifest) -> None:
-        assert table.rollout is not None  # a course is made for a table with a rollout
-        self.table = table
-        self.orders = orders
-        self.candidate = table.rollout.candidate
-        self._stable = stable
-        self._slow_s = table.rollout.guardrails.slow_ms / 1000
-        self._weights = ((self.candidate, orders.percent),)
-        self._edges = score_edges(stable)
-        self._sections = Bins(stable.references, Layout(stable.contract))
-        self._scored: set[str] = set()
-        self._tally = self._empty()
+    It is an observer of answers, the router's assigner, and a part of the report. An answer counts
+    for the phase in which it was assigned, whatever the orders or the table say by then: no change
+    of either loses a count. Nobody else counts for a rollout.
+    """
 
-    def follow(self, table: Table, orders: Orders, stable: Manifest) -> "ActiveRollout":
-        """The course under newer orders or another table: itself where nothing changed."""
-        if table is self.table and orders == self.orders and stable is self._stable:
-            return self
-        return ActiveRollout(table, orders, stable)
+    name = "rollout"
 
-    def assign(self, routing_key: str) -> str:
-        """The version for a routing key."""
-        return assign(self.orders.run, routing_key, self.table.stable, self._weights)
-
-    def note(self, routing_key: str, version: str, seconds: float, score: float | None) -> None:
-        """A request of the version that it was assigned to; `score` of its first row, None when that version gave
-        no valid answer to every row in time."""
-        tally = self._tally
-        arm: Arm = "candidate" if version == self.candidate else "stable"
-        tally.requests[arm] += 1
-        if score is None:
-            _put(tally.errors[arm], routing_key)
-        elif len(self._scored) < MOST_SCORED_KEYS and routing_key not in self._scored:
-            self._scored.add(routing_key)
-            counts = tally.scores[arm]
-            if not counts:
-                counts.extend([0] * (len(self._edges) + 1))
-            counts[bisect_right(self._edges, score)] += 1
-        if seconds > self._slow_s:
-            _put(tally.slow[arm], routing_key)
+    def __init__(
+        self, spec: ModelSpec, versions: Versions, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._spec = spec
+        self._versions = versions
+        self._clock = clock
+        self._shadow = Shadow()
+        # Whether the coordinator has told, since this server started, how far the rollout is.
+        self.is_known = False
+        self._orders: Orders | None = None
+        self._phases: dict[tuple[str, int], PhaseCounter] = {}
+        # When another phase took over, by phase.
+        self._left_s: dict[tuple[str, int], float] = {}
+        self._n_rows = 0
+        # The table that `_phase` was last looked up for.
+        self._table: Table | None = None
+        self._phase: PhaseCounter | None = None
 
     @property
-    def wants_pairs(self) -> bool:
-        """Whether more pairs would be told: beyond, shadowing would cost CPU for nothing."""
-        return len(self._tally.shadowed.pairs) < MOST_KEYS
+    def percent(self) -> float:
+        """What the candidate has of the routing keys."""
+        table = self._versions.table
+        if table is None or self._orders is None or self._phase_of(table) is None:
+            return 0.0
+        return self._orders.percent
 
-    def compare(
-        self, keys: list[str], ends: list[int], block: Block, stable: Scores, candidate: Scores
-    ) -> None:
-        """Both versions' (n_rows,) scores of the same rows; request i has the rows up to `ends[i]`."""
-        apart = disagreement(self._stable, stable, candidate)
-        shadowed, begin = self._tally.shadowed, 0
-        for key, end in zip(keys, ends, strict=True):
-            if len(shadowed.pairs) < MOST_KEYS:
-                shadowed.pairs.setdefault(digest(key), bool(apart[begin]))
-            begin = end
-        both = np.isfinite(stable) & np.isfinite(candidate)
-        shadowed.n_compared += int(both.sum())
-        shadowed.difference += float((candidate - stable)[both].sum())
-        shadowed.whole += Slice(len(apart), int(apart.sum()))
-        for name, n_rows, n_disagree in self._sections.count(block, apart):
-            shadowed.slices[name] = shadowed.slices.get(name, Slice()) + Slice(n_rows, n_disagree)
+    def assign(self, table: Table, routing_key: str) -> Assignment | None:
+        """The version for a routing key; None without orders for the rollout of this table."""
+        orders = self._orders
+        if orders is None or table.rollout is None or self._phase_of(table) is None:
+            return None
+        weights = ((table.rollout.candidate, orders.percent),)
+        version = assign(orders.run, routing_key, table.stable, weights)
+        return Assignment(version, orders.run, orders.phase)
 
-    def drop(self, n_rows: int) -> None:
-        """Rows that the candidate did not score beside stable."""
-        self._tally.shadowed.n_dropped += n_rows
+    def heard(self, answered: Answered) -> None:
+        """Count an answer for the judge; in shadow the candidate scores the same rows."""
+        if answered.version:
+            self._n_rows += len(answered.rows)
+        assigned = answered.assigned
+        phase = self._phases.get((assigned.run, assigned.phase)) if assigned.run else None
+        if phase is None:
+            return
+        if not answered.version:
+            # A 4xx is the client's fault; every other failure is that of the version asked.
+            if not isinstance(answered.failures[-1].error, RequestError):
+                phase.note(answered.routing_key, assigned.version, answered.seconds, None)
+            return
+        score = None
+        if answered.version == assigned.version and not answered.n_failed:
+            score = float(answered.scores[0])  # type: ignore[index]  # an answer has scores
+        phase.note(answered.routing_key, assigned.version, answered.seconds, score)
+        if phase.is_shadow:
+            self._offer(phase, answered)
 
-    def take(self) -> Counts:
-        """What was counted since it was last taken."""
-        taken, self._tally = self._tally, self._empty()
-        return taken
+    def take(self) -> RolloutReport:
+        """What this server's table wants, how far the candidate is, and all counts since the last.
 
-    def _empty(self) -> Counts:
-        return Counts(self.orders.run, self.orders.phase)
+        Phases that ended a while ago are forgotten once their counts are taken.
+        """
+        table = self._versions.table
+        if table is not None:
+            self._phase_of(table)
+        counts = [phase.take() for phase in self._phases.values()]
+        self._forget_left()
+        n_rows = self._n_rows
+        self._n_rows = 0
+        plan = table.rollout if table else None
+        return RolloutReport(plan, self._candidate(table), n_rows, tuple(counts))
 
+    def follow(self, told: RolloutReply) -> None:
+        """Put the coordinator's orders in force; the last ones stay while it does not know."""
+        self.is_known = told.known
+        if told.known and told.orders != self._orders:
+            self._orders = told.orders
+            self._table = None
 
-def _put(keys: set[bytes], routing_key: str) -> None:
-    if len(keys) < MOST_KEYS:
-        keys.add(digest(routing_key))
+    def _phase_of(self, table: Table) -> PhaseCounter | None:
+        """The counter of the orders in force, if they are for the rollout of this table."""
+        if table is not self._table:
+            self._table = table
+            self._enter(self._found(table))
+        return self._phase
 
+    def _found(self, table: Table) -> PhaseCounter | None:
+        orders = self._orders
+        plan = table.rollout
+        stable = self._versions.ready(table.stable)
+        if orders is None or plan is None or stable is None or plan.id != orders.rollout:
+            return None
+        key = (orders.run, orders.phase)
+        phase = self._phases.get(key) or PhaseCounter(self._spec, plan, key, stable.manifest)
+        phase.is_shadow = orders.shadow
+        return phase
 
-def score_edges(stable: Manifest) -> list[float]:
-    """Inner edges of the bins of both versions' scores: tenths of stable's golden scores, which lie at even ranks."""
-    scores = [row.score for row in stable.golden_rows]
-    quantiles = np.quantile(scores, np.linspace(0, 1, N_BINS + 1)[1:-1], method="inverted_cdf")
-    return [float(edge) for edge in np.unique(quantiles)]
+    def _enter(self, phase: PhaseCounter | None) -> None:
+        if self._phase is not None and self._phase is not phase:
+            self._left_s[self._phase.key] = self._clock()
+        self._phase = phase
+        if phase is not None:
+            self._left_s.pop(phase.key, None)
+            self._phases[phase.key] = phase
 
+    def _forget_left(self) -> None:
+        oldest_s = self._clock() - KEEP_S
+        for key in [key for key, left_s in self._left_s.items() if left_s < oldest_s]:
+            del self._left_s[key]
+            del self._phases[key]
 
-def disagreement(manifest: Manifest, stable: Scores, candidate: Scores) -> NDArray[np.bool_]:
-    """(n_rows,) whether the candidate's answer is another: the other label; for a value, outside stable's interval.
+    def _candidate(self, table: Table | None) -> Candidate:
+        plan: Rollout | None = table.rollout if table else None
+        if table is None or plan is None:
+            return Candidate("missing")
+        is_isolated = table.entry(plan.candidate).placement == "isolated"
+        member = self._versions.members().get(plan.candidate)
+        if member is None:
+            return Candidate("missing", isolated=is_isolated)
+        if member.opened is not None and member.opened_as == member.identity:
+            return Candidate("ready", "", is_isolated, member.opened.rows_per_s)
+        error = member.error
+        is_final = isinstance(error, BundleError) and not isinstance(error, BundleUnavailable)
+        return Candidate("refused" if is_final else "missing", member.detail, is_isolated)
 
-    No valid score from the candidate alone is another answer too.
-    """
-    if manifest.kind == "binary_classifier":
-        other = (stable >= LABEL_THRESHOLD) != (candidate >= LABEL_THRESHOLD)
-    else:
-        other = np.abs(candidate - stable) > manifest.parameters.get("half_width", np.inf)
-    apart: NDArray[np.bool_] = np.isfinite(stable) & (other | ~np.isfinite(candidate))
-    return apart
+    @property
+    def is_shadowing(self) -> bool:
+        """Whether rows wait for the candidate, or are with it."""
+        return self._shadow.is_busy
+
+    def _offer(self, phase: PhaseCounter, answered: Answered) -> None:
+        block, scores, table = answered.block, answered.scores, self._versions.table
+        if block is None or scores is None or table is None or table.rollout is None:
+            return
+        candidate = self._versions.ready(table.rollout.candidate)
+        if candidate is None or not phase.wants_pairs:
+            phase.drop(len(block))
+            return
+        deadline_s = table.limits.candidate_deadline_ms / 1000
+        key = answered.routing_key
+        self._shadow.offer(phase, candidate.scorer, key, block, scores, deadline_s)

@@ -1,7 +1,9 @@
-"""The coordinator of one model without Ray and HTTP: beats come in, orders go out, and what is decided goes to the log.
+"""The coordinator's end of a rollout, without Ray and HTTP.
 
-Each second: which plan do the servers agree on, is the candidate ready for its next share, what does the judge say,
-then `plan.decide`. Everything but the log's own calls runs on one event loop; those wait for a store, in a thread.
+Reports come in, orders go out, and what is decided goes to the log. Twice a second: which plan do
+the servers agree on, is the candidate ready for its next share, what does the judge say, then
+`decide`. Everything but the log's own calls runs on one event loop; those wait for a store, in a
+thread.
 """
 
 import asyncio
@@ -18,15 +20,18 @@ from serve_app.rollout.event import Draft
 from serve_app.rollout.evidence import Record, requests_of
 from serve_app.rollout.fleet import Fleet, IsolatedApplications
 from serve_app.rollout.log import Log
-from serve_app.rollout.orders import Orders, Reply, Report
+from serve_app.rollout.orders import Orders, RolloutReply, RolloutReport
 from serve_app.rollout.state import MOVING, State, fold, weights
 from serve_app.settings import Rollout
 
 logger = logging.getLogger(__name__)
 
 LOOK_S = 0.5
-LISTEN_S = 2.5  # after its start: by then every server has reported
-RETRY_S = 2.0  # before a log that could not be held is tried again
+# How long a new coordinator only listens: by then every server has reported.
+LISTEN_S = 2.5
+# How long it waits before a log that could not be held is tried again.
+RETRY_S = 2.0
+# The events that take all share from the candidate.
 FALLING = ("aborted", "rolled_back")
 NOTHING = Verdict("wait", "nothing is counted yet")
 
@@ -42,40 +47,45 @@ class Ongoing:
 
 
 class Controller:
-    """One model's rollout. `open_log(id)` opens the log of a rollout; `apart` tells of isolated versions.
+    """One model's rollout; a part of the report.
 
-    `clock` gives seconds since 1970.
+    `open_log(id)` opens the log of a rollout; `isolated` tells of isolated versions; `clock` gives
+    seconds since 1970. `trouble` says why the log cannot be read, written or held.
     """
+
+    name = "rollout"
 
     def __init__(
         self,
         open_log: Callable[[str], Log],
-        apart: IsolatedApplications,
+        isolated: IsolatedApplications,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._open_log = open_log
         self._clock = clock
         self._not_before_s = clock() + LISTEN_S
         self._lock = asyncio.Lock()
-        self._owed: Draft | None = (
-            None  # takes share away, and is in force, but the log does not say so yet
-        )
-        self._n_urgent = 0  # commands under way that take share away
-        self.fleet = Fleet(apart)
+        # An event that takes share away: it is in force, but the log does not say so yet.
+        self._owed: Draft | None = None
+        # Commands under way that take share away.
+        self._n_urgent = 0
+        self.fleet = Fleet(isolated)
         self.ongoing: Ongoing | None = None
-        self.trouble = ""  # why the log cannot be read, written or held
+        self.trouble = ""
         self.waits_for = ""
 
-    def hear(self, beat: Report) -> Reply:
-        """Take a server's report."""
-        is_new = self.fleet.hear(beat)
+    def hear(self, server: str, taken: RolloutReport, *, is_new: bool) -> None:
+        """Take in a server's report; its counts are added once."""
+        self.fleet.hear(server, taken, is_new=is_new)
         if is_new and self.ongoing is not None:
-            for tally in beat.tallies:
-                self.ongoing.record.add(tally)
+            for counts in taken.counts:
+                self.ongoing.record.add(counts)
+
+    def tell(self, server: str) -> RolloutReply:
+        """What every server should do now."""
         orders = self.orders
-        return Reply(
-            known=orders is not None or bool(self.trouble) or self.fleet.wants_none, orders=orders
-        )
+        is_known = orders is not None or bool(self.trouble) or self.fleet.wants_none
+        return RolloutReply(is_known, orders)
 
     @property
     def is_falling(self) -> bool:
@@ -84,11 +94,13 @@ class Controller:
 
     @property
     def orders(self) -> Orders | None:
-        """What servers shall do now."""
+        """What servers should do now."""
         if self.ongoing is None:
             return None
         state = self.ongoing.state
-        percent, shadow = (0.0, False) if self.is_falling else weights(state)
+        percent, shadow = weights(state)
+        if self.is_falling:
+            percent, shadow = 0.0, False
         return Orders(self.ongoing.plan.id, state.id, state.phase, percent, shadow)
 
     async def look_forever(self) -> None:
@@ -108,7 +120,9 @@ class Controller:
             if wanted is not None:
                 await self._adopt(wanted)
             elif self.fleet.wants_none:
-                self.ongoing, self.trouble, self.waits_for = None, "", ""
+                self.ongoing = None
+                self.trouble = ""
+                self.waits_for = ""
             if self.ongoing is not None:
                 await self._decide(self.ongoing)
 
@@ -133,12 +147,11 @@ class Controller:
             ongoing = self._require()
             facts = self._facts(ongoing.state, ongoing.plan, ongoing.record)
             draft = plans.command(ongoing.state, ongoing.plan, action, by, reason, facts)
-            if failure := await self._write(ongoing, draft):
-                raise NotReady(
-                    f"In force, and written as soon as it can be: {failure}"
-                    if self._owed
-                    else failure
-                )
+            failure = await self._write(ongoing, draft)
+            if failure and self._owed:
+                raise NotReady(f"In force, and written as soon as it can be: {failure}")
+            if failure:
+                raise NotReady(failure)
 
     def _require(self) -> Ongoing:
         if self.ongoing is None:
@@ -158,12 +171,14 @@ class Controller:
         held = self.ongoing
         if held is not None and held.plan == wanted:
             return
-        if held is not None and held.plan.id == wanted.id:  # another `run` of the same plan
+        # Another `run` of the same plan.
+        if held is not None and held.plan.id == wanted.id:
             self.ongoing = Ongoing(wanted, held.log, held.state, held.record)
             return
         if self._clock() < self._not_before_s:
             return
-        self.ongoing, self._owed = None, None
+        self.ongoing = None
+        self._owed = None
         self._not_before_s = self._clock() + RETRY_S
         try:
             log = await asyncio.to_thread(self._open_log, wanted.id)
@@ -207,7 +222,10 @@ class Controller:
             self.trouble = str(error)
 
     async def _write(self, ongoing: Ongoing, draft: Draft) -> str:
-        """Into the log, then in force; what takes share away is in force before. Returns why it is not written."""
+        """Write an event into the log, then put it in force; returns why it is not written.
+
+        What takes share away is in force before it is written.
+        """
         if draft.kind in FALLING:
             self._owed = draft
         try:
@@ -217,14 +235,16 @@ class Controller:
             logger.error("rollout %s: %s", ongoing.state.id, error)
             if not isinstance(error, Fenced) and ongoing.log.events[-1].seq < draft.seq:
                 return self.trouble
-        # Written; or the log has grown otherwise: an attempt that seemed lost came through, or another coordinator's.
+        # It is written; or the log has grown otherwise: an attempt that seemed lost came through,
+        # or another coordinator has written.
         self._owed = None
         self.ongoing = self._current(
             ongoing.plan, ongoing.log, fold(ongoing.log.events), ongoing.record
         )
         if not ongoing.log.epoch or ongoing.log.events[-1].kind != draft.kind:
             return self.trouble
-        self.trouble = self.waits_for = ""
+        self.trouble = ""
+        self.waits_for = ""
         return ""
 
     def _current(self, plan: Rollout, log: Log, state: State, record: Record) -> Ongoing:
@@ -239,7 +259,7 @@ class Controller:
         step = plans.next_step(ongoing.state, ongoing.plan)
         if step is not None and ongoing.state.status in MOVING:
             percent = 0.0 if step[1] == "shadow" else float(step[1])
-            await self.fleet.ask_apart(ongoing.plan.candidate, percent)
+            await self.fleet.ask_isolated(ongoing.plan.candidate, percent)
         return self._facts(ongoing.state, ongoing.plan, ongoing.record)
 
     def _facts(self, state: State, plan: Rollout, record: Record) -> Facts:

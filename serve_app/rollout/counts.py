@@ -1,18 +1,23 @@
-"""What one server counts in one phase of a rollout: whole numbers and digests of keys, handed over once a second."""
+"""What one server counts in one phase of a rollout, as it is handed over once a second.
 
-from collections.abc import Iterator
+Requests, scores and rows are whole numbers; keys are sets of digests, since a key counts once.
+"""
+
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import zip_longest
 from typing import Literal
 
 Arm = Literal["stable", "candidate"]
 ARMS: tuple[Arm, ...] = ("stable", "candidate")
 
-MOST_KEYS = 2_000  # of each set between two beats; which keys are left out depends on no arm, so the judge stays valid
+# Keys of each set in one report. Which keys are left out does not depend on the arm, so that the
+# judge's guarantee still holds.
+MOST_KEYS = 2_000
 
 
 def digest(key: str) -> bytes:
-    """A routing key as the judge knows it: 8 bytes, from which nobody reads who asked."""
+    """Return a routing key as the judge knows it: 8 bytes that do not tell who asked."""
     return blake2b(key.encode(), digest_size=8).digest()
 
 
@@ -22,7 +27,10 @@ def _sets() -> dict[Arm, set[bytes]]:
 
 @dataclass
 class Slice:
-    """Rows of stable's traffic with one value, or one range, of one feature, scored by both versions."""
+    """How many rows both versions scored, and about how many of these they disagree.
+
+    A slice is one value, or one range, of one feature, in stable's traffic.
+    """
 
     n_rows: int = 0
     n_disagree: int = 0
@@ -33,14 +41,20 @@ class Slice:
 
 @dataclass
 class Shadowed:
-    """What the two versions said of the same rows. `pairs`: key → whether they disagree about its first row."""
+    """What the two versions said of the same rows.
+
+    `pairs` says of each key whether the versions disagree about its first row; `whole` counts all
+    rows, `slices` those of each (feature, label). `difference` is candidate minus stable, summed
+    over the `n_compared` rows to which both gave a score. `n_dropped` rows were not scored, because
+    the candidate was busy or not there.
+    """
 
     pairs: dict[bytes, bool] = field(default_factory=dict)
     whole: Slice = field(default_factory=Slice)
-    n_compared: int = 0  # rows that both gave a score
-    difference: float = 0.0  # candidate minus stable, summed over those
-    slices: dict[tuple[str, str], Slice] = field(default_factory=dict)  # (feature, label)
-    n_dropped: int = 0  # rows that were not scored, since the candidate was busy or not there
+    n_compared: int = 0
+    difference: float = 0.0
+    slices: dict[tuple[str, str], Slice] = field(default_factory=dict)
+    n_dropped: int = 0
 
     def add(self, other: "Shadowed") -> None:
         """Take in what was counted elsewhere, or later."""
@@ -56,16 +70,18 @@ class Shadowed:
 
 @dataclass
 class Counts:
-    """Counts of one phase (`run`: State.id). A key may be told again; the coordinator counts it once."""
+    """What was counted in one phase of one run.
+
+    `run` is State.id; `errors` and `slow` hold keys, `scores` counts by bin. A key may be told
+    several times; the coordinator counts it once.
+    """
 
     run: str
     phase: int
     requests: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
     errors: dict[Arm, set[bytes]] = field(default_factory=_sets)
     slow: dict[Arm, set[bytes]] = field(default_factory=_sets)
-    scores: dict[Arm, list[int]] = field(
-        default_factory=lambda: {arm: [] for arm in ARMS}
-    )  # by bin
+    scores: dict[Arm, list[int]] = field(default_factory=lambda: {arm: [] for arm in ARMS})
     shadowed: Shadowed = field(default_factory=Shadowed)
 
     def add(self, other: "Counts") -> None:
@@ -74,11 +90,10 @@ class Counts:
             self.requests[arm] += other.requests[arm]
             self.errors[arm] |= other.errors[arm]
             self.slow[arm] |= other.slow[arm]
-            self.scores[arm] = list(_added(self.scores[arm], other.scores[arm]))
+            self.scores[arm] = _added(self.scores[arm], other.scores[arm])
         self.shadowed.add(other.shadowed)
 
 
-def _added(ours: list[int], theirs: list[int]) -> Iterator[int]:
-    """Two histograms of the same bins; an empty list has not counted yet."""
-    for i in range(max(len(ours), len(theirs))):
-        yield (ours[i] if i < len(ours) else 0) + (theirs[i] if i < len(theirs) else 0)
+def _added(ours: list[int], theirs: list[int]) -> list[int]:
+    """Add two histograms of the same bins; an empty list has not counted anything yet."""
+    return [one + other for one, other in zip_longest(ours, theirs, fillvalue=0)]

@@ -1,8 +1,10 @@
-"""What a rollout does next: pure functions of state, plan, time and facts; nothing is read here.
+"""What a rollout does next: pure functions of state, plan, time and facts.
 
-The coordinator, with `log` of log.py: once `log.claim(lambda events: claim(fold(events), plan), now_s)`, then each
-second `decide(fold(log.events), plan, now_s, facts)`, and a Draft that comes back goes to `log.append`. A draft that
-takes share away may be put in force before it is written; one that gives share only when it is written.
+How the coordinator uses them, with the `log` of log.py: it calls
+`log.claim(lambda events: claim(fold(events), plan), now_s)` once, then
+`decide(fold(log.events), plan, now_s, facts)` at each look, and hands a Draft that comes back to
+`log.append`. A draft that takes share away may be put in force before it is written; one that gives
+share only when it is written.
 """
 
 from collections.abc import Mapping
@@ -15,84 +17,117 @@ from serve_app.rollout.state import DONE, MOVING, POSSIBLE, STOPPED, State, Stat
 from serve_app.settings import Rollout
 
 Action = Literal["pause", "resume", "promote", "abort", "rollback", "start"]
+
+# What each command writes into the log, and the statuses in which a person can give it.
 COMMANDS: Mapping[Action, tuple[Kind, frozenset[Status]]] = {
-    "pause": ("paused", POSSIBLE["paused"]),  # stay at this share; the judge still watches
-    "resume": (
-        "resumed",
-        POSSIBLE["resumed"],
-    ),  # go on at this step; what held it is accepted for this run
-    "promote": ("promoted", POSSIBLE["promoted"]),  # 100 % as soon as the candidate is ready for it
-    "abort": ("aborted", POSSIBLE["aborted"]),  # 0 % now
-    "rollback": ("rolled_back", POSSIBLE["rolled_back"]),  # after 100 %: stable is back now
-    "start": ("started", DONE),  # from the first step, as another run
+    # Stay at this share; the judge still watches.
+    "pause": ("paused", POSSIBLE["paused"]),
+    # Go on at this step; what held the rollout is accepted for this run.
+    "resume": ("resumed", POSSIBLE["resumed"]),
+    # Go to 100 % as soon as the candidate is ready for it.
+    "promote": ("promoted", POSSIBLE["promoted"]),
+    # Go to 0 % now.
+    "abort": ("aborted", POSSIBLE["aborted"]),
+    # After 100 %, bring stable back now.
+    "rollback": ("rolled_back", POSSIBLE["rolled_back"]),
+    # Begin at the first step, as another run.
+    "start": ("started", DONE),
 }
-END = "end of the plan"  # the cause of a hold after a last step below 100 %
+
+# The cause of a hold after a last step below 100 %.
+END = "end of the plan"
 
 
 @dataclass(frozen=True)
 class Readiness:
-    """Whether the candidate can take `share`: loaded in every replica or, isolated, with the replicas for it."""
+    """Whether the candidate can take `share`.
+
+    It can when it is loaded in every replica or, isolated, has the replicas for that share.
+    `refused` means that it does not accept the contract, and never will.
+    """
 
     share: Share
-    state: Literal[
-        "ready", "missing", "refused"
-    ]  # refused: it does not accept the contract, and never will
+    state: Literal["ready", "missing", "refused"]
     reason: str = ""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the judge says of a phase; `wait`: it cannot tell yet. A fail counts at any time, the others at the end."""
+    """What the judge says of a phase; `wait` means that it cannot tell yet.
+
+    A fail counts at any time, the others at the end of a step. `cause` is that of a hold: it is the
+    same word each time, because it is what a person accepts by resuming.
+    """
 
     outcome: Literal["pass", "wait", "hold", "fail"]
     reason: str
     numbers: Mapping[str, float] = field(default_factory=dict)
-    cause: str = (
-        "judge"  # of a hold: the same word each time, for it is what a person accepts by resuming
-    )
+    cause: str = "judge"
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known now. Counts and verdict are those of `phase`, and count for nothing when that is another's."""
+    """What is known now.
+
+    Requests and verdict are those of `phase`; they count for nothing when another phase is judged.
+    In shadow, `candidate_requests` are pairs, which both versions have scored.
+    """
 
     readiness: Readiness
     phase: int
     stable_requests: int
-    candidate_requests: int  # in shadow: pairs, which both have scored
+    candidate_requests: int
     verdict: Verdict
 
 
 @dataclass(frozen=True)
 class Wait:
-    """Nothing to decide yet, and why."""
+    """There is nothing to decide yet; `reason` says why."""
 
     reason: str
 
 
 def next_step(state: State, plan: Rollout) -> tuple[int, Share] | None:
-    """The step after this one and its share, which `Facts.readiness` must be about; None when there is none."""
+    """Return the step after this one and its share; None when there is none.
+
+    `Facts.readiness` must be about this share.
+    """
     if state.status not in MOVING | STOPPED:
         return None
+    n_steps = len(plan.steps)
     if state.promoted:
-        return len(plan.steps) - (plan.steps[-1] == 100), 100.0
+        # A plan that ends below 100 % has no such step: it is one beyond the last.
+        ends_at_100 = plan.steps[-1] == 100
+        return (n_steps - 1 if ends_at_100 else n_steps), 100.0
     index = 0 if state.step is None else state.step + 1
-    return (index, plan.steps[index]) if index < len(plan.steps) else None
+    if index >= n_steps:
+        return None
+    return index, plan.steps[index]
 
 
 def actions(state: State) -> tuple[Action, ...]:
-    """The commands that a person can give now."""
-    useless = "resume" if state.cause == END else "promote" if state.promoted else ""
-    return tuple(
-        name for name, (_, within) in COMMANDS.items() if state.status in within and name != useless
-    )
+    """Return the commands that a person can give now."""
+    possible: list[Action] = []
+    for action, (_, statuses) in COMMANDS.items():
+        if state.status in statuses and not _is_useless(action, state):
+            possible.append(action)
+    return tuple(possible)
+
+
+def _is_useless(action: Action, state: State) -> bool:
+    """Tell whether a command would change nothing."""
+    if state.cause == END:
+        return action == "resume"
+    return state.promoted and action == "promote"
 
 
 def claim(state: State, plan: Rollout) -> Draft:
-    """A coordinator takes over. The counts of the one before are gone: what is being judged begins a new phase."""
-    return _draft(
-        state, plan, "claimed", "coordinator", "a coordinator started", run=state.run or plan.run
-    )
+    """Draft the event with which a coordinator takes over.
+
+    The counts of the coordinator before are gone: what is being judged begins another phase.
+    """
+    run = state.run or plan.run
+    return _draft(state, plan, "claimed", "coordinator", "a coordinator started", run=run)
 
 
 def command(
@@ -103,107 +138,144 @@ def command(
     reason: str = "",
     facts: Facts | None = None,
 ) -> Draft:
-    """A person's command. Raises CommandRefused with the commands that are possible now."""
-    if action not in actions(state):
+    """Draft what a person commands. Raises CommandRefused, which lists the possible commands."""
+    possible = actions(state)
+    if action not in possible:
         raise CommandRefused(
-            f"{action}: the rollout is {state.status} ({state.reason}); possible now: {', '.join(actions(state))}"
+            f"{action}: the rollout is {state.status} ({state.reason}); "
+            f"possible now: {', '.join(possible)}"
         )
-    accepted = f", {state.cause} accepted" if action == "resume" and state.cause else ""
-    kind, run = COMMANDS[action][0], state.run + (action == "start")
-    return _draft(state, plan, kind, by, reason or f"{action}{accepted}", facts, run=run)
+    if not reason:
+        reason = action
+        if action == "resume" and state.cause:
+            reason = f"{action}, {state.cause} accepted"
+    kind, _ = COMMANDS[action]
+    run = state.run + 1 if action == "start" else state.run
+    return _draft(state, plan, kind, by, reason, facts, run=run)
 
 
 def decide(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | Wait:
-    """The next event, or what is waited for. The same arguments always give the same answer."""
+    """Return the next event, or what is waited for.
+
+    The same arguments always give the same answer.
+    """
     if plan.run > state.run:
-        return _draft(
-            state, plan, "started", "file", f"the file asks for run {plan.run}", run=plan.run
-        )
+        reason = f"the file asks for run {plan.run}"
+        return _draft(state, plan, "started", "file", reason, run=plan.run)
     if state.status in DONE:
         return Wait(state.reason)
     if facts.readiness.state == "refused":
-        return _draft(
-            state, plan, "aborted", "coordinator", f"refused: {facts.readiness.reason}", facts
-        )
+        reason = f"refused: {facts.readiness.reason}"
+        return _draft(state, plan, "aborted", "coordinator", reason, facts)
     if _is_of(facts, state) and facts.verdict.outcome == "fail":
         return _draft(state, plan, "aborted", "judge", facts.verdict.reason, facts)
     if state.status in STOPPED:
         return Wait(f"{state.status} by {state.by}: {state.reason}")
     if state.status == "baking":
         return _bake(state, plan, now_s - state.step_began_s)
-    if (
-        state.status == "running"
-        and not state.promoted
-        and (found := _judge(state, plan, now_s, facts))
-    ):
-        return found
+    if state.status == "running" and not state.promoted:
+        kept = _judge(state, plan, now_s, facts)
+        if kept is not None:
+            return kept
     return _enter(state, plan, facts)
 
 
 def _judge(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | Wait | None:
-    """What keeps a rollout in its step; None when it may go on."""
-    verdict, passed_s = facts.verdict, now_s - state.phase_began_s
+    """Return what keeps a rollout in its step; None when it may go on."""
     if not _is_of(facts, state):
         return Wait(f"no counts of phase {state.phase} yet")
+    share = _named(state.share)
+    passed_s = now_s - state.phase_began_s
     if passed_s < plan.min_seconds:
-        return Wait(f"{_named(state.share)}: {passed_s:.0f} of {plan.min_seconds} s")
+        return Wait(f"{share}: {passed_s:.0f} of {plan.min_seconds} s")
     if facts.candidate_requests < plan.min_requests:
-        return Wait(
-            f"{_named(state.share)}: {facts.candidate_requests} of {plan.min_requests} requests"
-        )
+        return Wait(f"{share}: {facts.candidate_requests} of {plan.min_requests} requests")
+    verdict = facts.verdict
     if verdict.outcome == "wait":
-        return Wait(f"{_named(state.share)}: {verdict.reason}")
+        return Wait(f"{share}: {verdict.reason}")
     if verdict.outcome == "hold" and verdict.cause not in state.accepted:
         return _draft(state, plan, "held", "judge", verdict.reason, facts, cause=verdict.cause)
     return None
 
 
 def _enter(state: State, plan: Rollout, facts: Facts) -> Draft | Wait:
-    """The next step, once the candidate is ready for it."""
-    if (to := next_step(state, plan)) is None:
+    """Enter the next step, once the candidate is ready for it."""
+    following = next_step(state, plan)
+    if following is None:
         reason = f"the plan ends at {_named(state.share)}: promote or abort"
         return _draft(state, plan, "held", "coordinator", reason, facts, cause=END)
-    if facts.readiness.share != to[1]:
-        return Wait(f"{_named(to[1])}: not known yet whether {plan.candidate} is ready for it")
+    _, share = following
+    if facts.readiness.share != share:
+        return Wait(f"{_named(share)}: not known yet whether {plan.candidate} is ready for it")
     if facts.readiness.state != "ready":
-        return Wait(f"{_named(to[1])} waits for {plan.candidate}: {facts.readiness.reason}")
+        return Wait(f"{_named(share)} waits for {plan.candidate}: {facts.readiness.reason}")
     if state.promoted:
-        return _draft(state, plan, "entered", state.by, f"promoted: {state.reason}", facts, to=to)
-    if state.step is None:
-        return _draft(state, plan, "entered", "coordinator", f"{plan.candidate} is ready", to=to)
-    return _draft(state, plan, "entered", "judge", facts.verdict.reason, facts, to=to)
+        by = state.by
+        reason = f"promoted: {state.reason}"
+    elif state.step is None:
+        by = "coordinator"
+        reason = f"{plan.candidate} is ready"
+    else:
+        by = "judge"
+        reason = facts.verdict.reason
+    return _draft(state, plan, "entered", by, reason, facts, entered=following)
 
 
 def _bake(state: State, plan: Rollout, passed_s: float) -> Draft | Wait:
-    """After 100 % stable stays loaded for a while."""
+    """Keep stable loaded for a while after 100 %."""
     if passed_s < plan.bake_seconds:
         return Wait(
-            f"100 %: {passed_s:.0f} of {plan.bake_seconds} s in which {plan.stable} can be brought back at once"
+            f"100 %: {passed_s:.0f} of {plan.bake_seconds} s in which {plan.stable} "
+            "can be brought back at once"
         )
-    reason = f'done: write `stable: "{plan.candidate}"` and take `rollout` and {plan.stable} out of the file'
+    reason = (
+        f'done: write `stable: "{plan.candidate}"` and take `rollout` and {plan.stable} '
+        "out of the file"
+    )
     return _draft(state, plan, "finished", "coordinator", reason)
 
 
 def _draft(
-    state: State, plan: Rollout, kind: Kind, by: str, reason: str, facts: Facts | None = None,
-    *, run: int | None = None, to: tuple[int, Share] | None = None, cause: str = "",
-) -> Draft:  # fmt: skip
-    step, share, phase = moved(state, kind, to)
-    numbers: dict[str, float | None] = {}
-    if facts is not None and _is_of(facts, state):
-        counts = {
-            "stable_requests": facts.stable_requests,
-            "candidate_requests": facts.candidate_requests,
-        }
-        numbers = finite({**counts, **facts.verdict.numbers})
+    state: State,
+    plan: Rollout,
+    kind: Kind,
+    by: str,
+    reason: str,
+    facts: Facts | None = None,
+    *,
+    run: int | None = None,
+    entered: tuple[int, Share] | None = None,
+    cause: str = "",
+) -> Draft:
+    step, share, phase = moved(state, kind, entered)
     return Draft(
-        seq=state.seq + 1, rollout=plan.id, run=run or state.run, kind=kind, step=step, share=share, phase=phase,
-        by=by, reason=reason, cause=cause, numbers=numbers,
-    )  # fmt: skip
+        seq=state.seq + 1,
+        rollout=plan.id,
+        run=run or state.run,
+        kind=kind,
+        step=step,
+        share=share,
+        phase=phase,
+        by=by,
+        reason=reason,
+        cause=cause,
+        numbers=_numbers(state, facts),
+    )
+
+
+def _numbers(state: State, facts: Facts | None) -> dict[str, float | None]:
+    """Return what is written into an event as its evidence; nothing that is of another phase."""
+    if facts is None or not _is_of(facts, state):
+        return {}
+    counts = {
+        "stable_requests": facts.stable_requests,
+        "candidate_requests": facts.candidate_requests,
+    }
+    return finite({**counts, **facts.verdict.numbers})
 
 
 def _is_of(facts: Facts, state: State) -> bool:
-    """Whether counts and verdict are of the phase that is being judged."""
+    """Tell whether counts and verdict are of the phase that is being judged."""
     return state.step is not None and facts.phase == state.phase
 
 

@@ -1,4 +1,7 @@
-"""All that the servers of a model counted in one run of a rollout, and what the judge says of it. Pure."""
+"""All that the servers of a model counted in one run of a rollout, and what the judge says of it.
+
+Everything here is pure.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,27 +21,34 @@ from serve_app.statistics.sequential_test import (
     judge,
     pairs,
 )
+from serve_app.statistics.slicing import MIN_ROWS
 
-MOST_KEYS = 200_000  # of each set; beyond it no key is added, which only costs evidence
-UNDECIDED_FACTOR = 10  # pairs, as a multiple of min_requests, after which a person decides
+RAILS: tuple[Rail, ...] = ("errors", "slow", "disagreement")
+# Keys of each set. Beyond it no key is added, which only costs evidence.
+MOST_KEYS = 200_000
+# After this many times `min_requests` pairs, a person decides.
+UNDECIDED_FACTOR = 10
+# If no disagreement at all were tolerated, a single pair would be proof of anything.
+LEAST_TOLERATED_PERCENT = 0.01
 N_WORST = 5
-MIN_ROWS = 30  # of a slice: fewer say nothing
 NONE = Trials(0, 0, 1.0)
 
 
 def _keys() -> dict[Rail, set[bytes]]:
-    return {"errors": set(), "slow": set(), "disagreement": set()}
+    return {rail: set() for rail in RAILS}
 
 
 def _numbers() -> dict[Rail, dict[Arm, int]]:
-    return {rail: dict.fromkeys(ARMS, 0) for rail in ("errors", "slow", "disagreement")}
+    return {rail: dict.fromkeys(ARMS, 0) for rail in RAILS}
 
 
 @dataclass
 class Phase:
-    """One stretch of evidence. `bad`: keys that were bad in it; `first`: those that never were in this run before.
+    """What was seen in one phase: a stretch of evidence at one share.
 
-    Of the rail of disagreement, `candidate` counts pairs that disagree and `stable` those that agree.
+    `bad` counts keys that were bad in it, and `first` those of them that had not been bad in this
+    run before. Of the guardrail of disagreement, `candidate` counts pairs that disagree and
+    `stable` those that agree.
     """
 
     share: Share
@@ -51,13 +61,31 @@ class Phase:
 
     @property
     def percent(self) -> float:
-        """What the candidate got of the keys."""
+        """Return what the candidate got of the keys; in shadow it got none."""
         return 0.0 if self.share == "shadow" else float(self.share)
+
+    @property
+    def n_disagree(self) -> int:
+        """Return the pairs about which the versions disagree."""
+        return self.bad["disagreement"]["candidate"]
+
+    @property
+    def n_pairs(self) -> int:
+        """Return all pairs: keys of which both versions scored the first row."""
+        return self.bad["disagreement"]["candidate"] + self.bad["disagreement"]["stable"]
+
+    @property
+    def has_scores_of_both(self) -> bool:
+        """Return whether both versions have answered somebody."""
+        return bool(self.scores["stable"]) and bool(self.scores["candidate"])
 
 
 @dataclass
 class Record:
-    """The evidence of one run since this coordinator began to count (`restarts`: how often that was)."""
+    """The evidence of one run since this coordinator began to count.
+
+    `restarts` says how often counting began before.
+    """
 
     run: str
     restarts: int = 0
@@ -65,138 +93,163 @@ class Record:
     seen: dict[Rail, set[bytes]] = field(default_factory=_keys)
 
     def enter(self, number: int, share: Share) -> Phase:
-        """The phase of this number; it begins empty."""
+        """Return the phase of this number, which begins empty."""
         return self.phases.setdefault(number, Phase(share))
 
-    def add(self, tally: Counts) -> None:
-        """Trials of a server. Those of another run, or of a phase before this coordinator, count for nothing."""
-        phase = self.phases.get(tally.phase)
-        if tally.run != self.run or phase is None:
+    def add(self, counts: Counts) -> None:
+        """Take in what a server counted.
+
+        Counts of another run, or of a phase before this coordinator, are left out.
+        """
+        phase = self.phases.get(counts.phase)
+        if counts.run != self.run or phase is None:
             return
         for arm in ARMS:
-            phase.requests[arm] += tally.requests[arm]
-            self._add_bad(phase, "errors", arm, tally.errors[arm])
-            self._add_bad(phase, "slow", arm, tally.slow[arm])
-        for key, disagrees in tally.shadowed.pairs.items():
+            phase.requests[arm] += counts.requests[arm]
+            self._add_bad(phase, "errors", arm, counts.errors[arm])
+            self._add_bad(phase, "slow", arm, counts.slow[arm])
+        for key, disagrees in counts.shadowed.pairs.items():
             self._add_bad(phase, "disagreement", "candidate" if disagrees else "stable", {key})
-        merged = Counts(tally.run, tally.phase, scores=phase.scores)
-        merged.add(tally)
+        merged = Counts(counts.run, counts.phase, scores=phase.scores)
+        merged.add(counts)
         phase.scores = merged.scores
-        tally.shadowed.pairs.clear()  # counted above; kept, they would grow without end
-        phase.shadowed.add(tally.shadowed)
+        # The pairs are counted above; if they were kept here too, they would grow without end.
+        counts.shadowed.pairs.clear()
+        phase.shadowed.add(counts.shadowed)
 
     def _add_bad(self, phase: Phase, rail: Rail, arm: Arm, keys: set[bytes]) -> None:
-        """A key counts once in a phase, and once in the run: where it first turned bad."""
-        for key in keys - phase.seen[rail]:
-            if len(phase.seen[rail]) >= MOST_KEYS or len(self.seen[rail]) >= MOST_KEYS:
+        """Count each key once in the phase, and once in the run: where it first turned bad."""
+        seen_in_phase = phase.seen[rail]
+        seen_in_run = self.seen[rail]
+        for key in keys - seen_in_phase:
+            if len(seen_in_phase) >= MOST_KEYS or len(seen_in_run) >= MOST_KEYS:
                 return
-            phase.seen[rail].add(key)
+            seen_in_phase.add(key)
             phase.bad[rail][arm] += 1
-            if key not in self.seen[rail]:
-                self.seen[rail].add(key)
+            if key not in seen_in_run:
+                seen_in_run.add(key)
                 phase.first[rail][arm] += 1
 
     def judgement(self, number: int, plan: Rollout) -> Judgement:
-        """Every rail against its limits, since this phase began and since the run did."""
-        phase, rails = self.phases[number], plan.guardrails
-        found = [
-            Evidence(
-                rail,
-                _counts(rail, phase, phase.bad[rail], rails),
-                tuple(_counts(rail, one, one.first[rail], rails) for one in self.phases.values()),
+        """Compare every guardrail with its limits, since this phase began and since the run did."""
+        phase = self.phases[number]
+        guardrails = plan.guardrails
+        evidence = []
+        for rail in RAILS:
+            in_step = _trials(rail, phase, phase.bad[rail], guardrails)
+            in_rollout = tuple(
+                _trials(rail, one, one.first[rail], guardrails) for one in self.phases.values()
             )
-            for rail in ("errors", "slow", "disagreement")
-        ]
+            evidence.append(Evidence(rail, in_step, in_rollout))
         n_steps = max(1, sum(step != 100 for step in plan.steps))
-        return judge(found, alpha=rails.alpha, n_steps=n_steps, restarts=self.restarts)
+        return judge(evidence, alpha=guardrails.alpha, n_steps=n_steps, restarts=self.restarts)
 
     def verdict(self, number: int, plan: Rollout) -> Verdict:
-        """What is known of a candidate in this phase. Cheap enough to be asked at each look."""
+        """Return what is known of a candidate in this phase.
+
+        It is cheap enough to be asked at each look.
+        """
         phase = self.phases[number]
         judgement = self.judgement(number, plan)
         numbers = _evidence_numbers(phase, judgement)
-        if failed := judgement.failed:
+        failed = judgement.failed
+        if failed is not None:
             return Verdict("fail", failed.reason, numbers)
         if phase.share == "shadow":
             return _of_shadow(phase, plan, numbers)
-        stable, candidate = phase.scores["stable"], phase.scores["candidate"]
-        if stable and candidate and is_shifted(stable, candidate):
-            reason = f"the scores lie elsewhere: PSI {psi(stable, candidate):.2f}, more than 0.25; a person decides"
+        stable = phase.scores["stable"]
+        candidate = phase.scores["candidate"]
+        if phase.has_scores_of_both and is_shifted(stable, candidate):
+            shift = psi(stable, candidate)
+            reason = f"the scores lie elsewhere: PSI {shift:.2f}, more than 0.25; a person decides"
             return Verdict("hold", reason, numbers, "psi")
-        reason = ", ".join(
-            f"{rail}: {phase.bad[rail]['candidate']} keys" for rail in ("errors", "slow")
+        n_requests = phase.requests["candidate"]
+        n_errors = phase.bad["errors"]["candidate"]
+        n_slow = phase.bad["slow"]["candidate"]
+        reason = (
+            f"{n_requests} requests of the candidate within the rails "
+            f"(errors: {n_errors} keys, slow: {n_slow} keys)"
         )
-        return Verdict("pass", f"{phase.requests['candidate']} requests of the candidate within the rails ({reason})",
-                       numbers)  # fmt: skip
+        return Verdict("pass", reason, numbers)
 
 
 def requests_of(phase: Phase) -> tuple[int, int]:
-    """(stable's, the candidate's) requests; in shadow a pair counts for both."""
+    """Return the requests of (stable, the candidate); in shadow a pair counts for both."""
     if phase.share == "shadow":
-        return phase.requests["stable"], sum(phase.bad["disagreement"].values())
+        return phase.requests["stable"], phase.n_pairs
     return phase.requests["stable"], phase.requests["candidate"]
 
 
 def worst_slices(phase: Phase) -> list[tuple[str, str, Slice]]:
-    """(feature, bin, counts) where the versions disagree most, by the lower 95 % bound, above that of all rows."""
+    """Return (feature, bin, counts) of the slices where the versions disagree most, worst first.
+
+    They are ranked by the lower 95 % bound of the share of rows that disagree, which must be above
+    the share over all rows.
+    """
     whole = phase.shadowed.whole
     overall = whole.n_disagree / whole.n_rows if whole.n_rows else 0.0
-    ranked = [
-        (wilson(part.n_disagree, part.n_rows)[0], name, part)
-        for name, part in phase.shadowed.slices.items()
-        if part.n_rows >= MIN_ROWS and part.n_disagree
-    ]
-    worst = sorted(
-        (found for found in ranked if found[0] > overall), reverse=True, key=lambda found: found[0]
-    )
-    return [(*name, part) for _, name, part in worst[:N_WORST]]
+    worst = []
+    for (feature, label), part in phase.shadowed.slices.items():
+        if part.n_rows < MIN_ROWS or not part.n_disagree:
+            continue
+        low, _ = wilson(part.n_disagree, part.n_rows)
+        if low > overall:
+            worst.append((low, (feature, label, part)))
+    worst.sort(key=lambda ranked: ranked[0], reverse=True)
+    return [found for _, found in worst[:N_WORST]]
 
 
-def _counts(rail: Rail, phase: Phase, by_arm: Mapping[Arm, int], rails: Guardrails) -> Trials:
-    hits, others = by_arm["candidate"], by_arm["stable"]
-    if rail == "disagreement":
-        most_percent = max(
-            rails.max_disagreement_percent, 0.01
-        )  # at 0 a single pair would be proof of anything
-        return pairs(hits, hits + others, most_percent) if most_percent < 100 else NONE
-    ratio = rails.max_error_ratio if rail == "errors" else rails.max_slow_ratio
-    return bad_keys(hits, others, phase.percent, ratio)
+def _trials(rail: Rail, phase: Phase, by_arm: Mapping[Arm, int], limits: Guardrails) -> Trials:
+    """Return keys counted in a phase as the sequential test wants them."""
+    hits = by_arm["candidate"]
+    others = by_arm["stable"]
+    if rail == "errors":
+        return bad_keys(hits, others, phase.percent, limits.max_error_ratio)
+    if rail == "slow":
+        return bad_keys(hits, others, phase.percent, limits.max_slow_ratio)
+    tolerated_percent = max(limits.max_disagreement_percent, LEAST_TOLERATED_PERCENT)
+    if tolerated_percent >= 100:
+        return NONE
+    return pairs(hits, hits + others, tolerated_percent)
 
 
 def _of_shadow(phase: Phase, plan: Rollout, numbers: Mapping[str, float]) -> Verdict:
-    """The upper 95 % bound of the share of pairs that disagree must lie within what is tolerated."""
-    counts = phase.bad["disagreement"]
-    n_pairs, most = sum(counts.values()), plan.guardrails.max_disagreement_percent
-    if not n_pairs:
+    """Judge shadow: it passes when no more disagree than is tolerated, by the upper 95 % bound."""
+    if not phase.n_pairs:
         return Verdict("wait", "no row was scored by both versions yet", numbers)
-    low, high = (100 * bound for bound in wilson(counts["candidate"], n_pairs))
-    found = f"{counts['candidate']} of {n_pairs} pairs disagree, {low:.1f} to {high:.1f} %"
-    if high <= most:
-        return Verdict("pass", f"{found}; tolerated: up to {most:g} %", numbers)
-    if n_pairs >= UNDECIDED_FACTOR * plan.min_requests:
-        return Verdict(
-            "hold",
-            f"{found}, neither within nor beyond {most:g} %; a person decides",
-            numbers,
-            "shadow",
-        )
-    return Verdict("wait", f"{found}; passes when the upper bound is within {most:g} %", numbers)
+    low_percent, high_percent = (100 * bound for bound in wilson(phase.n_disagree, phase.n_pairs))
+    found = (
+        f"{phase.n_disagree} of {phase.n_pairs} pairs disagree, "
+        f"{low_percent:.1f} to {high_percent:.1f} %"
+    )
+    most_percent = plan.guardrails.max_disagreement_percent
+    if high_percent <= most_percent:
+        return Verdict("pass", f"{found}; tolerated: up to {most_percent:g} %", numbers)
+    if phase.n_pairs >= UNDECIDED_FACTOR * plan.min_requests:
+        reason = f"{found}, neither within nor beyond {most_percent:g} %; a person decides"
+        return Verdict("hold", reason, numbers, "shadow")
+    reason = f"{found}; passes when the upper bound is within {most_percent:g} %"
+    return Verdict("wait", reason, numbers)
 
 
 def _evidence_numbers(phase: Phase, judgement: Judgement) -> dict[str, float]:
     numbers: dict[str, float] = {}
-    for rail in ("errors", "slow"):
-        numbers |= {f"{rail}_{arm}_keys": phase.bad[rail][arm] for arm in ARMS}
+    for arm in ARMS:
+        numbers[f"errors_{arm}_keys"] = phase.bad["errors"][arm]
+    for arm in ARMS:
+        numbers[f"slow_{arm}_keys"] = phase.bad["slow"][arm]
     for finding in judgement.findings:
         numbers[f"{finding.rail}_{finding.since}_log_e"] = round(finding.log_e, 6)
         numbers[f"{finding.rail}_{finding.since}_limit"] = round(finding.limit, 6)
-    if n_pairs := sum(phase.bad["disagreement"].values()):
-        numbers |= {"pairs": n_pairs, "disagreements": phase.bad["disagreement"]["candidate"]}
-        numbers |= {"shadow_dropped_rows": phase.shadowed.n_dropped}
+    if phase.n_pairs:
+        numbers["pairs"] = phase.n_pairs
+        numbers["disagreements"] = phase.n_disagree
+        numbers["shadow_dropped_rows"] = phase.shadowed.n_dropped
         if phase.shadowed.n_compared:
             numbers["mean_difference"] = phase.shadowed.difference / phase.shadowed.n_compared
-    stable, candidate = phase.scores["stable"], phase.scores["candidate"]
-    if stable and candidate:
+    if phase.has_scores_of_both:
+        stable = phase.scores["stable"]
+        candidate = phase.scores["candidate"]
         numbers["psi"] = psi(stable, candidate)
         numbers["psi_noise"] = psi_noise(len(stable), sum(stable), sum(candidate))
     return numbers

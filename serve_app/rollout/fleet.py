@@ -1,4 +1,4 @@
-"""The servers of a model as their beats show them: which plan they want, and how far the candidate is in each."""
+"""The servers of a model as their reports show them: their plan, and who has the candidate."""
 
 import math
 import time
@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from serve_app.rollout.orders import Loaded, Report
+from serve_app.rollout.orders import Loaded, RolloutReport
+from serve_app.scaling import PLANNED_BUSY
 from serve_app.settings import Rollout
 
-SILENT_S = 5.0  # a server that has not reported for so long counts as gone
+# A server that has not reported for so long counts as gone.
+SILENT_S = 5.0
 RATE_OVER_S = 10.0
-MOST_BUSY = 0.7  # of what a replica of an isolated version can score
 ASK_EVERY_S = 1.0
 UNKNOWN: tuple[Loaded, str] = ("missing", "its replicas are not known yet")
 
@@ -37,52 +38,49 @@ class IsolatedApplications(Protocol):
 
 @dataclass
 class _Server:
-    beat: Report
+    """`since_s`: when it was first heard, or last idle; `n_rows`: (when, how many) by report."""
+
+    report: RolloutReport
     heard_s: float
     since_s: float
-    rows: deque[tuple[float, int]] = field(default_factory=deque)
+    n_rows: deque[tuple[float, int]] = field(default_factory=deque)
 
 
 class Fleet:
     """Live servers, by name."""
 
     def __init__(
-        self, apart: IsolatedApplications, clock: Callable[[], float] = time.monotonic
+        self, isolated: IsolatedApplications, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._apart = apart
+        self._isolated = isolated
         self._clock = clock
         self._servers: dict[str, _Server] = {}
-        self._seqs: dict[str, int] = {}
         self._asked_s = -math.inf
-        self._apart_of = ""  # the isolated candidate that `_isolated` is about
-        self._isolated: tuple[Loaded, str] = UNKNOWN
+        # The isolated candidate that was asked about last, and what was found.
+        self._asked_about = ""
+        self._found: tuple[Loaded, str] = UNKNOWN
 
-    def hear(self, beat: Report) -> bool:
-        """Note a report; False for one that was heard before."""
+    def hear(self, name: str, report: RolloutReport, *, is_new: bool) -> None:
+        """Note a server's report; one that is not new shows only that the server lives."""
         now_s = self._clock()
-        is_new = beat.seq > self._seqs.get(beat.server, 0)
-        self._seqs[beat.server] = beat.seq
-        is_first = beat.server not in self._servers
-        server = self._servers.setdefault(beat.server, _Server(beat, now_s, now_s))
-        server.beat, server.heard_s = beat, now_s
-        if is_new and not is_first:  # the first tells of a time that nobody knows
-            server.rows.append((now_s, beat.rows))
-        while server.rows and server.rows[0][0] < now_s - RATE_OVER_S:
-            server.rows.popleft()
-        if not any(
-            rows for _, rows in server.rows
-        ):  # idle until now: what comes is not averaged over that
+        is_first = name not in self._servers
+        server = self._servers.setdefault(name, _Server(report, now_s, now_s))
+        server.report = report
+        server.heard_s = now_s
+        # A server's first report is skipped: we do not know which period its rows cover.
+        if is_new and not is_first:
+            server.n_rows.append((now_s, report.n_rows))
+        while server.n_rows and server.n_rows[0][0] < now_s - RATE_OVER_S:
+            server.n_rows.popleft()
+        # What comes after an idle time is not averaged over it.
+        if not any(n_rows for _, n_rows in server.n_rows):
             server.since_s = now_s
-        return is_new
 
     def forget_silent(self) -> None:
         """Servers that have gone count no more."""
         oldest_s = self._clock() - SILENT_S
-        self._servers = {
-            name: server for name, server in self._servers.items() if server.heard_s > oldest_s
-        }
-        if len(self._seqs) > 100 + len(self._servers):  # the names of servers that went long ago
-            self._seqs = {name: seq for name, seq in self._seqs.items() if name in self._servers}
+        live = {name: server for name, server in self._servers.items() if server.heard_s > oldest_s}
+        self._servers = live
 
     @property
     def n_servers(self) -> int:
@@ -92,73 +90,69 @@ class Fleet:
     @property
     def plan(self) -> Rollout | None:
         """The plan that all of them want; None while they differ, as during a redeploy."""
-        plans = [server.beat.plan for server in self._servers.values()]
+        plans = [server.report.plan for server in self._servers.values()]
         return plans[0] if plans and all(plan == plans[0] for plan in plans) else None
 
     @property
     def wants_none(self) -> bool:
         """Whether all of them have a table without a rollout."""
-        return bool(self._servers) and all(
-            server.beat.plan is None for server in self._servers.values()
-        )
+        plans = [server.report.plan for server in self._servers.values()]
+        return bool(plans) and all(plan is None for plan in plans)
 
     @property
     def rows_per_s(self) -> float:
-        """Rows answered by all servers: mean of the last seconds, or since a server was first heard or idle."""
+        """Rows answered by all servers: the mean of the last seconds, or since one was idle."""
         now_s = self._clock()
-        return sum(
-            sum(rows for _, rows in server.rows)
-            / min(RATE_OVER_S, max(1.0, now_s - server.since_s))
-            for server in self._servers.values()
-        )
+        total = 0.0
+        for server in self._servers.values():
+            passed_s = min(RATE_OVER_S, max(1.0, now_s - server.since_s))
+            total += sum(n_rows for _, n_rows in server.n_rows) / passed_s
+        return total
 
     def readiness(self, plan: Rollout) -> tuple[Loaded, str]:
-        """Whether the candidate is loaded in every server and, isolated, has the replicas that were asked for."""
-        candidates = [server.beat.candidate for server in self._servers.values()]
-        if refused := next((found for found in candidates if found.state == "refused"), None):
-            return "refused", refused.reason
-        is_isolated = any(found.isolated for found in candidates)
-        apart = self._isolated if self._apart_of == plan.candidate else UNKNOWN
-        if is_isolated and apart[0] == "refused":
-            return apart
+        """Whether every server has the candidate and, isolated, whether its replicas are there."""
+        candidates = [server.report.candidate for server in self._servers.values()]
+        for candidate in candidates:
+            if candidate.state == "refused":
+                return "refused", candidate.reason
+        is_isolated = any(candidate.isolated for candidate in candidates)
+        replicas = self._found if self._asked_about == plan.candidate else UNKNOWN
+        if is_isolated and replicas[0] == "refused":
+            return replicas
         if self.plan is None:
             return "missing", "the servers do not agree about the plan yet"
-        if waiting := [found for found in candidates if found.state != "ready"]:
+        waiting = [candidate for candidate in candidates if candidate.state != "ready"]
+        if waiting:
             n_ready = len(candidates) - len(waiting)
-            return (
-                "missing",
-                f"loaded in {n_ready} of {len(candidates)} servers ({waiting[0].reason or 'loading'})",
-            )
-        return apart if is_isolated else ("ready", f"{plan.candidate} is loaded")
+            why = waiting[0].reason or "loading"
+            return "missing", f"loaded in {n_ready} of {len(candidates)} servers ({why})"
+        return replicas if is_isolated else ("ready", f"{plan.candidate} is loaded")
 
-    async def ask_apart(self, version: str, percent: float) -> None:
+    async def ask_isolated(self, version: str, percent: float) -> None:
         """Look at an isolated candidate's replicas, and wish for those that this share needs."""
-        candidates = [server.beat.candidate for server in self._servers.values()]
-        if (
-            not any(found.isolated for found in candidates)
-            or self._clock() < self._asked_s + ASK_EVERY_S
-        ):
+        candidates = [server.report.candidate for server in self._servers.values()]
+        if not any(candidate.isolated for candidate in candidates):
             return
-        self._asked_s, self._apart_of = self._clock(), version
-        capacity = min(
-            (found.rows_per_s for found in candidates if found.rows_per_s), default=math.inf
-        )
-        needed = max(1, math.ceil(percent / 100 * self.rows_per_s / (MOST_BUSY * capacity)))
+        if self._clock() < self._asked_s + ASK_EVERY_S:
+            return
+        self._asked_s = self._clock()
+        self._asked_about = version
+        capacities = [candidate.rows_per_s for candidate in candidates if candidate.rows_per_s]
+        capacity = PLANNED_BUSY * min(capacities, default=math.inf)
+        needed = max(1, math.ceil(percent / 100 * self.rows_per_s / capacity))
         try:
-            found = await self._apart.replicas(version)
+            found = await self._isolated.replicas(version)
             if found.n_running:
-                await self._apart.wish(version, needed)
-        except (
-            Exception
-        ) as error:  # Ray's controller may be away for a moment; the next look asks again
-            self._isolated = "missing", f"its replicas cannot be counted ({type(error).__name__})"
+                await self._isolated.wish(version, needed)
+        except Exception as error:
+            # Ray's controller may be away for a moment; the next look asks again.
+            kind = type(error).__name__
+            self._found = ("missing", f"its replicas cannot be counted ({kind})")
             return
         if found.failure:
-            self._isolated = "refused", found.failure
+            self._found = ("refused", found.failure)
         elif found.n_running < needed:
-            self._isolated = (
-                "missing",
-                f"{found.n_running} of the {needed} replicas that {percent:g} % need",
-            )
+            counted = f"{found.n_running} of the {needed} replicas that {percent:g} % need"
+            self._found = ("missing", counted)
         else:
-            self._isolated = "ready", f"{found.n_running} replicas"
+            self._found = ("ready", f"{found.n_running} replicas")

@@ -1,4 +1,4 @@
-"""What a server and the coordinator tell each other once a second."""
+"""What a server and the coordinator tell each other of a rollout, once a second."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,48 +6,58 @@ from typing import Literal
 from serve_app.rollout.counts import Counts
 from serve_app.settings import Rollout
 
-Loaded = Literal[
-    "ready", "missing", "refused"
-]  # refused: the bundle is wrong, and no second look will mend it
+# refused: the bundle is wrong, and trying again cannot help.
+Loaded = Literal["ready", "missing", "refused"]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """How far the candidate is in one server."""
+    """How far the candidate is in one server.
+
+    `rows_per_s` is what one replica of it can score, as measured when it proved itself; 0: unknown.
+    """
 
     state: Loaded
     reason: str = ""
     isolated: bool = False
-    rows_per_s: float = 0.0  # what one replica of it can score, as measured when it proved itself
+    rows_per_s: float = 0.0
 
 
 @dataclass(frozen=True)
-class Report:
-    """A server reports. `seq` rises with each report, so that one that is sent again counts once."""
+class RolloutReport:
+    """A server's part of its report.
 
-    server: str
-    seq: int
-    plan: Rollout | None  # what its table wants
+    `plan` is the rollout of its table; `n_rows` were answered since the last report; `counts` has
+    one entry for each phase.
+    """
+
+    plan: Rollout | None
     candidate: Candidate
-    rows: int  # answered since the last report
-    tallies: tuple[Counts, ...]
+    n_rows: int
+    counts: tuple[Counts, ...]
 
 
 @dataclass(frozen=True)
 class Orders:
-    """What the candidate gets in this phase of this run."""
+    """What the candidate gets in this phase of this run.
 
-    rollout: str  # Rollout.id
-    run: str  # State.id, the salt of the assignment
+    `rollout` is Rollout.id; `run` is State.id, the salt of the assignment.
+    """
+
+    rollout: str
+    run: str
     phase: int
     percent: float
     shadow: bool
 
 
 @dataclass(frozen=True)
-class Reply:
-    """The coordinator's answer to a beat. Not known (it has just started): go on as before. Known and no orders:
-    stable answers everybody, for there is no rollout, or nobody can read how far it is."""
+class RolloutReply:
+    """The coordinator's part of its reply.
+
+    Not known, since it has just started: go on as before. Known and no orders: stable answers
+    everybody, for there is no rollout, or nobody can read how far it is.
+    """
 
     known: bool
     orders: Orders | None = None

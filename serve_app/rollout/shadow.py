@@ -1,4 +1,7 @@
-"""Rows of stable's traffic are scored by the candidate too, after the answer has gone; dropped when it is busy."""
+"""The candidate scores rows of stable's traffic too, after the answer has gone.
+
+Rows are dropped while the candidate is busy.
+"""
 
 import asyncio
 import logging
@@ -11,13 +14,14 @@ import numpy as np
 
 from serve_app.contract.block import Block, Scores
 from serve_app.errors import HttpError
-from serve_app.rollout.active_rollout import ActiveRollout
+from serve_app.rollout.phase_counter import PhaseCounter
 
 logger = logging.getLogger(__name__)
 
 MOST_WAITING_ROWS = 512
 MOST_ROWS_A_CALL = 64
-GATHER_S = 0.005  # answers go first, and rows that come meanwhile share the call
+# Answers go first, and rows that come meanwhile share the call.
+GATHER_S = 0.005
 
 
 class Scorer(Protocol):
@@ -29,7 +33,7 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True)
 class _Waiting:
-    course: ActiveRollout
+    phase: PhaseCounter
     candidate: Scorer
     key: str
     block: Block
@@ -38,7 +42,7 @@ class _Waiting:
 
 
 class Shadow:
-    """One call at a time, so that shadowing takes from the candidate no more than one client would."""
+    """One call at a time: shadowing takes from the candidate no more than one client would."""
 
     def __init__(self) -> None:
         self._waiting: deque[_Waiting] = deque()
@@ -47,23 +51,27 @@ class Shadow:
 
     def offer(
         self,
-        course: ActiveRollout,
+        phase: PhaseCounter,
         candidate: Scorer,
         key: str,
         block: Block,
         scores: Scores,
         deadline_s: float,
     ) -> None:
-        """A request that stable answered with these (n_rows,) scores. Returns at once."""
+        """Take a request that stable answered with these (n_rows,) scores; returns at once."""
         if self._n_rows + len(block) > MOST_WAITING_ROWS:
-            course.drop(len(block))
+            phase.drop(len(block))
             return
         self._n_rows += len(block)
-        self._waiting.append(_Waiting(course, candidate, key, block, scores, deadline_s))
-        if (
-            self._task is None
-        ):  # in no client's context: Ray would cancel it with that client's request
+        self._waiting.append(_Waiting(phase, candidate, key, block, scores, deadline_s))
+        if self._task is None:
+            # In no client's context: Ray would cancel it with that client's request.
             self._task = asyncio.get_running_loop().create_task(self._run(), context=Context())
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether rows wait, or are with the candidate."""
+        return self._task is not None
 
     async def _run(self) -> None:
         try:
@@ -74,7 +82,7 @@ class Shadow:
             self._task = None
 
     def _take(self) -> list[_Waiting]:
-        """The oldest requests that belong to one course, up to MOST_ROWS_A_CALL (at least one)."""
+        """The oldest requests that belong to one phase, up to MOST_ROWS_A_CALL (at least one)."""
         taken: list[_Waiting] = []
         n_rows = 0
         while self._waiting and (not taken or self._goes_with(taken[0], n_rows)):
@@ -85,7 +93,7 @@ class Shadow:
 
     def _goes_with(self, first: _Waiting, n_rows: int) -> bool:
         other = self._waiting[0]
-        same = other.course is first.course and other.candidate is first.candidate
+        same = other.phase is first.phase and other.candidate is first.candidate
         return same and n_rows + len(other.block) <= MOST_ROWS_A_CALL
 
     async def _score(self, taken: list[_Waiting]) -> None:
@@ -93,13 +101,12 @@ class Shadow:
         first = taken[0]
         try:
             scores = await first.candidate.score(block, first.deadline_s)
-        except (
-            HttpError
-        ):  # late, or not there: it had no answer, as it would have had none in a canary
+        except HttpError:
+            # Late, or not there: it had no answer, as it would have had none in a canary.
             scores = np.full(len(block), np.nan)
         except Exception:
             logger.exception("the candidate failed in shadow")
             scores = np.full(len(block), np.nan)
         ends = np.cumsum([len(one.block) for one in taken]).tolist()
         stable = np.concatenate([one.scores for one in taken])
-        first.course.compare([one.key for one in taken], ends, block, stable, scores)
+        first.phase.compare([one.key for one in taken], ends, block, stable, scores)

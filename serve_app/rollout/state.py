@@ -1,8 +1,11 @@
-"""How far a rollout is: its events folded into one state. Pure; the log is the truth, this is how to read it.
+"""How far a rollout is: its events folded into one state.
 
-In: waiting → running → baking (at 100 %) → finished; running may be paused or held, which keeps the share. Out:
-aborted, or rolled back from 100 %. The share rises by `entered` alone, and falls by `aborted`, `rolled_back` and
-`started` alone. Only a person leads out of what is over: by `start`, or by a higher `run` in the file.
+The log is the truth, and this is how to read it; everything here is pure.
+
+On its way in, a rollout is waiting, running, baking (at 100 %) and finished; while it is running it
+may be paused or held, which keeps the share. On its way out it is aborted, or rolled back from
+100 %. Only `entered` raises the share; only `aborted`, `rolled_back` and `started` lower it. Only a
+person begins again what is over: by `start`, or by a higher `run` in the file.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from serve_app.errors import RolloutError
-from serve_app.rollout.event import MEND, Event, Kind, Share
+from serve_app.rollout.event import REMEDY, Event, Kind, Share
 
 Status = Literal[
     "waiting", "running", "paused", "held", "baking", "aborted", "finished", "rolled_back"
@@ -21,6 +24,7 @@ DONE: frozenset[Status] = frozenset({"aborted", "finished", "rolled_back"})
 STOPPED: frozenset[Status] = frozenset({"paused", "held"})
 MOVING: frozenset[Status] = frozenset({"waiting", "running"})
 
+# The statuses in which each kind of event can come.
 POSSIBLE: Mapping[Kind, frozenset[Status]] = {
     "claimed": ALL,
     "started": ALL,
@@ -37,38 +41,46 @@ POSSIBLE: Mapping[Kind, frozenset[Status]] = {
 
 @dataclass(frozen=True)
 class State:
-    """How far a rollout is; of an empty or unreadable log `State()`, with which stable answers everybody."""
+    """How far a rollout is.
 
-    seq: int = 0  # of the last event
-    epoch: int = 0  # of the last claim
+    `State()` is the state of an empty or unreadable log: stable answers everybody. `seq` is that of
+    the last event, `epoch` that of the last claim; `cause` is what held the rollout.
+    """
+
+    seq: int = 0
+    epoch: int = 0
     rollout: str = ""
     run: int = 0
     status: Status = "waiting"
-    step: int | None = (
-        None  # place in Rollout.steps; one beyond them when promoted past a plan that ends below 100 %
-    )
+    # Place in Rollout.steps; one beyond them when promoted past a plan that ends below 100 %.
+    step: int | None = None
     share: Share = 0.0
-    phase: int = (
-        0  # stretch of evidence of this run: each entry into a step and each restart begins another
-    )
+    # Stretch of evidence in this run: each entry into a step and each restart begins another.
+    phase: int = 0
     step_began_s: float = 0.0
     phase_began_s: float = 0.0
-    promoted: bool = False  # a person wants 100 %; it is entered when the candidate is ready for it
-    cause: str = ""  # of the hold
-    accepted: tuple[str, ...] = ()  # causes of holds that a person resumed from in this run
+    # A person wants 100 %, which is entered when the candidate is ready for it.
+    promoted: bool = False
+    cause: str = ""
+    # Causes of holds that a person resumed from in this run.
+    accepted: tuple[str, ...] = ()
     by: str = "coordinator"
     reason: str = "waits for its first step"
 
     @property
     def id(self) -> str:
-        """This run of this rollout: the salt of traffic.assign. Servers count requests under it and the phase."""
+        """Name this run of this rollout.
+
+        It is the salt of serving.assignment.assign; servers count under it and the phase.
+        """
         return f"{self.rollout}-run{self.run}"
 
 
 def fold(events: Iterable[Event]) -> State:
-    """The state after these events. Raises RolloutError at one that cannot follow those before it.
+    """Return the state after these events.
 
-    What a writer left in the log after another had claimed it counts for nothing.
+    What a writer left in the log after another had claimed it counts for nothing. Raises
+    RolloutError at an event that cannot follow those before it.
     """
     state = State()
     for event in events:
@@ -77,54 +89,63 @@ def fold(events: Iterable[Event]) -> State:
             continue
         if not _follows(state, event):
             raise RolloutError(
-                f"event {event.seq} of {event.rollout}: found {event.kind} (run {event.run}, share {event.share}, "
-                f"phase {event.phase}), which cannot follow {state.status} (run {state.run}, share {state.share}, "
-                f"phase {state.phase}); {MEND}"
+                f"event {event.seq} of {event.rollout}: found {event.kind} (run {event.run}, "
+                f"share {event.share}, phase {event.phase}), which cannot follow {state.status} "
+                f"(run {state.run}, share {state.share}, phase {state.phase}); {REMEDY}"
             )
         state = _after(state, event)
     return state
 
 
 def weights(state: State) -> tuple[float, bool]:
-    """(the candidate's percent of the routing keys, whether it is scored in shadow)."""
-    return (0.0, True) if state.share == "shadow" else (state.share, False)
+    """Return the candidate's percent of the routing keys, and whether it is scored in shadow."""
+    if state.share == "shadow":
+        return 0.0, True
+    return state.share, False
 
 
 def moved(
-    state: State, kind: Kind, to: tuple[int, Share] | None = None
+    state: State, kind: Kind, entered: tuple[int, Share] | None = None
 ) -> tuple[int | None, Share, int]:
-    """(step, share, phase) after an event; `to` is the step and share that are entered."""
-    if kind == "entered" and to is not None:
-        return *to, state.phase + 1
+    """Return (step, share, phase) after an event; `entered` is the step and share of an entry."""
+    if kind == "entered" and entered is not None:
+        step, share = entered
+        return step, share, state.phase + 1
     if kind == "started":
         return None, 0.0, 0
     if kind in ("aborted", "rolled_back"):
         return state.step, 0.0, state.phase
-    judged = state.step is not None and state.status not in DONE
-    return state.step, state.share, state.phase + (kind == "claimed" and judged)
+    is_judged = state.step is not None and state.status not in DONE
+    if kind == "claimed" and is_judged:
+        # The new coordinator does not have what the one before it counted.
+        return state.step, state.share, state.phase + 1
+    return state.step, state.share, state.phase
 
 
 def _follows(state: State, event: Event) -> bool:
-    """Whether this event is one that a coordinator could have written in this state."""
-    to = None
+    """Tell whether a coordinator could have written this event in this state."""
+    if state.status not in POSSIBLE[event.kind]:
+        return False
+    is_claim = event.kind == "claimed"
+    if is_claim != (event.epoch > state.epoch):
+        return False
+    begins_run = event.kind == "started" or not state.seq
+    if begins_run and event.run <= state.run:
+        return False
+    if not begins_run and event.run != state.run:
+        return False
+    entered = None
     if event.kind == "entered":
-        if event.step is None or _height(event.step, event.share) <= _height(
-            state.step, state.share
-        ):
+        if event.step is None:
             return False
-        to = event.step, event.share
-    claims = event.epoch > state.epoch
-    begins = event.kind == "started" or not state.seq
-    return (
-        state.status in POSSIBLE[event.kind]
-        and claims == (event.kind == "claimed")
-        and (event.run > state.run if begins else event.run == state.run)
-        and (event.step, event.share, event.phase) == moved(state, event.kind, to)
-    )
+        if _height(event.step, event.share) <= _height(state.step, state.share):
+            return False
+        entered = (event.step, event.share)
+    return (event.step, event.share, event.phase) == moved(state, event.kind, entered)
 
 
 def _height(step: int | None, share: Share) -> float:
-    """Shares in the order in which they are entered: none, shadow, percents."""
+    """Order shares as they are entered: none, shadow, percents."""
     if step is None:
         return -1.0
     return 0.0 if share == "shadow" else share
@@ -140,27 +161,36 @@ def _after(state: State, event: Event) -> State:
         step=event.step,
         share=event.share,
         phase=event.phase,
-        phase_began_s=event.at_s if event.phase != state.phase else state.phase_began_s,
     )
-    if event.kind == "claimed":  # changes who writes, not how far it is, nor why
+    if event.phase != state.phase:
+        known = replace(known, phase_began_s=event.at_s)
+    # A claim changes who writes, not how far the rollout is, nor why.
+    if event.kind == "claimed":
         return known
-    accepted = {"started": (), "resumed": (*state.accepted, state.cause)}.get(
-        event.kind, state.accepted
-    )
+    if event.kind == "entered":
+        known = replace(known, step_began_s=event.at_s)
     return replace(
         known,
         status=_status(event),
-        step_began_s=event.at_s if event.kind == "entered" else state.step_began_s,
         promoted=event.kind == "promoted",
         cause=event.cause,
-        accepted=tuple(cause for cause in accepted if cause),
+        accepted=_accepted(state, event),
         by=event.by,
         reason=event.reason,
     )
 
 
+def _accepted(state: State, event: Event) -> tuple[str, ...]:
+    """Return the causes of holds that are accepted after an event."""
+    if event.kind == "started":
+        return ()
+    if event.kind == "resumed" and state.cause:
+        return (*state.accepted, state.cause)
+    return state.accepted
+
+
 def _status(event: Event) -> Status:
-    """The status that an event leads to; a claim leads nowhere else."""
+    """Return the status that an event leads to; a claim leads to none."""
     match event.kind:
         case "started":
             return "waiting"
@@ -168,5 +198,6 @@ def _status(event: Event) -> Status:
             return "baking" if event.share == 100 else "running"
         case "paused" | "held" | "aborted" | "finished" | "rolled_back":
             return event.kind
-        case _:  # resumed, promoted
+        # resumed, promoted
+        case _:
             return "waiting" if event.step is None else "running"

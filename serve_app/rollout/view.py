@@ -1,5 +1,6 @@
-"""What is told of a rollout: `GET /v1/rollout`, `sluice rollout status`."""
+"""What is told of a rollout by `GET /v1/rollout` and `sluice rollout status`."""
 
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import BaseModel, Field
@@ -7,13 +8,13 @@ from pydantic import BaseModel, Field
 from serve_app.rollout.controller import Controller, Ongoing
 from serve_app.rollout.decide import Action, actions
 from serve_app.rollout.event import Event, Share, finite
-from serve_app.rollout.evidence import requests_of, worst_slices
+from serve_app.rollout.evidence import Record, requests_of, worst_slices
 from serve_app.rollout.state import Status
 from serve_app.statistics.sequential_test import Finding, Rail, Since
 
 
 class RailView(BaseModel):
-    """The evidence against the candidate beside the limit at which it is put out, natural logarithms."""
+    """The evidence against the candidate and the limit that puts it out (natural logarithms)."""
 
     rail: Rail
     since: Since
@@ -69,48 +70,82 @@ class RolloutView(BaseModel):
 
 
 class Unknown(BaseModel):
-    """No rollout is held now."""
+    """There is no rollout, or the coordinator does not know yet how far it is."""
 
     status: Literal["none", "unknown"] = Field(description="none: the table has no rollout")
     detail: str
 
 
-def view(room: Controller, now_s: float) -> RolloutView | Unknown:
-    """All of it; `now_s` is seconds since 1970."""
-    ongoing = room.ongoing
+def view(controller: Controller, now_s: float) -> RolloutView | Unknown:
+    """Return all that can be told of a rollout; `now_s` is seconds since 1970."""
+    ongoing = controller.ongoing
     if ongoing is None:
-        if room.fleet.wants_none:
-            return Unknown(status="none", detail="The table has no `rollout`.")
-        return Unknown(status="unknown", detail=room.trouble or "The coordinator has just started.")
-    state, plan = ongoing.state, ongoing.plan
-    phase = ongoing.record.phases.get(state.phase) if state.step is not None else None
-    stable_requests, candidate_requests = requests_of(phase) if phase else (0, 0)
-    findings = ongoing.record.judgement(state.phase, plan).findings if phase else ()
+        return _unknown(controller)
+    state = ongoing.state
+    plan = ongoing.plan
+    seen = _seen(ongoing, now_s)
     return RolloutView(
         rollout=plan.id,
         run=state.run,
         stable=plan.stable,
         candidate=plan.candidate,
         status=state.status,
-        share=0.0 if room.is_falling else state.share,
+        share=0.0 if controller.is_falling else state.share,
         step=state.step,
         steps=list(plan.steps),
         promoted=state.promoted,
         reason=state.reason,
         by=state.by,
-        waits_for=room.waits_for,
-        trouble=room.trouble,
+        waits_for=controller.waits_for,
+        trouble=controller.trouble,
         commands=list(actions(state)),
-        n_servers=room.fleet.n_servers,
-        seconds=max(0.0, round(now_s - state.phase_began_s, 1)) if phase else 0.0,
+        n_servers=controller.fleet.n_servers,
+        seconds=seen.seconds,
         min_seconds=plan.min_seconds,
+        stable_requests=seen.stable_requests,
+        candidate_requests=seen.candidate_requests,
+        min_requests=plan.min_requests,
+        numbers=seen.numbers,
+        evidence=seen.evidence,
+        worst_slices=seen.worst_slices,
+        events=list(ongoing.log.events),
+    )
+
+
+def _unknown(controller: Controller) -> Unknown:
+    if controller.fleet.wants_none:
+        return Unknown(status="none", detail="The table has no `rollout`.")
+    detail = controller.trouble or "The coordinator has just started."
+    return Unknown(status="unknown", detail=detail)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was seen in the phase that is being judged; nothing before the first step."""
+
+    seconds: float = 0.0
+    stable_requests: int = 0
+    candidate_requests: int = 0
+    numbers: dict[str, float | None] = field(default_factory=dict)
+    evidence: list[RailView] = field(default_factory=list)
+    worst_slices: list[SliceView] = field(default_factory=list)
+
+
+def _seen(ongoing: Ongoing, now_s: float) -> _Seen:
+    state = ongoing.state
+    record = ongoing.record
+    phase = record.phases.get(state.phase)
+    if state.step is None or phase is None:
+        return _Seen()
+    findings = record.judgement(state.phase, ongoing.plan).findings
+    stable_requests, candidate_requests = requests_of(phase)
+    return _Seen(
+        seconds=max(0.0, round(now_s - state.phase_began_s, 1)),
         stable_requests=stable_requests,
         candidate_requests=candidate_requests,
-        min_requests=plan.min_requests,
-        numbers=finite(ongoing.record.verdict(state.phase, plan).numbers) if phase else {},
+        numbers=finite(record.verdict(state.phase, ongoing.plan).numbers),
         evidence=[_rail(finding) for finding in findings],
-        worst_slices=_slices(ongoing) if phase else [],
-        events=list(ongoing.log.events),
+        worst_slices=_slices(record),
     )
 
 
@@ -121,14 +156,15 @@ def _rail(found: Finding) -> RailView:
     )
 
 
-def _slices(ongoing: Ongoing) -> list[SliceView]:
-    """Of the newest phase that has any: they are looked at after the shadow is over too."""
-    for phase in reversed(ongoing.record.phases.values()):
-        if found := worst_slices(phase):
+def _slices(record: Record) -> list[SliceView]:
+    """Return those of the newest phase that has any: they are looked at after shadow too."""
+    for phase in reversed(record.phases.values()):
+        worst = worst_slices(phase)
+        if worst:
             return [
                 SliceView(
                     feature=feature, rows=rows, n_rows=part.n_rows, n_disagree=part.n_disagree
                 )
-                for feature, rows, part in found
+                for feature, rows, part in worst
             ]
     return []

@@ -1,4 +1,4 @@
-"""Assignment of requests to versions: pure, so every replica decides alike without asking another."""
+"""Assignment of requests to versions: pure, so that every replica decides alike by itself."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -7,19 +7,21 @@ _SPAN = float(1 << 64)
 
 
 def position_percent(salt: str, key: str) -> float:
-    """Where a routing key stands between 0 and 100: the same everywhere, and anew for each salt."""
+    """Where a routing key stands between 0 and 100: the same everywhere, another for each salt."""
     digest = blake2b(key.encode(), key=salt.encode()[:64], digest_size=8).digest()
     return int.from_bytes(digest, "big") / _SPAN * 100
 
 
 def assign(salt: str, key: str, stable: str, weights: Sequence[tuple[str, float]]) -> str:
-    """The version for a routing key: candidates take the lowest positions in order, stable the rest.
+    """The version for a routing key.
 
-    With one candidate, raising its weight only moves keys from stable to it, never one back.
+    Candidates take the lowest positions in their order, stable the rest. With one candidate,
+    raising its weight only moves keys from stable to it, never one back.
     """
     if not weights:
         return stable
-    position, upper = position_percent(salt, key), 0.0
+    position = position_percent(salt, key)
+    upper = 0.0
     for version, percent in weights:
         upper += percent
         if position < upper:

@@ -7,11 +7,15 @@ from contextvars import Context
 
 from serve_app.contract.block import Block, Scores
 
+# A block, and the caller that waits for its scores.
+Waiting = tuple[Block, asyncio.Future[Scores]]
+
 
 class Coalescer:
     """Merges waiting blocks into one call while at most `max_in_flight()` calls are under way.
 
-    Nothing waits while a call is free: coalescing happens only under load, and costs no latency without it.
+    Nothing waits while a call is free: coalescing happens only under load, and costs no latency
+    without it.
     """
 
     def __init__(
@@ -23,7 +27,7 @@ class Coalescer:
         self._send = send
         self._max_rows = max_rows
         self._max_in_flight = max_in_flight
-        self._waiting: deque[tuple[Block, asyncio.Future[Scores]]] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._in_flight: set[asyncio.Task[None]] = set()
         self.waiting_rows = 0
 
@@ -39,16 +43,17 @@ class Coalescer:
         if done is not None:
             self._in_flight.discard(done)
         while self._waiting and len(self._in_flight) < self._max_in_flight():
-            if batch := self._take():
-                # A call carries rows of many clients: it must not run in the context of one of them, whose
-                # cancelled request Ray would cancel it with.
+            batch = self._take()
+            if batch:
+                # A call carries rows of many clients: it must not run in the context of one of
+                # them, whose cancelled request Ray would cancel it with.
                 task = asyncio.get_running_loop().create_task(self._call(batch), context=Context())
                 self._in_flight.add(task)
                 task.add_done_callback(self._dispatch, context=Context())
 
-    def _take(self) -> list[tuple[Block, "asyncio.Future[Scores]"]]:
+    def _take(self) -> list[Waiting]:
         """The oldest blocks up to max_rows (at least one), without those whose caller has gone."""
-        batch: list[tuple[Block, asyncio.Future[Scores]]] = []
+        batch: list[Waiting] = []
         n_rows = 0
         while self._waiting and (not batch or n_rows + len(self._waiting[0][0]) <= self._max_rows):
             block, future = self._waiting.popleft()
@@ -58,21 +63,25 @@ class Coalescer:
                 n_rows += len(block)
         return batch
 
-    async def _call(self, batch: list[tuple[Block, "asyncio.Future[Scores]"]]) -> None:
+    async def _call(self, batch: list[Waiting]) -> None:
         try:
             scores = await self._send(Block.concat([block for block, _ in batch]))
-        except BaseException as error:  # a caller must get an answer whatever happened to the call
-            failure = (
-                error if isinstance(error, Exception) else ConnectionError("the call was cancelled")
-            )
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(failure)
-            if not isinstance(error, Exception):
-                raise
+        except Exception as error:
+            _fail(batch, error)
             return
+        except BaseException:
+            # A caller must get an answer whatever happened to the call.
+            _fail(batch, ConnectionError("the call was cancelled"))
+            raise
         start = 0
         for block, future in batch:
             if not future.done():
                 future.set_result(scores[start : start + len(block)])
             start += len(block)
+
+
+def _fail(batch: list[Waiting], error: Exception) -> None:
+    """Raise an error in every caller that still waits."""
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(error)

@@ -1,9 +1,13 @@
-"""What shall go says so first: readiness fails, nobody sends it more, and what it has is finished."""
+"""Graceful shutdown: `/ready` fails first, so that load balancers stop sending traffic.
+
+Open requests finish meanwhile.
+"""
 
 import os
 from pathlib import Path
 
-DRAIN_FILE = "SLUICE_DRAIN_FILE"  # the variable that names the file; whoever starts Ray sets it
+# The variable that names the file; whoever starts Ray sets it.
+DRAIN_FILE = "SLUICE_DRAIN_FILE"
 
 
 def is_draining() -> bool:

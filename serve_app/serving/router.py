@@ -1,17 +1,16 @@
-"""The router of a server: picks the version, asks it, and lets stable answer where a candidate cannot."""
+"""The router of a server: it picks a version, asks it, and lets stable answer where it cannot."""
 
 import logging
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from secrets import token_hex
 from time import monotonic
+from typing import NamedTuple, Protocol
 
 from serve_app.contract import Features, ModelSpec, Prediction
 from serve_app.contract.block import Block, Layout, Scores
-from serve_app.errors import HttpError, NotReady, Overloaded, RequestError, UnknownVersion
-from serve_app.rollout.active_rollout import ActiveRollout
-from serve_app.rollout.shadow import Shadow
+from serve_app.errors import HttpError, NotReady, UnknownVersion
 from serve_app.serving import status
+from serve_app.serving.answer import Answered, Assignment, Failure, Observer
 from serve_app.serving.assignment import assign
 from serve_app.serving.status import Description, Health, Readiness
 from serve_app.serving.versions import Opened, Versions
@@ -20,47 +19,53 @@ from serve_app.settings import Limits, Table
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Answered:
-    """The answers of one version to one request; None where the model failed on a row."""
-
-    version: str
+class _Scored(NamedTuple):
+    block: Block
+    scores: Scores
     predictions: list[Prediction | None]
-    block: Block | None = field(default=None, repr=False)
-    scores: Scores | None = field(default=None, repr=False)  # (n_rows,)
+    n_failed: int
+
+
+class Assigner(Protocol):
+    """What may choose the version in place of the table's weights: a rollout."""
 
     @property
-    def n_failed(self) -> int:
-        """Rows without an answer."""
-        return sum(
-            prediction is None for prediction in self.predictions
-        )  # list.count compares whole models
+    def percent(self) -> float:
+        """The share of the routing keys that it gives the candidate now."""
+
+    def assign(self, table: Table, routing_key: str) -> Assignment | None:
+        """The version for a routing key; None when the table's weights decide."""
 
 
 class Router:
     """What the HTTP routes ask; knows neither HTTP nor Ray.
 
-    `counts` holds (event, version) → number since the start: rows, fallbacks, failed rows. The edge exports them.
-    `course` is what the table's rollout gives the candidate now; without one stable answers everybody.
+    Every answer is told to the `observers`, in their order. `rows_under_way` are those of requests
+    that have come in and are not answered yet.
     """
 
-    def __init__(self, spec: ModelSpec, versions: Versions) -> None:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        versions: Versions,
+        observers: Iterable[Observer] = (),
+        assigner: Assigner | None = None,
+    ) -> None:
         self._spec = spec
         self._versions = versions
+        self._observers = tuple(observers)
+        self._assigner = assigner
         self._layout = Layout(spec.contract)
         self.rows_under_way = 0
-        self.counts: Counter[tuple[str, str]] = Counter()
-        self.course: ActiveRollout | None = None
-        self._shadow = Shadow()
 
     @property
     def limits(self) -> Limits:
         """What this replica accepts now."""
-        return self._versions.table.limits if self._versions.table else Limits()
+        return self._versions.limits
 
     @property
     def answers_at_once(self) -> bool:
-        """Whether every version is held in this process and scored on the spot."""
+        """Whether every version is in this process and scored on the spot."""
         return self._versions.table is not None and all(
             member.opened is None or member.opened.at_once
             for member in self._versions.members().values()
@@ -69,142 +74,138 @@ class Router:
     @property
     def candidate_percent(self) -> float:
         """What a rollout gives its candidate now."""
-        return self.course.orders.percent if self.course else 0.0
+        return self._assigner.percent if self._assigner else 0.0
 
     async def predict(
-        self, rows: Sequence[Features], routing_key: str, forced: str | None
+        self,
+        rows: Sequence[Features],
+        routing_key: str,
+        forced: str | None,
+        positions: Sequence[int] | None = None,
     ) -> Answered:
-        """All rows answered by one version. Raises an HttpError when not even stable can answer."""
+        """All rows answered by one version, and told to the observers.
+
+        Prediction ids are made here: one for a single row; with `positions`, which are the places
+        of the rows in the request, `<id>-<position>` for each. Raises an HttpError when not even
+        stable can answer.
+        """
         table = self._table()
-        course = self._course(table) if forced is None else None
-        version = (
-            course.assign(routing_key) if course else self._assigned(table, routing_key, forced)
-        )
-        self._admit(len(rows), table.limits)
+        assigned = self._assigned(table, routing_key, forced)
+        failures: list[Failure] = []
         begin_s = monotonic()
+        self.rows_under_way += len(rows)
         try:
-            answered = await self._answered(table, version, rows, begin_s)
-        except Exception as error:  # a client that left is none of these, and a 4xx is the client's
-            if course and not isinstance(error, RequestError):
-                course.note(routing_key, version, monotonic() - begin_s, None)
+            version, scored = await self._answer(table, assigned.version, rows, begin_s, failures)
+        except Exception:
+            # A client that left raises CancelledError, which is no Exception: nobody is told.
+            seconds = monotonic() - begin_s
+            self._tell(Answered(rows, routing_key, assigned, seconds, failures=tuple(failures)))
             raise
         finally:
             self.rows_under_way -= len(rows)
-        if course:
-            self._note(course, routing_key, version, monotonic() - begin_s, answered)
+        answered = Answered(
+            rows,
+            routing_key,
+            assigned,
+            monotonic() - begin_s,
+            version,
+            _ids(positions),
+            scored.predictions,
+            scored.block,
+            scored.scores,
+            scored.n_failed,
+            tuple(failures),
+        )
+        self._tell(answered)
         return answered
 
-    async def _answered(
-        self, table: Table, version: str, rows: Sequence[Features], begin_s: float
-    ) -> Answered:
-        deadline_s = table.limits.deadline_ms / 1000
-        if version != table.stable:
-            if answered := await self._ask_candidate(table, version, rows):
-                return answered
-            deadline_s -= monotonic() - begin_s
-        return await self._ask(table.stable, rows, deadline_s)
-
-    def _note(
-        self, course: ActiveRollout, key: str, version: str, seconds: float, answered: Answered
-    ) -> None:
-        """Count an answer for the judge, and let the candidate score the same rows when it is in shadow."""
-        block, scores = answered.block, answered.scores
-        is_good = answered.version == version and not answered.n_failed and scores is not None
-        course.note(
-            key, version, seconds, float(scores[0]) if is_good and scores is not None else None
-        )
-        if course.orders.shadow and block is not None and scores is not None:
-            candidate = self._versions.ready(course.candidate)
-            if candidate and course.wants_pairs:
-                deadline_s = course.table.limits.candidate_deadline_ms / 1000
-                self._shadow.offer(course, candidate.scorer, key, block, scores, deadline_s)
-            else:
-                course.drop(len(block))
-
-    def _course(self, table: Table) -> ActiveRollout | None:
-        """The course of this table. A table that changed otherwise goes on with the orders that were in force."""
-        course = self.course
-        if course is None or course.table is table:
-            return course
-        if (
-            table.rollout is None
-            or course.table.rollout is None
-            or table.rollout.id != course.table.rollout.id
-        ):
-            return None
-        stable = self._versions.ready(table.stable)
-        self.course = course.follow(table, course.orders, stable.manifest) if stable else None
-        return self.course
+    def _tell(self, answered: Answered) -> None:
+        for observer in self._observers:
+            try:
+                observer.heard(answered)
+            except Exception:
+                # The answer is right all the same, and the other observers must hear of it.
+                logger.exception("%s did not take an answer", type(observer).__name__)
 
     def _table(self) -> Table:
         if self._versions.table is None:
             raise NotReady("This server has no table yet: user_config with `stable` is expected.")
         return self._versions.table
 
-    def _assigned(self, table: Table, routing_key: str, forced: str | None) -> str:
-        if forced is None:
-            return assign(
-                f"{self._spec.name}/{table.stable}", routing_key, table.stable, table.weights
-            )
-        if forced not in table.names:
-            raise UnknownVersion(f"X-Model-Version: expected one of {', '.join(table.names)}.")
-        return forced
+    def _assigned(self, table: Table, routing_key: str, forced: str | None) -> Assignment:
+        if forced is not None:
+            if forced not in table.names:
+                raise UnknownVersion(f"X-Model-Version: expected one of {', '.join(table.names)}.")
+            return Assignment(forced)
+        if self._assigner is not None:
+            chosen = self._assigner.assign(table, routing_key)
+            if chosen is not None:
+                return chosen
+        salt = f"{self._spec.name}/{table.stable}"
+        return Assignment(assign(salt, routing_key, table.stable, table.weights))
 
-    def _admit(self, n_rows: int, limits: Limits) -> None:
-        if self.rows_under_way + n_rows > max(limits.max_rows_under_way, n_rows):
-            raise Overloaded(
-                f"This replica answers {limits.max_rows_under_way} rows at a time; try again later.",
-                retry_after_s=limits.retry_after_s,
-            )
-        self.rows_under_way += n_rows
+    async def _answer(
+        self,
+        table: Table,
+        version: str,
+        rows: Sequence[Features],
+        begin_s: float,
+        failures: list[Failure],
+    ) -> tuple[str, _Scored]:
+        """The answers of `version`, or of stable where it cannot give all of them in time.
 
-    async def _ask_candidate(
-        self, table: Table, version: str, rows: Sequence[Features]
-    ) -> Answered | None:
-        """A candidate's answers if all of them are valid and in time; else None, charged to the candidate."""
+        Notes in `failures` what went wrong. Raises what stable raises.
+        """
+        deadline_s = table.limits.deadline_ms / 1000
+        if version != table.stable:
+            candidate_deadline_s = table.limits.candidate_deadline_ms / 1000
+            try:
+                scored = await self._ask(version, rows, candidate_deadline_s)
+                if not scored.n_failed:
+                    return version, scored
+                failures.append(Failure(version, None, scored.n_failed))
+            except HttpError as error:
+                failures.append(Failure(version, error))
+            except Exception as error:
+                # Whatever a candidate breaks, a client must not see it.
+                logger.exception("version %s failed, stable answers", version)
+                failures.append(Failure(version, error))
+            deadline_s -= monotonic() - begin_s
         try:
-            answered = await self._ask(version, rows, table.limits.candidate_deadline_ms / 1000)
-            if not answered.n_failed:
-                return answered
-        except HttpError:
-            pass
-        except Exception:  # whatever a candidate breaks, a client must not see it
-            logger.exception("version %s failed, stable answers", version)
-        self.counts["fallbacks", version] += 1
-        return None
+            return table.stable, await self._ask(table.stable, rows, deadline_s)
+        except Exception as error:
+            failures.append(Failure(table.stable, error))
+            raise
 
-    async def _ask(self, version: str, rows: Sequence[Features], deadline_s: float) -> Answered:
+    async def _ask(self, version: str, rows: Sequence[Features], deadline_s: float) -> _Scored:
         opened = self._versions.ready(version)
         if opened is None:
             raise NotReady(f"Version {version} is not ready.")
         block = self._layout.block([row.__dict__ for row in rows])
         scores = await opened.scorer.score(block, deadline_s)
-        answered = Answered(version, self._predictions(opened, scores), block, scores)
-        self.counts["rows", version] += len(rows)
-        if answered.n_failed:
-            self.counts["failed_rows", version] += answered.n_failed
-            logger.warning(
-                "version %s failed on %d of %d rows", version, answered.n_failed, len(rows)
-            )
-        return answered
+        return self._scored(opened, block, scores)
 
-    def _predictions(self, opened: Opened, scores: Scores) -> list[Prediction | None]:
+    def _scored(self, opened: Opened, block: Block, scores: Scores) -> _Scored:
         """Scores to answers; a NaN, or a score that makes no valid answer, is None."""
         parameters = opened.manifest.parameters
         predictions: list[Prediction | None] = []
+        n_failed = 0
         for score in scores.tolist():
-            try:
-                predictions.append(self._spec.answer(score, parameters) if score == score else None)
-            except (
-                Exception
-            ) as error:  # one row's answer, whatever is wrong with it, must not hurt the others
-                logger.warning(
-                    "version %s: no answer from a score: %s",
-                    opened.manifest.version,
-                    type(error).__name__,
-                )
-                predictions.append(None)
-        return predictions
+            prediction = None
+            # NaN is the one number that is not equal to itself.
+            if score == score:
+                try:
+                    prediction = self._spec.answer(score, parameters)
+                except Exception as error:
+                    # One row's answer, whatever is wrong with it, must not hurt the others.
+                    version, kind = opened.manifest.version, type(error).__name__
+                    logger.warning("version %s: no answer from a score: %s", version, kind)
+            n_failed += prediction is None
+            predictions.append(prediction)
+        if n_failed:
+            version, n_rows = opened.manifest.version, len(predictions)
+            logger.warning("version %s failed on %d of %d rows", version, n_failed, n_rows)
+        return _Scored(block, scores, predictions, n_failed)
 
     def health(self) -> Health:
         """Alive."""
@@ -217,3 +218,10 @@ class Router:
     def description(self) -> Description:
         """Contract, versions, metrics, hashes."""
         return status.description(self._spec, self._versions, self.candidate_percent)
+
+
+def _ids(positions: Sequence[int] | None) -> tuple[str, ...]:
+    request_id = token_hex(16)
+    if positions is None:
+        return (request_id,)
+    return tuple(f"{request_id}-{position}" for position in positions)

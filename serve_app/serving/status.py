@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serve_app.bundle.manifest import File, Metric
+from serve_app.bundle.manifest import File, Metric, RuntimeName
 from serve_app.contract import Feature, Kind, ModelSpec
 from serve_app.errors import SluiceError
 from serve_app.serving.drain import is_draining
@@ -33,7 +33,7 @@ class VersionStatus(_Status):
     detail: str = Field(description="why it is not ready; it is tried again by itself")
     placement: Literal["in_server", "isolated"]
     weight_percent: float
-    runtime: Literal["onnx", "sklearn"] | None
+    runtime: RuntimeName | None
     coalesces: bool | None = Field(
         description="whether rows of several requests share a model call"
     )
@@ -88,9 +88,10 @@ def health(versions: Versions) -> Health:
 
 
 async def readiness(versions: Versions, percent: float = 0.0) -> Readiness:
-    """Asks every opened version whether it can answer now: an isolated one may have gone since it was opened.
+    """Ask every opened version whether it can answer now.
 
-    `percent` is what a rollout's candidate gets now.
+    An isolated one may have gone since it was opened. `percent` is what a rollout's candidate gets
+    now.
     """
     stable = versions.table.stable if versions.table else None
     found = version_states(versions, percent)

@@ -1,8 +1,8 @@
-"""The versions of a server: loaded and proven in the background, switched in atomically, never half of it."""
+"""The versions of a server, opened in the background; a table takes over whole or not at all."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -10,15 +10,15 @@ from typing import Literal, Protocol
 from serve_app.bundle.manifest import Manifest
 from serve_app.contract.block import Block, Scores
 from serve_app.errors import SluiceError, StoreAway
-from serve_app.settings import Batch, Table, VersionEntry
+from serve_app.settings import Batch, Limits, Table, VersionEntry
 
 logger = logging.getLogger(__name__)
 
-RETRY_FIRST_S, RETRY_MOST_S = 1.0, 30.0
+RETRY_FIRST_S = 1.0
+RETRY_MOST_S = 30.0
 SETTLE_POLL_S = 0.02
-CLOSE_AFTER_S = (
-    5.0  # beyond the deadline of the last request that may still be with a version that left
-)
+# After the deadline of the last request that may still be with a version that left.
+CLOSE_AFTER_S = 5.0
 
 
 class Scorer(Protocol):
@@ -28,22 +28,26 @@ class Scorer(Protocol):
         """(n_rows,) scores, NaN where a row failed. Raises DeadlineExceeded or NotReady."""
 
     async def ping(self) -> None:
-        """Returns when the version can answer now; raises NotReady otherwise."""
+        """Return when the version can answer now. Raises NotReady otherwise."""
 
     def close(self) -> None:
-        """The version has left the table: let go of what it holds."""
+        """Let go of what it holds: nobody will ask it again."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Opened:
-    """A version that proved itself."""
+    """A version that proved itself.
+
+    `at_once`: it is in this process, and scored without waiting for other requests. `rows_per_s`:
+    what one replica can score, as measured while proving; 0 when that is not known.
+    """
 
     manifest: Manifest
     manifest_sha256: str
     scorer: Scorer
     coalesces: bool
-    at_once: bool = False  # in this process, and scored without waiting for other requests
-    rows_per_s: float = 0.0  # what one replica can score, as measured while proving; 0: not known
+    at_once: bool = False
+    rows_per_s: float = 0.0
 
 
 Identity = tuple[str, VersionEntry, Batch]
@@ -53,66 +57,103 @@ Open = Callable[[str, VersionEntry, Table], Awaitable[Opened]]
 
 @dataclass(eq=False)
 class Member:
-    """A version of the table and how far it is. While new settings are opened, `opened` is still under the old."""
+    """A version of the table and how far it is.
+
+    `opened_as` says under which settings `opened` was opened: while new ones are being opened, the
+    old one answers. `error` is of the last attempt, until one succeeds.
+    """
 
     identity: Identity
     state: State = "loading"
     detail: str = ""
-    error: Exception | None = None  # of the last attempt, until one succeeds
+    error: Exception | None = None
     opened: Opened | None = None
     opened_as: Identity | None = None
-    attempt: "asyncio.Task[Opened] | None" = field(default=None, repr=False)
+    attempt: "asyncio.Task[None] | None" = field(default=None, repr=False)
     task: "asyncio.Task[None] | None" = field(default=None, repr=False)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it is opened under the settings of the table."""
+        return self.opened_as == self.identity
 
 
 class Versions:
     """The table in force with its members.
 
-    A new table takes over as soon as its stable version is proven; its other versions join when they are.
-    Until then, and when it never is, the last table stays and `config_error` says why.
+    A new table takes over as soon as its stable version is proven; its other versions join when
+    they are. Until then, and when it never is, the last table stays and `config_error` says why.
+
+    What was opened and belongs to no member any more is closed, `close_after_s` after the last
+    request that may be with it. What fails is tried again after `retry_first_s`, then after twice
+    that, and so on.
     """
 
-    def __init__(self, open_version: Open) -> None:
+    def __init__(
+        self,
+        open_version: Open,
+        *,
+        retry_first_s: float = RETRY_FIRST_S,
+        close_after_s: float = CLOSE_AFTER_S,
+    ) -> None:
         self._open = open_version
+        self._retry_first_s = retry_first_s
+        self._close_after_s = close_after_s
         self._members: dict[str, Member] = {}
+        self._next_stable: Member | None = None
+        self._unclosed: list[Opened] = []
         self._switch: asyncio.Task[None] | None = None
         self.table: Table | None = None
-        self._refused: str | None = None  # the newest table could not be read
-        self._trouble: str | None = None  # the newest table that could be read is not in force yet
+        # Why the newest table could not be read, and why the newest one that could be read is not
+        # in force yet.
+        self._refused: str | None = None
+        self._trouble: str | None = None
 
     async def start(self, table: Table, patience_s: float = 0) -> None:
-        """The first table. Raises what kept stable from being proven: the replica must not become ready. A store that
-        is away may come back within `patience_s`: cheaper than a replica that ends and is started anew."""
-        loop, wait_s = asyncio.get_running_loop(), RETRY_FIRST_S
+        """Put the first table in force.
+
+        Raises what kept stable from being proven: the replica must not become ready. A store that
+        is away may come back within `patience_s`, which is cheaper than a replica that ends and is
+        started again.
+        """
+        loop = asyncio.get_running_loop()
         until_s = loop.time() + patience_s
-        while True:
+        for wait_s in backoff(self._retry_first_s):
             try:
-                return await self._take_over(table)
+                await self._take_over(table)
+                return
             except StoreAway as error:
                 if loop.time() + wait_s > until_s:
                     raise
                 logger.warning("stable %s is waited for: %s", table.stable, error)
             await asyncio.sleep(wait_s)
-            wait_s = min(wait_s * 2, RETRY_MOST_S)
 
     async def settle(self, timeout_s: float) -> None:
-        """Until every version has been opened, or has failed once; for a replica that shall not join half loaded."""
+        """Wait until every version has been opened or has failed once, so that a replica joins with
+        all of them.
+        """
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 while any(member.state == "loading" for member in self._members.values()):  # noqa: ASYNC110 - no event
                     await asyncio.sleep(SETTLE_POLL_S)
 
     def change(self, table: Table) -> None:
-        """A further table: returns at once, works in the background, never raises."""
+        """Put a further table in force: returns at once, works in the background, never raises."""
         if self._switch is not None:
             self._switch.cancel()
-        self._refused = self._trouble = None
+        self._refused = None
+        self._trouble = None
         self._switch = asyncio.get_running_loop().create_task(self._take_over_or_keep(table))
 
     def refuse(self, reason: str) -> None:
         """Note that a table could not even be read; the last good one stays, or still comes."""
         logger.error("table refused: %s", reason)
         self._refused = reason
+
+    @property
+    def limits(self) -> Limits:
+        """What the table in force lets this replica accept."""
+        return self.table.limits if self.table else Limits()
 
     @property
     def config_error(self) -> str | None:
@@ -129,38 +170,49 @@ class Versions:
         return dict(self._members)
 
     async def _take_over_or_keep(self, table: Table) -> None:
-        """Try until it succeeds or another table comes: a store may be away for a while, and Ray tells us once."""
-        wait_s = RETRY_FIRST_S
-        while True:
+        """Try until it succeeds or another table comes: a store may be away for a while, and Ray
+        tells us once.
+        """
+        for wait_s in backoff(self._retry_first_s):
             try:
-                return await self._take_over(table)
+                await self._take_over(table)
+                return
             except Exception as error:
                 self._trouble = f"stable {table.stable} cannot be used: {_reason(error)}"
                 logger.error("table not in force: %s", self._trouble)
+                _forget_traceback(error)
             await asyncio.sleep(wait_s)
-            wait_s = min(wait_s * 2, RETRY_MOST_S)
 
     async def _take_over(self, table: Table) -> None:
         """Prove stable, then put the whole table in force in one step."""
         stable = self._member(table, table.stable)
-        await self._opened(stable, table.stable, table)
-        before, deadline_s = self._members, (self.table or table).limits.deadline_ms / 1000
-        members = {table.stable: stable} | {
-            name: self._member(table, name) for name in table.names[1:]
-        }
-        self._members, self.table, self._trouble = members, table, None
-        for name, member in before.items():
-            if members.get(name) is not member:
-                self._dismiss(member, members.get(name), deadline_s)
-        for name, member in members.items():
-            if member.opened_as != member.identity and member.task is None:
+        self._next_stable = stable
+        self._close_what_left()
+        await self._prove(stable, table.stable, table)
+
+        # Nothing is awaited from here on: no request sees half of a table.
+        before = self._members
+        deadline_s = (self.table or table).limits.deadline_ms / 1000
+        others = {name: self._member(table, name) for name in table.names[1:]}
+        self._members = {table.stable: stable} | others
+        self._next_stable = None
+        self.table = table
+        self._trouble = None
+        for member in before.values():
+            if member.task is not None and member not in self._members.values():
+                member.task.cancel()
+        self._close_what_left(deadline_s)
+        for name, member in self._members.items():
+            if not member.is_current and member.task is None:
                 member.task = asyncio.get_running_loop().create_task(
                     self._bring_up(name, member, table)
                 )
 
     def _member(self, table: Table, name: str) -> Member:
-        """The member that holds this version with the same settings; else a new one, which answers as the old one
-        does until it is opened itself."""
+        """The member that holds this version under the same settings; else a new one.
+
+        A new one answers with what the old one had opened, until it is opened itself.
+        """
         identity: Identity = (name, without_weight(table.entry(name)), table.batch)
         old = self._members.get(name)
         if old is None:
@@ -170,37 +222,76 @@ class Versions:
         state: State = "ready" if old.opened else "loading"
         return Member(identity, state, opened=old.opened, opened_as=old.opened_as)
 
-    def _dismiss(self, member: Member, successor: Member | None, deadline_s: float) -> None:
-        """A member leaves: requests that are with it may finish, then it lets go of its model."""
-        if member.task is not None:
-            member.task.cancel()
-        if member.opened is None or (successor is not None and successor.opened is member.opened):
+    async def _prove(self, member: Member, name: str, table: Table) -> None:
+        """Open a member once, however many wait for it: a candidate may be promoted while it is
+        still loading.
+        """
+        if member.is_current:
             return
-        asyncio.get_running_loop().call_later(
-            deadline_s + CLOSE_AFTER_S, member.opened.scorer.close
-        )
+        if member.attempt is None:
+            member.attempt = asyncio.ensure_future(self._attempt(member, name, table))
+        await asyncio.shield(member.attempt)
 
-    async def _opened(self, member: Member, name: str, table: Table) -> None:
-        """Open a member once, however many wait for it: a candidate may be promoted while it is still loading."""
-        if member.opened_as == member.identity:
-            return
-        if member.attempt is None or member.attempt.done():
-            member.attempt = asyncio.ensure_future(self._open(name, table.entry(name), table))
-        member.opened = await asyncio.shield(member.attempt)
+    async def _attempt(self, member: Member, name: str, table: Table) -> None:
+        """One attempt; it goes on when those who waited for it have left, and what came of it is
+        closed then.
+        """
+        try:
+            opened = await self._open(name, table.entry(name), table)
+        finally:
+            member.attempt = None
+        self._unclosed.append(opened)
+        member.opened = opened
         member.opened_as = member.identity
-        member.state, member.detail, member.error = "ready", "", None
+        member.state = "ready"
+        member.detail = ""
+        member.error = None
+        self._close_what_left()
 
     async def _bring_up(self, name: str, member: Member, table: Table) -> None:
-        """Load a version that is not stable; while it fails, stable answers for it and it is tried again."""
-        wait_s = RETRY_FIRST_S
-        while member.opened_as != member.identity:
+        """Load a version that is not stable; while it fails, stable answers for it and it is tried
+        again.
+        """
+        for wait_s in backoff(self._retry_first_s):
             try:
-                await self._opened(member, name, table)
+                await self._prove(member, name, table)
+                return
             except Exception as error:
-                member.state, member.detail, member.error = "failed", _reason(error), error
+                member.state = "failed"
+                member.detail = _reason(error)
+                member.error = error
                 logger.warning("version %s is not ready: %s", name, member.detail)
-                await asyncio.sleep(wait_s)
-                wait_s = min(wait_s * 2, RETRY_MOST_S)
+                _forget_traceback(error)
+            await asyncio.sleep(wait_s)
+
+    def _close_what_left(self, deadline_s: float | None = None) -> None:
+        """Close what no member holds any more, after the requests that may be with it."""
+        held = {member.opened for member in self._members.values()}
+        if self._next_stable is not None:
+            held.add(self._next_stable.opened)
+        left = [opened for opened in self._unclosed if opened not in held]
+        self._unclosed = [opened for opened in self._unclosed if opened in held]
+        if deadline_s is None:
+            deadline_s = self.table.limits.deadline_ms / 1000 if self.table else 0.0
+        loop = asyncio.get_running_loop()
+        for opened in left:
+            loop.call_later(deadline_s + self._close_after_s, opened.scorer.close)
+
+
+def backoff(first_s: float = RETRY_FIRST_S, most_s: float = RETRY_MOST_S) -> Iterator[float]:
+    """Seconds to wait after each failed try: each wait is twice the last, up to a bound.
+
+    Never ends.
+    """
+    wait_s = first_s
+    while True:
+        yield wait_s
+        wait_s = min(2 * wait_s, most_s)
+
+
+def without_weight(entry: VersionEntry) -> VersionEntry:
+    """An entry without its weight: a change of weight opens nothing again."""
+    return entry.model_copy(update={"weight_percent": 0.0})
 
 
 def _reason(error: Exception) -> str:
@@ -208,6 +299,10 @@ def _reason(error: Exception) -> str:
     return str(error) if isinstance(error, SluiceError) else type(error).__name__
 
 
-def without_weight(entry: VersionEntry) -> VersionEntry:
-    """An entry without its weight: a change of weight loads nothing anew."""
-    return entry.model_copy(update={"weight_percent": 0.0})
+def _forget_traceback(error: BaseException | None) -> None:
+    """Free what an error that is kept holds: the variables of the functions it came from, half an
+    opened model.
+    """
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__

@@ -1,25 +1,23 @@
-"""Every knob of serve_config.yaml that is ours."""
+"""Every knob of serve_config.yaml that is ours: typed, bounded, the unit in the name."""
 
-from serve_app.settings.table import (
+from serve_app.settings.args import (
     COORDINATOR_CPUS,
     PUBLIC_KEY_PATTERN,
-    Batch,
-    Coalesce,
-    Guardrails,
-    Limits,
     PublicKey,
     PublicKeys,
-    Rollout,
     ServerArgs,
-    Setting,
-    Step,
-    Table,
     VersionArgs,
+    application_of,
+)
+from serve_app.settings.rollout import Guardrails, Rollout, Step
+from serve_app.settings.setting import Setting, fault_lines, parse_settings
+from serve_app.settings.table import (
+    Batch,
+    Coalesce,
+    Limits,
+    Table,
     VersionConfig,
     VersionEntry,
-    application_of,
-    fault_lines,
-    parse_settings,
 )
 
 __all__ = [

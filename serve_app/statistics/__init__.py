@@ -1,1 +1,1 @@
-"""Pure numbers: intervals, sequential test, PSI, bins, slices."""
+"""Pure numbers: intervals, sequential test, PSI, bins, slices, disagreement of two versions."""

@@ -1,4 +1,4 @@
-"""Rows by the bins that training froze for each feature: an average may hide the few whom a candidate serves badly."""
+"""Rows by the bins that training froze: an average may hide a few that are served badly."""
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from serve_app.bundle.manifest import Reference
 from serve_app.contract.block import MISSING_CATEGORY, Block, Layout
 
-Name = tuple[str, str]  # feature, label of the bin
+# The feature, and the label of the bin.
+Name = tuple[str, str]
 MISSING = "missing"
 
 
@@ -25,7 +26,7 @@ class Bins:
         self._categories = list(enumerate(layout.category_names))
 
     def count(self, block: Block, marked: NDArray[np.bool_]) -> Iterator[tuple[Name, int, int]]:
-        """(bin, its rows, how many of them are marked), for each bin that has rows."""
+        """Yield (bin, its rows, how many of them are marked) for each bin that has rows."""
         for i, edges, names in self._numbers:
             column = block.numbers[:, i]
             bins = np.where(np.isnan(column), len(edges) + 1, np.digitize(column, edges))
@@ -43,7 +44,7 @@ class Bins:
 
 
 def _labels(name: str, edges: list[float]) -> list[Name]:
-    """A bin is `edge[i-1] <= x < edge[i]`; the last is for missing values."""
+    """Name the bins `edge[i-1] <= x < edge[i]`; the last one is for missing values."""
     if not edges:
         return [(name, "all"), (name, MISSING)]
     middle = [f"{low:.4g} to {high:.4g}" for low, high in pairwise(edges)]

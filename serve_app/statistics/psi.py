@@ -1,28 +1,34 @@
-"""Whether a candidate's scores lie elsewhere than stable's: reason to hold, so that a person looks, never to abort."""
+"""Whether a candidate's scores are distributed otherwise than stable's.
+
+That is a reason to hold, so that a person looks, and never one to abort.
+"""
 
 import math
 from collections.abc import Sequence
 
-HOLD_PSI = (
-    0.25  # "a major shift" by the habit of credit scoring (Siddiqi, Credit Risk Scorecards, 2006)
-)
+# "A major shift" by the convention of credit scoring (Siddiqi, Credit Risk Scorecards, 2006).
+HOLD_PSI = 0.25
+# What chance alone may give, so that a PSI above HOLD_PSI means something.
 MAX_NOISE = HOLD_PSI / 5
 
 
 def psi(stable: Sequence[int], candidate: Sequence[int]) -> float:
-    """Population stability index of two histograms with the same bins: Σ (p - q) · ln(p / q), 0 where they agree.
+    """Population stability index of two histograms with the same bins: Σ (p - q) · ln(p / q).
 
-    Half a count is added to each bin, so that empty ones are finite. Count a key once (its first score in the step):
-    a heavy key's scores are no sample of the others'.
+    It is 0 where they agree. Half a count is added to each bin, so that empty ones are finite.
+    Count a key once (its first score in the step): a heavy key's scores are no sample of the
+    others'.
     """
-    p, q = _shares(stable), _shares(candidate)
+    p = _shares(stable)
+    q = _shares(candidate)
     return math.fsum((a - b) * math.log(a / b) for a, b in zip(p, q, strict=True))
 
 
 def psi_noise(n_bins: int, n_stable: int, n_candidate: int) -> float:
-    """The PSI to expect when nothing differs: (bins - 1) · (1/n + 1/m); infinite with an empty side.
+    """The PSI to expect when nothing differs: (bins - 1) · (1/n + 1/m).
 
-    Yurdakul and Naranjo, "Statistical properties of the population stability index", J. Risk Model Validation (2020).
+    It is infinite with an empty side. Yurdakul and Naranjo, "Statistical properties of the
+    population stability index", J. Risk Model Validation (2020).
     """
     if not (n_stable and n_candidate):
         return math.inf
@@ -30,7 +36,7 @@ def psi_noise(n_bins: int, n_stable: int, n_candidate: int) -> float:
 
 
 def is_shifted(stable: Sequence[int], candidate: Sequence[int]) -> bool:
-    """Whether the PSI is beyond 0.25 where chance alone would give at most 0.05; with fewer scores it cannot tell."""
+    """Whether the PSI is above HOLD_PSI, with scores enough that chance gives at most MAX_NOISE."""
     noise = psi_noise(len(stable), sum(stable), sum(candidate))
     return noise <= MAX_NOISE and psi(stable, candidate) > HOLD_PSI
 

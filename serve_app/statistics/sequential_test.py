@@ -1,10 +1,11 @@
-"""The judge of a canary: it may look at any time, and its false alarms over a whole rollout stay within alpha.
+"""The judge of a canary: it may look at any time, and its false alarms stay within alpha.
 
-Routing keys are what is randomised (traffic.py), so keys are what is counted, each when it first turns bad. However
-heavy or bad a key is, it is then the candidate's with probability w = weight / 100, and with at most
-r·w / (r·w + 1 - w) where the candidate turns keys bad at most r times as fast as stable. Against that bound runs the
-beta-binomial mixture of Robbins (1970), one-sided, as in Lindon et al., "Rapid Regression Detection in Software
-Deployments through Sequential Testing" (KDD 2022). docs/rollouts.md says why it holds, what it finds, and how soon.
+Routing keys are what is randomised (serving/assignment.py), so keys are what is counted, each when
+it first turns bad. However heavy or bad a key is, it is then the candidate's with probability w =
+weight / 100, and with at most r·w / (r·w + 1 - w) where the candidate turns keys bad at most r
+times as fast as stable. Against that bound runs the beta-binomial mixture of Robbins (1970),
+one-sided, as in Lindon et al., "Rapid Regression Detection in Software Deployments through
+Sequential Testing" (KDD 2022). docs/rollouts.md says why it holds, what it finds, and how soon.
 """
 
 import math
@@ -15,8 +16,10 @@ from typing import Literal
 Rail = Literal["errors", "slow", "disagreement"]
 Since = Literal["rollout", "step"]
 
-RAIL_SHARES: dict[Rail, float] = {"errors": 0.7, "slow": 0.2, "disagreement": 0.1}  # of alpha
-FIRST_SHARE = 0.8  # of alpha; what is begun anew after restarts shares the rest
+# How alpha is divided among the rails.
+RAIL_SHARES: dict[Rail, float] = {"errors": 0.7, "slow": 0.2, "disagreement": 0.1}
+# 80 % of alpha is for the first attempt; evidence restarted after a crash shares the other 20 %.
+FIRST_SHARE = 0.8
 _NOUNS: dict[Rail, str] = {
     "errors": "keys with an error were the candidate's",
     "slow": "keys with a slow answer were the candidate's",
@@ -28,8 +31,8 @@ _NOUNS: dict[Rail, str] = {
 class Trials:
     """Keys counted while the weight did not change.
 
-    hits: the candidate's bad keys, or pairs that disagree. others: stable's bad keys, or pairs that agree.
-    odds: the most that is tolerated of P(hit) / P(other).
+    `hits` are the candidate's bad keys, or pairs that disagree; `others` are stable's bad keys, or
+    pairs that agree. `odds` is the most that is tolerated of P(hit) / P(other).
     """
 
     hits: int
@@ -44,9 +47,11 @@ class Trials:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a rail saw: keys counted once since the step began, and once since the rollout began (one entry a step).
+    """What a rail saw.
 
-    The first finds a candidate that breaks when most keys have been bad before; the second adds up over steps.
+    In `step` a key counts once since the step began: that finds a candidate that breaks when most
+    keys have been bad before. In `rollout`, which has one entry a step, it counts once since the
+    rollout began: that adds up over steps.
     """
 
     rail: Rail
@@ -56,7 +61,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Finding:
-    """The evidence of a rail beside its limit; both are natural logarithms."""
+    """The evidence of a rail and its limit; both are natural logarithms."""
 
     rail: Rail
     since: Since
@@ -79,22 +84,29 @@ class Judgement:
 
 
 def bad_keys(candidate: int, stable: int, weight_percent: float, max_ratio: float) -> Trials:
-    """Keys that turned bad, by arm, at one weight. At 0 and 100 % there is nothing to compare: no evidence."""
+    """Keys that turned bad, by arm, at one weight.
+
+    At 0 and 100 % there is nothing to compare: no evidence.
+    """
     if not 0 < weight_percent < 100:
         return Trials(0, 0, 1.0)
     return Trials(candidate, stable, max_ratio * weight_percent / (100 - weight_percent))
 
 
 def pairs(n_disagree: int, n_pairs: int, max_percent: float) -> Trials:
-    """Keys whose first row was scored by both versions, and on how many of them these disagreed (0 < max < 100)."""
+    """Keys whose first row both versions scored, and those on which they disagreed.
+
+    `max_percent` is above 0 and below 100.
+    """
     return Trials(n_disagree, n_pairs - n_disagree, max_percent / (100 - max_percent))
 
 
 def _prior(n: int = 64, largest: float = 1000.0) -> tuple[tuple[float, float], ...]:
-    """(ln m, ln share) on a grid: how many times the tolerated odds those of a worse candidate may be.
+    """(ln m, ln share) on a grid, where a worse candidate's odds are m times the tolerated ones.
 
-    P(m > x) = 1 / x²: for the probability of a hit that is Beta(-2, 2), cut off below the tolerated one. The points
-    are closer near 1. A sum over fixed points is as valid as the integral: what it misses costs time, not alpha.
+    P(m > x) = 1 / x²: for the probability of a hit that is Beta(-2, 2), cut off below the tolerated
+    one. The points are closer near 1. A sum over fixed points is as valid as the integral: what it
+    misses costs time, not alpha.
     """
     roots = [(k + 0.5) / n for k in range(n)]
     logs = [math.log(largest) * root**2 for root in roots]
@@ -109,28 +121,30 @@ PRIOR = _prior()
 
 
 def log_e(counts: Iterable[Trials]) -> float:
-    """Log of the e-value: how many times likelier these keys are for a worse candidate than at the tolerated odds.
+    """Log of the e-value: how many times likelier these keys are for a worse candidate.
 
-    0 with no data. A supermartingale while the candidate is no worse than tolerated, so that it ever reaches ln(1 / a)
-    with probability at most a (Ville 1939). No key may be in two of the counts.
+    It is 0 with no data. While the candidate is no worse than tolerated, the e-value is a
+    supermartingale, so that it ever reaches 1 / a with probability at most a (Ville 1939). No key
+    may be in two of the counts.
     """
     seen = [c for c in counts if c.hits or c.others]
     logs = []
     for log_m, log_share in PRIOR:
-        m, log = math.exp(log_m), log_share
+        m = math.exp(log_m)
+        log = log_share
         for c in seen:
-            log += c.hits * log_m - (c.hits + c.others) * (
-                math.log1p(c.odds * m) - math.log1p(c.odds)
-            )
+            per_key = math.log1p(c.odds * m) - math.log1p(c.odds)
+            log += c.hits * log_m - (c.hits + c.others) * per_key
         logs.append(log)
     top = max(logs)
     return top + math.log(math.fsum(math.exp(log - top) for log in logs))
 
 
 def limit(rail: Rail, since: Since, *, alpha: float, n_steps: int, restarts: int = 0) -> float:
-    """Where log_e fails a candidate: ln(1 / a), where the a of all rails, steps and restarts add up to alpha.
+    """Where log_e fails a candidate: ln(1 / a), where the a of all rails and steps sum to alpha.
 
-    n_steps: steps of the plan before 100 %. restarts: how often all counts were lost and begun anew in this rollout.
+    `n_steps` are the steps of the plan before 100 %; `restarts` says how often all counts of this
+    rollout were lost and begun again.
     """
     share = RAIL_SHARES[rail] / (2 if since == "rollout" else 2 * n_steps)
     share *= FIRST_SHARE if restarts == 0 else (1 - FIRST_SHARE) / (restarts * (restarts + 1))
@@ -156,6 +170,8 @@ def judge(
 
 
 def _reason(rail: Rail, since: Since, counts: tuple[Trials, ...]) -> str:
-    hits, n = sum(c.hits for c in counts), sum(c.hits + c.others for c in counts)
+    hits = sum(c.hits for c in counts)
+    n = sum(c.hits + c.others for c in counts)
     tolerated = sum(c.tolerated for c in counts)
-    return f"{rail}: {hits} of {n} {_NOUNS[rail]} since the {since} began; tolerated: up to {tolerated:.1f}"
+    found = f"{rail}: {hits} of {n} {_NOUNS[rail]} since the {since} began"
+    return f"{found}; tolerated: up to {tolerated:.1f}"

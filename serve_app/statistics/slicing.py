@@ -1,4 +1,4 @@
-"""Groups of rows by one feature at a time: an average may hide a group that a model serves badly."""
+"""Groups of rows by one feature at a time: an average may hide one that is served badly."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 from serve_app.contract import Feature
 from serve_app.contract.block import MISSING_CATEGORY
 
-MAX_VALUES = 12  # a number with at most this many values is sliced by value, else by quantile
+# A number with at most this many values is sliced by value, another by quantile.
+MAX_VALUES = 12
 N_QUANTILES = 4
-MIN_ROWS = 30  # a smaller slice says nothing
+# A smaller slice says nothing.
+MIN_ROWS = 30
 
 Mask = NDArray[np.bool_]
 
 
 def masks(column: NDArray[Any], feature: Feature) -> Iterator[tuple[str, Mask]]:
-    """Label and rows of each slice of one feature (n_rows,); missing values are a slice of their own."""
+    """Yield label and rows (n_rows,) of each slice of a feature; missing values are one slice."""
     if feature.dtype == "category":
         yield from ((str(value), column == value) for value in feature.choices or ())
         yield "missing", column == MISSING_CATEGORY

@@ -28,7 +28,7 @@ def program(tmp_path: Path) -> Iterator[Program]:
 
 
 def test_a_child_in_a_session_of_its_own_is_measured_and_ended(program: Program) -> None:
-    """`sluice up` starts Ray that way."""
+    """That is how `sluice up` starts Ray."""
     before = program.usage()
     until_s = time.monotonic() + 30
     while sum(program.usage().since(before).values()) < 0.5 and time.monotonic() < until_s:

@@ -1,4 +1,7 @@
-"""The benchmark itself: what a short run reports, and that it cannot be fooled. Never a word on milliseconds."""
+"""The benchmark itself: what a short run reports, and that it cannot be fooled.
+
+Never a word on milliseconds.
+"""
 
 import json
 import shutil
@@ -26,7 +29,7 @@ needs_wrk = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that `python -m benchmarks run --short` leaves, for Sluice and the limit of the Python stack."""
+    """The folder that a short run leaves, for Sluice and for the limit of the Python stack."""
     out: Path = tmp_path_factory.mktemp("report")
     command = [sys.executable, "-m", "benchmarks", "run", "--short", "--out", str(out)]
     for name in NAMES:
@@ -73,7 +76,7 @@ def test_a_short_run_judges_every_target_and_says_which_it_did_not_measure(repor
 
 @needs_wrk
 def test_a_short_run_leaves_tables_and_charts(report: Path) -> None:
-    """Markdown for people, PNG for the page."""
+    """There is Markdown for people, and PNG for the page."""
     text = (report / "report.md").read_text()
     assert "## Targets" in text
     assert all(f"| {name} |" in text for name in NAMES)
@@ -83,7 +86,7 @@ def test_a_short_run_leaves_tables_and_charts(report: Path) -> None:
 
 @needs_wrk
 def test_a_contender_with_wrong_answers_fails_the_run() -> None:
-    """Its speed means nothing."""
+    """The speed of wrong answers means nothing."""
     dialect = replace(
         COMPILED.dialect, answers=lambda body: [p + 0.01 for p in COMPILED.dialect.answers(body)]
     )
@@ -98,7 +101,7 @@ def test_a_contender_with_wrong_answers_fails_the_run() -> None:
 
 
 def test_a_missing_wrk_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before anything is started."""
+    """The run stops before anything is started."""
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(BenchmarkError, match="apt-get install wrk"):
         side_by_side.run([], Path(), SHORT, Console(quiet=True))

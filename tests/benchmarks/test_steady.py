@@ -13,11 +13,15 @@ from benchmarks.gun import fire
 from benchmarks.steady import Stream, summarize
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-Reply = Callable[[int], bytes | None]  # by the number of the request; None closes the connection
+# By the number of the request; None closes the connection.
+Reply = Callable[[int], bytes | None]
 
 
 def test_waiting_that_the_server_causes_counts_from_the_moment_a_request_was_due() -> None:
-    """One stall of 300 ms at 100 requests/s: a closed loop would see one slow request, an open loop sees thirty."""
+    """One stall of 300 ms at 100 requests/s slows thirty requests.
+
+    A closed loop would see one slow request.
+    """
 
     def stall_once(n: int) -> bytes:
         if n == 50:
@@ -38,7 +42,7 @@ def test_waiting_that_the_server_causes_counts_from_the_moment_a_request_was_due
 
 @pytest.mark.parametrize("fault", [b"HTTP/1.1 500 Oh\r\nContent-Length: 2\r\n\r\nno", None])
 def test_an_error_status_and_a_lost_connection_are_errors(fault: bytes | None) -> None:
-    """And the load goes on."""
+    """The load goes on after either of them."""
     with serving(lambda n: fault if n % 10 == 9 else ANSWER) as url:
         stream = Stream(url, [b"{}"], lambda _: 200.0)
         fire([stream], 0.5)
@@ -48,7 +52,7 @@ def test_an_error_status_and_a_lost_connection_are_errors(fault: bytes | None) -
 
 
 def test_nobody_listening_is_an_error_for_every_request() -> None:
-    """Not a benchmark without requests."""
+    """It is not a benchmark without requests."""
     with serving(lambda _: ANSWER) as url:
         pass
     stream = Stream(url, [b"{}"], lambda _: 100.0)
@@ -99,7 +103,8 @@ async def _serve(
             while True:
                 await reader.readuntil(b"\r\n\r\n")
                 await reader.readexactly(2)
-                n, answer = n + 1, reply(n)
+                answer = reply(n)
+                n += 1
                 if answer is None:
                     return
                 writer.write(answer)
@@ -136,7 +141,7 @@ def test_a_server_that_closes_after_each_answer_loses_nothing() -> None:
 
 
 def test_two_streams_keep_their_own_rates() -> None:
-    """One does not wait for the other."""
+    """Neither of them waits for the other."""
     with serving(lambda _: ANSWER) as url:
         streams = [Stream(url, [b"{}"], lambda _: 100.0), Stream(url, [b"{}"], lambda _: 20.0)]
         fire(streams, 0.5)

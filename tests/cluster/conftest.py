@@ -1,8 +1,7 @@
-"""One cluster a mode for all cluster tests, with the applications of stage.py running."""
+"""One cluster a mode for all tests that read, with the applications of stage.py running."""
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,30 +9,10 @@ from typing import Any
 import pytest
 import requests
 import yaml
-from harness import ROOT, Cluster, running_cluster, wait_until
+from harness import Cluster, running_cluster, wait_until
 from stage import base_applications, config, make_store
 
 from serve_app.bundle.store import FolderStore
-
-
-@pytest.fixture(scope="session")
-def trained_store(tmp_path_factory: pytest.TempPathFactory) -> FolderStore:
-    """The versions that `make models` trained, or the same trained now."""
-    store = FolderStore(ROOT / "model_store")
-    for model in ("churn", "delivery_time"):
-        if "1.0.0" not in store.versions(model):
-            command = [
-                sys.executable,
-                "-m",
-                "training",
-                model,
-                "--version",
-                "1.0.0",
-                "--store",
-                store.uri,
-            ]
-            subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    return store
 
 
 @pytest.fixture(scope="session")
@@ -69,25 +48,38 @@ class Stage:
         """The state of `/ready` once it fulfils the condition."""
 
         def state() -> Any:
-            found = requests.get(f"{self.url}{prefix}/ready", timeout=5).json()
+            found = requests.get(f"{self.url}{prefix}/ready", timeout=30).json()
             return found if condition(found) else None
 
-        return wait_until(state, 30, f"{prefix}/ready")
+        return wait_until(state, f"{prefix}/ready")
 
 
 @pytest.fixture(scope="session", params=["plain", "fast"])
-def stage(request: pytest.FixtureRequest, store: FolderStore) -> Iterator[Stage]:
+def stage(
+    request: pytest.FixtureRequest, store: FolderStore, until_group_ends: ExitStack
+) -> Iterator[Stage]:
     """The stage, in both modes of Ray Serve."""
-    with running_cluster(request.param, n_cpus=32) as cluster:
+    with until_group_ends as stack:
+        cluster = stack.enter_context(running_cluster(request.param, n_cpus=32))
         stage = Stage(cluster, store, base_applications(store))
         path = cluster.folder / "config.yaml"
         path.write_text(yaml.safe_dump(cluster.config(config(*stage.applications))))
         assert "Sent deploy request successfully" in cluster.serve("deploy", path)
-        cluster.wait_for("RUNNING", *(app["name"] for app in stage.applications), timeout_s=120)
+        cluster.wait_for("RUNNING", *(app["name"] for app in stage.applications))
         assert cluster.serve("status").count("status: RUNNING") >= len(stage.applications)
-        for prefix in ("", "/delivery-time", "/dear", "/apart", "/table"):
-            stage.until_ready(prefix)
+        for application in stage.applications:
+            if application["route_prefix"]:
+                stage.until_ready(application["route_prefix"].rstrip("/"))
         yield stage
+
+
+@pytest.fixture(scope="session")
+def empty_stage(store: FolderStore, until_group_ends: ExitStack) -> Iterator[Stage]:
+    """A cluster of the fast mode without an application, for tests that bring their own and take
+    their time.
+    """
+    with until_group_ends as stack:
+        yield Stage(stack.enter_context(running_cluster("fast", n_cpus=32)), store, [])
 
 
 @pytest.fixture(scope="session")

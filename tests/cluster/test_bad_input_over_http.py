@@ -1,4 +1,6 @@
-"""Bad input over real HTTP, through Ray's own proxy and through HAProxy: a 4xx each, and the next request is served."""
+"""Bad input over real HTTP, through Ray's own proxy and through HAProxy: a 4xx each, and the next
+request is served.
+"""
 
 import json
 from typing import Any
@@ -53,17 +55,17 @@ def test_bad_input_gets_its_4xx_and_the_next_request_is_served(
 ) -> None:
     """Each as problem+json with the request id, never with the value that was sent."""
     sent = {**headers, "X-Request-ID": "bad-1"}
-    answer = requests.post(f"{stage.url}/v1/predict", data=body, headers=sent, timeout=30)
+    answer = requests.post(f"{stage.url}/v1/predict", data=body, headers=sent, timeout=60)
     assert (answer.status_code, answer.headers["Content-Type"]) == (
         status,
         "application/problem+json",
     )
     assert answer.json()["request_id"] == "bad-1"
     assert SECRET not in answer.text
-    assert requests.post(f"{stage.url}/v1/predict", json=GOOD, timeout=10).status_code == 200
+    assert requests.post(f"{stage.url}/v1/predict", json=GOOD, timeout=60).status_code == 200
 
 
-# JSON that nobody can read at all is a fault of the body; any other fault of a row is an entry of its own.
+# JSON that nobody can read is a fault of the body; any other fault of a row is an entry.
 ROW_FAULTS = {name for name, case in CASES.items() if case[2] == 422} - {
     "lone surrogate",
     "10,000 digits",
@@ -74,10 +76,12 @@ ROW_FAULTS = {name for name, case in CASES.items() if case[2] == 422} - {
 def test_bad_input_in_a_batch_is_an_entry_or_its_4xx_and_the_next_request_is_served(
     stage: Any, name: str
 ) -> None:
-    """Beside a good row, which is answered unless the body itself cannot be used; never the value that was sent."""
+    """Beside a good row, which is answered unless the body itself cannot be used; never the value
+    that was sent.
+    """
     body, headers, status = CASES[name]
     sent = b"[" + json.dumps(GOOD).encode() + b"," + body + b"]" if status == 422 else body
-    answer = requests.post(f"{stage.url}/v1/predict/batch", data=sent, headers=headers, timeout=30)
+    answer = requests.post(f"{stage.url}/v1/predict/batch", data=sent, headers=headers, timeout=60)
     if name in ROW_FAULTS:
         assert answer.status_code == 200
         assert [entry["status"] for entry in answer.json()["predictions"]] == ["success", "error"]
@@ -87,16 +91,18 @@ def test_bad_input_in_a_batch_is_an_entry_or_its_4xx_and_the_next_request_is_ser
             "application/problem+json",
         )
     assert SECRET not in answer.text
-    assert requests.post(f"{stage.url}/v1/predict", json=GOOD, timeout=10).status_code == 200
+    assert requests.post(f"{stage.url}/v1/predict", json=GOOD, timeout=60).status_code == 200
 
 
 def test_a_list_longer_than_max_rows_is_refused_and_an_empty_one_too(stage: Any) -> None:
-    """101 rows are a 400, none a 422; 100 are answered in order, the bad one among them as an error entry."""
+    """101 rows are a 400, none a 422; 100 are answered in order, the bad one among them as an error
+    entry.
+    """
     url = f"{stage.url}/v1/predict/batch"
-    assert requests.post(url, json=[GOOD] * 101, timeout=30).status_code == 400
-    assert requests.post(url, json=[], timeout=30).status_code == 422
+    assert requests.post(url, json=[GOOD] * 101, timeout=60).status_code == 400
+    assert requests.post(url, json=[], timeout=60).status_code == 422
     mixed = [GOOD] * 49 + [{**GOOD, "nps_score": 11}] + [GOOD] * 50
-    answer = requests.post(url, json=mixed, timeout=30).json()
+    answer = requests.post(url, json=mixed, timeout=60).json()
     assert (answer["total"], answer["succeeded"], answer["failed"]) == (100, 99, 1)
     assert [i for i, entry in enumerate(answer["predictions"]) if entry["status"] == "error"] == [
         49
@@ -107,19 +113,19 @@ def test_a_body_without_a_length_is_refused_when_it_grows_too_large(stage: Any) 
     """A chunked upload is cut off at the limit."""
     chunks = (b" " * 65_536 for _ in range(40))
     try:
-        answer = requests.post(f"{stage.url}/v1/predict", data=chunks, headers=JSON, timeout=30)
+        answer = requests.post(f"{stage.url}/v1/predict", data=chunks, headers=JSON, timeout=60)
         assert answer.status_code == 413
     except requests.ConnectionError:
         pass  # the proxy may close the connection while the client still sends
-    assert requests.post(f"{stage.url}/v1/predict", json=GOOD, timeout=10).status_code == 200
+    assert requests.post(f"{stage.url}/v1/predict", json=GOOD, timeout=60).status_code == 200
 
 
 def test_docs_load_nothing_from_the_internet(stage: Any) -> None:
     """Every script and style of /docs comes from the server itself."""
-    page = requests.get(f"{stage.url}/delivery-time/docs", timeout=10).text
+    page = requests.get(f"{stage.url}/delivery-time/docs", timeout=60).text
     assert "https://" not in page
     script = requests.get(
-        f"{stage.url}/delivery-time/static-offline-docs/swagger-ui-bundle.js", timeout=10
+        f"{stage.url}/delivery-time/static-offline-docs/swagger-ui-bundle.js", timeout=60
     )
     assert script.status_code == 200
     assert len(script.content) > 500_000

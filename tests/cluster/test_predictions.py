@@ -3,6 +3,7 @@
 import io
 import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import joblib
@@ -11,7 +12,7 @@ import pytest
 import requests
 from harness import wait_until
 from probe import POISON, calls, openings
-from stage import DEAR, ISOLATED, SLOW, server
+from stage import EXPENSIVE, ISOLATED, LIMITS, SLOW, server
 
 from serve_app.bundle.manifest import PIPELINE
 from serve_app.bundle.runtimes.sklearn_runtime import frame
@@ -23,9 +24,9 @@ from training.models.delivery_time import TRAINING as DELIVERY
 SPEC = get_spec("churn")
 LEAVING, STAYING = (example.row.model_dump() for example in SPEC.examples)
 PREFIXES = {
-    "held and compiled": "",
-    "held and coalesced": "/dear",
-    "isolated behind three servers": "/apart",
+    "in the server, compiled": "",
+    "in the server, coalesced": "/expensive",
+    "isolated behind two servers": "/isolated",
 }
 
 
@@ -49,9 +50,11 @@ def pipeline_answers(store: Any, spec: Any, rows: list[dict[str, Any]]) -> Any:
 
 @pytest.mark.parametrize("prefix", PREFIXES.values(), ids=list(PREFIXES))
 def test_the_two_sample_customers_come_out_as_people_expect(stage: Any, prefix: str) -> None:
-    """A customer in trouble is Churned/High, a happy one Retained/Low, in every placement; no constant can do it."""
-    leaving = requests.post(f"{stage.url}{prefix}/v1/predict", json=LEAVING, timeout=10).json()
-    staying = requests.post(f"{stage.url}{prefix}/predict", json=STAYING, timeout=10).json()
+    """A customer in trouble is Churned/High, a happy one Retained/Low, in every placement; no
+    constant can do it.
+    """
+    leaving = requests.post(f"{stage.url}{prefix}/v1/predict", json=LEAVING, timeout=60).json()
+    staying = requests.post(f"{stage.url}{prefix}/predict", json=STAYING, timeout=60).json()
     assert (leaving["label"], leaving["risk_level"], leaving["prediction"]) == (
         "Churned",
         "High",
@@ -74,7 +77,7 @@ def test_a_thousand_predictions_over_http_equal_the_fitted_pipelines(
         entry["churn_probability"]
         for start in range(0, 1_000, 100)
         for entry in requests.post(
-            f"{stage.url}{prefix}/v1/predict/batch", json=rows[start : start + 100], timeout=30
+            f"{stage.url}{prefix}/v1/predict/batch", json=rows[start : start + 100], timeout=60
         ).json()["predictions"]
     ]
     np.testing.assert_allclose(
@@ -83,14 +86,16 @@ def test_a_thousand_predictions_over_http_equal_the_fitted_pipelines(
 
 
 def test_a_thousand_delivery_times_over_http_equal_the_fitted_pipelines(stage: Any) -> None:
-    """The same for the regressor with a text feature, and its interval has the half-width of the bundle."""
+    """The same for the regressor with a text feature, and its interval has the half-width of the
+    bundle.
+    """
     spec = get_spec("delivery_time")
     rows = unseen_rows(DELIVERY, spec, 1_000)
     entries = [
         entry
         for start in range(0, 1_000, 100)
         for entry in requests.post(
-            f"{stage.url}/delivery-time/predict/batch", json=rows[start : start + 100], timeout=30
+            f"{stage.url}/delivery-time/predict/batch", json=rows[start : start + 100], timeout=60
         ).json()["predictions"]
     ]
     expected = pipeline_answers(stage.store, spec, rows)
@@ -104,53 +109,72 @@ def test_a_thousand_delivery_times_over_http_equal_the_fitted_pipelines(stage: A
 
 
 @pytest.mark.parametrize(
-    ("prefix", "version", "most"), [("/dear", DEAR, 32), ("/apart", ISOLATED, 48)]
+    ("prefix", "version", "most"), [("/expensive", EXPENSIVE, 32), ("/isolated", ISOLATED, 48)]
 )
 def test_concurrent_single_requests_reach_the_model_in_far_fewer_calls(
     stage: Any, log_of: Any, prefix: str, version: str, most: int
 ) -> None:
-    """64 requests at once share a few model calls (the isolated version has two replicas and small blocks), and every
-    caller gets its own answer."""
+    """64 requests at once share a few model calls (the isolated version has two replicas and small
+    blocks), and every caller gets its own answer.
+    """
     rows = unseen_rows(CHURN, SPEC, 64)
-    before = len(calls(log_of(version)))
-    with ThreadPoolExecutor(64) as pool:
-        found = list(pool.map(lambda row: _probability(stage.url + prefix, row), rows))
-    n_calls = len(calls(log_of(version))) - before
-    assert n_calls <= most, f"{n_calls} calls for 64 requests"
-    np.testing.assert_allclose(found, pipeline_answers(stage.store, SPEC, rows), atol=6e-5)
+    expected = pipeline_answers(stage.store, SPEC, rows)
+
+    def shares_calls() -> bool:
+        sizes = sizes_of_calls(stage.url + prefix, rows, expected, log_of(version))
+        return len(sizes) <= most
+
+    # On a busy machine the clients of one burst may come too late to meet.
+    wait_until(shares_calls, f"a burst of 64 requests in {most} calls or fewer")
 
 
-def test_blocks_of_three_servers_are_merged_in_the_isolated_version(
-    stage: Any, log_of: Any
-) -> None:
-    """Each server sends blocks of its own; a version's call holds more rows than any one server sent it."""
-    rows = unseen_rows(CHURN, SPEC, 300)
-    before = len(calls(log_of(ISOLATED)))
-    with ThreadPoolExecutor(100) as pool:
-        list(pool.map(lambda row: _probability(stage.url + "/apart", row), rows))
-    sizes = [n_rows for _, n_rows in calls(log_of(ISOLATED))[before:]]
-    assert sum(sizes) == 300
-    assert max(sizes) > 4, f"no server sends more than 4 rows at once: {sizes}"
-    assert len({pid for pid, _ in calls(log_of(ISOLATED))[before:]}) == 2, (
-        "both replicas of the version work"
-    )
+def test_blocks_of_two_servers_are_merged_in_the_isolated_version(stage: Any, log_of: Any) -> None:
+    """Each server sends blocks of its own; a version's call holds more rows than any one server
+    sent it.
+    """
+    rows = unseen_rows(CHURN, SPEC, 100)
+    expected = pipeline_answers(stage.store, SPEC, rows)
+    replicas: set[int] = set()
+
+    def merges_in_both_replicas() -> bool:
+        n_before = len(calls(log_of(ISOLATED)))
+        sizes = sizes_of_calls(f"{stage.url}/isolated", rows, expected, log_of(ISOLATED))
+        replicas.update(pid for pid, _ in calls(log_of(ISOLATED))[n_before:])
+        return max(sizes) > 4 and len(replicas) == 2
+
+    wait_until(merges_in_both_replicas, "calls of more than 4 rows, in both replicas")
+
+
+def sizes_of_calls(url: str, rows: list[dict[str, Any]], expected: Any, log: Path) -> list[int]:
+    """Send the rows at once, each in a request of its own; how many rows each call of the model
+    had.
+    """
+    n_before = len(calls(log))
+    with ThreadPoolExecutor(len(rows)) as pool:
+        found = list(pool.map(lambda row: _probability(url, row), rows))
+    np.testing.assert_allclose(found, expected, atol=6e-5)
+    sizes = [n_rows for _, n_rows in calls(log)[n_before:]]
+    assert sum(sizes) == len(rows)
+    return sizes
 
 
 def _probability(url: str, row: dict[str, Any]) -> float:
-    answer = requests.post(f"{url}/v1/predict", json=row, timeout=30)
+    answer = requests.post(f"{url}/v1/predict", json=row, timeout=60)
     assert answer.status_code == 200, answer.text
     return float(answer.json()["churn_probability"])
 
 
-@pytest.mark.parametrize("prefix", ["/dear", "/apart"])
+@pytest.mark.parametrize("prefix", ["/expensive", "/isolated"])
 def test_one_failing_row_among_32_coalesced_hurts_nobody_else(stage: Any, prefix: str) -> None:
-    """The row that makes the pipeline raise gets a 500 of its own; the 31 beside it get their answers."""
+    """The row that makes the pipeline raise gets a 500 of its own; the 31 beside it get their
+    answers.
+    """
     rows = unseen_rows(CHURN, SPEC, 32)
     rows[17] = {**rows[17], "support_tickets_opened": POISON}
     with ThreadPoolExecutor(32) as pool:
         answers = list(
             pool.map(
-                lambda row: requests.post(f"{stage.url}{prefix}/predict", json=row, timeout=30),
+                lambda row: requests.post(f"{stage.url}{prefix}/predict", json=row, timeout=60),
                 rows,
             )
         )
@@ -158,18 +182,20 @@ def test_one_failing_row_among_32_coalesced_hurts_nobody_else(stage: Any, prefix
     assert answers[17].json()["code"] == "model_failed"
     assert answers[17].headers["X-Request-ID"] == answers[17].json()["request_id"]
     assert "poisoned" not in answers[17].text
-    batch = requests.post(f"{stage.url}{prefix}/predict/batch", json=rows, timeout=30).json()
+    batch = requests.post(f"{stage.url}{prefix}/predict/batch", json=rows, timeout=60).json()
     assert (batch["succeeded"], batch["failed"]) == (31, 1)
     assert batch["predictions"][17]["status"] == "error"
 
 
 def test_each_process_opens_a_version_once(stage: Any, log_of: Any) -> None:
-    """A server of one replica has opened its dear version once, and so has each replica of the isolated one."""
-    [server_pid] = [replica["pid"] for replica in stage.cluster.replicas("dear", "Server")]
+    """A server of one replica has opened its expensive version once, and so has each replica of the
+    isolated one.
+    """
+    [server_pid] = [replica["pid"] for replica in stage.cluster.replicas("expensive", "Server")]
     version_pids = {
         replica["pid"] for replica in stage.cluster.replicas(f"churn-{ISOLATED}", "Version")
     }
-    assert openings(log_of(DEAR)).count(server_pid) == 1
+    assert openings(log_of(EXPENSIVE)).count(server_pid) == 1
     opened = [pid for pid in openings(log_of(ISOLATED)) if pid in version_pids]
     assert sorted(opened) == sorted(version_pids)
 
@@ -177,33 +203,38 @@ def test_each_process_opens_a_version_once(stage: Any, log_of: Any) -> None:
 def test_coalescing_is_decided_by_the_measured_cost_or_by_the_table(
     stage: Any, log_of: Any
 ) -> None:
-    """`auto` coalesces the dear version and leaves a cheap one alone; `always` and `never` are obeyed."""
+    """`auto` coalesces the expensive version and leaves a cheap one alone; `always` and `never` are
+    obeyed.
+    """
     state = stage.until_ready(
-        "/dear", lambda s: all(v["state"] == "ready" for v in s["versions"].values())
+        "/expensive", lambda s: all(v["state"] == "ready" for v in s["versions"].values())
     )
     found = {name: version["coalesces"] for name, version in state["versions"].items()}
-    assert found == {DEAR: True, "1.0.0": False, "1.1.0": True, SLOW: False}
+    assert found == {EXPENSIVE: True, "1.0.0": False, "1.1.0": True, SLOW: False}
     before = len(calls(log_of(SLOW)))
     headers = {"X-Model-Version": SLOW}
     with ThreadPoolExecutor(3) as pool:
         list(
             pool.map(
                 lambda _: requests.post(
-                    f"{stage.url}/dear/predict", json=LEAVING, headers=headers, timeout=30
+                    f"{stage.url}/expensive/predict", json=LEAVING, headers=headers, timeout=60
                 ),
                 "abc",
             )
         )
-    stage.until_ready("/dear")
+    stage.until_ready("/expensive")
     assert {n_rows for _, n_rows in calls(log_of(SLOW))[before:]} == {1}
 
 
 def test_a_candidate_over_its_deadline_is_answered_for_by_stable(stage: Any) -> None:
     """0.3 s is more than candidate_deadline_ms: stable answers in time."""
     answer = requests.post(
-        f"{stage.url}/dear/predict", json=LEAVING, headers={"X-Model-Version": SLOW}, timeout=30
+        f"{stage.url}/expensive/predict",
+        json=LEAVING,
+        headers={"X-Model-Version": SLOW},
+        timeout=60,
     )
-    assert (answer.status_code, answer.headers["X-Model-Version"]) == (200, DEAR)
+    assert (answer.status_code, answer.headers["X-Model-Version"]) == (200, EXPENSIVE)
 
 
 @pytest.mark.parametrize(
@@ -217,23 +248,25 @@ def test_a_candidate_over_its_deadline_is_answered_for_by_stable(stage: Any) -> 
 def test_limits_of_the_table_are_kept_under_load(
     stage: Any, limits: dict[str, int], status: int, code: str
 ) -> None:
-    """A model call of 20 ms against a deadline of 5; sixteen clients where one row may be under way."""
-    stage.deploy(server("table", "/table", stage.store, {"stable": DEAR, "limits": limits}))
-    stage.until_ready("/table", lambda s: s["stable"] == DEAR)
-    with ThreadPoolExecutor(16) as pool:
-        answers = list(
-            pool.map(
-                lambda _: requests.post(f"{stage.url}/table/predict", json=LEAVING, timeout=30),
-                range(32),
-            )
-        )
-    refused = [answer for answer in answers if answer.status_code == status]
-    assert refused, {answer.status_code for answer in answers}
-    assert {answer.status_code for answer in answers} <= {200, status}
+    """A model call of 20 ms against a deadline of 5; sixteen clients where one row may be under
+    way.
+    """
+    stage.deploy(server("table", "/table", stage.store, {"stable": EXPENSIVE, "limits": limits}))
+    stage.until_ready("/table", lambda s: s["stable"] == EXPENSIVE)
+    refused = wait_until(lambda: refused_of_a_burst(stage, status), f"answers with {status}")
     assert refused[0].json()["code"] == code
     assert refused[0].headers.get("Retry-After") == ("7" if status == 429 else None)
     stage.deploy()
     stage.until_ready("/table", lambda s: s["stable"] == "1.0.0")
+
+
+def refused_of_a_burst(stage: Any, status: int) -> list[requests.Response]:
+    """Sixteen clients at once; the answers with this status, where any other must be 200."""
+    url = f"{stage.url}/table/predict"
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: requests.post(url, json=LEAVING, timeout=60), range(32)))
+    assert {answer.status_code for answer in answers} <= {200, status}
+    return [answer for answer in answers if answer.status_code == status]
 
 
 def test_ray_refuses_what_is_over_its_own_queue_limit(stage: Any) -> None:
@@ -245,45 +278,31 @@ def test_ray_refuses_what_is_over_its_own_queue_limit(stage: Any) -> None:
             "table",
             "/table",
             stage.store,
-            {"stable": DEAR},
+            {"stable": EXPENSIVE, "limits": LIMITS},
             backpressure_config=backpressure,
             **limits,
         )
     )
-    stage.until_ready("/table", lambda s: s["stable"] == DEAR)
-    with ThreadPoolExecutor(16) as pool:
-        answers = list(
-            pool.map(
-                lambda _: requests.post(f"{stage.url}/table/predict", json=LEAVING, timeout=30),
-                "x" * 64,
-            )
-        )
-    assert {answer.status_code for answer in answers} == {200, 429}
-    assert {answer.headers["Retry-After"] for answer in answers if answer.status_code == 429} == {
-        "3"
-    }
+    stage.until_ready("/table", lambda s: s["stable"] == EXPENSIVE)
+    refused = wait_until(lambda: refused_of_a_burst(stage, 429), "answers with 429")
+    assert {answer.headers["Retry-After"] for answer in refused} == {"3"}
     stage.deploy()
     stage.until_ready("/table", lambda s: s["stable"] == "1.0.0")
 
 
 def test_ray_gives_up_after_the_callers_timeout(stage: Any) -> None:
-    """`x-request-timeout-seconds` shortens request_timeout_s: a model call of 0.3 s is not waited for."""
+    """`x-request-timeout-seconds` shortens request_timeout_s: a model call of 0.3 s is not waited
+    for.
+    """
     sent = {"X-Request-Timeout-Seconds": "0.1", "X-Model-Version": SLOW}
-    limits = {"deadline_ms": 2000, "candidate_deadline_ms": 1900}
-    stage.deploy(
-        server(
-            "table",
-            "/table",
-            stage.store,
-            {"stable": "1.0.0", "versions": {SLOW: {}}, "limits": limits},
-        )
-    )
+    table = {"stable": "1.0.0", "versions": {SLOW: {}}, "limits": LIMITS}
+    stage.deploy(server("table", "/table", stage.store, table))
     stage.until_ready("/table", lambda s: s["versions"].get(SLOW, {}).get("state") == "ready")
     url = f"{stage.url}/table/predict"
-    assert requests.post(url, json=LEAVING, headers=sent, timeout=30).status_code == 408
+    assert requests.post(url, json=LEAVING, headers=sent, timeout=60).status_code == 408
     del sent["X-Request-Timeout-Seconds"]
     assert (
-        requests.post(url, json=LEAVING, headers=sent, timeout=30).headers["X-Model-Version"]
+        requests.post(url, json=LEAVING, headers=sent, timeout=60).headers["X-Model-Version"]
         == SLOW
     )
     stage.deploy()
@@ -296,25 +315,29 @@ def test_what_was_counted_is_exported(stage: Any) -> None:
     rows[1] = {**rows[1], "support_tickets_opened": POISON}
     before = _exported(stage)
     assert (
-        requests.post(f"{stage.url}/dear/predict/batch", json=rows, timeout=30).json()["failed"]
+        requests.post(f"{stage.url}/expensive/predict/batch", json=rows, timeout=60).json()[
+            "failed"
+        ]
         == 1
     )
     requests.post(
-        f"{stage.url}/dear/predict", json=LEAVING, headers={"X-Model-Version": SLOW}, timeout=30
+        f"{stage.url}/expensive/predict",
+        json=LEAVING,
+        headers={"X-Model-Version": SLOW},
+        timeout=60,
     )
-    wanted = {("rows", DEAR): 4, ("failed_rows", DEAR): 1, ("fallbacks", SLOW): 1}
+    wanted = {("rows", EXPENSIVE): 4, ("failed_rows", EXPENSIVE): 1, ("fallbacks", SLOW): 1}
     wait_until(
         lambda: all(
             _exported(stage).get(key, 0) >= before.get(key, 0) + n for key, n in wanted.items()
         ),
-        30,
         f"{wanted} more than {before}",
     )
 
 
 def _exported(stage: Any) -> dict[tuple[str, str], float]:
-    """(event, version) → count of the application `dear`."""
-    text = requests.get(f"http://127.0.0.1:{stage.cluster.metrics_port}/metrics", timeout=10).text
+    """(event, version) → count of the application `expensive`."""
+    text = requests.get(f"http://127.0.0.1:{stage.cluster.metrics_port}/metrics", timeout=60).text
     lines = re.findall(r"^ray_sluice_events\S*\{(.*)\} (\S+)$", text, re.MULTILINE)
     found = [
         (dict(re.findall(r'(\w+)="([^"]*)"', labels)), float(value)) for labels, value in lines
@@ -322,5 +345,5 @@ def _exported(stage: Any) -> dict[tuple[str, str], float]:
     return {
         (tags["event"], tags["version"]): value
         for tags, value in found
-        if tags["application"] == "dear"
+        if tags["application"] == "expensive"
     }

@@ -1,60 +1,49 @@
-"""Tables changed while requests flow: weights, new versions, and everything that can be wrong with them."""
+"""Tables changed while requests flow: weights, new versions, and everything that can be wrong with
+them.
+"""
 
-import time
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import requests
-from stage import CORRUPT, GOOD, ISOLATED, MISMATCH, MISSING, OTHER_CONTRACT, isolated, server
-
-from serve_app.models import get_spec
-
-ROW = get_spec("churn").examples[0].row.model_dump()
+from load import ROW, Load
+from stage import (
+    CORRUPT,
+    GOOD,
+    ISOLATED,
+    LIMITS,
+    MISMATCH,
+    MISSING,
+    OTHER_CONTRACT,
+    isolated,
+    server,
+)
 
 
 def put_table(stage: Any, table: dict[str, Any]) -> None:
     """Deploy the application `table` with another user_config and nothing else changed."""
-    stage.deploy(server("table", "/table", stage.store, table))
+    stage.deploy(server("table", "/table", stage.store, {"limits": LIMITS, **table}))
 
 
 def ask(stage: Any, key: str, **headers: str) -> requests.Response:
     """One prediction with a routing key."""
     url = f"{stage.url}/table/v1/predict"
-    return requests.post(url, json=ROW, headers={"X-Routing-Key": key, **headers}, timeout=10)
+    return requests.post(url, json=ROW, headers={"X-Routing-Key": key, **headers}, timeout=60)
 
 
-@contextmanager
-def steady_load(stage: Any) -> Iterator[Counter[tuple[int, str]]]:
-    """Requests one after the other during a `with` block; counts (status, version)."""
-    seen: Counter[tuple[int, str]] = Counter()
-    stop = False
-
-    def load() -> None:
-        i = 0
-        while not stop:
-            answer = ask(stage, f"load-{i}")
-            seen[answer.status_code, answer.headers.get("X-Model-Version", "")] += 1
-            i += 1
-            time.sleep(0.01)
-
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(load)
-        try:
-            yield seen
-        finally:
-            stop = True
-            running.result(15)
+def steady_load(stage: Any) -> Load:
+    """Requests one after the other during a `with` block."""
+    return Load(f"{stage.url}/table/v1/predict", 1, pause_s=0.02)
 
 
 def test_a_change_of_weight_takes_effect_in_the_same_process_and_is_sticky(stage: Any) -> None:
-    """A candidate gets its share of the keys, the same keys each time, without a new process or a failed request."""
+    """A candidate gets its share of the keys, the same keys each time, without a new process or a
+    failed request.
+    """
     put_table(stage, {"stable": "1.0.0"})
     before = [replica["pid"] for replica in stage.cluster.replicas("table", "Server")]
-    with steady_load(stage) as seen:
+    with steady_load(stage) as load:
         put_table(stage, {"stable": "1.0.0", "versions": {GOOD: {"weight_percent": 30}}})
         stage.until_ready("/table", lambda s: s["versions"].get(GOOD, {}).get("state") == "ready")
         first = {key: ask(stage, key).json()["model_version"] for key in map(str, range(200))}
@@ -64,17 +53,20 @@ def test_a_change_of_weight_takes_effect_in_the_same_process_and_is_sticky(stage
         more = {key: ask(stage, key).json()["model_version"] for key in map(str, range(200))}
     n_first, n_more = (list(found.values()).count(GOOD) for found in (first, more))
     assert first == again
-    assert 35 <= n_first <= 87, n_first  # 30 % of 200, 4 standard deviations
+    # 30 % of 200, within five standard deviations.
+    assert 28 <= n_first <= 92, n_first
     assert n_more > n_first
     assert all(more[key] == GOOD for key, version in first.items() if version == GOOD), (
         "nobody moves back"
     )
     assert [replica["pid"] for replica in stage.cluster.replicas("table", "Server")] == before
-    assert {status for status, _ in seen} == {200}, seen
+    assert set(load.statuses) == {200}, load.statuses
 
 
 def test_a_caller_can_ask_for_one_version_of_the_table(stage: Any) -> None:
-    """X-Model-Version is answered by that version; one that is not in the table is a 400 that lists those that are."""
+    """X-Model-Version is answered by that version; one that is not in the table is a 400 that lists
+    those that are.
+    """
     put_table(stage, {"stable": "1.0.0", "versions": {GOOD: {}}})
     stage.until_ready("/table", lambda s: s["versions"].get(GOOD, {}).get("state") == "ready")
     assert ask(stage, "k", **{"X-Model-Version": GOOD}).json()["model_version"] == GOOD
@@ -97,17 +89,20 @@ def test_a_caller_can_ask_for_one_version_of_the_table(stage: Any) -> None:
 def test_a_broken_candidate_leaves_stable_answering_everything(
     stage: Any, version: str, reason: str
 ) -> None:
-    """A candidate that cannot be trusted never answers, says why in /ready, and costs nobody an answer."""
+    """A candidate that cannot be trusted never answers, says why in /ready, and costs nobody an
+    answer.
+    """
     put_table(stage, {"stable": "1.0.0"})
-    with steady_load(stage) as seen:
+    with steady_load(stage) as load:
         put_table(stage, {"stable": "1.0.0", "versions": {version: {"weight_percent": 100}}})
         state = stage.until_ready(
             "/table", lambda s: s["versions"].get(version, {}).get("state") == "failed"
         )
-        time.sleep(0.3)
+        load.until(10)
     assert state["ready"]
     assert reason in state["versions"][version]["detail"]
-    assert set(seen) == {(200, "1.0.0")}, seen
+    assert set(load.statuses) == {200}, load.statuses
+    assert load.answered_by == {"1.0.0"}
 
 
 @pytest.mark.parametrize(
@@ -123,21 +118,24 @@ def test_a_broken_candidate_leaves_stable_answering_everything(
 def test_a_bad_table_is_refused_live_while_the_last_good_one_stays(
     stage: Any, table: dict[str, Any], reason: str
 ) -> None:
-    """A table that slipped past `sluice check` changes nothing but `config_error`; the next good one clears it."""
+    """A table that slipped past `sluice check` changes nothing but `config_error`; the next good
+    one clears it.
+    """
     put_table(stage, {"stable": "1.0.0"})
     stage.until_ready("/table")
-    with steady_load(stage) as seen:
+    with steady_load(stage) as load:
         put_table(stage, table)
         state = stage.until_ready("/table", lambda s: s["config_error"])
-        time.sleep(0.3)
+        load.until(10)
     assert reason in state["config_error"]
     assert state["ready"]
-    assert set(seen) == {(200, "1.0.0")}, seen
+    assert set(load.statuses) == {200}, load.statuses
+    assert load.answered_by == {"1.0.0"}
     put_table(stage, {"stable": GOOD})
     stage.until_ready("/table", lambda s: s["stable"] == GOOD and s["config_error"] is None)
 
 
-def test_an_isolated_candidate_joins_like_a_held_one(stage: Any) -> None:
+def test_an_isolated_candidate_joins_like_one_in_the_server(stage: Any) -> None:
     """Placement is a line of the table: the same keys, the same answers, another process."""
     put_table(
         stage,
@@ -149,7 +147,7 @@ def test_an_isolated_candidate_joins_like_a_held_one(stage: Any) -> None:
     stage.until_ready("/table", lambda s: s["versions"].get(ISOLATED, {}).get("state") == "ready")
     answers = [ask(stage, str(i)).json() for i in range(100)]
     by_version = Counter(answer["model_version"] for answer in answers)
-    assert 30 <= by_version[ISOLATED] <= 70, by_version
+    assert 25 <= by_version[ISOLATED] <= 75, by_version
     assert len({answer["churn_probability"] for answer in answers}) == 1, (
         "both versions hold the same pipeline"
     )
@@ -182,13 +180,14 @@ def test_an_isolated_candidate_that_is_not_there_leaves_stable_answering(stage: 
 def test_a_broken_isolated_candidate_leaves_stable_answering_everything(
     stage: Any, version: str, entry: dict[str, Any], reason: str
 ) -> None:
-    """The same as for one held in the server: it says why, and costs nobody an answer."""
+    """The same as for one in the server: it says why, and costs nobody an answer."""
     table = {
         "stable": "1.0.0",
         "versions": {version: {"weight_percent": 100, "placement": "isolated", **entry}},
     }
     broken = [] if version == ISOLATED else [isolated(version, stage.store, num_replicas=1)]
-    stage.deploy(server("table", "/table", stage.store, table), *broken, running=False)
+    app = server("table", "/table", stage.store, {"limits": LIMITS, **table})
+    stage.deploy(app, *broken, running=False)
     state = stage.until_ready(
         "/table", lambda s: s["versions"].get(version, {}).get("state") == "failed"
     )
@@ -200,14 +199,16 @@ def test_a_broken_isolated_candidate_leaves_stable_answering_everything(
 def test_golden_rows_that_differ_in_stable_keep_a_new_replica_from_getting_ready(
     stage: Any,
 ) -> None:
-    """A replica whose stable computes something else than in training never takes a request; others are untouched."""
+    """A replica whose stable computes something else than in training never takes a request; others
+    are untouched.
+    """
     bad = server("mismatch", "/mismatch", stage.store, {"stable": MISMATCH})
     stage.deploy(bad, running=False)
-    stage.cluster.wait_for("DEPLOY_FAILED", "mismatch", timeout_s=90)
+    stage.cluster.wait_for("DEPLOY_FAILED", "mismatch")
     message = stage.cluster.applications()["mismatch"]["deployments"]["Server"]["message"]
     assert "golden rows" in message
     assert (
-        requests.post(f"{stage.url}/mismatch/v1/predict", json=ROW, timeout=10).status_code != 200
+        requests.post(f"{stage.url}/mismatch/v1/predict", json=ROW, timeout=60).status_code != 200
     )
-    assert requests.post(f"{stage.url}/v1/predict", json=ROW, timeout=10).status_code == 200
+    assert requests.post(f"{stage.url}/v1/predict", json=ROW, timeout=60).status_code == 200
     stage.deploy()

@@ -1,25 +1,24 @@
-"""An S3 server for the tests of this folder, and trained bundles to put there."""
+"""An S3 server for the tests of this folder."""
 
-import subprocess
-import sys
+import uuid
 from collections.abc import Iterator
 
 import pytest
-from s3 import BUCKET, ROOT, Gate, running_s3
-
-from serve_app.bundle.store import FolderStore
+from s3 import BUCKET, StoreProxy, running_s3
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Gate]:
+def server() -> Iterator[StoreProxy]:
     """The S3 server of all tests here."""
-    with running_s3() as gate:
-        yield gate
+    with running_s3() as proxy:
+        yield proxy
 
 
 @pytest.fixture
-def gate(server: Gate, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    """The server with its gate open, and clients of object stores in this process pointed at it."""
+def proxy(server: StoreProxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[StoreProxy]:
+    """The server behind a proxy that lets all pass, and clients of object stores in this process
+    pointed at it.
+    """
     for name, value in server.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("MODEL_PATH", raising=False)
@@ -29,25 +28,6 @@ def gate(server: Gate, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
 
 
 @pytest.fixture
-def uri(request: pytest.FixtureRequest) -> str:
+def uri() -> str:
     """A place in the bucket that no other test uses."""
-    return f"s3://{BUCKET}/{abs(hash(request.node.nodeid))}"
-
-
-@pytest.fixture(scope="session")
-def local() -> FolderStore:
-    """The versions that `make models` trained, or the same trained now."""
-    store = FolderStore(ROOT / "model_store")
-    if "1.0.0" not in store.versions("churn"):
-        command = [
-            sys.executable,
-            "-m",
-            "training",
-            "churn",
-            "--version",
-            "1.0.0",
-            "--store",
-            store.uri,
-        ]
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    return store
+    return f"s3://{BUCKET}/{uuid.uuid4().hex}"

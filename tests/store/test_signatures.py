@@ -6,12 +6,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from s3 import Gate
+from s3 import StoreProxy
 from typer.testing import CliRunner
 
 from serve_app.bundle.manifest import MANIFEST, SIGNATURE
 from serve_app.bundle.predictor import load
-from serve_app.bundle.store import FolderStore, open_store
+from serve_app.bundle.store import FolderStore
+from serve_app.bundle.stores import open_store
 from serve_app.commands.main import app
 from serve_app.errors import BundleError
 from serve_app.models import get_spec
@@ -20,10 +21,12 @@ CHURN = get_spec("churn")
 
 
 @pytest.fixture
-def copied(tmp_path: Path, local: FolderStore, monkeypatch: pytest.MonkeyPatch) -> FolderStore:
+def copied(
+    tmp_path: Path, trained_store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> FolderStore:
     """A store with churn 1.0.0 that a test may change."""
     monkeypatch.delenv("MODEL_PATH", raising=False)
-    shutil.copytree(local.root / "churn" / "1.0.0", tmp_path / "store" / "churn" / "1.0.0")
+    shutil.copytree(trained_store.root / "churn" / "1.0.0", tmp_path / "store" / "churn" / "1.0.0")
     return FolderStore(tmp_path / "store")
 
 
@@ -43,7 +46,9 @@ def new_key(path: Path) -> str:
 def test_a_deployment_with_keys_takes_signed_bundles_alone(
     copied: FolderStore, tmp_path: Path
 ) -> None:
-    """Unsigned: refused with the command; signed by another: refused; signed by one of the keys: loaded."""
+    """Unsigned: refused with the command; signed by another: refused; signed by one of the keys:
+    loaded.
+    """
     mine, other = new_key(tmp_path / "mine"), new_key(tmp_path / "other")
     with pytest.raises(BundleError, match=r"is not signed.*sluice sign churn 1\.0\.0"):
         load(copied, CHURN, "1.0.0", public_keys=[mine])
@@ -71,7 +76,7 @@ def test_a_manifest_that_was_changed_after_signing_is_refused(
 def test_a_signature_file_of_anything_else_is_no_signature(
     copied: FolderStore, tmp_path: Path, text: str
 ) -> None:
-    """It is refused, in words."""
+    """It is refused, and the text says what was found."""
     mine = new_key(tmp_path / "mine")
     (copied.root / "churn" / "1.0.0" / SIGNATURE).write_text(text)
     with pytest.raises(BundleError, match="public_keys"):
@@ -79,7 +84,11 @@ def test_a_signature_file_of_anything_else_is_no_signature(
 
 
 def test_a_signature_travels_with_a_push_and_can_come_later(
-    gate: Gate, uri: str, copied: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    proxy: StoreProxy,
+    uri: str,
+    copied: FolderStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A node that cached the bundle before it was signed finds the signature all the same."""
     monkeypatch.setenv("CACHE_PATH", str(tmp_path / "cache"))
@@ -93,7 +102,7 @@ def test_a_signature_travels_with_a_push_and_can_come_later(
     assert load(cached, CHURN, "1.0.0", public_keys=[mine]).manifest.version == "1.0.0"
     run("sign", "churn", "1.0.0", "--key", tmp_path / "later", "--store", uri)
     assert load(cached, CHURN, "1.0.0", public_keys=[later]).manifest.version == "1.0.0"
-    gate.way = "refuse"
+    proxy.way = "refuse"
     assert load(cached, CHURN, "1.0.0", public_keys=[later]).manifest.version == "1.0.0"
 
 
@@ -116,7 +125,7 @@ def test_signing_with_what_is_no_key_is_refused_in_words(
     assert not (copied.root / "churn" / "1.0.0" / SIGNATURE).exists()
 
 
-def test_versions_lists_what_a_store_has(gate: Gate, uri: str, copied: FolderStore) -> None:
+def test_versions_lists_what_a_store_has(proxy: StoreProxy, uri: str, copied: FolderStore) -> None:
     """Number, runtime, headline, and the hash that a table may pin; an empty store says so."""
     assert "no version of churn" in run("versions", "churn", "--store", uri)
     pushed = run("push", "churn", "1.0.0", "--store", uri, "--from", copied.uri)
@@ -139,18 +148,20 @@ def test_versions_come_in_the_order_of_their_numbers(copied: FolderStore) -> Non
 
 
 def test_a_push_of_a_damaged_bundle_is_refused_before_anything_is_written(
-    gate: Gate, uri: str, copied: FolderStore
+    proxy: StoreProxy, uri: str, copied: FolderStore
 ) -> None:
     """It is verified on the way out."""
     (copied.root / "churn" / "1.0.0" / "model.onnx").write_bytes(b"nonsense")
     run("push", "churn", "1.0.0", "--store", uri, "--from", copied.uri, code=1)
-    assert not [line for line in gate.asked if line.startswith("PUT")]
+    assert not [line for line in proxy.asked if line.startswith("PUT")]
 
 
 def test_a_commands_own_option_comes_before_the_variable_and_that_before_the_default(
     copied: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a container MODEL_PATH is always set: a push must still come from and go to where it says."""
+    """In a container MODEL_PATH is always set: a push must still come from and go to where it
+    says.
+    """
     monkeypatch.setenv("MODEL_PATH", str(tmp_path / "empty"))
     run("push", "churn", "1.0.0", "--from", copied.uri, "--store", tmp_path / "target")
     assert "1.0.0" in run("versions", "churn", "--store", tmp_path / "target")

@@ -1,4 +1,6 @@
-"""What the tests of `sluice check` share: the shipped file, changed in one place, and a report on it."""
+"""What the tests of `sluice check` share: the shipped file, changed in one place, and a report on
+it.
+"""
 
 import importlib.metadata
 import re
@@ -10,7 +12,7 @@ from serve_app.models import get_spec
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own models warn when they are imported
-    from serve_app.commands.check import Report, check_file
+    from serve_app.commands.check.report import Report, check_file
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = (ROOT / "serve_config.yaml").read_text()

@@ -1,7 +1,9 @@
-"""What in a new OpenAPI document would break a client of the old one: pure, from two documents to a list of sentences.
+"""What in a new OpenAPI document would break a client of the old one: pure, from two documents to a
+list of sentences.
 
-A request may only become wider (whatever an old client sends is still taken), an answer only narrower (whatever
-comes is what an old client expects); fields added to an answer are no break, since readers skip what they do not know.
+A request may only become wider (whatever an old client sends is still taken), an answer only
+narrower (whatever comes is what an old client expects); fields added to an answer are no break,
+since readers skip what they do not know.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,7 +26,9 @@ def breaking_changes(old: Json, new: Json) -> list[str]:
 
 
 def _expanded(node: Any, document: Json, inside: tuple[str, ...] = ()) -> Any:
-    """The node with every `$ref` replaced by what it names; a circle ends as a schema that allows anything."""
+    """The node with every `$ref` replaced by what it names; a circle ends as a schema that allows
+    anything.
+    """
     if isinstance(node, list):
         return [_expanded(item, document, inside) for item in node]
     if not isinstance(node, dict):
@@ -81,7 +85,9 @@ def _contents(old: Json, new: Json, where: str, *, request: bool) -> Iterator[st
 
 
 def _schema(old: Json, new: Json, where: str, *, request: bool) -> Iterator[str]:
-    """Every variant of the side that must be the narrower one needs a variant of the other side that holds it."""
+    """Every variant of the side that must be the narrower one needs a variant of the other side
+    that holds it.
+    """
     olds, news = _variants(old), _variants(new)
     for narrow in olds if request else news:
         attempts = [
@@ -93,7 +99,9 @@ def _schema(old: Json, new: Json, where: str, *, request: bool) -> Iterator[str]
 
 
 def _variants(schema: Json) -> list[Json]:
-    """The alternatives of a schema, each with at most one type; the keys beside them hold for all."""
+    """The alternatives of a schema, each with at most one type; the keys beside them hold for
+    all.
+    """
     alternatives = schema.get("anyOf") or schema.get("oneOf")
     if alternatives:
         common = {key: value for key, value in schema.items() if key not in ("anyOf", "oneOf")}

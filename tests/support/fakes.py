@@ -1,4 +1,7 @@
-"""Stand-ins of a few lines for what lies behind each room: real enough that a constant model would fail the tests."""
+"""Stand-ins of a few lines for what lies behind each room.
+
+They are real enough that a constant model would fail the tests.
+"""
 
 import asyncio
 import json
@@ -7,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from hashlib import blake2b
+from secrets import token_hex
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,7 +25,7 @@ from serve_app.errors import HttpError
 from serve_app.http.application import create_app
 from serve_app.models import get_spec
 from serve_app.rollout.view import RolloutView, Unknown
-from serve_app.serving.router import Answered
+from serve_app.serving.answer import Answered, Assignment
 from serve_app.serving.status import Description, Health, Readiness
 from serve_app.serving.versions import Opened
 from serve_app.settings import Limits, Table, VersionEntry
@@ -33,7 +37,7 @@ REQUEST_ID = "request-4711"
 
 
 def score_of(spec: ModelSpec, row: Mapping[str, Any]) -> float:
-    """A score that differs from row to row: a probability, or up to 60 of whatever a regressor predicts."""
+    """A score that differs from row to row: a probability, or up to 60 of a regressor's units."""
     digest = blake2b(json.dumps(dict(row), sort_keys=True).encode(), digest_size=4).digest()
     share = int.from_bytes(digest, "big") / 2**32
     return share if spec.kind == "binary_classifier" else 60 * share
@@ -59,20 +63,32 @@ class FakeBackend:
         self.failing: Callable[[Features], bool] = lambda _: False
         self.is_ready = True
         self.at_once = True
+        self.rows_under_way = 0
 
     async def predict(
-        self, rows: Sequence[Features], routing_key: str, forced: str | None
+        self,
+        rows: Sequence[Features],
+        routing_key: str,
+        forced: str | None,
+        positions: Sequence[int] | None = None,
     ) -> Answered:
-        """Every row's own answer; None for the failing ones."""
+        """Every row's own answer under an id of its own; None for the failing ones."""
         self.asked.append(SimpleNamespace(rows=list(rows), routing_key=routing_key, forced=forced))
         if self.error is not None:
             raise self.error
         scores = [
             None if self.failing(row) else score_of(self.spec, row.model_dump()) for row in rows
         ]
+        request_id = token_hex(16)
+        ids = [request_id] if positions is None else [f"{request_id}-{i}" for i in positions]
         return Answered(
-            forced or VERSION,
-            [None if s is None else self.spec.answer(s, PARAMETERS) for s in scores],
+            rows,
+            routing_key,
+            Assignment(forced or VERSION),
+            version=forced or VERSION,
+            predictions=[None if s is None else self.spec.answer(s, PARAMETERS) for s in scores],
+            ids=tuple(ids),
+            n_failed=scores.count(None),
         )
 
     def health(self) -> Health:
@@ -120,7 +136,7 @@ class Api:
         )
 
     async def send(self, path: str, content: Any, headers: Mapping[str, str]) -> httpx.Response:
-        """Bytes (or an iterator of them, then without a length) with just these headers and a request id."""
+        """Bytes, or an iterator of them (then without a length), with these headers and an id."""
         return await self.client.post(
             path, content=content, headers={"x-request-id": REQUEST_ID, **headers}
         )
@@ -149,6 +165,33 @@ class FakeOperator:
         return await self.view()
 
 
+class FakeReplica:
+    """Ray's part: says where it serves, notes what it was given, and calls the application."""
+
+    def __init__(self, app: Any, prefix: str = "/churn") -> None:
+        self.app = app
+        self.prefix = prefix
+        self.is_healthy = True
+        self.seen: list[tuple[str, dict[bytes, bytes]]] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """ASGI."""
+        if scope["path"] == "/-/routes":
+            status = 200 if self.is_healthy else 503
+            routes = json.dumps({self.prefix: "an application"}).encode()
+            await send({"type": "http.response.start", "status": status, "headers": []})
+            await send({"type": "http.response.body", "body": routes if self.is_healthy else b"NO"})
+            return
+        self.seen.append((scope["path"], dict(scope["headers"])))
+        await self.app({**scope, "root_path": self.prefix.rstrip("/")}, receive, send)
+
+
+def client_of(app: Any, **options: Any) -> httpx.AsyncClient:
+    """A client of an ASGI application; a fault of the application is an answer too."""
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://sluice", **options)
+
+
 @cache
 def _routes(name: str) -> tuple[FastAPI, FakeBackend]:
     backend = FakeBackend(get_spec(name))
@@ -160,8 +203,7 @@ async def serving(spec: ModelSpec) -> AsyncIterator[Api]:
     """The routes of a model over a fake backend that is as new, with a client."""
     app, backend = _routes(spec.name)
     backend.reset()
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://sluice") as client:
+    async with client_of(app) as client:
         yield Api(spec, client, backend, app.openapi())
 
 
@@ -234,7 +276,7 @@ def opened(scorer: FakeScorer, coalesces: bool = False) -> Opened:
 
 
 class FakeStore:
-    """`open_version` of a versions: opens at once, fails while told to, and waits where a router is set."""
+    """Opens versions: at once, not while told to fail, and late where a gate is set."""
 
     def __init__(self) -> None:
         self.opens: list[str] = []
@@ -253,7 +295,7 @@ class FakeStore:
         return opened(scorer)
 
 
-async def until(condition: Callable[[], Any], timeout_s: float = 2.0) -> None:
+async def until(condition: Callable[[], Any], timeout_s: float = 60.0) -> None:
     """Returns as soon as the condition holds; fails when it does not in time."""
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 - a condition over plain attributes has no event to wait for

@@ -6,10 +6,10 @@ from typing import Any, Literal
 import numpy as np
 
 Fault = Literal["raises", "slow", "nan", "flips"]
-SLOW_S = 0.4
-MARK = (
-    0.007  # in the third decimal of the spend, where the recipe has none: no golden row is marked
-)
+SLOW_S = 1.0
+
+# In the third decimal of the spend, where the recipe has none: no golden row is marked.
+MARK = 0.007
 
 
 class Faulty:

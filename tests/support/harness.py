@@ -1,10 +1,10 @@
-"""A real Ray cluster of one's own: own ports, own folders, own token; it ends just what it started."""
+"""A real Ray cluster of a test's own: own ports, own folders, own token; it ends just what it
+started.
+"""
 
-import itertools
+import fcntl
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,69 +15,118 @@ from pathlib import Path
 from typing import Any, Literal
 
 import requests
+from ports import PortBlock
+from program import Program
 
-from serve_app.commands.up import fast_environment
+from serve_app.commands.fast_mode import fast_environment
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
+TOKEN = "t" * 64
+AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 Mode = Literal["plain", "fast"]
 
+# How long a test waits for what must come. It costs nothing when things work, so it is made for a
+# machine that has other things to do.
+PATIENCE_S = 300.0
+LONGEST_PAUSE_S = 0.5
 
-_next_port = itertools.count(20_000 + (os.getpid() * 37) % 9_000)
+# Ray must not take a process for dead that a busy machine keeps waiting.
+PATIENT = {
+    "RAY_worker_register_timeout_seconds": "300",
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
+    "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "60",
+}
+# A cluster that waits costs CPU that those beside it need.
+FRUGAL = {
+    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.3",
+    "REPORTER_UPDATE_INTERVAL_MS": "60000",
+}
 
 
-def free_ports(n: int) -> list[int]:
-    """Ports that nobody listens on, between Ray's own ranges for workers (below) and replicas (above)."""
-    found: list[int] = []
-    while len(found) < n:
-        port = 20_000 + next(_next_port) % 9_900
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                found.append(port)
-    return found
-
-
-def wait_until(condition: Callable[[], Any], timeout_s: float, what: str) -> Any:
-    """The first true value of `condition`, or a failure that says what was waited for."""
+def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = PATIENCE_S) -> Any:
+    """The first true value of `condition`; raises AssertionError that says what was waited for."""
     until_s = time.monotonic() + timeout_s
+    pause_s = 0.05
     last: Any = None
     while time.monotonic() < until_s:
         try:
-            if value := condition():
-                return value
+            value = condition()
         except Exception as error:
             last = error
-        time.sleep(0.1)
-    raise AssertionError(f"not within {timeout_s} s: {what} (last: {last!r})")
+        else:
+            if value:
+                return value
+        # Asking costs the cluster CPU that what is waited for needs.
+        time.sleep(pause_s)
+        pause_s = min(1.5 * pause_s, LONGEST_PAUSE_S)
+    raise AssertionError(f"not within {timeout_s:g} s: {what} (last: {last!r})")
 
 
-def own_environment(mode: Mode, folder: Path, project: Path = ROOT) -> dict[str, str]:
-    """Environment of a Ray that shares nothing with another one on this machine."""
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Only one test process is in here. A Ray that starts beside others gives up after 30 s.
+
+    The lock is on a folder, so that no file is left, and ends with the process.
+    """
+    turn = os.open(ROOT / "tests", os.O_RDONLY)
+    try:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(turn)
+
+
+@contextmanager
+def short_folder() -> Iterator[Path]:
+    """A temporary folder with a short path: Ray's socket paths must stay under 108 characters."""
+    folder = Path(tempfile.mkdtemp(prefix="sl-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def own_environment(
+    mode: Mode, folder: Path, ports: PortBlock, project: Path = ROOT
+) -> dict[str, str]:
+    """Environment of a Ray that shares nothing with another one on this machine.
+
+    The code is that of the folder `project`.
+    """
     env = {
         key: value
         for key, value in os.environ.items()
-        if not key.startswith(("RAY_", "MODEL_PATH"))
+        if not key.startswith(("RAY_", "MODEL_PATH", "MAKE"))
     }
-    home, tmp = folder / "home", folder / "ray"
+    home = folder / "home"
+    tmp = folder / "ray"
     home.mkdir()
     tmp.mkdir()
-    first_port = 30_000 + free_ports(1)[0] % 100 * 100
+    paths = [str(project), str(ROOT / "tests/support"), os.environ.get("PYTHONPATH", "")]
     env |= {
         "HOME": str(home),
         "RAY_TMPDIR": str(tmp),
         "RAY_AUTH_MODE": "token",
         "RAY_USAGE_STATS_ENABLED": "0",
+        **PATIENT,
+        **FRUGAL,
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join(
-            [str(project), str(ROOT / "tests/support"), os.environ.get("PYTHONPATH", "")]
-        ).rstrip(os.pathsep),
+        "PYTHONPATH": os.pathsep.join(paths).rstrip(os.pathsep),
         "PYTHONWARNINGS": "ignore",
     }
     if mode == "fast":
+        first_http, last_http = ports.several(40)
+        first_grpc, last_grpc = ports.several(40)
         env |= {
             **fast_environment(folder / "haproxy"),
-            "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(first_port),
-            "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(first_port + 99),
+            "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports.one()),
+            "RAY_SERVE_HAPROXY_STATS_PORT": str(ports.one()),
+            "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(ports.one()),
+            "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(first_http),
+            "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(last_http),
+            "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(first_grpc),
+            "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(last_grpc),
         }
     return env
 
@@ -86,46 +135,50 @@ class Cluster:
     """One running Ray head with its Serve."""
 
     def __init__(self, mode: Mode, folder: Path, n_cpus: int, project: Path) -> None:
-        self.mode, self.folder = mode, folder
-        self.env = own_environment(mode, folder, project)
-        gcs, self.dashboard_port, self.http_port, client, self.metrics_port = free_ports(5)
-        self._log = (folder / "ray.log").open("wb")
-        token = folder / "home" / ".ray" / "auth_token"
-        token.parent.mkdir()
-        token.write_text("t" * 64)
-        self.process = subprocess.Popen(
-            [
-                *(
-                    BIN / "ray",
-                    "start",
-                    "--head",
-                    "--block",
-                    f"--port={gcs}",
-                    f"--num-cpus={n_cpus}",
-                ),
-                *(f"--dashboard-port={self.dashboard_port}", "--dashboard-host=127.0.0.1"),
-                *(f"--ray-client-server-port={client}", "--object-store-memory=100000000"),
-                *("--node-ip-address=127.0.0.1", f"--metrics-export-port={self.metrics_port}"),
-            ],
-            env=self.env,
-            cwd=project,
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        self.mode = mode
+        self.folder = folder
+        self._ports = PortBlock()
+        self.env = own_environment(mode, folder, self._ports, project)
+        self.dashboard_port = self._ports.one()
+        self.http_port = self._ports.one()
+        self.metrics_port = self._ports.one()
         self.url = f"http://127.0.0.1:{self.http_port}"
         self._api = f"http://127.0.0.1:{self.dashboard_port}/api/serve/applications/"
-        self._headers = {"Authorization": "Bearer " + "t" * 64}
-        wait_until(self._dashboard_answers, 60, f"dashboard of Ray, see {folder / 'ray.log'}")
+        self._log = folder / "ray.log"
+        token = folder / "home" / ".ray" / "auth_token"
+        token.parent.mkdir()
+        token.write_text(TOKEN)
+        self._program = Program(self._command(n_cpus), self._log, self.env, project)
 
-    def _dashboard_answers(self) -> bool:
-        assert self.process.poll() is None, (self.folder / "ray.log").read_text()
-        return self.applications() is not None
+    def _command(self, n_cpus: int) -> list[Any]:
+        options = {
+            "port": self._ports.one(),
+            "dashboard-host": "127.0.0.1",
+            "dashboard-port": self.dashboard_port,
+            "dashboard-agent-listen-port": self._ports.one(),
+            "ray-client-server-port": self._ports.one(),
+            "metrics-export-port": self.metrics_port,
+            "node-ip-address": "127.0.0.1",
+            "num-cpus": n_cpus,
+            "object-store-memory": 100_000_000,
+        }
+        # A worker gets its port some time before it listens there: two clusters need two ranges.
+        options["min-worker-port"], options["max-worker-port"] = self._ports.several(140)
+        words = [f"--{name}={value}" for name, value in options.items()]
+        return [BIN / "ray", "start", "--head", "--block", *words]
+
+    def until_up(self) -> None:
+        """Wait for the dashboard; raises AssertionError with Ray's output when it ended instead."""
+
+        def answers() -> bool:
+            return self._program.code() is not None or self.applications() is not None
+
+        wait_until(answers, f"dashboard of Ray, see {self._log}")
+        assert self._program.code() is None, self._log.read_text()
 
     def applications(self) -> Any:
         """What Serve says of its applications."""
-        answer = requests.get(self._api, headers=self._headers, timeout=10)
+        answer = requests.get(self._api, headers=AUTHORIZED, timeout=10)
         answer.raise_for_status()
         return answer.json()["applications"]
 
@@ -134,24 +187,22 @@ class Cluster:
         return {**config, "http_options": {"host": "127.0.0.1", "port": self.http_port}}
 
     def serve(self, *words: Any) -> str:
-        """The `serve` command as a user would call it, for instance `serve deploy FILE`; its output."""
+        """Run the `serve` command as a user would, for instance `serve deploy FILE`; its output."""
         command = [BIN / "serve", *words, "-a", f"http://127.0.0.1:{self.dashboard_port}"]
         done = subprocess.run(
-            command, env=self.env, capture_output=True, text=True, timeout=60, check=False
+            command, env=self.env, capture_output=True, text=True, timeout=PATIENCE_S, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 
     def deploy(self, config: Mapping[str, Any]) -> None:
-        """What `serve deploy` sends, without the seconds that its own start takes."""
-        answer = requests.put(
-            self._api, json=self.config(config), headers=self._headers, timeout=60
-        )
+        """Send what `serve deploy` sends, without the seconds that its own start takes."""
+        body = self.config(config)
+        answer = requests.put(self._api, json=body, headers=AUTHORIZED, timeout=60)
         assert answer.status_code == 200, answer.text
 
-    def wait_for(self, status: str, *names: str, timeout_s: float = 60) -> None:
-        """Until these applications have this status."""
-
+    def wait_for(self, status: str, *names: str) -> None:
+        """Wait until these applications have this status."""
         seen: dict[str, Any] = {}
 
         def reached() -> bool:
@@ -159,7 +210,7 @@ class Cluster:
             return all(found.get("status") == status for found in seen.values())
 
         try:
-            wait_until(reached, timeout_s, f"{names} {status}")
+            wait_until(reached, f"{names} {status}")
         except AssertionError as error:
             states = {
                 name: (found.get("status"), found.get("message")) for name, found in seen.items()
@@ -168,46 +219,47 @@ class Cluster:
 
     def replicas(self, application: str, deployment: str) -> list[dict[str, Any]]:
         """The running replicas of a deployment."""
-        found = self.applications().get(application, {}).get("deployments", {}).get(deployment, {})
-        return [replica for replica in found.get("replicas", []) if replica["state"] == "RUNNING"]
+        return running_replicas(self.applications(), application, deployment)
 
     def stop(self) -> None:
-        """End every process of the session that this cluster opened. (On SIGTERM Ray would drain for 30 s.)"""
-        end_session(self.process)
-        self._log.close()
+        """End every process of the cluster. (On SIGTERM Ray would drain for 30 s.)"""
+        self._program.end()
+        self._ports.close()
 
 
-def end_session(process: "subprocess.Popen[Any]") -> None:
-    """Kill the processes whose session `process` leads, by id: whatever it started, and nothing else."""
-    while members := _members(process.pid):  # again, since one may have started another meanwhile
-        for pid in members:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        process.poll()
-        time.sleep(0.1)
-    process.wait(10)
-
-
-def _members(session: int) -> list[int]:
-    """The living processes of a session."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            state, _, _, its_session = stat.read_text().rpartition(")")[2].split()[:4]
-            if int(its_session) == session and state != "Z":
-                found.append(int(stat.parent.name))
-    return found
+def running_replicas(applications: Any, application: str, deployment: str) -> list[dict[str, Any]]:
+    """The running replicas of a deployment, in what Serve says of its applications."""
+    found = applications.get(application, {}).get("deployments", {}).get(deployment, {})
+    return [replica for replica in found.get("replicas", []) if replica["state"] == "RUNNING"]
 
 
 @contextmanager
 def running_cluster(mode: Mode, n_cpus: int = 16, project: Path = ROOT) -> Iterator[Cluster]:
-    """A cluster for a `with` block, with the code of `project`. The CPUs are what Ray may reserve."""
-    folder = Path(
-        tempfile.mkdtemp(prefix="sl-")
-    )  # short: Ray's socket paths must stay under 108 characters
-    cluster = Cluster(mode, folder, n_cpus, project)
-    try:
-        yield cluster
-    finally:
-        cluster.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    """A cluster for a `with` block, with the code of `project`. Ray may reserve these CPUs."""
+    with short_folder() as folder:
+        cluster = _started(mode, folder, n_cpus, project)
+        try:
+            yield cluster
+        finally:
+            cluster.stop()
+
+
+def _started(mode: Mode, folder: Path, n_cpus: int, project: Path) -> Cluster:
+    """A cluster whose dashboard answers. Ray gives up a start by itself, so there are three."""
+
+    def start(name: str) -> Cluster:
+        own = folder / name
+        own.mkdir()
+        cluster = Cluster(mode, own, n_cpus, project)
+        try:
+            cluster.until_up()
+        except BaseException:
+            cluster.stop()
+            raise
+        return cluster
+
+    with one_at_a_time():
+        for attempt in ("1", "2"):
+            with suppress(AssertionError):
+                return start(attempt)
+        return start("3")

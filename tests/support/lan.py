@@ -1,7 +1,9 @@
-"""A network of one's own on this machine: namespaces on a bridge, each a node as KubeRay would start it.
+"""A network of a test's own on this machine: namespaces on a bridge, each a node as KubeRay would
+start it.
 
-The nodes share this machine's disk, CPUs and process table; each has its own addresses and ports, and its own folders
-where a pod has its own `/tmp`. The thread that opened the network is moved onto its bridge, as a gateway would be.
+The nodes share this machine's disk, CPUs and process table; each has its own addresses and ports,
+and its own folders where a pod has its own `/tmp`. The thread that opened the network is moved onto
+its bridge, as a gateway would be.
 """
 
 import ctypes
@@ -10,7 +12,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,18 +20,25 @@ from typing import Any
 import pytest
 import requests
 import yaml
-from harness import BIN, ROOT, end_session, wait_until
+from harness import (
+    AUTHORIZED,
+    BIN,
+    PATIENT,
+    ROOT,
+    TOKEN,
+    one_at_a_time,
+    running_replicas,
+    wait_until,
+)
+from program import Program
 
 NETWORK = "10.213.77"
 GATEWAY = f"{NETWORK}.1"
-TOKEN = "t" * 64
 CLONE_NEWNET = 0x40000000
-OWN_FOLDERS = (
-    "/tmp/ray",
-    "/tmp/haproxy-serve",
-    "/tmp/bundles",
-)  # what the image's processes write to, besides HOME
-DERIVED = {  # what KubeRay adds to a container's environment
+# What the image's processes write to, besides HOME.
+OWN_FOLDERS = ("/tmp/ray", "/tmp/haproxy-serve", "/tmp/bundles")
+# What KubeRay adds to a container's environment.
+DERIVED = {
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": TOKEN,
     "RAY_USAGE_STATS_KUBERAY_IN_USE": "1",
@@ -57,7 +66,7 @@ class Node:
     """A pod of the cluster, or what is left of it."""
 
     ip: str
-    process: "subprocess.Popen[Any]"
+    program: Program
     log: Path
 
     @property
@@ -68,30 +77,36 @@ class Node:
     def is_ready(self) -> bool:
         """What the readiness probe of the manifest asks."""
         try:
-            return requests.get(f"{self.url}/-/healthz", timeout=3).ok
+            return requests.get(f"{self.url}/-/healthz", timeout=10).ok
         except requests.RequestException:
             return False
 
     def drain(self) -> None:
-        """What kubelet does to a pod that shall go: SIGTERM to its first process."""
-        os.kill(self.process.pid, signal.SIGTERM)
+        """What kubelet does to a pod that has to go: SIGTERM to its first process."""
+        self.program.signal(signal.SIGTERM)
+
+    def has_ended(self) -> bool:
+        """Whether its first process is gone."""
+        return self.program.code() is not None
 
     def kill(self) -> None:
-        """All its processes at once."""
-        end_session(self.process)
+        """End all its processes at once."""
+        self.program.end()
 
 
 class Lan:
     """The bridge, and the nodes on it."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._nodes = folder, dict[str, Node]()
+        self._folder = folder
+        self._nodes: list[Node] = []
         self._names: list[str] = []
         self._bridge = self._namespace()
         self._number = itertools.count(2)
         self._inside("ip link set lo up", self._bridge)
         self._inside(
-            f"ip link add br0 type bridge && ip addr add {GATEWAY}/24 dev br0 && ip link set br0 up",
+            "ip link add br0 type bridge && ip link set br0 up "
+            f"&& ip addr add {GATEWAY}/24 dev br0",
             self._bridge,
         )
 
@@ -115,7 +130,9 @@ class Lan:
             os.close(before)
 
     def start(self, container: Mapping[str, Any], command: str, env: Mapping[str, str]) -> Node:
-        """A node with the environment of a container of the manifest, started by this `ray start …`."""
+        """A node with the environment of a container of the manifest, started by this `ray start
+        …`.
+        """
         number = next(self._number)
         ip, name = f"{NETWORK}.{number}", self._namespace()
         self._inside(f"ip link add v{number} type veth peer name eth0 netns {name}", self._bridge)
@@ -125,7 +142,8 @@ class Lan:
         )
         folder = self._folder / name
         mounts = ""
-        for path in OWN_FOLDERS:  # `ip netns exec` has given the node a mount table of its own
+        # `ip netns exec` gives the node a mount table of its own.
+        for path in OWN_FOLDERS:
             own = folder / path.removeprefix("/")
             own.mkdir(parents=True)
             mounts += f"mkdir -p {path} && mount --bind {own} {path} && "
@@ -136,38 +154,25 @@ class Lan:
             for key, value in os.environ.items()
             if not key.startswith(("RAY_", "AWS_", "MODEL_PATH"))
         }
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [
-                    "ip",
-                    "netns",
-                    "exec",
-                    name,
-                    "bash",
-                    "-ec",
-                    f"{mounts} exec {command.format(ip=ip)}",
-                ],
-                env={
-                    **clean,
-                    **DERIVED,
-                    **given,
-                    **env,
-                    "HOME": str(folder),
-                    "PYTHONPATH": str(ROOT),
-                    "PATH": f"{BIN}:{os.environ['PATH']}",
-                },
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self._nodes[name] = node = Node(ip, process, log)
+        own_env = {
+            "HOME": str(folder),
+            "PYTHONPATH": str(ROOT),
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+        }
+        script = f"{mounts} exec {command.format(ip=ip)}"
+        program = Program(
+            ["ip", "netns", "exec", name, "bash", "-ec", script],
+            log,
+            {**clean, **PATIENT, **DERIVED, **given, **env, **own_env},
+            folder,
+        )
+        node = Node(ip, program, log)
+        self._nodes.append(node)
         return node
 
     def close(self) -> None:
         """End what runs, and take the network away."""
-        for node in self._nodes.values():
+        for node in self._nodes:
             node.kill()
         for name in self._names:
             subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
@@ -189,73 +194,77 @@ class Lan:
 
 
 class KubeRay:
-    """What the operator does with a RayService: pods by its groups, and its `serveConfigV2` sent to the head."""
+    """What the operator does with a RayService: pods by its groups, and its `serveConfigV2` sent to
+    the head.
+    """
 
     def __init__(self, lan: Lan, manifest: Mapping[str, Any], secrets: Mapping[str, str]) -> None:
-        self.manifest, self._lan, self._secrets = manifest, lan, dict(secrets)
+        self._lan = lan
+        self._secrets = dict(secrets)
         cluster = manifest["spec"]["rayClusterConfig"]
-        self._head_group, (self._worker_group,) = (
-            cluster["headGroupSpec"],
-            cluster["workerGroupSpecs"],
-        )
+        self._head_group = cluster["headGroupSpec"]
+        (self._worker_group,) = cluster["workerGroupSpecs"]
         self.config: str = manifest["spec"]["serveConfigV2"]
-        self.head = self._start(self._head_group, "ray start --head --port=6379", {})
-        self._api = f"http://{self.head.ip}:8265/api/serve/applications/"
-        self.workers: list[Node] = []
-        wait_until(lambda: self.applications() is not None, 90, f"the head, see {self.head.log}")
+        self._workers: list[Node] = []
+        with one_at_a_time():
+            self.head = self._start(self._head_group, "ray start --head --port=6379", {})
+            self._api = f"http://{self.head.ip}:8265/api/serve/applications/"
+            wait_until(lambda: self.applications() is not None, f"the head, see {self.head.log}")
 
-    def add_worker(self) -> Node:
-        """One more pod of the worker group."""
+    @property
+    def workers(self) -> list[Node]:
+        """The pods of the worker group that are still there."""
+        return [node for node in self._workers if not node.has_ended()]
+
+    def need_workers(self, n: int) -> None:
+        """Add pods to the worker group until there are n, and wait until the cluster has them."""
+        with one_at_a_time():
+            wait_until(lambda: self._has_workers(n), f"{n} workers, see {self.head.log}")
+
+    def _has_workers(self, n: int) -> bool:
         address = f"{self.head.ip}:6379"
-        node = self._start(
-            self._worker_group, f"ray start --address={address}", {"RAY_ADDRESS": address}
-        )
-        self.workers.append(node)
-        wait_until(
-            lambda: node.ip in self._living(), 60, f"the node in the cluster, see {node.log}"
-        )
-        return node
+        command = f"ray start --address={address}"
+        # One that gave up its start has ended, and is replaced.
+        while len(self.workers) < n:
+            node = self._start(self._worker_group, command, {"RAY_ADDRESS": address})
+            self._workers.append(node)
+        return all(self._has(node) for node in self.workers)
 
     def apply(self, config: str) -> None:
         """`serveConfigV2` as the operator sends it: YAML to JSON, with the token."""
-        answer = requests.put(
-            self._api, json=yaml.safe_load(config), headers=_authorized(), timeout=60
-        )
+        body = yaml.safe_load(config)
+        answer = requests.put(self._api, json=body, headers=AUTHORIZED, timeout=60)
         assert answer.status_code == 200, answer.text
 
     def applications(self) -> Any:
         """What Serve says of its applications."""
-        answer = requests.get(self._api, headers=_authorized(), timeout=10)
+        answer = requests.get(self._api, headers=AUTHORIZED, timeout=10)
         answer.raise_for_status()
         return answer.json()["applications"]
 
     def replicas(self, application: str = "churn") -> list[dict[str, Any]]:
         """The running replicas of its servers."""
-        found = self.applications()[application]["deployments"]["Server"]["replicas"]
-        return [replica for replica in found if replica["state"] == "RUNNING"]
+        return running_replicas(self.applications(), application, "Server")
 
-    def _living(self) -> set[str]:
-        answer = requests.get(
-            f"http://{self.head.ip}:8265/api/v0/nodes", headers=_authorized(), timeout=10
-        )
+    def _has(self, node: Node) -> bool:
+        url = f"http://{self.head.ip}:8265/api/v0/nodes"
+        answer = requests.get(url, headers=AUTHORIZED, timeout=10)
         answer.raise_for_status()
-        nodes = answer.json()["data"]["result"]["result"]
-        return {node["node_ip"] for node in nodes if node["state"] == "ALIVE"}
+        found = answer.json()["data"]["result"]["result"]
+        return any(it["node_ip"] == node.ip and it["state"] == "ALIVE" for it in found)
 
     def asks_for_a_token(self) -> bool:
         """Whether the dashboard refuses who has none."""
         return requests.get(self._api, timeout=10).status_code == 401
 
-    def until_running(self, timeout_s: float = 120) -> None:
+    def until_running(self) -> None:
         """All applications up, and a proxy on each living worker."""
 
         def running() -> bool:
             return {app["status"] for app in self.applications().values()} == {"RUNNING"}
 
-        wait_until(running, timeout_s, f"applications, see {self.head.log}")
-        wait_until(
-            lambda: all(node.is_ready() for node in self.workers), 60, "a proxy on each worker"
-        )
+        wait_until(running, f"applications, see {self.head.log}")
+        wait_until(lambda: all(node.is_ready() for node in self.workers), "a proxy on each worker")
 
     def _start(self, group: Mapping[str, Any], command: str, env: Mapping[str, str]) -> Node:
         container = group["template"]["spec"]["containers"][0]
@@ -270,10 +279,6 @@ class KubeRay:
         return self._lan.start(container, start, {**self._secrets, **env})
 
 
-def _authorized() -> dict[str, str]:
-    return {"Authorization": f"Bearer {TOKEN}"}
-
-
 @contextmanager
 def opened(folder: Path) -> Iterator[Lan]:
     """A network for a `with` block, with this thread inside."""
@@ -283,5 +288,4 @@ def opened(folder: Path) -> Iterator[Lan]:
         with lan.entered():
             yield lan
     finally:
-        with suppress(ProcessLookupError):
-            lan.close()
+        lan.close()

@@ -1,4 +1,6 @@
-"""Parts of pipelines that the ONNX converter does not know; importable, so that joblib can store them."""
+"""Parts of pipelines that the ONNX converter does not know; importable, so that joblib can store
+them.
+"""
 
 from typing import Any
 

@@ -1,4 +1,6 @@
-"""A pipeline that tells on itself: which process scored how many rows, when, and what makes it fail."""
+"""A pipeline that tells on itself: which process scored how many rows, when, and what makes it
+fail.
+"""
 
 import os
 import time
@@ -9,7 +11,9 @@ POISON = 999  # support tickets; rows with so many make the pipeline raise
 
 
 class Probe:
-    """Wraps a fitted classifier: slow by `delay_s` a call, raises on POISON, and notes each call in `log`."""
+    """Wraps a fitted classifier: slow by `delay_s` a call, raises on POISON, and notes each call in
+    `log`.
+    """
 
     def __init__(self, inner: Any, log: Path, delay_s: float, offset: float = 0.0) -> None:
         self.inner, self.log, self.delay_s, self.offset = inner, str(log), delay_s, offset

@@ -1,4 +1,7 @@
-"""A rollout told event by event: the coordinator's loop without a coordinator, a clock or a store."""
+"""A rollout that a test drives event by event.
+
+This is the coordinator's loop without a coordinator, a clock or a store.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -26,7 +29,11 @@ START_S = 1_800_000_000.0
 
 
 class Rolling:
-    """One rollout: `tick` lets the judge speak, `order` is a person's command, `restart` a new coordinator."""
+    """One rollout.
+
+    `tick` lets the judge speak, `order` gives a person's command, `restart` starts a new
+    coordinator.
+    """
 
     def __init__(self, plan: Rollout = PLAN) -> None:
         self.plan = plan
@@ -37,11 +44,11 @@ class Rolling:
 
     @property
     def state(self) -> State:
-        """Folded anew each time."""
+        """Fold all events, again each time."""
         return fold(self.events)
 
     def write(self, draft: Draft) -> Event:
-        """What the log does with a draft."""
+        """Append a draft, as the log would."""
         at = datetime.fromtimestamp(self.now_s, UTC)
         self.events.append(
             Event(at=at, epoch=self.epoch, writer=f"writer-{self.epoch}", **dict(draft))
@@ -49,12 +56,12 @@ class Rolling:
         return self.events[-1]
 
     def restart(self) -> Event:
-        """A new coordinator claims the log."""
+        """Let a new coordinator claim the log."""
         self.epoch += 1
         return self.write(claim(self.state, self.plan))
 
     def order(self, action: Action, reason: str = "", facts: Facts | None = None) -> Event:
-        """A person's command."""
+        """Write the event that a person commands."""
         return self.write(command(self.state, self.plan, action, "ada", reason, facts))
 
     def facts(
@@ -68,31 +75,34 @@ class Rolling:
         cause: str = "psi",
         numbers: Mapping[str, float] | None = None,
     ) -> Facts:
-        """Facts that let a step pass, unless said otherwise."""
+        """Return facts that let a step pass, unless said otherwise."""
         state = self.state
-        wanted = next_step(state, self.plan) or (0, 0.0)
+        if share is None:
+            following = next_step(state, self.plan)
+            share = following[1] if following else 0.0
+        if phase is None:
+            phase = state.phase
+        if numbers is None:
+            numbers = {"error_ratio": 1.1}
         return Facts(
-            Readiness(wanted[1] if share is None else share, readiness, f"candidate {readiness}"),
-            state.phase if phase is None else phase,
-            9 * requests,
-            requests,
-            Verdict(
-                outcome,
-                f"judge says {outcome}",
-                {"error_ratio": 1.1} if numbers is None else numbers,
-                cause,
-            ),
+            readiness=Readiness(share, readiness, f"candidate {readiness}"),
+            phase=phase,
+            stable_requests=9 * requests,
+            candidate_requests=requests,
+            verdict=Verdict(outcome, f"judge says {outcome}", numbers, cause),
         )
 
     def tick(self, passed_s: float = 300, facts: Facts | None = None) -> Event | Wait:
-        """Some time passes, then it is decided."""
+        """Let some time pass, then decide."""
         self.now_s += passed_s
         found = decide(self.state, self.plan, self.now_s, facts or self.facts())
-        return found if isinstance(found, Wait) else self.write(found)
+        if isinstance(found, Wait):
+            return found
+        return self.write(found)
 
 
 def rolling_in(status: Status, plan: Rollout = PLAN) -> Rolling:
-    """A rollout that has come to this status, with 5 % where it has a share at all."""
+    """Return a rollout that has come to this status, at 5 % where it has a share at all."""
     story = Rolling(plan)
     if status == "waiting":
         return story

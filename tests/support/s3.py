@@ -1,21 +1,24 @@
-"""A real S3 server on loopback (moto), and a gate in front of it that lets pass, cuts, alters, stalls or refuses."""
+"""A real S3 server on loopback (moto), and a proxy before it that lets pass, cuts, alters, stalls
+or refuses.
+"""
 
 import os
 import re
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Literal
 
 import obstore
 import pytest
+import requests
+from harness import ROOT, short_folder, wait_until
 from obstore.store import S3Store
+from ports import PortBlock
+from program import Program
 
-ROOT = Path(__file__).parents[2]
 MOTO = ROOT / ".venv/s3/bin/moto_server"
 BUCKET = "bundles"
 Way = Literal["pass", "cut", "alter", "stall", "forbid", "refuse"]
@@ -27,8 +30,10 @@ CREDENTIALS = {
 }
 
 
-class Gate:
-    """A TCP proxy before a server: what it does is `way`, and `asked` are the requests that it saw."""
+class StoreProxy:
+    """A TCP proxy before a server: what it does is `way`, and `asked` are the requests that it
+    saw.
+    """
 
     def __init__(self, target: tuple[str, int], host: str = "127.0.0.1") -> None:
         self.way: Way = "pass"
@@ -82,56 +87,44 @@ class Gate:
 
 
 def _altered(data: bytes) -> bytes:
-    """The last byte of a body turned round; heads stay as they are."""
-    return (
-        data
-        if data.startswith(b"HTTP/") and data.endswith(b"\r\n\r\n")
-        else data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]
-    )
+    """A bit near the end of a body turned round; heads stay as they are."""
+    if data.startswith(b"HTTP/") and data.endswith(b"\r\n\r\n"):
+        return data
+    return data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]
 
 
 @contextmanager
-def running_s3(host: str = "127.0.0.1", bucket: str = BUCKET) -> Iterator[Gate]:
-    """A server with one empty bucket, behind a gate at this address."""
+def running_s3(host: str = "127.0.0.1", bucket: str = BUCKET) -> Iterator[StoreProxy]:
+    """A server with one empty bucket, behind a proxy at this address."""
     if not MOTO.exists():
         pytest.skip("no S3 server: make s3")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     env = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
-    process = subprocess.Popen(
-        [MOTO, "-H", "127.0.0.1", "-p", str(port)],
-        env=env,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    gate = Gate(("127.0.0.1", port), host)
-    try:
-        _make_bucket(port, bucket)
-        yield gate
-    finally:
-        gate.close()
-        process.kill()
-        process.wait(10)
+    ports = PortBlock()
+    with short_folder() as folder:
+        port = ports.one()
+        log = folder / "moto.log"
+        command = [MOTO, "-H", "127.0.0.1", "-p", port]
+        program = Program(command, log, env, folder)
+        proxy = StoreProxy(("127.0.0.1", port), host)
+        try:
+            wait_until(lambda: _made_bucket(port, bucket), "the S3 server")
+            yield proxy
+        finally:
+            proxy.close()
+            program.end()
+            ports.close()
 
 
-def _make_bucket(port: int, bucket: str) -> None:
+def _made_bucket(port: int, bucket: str) -> bool:
     """S3 makes a bucket on PUT /bucket; obstore has no call for it."""
-    import requests
-
-    for _ in range(150):
-        with suppress(requests.ConnectionError):
-            answer = requests.put(f"http://127.0.0.1:{port}/{bucket}", timeout=5)
-            assert answer.status_code == 200, answer.text
-            return
-        time.sleep(0.1)
-    raise AssertionError("the S3 server did not start within 15 s")
+    answer = requests.put(f"http://127.0.0.1:{port}/{bucket}", timeout=30)
+    return answer.status_code == 200
 
 
-def overwrite(gate: Gate, key: str, data: bytes) -> None:
+def overwrite(proxy: StoreProxy, key: str, data: bytes) -> None:
     """What somebody with write permission could do."""
     options = {
-        "endpoint": gate.url,
+        "endpoint": proxy.url,
         "access_key_id": "key",
         "secret_access_key": "secret",
         "region": "us-east-1",

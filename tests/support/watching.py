@@ -1,22 +1,23 @@
-"""What the tests of a rollout's counting share: a manifest, a table, a course, tallies."""
+"""What the tests of a rollout's counting share: a manifest, a table, counters and counts."""
 
 from typing import Any
 
 from serve_app.bundle.manifest import GoldenRow, Manifest, Reference
+from serve_app.contract import ModelSpec
 from serve_app.models import get_spec
-from serve_app.rollout.active_rollout import ActiveRollout
-from serve_app.rollout.counts import Counts, digest
+from serve_app.rollout.counts import ARMS, Counts, digest
 from serve_app.rollout.fleet import Replicas
-from serve_app.rollout.orders import Orders
+from serve_app.rollout.phase_counter import PhaseCounter
 from serve_app.settings import Table
 
 SPEC = get_spec("churn")
-STABLE, CANDIDATE = "1.0.0", "1.1.0"
+STABLE = "1.0.0"
+CANDIDATE = "1.1.0"
 RUN = "run-1"
 
 
 def manifest(kind: str = "binary_classifier", **changes: Any) -> Manifest:
-    """A manifest with golden scores 0.00 to 0.99, and bins for two of the features."""
+    """Return a manifest with golden scores 0.00 to 0.99, and bins for two of the features."""
     row = SPEC.examples[0].row.model_dump()
     return Manifest.model_construct(
         model="churn",
@@ -33,39 +34,39 @@ def manifest(kind: str = "binary_classifier", **changes: Any) -> Manifest:
 
 
 def table(**rollout: Any) -> Table:
-    """A table with a rollout."""
+    """Return a table with a rollout."""
     plan = {"stable": STABLE, "candidate": CANDIDATE, "steps": ["shadow", 5, 50, 100], **rollout}
     return Table.model_validate({"rollout": plan})
 
 
-def course(
-    percent: float = 30.0,
-    *,
-    shadow: bool = False,
-    run: str = RUN,
-    of: Table | None = None,
-    **kind: Any,
-) -> ActiveRollout:
-    """A course with these orders."""
-    of = of or table()
-    assert of.rollout is not None
-    return ActiveRollout(of, Orders(of.rollout.id, run, 1, percent, shadow), manifest(**kind))
+def phase_counter(
+    run: str = RUN, phase: int = 1, of: Table | None = None, spec: ModelSpec = SPEC, **kind: Any
+) -> PhaseCounter:
+    """Return the counter of one phase, which has counted nothing."""
+    plan = (of or table()).rollout
+    assert plan is not None
+    return PhaseCounter(spec, plan, (run, phase), manifest(**kind))
 
 
-def tally(phase: int = 1, run: str = RUN, **counts: Any) -> Counts:
-    """Counts: `errors`, `slow`, `requests` as (stable, candidate), of keys by name; `pairs` as name → disagrees."""
+def counts_of(phase: int = 1, run: str = RUN, **counts: Any) -> Counts:
+    """Return what a server counted in one phase.
+
+    `requests` and `scores` are (stable, candidate); so are `errors` and `slow`, of keys by name.
+    `pairs` says of each key, by name, whether the versions disagree.
+    """
     found = Counts(run, phase)
-    for arm, at in (("stable", 0), ("candidate", 1)):
-        found.requests[arm] = counts.get("requests", (0, 0))[at]
-        found.errors[arm] = {digest(key) for key in counts.get("errors", ((), ()))[at]}
-        found.slow[arm] = {digest(key) for key in counts.get("slow", ((), ()))[at]}
-        found.scores[arm] = list(counts.get("scores", ((), ()))[at])
-    found.shadowed.pairs = {digest(key): apart for key, apart in counts.get("pairs", {}).items()}
+    for i, arm in enumerate(ARMS):
+        found.requests[arm] = counts.get("requests", (0, 0))[i]
+        found.errors[arm] = {digest(key) for key in counts.get("errors", ((), ()))[i]}
+        found.slow[arm] = {digest(key) for key in counts.get("slow", ((), ()))[i]}
+        found.scores[arm] = list(counts.get("scores", ((), ()))[i])
+    for key, disagrees in counts.get("pairs", {}).items():
+        found.shadowed.pairs[digest(key)] = disagrees
     return found
 
 
 class FakeIsolated:
-    """Isolated replicas: `found` says what Ray counts."""
+    """Stands in for applications of isolated versions; `found` says what Ray counts."""
 
     def __init__(self) -> None:
         self.found = Replicas(0)
@@ -73,11 +74,11 @@ class FakeIsolated:
         self.error: Exception | None = None
 
     async def replicas(self, version: str) -> Replicas:
-        """Told."""
+        """Return what the test says, or raise its error."""
         if self.error:
             raise self.error
         return self.found
 
     async def wish(self, version: str, n_replicas: int) -> None:
-        """Noted."""
+        """Note how many replicas were wished for."""
         self.wishes.append(n_replicas)

@@ -1,4 +1,4 @@
-"""Trained once for the whole folder: both registered models, and the rows of a third that nobody registered."""
+"""Trained once for the whole folder: both registered models, and the rows of a third one."""
 
 from collections.abc import Iterator
 from dataclasses import replace

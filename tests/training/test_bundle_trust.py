@@ -1,4 +1,4 @@
-"""A bundle vouches for itself: what training wrote loads, and anything changed since is refused with the reason."""
+"""A bundle vouches for itself: what training wrote loads, and what was changed since is refused."""
 
 import json
 import shutil
@@ -12,7 +12,8 @@ import pytest
 from obstore.store import MemoryStore
 
 from serve_app.bundle.manifest import MANIFEST, parse, sha256_of
-from serve_app.bundle.objects import ObjectStoreStore
+from serve_app.bundle.object_store import ObjectStoreStore
+from serve_app.bundle.objects import Objects
 from serve_app.bundle.predictor import load
 from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
 from serve_app.bundle.store import FolderStore
@@ -128,7 +129,7 @@ def test_the_pipeline_in_the_bundle_gives_the_golden_scores(churn_bundle: Writte
 
 
 def test_a_truncated_model_is_refused_with_both_sizes(copied: Path) -> None:
-    """Half a download never opens."""
+    """Half a download is never opened."""
     path = copied / "model.onnx"
     size = path.stat().st_size
     path.write_bytes(path.read_bytes()[:1000])
@@ -151,13 +152,13 @@ def test_a_changed_report_is_refused_too(copied: Path) -> None:
 
 
 def test_a_missing_model_file_is_refused_with_the_command_that_makes_it(copied: Path) -> None:
-    """The message says what to do."""
+    """The message says which command makes it."""
     (copied / "model.onnx").unlink()
     assert "python -m training" in refusal(copied)
 
 
 def test_half_a_manifest_is_refused(copied: Path) -> None:
-    """Truncated JSON is no manifest."""
+    """JSON that was cut off is no manifest."""
     path = copied / MANIFEST
     path.write_text(path.read_text()[:500])
     assert "expected a manifest of format 1" in refusal(copied)
@@ -218,7 +219,7 @@ def test_a_bundle_with_a_narrower_contract_is_refused_with_the_field(copied: Pat
 def test_a_pickled_model_of_another_scikit_learn_is_refused_with_both_versions(
     copied: Path,
 ) -> None:
-    """Pickles hold for the version that wrote them."""
+    """A pickle is valid for the version that wrote it."""
 
     def pretend(manifest: dict[str, Any]) -> None:
         manifest["runtime"] = "sklearn"
@@ -231,7 +232,7 @@ def test_a_pickled_model_of_another_scikit_learn_is_refused_with_both_versions(
 def test_loaded_models_answer_differently_for_different_rows(
     churn_bundle: Written, churn_rows: Table, store: FolderStore
 ) -> None:
-    """A constant model would pass every test above."""
+    """A constant model would pass every test above this one."""
     scores = load(store, get_spec("churn"), "1.0.0").score(churn_rows.block)
     assert scores.std() > 0.1
 
@@ -239,7 +240,7 @@ def test_loaded_models_answer_differently_for_different_rows(
 def test_an_interval_without_its_half_width_is_refused(
     delivery_bundle: Written, tmp_path: Path
 ) -> None:
-    """A score alone is no answer: a bundle that could not make one must fail while it is proven, not on each row."""
+    """A score alone is no answer: a bundle that cannot make one fails while it is proven."""
     copied = Path(shutil.copytree(delivery_bundle.where, tmp_path / "delivery_time" / "1.0.0"))
     edit(copied, lambda manifest: manifest["parameters"].pop("half_width"))
     assert "found parameters ['coverage'], from which no DeliveryPrediction can be made" in refusal(
@@ -254,7 +255,7 @@ def uncompiled_elsewhere(churn_bundle: Written) -> tuple[ObjectStoreStore, str]:
     manifest = json.loads((folder / MANIFEST).read_text()) | {"runtime": "sklearn"}
     text = json.dumps(manifest).encode()
     files = {path.name: path.read_bytes() for path in folder.iterdir()} | {MANIFEST: text}
-    elsewhere = ObjectStoreStore("memory:///", MemoryStore())
+    elsewhere = ObjectStoreStore("memory:///", Objects(MemoryStore()))
     elsewhere.write("churn", "1.0.0", files)
     return elsewhere, sha256_of(text)
 
@@ -262,7 +263,7 @@ def uncompiled_elsewhere(churn_bundle: Written) -> tuple[ObjectStoreStore, str]:
 def test_an_uncompiled_bundle_from_an_object_store_is_opened_only_when_it_is_pinned(
     uncompiled_elsewhere: tuple[ObjectStoreStore, str],
 ) -> None:
-    """Opening pipeline.joblib runs the code inside: somebody must have looked at it and pinned its manifest."""
+    """Opening pipeline.joblib runs the code inside, so somebody must have pinned its manifest."""
     elsewhere, digest = uncompiled_elsewhere
     with pytest.raises(BundleError, match="expected manifest_sha256 in the table, found none"):
         load(elsewhere, get_spec("churn"), "1.0.0")
@@ -272,7 +273,7 @@ def test_an_uncompiled_bundle_from_an_object_store_is_opened_only_when_it_is_pin
 def test_an_object_store_refuses_other_bytes_under_a_version_that_exists(
     uncompiled_elsewhere: tuple[ObjectStoreStore, str],
 ) -> None:
-    """Versions are immutable wherever they lie."""
+    """Versions are immutable, wherever they are kept."""
     elsewhere, _ = uncompiled_elsewhere
     assert elsewhere.versions("churn") == ["1.0.0"]
     with pytest.raises(BundleError, match="exists already, and a version is immutable"):

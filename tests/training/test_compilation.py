@@ -1,4 +1,4 @@
-"""Compiling: which pipelines become ONNX, that they agree, and the plain reason when they do not."""
+"""Which pipelines become ONNX, that they agree, and the plain reason when they do not."""
 
 from typing import Any
 
@@ -110,7 +110,7 @@ def compiled(pipeline: Any, rows: Table) -> tuple[Compilation, np.ndarray]:
 
 
 def expect_agreement(pipeline: Any, rows: Table, inputs: set[str]) -> None:
-    """The graph takes the matrices of serving and gives the pipeline's scores, together and alone."""
+    """The graph takes serving's matrices and gives the pipeline's scores, together and alone."""
     compilation, scores = compiled(pipeline, rows)
     assert compilation.graph is not None, compilation.reason
     assert scores.std() > 0.01
@@ -135,7 +135,7 @@ def test_a_classifier_on_strings_and_missing_values_compiles_and_agrees(
 
 @pytest.mark.parametrize("kind", ORDER_PIPELINES)
 def test_a_regressor_on_strings_compiles_and_agrees(kind: str, delivery_rows: Table) -> None:
-    """Every usual regressor gives the same minutes compiled."""
+    """Every usual regressor gives the same minutes when it is compiled."""
     expect_agreement(ORDER_PIPELINES[kind](), delivery_rows, {"numbers", "categories"})
 
 
@@ -154,7 +154,7 @@ def test_the_same_pipeline_compiles_to_the_same_bytes(delivery_rows: Table) -> N
 def test_a_function_that_only_python_knows_is_not_compiled_and_the_reason_names_it(
     churn_rows: Table,
 ) -> None:
-    """The fallback to scikit-learn is explained."""
+    """The bundle explains why it falls back to scikit-learn."""
     pipeline = make_pipeline(FunctionTransformer(log_of_columns), LogisticRegression())
     compilation, _ = compiled(pipeline, churn_rows)
     assert compilation.graph is None

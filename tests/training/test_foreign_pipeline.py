@@ -1,4 +1,4 @@
-"""`python -m training bundle`: a pipeline that somebody has fitted becomes a version, or is refused with the reason."""
+"""`python -m training bundle`: a fitted pipeline becomes a version, or is refused with a reason."""
 
 import sys
 import types
@@ -82,7 +82,7 @@ def test_a_regressor_that_cannot_be_compiled_is_bundled_with_an_interval_and_the
 def test_a_pipeline_that_changes_when_it_is_opened_again_never_gets_its_version(
     offer: Callable[..., Any], delivery_rows: Table, tmp_path: Path
 ) -> None:
-    """The bundle is proven before it is written: an immutable number is not spent on one that cannot serve."""
+    """The bundle is proven before it is written: no number is spent on one that cannot serve."""
     result = offer(Drifting().fit(delivery_rows.frame, delivery_rows.target), delivery_rows)
     assert result.exit_code == 1
     assert "golden rows scored together differ" in result.stderr
@@ -113,7 +113,7 @@ CLASSIFIERS = {
 def test_a_pipeline_that_does_not_answer_as_it_must_is_refused_with_the_reason(
     offer: Callable[..., Any], churn_rows: Table, fault: str, tmp_path: Path
 ) -> None:
-    """Wrong methods, shapes, values or classes, and no better than a constant: nothing is written."""
+    """Nothing is written for wrong methods, shapes, values or classes, nor for a constant."""
     make, words = CLASSIFIERS[fault]
     result = offer(make(), churn_rows)
     assert result.exit_code == 1
@@ -125,7 +125,7 @@ def test_a_pipeline_that_does_not_answer_as_it_must_is_refused_with_the_reason(
 def test_a_pipeline_fitted_on_other_columns_is_refused_with_the_columns(
     offer: Callable[..., Any], churn_rows: Table
 ) -> None:
-    """The message shows what every row has."""
+    """The message shows the columns that every row has."""
     other = churn_rows.frame.rename(columns={"nps_score": "nps"})
     result = offer(LogisticRegression(max_iter=3_000).fit(other, churn_rows.target), churn_rows)
     assert result.exit_code == 1
@@ -167,7 +167,7 @@ def _dump_of_a_missing_module(path: Path) -> None:
 def test_an_estimator_of_another_scikit_learn_is_refused_with_both_versions(
     tmp_path: Path, churn_rows: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Such a pickle may open and answer wrongly."""
+    """Such a pickle may open and then answer wrongly."""
     import sklearn
     import sklearn.base
 

@@ -1,4 +1,4 @@
-"""Data that may become a version, and data that may not: every refusal names the field and the expectation."""
+"""Data that may become a version, and data that may not: refusals name field and expectation."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -92,7 +92,7 @@ def test_customers_that_break_the_contract_are_refused_with_field_and_expectatio
 def test_orders_that_break_the_contract_are_refused_with_field_and_expectation(
     fault: str, tmp_path: Path
 ) -> None:
-    """Categories and a regressor's target are held against the contract too."""
+    """Categories and a regressor's target are checked against the contract too."""
     damage, words = DELIVERY_FAULTS[fault]
     _expect_refusal(
         get_spec("delivery_time"), damage(delivery_time.make_rows(400, 1)), words, tmp_path
@@ -132,8 +132,9 @@ def test_rows_survive_a_csv_file_unchanged(tmp_path: Path, churn_rows: Table) ->
 
 
 def test_missing_values_are_kept_where_the_contract_allows_them(loan_rows: Table) -> None:
-    """A missing int is NaN, a missing category the empty text, and both are null in a golden row."""
-    children, employment = loan_rows.frame["n_children"], loan_rows.frame["employment"]
+    """A missing int is NaN, a missing category the empty text; both are null in a golden row."""
+    children = loan_rows.frame["n_children"]
+    employment = loan_rows.frame["employment"]
     assert 0.05 < children.isna().mean() < 0.15
     assert 0.05 < (employment == "").mean() < 0.15
     row = loan_rows.values(int(np.argmax(children.isna() & (employment == ""))))
@@ -182,7 +183,7 @@ def test_records_with_a_broken_item_column_are_refused(tmp_path: Path) -> None:
     not REAL_ORDERS.exists(), reason="the delivery records are not part of the repository"
 )
 def test_real_orders_are_read_and_foreseen_within_1_55_minutes() -> None:
-    """On 10,012 real orders the pipeline reaches a mean absolute error of at most 1.55 minutes on a fifth of them."""
+    """Of 10,012 real orders a fifth is predicted with a mean absolute error of 1.55 minutes."""
     table = read_csv(REAL_ORDERS, get_spec("delivery_time"), delivery_time.map_columns)
     assert len(table) == 10_012
     fitting, holdout = table.parts((0.8, 0.2), seed=1)

@@ -66,7 +66,7 @@ def test_every_feature_moves_the_true_churn_probability(feature: str) -> None:
 
 
 def test_churn_comes_close_to_the_best_that_its_recipe_allows(churn_bundle: Written) -> None:
-    """AUC within 0.02 and Brier score within 0.01 of those of the true probability, on the hold-out."""
+    """AUC is within 0.02 and the Brier score within 0.01 of those of the true probability."""
     metrics = churn_bundle.manifest.metrics
     assert metrics["best_auc"].value - metrics["auc"].value < 0.02
     assert metrics["brier"].value - metrics["best_brier"].value < 0.01
@@ -103,7 +103,7 @@ def test_the_examples_of_churn_come_out_as_their_summary_says(
 def test_no_customer_s_risk_moves_against_a_feature_s_direction(
     churn_model: Predictor, churn_rows: Table, feature: str, direction: int
 ) -> None:
-    """More tickets never lower the risk, more active days never raise it; and on average it does move."""
+    """More tickets never lower the risk, more active days never raise it, and it does move."""
     column = churn_rows.frame[feature]
     low, high = (float(column.quantile(q)) for q in (0.0, 1.0))
     change = churn_model.score(with_number(churn_rows, feature, high)) - churn_model.score(
@@ -125,7 +125,7 @@ def test_delivery_time_comes_close_to_the_best_that_its_recipe_allows(
 def test_a_longer_way_takes_longer_for_every_order(
     delivery_model: Predictor, delivery_rows: Table
 ) -> None:
-    """Distance may only lengthen the delivery."""
+    """A longer distance may only lengthen the delivery."""
     near, far = (
         delivery_model.score(with_number(delivery_rows, "distance_km", km)) for km in (3.0, 9.0)
     )
@@ -134,7 +134,7 @@ def test_a_longer_way_takes_longer_for_every_order(
 
 
 def test_friday_evening_takes_longer_than_monday_noon(delivery_model: Predictor) -> None:
-    """The rush that the records show is learnt."""
+    """The model has learnt the rush that the records show."""
     order = {"distance_km": 5.0, "n_items": 3, "n_distinct_items": 3}
     rows = [
         {**order, "order_day": "Fri", "order_hour": 18.5},

@@ -51,7 +51,7 @@ def test_training_from_a_file_prints_metrics_and_the_digest_to_pin(tmp_path: Pat
 def test_a_version_that_exists_is_refused_before_training(
     store: FolderStore, churn_bundle: Written
 ) -> None:
-    """Immutable: `python -m training` ends with code 1, one message, no traceback, and changes no byte."""
+    """`python -m training` ends with code 1 and one message, and changes no byte."""
     before = (Path(churn_bundle.where) / "manifest.json").read_bytes()
     words = [sys.executable, "-m", "training", "churn", "--version", "1.0.0", "--store", store.uri]
     result = subprocess.run(
@@ -79,7 +79,7 @@ def test_what_is_no_semantic_version_is_refused(version: str, tmp_path: Path) ->
 def test_an_unknown_model_is_an_ordinary_usage_error_that_lists_the_models(
     words: list[str],
 ) -> None:
-    """Exit code 2 and the names that exist."""
+    """It ends with exit code 2 and the names that exist."""
     more = ["--pipeline", "a", "--data", "b", "--version", "1.0.0"] if words[0] == "bundle" else []
     result = CliRunner().invoke(app, words + more)
     assert result.exit_code == 2
@@ -88,7 +88,7 @@ def test_an_unknown_model_is_an_ordinary_usage_error_that_lists_the_models(
 
 
 def test_the_help_warns_that_opening_a_pipeline_runs_code() -> None:
-    """Nobody should learn it afterwards."""
+    """Nobody should learn of that afterwards."""
     result = CliRunner().invoke(app, ["bundle", "--help"])
     assert "runs the code inside" in " ".join(result.output.replace("│", " ").split())
 

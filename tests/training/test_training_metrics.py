@@ -1,4 +1,4 @@
-"""The measures against scikit-learn's, the intervals and split conformal prediction against theory."""
+"""The measures against scikit-learn's; intervals and conformal prediction against theory."""
 
 import math
 
@@ -33,9 +33,10 @@ def test_measures_of_a_classifier_are_those_of_scikit_learn(pairs: list[tuple[in
 
 
 def test_measures_of_a_regressor_are_those_of_scikit_learn() -> None:
-    """On a few hundred random numbers."""
+    """They are compared on a few hundred random numbers."""
     rng = np.random.default_rng(0)
-    target, score = rng.normal(size=300), rng.normal(size=300)
+    target = rng.normal(size=300)
+    score = rng.normal(size=300)
     assert metrics.mae(target, score) == pytest.approx(reference.mean_absolute_error(target, score))
     assert metrics.rmse(target, score) == pytest.approx(
         reference.root_mean_squared_error(target, score)
@@ -55,17 +56,18 @@ def test_a_calibrated_probability_has_a_small_ece_and_a_pushed_one_a_large() -> 
 def test_a_bootstrap_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     """Over 60 samples, the 95 % interval of the error holds the true one at least 50 times."""
     rng = np.random.default_rng(1)
-    truth, held = math.sqrt(2 / math.pi), 0
+    truth = math.sqrt(2 / math.pi)
+    n_inside = 0
     for seed in range(60):
         found = metrics.measure({"mae": metrics.mae}, rng.normal(size=200), np.zeros(200), seed)[
             "mae"
         ]
-        held += found.low <= truth <= found.high
-    assert held >= 50
+        n_inside += found.low <= truth <= found.high
+    assert n_inside >= 50
 
 
 def test_a_paired_difference_is_surer_than_two_intervals() -> None:
-    """A score that is better by a little on every row is told apart, though the two intervals overlap."""
+    """A score that is a little better on every row is told apart, though intervals overlap."""
     rng = np.random.default_rng(2)
     target = rng.normal(size=500)
     worse = target + rng.normal(size=500)
@@ -92,7 +94,7 @@ def test_too_few_rows_for_an_interval_are_refused_with_both_numbers() -> None:
 
 
 def test_split_conformal_covers_new_rows_at_least_as_often_as_promised() -> None:
-    """Averaged over many calibration sets the coverage is 90 %, even with few rows and skewed noise."""
+    """The mean coverage over many calibration sets is 90 %, even with few rows, skewed noise."""
     rng = np.random.default_rng(3)
     shares = []
     for _ in range(400):
@@ -102,9 +104,10 @@ def test_split_conformal_covers_new_rows_at_least_as_often_as_promised() -> None
 
 
 def test_the_trained_interval_covers_the_hold_out_within_chance(delivery_bundle: Written) -> None:
-    """The share of hold-out orders inside lies within four standard errors of 90 %, and the width is useful."""
+    """The share of orders inside is within four standard errors of 90 %, and the width useful."""
     manifest = delivery_bundle.manifest
     assert manifest.parameters["coverage"] == 0.9
-    chance = math.sqrt(0.09 / 2_400 + 0.09 / 1_800)  # hold-out rows, calibration rows
+    # By the hold-out's rows and the calibration's.
+    chance = math.sqrt(0.09 / 2_400 + 0.09 / 1_800)
     assert abs(manifest.metrics["coverage"].value - 0.9) < 4 * chance
     assert 3 < 2 * manifest.parameters["half_width"] < 9

@@ -1,6 +1,12 @@
-"""What all unit tests share: the routes of each registered model over a fake backend. No Ray, no model, no network."""
+"""What all unit tests share: the routes of each registered model over a fake backend.
 
-from collections.abc import AsyncIterator
+They need no Ray, no trained model and no network: a test that reaches for one fails.
+"""
+
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes import Api, serving
@@ -9,11 +15,46 @@ from hypothesis import settings
 from serve_app.contract import ModelSpec
 from serve_app.models import MODELS, get_spec
 
+MODEL_STORE = str(Path(__file__).parents[2] / "model_store")
+# A test may talk to a server of its own; asyncio connects sockets without an address.
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
 # Derandomised, so that a red test is red again; without a deadline, since the machine is shared.
 settings.register_profile(
     "sluice", deadline=None, database=None, derandomize=True, max_examples=200
 )
 settings.load_profile("sluice")
+
+
+class _Watch:
+    """Python tells an audit hook of every connection, process and file.
+
+    A hook cannot be taken away again, so it is switched on and off.
+    """
+
+    is_on = False
+
+    def __call__(self, event: str, args: tuple[Any, ...]) -> None:
+        if not self.is_on:
+            return
+        if event == "socket.connect" and str(args[1][0]) not in LOOPBACK:
+            raise AssertionError(f"a unit test needs no network, found a connection to {args[1]}")
+        if event == "subprocess.Popen" and "gcs_server" in str(args[1]):
+            raise AssertionError("a unit test needs no Ray, found one that starts")
+        if event == "open" and str(args[0]).startswith(MODEL_STORE):
+            raise AssertionError(f"a unit test needs no trained model, found {args[0]} opened")
+
+
+_watch = _Watch()
+sys.addaudithook(_watch)
+
+
+@pytest.fixture(autouse=True)
+def alone() -> Iterator[None]:
+    """No network, no Ray and no trained model while a unit test runs."""
+    _watch.is_on = True
+    yield
+    _watch.is_on = False
 
 
 @pytest.fixture(params=MODELS)

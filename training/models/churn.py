@@ -1,8 +1,8 @@
 """Customers who leave or stay: made by a recipe whose true churn probability is known.
 
-Three hidden traits, engagement, satisfaction and size, make the ten features hang together. The label is drawn
-from a probability, not cut from a threshold, so that a calibrated probability means something and the best
-reachable AUC and Brier score are known: they are those of the true probability itself.
+Three hidden traits, engagement, satisfaction and size, make the ten features hang together. The
+label is drawn from a probability, not cut at a threshold, so that a calibrated probability means
+something and the best reachable AUC and Brier score are known: those of the true probability.
 """
 
 from typing import Any
@@ -19,7 +19,8 @@ from training.recipe import BEST, Training
 
 Numbers = NDArray[np.float64]
 
-# Which way each feature moves the risk: a lower or higher risk against this is noise, so the trees may not learn it.
+# Which way each feature moves the risk. What goes the other way is noise, which the trees may not
+# learn.
 DIRECTIONS = {
     "monthly_active_days": -1,
     "num_features_used": -1,
@@ -36,7 +37,7 @@ CONTRACT_EFFECT = {1: 0.8, 6: 0.2, 12: -0.4, 24: -1.1}
 
 
 def make_rows(n_rows: int, seed: int) -> pd.DataFrame:
-    """Customers with the label drawn from `best_score`, about 23 % of them leaving."""
+    """Make customers with the label drawn from `best_score`; about 23 % of them leave."""
     rng = np.random.default_rng(seed)
     rows = _customers(n_rows, rng)
     probability = churn_probability(rows)
@@ -47,7 +48,8 @@ def make_rows(n_rows: int, seed: int) -> pd.DataFrame:
 
 def _customers(n_rows: int, rng: np.random.Generator) -> pd.DataFrame:
     """The ten features: behaviour follows from the hidden traits, and from each other."""
-    engagement, size = rng.normal(size=n_rows), rng.normal(size=n_rows)
+    engagement = rng.normal(size=n_rows)
+    size = rng.normal(size=n_rows)
     satisfaction = 0.5 * engagement + np.sqrt(0.75) * rng.normal(size=n_rows)
     onboarded = (rng.random(n_rows) < _sigmoid(0.9 + 0.9 * engagement)).astype(np.int64)
     active_days = rng.binomial(30, _sigmoid(0.2 + 1.1 * engagement))
@@ -86,8 +88,9 @@ def _contract_months(size: Numbers, rng: np.random.Generator) -> NDArray[np.int6
 
 
 def churn_probability(rows: pd.DataFrame) -> Numbers:
-    """The true probability of leaving: all ten features count, most of them not linearly."""
-    tickets, detractor = np.log1p(rows["support_tickets_opened"]), rows["nps_score"] <= 6
+    """Compute the true probability of leaving: all ten features count, most not linearly."""
+    tickets = np.log1p(rows["support_tickets_opened"])
+    detractor = rows["nps_score"] <= 6
     logit = (
         -2.1
         - 1.5 * np.tanh((rows["monthly_active_days"] - 13) / 8)
@@ -111,14 +114,18 @@ def _sigmoid(logit: Numbers) -> Numbers:
 
 
 def pipeline() -> Any:
-    """Boosted trees that may only follow DIRECTIONS, calibrated in the last step (so that it can be compiled)."""
+    """Build boosted trees that may only follow DIRECTIONS.
+
+    They are calibrated in the last step, so that the pipeline can be compiled.
+    """
     trees = HistGradientBoostingClassifier(
         learning_rate=0.08,
         max_iter=150,
         max_leaf_nodes=12,
         min_samples_leaf=40,
         l2_regularization=1.0,
-        early_stopping=False,  # "auto" would depend on the number of rows
+        # "auto" would depend on the number of rows.
+        early_stopping=False,
         monotonic_cst=list(DIRECTIONS.values()),
         random_state=0,
     )

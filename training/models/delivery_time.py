@@ -1,7 +1,8 @@
-"""Food deliveries: minutes from order to door, from real records or from a recipe of the same shape.
+"""Food deliveries: minutes from order to door, from real records or from a recipe like them.
 
-In the records the wait rises towards the evening, most of all on Friday and Saturday, and the rise also
-stretches what a kilometre and an item cost. The recipe imitates that; its noiseless minutes are known.
+In the records the wait rises towards the evening, most of all on Friday and Saturday, and the rise
+also stretches what a kilometre and an item cost. The recipe imitates that; its noiseless minutes
+are known.
 """
 
 from typing import Any
@@ -19,12 +20,14 @@ KM_PER_MILE = 1.609344
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 DAY_SHARES = (0.044, 0.070, 0.138, 0.169, 0.213, 0.223, 0.143)
 DAY_RUSH = {"Mon": 0.1, "Tue": 0.25, "Wed": 0.55, "Thu": 0.75, "Fri": 1.0, "Sat": 1.1, "Sun": 0.6}
-MOST_ITEMS, MENU_SIZE = 12, 27
-NOISE_SHARE = 0.07  # orders that take longer are also harder to foresee
+MOST_ITEMS = 12
+MENU_SIZE = 27
+# Noise as a share of the minutes: orders that take longer are also harder to foresee.
+NOISE_SHARE = 0.07
 
 
 def make_rows(n_rows: int, seed: int) -> pd.DataFrame:
-    """Orders between 11 and 21 o'clock; `delivery_minutes` scatters around `best_score`."""
+    """Make orders between 11 and 21 o'clock; `delivery_minutes` scatters around `best_score`."""
     rng = np.random.default_rng(seed)
     n_items = np.clip(1 + rng.poisson(2.5, size=n_rows), 1, MOST_ITEMS)
     rows = pd.DataFrame(
@@ -43,10 +46,9 @@ def make_rows(n_rows: int, seed: int) -> pd.DataFrame:
 
 
 def expected_minutes(rows: pd.DataFrame) -> pd.Series:
-    """The noiseless minutes: a rush by hour and day that multiplies distance and items."""
-    rush = rows["order_day"].map(DAY_RUSH).astype(float) / (
-        1 + np.exp(-(rows["order_hour"] - 15) / 1.1)
-    )
+    """Compute the noiseless minutes: a rush by hour and day multiplies distance and items."""
+    evening = 1 + np.exp(-(rows["order_hour"] - 15) / 1.1)
+    rush = rows["order_day"].map(DAY_RUSH).astype(float) / evening
     late = np.maximum(rows["order_hour"] - 18.5, 0)
     basket = 0.3 * rows["n_items"] + 0.2 * rows["n_distinct_items"]
     minutes: pd.Series = 10 + 0.7 * (rows["order_hour"] - 11) + rush * (7 - late) + basket
@@ -55,17 +57,19 @@ def expected_minutes(rows: pd.DataFrame) -> pd.Series:
 
 
 def map_columns(rows: pd.DataFrame) -> pd.DataFrame:
-    """The columns of the delivery records (`distance` in miles, one count per menu item) as ours.
+    """Turn the columns of the delivery records into ours.
+
+    They have `distance` in miles, and one count for each menu item.
 
     A file with the contract's own names passes as it is.
     """
     if "time_to_delivery" not in rows:
         return rows
     items = rows.filter(regex=r"^item_\d+$").apply(pd.to_numeric)
-    if items.isna().any(axis=None):  # a file that was cut off in the middle of a row
-        raise ValueError(
-            f"row {int(items.isna().any(axis='columns').idxmax()) + 1} has no count for some item_ columns"
-        )
+    gaps = items.isna().any(axis="columns")
+    if gaps.any():
+        # The file was cut off in the middle of a row.
+        raise ValueError(f"row {int(gaps.idxmax()) + 1} has no count for some item_ columns")
     return pd.DataFrame(
         {
             "order_hour": rows["hour"],
@@ -79,7 +83,7 @@ def map_columns(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def pipeline() -> Any:
-    """Boosted trees; the day as its place in the week, which trees can cut anywhere."""
+    """Build boosted trees; the day is its place in the week, which trees can cut anywhere."""
     week = OrdinalEncoder(categories=[list(DAYS)])
     numbers = ["order_hour", "distance_km", "n_items", "n_distinct_items"]
     columns = ColumnTransformer([("day", week, ["order_day"]), ("numbers", "passthrough", numbers)])

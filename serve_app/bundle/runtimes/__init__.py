@@ -1,1 +1,1 @@
-"""What scores blocks: one module a runtime."""
+"""What scores blocks: the list of runtimes (registry), and one module for each."""

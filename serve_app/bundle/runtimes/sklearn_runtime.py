@@ -1,4 +1,7 @@
-"""Runs a fitted scikit-learn pipeline as it is. The only module of serving that knows scikit-learn and pandas."""
+"""Runs a fitted scikit-learn pipeline as it is.
+
+The only module of serving that knows scikit-learn and pandas.
+"""
 
 import io
 from typing import Any
@@ -13,7 +16,10 @@ from serve_app.contract.block import Block, Layout, Scores
 
 
 def frame(block: Block, contract: tuple[Feature, ...]) -> pd.DataFrame:
-    """A block as the pipeline saw data in training: int64, float64 with NaN, or str, in the contract's order."""
+    """A block as the pipeline saw data in training, in the contract's order.
+
+    Columns are int64, float64 with NaN, or str.
+    """
     layout = Layout(contract)
     columns: dict[str, Any] = dict(zip(layout.number_names, block.numbers.T, strict=True))
     columns |= dict(zip(layout.category_names, block.categories.T, strict=True))
@@ -27,10 +33,15 @@ def _dtype(feature: Feature) -> type:
 
 
 class SklearnRuntime:
-    """Scores blocks with a pipeline; opening one runs the code inside, so the caller has verified the bytes."""
+    """Scores blocks with a pipeline.
+
+    Opening one runs the code inside, so the caller has verified the bytes.
+    """
 
     def __init__(self, pipeline: Any, contract: tuple[Feature, ...], kind: Kind) -> None:
-        self._pipeline, self._contract, self._kind = pipeline, contract, kind
+        self._pipeline = pipeline
+        self._contract = contract
+        self._kind = kind
 
     @classmethod
     def load(cls, data: bytes, contract: tuple[Feature, ...], kind: Kind) -> "SklearnRuntime":

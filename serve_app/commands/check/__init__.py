@@ -1,104 +1,43 @@
-"""`sluice check`: every fault of a serve_config.yaml, with its place and line, before anything is deployed.
+"""`sluice check`: every fault of a serve_config.yaml, with its place and line, before a deploy.
 
-The file is read (`document`), held against Ray's own schema and ours (`schema`, `plan`), and what it asks for is
-held against what the server needs (`rules`) and what the store has (`bundles`). Nothing here starts or imports what
-the file names.
+The file is read (`document`), compared with Ray's own schema and ours (`schema`, `plan`), and what
+it asks for is compared with what a server needs (`rules`) and what the store has (`in_store`);
+`report` puts it together. Nothing here starts or imports what the file names.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
-from serve_app.commands.check.document import Document, Fault, read_document
-from serve_app.commands.check.plan import Plan, check_whole, read_plan
-from serve_app.commands.check.rayservice import check_rayservice, is_rayservice
-from serve_app.commands.check.rules import RULES, check_cpus
+import typer
 
-__all__ = ["Fault", "Report", "check_file"]
+from serve_app.commands.exit_codes import ExitCode
 
 
-@dataclass(frozen=True)
-class Report:
-    """What a file holds, and what is wrong with it, in the order of its lines."""
+def check(
+    file: Annotated[Path, typer.Argument(help="The file to check.")] = Path("serve_config.yaml"),
+    store: Annotated[
+        bool, typer.Option("--store/--no-store", help="Look into the bundles of the store too.")
+    ] = True,
+    cpus: Annotated[
+        float | None,
+        typer.Option(
+            "--cpus", min=0, help="CPUs of the cluster: do all replicas and their surge fit?"
+        ),
+    ] = None,
+) -> None:
+    """Find every fault of a serve_config.yaml before it is deployed.
 
-    path: Path
-    faults: tuple[Fault, ...]
-    content: str = ""
-
-    @property
-    def n_errors(self) -> int:
-        """Faults that must not be deployed."""
-        return sum(fault.severity == "error" for fault in self.faults)
-
-    @property
-    def summary(self) -> str:
-        """One line: what would run, and how many faults there are."""
-        n_warnings = len(self.faults) - self.n_errors
-        counts = f"{_count(self.n_errors, 'error')}, {_count(n_warnings, 'warning')}"
-        return f"{self.path}: " + (f"{self.content}; {counts}" if self.content else counts)
-
-    def line(self, fault: Fault) -> str:
-        """A fault as editors read it: `file:line: place: text`."""
-        kind = "warning: " if fault.severity == "warning" else ""
-        where = f"{fault.where}: " if fault.where else ""
-        return f"{self.path}:{fault.line}: {kind}{where}{fault.text}"
-
-
-def check_file(path: Path, *, with_store: bool = True, n_cpus: float | None = None) -> Report:
-    """Check a serve_config.yaml, or the manifest of a RayService with one inside.
-
-    `with_store`: look into the bundles too; `n_cpus`: what the cluster has.
-
-    Raises nothing: a file that cannot be read is a fault.
+    Ray itself ignores keys that it does not know. Exit code 1: there are errors; warnings do not
+    fail.
     """
-    document, faults = read_document(path)
-    if document is None:
-        return Report(path, tuple(faults))
-    if is_rayservice(document.values):
-        plan, more = check_rayservice(document.values)
-        return Report(path, _located([*faults, *more], document), _content(plan))
-    plan, more = read_plan(document.values)
-    faults += more
-    if plan is not None:
-        faults += [fault for rule in RULES for fault in rule(plan)]
-        faults += check_cpus(plan, n_cpus) if n_cpus is not None else ()
-        faults += _check_bundles(plan) if with_store else ()
-        faults += (
-            check_whole(plan) if not any(fault.severity == "error" for fault in faults) else ()
-        )
-    return Report(path, _located(faults, document), _content(plan))
+    from rich.console import Console
 
+    from serve_app.commands.check.report import check_file
 
-def _check_bundles(plan: Plan) -> Iterable[Fault]:
-    """Imported late: without a store, neither numpy nor a client of object stores is needed."""
-    from serve_app.commands.check.in_store import check_bundles
-
-    return check_bundles(plan)
-
-
-def _located(faults: Iterable[Fault], document: Document) -> tuple[Fault, ...]:
-    found = [
-        replace(
-            fault,
-            line=fault.line or document.line_of(fault.place),
-            where=document.name_of(fault.place),
-            text=" ".join(fault.text.split()),
-        )
-        for fault in faults
-    ]
-    return tuple(sorted(found, key=lambda fault: fault.line or 0))
-
-
-def _content(plan: Plan | None) -> str:
-    if plan is None:
-        return ""
-    names = (
-        ("application", len(plan.applications)),
-        ("model", len(plan.models)),
-        ("version", len(plan.versions)),
-    )
-    return ", ".join(_count(n, noun) for noun, n in names) + f", at most {plan.n_cpus:g} CPUs"
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" + ("" if n == 1 else "s")
+    console = Console(soft_wrap=True, markup=False, highlight=False, emoji=False)
+    report = check_file(file, with_store=store, n_cpus=cpus)
+    for fault in report.faults:
+        console.print(report.line(fault), style="red" if fault.severity == "error" else "yellow")
+    console.print(report.summary, style="red" if report.n_errors else "green")
+    if report.n_errors:
+        raise typer.Exit(ExitCode.REFUSED)

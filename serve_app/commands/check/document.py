@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import yaml
 
-Place = tuple[Any, ...]  # keys and positions in lists, from the top of the document
+# Keys and positions in lists, from the top of the document.
+Place = tuple[Any, ...]
 MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -29,20 +30,26 @@ class Document:
     lines: dict[Place, int]
 
     def line_of(self, place: Place) -> int:
-        """The line of a place, or of what lacks it."""
+        """Find the line of a place, or of what lacks it."""
         while place and place not in self.lines:
             place = place[:-1]
         return self.lines.get(place, 1)
 
     def name_of(self, place: Place) -> str:
-        """`applications[churn].deployments[Server].max_queued_requests`: list items by their name."""
-        text, value = "", self.values
+        """Write a place in words, list items by their name.
+
+        Such as `applications[churn].deployments[Server].max_queued_requests`.
+        """
+        text = ""
+        value: Any = self.values
         for part in place:
             value = _child(value, part)
             if isinstance(part, str) and part.isidentifier():
                 text += f".{part}" if text else part
+            elif isinstance(part, int) and isinstance(value, dict):
+                text += f"[{value.get('name', part)}]"
             else:
-                text += f"[{value.get('name', part) if isinstance(part, int) and isinstance(value, dict) else part}]"
+                text += f"[{part}]"
         return text
 
 
@@ -54,7 +61,10 @@ def _child(value: Any, part: Any) -> Any:
 
 
 def read_document(path: Path) -> tuple[Document | None, list[Fault]]:
-    """The document, or why there is none; a key that stands twice is a fault, and its last value counts."""
+    """Read the document, or say why there is none.
+
+    A key that stands twice is a fault, and its last value counts.
+    """
     try:
         text = path.read_text("utf-8-sig")
     except OSError as error:
@@ -101,7 +111,7 @@ def _parse(text: str) -> tuple[Document | None, list[Fault]]:
 
 
 def kind_of(value: Any) -> str:
-    """What a value is, in words; never the value itself, which may be a secret."""
+    """Say what a value is, in words; never the value itself, which may be a secret."""
     names = {
         dict: "a mapping",
         list: "a list",
@@ -133,7 +143,10 @@ class _Loader(yaml.SafeLoader):
         self.faults: list[Fault] = []
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """A value; one that its tag does not allow (`2024-13-01`) is an error with a line, not a ValueError."""
+        """Make the value of a node.
+
+        One that its tag does not allow (`2024-13-01`) is an error with a line, not a ValueError.
+        """
         try:
             return super().construct_object(node, deep=deep)
         except (ValueError, LookupError, AttributeError) as error:
@@ -164,9 +177,13 @@ class _Loader(yaml.SafeLoader):
                 for merged in value.value if isinstance(value, yaml.SequenceNode) else [value]:
                     self.note(merged, place, above)
             elif isinstance(key_node, yaml.ScalarNode):
-                key, line = self.construct_object(key_node), key_node.start_mark.line + 1
+                key = self.construct_object(key_node)
+                line = key_node.start_mark.line + 1
                 if key in own:
-                    text = f"the key stands twice, first in line {own[key]}, and YAML takes the last; keep one"
+                    text = (
+                        f"the key stands twice, first in line {own[key]}, and YAML takes the last; "
+                        "keep one"
+                    )
                     self.faults.append(Fault((*place, key), text, line=line))
                 own[key] = self.lines[(*place, key)] = line
                 self.note(value, (*place, key), above)

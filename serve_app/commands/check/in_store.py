@@ -1,11 +1,12 @@
-"""The versions that a plan asks for, held against the bundles in the store."""
+"""The versions that a plan asks for, compared with the bundles in the store."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from serve_app.bundle.manifest import Manifest
-from serve_app.bundle.predictor import sklearn_fault
-from serve_app.bundle.store import open_store, served_uri
+from serve_app.bundle.pin import fits_pin, missing_pin
+from serve_app.bundle.runtimes.registry import record_of
+from serve_app.bundle.stores import open_store, served_uri
 from serve_app.bundle.verified import read_manifest
 from serve_app.commands.check.document import Fault, Place
 from serve_app.commands.check.plan import Plan
@@ -18,7 +19,7 @@ Pin = tuple[Place, str | None]
 
 @dataclass(frozen=True)
 class Use:
-    """A version that something in the file opens: where it says so, and the pins that it must match."""
+    """A version that the file opens: where it says so, and the pins that it must match."""
 
     place: Place
     model: str
@@ -39,51 +40,59 @@ def check_bundles(plan: Plan) -> Iterator[Fault]:
 def _isolated(plan: Plan) -> Iterator[Use]:
     """The versions of applications; the tables that place them there may pin them too."""
     for app, args in plan.isolated:
-        place, own = (
-            (*app.place, "args", "version"),
-            ((*app.place, "args", "manifest_sha256"), args.manifest_sha256),
-        )
-        pins = [
-            (
-                (*server.table_place, "versions", args.version, "manifest_sha256"),
-                entry.manifest_sha256,
-            )
-            for server, server_args, table in plan.servers
-            if server_args.model == args.model
-            and (entry := table.entry(args.version)).placement == "isolated"
-        ]
+        pins: list[Pin] = [((*app.place, "args", "manifest_sha256"), args.manifest_sha256)]
+        for server, server_args, table in plan.servers:
+            entry = table.entry(args.version)
+            if server_args.model == args.model and entry.placement == "isolated":
+                place = (*server.table_place, "versions", args.version, "manifest_sha256")
+                pins.append((place, entry.manifest_sha256))
         yield Use(
-            place, args.model, args.version, args.store, (own, *pins), False, args.public_keys
+            place=(*app.place, "args", "version"),
+            model=args.model,
+            version=args.version,
+            store=args.store,
+            pins=tuple(pins),
+            in_server=False,
+            public_keys=args.public_keys,
         )
 
 
 def _in_servers(plan: Plan) -> Iterator[Use]:
     for app, args, table in plan.servers:
         for version in table.names:
-            if (entry := table.entry(version)).placement == "in_server":
-                place = (
-                    *app.table_place,
-                    *(("versions", version) if version in table.versions else ("stable",)),
-                )
-                pin = ((*place, "manifest_sha256"), entry.manifest_sha256)
-                yield Use(place, args.model, version, args.store, (pin,), True, args.public_keys)
+            entry = table.entry(version)
+            if entry.placement != "in_server":
+                continue
+            named = ("versions", version) if version in table.versions else ("stable",)
+            place = (*app.table_place, *named)
+            yield Use(
+                place=place,
+                model=args.model,
+                version=version,
+                store=args.store,
+                pins=(((*place, "manifest_sha256"), entry.manifest_sha256),),
+                in_server=True,
+                public_keys=args.public_keys,
+            )
 
 
 def _check(use: Use) -> Iterator[Fault]:
     try:
         store = open_store(served_uri(use.store))
         manifest, digest = read_manifest(store, use.model, use.version, public_keys=use.public_keys)
-    except StoreAway as error:  # it may be reached from the cluster, and not from here
+    except StoreAway as error:
+        # It may be reached from the cluster, and not from here.
         yield Fault(use.place, str(error), "warning")
         return
     except BundleError as error:
         yield Fault(use.place, str(error))
         return
-    except Exception as error:  # a client of object stores has errors of its own
+    except Exception as error:
+        # A client of object stores has errors of its own.
         yield Fault(use.place, f"{use.store}: cannot be read ({type(error).__name__}: {error})")
         return
     for place, pin in use.pins:
-        if pin not in (None, digest):
+        if not fits_pin(pin, digest):
             yield Fault(place, f"found {pin}, expected the sha256 of its manifest.json: {digest}")
     yield from _check_fit(use, manifest)
     yield from _check_code(use, manifest, digest, is_local=store.is_local)
@@ -93,22 +102,27 @@ def _check_fit(use: Use, manifest: Manifest) -> Iterator[Fault]:
     spec = get_spec(use.model)
     if manifest.kind != spec.kind:
         yield Fault(use.place, f"found a {manifest.kind}, expected a {spec.kind}")
-    elif lines := differences(spec.contract, manifest.contract):
+        return
+    lines = differences(spec.contract, manifest.contract)
+    if lines:
         yield Fault(use.place, f"does not fit the contract of {use.model}: " + "; ".join(lines))
 
 
 def _check_code(use: Use, manifest: Manifest, digest: str, *, is_local: bool) -> Iterator[Fault]:
-    """A version that is not compiled runs code when it is opened, and holds up what runs beside it."""
-    if manifest.runtime != "sklearn":
-        return
-    if fault := sklearn_fault(manifest):
-        yield Fault(use.place, f"{fault} (as seen from here)", "warning")
-    if not is_local and use.pins[0][1] is None:
+    """What running code asks for: libraries, a pin, and an application of its own."""
+    record = record_of(manifest.runtime)
+    library_fault = record.library_fault(manifest.libraries)
+    if library_fault:
+        text = f"{use.model}/{use.version}: {library_fault} (as seen from here)"
+        yield Fault(use.place, text, "warning")
+    is_pinned = use.pins[0][1] is not None
+    pin_fault = missing_pin(manifest, digest, is_local=is_local, is_pinned=is_pinned)
+    if pin_fault:
+        yield Fault(use.place, pin_fault)
+    if use.in_server and record.runs_code:
         yield Fault(
             use.place,
-            "is not compiled, and opening pipeline.joblib runs the code inside; from an object store expected "
-            f"manifest_sha256. After a look at it, pin {digest}",
+            "is not compiled: a call takes milliseconds, and its crash is the server's; "
+            "expected placement: isolated",
+            "warning",
         )
-    if use.in_server:
-        text = "is not compiled: a call takes milliseconds, and its crash is the server's; expected placement: isolated"
-        yield Fault(use.place, text, "warning")

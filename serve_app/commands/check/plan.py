@@ -1,4 +1,7 @@
-"""What a serve_config.yaml asks for, typed: Ray's part by Ray's own schema, ours by `serve_app.settings`."""
+"""What a serve_config.yaml asks for, typed.
+
+Ray's part is read by Ray's own schema, ours by `serve_app.settings`.
+"""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -31,17 +34,20 @@ ARGS: dict[Role, type[ServerArgs] | type[VersionArgs]] = {
 
 @dataclass(frozen=True)
 class Deployment:
-    """One deployment: the options that the file sets, fewest and most replicas, and what else Ray makes of them."""
+    """One deployment: the options that the file sets, and what Ray makes of them.
+
+    `n_least` and `n_most` are the fewest and the most replicas; `policy` is that of autoscaling.
+    """
 
     place: Place
     options: Mapping[str, Any]
     n_least: int = 1
     n_most: int = 1
-    policy: str = ""  # of autoscaling
+    policy: str = ""
 
     @property
     def name(self) -> str:
-        """Its name in the application."""
+        """Its name, as the application has it."""
         return str(self.options["name"])
 
     @property
@@ -52,7 +58,8 @@ class Deployment:
     @property
     def n_cpus(self) -> float:
         """CPUs of one replica; Ray's default is 1."""
-        if bundles := self.options.get("placement_group_bundles"):
+        bundles = self.options.get("placement_group_bundles")
+        if bundles:
             return float(sum(bundle.get("CPU", 0) for bundle in bundles))
         n_cpus = (self.options.get("ray_actor_options") or {}).get("num_cpus")
         return 1.0 if n_cpus is None else float(n_cpus)
@@ -60,7 +67,10 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Application:
-    """One application. `role` is None for one that is not ours; `args` and `table` are None where they are at fault."""
+    """One application.
+
+    `role` is None for one that is not ours; `args` and `table` are None where they have faults.
+    """
 
     place: Place
     name: str
@@ -111,7 +121,7 @@ class Plan:
 
     @property
     def versions(self) -> set[tuple[str, str]]:
-        """Each (model, version) that is held somewhere."""
+        """Each (model, version) that is loaded somewhere."""
         in_tables = {
             (args.model, version) for _, args, table in self.servers for version in table.names
         }
@@ -119,7 +129,7 @@ class Plan:
 
     @property
     def n_coordinator_cpus(self) -> float:
-        """CPUs of the coordinators, which each server's application has beside what the file lists."""
+        """CPUs of the coordinators: one a server, in addition to what the file lists."""
         return COORDINATOR_CPUS * sum(app.role == "server" for app in self.applications)
 
     @property
@@ -132,7 +142,10 @@ class Plan:
 
 
 def read_plan(values: dict[Any, Any]) -> tuple[Plan | None, list[Fault]]:
-    """The plan, if Ray accepts the file but for its unknown keys, and every fault that a schema finds."""
+    """Read the plan, and find every fault that a schema finds.
+
+    There is a plan when Ray accepts the file, but for its unknown keys.
+    """
     values = deepcopy(values)
     parts = list(parts_of(Part((), ServeDeploySchema, values)))
     faults = [fault for part in parts for fault in take_unknown(part)]
@@ -157,7 +170,7 @@ def read_plan(values: dict[Any, Any]) -> tuple[Plan | None, list[Fault]]:
 
 
 def check_whole(plan: Plan) -> list[Fault]:
-    """What Ray says of the file in one piece: a last word, for what no rule here has found."""
+    """Ask Ray about the file in one piece: a last word, for what no rule here has found."""
     return [
         fault
         for fault in validated(ServeDeploySchema, plan.values, ())[1]
@@ -166,20 +179,24 @@ def check_whole(plan: Plan) -> list[Fault]:
 
 
 def _prepare(deployment: dict[str, Any]) -> str:
-    """A deployment as Ray takes it: `num_replicas: auto` has a maximum of its own, and a policy is left out, since
-    to build one is to import it: a check runs no code of others. Returns the policy's name."""
+    """Change a deployment into what Ray takes; the name of its autoscaling policy.
+
+    `num_replicas: auto` has a maximum of its own. A policy is left out, because building one means
+    importing it, and a check runs no code of others.
+    """
     scaling = deployment.get("autoscaling_config", {})
     if deployment.get("num_replicas") == "auto" and (scaling is None or isinstance(scaling, dict)):
-        scaling = deployment["autoscaling_config"] = {
-            "max_replicas": MAX_REPLICAS_OF_AUTO,
-            **(scaling or {}),
-        }
+        scaling = {"max_replicas": MAX_REPLICAS_OF_AUTO, **(scaling or {})}
+        deployment["autoscaling_config"] = scaling
     policy = scaling.pop("policy", None) if isinstance(scaling, dict) else None
     return str(policy.get("policy_function", "")) if isinstance(policy, dict) else ""
 
 
 def _options_of_file(values: dict[Any, Any]) -> tuple[dict[str, Any] | None, list[Fault]]:
-    """What the file sets, each application validated by itself: one that is wrong hides no fault of another."""
+    """What the file sets.
+
+    Each application is validated by itself, so that one that is wrong hides no fault of another.
+    """
     applications = values.get("applications")
     items = applications if isinstance(applications, list) else []
     made = [validated(ServeDeploySchema, {**values, "applications": []} if items else values, ())]
@@ -198,9 +215,8 @@ def _read_application(
     app: dict[str, Any], place: Place, policies: Mapping[Place, str]
 ) -> tuple[Application, list[Fault]]:
     """One application with its args and table."""
-    import_path = ":".join(
-        app["import_path"].replace(":", ".").rsplit(".", 1)
-    )  # Ray takes `module.name` too
+    # Ray takes `module.name` too.
+    import_path = ":".join(app["import_path"].replace(":", ".").rsplit(".", 1))
     role = ROLES.get(import_path)
     deployments = tuple(
         _read_deployment(options, (*place, "deployments", position), policies)
@@ -245,8 +261,9 @@ def _read_deployment(
 
 
 def _read_user_config(role: Role, deployment: Deployment) -> tuple[Table | None, list[Fault]]:
-    """The table of a server; an isolated version's settings are only judged, and may be left out."""
-    values, place = deployment.options.get("user_config"), (*deployment.place, "user_config")
+    """The table of a server; an isolated version's settings are only checked, and may be absent."""
+    values = deployment.options.get("user_config")
+    place = (*deployment.place, "user_config")
     if role == "version":
         return None, read(VersionConfig, values or {}, place)[1]
     if values is None:

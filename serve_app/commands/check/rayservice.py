@@ -1,4 +1,4 @@
-"""`sluice check k8s/rayservice.yaml`: what KubeRay refuses though the API server takes it, and what Sluice needs."""
+"""`sluice check k8s/rayservice.yaml`: what KubeRay and Sluice need beyond the CRD."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -11,14 +11,15 @@ from serve_app.commands.check.document import Fault, Place
 from serve_app.commands.check.plan import Plan, read_plan
 from serve_app.commands.check.rules import RULES
 
-LONGEST_NAME = 47  # the operator makes names of Services and clusters from it
+# The operator makes names of Services and clusters from it.
+LONGEST_NAME = 47
 UPGRADES = ("NewCluster", "NewClusterWithIncrementalUpgrade", "None")
-SHORTEST_GRACE_S = 60  # Ray drains a node for 30 s
-CANDIDATE_CPUS = 0.3  # an isolated candidate as the commented block of serve_config.yaml has it, where there is none
-HEALTH_PATHS = {
-    "8265": ("/api/gcs_healthz",),
-    "52365": ("/api/local_raylet_healthz",),
-}  # no token needed
+# Ray drains a node for 30 s.
+SHORTEST_GRACE_S = 60
+# Where there is no isolated version: one as the commented block of serve_config.yaml has it.
+CANDIDATE_CPUS = 0.3
+# Routes of Ray's own ports that need no token.
+HEALTH_PATHS = {"8265": ("/api/gcs_healthz",), "52365": ("/api/local_raylet_healthz",)}
 PROXY_PATHS = ("/-/healthz", "/-/routes")
 CLUSTER: Place = ("spec", "rayClusterConfig")
 CONFIG: Place = ("spec", "serveConfigV2")
@@ -31,7 +32,7 @@ def is_rayservice(values: Mapping[Any, Any]) -> bool:
 
 
 def check_rayservice(values: Mapping[Any, Any]) -> tuple[Plan | None, list[Fault]]:
-    """The plan inside it, and every fault of both."""
+    """Read the plan inside it, and find every fault of both."""
     plan, inside = _read_config(values)
     faults = [replace(fault, place=CONFIG, text=f"{_place(fault)}{fault.text}") for fault in inside]
     groups = list(_groups(values))
@@ -56,13 +57,10 @@ def _read_config(values: Mapping[Any, Any]) -> tuple[Plan | None, list[Fault]]:
     plan, faults = read_plan(config)
     if plan is not None:
         faults += [fault for rule in RULES for fault in rule(plan)]
-        if (host := plan.http_options.get("host", "127.0.0.1")) != "0.0.0.0":
-            faults.append(
-                Fault(
-                    ("http_options", "host"),
-                    f"found {host}, expected 0.0.0.0: else no other pod reaches it",
-                )
-            )
+        host = plan.http_options.get("host", "127.0.0.1")
+        if host != "0.0.0.0":
+            text = f"found {host}, expected 0.0.0.0: else no other pod reaches it"
+            faults.append(Fault(("http_options", "host"), text))
     return plan, faults
 
 
@@ -91,7 +89,8 @@ def _upgrade(values: Mapping[Any, Any]) -> Iterator[Fault]:
 
 def _head(values: Mapping[Any, Any]) -> Iterator[Fault]:
     place = (*CLUSTER, "headGroupSpec", "rayStartParams", "num-cpus")
-    if (found := _at(values, place)) != "0":
+    found = _at(values, place)
+    if found != "0":
         yield Fault(
             place, f'found {found!r}, expected "0": a replica on the head goes when the head goes'
         )
@@ -111,7 +110,8 @@ def _bounds(group: Group) -> Iterator[Fault]:
     place, spec = group
     least, now, most = (spec.get(key) for key in ("minReplicas", "replicas", "maxReplicas"))
     if least is None or most is None:
-        return  # the head
+        # The head has no bounds.
+        return
     if not least <= (least if now is None else now) <= most:
         yield Fault(
             (*place, "minReplicas"),
@@ -125,19 +125,22 @@ def _bounds(group: Group) -> Iterator[Fault]:
 
 
 def _grace(group: Group) -> Iterator[Fault]:
-    place, key = (*group[0], "template", "spec"), "terminationGracePeriodSeconds"
-    if (found := _pod(group[1]).get(key, 30)) < SHORTEST_GRACE_S:
-        text = f"found {found}, expected {SHORTEST_GRACE_S} or more: Ray drains for 30 s, and would be cut"
-        yield Fault((*place, key), text)
+    key = "terminationGracePeriodSeconds"
+    found = _pod(group[1]).get(key, 30)
+    if found < SHORTEST_GRACE_S:
+        text = (
+            f"found {found}, expected {SHORTEST_GRACE_S} or more: Ray drains for 30 s, and would "
+            "be cut"
+        )
+        yield Fault((*group[0], "template", "spec", key), text)
 
 
 def _writable_tmp(group: Group) -> Iterator[Fault]:
     place = (*group[0], "template", "spec", "containers", 0)
     container = _container(group[1])
     paths = [mount.get("mountPath") for mount in container.get("volumeMounts", [])]
-    if (container.get("securityContext") or {}).get(
-        "readOnlyRootFilesystem"
-    ) and "/tmp" not in paths:
+    is_read_only = (container.get("securityContext") or {}).get("readOnlyRootFilesystem")
+    if is_read_only and "/tmp" not in paths:
         yield Fault(
             (*place, "volumeMounts"), "expected a volume at /tmp: Ray and HAProxy write there"
         )
@@ -145,13 +148,18 @@ def _writable_tmp(group: Group) -> Iterator[Fault]:
 
 def _probes(group: Group, plan: Plan) -> Iterator[Fault]:
     """A probe asks a route that exists, and that one model's failure does not answer."""
-    container, where = _container(group[1]), (*group[0], "template", "spec", "containers", 0)
+    container = _container(group[1])
+    where = (*group[0], "template", "spec", "containers", 0)
     named = {port.get("name"): port.get("containerPort") for port in container.get("ports", [])}
     http_port = str(plan.http_options.get("port", 8000))
     for probe in ("readinessProbe", "livenessProbe"):
-        asked, place = (container.get(probe) or {}).get("httpGet"), (*where, probe)
+        asked = (container.get(probe) or {}).get("httpGet")
+        place = (*where, probe)
         if asked is None:
-            text = "expected an httpGet of one's own: the one that KubeRay adds needs wget, and acts on one slow answer"
+            text = (
+                "expected an httpGet of one's own: the one that KubeRay adds needs wget, and acts "
+                "on one slow answer"
+            )
             yield Fault(place, text)
             continue
         port = str(named.get(asked.get("port"), asked.get("port")))
@@ -161,12 +169,15 @@ def _probes(group: Group, plan: Plan) -> Iterator[Fault]:
                 (*place, "httpGet", "port"), f"found {port}, expected {http_port}, 8265 or 52365"
             )
         elif asked.get("path") not in known:
-            text = f"found {asked.get('path')}, expected {' or '.join(known)}: what a pod is judged by is its own"
+            text = (
+                f"found {asked.get('path')}, expected {' or '.join(known)}: what a pod is judged "
+                "by is its own"
+            )
             yield Fault((*place, "httpGet", "path"), text)
 
 
 def _capacity(values: Mapping[Any, Any], plan: Plan) -> Iterator[Fault]:
-    """All replicas that autoscaling may start, their surge, and one candidate must fit into the largest cluster."""
+    """All replicas, their surge, and one candidate must fit into the largest cluster."""
     servers = [(d, app.role) for app in plan.applications for d in app.deployments]
     peak = sum(d.n_cpus * (d.n_most + ceil(d.n_most * d.surge_percent / 100)) for d, _ in servers)
     candidate = 0.0 if any(role == "version" for _, role in servers) else CANDIDATE_CPUS
@@ -174,21 +185,19 @@ def _capacity(values: Mapping[Any, Any], plan: Plan) -> Iterator[Fault]:
     workers = [spec for _, spec in _groups(values) if "maxReplicas" in spec]
     has = sum(spec["maxReplicas"] * _cpus(spec) for spec in workers)
     if needed > has:
-        text = f"at most {has:g} CPUs (maxReplicas), but replicas with surge and a candidate may need {needed:g}"
-        yield Fault(
-            (*CLUSTER, "workerGroupSpecs"),
-            f"{text}; raise maxReplicas or CPUs, or lower max_replicas",
+        text = (
+            f"at most {has:g} CPUs (maxReplicas), but replicas with surge and a candidate may "
+            f"need {needed:g}; raise maxReplicas or CPUs, or lower max_replicas"
         )
+        yield Fault((*CLUSTER, "workerGroupSpecs"), text)
 
 
 def _cpus(spec: Mapping[str, Any]) -> int:
     """As KubeRay counts: limits before requests, rounded up to whole ones."""
     resources = _container(spec).get("resources", {})
-    text = str(
-        (resources.get("limits") or {}).get("cpu")
-        or (resources.get("requests") or {}).get("cpu")
-        or 0
-    )
+    limit = (resources.get("limits") or {}).get("cpu")
+    request = (resources.get("requests") or {}).get("cpu")
+    text = str(limit or request or 0)
     return ceil(float(text[:-1]) / 1000 if text.endswith("m") else float(text))
 
 

@@ -11,8 +11,12 @@ from serve_app.settings import application_of
 
 Rule = Callable[[Plan], Iterable[Fault]]
 POLICY = "serve_app.scaling:by_share"
-MOST_BLOCKS = 2  # under way from one server to each replica of an isolated version
-LOW_TARGET = 2  # Ray's default
+# Under way from one server to each replica of an isolated version.
+MOST_BLOCKS = 2
+# Ray's default of target_ongoing_requests.
+LOW_TARGET = 2
+# Ray's default of max_ongoing_requests.
+ONGOING_BY_DEFAULT = 5
 TARGET = ("autoscaling_config", "target_ongoing_requests")
 ROUTE = re.compile(r"/[^{}]*[^{}/]")
 
@@ -33,7 +37,10 @@ def deployment_names(plan: Plan) -> Iterator[Fault]:
         expected = DEPLOYMENTS[app.role] if app.role else ""
         for deployment in app.deployments:
             if deployment.name != expected:
-                text = f"found {deployment.name}, expected {expected}: Ray refuses one that the application does not have"
+                text = (
+                    f"found {deployment.name}, expected {expected}: Ray refuses one that the "
+                    "application does not have"
+                )
                 yield Fault((*deployment.place, "name"), text)
         for second in app.deployments[1:]:
             if second.name == expected:
@@ -55,12 +62,13 @@ def own_names(plan: Plan) -> Iterator[Fault]:
     """Two applications share neither name nor route."""
     seen: dict[tuple[str, str | None], str] = {}
     for app in plan.applications:
-        for key, value in (
-            ("name", app.name),
-            ("route_prefix", None if app.role == "version" else app.route_prefix),
-        ):
+        route = None if app.role == "version" else app.route_prefix
+        for key, value in (("name", app.name), ("route_prefix", route)):
             if value is not None and (key, value) in seen:
-                text = f"found {value}, which application {seen[key, value]} above has too; each needs its own"
+                text = (
+                    f"found {value}, which application {seen[key, value]} above has too; each "
+                    "needs its own"
+                )
                 yield Fault((*app.place, key), text)
             seen[key, value] = app.name
 
@@ -68,7 +76,8 @@ def own_names(plan: Plan) -> Iterator[Fault]:
 def routes(plan: Plan) -> Iterator[Fault]:
     """A server has a route, and an isolated version none."""
     for app in plan.applications:
-        place, route = (*app.place, "route_prefix"), app.route_prefix
+        place = (*app.place, "route_prefix")
+        route = app.route_prefix
         if app.role == "version" and route is not None:
             yield Fault(
                 place, f"found {route} (Ray's default is /), expected null: only its server asks it"
@@ -96,7 +105,7 @@ def isolated_versions(plan: Plan) -> Iterator[Fault]:
 
 
 def isolated_applications(plan: Plan) -> Iterator[Fault]:
-    """An application of a version has the name under which its server looks for it, and a server that looks."""
+    """An application of a version has the name that its server looks for, and there is one."""
     tables_are_known = all(app.table for app in plan.ours if app.role == "server")
     for app, args in plan.isolated:
         expected = application_of(args.model, args.version)
@@ -121,7 +130,7 @@ def _wanted(plan: Plan) -> dict[str, Place]:
 
 
 def keys(plan: Plan) -> Iterator[Fault]:
-    """The applications of a model trust the same keys: else one of them would take what the other refuses."""
+    """The applications of a model trust the same keys, or one would take what another refuses."""
     trusted = {args.model: args.public_keys for _, args, _ in plan.servers}
     for app, args in plan.isolated:
         if args.public_keys != trusted.get(args.model, args.public_keys):
@@ -132,7 +141,10 @@ def keys(plan: Plan) -> Iterator[Fault]:
 
 
 def ports(plan: Plan) -> Iterator[Fault]:
-    """The proxy listens on a port that exists; Ray's schema takes any integer, and the proxy fails later."""
+    """The proxy listens on a port that exists.
+
+    Ray's schema takes any integer, and the proxy fails later.
+    """
     port = plan.http_options.get("port")
     if port is not None and not 1 <= port <= 65_535:
         yield Fault(("http_options", "port"), f"found {port}, expected 1 to 65535")
@@ -140,24 +152,25 @@ def ports(plan: Plan) -> Iterator[Fault]:
 
 def timeouts(plan: Plan) -> Iterator[Fault]:
     """The proxy gives up after the table's deadline, never before."""
-    place, timeout_s = (
-        ("http_options", "request_timeout_s"),
-        plan.http_options.get("request_timeout_s"),
-    )
+    place = ("http_options", "request_timeout_s")
+    timeout_s = plan.http_options.get("request_timeout_s")
+    if not plan.servers:
+        return
     if timeout_s is None:
         text = "not set, and Ray's default is to wait forever; expected a number of seconds"
-        yield from [Fault(place, text, "warning")] if plan.servers else ()
+        yield Fault(place, text, "warning")
         return
-    deadline_ms, name = max(
-        ((table.limits.deadline_ms, app.name) for app, _, table in plan.servers), default=(0, "")
-    )
+    deadline_ms, name = max((table.limits.deadline_ms, app.name) for app, _, table in plan.servers)
     if timeout_s * 1000 <= deadline_ms:
-        text = f"found {timeout_s:g} s, expected more than the deadline_ms of {name} ({deadline_ms} ms)"
-        yield Fault(place, f"{text}: else the proxy gives up before the server can answer")
+        text = (
+            f"found {timeout_s:g} s, expected more than the deadline_ms of {name} "
+            f"({deadline_ms} ms): else the proxy gives up before the server can answer"
+        )
+        yield Fault(place, text)
 
 
 def capacity(plan: Plan) -> Iterator[Fault]:
-    """What a deployment lacks for updates and overload."""
+    """Each deployment has what it needs for updates and overload."""
     for app in plan.ours:
         for deployment in app.deployments:
             if not deployment.surge_percent and deployment.n_least <= 1:
@@ -166,76 +179,87 @@ def capacity(plan: Plan) -> Iterator[Fault]:
                 )
                 yield Fault((*deployment.place, "max_surge_percent"), text, "warning")
             if deployment.options.get("max_queued_requests", -1) == -1:
-                text = "no limit (Ray's default): overload makes callers wait instead of a 429; expected a number"
+                text = (
+                    "no limit (Ray's default): overload makes callers wait instead of a 429; "
+                    "expected a number"
+                )
                 yield Fault((*deployment.place, "max_queued_requests"), text, "warning")
-            if (
-                app.role == "version"
-                and (n := deployment.options.get("max_ongoing_requests", 5)) < 2
-            ):
-                text = f"found {n}, expected 2 or more: else blocks of several servers are never merged"
+            n = _ongoing(deployment)
+            if app.role == "version" and n < 2:
+                text = (
+                    f"found {n}, expected 2 or more: else blocks of several servers are never "
+                    "merged"
+                )
                 yield Fault((*deployment.place, "max_ongoing_requests"), text, "warning")
 
 
 def batches(plan: Plan) -> Iterator[Fault]:
-    """What limits a batch, or lets a full one look like overload."""
+    """Nothing keeps a batch from filling, or lets a full one look like overload."""
     for app, _, table in plan.servers:
         if not any(table.entry(version).coalesce == "always" for version in table.names):
             continue
         for deployment in app.deployments:
-            n, target = deployment.options.get("max_ongoing_requests", 5), _target(deployment)
+            n = _ongoing(deployment)
+            target = _target(deployment)
             if n < table.batch.max_rows:
-                text = f"found {n}, expected {table.batch.max_rows} (batch.max_rows) or more: else single rows never fill"
-                yield Fault(
-                    (*deployment.place, "max_ongoing_requests"), f"{text} a batch", "warning"
+                text = (
+                    f"found {n}, expected {table.batch.max_rows} (batch.max_rows) or more: else "
+                    "single rows never fill a batch"
                 )
+                yield Fault((*deployment.place, "max_ongoing_requests"), text, "warning")
             if target is not None and target <= LOW_TARGET:
-                text = f"found {target:g}, expected more: requests that wait for one batch would look like overload"
+                text = (
+                    f"found {target:g}, expected more: requests that wait for one batch would "
+                    "look like overload"
+                )
                 yield Fault((*deployment.place, *TARGET), text, "warning")
     for app, _ in plan.isolated:
         for deployment in app.deployments:
             target = _target(deployment)
             if target is not None and target > MOST_BLOCKS:
-                text = f"found {target:g}, expected 1 to 1.5: it counts blocks, and a server sends at most {MOST_BLOCKS}"
-                yield Fault(
-                    (*deployment.place, *TARGET), f"{text} to each replica at a time", "warning"
+                text = (
+                    f"found {target:g}, expected 1 to 1.5: it counts blocks, and a server sends "
+                    f"at most {MOST_BLOCKS} to each replica at a time"
                 )
+                yield Fault((*deployment.place, *TARGET), text, "warning")
+
+
+def _ongoing(deployment: Deployment) -> int:
+    """Requests that a replica may have under way."""
+    return int(deployment.options.get("max_ongoing_requests", ONGOING_BY_DEFAULT))
 
 
 def _target(deployment: Deployment) -> float | None:
     """What autoscaling aims at; None where it is off."""
     scaling = deployment.options.get("autoscaling_config")
-    return (
-        float(scaling.get("target_ongoing_requests") or LOW_TARGET)
-        if isinstance(scaling, dict)
-        else None
-    )
+    if not isinstance(scaling, dict):
+        return None
+    return float(scaling.get("target_ongoing_requests") or LOW_TARGET)
 
 
 def rollouts(plan: Plan) -> Iterator[Fault]:
-    """What keeps a rollout from going as meant."""
+    """Nothing keeps a rollout from going as meant."""
     for app, args, table in plan.servers:
-        if (rollout := table.rollout) is None:
+        rollout = table.rollout
+        if rollout is None:
             continue
-        late_ms, slow_ms = table.limits.candidate_deadline_ms, rollout.guardrails.slow_ms
+        late_ms = table.limits.candidate_deadline_ms
+        slow_ms = rollout.guardrails.slow_ms
         if late_ms >= slow_ms:
-            text = f"found {late_ms}, expected less than guardrails.slow_ms ({slow_ms:g})"
-            reason = "else an answer of stable in place of a late candidate's is slow itself"
-            yield Fault(
-                (*app.table_place, "limits", "candidate_deadline_ms"),
-                f"{text}: {reason}",
-                "warning",
+            text = (
+                f"found {late_ms}, expected less than guardrails.slow_ms ({slow_ms:g}): else an "
+                "answer of stable in place of a late candidate's is slow itself"
             )
+            yield Fault((*app.table_place, "limits", "candidate_deadline_ms"), text, "warning")
         name = application_of(args.model, rollout.candidate)
-        for deployment in (
-            d for other in plan.ours if other.name == name for d in other.deployments
-        ):
+        candidates = [other for other in plan.ours if other.name == name]
+        for deployment in (d for candidate in candidates for d in candidate.deployments):
             if deployment.n_most > deployment.n_least and deployment.policy != POLICY:
-                text = f"expected policy_function {POLICY}: else no replicas come before its next share is given"
-                yield Fault(
-                    (*deployment.place, "autoscaling_config"),
-                    f"{text}, and the rollout may wait",
-                    "warning",
+                text = (
+                    f"expected policy_function {POLICY}: else no replicas come before its next "
+                    "share is given, and the rollout may wait"
                 )
+                yield Fault((*deployment.place, "autoscaling_config"), text, "warning")
 
 
 def check_cpus(plan: Plan, n_cpus: float) -> Iterator[Fault]:

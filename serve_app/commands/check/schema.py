@@ -1,8 +1,8 @@
-"""Strict reading with pydantic models that are lenient: Ray's drop a key that they do not know in silence."""
+"""Strict reading with lenient pydantic models: Ray's drop an unknown key without a word."""
 
 import difflib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
 
@@ -22,7 +22,10 @@ PATTERNS = {
 
 
 class Part(NamedTuple):
-    """A value that a model describes. `unchecked`: annotated `Dict | Model`, so pydantic takes it as it is."""
+    """A value that a model describes.
+
+    `unchecked` means that it is annotated `Dict | Model`, so that pydantic takes it as it is.
+    """
 
     place: Place
     model: type[BaseModel]
@@ -31,17 +34,21 @@ class Part(NamedTuple):
 
 
 def parts_of(part: Part) -> Iterator[Part]:
-    """The part itself and every part inside it, through optional values, lists and dicts."""
+    """Yield the part itself and every part inside it, through optional values, lists and dicts."""
     yield part
-    for key, value in part.value.items() if isinstance(part.value, dict) else ():
-        if (field := part.model.model_fields.get(key)) is not None:
+    if not isinstance(part.value, dict):
+        return
+    for key, value in part.value.items():
+        field = part.model.model_fields.get(key)
+        if field is not None:
             yield from _within(field.annotation, value, (*part.place, key))
 
 
 def _within(annotation: Any, value: Any, place: Place) -> Iterator[Part]:
     options = list(_options(annotation))
     for option in options:
-        kind, arguments = get_origin(option), get_args(option)
+        kind = get_origin(option)
+        arguments = get_args(option)
         if _is_model(option) and (value is not None or type(None) not in options):
             unchecked = any(dict in (other, get_origin(other)) for other in options)
             yield from parts_of(Part(place, option, value, unchecked))
@@ -69,7 +76,7 @@ def _is_model(option: Any) -> bool:
 
 
 def take_unknown(part: Part) -> list[Fault]:
-    """Remove the keys that a part's model does not have, so that the rest can be checked all the same."""
+    """Remove the keys that a part's model does not have, so that the rest can be checked."""
     if not isinstance(part.value, dict):
         return [Fault(part.place, f"found {kind_of(part.value)}, expected a mapping")]
     unknown = [key for key in part.value if key not in part.model.model_fields]
@@ -88,7 +95,8 @@ def _hint(key: str, model: type[BaseModel]) -> str:
     ]
     if homes:
         return f"it belongs in {' or '.join(homes)}"
-    if close := difflib.get_close_matches(key, model.model_fields, n=1):
+    close = difflib.get_close_matches(key, model.model_fields, n=1)
+    if close:
         return f"did you mean {close[0]}?"
     return f"expected one of: {', '.join(model.model_fields) or 'none'}"
 
@@ -101,15 +109,18 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def validated(model: type[M], value: Any, place: Place) -> tuple[M | None, list[Fault]]:
-    """The model, if the value can be one, and what pydantic and the model's own validators say of it."""
+    """Make the model if the value can be one, and list what its validators say of it."""
+    made: M | None = None
+    faults: list[Fault] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            made, faults = model.model_validate(value), []
+            made = model.model_validate(value)
         except ValidationError as error:
-            made, faults = None, _faults_of(error, value, place)
-        except Exception as error:  # Ray's validators trip over what they do not expect
-            made, faults = None, [Fault(place, f"{TRIPPED} ({type(error).__name__}: {error})")]
+            faults = _faults_of(error, value, place)
+        except Exception as error:
+            # Ray's validators trip over what they do not expect.
+            faults = [Fault(place, f"{TRIPPED} ({type(error).__name__}: {error})")]
     for warning in caught:
         named, text = _named(value, str(warning.message))
         faults.append(Fault((*place, *named), text, "warning"))
@@ -117,7 +128,7 @@ def validated(model: type[M], value: Any, place: Place) -> tuple[M | None, list[
 
 
 def read(model: type[M], value: Any, place: Place) -> tuple[M | None, list[Fault]]:
-    """The model without its unknown keys, and every fault. Takes the unknown keys out of `value`."""
+    """Make the model without its unknown keys, which leave `value`; list every fault."""
     unknown = [
         fault for part in list(parts_of(Part(place, model, value))) for fault in take_unknown(part)
     ]
@@ -126,7 +137,7 @@ def read(model: type[M], value: Any, place: Place) -> tuple[M | None, list[Fault
 
 
 def without_echoes(faults: list[Fault]) -> list[Fault]:
-    """The first fault of each place, without what only repeats a fault inside it, or tripped over one."""
+    """Keep the first fault of each place, and none that only follows from a fault inside it."""
     first: dict[Any, Fault] = {}
     for fault in faults:
         first.setdefault((fault.place, fault.severity), fault)
@@ -159,7 +170,8 @@ def _faults_of(error: ValidationError, value: Any, place: Place) -> list[Fault]:
 def _text(fault: Any) -> str:
     if fault["type"] == "missing":
         return "missing, and it is required"
-    if (pattern := fault.get("ctx", {}).get("pattern")) in PATTERNS:
+    pattern = fault.get("ctx", {}).get("pattern")
+    if pattern in PATTERNS:
         return f"expected {PATTERNS[pattern]}"
     text = fault["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
     quotes = fault["type"] == "string_type" and kind_of(fault["input"]) in (
@@ -171,24 +183,32 @@ def _text(fault: Any) -> str:
 
 
 def _inside(value: Any, loc: tuple[int | str, ...]) -> tuple[Place, Any]:
-    """pydantic's location without what is no key of the file (names of union members, `[key]`), and what is there."""
+    """pydantic's location as a place in the file, and the value there.
+
+    A location also has parts that are no keys of the file: names of union members, `[key]`.
+    """
     place: Place = ()
     for part in loc:
-        keys = (
-            value
-            if isinstance(value, dict)
-            else range(len(value))
-            if isinstance(value, list)
-            else ()
-        )
-        key = next((key for key in keys if str(key) == str(part)), None)
+        key = next((key for key in _keys(value) if str(key) == str(part)), None)
         if key is not None:
-            place, value = (*place, key), value[key]
+            place = (*place, key)
+            value = value[key]
     return place, value
 
 
+def _keys(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, list):
+        return range(len(value))
+    return ()
+
+
 def _named(value: Any, text: str) -> tuple[Place, str]:
-    """The keys that a validator of a whole model names in its text (`limits.deadline_ms: ...`), and the rest of it."""
+    """The keys that a whole model's validator names in its text, and the rest of the text.
+
+    Such a text begins with `limits.deadline_ms: …`.
+    """
     text = text.lstrip("`")
     for key in value if isinstance(value, dict) else ():
         if text.startswith((f"{key} ", f"{key}` ")):

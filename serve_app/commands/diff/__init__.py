@@ -1,162 +1,50 @@
 """`sluice diff`: what a person looks at before letting a version in.
 
-Both bundles are opened and proven as a server would, whatever fields they take. Then their contracts (`contract`),
-their metrics, and their scores (`shift`) of the same rows (`scoring`), golden ones and those of a CSV file (`rows`),
-lie side by side; `page` prints them.
+Both bundles are opened and proven as a server would, whatever fields they take (`comparison`).
+Their contracts (`fields`), their metrics, and their scores (`shift`) of the same rows (`scoring`),
+golden ones and those of a CSV file (`csv_rows`), lie side by side; `page` prints them.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from serve_app.bundle.manifest import MANIFEST, Metric
-from serve_app.bundle.predictor import Predictor, open_version
-from serve_app.bundle.store import Store
-from serve_app.bundle.verified import read_manifest
-from serve_app.commands.diff.csv_rows import BadRow, CsvError, Row, read_rows
-from serve_app.commands.diff.fields import Change, changes
-from serve_app.commands.diff.scoring import golden_rows, score_both
-from serve_app.commands.diff.shift import Shift, shift
-from serve_app.contract import ModelSpec, differences
+import typer
 
-__all__ = ["Diff", "Side", "compare"]
+from serve_app.commands.exit_codes import ExitCode, errors_in_words
 
 
-@dataclass(frozen=True)
-class Side:
-    """One version by itself. `refused`: why a server with this code's contract would refuse it, empty when not.
+def diff(
+    model: Annotated[str, typer.Argument(help="The model, such as churn.")],
+    stable: Annotated[str, typer.Argument(help="The version that answers now.")],
+    candidate: Annotated[str, typer.Argument(help="The version to be let in.")],
+    store: Annotated[
+        str,
+        typer.Option(
+            "--store", envvar="MODEL_PATH", help="Folder or object-store URI of the bundles."
+        ),
+    ] = "model_store",
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="Rows to score with both, best of real traffic.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Compare two versions before one is let in: contract, metrics, scores, size and speed.
 
-    `model_bytes` is the file that serving opens; `call_ms` and `row_ms` are for one row and for each further one in
-    the same call, measured just now on this machine.
+    Exit code 1: the candidate breaks clients of stable; 2: a bundle or the CSV file cannot be read.
     """
+    from rich.console import Console
 
-    version: str
-    manifest_sha256: str
-    training_data_sha256: str
-    runtime: str
-    refused: tuple[str, ...]
-    model_bytes: int
-    bundle_bytes: int
-    call_ms: float
-    row_ms: float
+    from serve_app.bundle.stores import open_store
+    from serve_app.commands.diff.comparison import compare
+    from serve_app.commands.diff.page import as_json, show
+    from serve_app.errors import SluiceError
+    from serve_app.models import get_spec
 
-
-@dataclass(frozen=True)
-class MetricPair:
-    """A metric of both versions, each from its own hold-out; None where a version was not measured by it."""
-
-    name: str
-    stable: Metric | None
-    candidate: Metric | None
-
-    @property
-    def overlap(self) -> bool | None:
-        """True when the intervals share a value: that is no proof that the versions are equally good."""
-        if self.stable is None or self.candidate is None:
-            return None
-        return self.stable.low <= self.candidate.high and self.candidate.low <= self.stable.high
-
-
-@dataclass(frozen=True)
-class CsvShift:
-    """The shift on the rows of a file, and the rows that the contract refuses."""
-
-    path: str
-    bad_rows: tuple[BadRow, ...]
-    shift: Shift
-
-
-@dataclass(frozen=True)
-class Diff:
-    """Two versions of a model side by side; `target` names what is predicted."""
-
-    model: str
-    kind: str
-    target: str
-    stable: Side
-    candidate: Side
-    changes: tuple[Change, ...]
-    metrics: tuple[MetricPair, ...]
-    golden: Shift
-    csv: CsvShift | None
-
-    @property
-    def broken(self) -> tuple[str, ...]:
-        """Why the candidate cannot stand in for stable, one reason a line; empty when nothing breaks."""
-        lines = [
-            f"{change.field} {change.kind}: {change.reason}"
-            for change in self.changes
-            if change.breaks
-        ]
-        if self.candidate.refused and not lines:
-            lines.append(f"a server with this code's contract refuses {self.candidate.version}")
-        shifts = (self.golden, *([self.csv.shift] if self.csv else ()))
-        if not lines and (n_rows := sum(found.n_stable_only for found in shifts)):
-            lines.append(f"rows that only {self.stable.version} can score: {n_rows}")
-        return tuple(lines)
-
-
-def compare(
-    store: Store, spec: ModelSpec, stable: str, candidate: str, csv: Path | None = None
-) -> Diff:
-    """Open both versions and lay them side by side.
-
-    Raises BundleError for a version that cannot be opened, CsvError for a file without a usable row.
-    """
-    before, after = _open(store, spec, stable), _open(store, spec, candidate)
-    return Diff(
-        model=spec.name,
-        kind=spec.kind,
-        target=spec.target,
-        stable=_side(store, spec, before),
-        candidate=_side(store, spec, after),
-        changes=changes(before.manifest.contract, after.manifest.contract),
-        metrics=_metrics(before.manifest.metrics, after.manifest.metrics),
-        golden=shift(score_both(golden_rows(before, after), before, after), before.manifest),
-        csv=None if csv is None else _on_csv(csv, spec, before, after),
-    )
-
-
-def _open(store: Store, spec: ModelSpec, version: str) -> Predictor:
-    return open_version(store, spec, *read_manifest(store, spec.name, version), is_pinned=False)
-
-
-def _side(store: Store, spec: ModelSpec, opened: Predictor) -> Side:
-    manifest = opened.manifest
-    sizes = {name: file.size_bytes for name, file in manifest.files.items()}
-    return Side(
-        version=manifest.version,
-        manifest_sha256=opened.manifest_sha256,
-        training_data_sha256=manifest.training_data_sha256,
-        runtime=manifest.runtime,
-        refused=tuple(differences(spec.contract, manifest.contract)),
-        model_bytes=sizes[manifest.model_file],
-        bundle_bytes=sum(sizes.values()) + len(store.read(spec.name, manifest.version, MANIFEST)),
-        call_ms=opened.cost.call_ms,
-        row_ms=opened.cost.row_ms,
-    )
-
-
-def _metrics(stable: dict[str, Metric], candidate: dict[str, Metric]) -> tuple[MetricPair, ...]:
-    return tuple(
-        MetricPair(name, stable.get(name), candidate.get(name)) for name in {**stable, **candidate}
-    )
-
-
-def _on_csv(path: Path, spec: ModelSpec, stable: Predictor, candidate: Predictor) -> CsvShift:
-    bad: list[BadRow] = []
-
-    def good() -> Iterator[Row]:
-        for row in read_rows(path, spec):
-            if isinstance(row, BadRow):
-                bad.append(row)
-            else:
-                yield row
-
-    found = shift(score_both(good(), stable, candidate, spec.contract), stable.manifest)
-    if not found.n_rows:
-        first = f"; line {bad[0].line}: {bad[0].reason}" if bad else ""
-        raise CsvError(
-            f"{path}: found no row that fits the contract of {spec.name}, expected at least one{first}"
-        )
-    return CsvShift(str(path), tuple(bad), found)
+    with errors_in_words(SluiceError):
+        found = compare(open_store(store), get_spec(model), stable, candidate, csv)
+    if json:
+        typer.echo(as_json(found))
+    else:
+        show(found, Console(markup=False, highlight=False, emoji=False))
+    if found.broken:
+        raise typer.Exit(ExitCode.REFUSED)

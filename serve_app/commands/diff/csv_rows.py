@@ -1,4 +1,7 @@
-"""Rows of a CSV file, each seen with the eyes of a server: what it would refuse is named by its line, never dropped."""
+"""Rows of a CSV file, each read as a server would read it.
+
+What a server would refuse is named by its line, and never dropped.
+"""
 
 import csv
 import json
@@ -12,7 +15,8 @@ from serve_app.contract import Feature, ModelSpec
 from serve_app.contract.rows import RowReader
 from serve_app.errors import FieldError, InvalidRows, SluiceError
 
-Row = dict[str, Any]  # field to value, None where missing
+# Field to value, None where missing.
+Row = dict[str, Any]
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 
 
@@ -22,21 +26,24 @@ class CsvError(SluiceError):
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that the model's contract refuses. `line`: where it begins in the file, the header being line 1."""
+    """A row that the model's contract refuses.
+
+    `line` is where it begins in the file; the header is line 1.
+    """
 
     line: int
     reason: str
 
 
 def read_rows(path: Path, spec: ModelSpec) -> Iterator[Row | BadRow]:
-    """Every row of a CSV file (UTF-8, commas, a header with the contract's names; other columns are ignored).
+    """Read every row of a CSV file: UTF-8, commas, a header with the contract's names.
 
-    An empty cell is a missing value; a line with nothing in it is no row. Raises CsvError for a file that is
-    no such CSV, naming the line.
+    Other columns are ignored, an empty cell is a missing value, and a line with nothing in it is no
+    row. Raises CsvError for a file that is no such CSV, naming the line.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            # strict: a quote that is never closed would make one row of all that follow.
+            # Else a quote that is never closed would make one row of all that follows.
             lines = csv.reader(file, strict=True)
             try:
                 yield from _rows(lines, spec, path)
@@ -54,9 +61,11 @@ def _rows(lines: Any, spec: ModelSpec, path: Path) -> Iterator[Row | BadRow]:
     header: list[str] = next(lines, [])
     columns = _columns(header, spec, path)
     reader = RowReader(spec)
-    before = lines.line_num
+    next_line = lines.line_num + 1
     for cells in lines:
-        line, before = before + 1, lines.line_num
+        line = next_line
+        # A quoted cell may have line breaks, so that a row takes several lines.
+        next_line = lines.line_num + 1
         if not cells:
             continue
         if len(cells) != len(header):
@@ -72,17 +81,22 @@ def _rows(lines: Any, spec: ModelSpec, path: Path) -> Iterator[Row | BadRow]:
 def _columns(header: list[str], spec: ModelSpec, path: Path) -> list[tuple[int, Feature]]:
     """Where each field stands in a line."""
     names = [feature.name for feature in spec.contract]
-    if missing := [name for name in names if name not in header]:
+    missing = [name for name in names if name not in header]
+    if missing:
         raise CsvError(
             f"{path}: line 1: missing columns: {', '.join(missing)}; expected {', '.join(names)}"
         )
-    if twice := [name for name in names if header.count(name) > 1]:
+    twice = [name for name in names if header.count(name) > 1]
+    if twice:
         raise CsvError(f"{path}: line 1: found {', '.join(twice)} twice; keep one column of each")
     return [(header.index(feature.name), feature) for feature in spec.contract]
 
 
 def _value(cell: str, feature: Feature) -> int | float | str | None:
-    """A cell as a client would send it; what is no number stays text, and the contract refuses it."""
+    """A cell as a client would send it.
+
+    What is no number stays text, and the contract refuses it.
+    """
     if not cell:
         return None
     if feature.dtype == "category" or not NUMBER.fullmatch(cell):
@@ -93,7 +107,9 @@ def _value(cell: str, feature: Feature) -> int | float | str | None:
 
 
 def _reason(row: Row, errors: tuple[FieldError, ...]) -> str:
-    return "; ".join(
-        f"{error.field} {'is empty' if row.get(error.field, '') is None else error.reason}, expected {error.allowed}"
-        for error in errors
-    )
+    parts = []
+    for error in errors:
+        is_empty = row.get(error.field, "") is None
+        found = "is empty" if is_empty else error.reason
+        parts.append(f"{error.field} {found}, expected {error.allowed}")
+    return "; ".join(parts)

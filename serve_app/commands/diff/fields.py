@@ -1,4 +1,7 @@
-"""What became of the fields. Clients send the fields of stable: a candidate must take every row that stable takes."""
+"""What became of the fields.
+
+Clients send the fields of stable, so a candidate must take every row that stable takes.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +12,8 @@ from serve_app.contract import Feature
 Contract = tuple[Feature, ...]
 Kind = Literal["removed", "added", "retyped", "narrowed", "unit", "moved", "widened"]
 
-# Why clients of stable notice, or that they do not. A field cannot be optional, so one more is one that nobody sends.
+# Why clients of stable notice, or that they do not. A field cannot be optional: nobody sends an
+# added one.
 REASONS: dict[Kind, str] = {
     "removed": "clients send it, and an unknown field is refused",
     "added": "clients do not send it, and every field is required",
@@ -23,7 +27,10 @@ REASONS: dict[Kind, str] = {
 
 @dataclass(frozen=True)
 class Change:
-    """One field that is not as it was; `before` and `after` say what it may hold, its unit or its position."""
+    """One field that is not as it was.
+
+    `before` and `after` say what it may contain, its unit or its position.
+    """
 
     field: str
     kind: Kind
@@ -42,7 +49,7 @@ class Change:
 
 
 def changes(stable: Contract, candidate: Contract) -> tuple[Change, ...]:
-    """Every difference, in the order of stable's fields; those that only the candidate has come last."""
+    """Find every difference, in the order of stable's fields; the candidate's own come last."""
     after = {feature.name: feature for feature in candidate}
     before = {feature.name for feature in stable}
     found = [change for old in stable for change in _field(old, after.get(old.name))]
@@ -62,14 +69,13 @@ def _field(old: Feature, new: Feature | None) -> Iterator[Change]:
         yield Change(old.name, "narrowed", old.allowed, new.allowed)
     elif not old.accepts_all_of(new):
         yield Change(old.name, "widened", old.allowed, new.allowed)
-    if (
-        old.unit and new.unit and old.unit != new.unit
-    ):  # one that is only written down now says nothing new
+    # A unit that is only written down now says nothing new.
+    if old.unit and new.unit and old.unit != new.unit:
         yield Change(old.name, "unit", old.unit, new.unit)
 
 
 def _moved(stable: Contract, candidate: Contract) -> Iterator[Change]:
-    """The first field that both have and that stands elsewhere, counted among those that both have."""
+    """The first field that both have in different positions, counted among those that both have."""
     both = {feature.name for feature in stable} & {feature.name for feature in candidate}
     before = [feature.name for feature in stable if feature.name in both]
     after = [feature.name for feature in candidate if feature.name in both]

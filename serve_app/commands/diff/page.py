@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from serve_app.bundle.manifest import Metric
-from serve_app.commands.diff import Diff
+from serve_app.commands.diff.comparison import Diff
 from serve_app.commands.diff.shift import Flips, Shift
 
 N_BAD_ROWS = 5
@@ -19,7 +19,10 @@ OVERLAP = {None: "–", True: "overlap", False: "apart"}
 
 
 def as_json(diff: Diff) -> str:
-    """What the page shows, unrounded, with every bad row and slice; `broken` is empty when nothing breaks."""
+    """Write what the page shows as JSON, unrounded, with every bad row and slice.
+
+    `broken` is empty when nothing breaks.
+    """
     derived = {
         "broken": diff.broken,
         "changes": [
@@ -32,7 +35,7 @@ def as_json(diff: Diff) -> str:
 
 
 def show(diff: Diff, console: Console) -> None:
-    """Print contract, metrics, scores, size and speed, then the verdict on the contract in one line."""
+    """Print contract, metrics, scores, size and speed, then the verdict in one line."""
     for part in (*_contract(diff), *_metrics(diff), *_scores(diff), *_bad_rows(diff), *_size(diff)):
         console.print(part)
     names = f"{diff.model} {diff.stable.version} → {diff.candidate.version}"
@@ -73,7 +76,8 @@ def _contract(diff: Diff) -> Iterator[RenderableType]:
         yield f"{kind}: {reason}"
     for side in (diff.stable, diff.candidate):
         if side.refused:
-            yield f"A server with this code's contract refuses {side.version}: {'; '.join(side.refused)}"
+            why = "; ".join(side.refused)
+            yield f"A server with this code's contract refuses {side.version}: {why}"
     yield ""
 
 
@@ -107,12 +111,12 @@ def _scores(diff: Diff) -> Iterator[RenderableType]:
     for label, text in _lines(diff):
         table.add_row(label, *(text(found) for found in shifts))
     yield table
-    is_classifier = diff.kind == "binary_classifier"
-    unit, up = (
-        ("probability", "to the positive label")
-        if is_classifier
-        else (diff.target, "above the interval")
-    )
+    if diff.kind == "binary_classifier":
+        unit = "probability"
+        up = "to the positive label"
+    else:
+        unit = diff.target
+        up = "above the interval"
     yield f"Differences: {diff.candidate.version} minus {diff.stable.version}, in {unit}. Up: {up}."
     yield "Golden rows span the range of scores; for the share of real traffic give --csv."
     yield ""
@@ -122,11 +126,9 @@ def _scores(diff: Diff) -> Iterator[RenderableType]:
 
 def _lines(diff: Diff) -> list[tuple[str, Callable[[Shift], str]]]:
     """The label and the text of each line about a set of rows."""
-    flips = (
-        "label flips"
-        if diff.kind == "binary_classifier"
-        else f"outside {diff.stable.version}'s interval"
-    )
+    flips = f"outside {diff.stable.version}'s interval"
+    if diff.kind == "binary_classifier":
+        flips = "label flips"
     return [
         ("rows", lambda found: f"{found.n_rows:,}"),
         ("scored by both", lambda found: f"{found.n_compared:,}"),
@@ -144,17 +146,15 @@ def _signed(number: float | None) -> str:
 
 
 def _flips(flips: Flips | None) -> str:
-    return (
-        "–" if flips is None else f"{flips.n:,} ({flips.n_up:,} up, {flips.n - flips.n_up:,} down)"
-    )
+    if flips is None:
+        return "–"
+    return f"{flips.n:,} ({flips.n_up:,} up, {flips.n - flips.n_up:,} down)"
 
 
 def _share(flips: Flips | None) -> str:
-    return (
-        "–"
-        if flips is None
-        else f"{100 * flips.share:.2f} % ({100 * flips.low:.2f} – {100 * flips.high:.2f})"
-    )
+    if flips is None:
+        return "–"
+    return f"{100 * flips.share:.2f} % ({100 * flips.low:.2f} – {100 * flips.high:.2f})"
 
 
 def _slices(diff: Diff, found: Shift) -> Iterator[RenderableType]:
@@ -172,12 +172,11 @@ def _slices(diff: Diff, found: Shift) -> Iterator[RenderableType]:
 
 
 def _bad_rows(diff: Diff) -> Iterator[RenderableType]:
-    if not diff.csv or not (bad := diff.csv.bad_rows):
+    if diff.csv is None or not diff.csv.bad_rows:
         return
-    yield Text(
-        f"rows of {diff.csv.path} left out, since they break the contract: {len(bad):,}",
-        style="yellow",
-    )
+    bad = diff.csv.bad_rows
+    text = f"rows of {diff.csv.path} left out, since they break the contract: {len(bad):,}"
+    yield Text(text, style="yellow")
     for row in bad[:N_BAD_ROWS]:
         yield f"line {row.line}: {row.reason}"
     if len(bad) > N_BAD_ROWS:

@@ -14,16 +14,19 @@ from serve_app.commands.diff.fields import Contract
 from serve_app.contract import Feature
 from serve_app.contract.block import Block, Layout, Scores
 
-Column = NDArray[Any]  # (n_rows,)
+# (n_rows,)
+Column = NDArray[Any]
 
-N_ROWS = (
-    64  # in one call: so few that a predictor finds each failing row without giving up on the rest
-)
+# In one call: so few that a predictor finds each failing row without giving up on the rest.
+N_ROWS = 64
 
 
 @dataclass(frozen=True)
 class Scored:
-    """(n_rows,) scores, NaN where a version does not take the row or fails, and columns to slice the rows by."""
+    """The scores of both versions (n_rows,), and columns to slice the rows by.
+
+    A score is NaN where a version does not take the row, or fails.
+    """
 
     stable: Scores
     candidate: Scores
@@ -34,8 +37,11 @@ def score_both(
     rows: Iterable[Row], stable: Predictor, candidate: Predictor, sliced_by: Contract = ()
 ) -> Scored:
     """Score plain rows with both versions. `sliced_by`: fields that every row has."""
-    waiting, layout = iter(rows), Layout(sliced_by)
-    blocks, before, after = [], [np.empty(0)], [np.empty(0)]
+    waiting = iter(rows)
+    layout = Layout(sliced_by)
+    blocks = []
+    before = [np.empty(0)]
+    after = [np.empty(0)]
     while batch := list(islice(waiting, N_ROWS)):
         blocks.append(layout.block(batch))
         before.append(_score(stable, batch))
@@ -46,7 +52,8 @@ def score_both(
 def _columns(contract: Contract, blocks: list[Block]) -> dict[Feature, Column]:
     if not blocks:
         return {}
-    block, layout = Block.concat(blocks), Layout(contract)
+    block = Block.concat(blocks)
+    layout = Layout(contract)
     columns: dict[str, Column] = dict(zip(layout.number_names, block.numbers.T, strict=True))
     columns |= dict(zip(layout.category_names, block.categories.T, strict=True))
     return {feature: columns[feature.name] for feature in contract}
@@ -63,7 +70,7 @@ def _score(predictor: Predictor, rows: list[Row]) -> Scores:
 
 
 def _takes(contract: Contract, row: Row) -> bool:
-    """True when the row has every field of the contract with a value that it allows; more fields do not matter here."""
+    """Whether a row has every field of the contract, with an allowed value; more do not matter."""
     return all(feature.name in row and feature.accepts(row[feature.name]) for feature in contract)
 
 

@@ -1,26 +1,27 @@
-"""How far the answers of two versions lie apart on the same rows. Every difference is candidate minus stable."""
+"""How much two versions differ on the same rows. A difference is candidate minus stable."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from serve_app.bundle.manifest import Manifest
-from serve_app.bundle.predictor import LABEL_THRESHOLD
 from serve_app.commands.diff.scoring import Column, Scored
 from serve_app.contract import Feature
 from serve_app.contract.block import Scores
+from serve_app.statistics.disagreement import Comparison
 from serve_app.statistics.intervals import wilson
 from serve_app.statistics.slicing import MIN_ROWS, Mask, masks
 
-MIN_SHARE = 0.02  # of the rows: among many small slices, one always lies far away
+# Of the rows: among many small slices, one always differs much.
+MIN_SHARE = 0.02
 
 
 @dataclass(frozen=True)
 class Flips:
     """Rows with another label, or for a regressor: with an answer outside stable's interval.
 
-    `n_up` of them to the positive label or above the interval; `low` to `high` is the 95 % interval of the share.
+    `n_up` of them to the positive label or above the interval; `low` to `high` is the 95 % interval
+    of the share.
     """
 
     n: int
@@ -45,8 +46,8 @@ class SliceShift:
 class Shift:
     """What changes for these rows. `largest` is the difference that is farthest from 0.
 
-    `flips` is None where nothing was compared, and for a regressor whose bundle has no interval. `slices` has the
-    slice of each feature with the mean farthest from 0, the farthest first.
+    `flips` is None where nothing was compared, and for a regressor whose bundle has no interval.
+    `slices` has the slice of each feature with the mean farthest from 0, the farthest first.
     """
 
     n_rows: int
@@ -59,12 +60,15 @@ class Shift:
     slices: tuple[SliceShift, ...]
 
 
-def shift(scored: Scored, stable: Manifest) -> Shift:
+def shift(scored: Scored, comparison: Comparison) -> Shift:
     """Compare where both versions answer; rows that only one of them answers are counted."""
-    by_stable, by_candidate = ~np.isnan(scored.stable), ~np.isnan(scored.candidate)
+    by_stable = ~np.isnan(scored.stable)
+    by_candidate = ~np.isnan(scored.candidate)
     both = by_stable & by_candidate
-    before, after = scored.stable[both], scored.candidate[both]
-    difference, flipped = after - before, _flipped(before, after, stable)
+    before = scored.stable[both]
+    after = scored.candidate[both]
+    difference = after - before
+    flipped = comparison.disagree(before, after) if comparison.has_limit else None
     return Shift(
         n_rows=len(both),
         n_compared=int(both.sum()),
@@ -81,15 +85,9 @@ def shift(scored: Scored, stable: Manifest) -> Shift:
     )
 
 
-def _flipped(before: Scores, after: Scores, stable: Manifest) -> Mask | None:
-    if stable.kind == "binary_classifier":
-        return np.not_equal(before >= LABEL_THRESHOLD, after >= LABEL_THRESHOLD)
-    half_width = stable.parameters.get("half_width")
-    return None if half_width is None else np.greater(np.abs(after - before), half_width)
-
-
 def _flips(flipped: Mask, difference: Scores) -> Flips:
-    n, n_rows = int(flipped.sum()), len(flipped)
+    n = int(flipped.sum())
+    n_rows = len(flipped)
     low, high = wilson(n, n_rows)
     return Flips(n, int((flipped & (difference > 0)).sum()), n / n_rows, low, high)
 
@@ -109,6 +107,7 @@ def _slices(
 ) -> Iterator[SliceShift]:
     least = max(MIN_ROWS, MIN_SHARE * len(column))
     for label, mask in masks(column, feature) if len(column) else ():
-        if (n_rows := int(mask.sum())) >= least:
+        n_rows = int(mask.sum())
+        if n_rows >= least:
             n_flips = 0 if flipped is None else int(flipped[mask].sum())
             yield SliceShift(feature.name, label, n_rows, float(difference[mask].mean()), n_flips)

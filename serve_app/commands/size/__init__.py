@@ -1,141 +1,62 @@
-"""How many replicas carry a wanted rate: arithmetic on measured cost, and nothing else.
+"""`sluice size`: how many replicas, CPUs and memory a wanted rate takes.
 
-A replica is one event loop on one CPU. Each request takes `own_ms` of it (m). Where a model is dear, a model call takes
-`call_ms` more and first waits `wait_ms` to fill, together F, however many requests share it: at most `most_per_call`,
-so that such a share of F counts as each request's own. Requests come at random, `rate` a second to a replica:
-
-    busy ρ = rate · m        mean response = (1.5 F + m) / (1 − ρ)        its p95 = (2 F + ln 20 · m) / (1 − ρ)
-
-Without F this is the M/M/1 queue, whose response time is exponential (Shortle, Thompson, Gross and Harris,
-Fundamentals of Queueing Theory, 2018, ch. 3): twice the truth where all requests cost the same. With F a request waits
-for the call under way and then for its own, hence two whole cycles; the mean follows the upper bound of Inoue (Queueing
-analysis of GPU-based inference servers with dynamic batching, Performance Evaluation 147, 2021).
+What a request costs is measured (`measure`) for each server of the file (`servers`), arithmetic
+turns it into replicas (`replicas`), and `text` writes the answer.
 """
 
-from dataclasses import dataclass
-from math import ceil, isfinite, log
+from pathlib import Path
+from typing import Annotated
 
-from serve_app.errors import SettingsError
+import typer
 
-MOST_BUSY = 0.7  # a peak is never known to the percent: this leaves room for 1.4 times the rate
-SPARE_REPLICAS = 1  # may be lost, and the rest still keeps to the objective
-LEAST_REPLICAS = 2  # at night: with one alone, losing it is an outage
-TAIL = log(20)  # an exponential time is longer than 3.0 times its mean in one case of 20
+from serve_app.commands.exit_codes import errors_in_words
 
 
-@dataclass(frozen=True)
-class Overhead:
-    """What serving costs beyond the application: it takes a cluster to measure, see docs/performance.md."""
+def size(
+    rate: Annotated[
+        float,
+        typer.Option("--rate", help="Requests a second at the peak: 200,000 a minute are 3333."),
+    ],
+    p95_ms: Annotated[
+        float, typer.Option("--p95-ms", help="95 % of the answers within so many milliseconds.")
+    ],
+    rows: Annotated[int, typer.Option("--rows", help="Rows in each request.")] = 1,
+    model: Annotated[
+        str | None, typer.Option("--model", help="This model alone; else every server.")
+    ] = None,
+    file: Annotated[Path, typer.Option("--config", help="Which servers there are.")] = Path(
+        "serve_config.yaml"
+    ),
+    overhead_ms: Annotated[
+        float | None,
+        typer.Option(
+            "--overhead-ms",
+            min=0,
+            help="CPU a request that Ray adds in a replica; else as benchmarked.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Measure what a request costs here, and say how many replicas, CPUs and memory a rate takes.
 
-    replica_ms: float  # CPU a request, in the replica: uvicorn around the application
-    proxy_ms: float  # CPU a request, beside the replicas: HAProxy and what manages it
-    batch_ms: float  # CPU a request, in the replica: Ray and @serve.batch, where requests share model calls
-    ray_cpus: float  # controller, raylet and dashboard, requests or none
-    ray_memory_mb: float  # these and the proxy, on one node
-
-
-# The fast mode. The one place to change when a full benchmark has run.
-FAST_MODE = Overhead(replica_ms=0.1, proxy_ms=0.1, batch_ms=0.3, ray_cpus=0.2, ray_memory_mb=930.0)
-
-
-@dataclass(frozen=True)
-class Work:
-    """What requests ask of a replica: CPU milliseconds, but for `wait_ms`, which is idle."""
-
-    own_ms: float
-    call_ms: float = 0.0
-    wait_ms: float = 0.0
-    most_per_call: int = 1  # requests that may share a model call
-
-
-@dataclass(frozen=True)
-class Load:
-    """One replica at a rate: CPUs in use, response times, and requests under way (Little's law)."""
-
-    cpus: float
-    mean_ms: float
-    p95_ms: float
-    under_way: float
-
-
-@dataclass(frozen=True)
-class Size:
-    """The answer: what to write into serve_config.yaml, and what a replica's load is then."""
-
-    min_replicas: int
-    max_replicas: int
-    num_cpus: float
-    target_ongoing_requests: float
-    at_peak: Load
-    with_one_lost: Load
-
-
-def check_wanted(rate: float, p95_ms: float) -> None:
-    """What can be refused before anything is measured. Raises SettingsError."""
-    for name, value in (("rate", rate), ("p95-ms", p95_ms)):
-        if not (isfinite(value) and value > 0):
-            raise SettingsError(f"--{name}: found {value:g}, expected a number above 0")
-
-
-def size(work: Work, rate: float, p95_ms: float) -> Size:
-    """The fewest replicas of which one may be lost at a peak of `rate` requests a second.
-
-    Raises SettingsError when no number of replicas can keep to the objective.
+    Every server of the file is sized for the whole rate. Starts no Ray. What it cannot know:
+    docs/performance.md. Exit code 1: it cannot be answered.
     """
-    check_wanted(rate, p95_ms)
-    n_carry = max(1, ceil(rate / most_rate(work, p95_ms) - 1e-9))
-    n_replicas = n_carry + SPARE_REPLICAS
-    at_peak, with_one_lost = load(work, rate / n_replicas), load(work, rate / n_carry)
-    return Size(
-        min_replicas=min(LEAST_REPLICAS, n_replicas),
-        max_replicas=n_replicas,
-        num_cpus=min(1.0, ceil(with_one_lost.cpus / MOST_BUSY * 10 - 1e-9) / 10),
-        # What Ray's autoscaler then counts on each replica at the peak: it aims at just these replicas.
-        target_ongoing_requests=max(0.1, float(f"{at_peak.under_way:.2g}")),
-        at_peak=at_peak,
-        with_one_lost=with_one_lost,
-    )
+    import json
+    from dataclasses import replace
 
+    from rich.console import Console
 
-def load(work: Work, rate: float) -> Load:
-    """One replica that gets `rate` requests a second; less than it can carry."""
-    own_ms, shared_ms = _shares_ms(work)
-    idle = 1 - rate * own_ms / 1000
-    mean_ms = (1.5 * shared_ms + own_ms) / idle
-    return Load(
-        cpus=_cpus(work, rate),
-        mean_ms=mean_ms,
-        p95_ms=(2 * shared_ms + TAIL * own_ms) / idle,
-        under_way=rate * mean_ms / 1000,
-    )
+    from serve_app.commands.size.replicas import FAST_MODE
+    from serve_app.commands.size.servers import Wish, sizes
+    from serve_app.commands.size.text import document, show
 
-
-def most_rate(work: Work, p95_ms: float) -> float:
-    """Requests a second that one replica may get: in time, and busy for at most MOST_BUSY with its calls full."""
-    quickest_ms = load(work, 0).p95_ms
-    if quickest_ms >= p95_ms:
-        raise SettingsError(_too_slow(work, p95_ms, quickest_ms))
-    own_ms, _ = _shares_ms(work)
-    return min(MOST_BUSY, 1 - quickest_ms / p95_ms) / own_ms * 1000
-
-
-def _shares_ms(work: Work) -> tuple[float, float]:
-    """m and F: what is each request's own, its least share of a call included, and what is left of a call."""
-    call_ms = work.call_ms + work.wait_ms
-    share_ms = call_ms / work.most_per_call
-    return work.own_ms + share_ms, call_ms - share_ms
-
-
-def _cpus(work: Work, rate: float) -> float:
-    """CPUs in use: each request's own, and calls, which follow one another where something always waits."""
-    call_ms, own_cpus = work.call_ms + work.wait_ms, rate * work.own_ms / 1000
-    calls = min(rate, (1 - own_cpus) * 1000 / call_ms) if call_ms else 0.0
-    return own_cpus + calls * work.call_ms / 1000
-
-
-def _too_slow(work: Work, p95_ms: float, quickest_ms: float) -> str:
-    found = f"--p95-ms: found {p95_ms:g}, expected more than {quickest_ms:.3g}, however many replicas there are"
-    if work.call_ms + work.wait_ms:
-        call = f"a model call takes {work.call_ms:.3g} ms after {work.wait_ms:g} ms in which it may fill"
-        return f"{found}: {call}, and a request that comes during a call waits for that one and then for its own"
-    return f"{found}: a request alone takes {work.own_ms:.3g} ms of CPU, and one in twenty is reckoned at 3 times that"
+    progress = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    wish = Wish(rate, p95_ms, rows)
+    overhead = FAST_MODE if overhead_ms is None else replace(FAST_MODE, replica_ms=overhead_ms)
+    with errors_in_words():
+        found = sizes(file, wish, overhead, model, lambda line: progress.print(line, style="dim"))
+    if as_json:
+        typer.echo(json.dumps(document(found, wish, overhead), indent=1))
+    else:
+        show(found, wish, overhead, Console(highlight=False, markup=False))

@@ -1,4 +1,7 @@
-"""What a request costs: CPU time of the real HTTP application over the real bundle, without Ray and in one process."""
+"""What a request costs: CPU time of the real HTTP application over the real bundle.
+
+All in one process and without Ray.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,7 +13,7 @@ from time import monotonic, process_time
 from typing import Any
 
 from serve_app.bundle.predictor import Predictor, load
-from serve_app.bundle.store import open_store, served_uri
+from serve_app.bundle.stores import open_store, served_uri
 from serve_app.cluster.placements import InServerVersion
 from serve_app.contract import ModelSpec
 from serve_app.contract.block import Block, Layout, Scores
@@ -21,46 +24,58 @@ from serve_app.serving.router import Router
 from serve_app.serving.versions import Opened, Versions
 from serve_app.settings import Table, VersionEntry
 
-N_ROUNDS, ROUND_S = 5, 0.05  # of CPU
-MOST_WAIT_S = 0.25  # for a round of calls that mostly wait
-FULL_CALL_ROWS = 256  # from one row to so many: what each further row costs
+N_ROUNDS = 5
+# Of CPU time.
+ROUND_S = 0.05
+# A round of calls that mostly wait ends after so long.
+MOST_WAIT_S = 0.25
+# What each further row costs is the slope from a call with one row to a call with so many.
+FULL_CALL_ROWS = 256
 
 Call = Callable[[], Awaitable[object]]
-Clock = Callable[[], float]  # seconds
+# Reads seconds.
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """CPU milliseconds, each the median of rounds, and the most memory that the process held."""
+    """CPU milliseconds, each the median of rounds, and the most memory that the process had.
+
+    `app_ms` is a request of `n_rows` rows without the model, `model_ms` the model in it. `call_ms`
+    is a model call for one row, `row_ms` each further row in it. `coalesces` says whether a server
+    lets requests share a model call.
+    """
 
     version: str
-    n_rows: int  # in each request
-    app_ms: float  # a request, without the model
-    model_ms: float  # the model in it
-    call_ms: float  # a model call for one row
-    row_ms: float  # each further row in it
-    coalesces: bool  # whether a server lets requests share a model call
+    n_rows: int
+    app_ms: float
+    model_ms: float
+    call_ms: float
+    row_ms: float
+    coalesces: bool
     memory_mb: float
 
 
 def measure(model: str, store: str, table: Table, n_rows: int) -> Measured:
-    """Requests of `n_rows` rows to the stable version of a table. Raises BundleError.
+    """Measure requests of `n_rows` rows to the stable version of a table. Raises BundleError.
 
-    Where requests would share a model call (`@serve.batch` needs a cluster) each is scored by itself.
+    Where requests would share a model call each is scored by itself here, because `@serve.batch`
+    needs a cluster.
     """
     return asyncio.run(_measure(get_spec(model), store, table, n_rows))
 
 
 async def _measure(spec: ModelSpec, store: str, table: Table, n_rows: int) -> Measured:
-    stable, entry = table.stable, table.entry(table.stable)
+    stable = table.stable
+    entry = table.entry(stable)
     predictor = await asyncio.to_thread(
         load, open_store(served_uri(store)), spec, stable, entry.manifest_sha256
     )
-    held = InServerVersion(predictor, entry.coalesce, table.batch)
+    in_server = InServerVersion(predictor, entry.coalesce, table.batch)
     direct = _Direct(predictor)
 
     async def opened(version: str, entry: VersionEntry, table: Table) -> Opened:
-        return Opened(predictor.manifest, predictor.manifest_sha256, direct, held.coalesces)
+        return Opened(predictor.manifest, predictor.manifest_sha256, direct, in_server.coalesces)
 
     versions = Versions(opened)
     await versions.start(table.model_copy(update={"versions": {stable: entry}}))
@@ -80,13 +95,13 @@ async def _measure(spec: ModelSpec, store: str, table: Table, n_rows: int) -> Me
         model_ms=model_ms,
         call_ms=call_ms,
         row_ms=max(0.0, full_ms - call_ms) / (FULL_CALL_ROWS - 1),
-        coalesces=held.coalesces,
+        coalesces=in_server.coalesces,
         memory_mb=_most_memory_mb(),
     )
 
 
 class _Direct:
-    """A version in this process, scored on the spot; `spent_s` is what the model has taken of the CPU."""
+    """A version in this process, scored on the spot; `spent_s` is the model's CPU time so far."""
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
@@ -125,8 +140,9 @@ class _Client:
         self._bodies = cycle(body.encode() for body in bodies)
 
     async def __call__(self) -> int:
-        """One request; its status."""
-        body, status = next(self._bodies), 0
+        """Send one request; its status."""
+        body = next(self._bodies)
+        status = 0
 
         async def receive() -> dict[str, Any]:
             return {"type": "http.request", "body": body, "more_body": False}
@@ -139,8 +155,12 @@ class _Client:
         return status
 
     async def check(self) -> None:
-        """A request that is refused costs something else than one that is answered. Raises BundleError."""
-        if (status := await self()) != 200:
+        """Make sure that requests are answered: refusing them costs something else.
+
+        Raises BundleError.
+        """
+        status = await self()
+        if status != 200:
             raise BundleError(f"{self._path}: found status {status} for example rows, expected 200")
 
     def _scope(self, size_bytes: int) -> dict[str, Any]:
@@ -170,9 +190,9 @@ def _example_rows(spec: ModelSpec, n_rows: int) -> list[Any]:
 
 
 async def _medians_ms(jobs: Sequence[tuple[Call, Clock]]) -> list[float]:
-    """Milliseconds a call by each one's clock of CPU time: what it waits for does not count.
+    """Milliseconds a call by each job's clock of CPU time: what it waits for does not count.
 
-    Rounds of all take turns, so that a busy neighbour makes all dearer alike.
+    Rounds of all jobs take turns, so that a busy neighbour slows all of them alike.
     """
     counts = [await _calls_in_a_round(call) for call, _ in jobs]
     rounds = [
@@ -183,7 +203,9 @@ async def _medians_ms(jobs: Sequence[tuple[Call, Clock]]) -> list[float]:
 
 
 async def _calls_in_a_round(call: Call) -> int:
-    n_calls, begin_s, until_s = 0, process_time(), monotonic() + MOST_WAIT_S
+    n_calls = 0
+    begin_s = process_time()
+    until_s = monotonic() + MOST_WAIT_S
     while n_calls == 0 or (process_time() - begin_s < ROUND_S and monotonic() < until_s):
         await call()
         n_calls += 1
@@ -198,6 +220,9 @@ async def _round_ms(call: Call, clock: Clock, n_calls: int) -> float:
 
 
 def _most_memory_mb() -> float:
-    """Not `getrusage`: what it says of a process includes the program that started it."""
+    """Megabytes at the process's largest.
+
+    Not `getrusage`: what it says of a process includes the program that started it.
+    """
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(status["VmHWM"].split()[0]) / 1024

@@ -8,14 +8,15 @@ import yaml
 from rich.console import Console
 from rich.table import Table as Grid
 
-from serve_app.commands.size import MOST_BUSY, Overhead
+from serve_app.commands.size.replicas import Overhead
 from serve_app.commands.size.servers import Sized, Wish
+from serve_app.scaling import PLANNED_BUSY
 
 Row = tuple[str, str, str]
 
 
 def show(found: Sequence[Sized], wish: Wish, overhead: Overhead, console: Console) -> None:
-    """One part a server, then all of them together."""
+    """Print one part for each server, then all of them together."""
     for sized in found:
         rows = "1 row" if wish.n_rows == 1 else f"{wish.n_rows} rows"
         head = f"{sized.model} {sized.measured.version}: {wish.rate:,.6g} requests/s of {rows}"
@@ -29,7 +30,7 @@ def show(found: Sequence[Sized], wish: Wish, overhead: Overhead, console: Consol
 
 
 def snippet(sized: Sized) -> dict[str, Any]:
-    """What to write below `- name: Server`."""
+    """Say what to write below `- name: Server`."""
     answer = sized.size
     return {
         "autoscaling_config": {
@@ -42,31 +43,53 @@ def snippet(sized: Sized) -> dict[str, Any]:
 
 
 def answer_rows(sized: Sized) -> list[Row]:
-    """(what, how much, in words)."""
-    answer, n, updating = sized.size, sized.size.max_replicas, sized.n_updating
-    lost, peak, each_mb = answer.with_one_lost, answer.at_peak, sized.measured.memory_mb
+    """List the answer as (what, how much, in words)."""
+    answer = sized.size
+    n = answer.max_replicas
+    n_updating = sized.n_updating
+    peak = answer.at_peak
+    lost = answer.with_one_lost
+    each_mb = sized.measured.memory_mb
+    updating_cpus = _cpus(n_updating * answer.num_cpus)
+    updating_mb = _mb(n_updating * each_mb)
     rows = [
-        ("replicas", f"{n}", f"{n - 1} carry the peak, 1 may be lost; never below {answer.min_replicas}"),
-        ("CPUs", _cpus(n * answer.num_cpus), f"{answer.num_cpus:g} each; {_cpus(updating * answer.num_cpus)} while "
-         f"all are updated (surge {sized.surge_percent} %)"),
-        ("memory", _mb(n * each_mb), f"{_mb(each_mb)} each; {_mb(updating * each_mb)} while all are updated"),
-        ("CPU in use", _cpus(n * peak.cpus), f"{peak.cpus:.0%} of one in each; {lost.cpus:.0%} with one lost"),
-        ("p95", _ms(lost.p95_ms), f"with one lost; {_ms(peak.p95_ms)} with all, mean {_ms(peak.mean_ms)}"),
-    ]  # fmt: skip
+        (
+            "replicas",
+            f"{n}",
+            f"{n - 1} carry the peak, 1 may be lost; never below {answer.min_replicas}",
+        ),
+        (
+            "CPUs",
+            _cpus(n * answer.num_cpus),
+            f"{answer.num_cpus:g} each; {updating_cpus} while all are updated "
+            f"(surge {sized.surge_percent} %)",
+        ),
+        (
+            "memory",
+            _mb(n * each_mb),
+            f"{_mb(each_mb)} each; {updating_mb} while all are updated",
+        ),
+        (
+            "CPU in use",
+            _cpus(n * peak.cpus),
+            f"{peak.cpus:.0%} of one in each; {lost.cpus:.0%} with one lost",
+        ),
+        (
+            "p95",
+            _ms(lost.p95_ms),
+            f"with one lost; {_ms(peak.p95_ms)} with all, mean {_ms(peak.mean_ms)}",
+        ),
+    ]
     if sized.not_counted:
-        rows.append(
-            (
-                "not counted",
-                "",
-                f"{', '.join(sized.not_counted)}: stable is taken to answer everybody",
-            )
-        )
+        names = ", ".join(sized.not_counted)
+        rows.append(("not counted", "", f"{names}: stable is taken to answer everybody"))
     return rows
 
 
 def number_rows(sized: Sized, overhead: Overhead) -> list[Row]:
-    """(measured or constant, how much, of what)."""
-    found, work = sized.measured, sized.work
+    """List the numbers used as (measured or constant, how much, of what)."""
+    found = sized.measured
+    work = sized.work
     rows = [
         ("measured", _ms(found.app_ms), "CPU of a request in our HTTP routes"),
         ("measured", _ms(found.model_ms), "CPU of the model in it"),
@@ -84,33 +107,37 @@ def number_rows(sized: Sized, overhead: Overhead) -> list[Row]:
             ("measured", _ms(found.row_ms), "CPU of each row in it, on top"),
             ("from the file", _ms(work.wait_ms), "a call waits so long to fill (batch.wait_ms)"),
         ]
-    return [*rows, ("constant", f"{MOST_BUSY:.0%}", "a replica is at most so busy, with one lost")]
+    return [
+        *rows,
+        ("constant", f"{PLANNED_BUSY:.0%}", "a replica is at most so busy, with one lost"),
+    ]
 
 
 def together(found: Sequence[Sized], wish: Wish, overhead: Overhead) -> str:
-    """All servers, and what runs beside them."""
+    """Say what all servers take, and what runs next to them."""
     n = sum(sized.size.max_replicas for sized in found)
     cpus = sum(sized.size.max_replicas * sized.size.num_cpus for sized in found)
     updating = sum(sized.n_updating * sized.size.num_cpus for sized in found)
     memory_mb = sum(sized.size.max_replicas * sized.measured.memory_mb for sized in found)
+    proxies = _cpus(proxy_cpus(found, wish, overhead))
     return (
-        f"Together {n} replicas, {_cpus(cpus)} CPUs ({_cpus(updating)} while all are updated), {_mb(memory_mb)}. "
-        f"Beside them in the fast mode, constants: {_cpus(proxy_cpus(found, wish, overhead))} CPUs for the proxies "
-        f"({overhead.proxy_ms:g} ms a request, {MOST_BUSY:.0%} busy), {overhead.ray_cpus:g} CPUs and "
-        f"{_mb(overhead.ray_memory_mb)} for Ray itself."
+        f"Together {n} replicas, {_cpus(cpus)} CPUs ({_cpus(updating)} while all are updated), "
+        f"{_mb(memory_mb)}. Next to them in the fast mode, constants: {proxies} CPUs for the "
+        f"proxies ({overhead.proxy_ms:g} ms a request, {PLANNED_BUSY:.0%} busy), "
+        f"{overhead.ray_cpus:g} CPUs and {_mb(overhead.ray_memory_mb)} for Ray itself."
     )
 
 
 def proxy_cpus(found: Sequence[Sized], wish: Wish, overhead: Overhead) -> float:
-    """CPUs of the proxies for the requests of all servers."""
-    return len(found) * wish.rate * overhead.proxy_ms / 1000 / MOST_BUSY
+    """Count the CPUs of the proxies for the requests of all servers."""
+    return len(found) * wish.rate * overhead.proxy_ms / 1000 / PLANNED_BUSY
 
 
 def document(found: Sequence[Sized], wish: Wish, overhead: Overhead) -> dict[str, Any]:
-    """Everything for programs."""
+    """Give everything to programs."""
     return {
         "wanted": asdict(wish),
-        "constants": {**asdict(overhead), "most_busy": MOST_BUSY},
+        "constants": {**asdict(overhead), "most_busy": PLANNED_BUSY},
         "servers": [
             asdict(sized) | {"n_updating": sized.n_updating, "Server": snippet(sized)}
             for sized in found

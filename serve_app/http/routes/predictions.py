@@ -1,122 +1,105 @@
-"""The two hot routes, kept in one place: bytes to rows, rows to the backend, answers to bytes.
+"""The two hot routes: bytes to rows, rows to the backend, answers to bytes.
 
-Plain Starlette handlers, called before FastAPI's middlewares and router (`shortcut`): its dependencies were a fifth
-of a request, and those cost as much as the answer itself. `openapi` describes the routes by hand.
+Their handlers belong to the door, not to FastAPI: its layers cost as much as the answer itself.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from secrets import token_hex
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic_core import to_json
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from serve_app.contract import Features, ModelSpec, Prediction
 from serve_app.contract.rows import RowReader
 from serve_app.errors import HttpError, InvalidRows, ModelFailed
+from serve_app.http.backend import Backend
+from serve_app.http.door import Route
+from serve_app.http.openapi import PredictionDocuments
 from serve_app.http.problems import row_error
-from serve_app.http.request import forced_version, read_body, routing_key
-from serve_app.serving.router import Answered
-from serve_app.serving.status import Description, Health, Readiness
-from serve_app.settings import Limits
-
-Handler = Callable[[Request], Awaitable[Response]]
+from serve_app.http.request import IncomingRequest
 
 MODEL_FAILED = ModelFailed(
     "The model gave no valid answer for this row; the service's log has the reason."
 )
-MAX_ROW_KB = 64  # one row is small; listing the faults of a megabyte would hold up everybody for half a second
+# One row is small, and listing the faults of a megabyte would hold up everybody for half a second.
+MAX_ROW_KB = 64
+# The table's limits.max_body_kb is the limit; this is the largest that it can say.
+MAX_BATCH_KB = 102_400
 
 
-class Backend(Protocol):
-    """What the routes ask for answers (serve_app.serving.router.Router under Ray)."""
-
-    @property
-    def limits(self) -> Limits:
-        """What is accepted now."""
-
-    @property
-    def answers_at_once(self) -> bool:
-        """Whether a prediction waits for nothing now: no other process, no batch to fill."""
-
-    async def predict(
-        self, rows: Sequence[Features], routing_key: str, forced: str | None
-    ) -> Answered:
-        """All rows answered by one version; raises an HttpError."""
-
-    def health(self) -> Health:
-        """Alive."""
-
-    async def readiness(self) -> Readiness:
-        """Whether stable answers now."""
-
-    def description(self) -> Description:
-        """Contract, versions, metrics, hashes."""
+def prediction_routes(spec: ModelSpec, backend: Backend) -> list[Route]:
+    """`POST /v1/predict` and `POST /v1/predict/batch`, and both without the interface's version."""
+    predictions = Predictions(spec, backend)
+    documents = PredictionDocuments(spec)
+    routes = []
+    for prefix in ("/v1", ""):
+        one = Route(
+            prefix + "/predict",
+            ("POST",),
+            "predict",
+            handler=predictions.one,
+            is_work=True,
+            max_body_kb=MAX_ROW_KB,
+            document=documents.one(prefix),
+        )
+        many = Route(
+            prefix + "/predict/batch",
+            ("POST",),
+            "predict",
+            handler=predictions.many,
+            is_work=True,
+            max_body_kb=MAX_BATCH_KB,
+            document=documents.many(prefix),
+        )
+        routes += [one, many]
+    return routes
 
 
 class Predictions:
     """The handlers."""
 
     def __init__(self, spec: ModelSpec, backend: Backend) -> None:
-        self._spec = spec
         self._backend = backend
         self._reader = RowReader(spec)
 
-    @property
-    def handlers(self) -> Mapping[str, Handler]:
-        """By path: both routes, with and without the version of the interface."""
-        return {
-            prefix + path: handler
-            for prefix in ("/v1", "")
-            for path, handler in (("/predict", self.one), ("/predict/batch", self.many))
-        }
-
-    def routes(self) -> list[Route]:
-        """The same as routes, for what asks the router: other methods, and Ray, which names its metrics by route."""
-        return [Route(path, handler, methods=["POST"]) for path, handler in self.handlers.items()]
-
-    async def one(self, request: Request) -> Response:
-        """One row."""
-        row = self._reader.one(
-            await read_body(request, min(self._backend.limits.max_body_kb, MAX_ROW_KB))
-        )
-        answered = await self._backend.predict([row], routing_key(request), forced_version(request))
-        if (prediction := answered.predictions[0]) is None:
+    async def one(self, request: IncomingRequest) -> Response:
+        """Answer one row. Raises an HttpError."""
+        row = self._reader.one(request.body)
+        answered = await self._backend.predict([row], request.routing_key, request.forced_version)
+        prediction = answered.predictions[0]
+        if prediction is None:
             raise MODEL_FAILED
-        return _response(_answer(prediction, answered.version, token_hex(16)), answered.version)
+        version = answered.version
+        return _response(_answer(prediction, version, answered.ids[0]), version)
 
-    async def many(self, request: Request) -> Response:
-        """A list of rows, each with its own outcome."""
-        limits = self._backend.limits
-        rows = self._reader.many(await read_body(request, limits.max_body_kb), limits.max_rows)
-        valid = [row for row in rows if isinstance(row, Features)]
-        answered = Answered("", [])
-        if valid:
+    async def many(self, request: IncomingRequest) -> Response:
+        """Answer a list of rows, each with its own outcome. Raises an HttpError."""
+        rows = self._reader.many(request.body, request.limits.max_rows)
+        positions = [i for i, row in enumerate(rows) if isinstance(row, Features)]
+        outcomes = {i: _failed(row) for i, row in enumerate(rows) if isinstance(row, InvalidRows)}
+        version = ""
+        n_failed = len(outcomes)
+        if positions:
+            valid = [row for row in rows if isinstance(row, Features)]
             answered = await self._backend.predict(
-                valid, routing_key(request), forced_version(request)
+                valid, request.routing_key, request.forced_version, positions
             )
-        predictions, version, batch_id = iter(answered.predictions), answered.version, token_hex(16)
-        entries = [
-            _failed(row)
-            if isinstance(row, InvalidRows)
-            else _outcome(next(predictions), version, f"{batch_id}-{i}")
-            for i, row in enumerate(rows)
-        ]
-        succeeded = len(valid) - answered.n_failed
-        failed = len(rows) - succeeded
+            version = answered.version
+            n_failed += answered.n_failed
+            for i, prediction, id_ in zip(
+                positions, answered.predictions, answered.ids, strict=True
+            ):
+                outcomes[i] = _outcome(prediction, version, id_)
         body = {
             "total": len(rows),
-            "succeeded": succeeded,
-            "failed": failed,
-            "predictions": entries,
+            "succeeded": len(rows) - n_failed,
+            "failed": n_failed,
+            "predictions": [outcomes[i] for i in range(len(rows))],
         }
         return _response(body, version)
 
 
 def _answer(prediction: Prediction, version: str, prediction_id: str) -> dict[str, Any]:
-    """An answer as plain values: they were validated when the prediction was made, and are encoded in one go."""
+    """An answer as plain values, which were validated when the prediction was made."""
     return {**prediction.__dict__, "model_version": version, "prediction_id": prediction_id}
 
 

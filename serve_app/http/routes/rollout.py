@@ -8,11 +8,18 @@ from starlette.requests import Request
 
 from serve_app.errors import BadCommand, FieldError, NoRollout, NotReady
 from serve_app.http.problems import MEDIA_TYPE, Problem
-from serve_app.http.request import read_body
 from serve_app.rollout.decide import Action
 from serve_app.rollout.view import RolloutView, Unknown
 
 MAX_BODY_KB = 4
+ROLLOUT_TEXT = (
+    "How far the rollout is, what it waits for, the evidence beside its limits, "
+    "and every decision so far."
+)
+COMMAND_TEXT = (
+    "`promote`: 100 % as soon as the candidate is ready; `abort`: 0 % now; "
+    "`start`: anew, from the first step."
+)
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
 
@@ -35,26 +42,25 @@ class Operator(Protocol):
         """Carry out a command. Raises CommandRefused, NoRollout or NotReady."""
 
 
-def rollout_routes(operator: Operator) -> APIRouter:
+def rollout_router(operator: Operator) -> APIRouter:
     """`GET /v1/rollout` and `POST /v1/rollout/{command}`."""
     router = APIRouter(tags=["rollout"])
 
-    @router.get("/v1/rollout", responses=_problems(404, 503))
+    @router.get("/v1/rollout", description=ROLLOUT_TEXT, responses=_problems(404, 503))
     async def rollout() -> RolloutView:
-        """How far the rollout is, what it waits for, the evidence beside its limits, and every decision so far."""
         return _known(await operator.view())
 
     @router.post(
         "/v1/rollout/{command}",
-        responses=_problems(404, 409, 413, 415, 422, 503),
+        description=COMMAND_TEXT,
+        responses=_problems(404, 408, 409, 413, 415, 422, 503),
         openapi_extra={"requestBody": _body(), "parameters": [_path_parameter()]},
     )
     async def command(request: Request) -> RolloutView:
-        """`promote`: 100 % as soon as the candidate is ready; `abort`: 0 % now; `start`: anew, from the first step."""
         action = next((known for known in ACTIONS if known == request.path_params["command"]), None)
         if action is None:
             raise BadCommand(f"There is no such command; expected one of {', '.join(ACTIONS)}.")
-        order = _read(await read_body(request, MAX_BODY_KB))
+        order = _read(await request.body())
         return _known(await operator.command(action, order.by, order.reason))
 
     return router
@@ -88,9 +94,15 @@ def _read(body: bytes) -> Command:
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Documented with their own media type: FastAPI's `model` would say application/json."""
     schema = {"$ref": "#/components/schemas/" + Problem.__name__}
-    texts = {404: "No rollout", 409: "It does not fit how far the rollout is", 413: "Body too large",
-             415: "Not application/json", 422: "No such command, or a body that is none",
-             503: "The coordinator does not answer, or knows no rollout yet"}  # fmt: skip
+    texts = {
+        404: "No rollout",
+        408: "The body did not come in time",
+        409: "It does not fit how far the rollout is",
+        413: "Body too large",
+        415: "Not application/json",
+        422: "No such command, or a body that is none",
+        503: "The coordinator does not answer, or knows no rollout yet",
+    }
     return {
         status: {"description": texts[status], "content": {MEDIA_TYPE: {"schema": schema}}}
         for status in statuses

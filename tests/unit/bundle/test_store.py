@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from serve_app.bundle.manifest import MANIFEST
-from serve_app.bundle.store import FolderStore, open_store
+from serve_app.bundle.store import FolderStore
+from serve_app.bundle.stores import open_store
 from serve_app.errors import BundleError
 
 
@@ -25,7 +26,9 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def test_a_full_disk_leaves_nothing_of_a_model_s_first_version(
     tmp_path: Path, full_disk: pytest.MonkeyPatch
 ) -> None:
-    """Neither half a bundle nor an empty folder that looks like a model; afterwards the same version can be written."""
+    """Neither half a bundle nor an empty folder that looks like a model; afterwards the same
+    version can be written.
+    """
     store = FolderStore(tmp_path)
     with pytest.raises(
         BundleError, match=r"churn/1\.0\.0: cannot be written \(No space left on device\)"

@@ -1,4 +1,4 @@
-"""`sluice check` on small changes of the shipped serve_config.yaml: what it says, where, and in which line."""
+"""`sluice check` on small changes of the shipped file: what it says, where, and in which line."""
 
 import importlib.metadata
 import subprocess
@@ -407,7 +407,10 @@ def test_an_unknown_key_is_refused_at_every_level(
 def test_a_wrong_value_is_refused(
     tmp_path: Path, old: str, new: str, place: str, hint: str
 ) -> None:
-    """Ray's types, our settings and the rules between them: one error, with place, line and what was expected."""
+    """Ray's types, our settings and the rules between them give one error each.
+
+    It has the place, the line and what was expected.
+    """
     text, line = changed(SHIPPED, old, new)
     said = said_once(report_on(tmp_path, text, with_store=False), line)
     assert said.startswith(f"{place}: ")
@@ -416,7 +419,7 @@ def test_a_wrong_value_is_refused(
 
 @pytest.mark.parametrize("port", [1, 65_535])
 def test_the_first_and_the_last_port_are_ports(tmp_path: Path, port: int) -> None:
-    """Nothing is said of them."""
+    """No fault is found in them."""
     text, _ = changed(SHIPPED, "  port: 8000", f"  port: {port}")
     assert not report_on(tmp_path, text, with_store=False).faults
 
@@ -553,7 +556,8 @@ def test_an_update_that_does_not_fit_the_cluster_is_refused(tmp_path: Path) -> N
     assert not report_on(tmp_path, SHIPPED, with_store=False, n_cpus=1.62).faults
     report = report_on(tmp_path, SHIPPED, with_store=False, n_cpus=1.6)
     assert [fault.text for fault in report.faults] == [
-        "an update needs 1.62 CPUs (min_replicas with surge), the cluster has 1.6; lower num_cpus or min_replicas"
+        "an update needs 1.62 CPUs (min_replicas with surge), the cluster has 1.6; "
+        "lower num_cpus or min_replicas"
     ]
 
 
@@ -568,7 +572,7 @@ def test_a_bundle_that_is_missing_or_foreign_is_refused(tmp_path: Path, store: F
 
 
 def test_a_bundle_that_is_not_the_pinned_one_is_refused(tmp_path: Path, store: FolderStore) -> None:
-    """A pin of the table and of an isolated application is held against the manifest's hash."""
+    """A pin of the table and of an isolated application is compared with the manifest's hash."""
     pin = f"manifest_sha256: {'a' * 64}"
     text, line = changed(SHIPPED, "coalesce: auto", pin)
     said = said_once(report_on(tmp_path, text), line)
@@ -697,8 +701,9 @@ def test_the_command_fails_on_errors_and_not_on_warnings(tmp_path: Path) -> None
 
 
 def test_help_is_quick() -> None:
-    """`sluice --help` imports neither Ray nor numpy."""
-    code = "import sys, serve_app.commands.main; print(sorted({'ray', 'numpy', 'pydantic'} & set(sys.modules)))"
+    """Starting `sluice --help` imports nothing that takes its time, such as Ray or numpy."""
+    heavy = "{'ray', 'numpy', 'pydantic', 'yaml', 'rich'}"
+    code = f"import sys, serve_app.commands.main; print(sorted({heavy} & set(sys.modules)))"
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

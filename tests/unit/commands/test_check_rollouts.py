@@ -62,7 +62,7 @@ def test_the_rollout_that_is_shipped_as_a_comment_is_sound(tmp_path: Path) -> No
 def test_a_rollout_that_cannot_go_as_meant_is_said(
     tmp_path: Path, old: str, new: str, expected: str
 ) -> None:
-    """Before it is deployed."""
+    """The check tells of it before it is deployed."""
     text = with_rollout()
     if "weight_percent" in new:
         old, new = (
@@ -88,7 +88,7 @@ def test_an_isolated_candidate_whose_replicas_would_not_come_is_a_warning(tmp_pa
 
 
 def test_what_keeps_a_batch_small_is_a_warning(tmp_path: Path) -> None:
-    """More requests must be let in than a batch has rows, and a full one must not look like overload."""
+    """More requests are let in than a batch has rows; a full one must not look like overload."""
     text = changed(SHIPPED, "coalesce: auto  ", "coalesce: always")[0]
     found = said(tmp_path, text)
     assert len(found) == 1
@@ -101,7 +101,7 @@ def test_what_keeps_a_batch_small_is_a_warning(tmp_path: Path) -> None:
 
 
 def test_a_target_that_no_isolated_version_reaches_is_a_warning(tmp_path: Path) -> None:
-    """It counts blocks, of which there are few."""
+    """The target counts blocks, and few are under way at a time."""
     text = uncommented(SHIPPED)
     found = said(
         tmp_path, text.replace("target_ongoing_requests: 1 ", "target_ongoing_requests: 16 ")

@@ -1,4 +1,4 @@
-"""The parts of `sluice diff` that need no bundle: fields compared, rows read from a file, the interval of a share."""
+"""The parts of `sluice diff` that need no bundle: fields, rows of a file, intervals of a share."""
 
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,8 @@ def test_each_change_of_a_field_has_its_name(
     old: dict[str, Any], new: dict[str, Any], kinds: list[str]
 ) -> None:
     """Only a wider field breaks nothing; for all but units a server's own rule says the same."""
-    stable, candidate = (Feature(**old),), (Feature(**new),)
+    stable = (Feature(**old),)
+    candidate = (Feature(**new),)
     found = changes(stable, candidate)
     assert [change.kind for change in found] == kinds
     assert [change.breaks for change in found] == [kind != "widened" for kind in kinds]
@@ -67,7 +68,7 @@ def test_another_order_of_the_same_fields_breaks() -> None:
     ("n_hits", "n_rows"), [(0, 1), (1, 1), (0, 34), (3, 66), (34, 34), (248, 5_000)]
 )
 def test_the_interval_of_a_share_is_wilsons(n_hits: int, n_rows: int) -> None:
-    """Held against SciPy's, at both ends of the scale and between."""
+    """It is compared with SciPy's, at both ends of the scale and between."""
     expected = binomtest(n_hits, n_rows).proportion_ci(method="wilson")
     assert wilson(n_hits, n_rows) == pytest.approx((expected.low, expected.high), abs=1e-6)
 
@@ -105,7 +106,10 @@ BAD_LINES = [
 def test_a_bad_row_is_named_by_its_line_and_hurts_no_other(
     tmp_path: Path, line: str, reason: str
 ) -> None:
-    """What a server would refuse is told with field and expectation; blank lines are no rows but count as lines."""
+    """What a server would refuse is told with field and expectation.
+
+    Blank lines are no rows, but count as lines.
+    """
     path = tmp_path / "rows.csv"
     path.write_text("\n".join([HEADER, GOOD_ROW, "", line, GOOD_ROW]) + "\n")
     found = list(read_rows(path, CHURN))
@@ -116,7 +120,7 @@ def test_a_bad_row_is_named_by_its_line_and_hurts_no_other(
 
 
 def test_a_file_of_another_program_is_read_as_it_was_meant(tmp_path: Path) -> None:
-    """A byte-order mark, CRLF, quotes, line breaks within them, other columns, and 3.0 for the integer 3."""
+    """A byte-order mark, CRLF, quotes with line breaks, other columns, and 3.0 for 3 are read."""
     names = [f.name for f in CHURN.contract]
     lines = [
         ",".join(["id", *reversed(names)]),

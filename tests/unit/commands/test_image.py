@@ -1,4 +1,7 @@
-"""The image's recipe, as far as it can be looked at without an engine; `make image-test` builds and runs it."""
+"""The image's recipe, as far as it can be looked at without an engine.
+
+`make image-test` builds and runs it.
+"""
 
 import json
 import re
@@ -15,7 +18,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 
 def test_hadolint_finds_nothing() -> None:
-    """Not one warning, not one style hint."""
+    """The linter has not one warning and not one hint about style."""
     done = subprocess.run(
         [HADOLINT, ROOT / "Dockerfile"], capture_output=True, text=True, check=False, timeout=60
     )
@@ -47,7 +50,10 @@ def test_what_is_copied_into_a_build_is_let_through_by_dockerignore() -> None:
 
 
 def test_the_slim_targets_packages_are_those_of_serving() -> None:
-    """Ray imports pandas where it is installed; scikit-learn and what it needs belong to the second target."""
+    """Scikit-learn and what it needs belong to the second target, pandas too.
+
+    Ray imports pandas where it is installed.
+    """
     names = {re.split(r"[=\[]", line)[0] for line in _locked("serve")}
     assert {"ray", "fastapi", "numpy", "onnxruntime"} <= names
     assert not names & {
@@ -78,7 +84,7 @@ def test_every_package_of_the_image_is_pinned_with_a_hash_and_alike_in_all_targe
 
 
 def test_compose_says_what_the_readme_promises() -> None:
-    """An app that waits for its bundles, hardened, on this machine alone; the S3 server of the tests."""
+    """The app waits for its bundles and is hardened, on this machine alone, with the tests' S3."""
     compose: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
     app, push, s3 = (compose["services"][name] for name in ("sluice", "push", "s3"))
     assert app["ports"] == ["127.0.0.1:8000:8000"]

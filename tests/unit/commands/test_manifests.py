@@ -1,4 +1,4 @@
-"""The manifests for KubeRay, offline: generated part, schemas with unknown fields refused, the operator's own rules."""
+"""The manifests for KubeRay, offline: the generated part, strict schemas, the operator's rules."""
 
 import importlib
 import json
@@ -14,12 +14,13 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from serve_app.commands.cluster_config import for_cluster, generated, with_config
 from serve_app.commands.main import app
-from serve_app.commands.manifests import for_cluster, generated, with_config
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # Ray's own models warn when they are imported
-    from serve_app.commands.check import check_file
+    # Ray's own models warn when they are imported.
+    warnings.simplefilter("ignore")
+    from serve_app.commands.check.report import check_file
 
 ROOT = Path(__file__).parents[3]
 SHARED = ROOT.parent / "shared"
@@ -46,12 +47,12 @@ def rayservice() -> dict[str, Any]:
 
 
 def test_the_manifest_is_what_make_manifests_writes() -> None:
-    """No difference between the file that is served on a laptop and the one in the cluster but those on purpose."""
+    """The cluster's file differs from a laptop's only on purpose."""
     assert RAYSERVICE.read_text() == generated(ROOT / "serve_config.yaml", RAYSERVICE)
 
 
 def test_a_cluster_differs_from_a_laptop_in_its_host_and_its_replicas_alone() -> None:
-    """Everything else is the same file."""
+    """Everything else is the same file for both."""
     here = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
     there = yaml.safe_load(rayservice()["spec"]["serveConfigV2"])
     assert there == for_cluster(here)
@@ -81,7 +82,7 @@ def test_bounds_that_a_file_sets_higher_stay() -> None:
 
 
 def test_a_manifest_without_a_place_for_it_is_refused(tmp_path: Path) -> None:
-    """In words, and the file stays."""
+    """The refusal says why in words, and the file stays as it was."""
     path = tmp_path / "rayservice.yaml"
     path.write_text("kind: RayService\n")
     result = CliRunner().invoke(
@@ -103,7 +104,7 @@ def test_writing_twice_changes_nothing() -> None:
 
 
 def test_the_shipped_manifest_has_no_fault() -> None:
-    """Operator's rules, capacity, probes, environment."""
+    """It keeps to the operator's rules, and capacity, probes and environment are right."""
     report = check_file(RAYSERVICE)
     assert [report.line(fault) for fault in report.faults] == []
     assert "2 applications, 2 models" in report.summary
@@ -189,7 +190,7 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_what_the_operator_or_sluice_cannot_use_is_found(name: str, tmp_path: Path) -> None:
-    """Each of these passes the CRD."""
+    """Each of these faults passes the CRD and is found by the check."""
     change, hint = FAULTS[name]
     values = rayservice()
     change(values)
@@ -203,7 +204,7 @@ def test_what_the_operator_or_sluice_cannot_use_is_found(name: str, tmp_path: Pa
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_core_objects_fit_their_schemas_and_nothing_else_is_in_them(overlay: str) -> None:
-    """Unknown fields are refused, as `kubectl --validate=strict` does."""
+    """Unknown fields are refused, as `kubectl --validate=strict` refuses them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         kubernetes_validate = importlib.import_module("kubernetes_validate")
@@ -217,7 +218,7 @@ def test_core_objects_fit_their_schemas_and_nothing_else_is_in_them(overlay: str
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_pods_fit_the_core_schema_and_are_restricted(overlay: str) -> None:
-    """The templates inside a RayService are pods: checked as such, and against Pod Security `restricted`."""
+    """Templates inside a RayService are checked as pods, and by Pod Security `restricted`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         kubernetes_validate = importlib.import_module("kubernetes_validate")
@@ -271,7 +272,11 @@ def test_a_rayservice_fits_the_crd_of_kuberay(overlay: str) -> None:
 
 
 def test_the_overlays_do_what_they_are_for() -> None:
-    """Redis by a Secret; two clusters with images and logs of their own behind a route; a monitor of a real port."""
+    """Each overlay adds what its name says.
+
+    Redis by a Secret; two clusters with images and logs of their own behind a route; a monitor
+    of a port that exists.
+    """
     (service,) = (d for d in built("overlays/ha") if d["kind"] == "RayService")
     password = service["spec"]["rayClusterConfig"]["gcsFaultToleranceOptions"]["redisPassword"]
     assert "secretKeyRef" in password["valueFrom"]

@@ -85,18 +85,26 @@ def rendered(view: RolloutView) -> str:
 
 
 def test_status_shows_steps_evidence_and_what_can_be_done(serve: Any) -> None:
-    """For a prefix too."""
+    """The URL may have the prefix of a model."""
     recorded = Recorded(ok())
     found = call("status", "--url", serve(recorded) + "/delivery-time/")
     assert found.exit_code == 0, found.output
     assert recorded.asked == [("GET", "/delivery-time/v1/rollout", b"")]
-    for part in ("1.0.0 → 1.1.0", "running at 5 %", "120 of 300 s, 150 of 300 requests", "5.9", "nps_score", "15.0 %",
-                 "2,850 stable", "sluice rollout abort"):  # fmt: skip
+    for part in (
+        "1.0.0 → 1.1.0",
+        "running at 5 %",
+        "120 of 300 s, 150 of 300 requests",
+        "5.9",
+        "nps_score",
+        "15.0 %",
+        "2,850 stable",
+        "sluice rollout abort",
+    ):
         assert part in found.output, part
 
 
 def test_what_people_wrote_is_shown_as_it_is_written() -> None:
-    """Brackets are no markup."""
+    """Brackets in a reason are no markup."""
     assert "[bold]why[/bold] [x" in rendered(
         rollout_view(reason="[bold]why[/bold] [x", trouble="[/red] broken [")
     )
@@ -106,27 +114,27 @@ def test_what_people_wrote_is_shown_as_it_is_written() -> None:
     "status", ["waiting", "held", "paused", "baking", "aborted", "finished", "rolled_back"]
 )
 def test_every_status_has_a_page(status: Any) -> None:
-    """Also before the first step, and without evidence."""
+    """A page can be drawn before the first step too, and without evidence."""
     step = {"waiting": None, "baking": 3, "finished": 3}.get(status, 1)
     text = rendered(rollout_view(status=status, step=step, evidence=[], worst_slices=[]))
     assert status.replace("_", " ") in text
 
 
 def test_status_as_json_is_what_the_server_said(serve: Any) -> None:
-    """For programs."""
+    """A program reads the same document as from the server."""
     found = call("status", "--json", "--url", serve(Recorded(ok())))
     assert json.loads(found.output)["candidate"] == "1.1.0"
 
 
 def test_a_rollout_that_is_out_has_an_exit_code_of_its_own(serve: Any) -> None:
-    """A pipeline can stop there."""
+    """A pipeline of CI can stop there."""
     assert call("status", "--url", serve(Recorded(ok(status="aborted", share=0.0)))).exit_code == 3
 
 
 def test_watching_ends_by_itself_when_it_is_over(
     serve: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And a server that is away for a moment does not end it."""
+    """A server that is away for a moment does not end it."""
     monkeypatch.setattr(commands, "REFRESH_S", 0.01)
     recorded = Recorded(ok(), (502, b"bad gateway"), ok(status="baking", share=100.0, step=3),
                         ok(status="finished", share=100.0, step=3))  # fmt: skip
@@ -138,7 +146,7 @@ def test_watching_ends_by_itself_when_it_is_over(
 
 @pytest.mark.parametrize("action", ["pause", "resume", "promote", "abort", "rollback", "start"])
 def test_a_command_says_who_and_why(serve: Any, action: str) -> None:
-    """Then shows how far it is."""
+    """The answer shows how far the rollout is now."""
     recorded = Recorded(ok())
     found = call(action, "--by", "ada", "--reason", "tickets went up", "--url", serve(recorded))
     assert found.exit_code == 0
@@ -163,7 +171,7 @@ PROBLEM = json.dumps({"title": "No rollout", "detail": "The table has no `rollou
 def test_an_answer_that_is_no_view_is_a_sentence(
     serve: Any, answer: Any, exit_code: int, said: str
 ) -> None:
-    """No traceback."""
+    """The command ends with a sentence and a code, and without a traceback."""
     for words in (["status"], ["abort"]):
         found = call(*words, "--url", serve(Recorded(answer)))
         assert found.exit_code == exit_code
@@ -174,7 +182,7 @@ def test_an_answer_that_is_no_view_is_a_sentence(
     "url", ["http://127.0.0.1:1", "127.0.0.1:8000", "http://[", "http://127.0.0.1:x"]
 )
 def test_a_url_where_nobody_answers_is_a_sentence(url: str) -> None:
-    """That names it."""
+    """The sentence names the option that has the URL."""
     found = call("status", "--url", url)
     assert found.exit_code == 2, found.output
     assert "--url" in found.output

@@ -1,4 +1,4 @@
-"""Whatever bytes, JSON or nearly valid rows are posted: the fault is the client's, never the service's."""
+"""Whatever bytes or nearly valid rows are posted, the fault is the client's and never ours."""
 
 import asyncio
 import json
@@ -53,7 +53,7 @@ def test_arbitrary_bytes_never_give_a_5xx(path: str, body: bytes) -> None:
 @pytest.mark.parametrize("name", MODELS)
 @given(value=anything)
 def test_arbitrary_json_never_gives_a_5xx(name: str, value: Any) -> None:
-    """Any JSON value is a 422 alone; as a batch, a list that can be read at all has one failed entry a row."""
+    """Any JSON value is a 422 alone; a list of them has one failed entry a row."""
     body = json.dumps(value).encode()
     alone, together = answers(get_spec(name), (SINGLE, body), (BATCH, body))
     assert alone.status_code == 422
@@ -71,7 +71,7 @@ def test_arbitrary_json_never_gives_a_5xx(name: str, value: Any) -> None:
 def test_a_mutated_row_is_answered_alike_alone_and_in_a_batch(
     name: str, data: st.DataObject
 ) -> None:
-    """A valid row with one thing changed gives 200 or 422, never 5xx, and the two routes agree on which."""
+    """A valid row with one change gives 200 or 422, never 5xx, and both routes agree on which."""
     spec = get_spec(name)
     row = dict(data.draw(st.sampled_from(example_rows(spec))))
     key, kind = data.draw(st.sampled_from(list(row))), data.draw(MUTATIONS)

@@ -31,7 +31,9 @@ def assert_same(one: Block, other: Block) -> None:
 
 
 def test_each_field_goes_to_its_column_and_missing_stays_missing() -> None:
-    """Numbers with NaN, text with an empty one, in the order of the contract and not of the row; 0 is not missing."""
+    """Numbers with NaN, text with an empty one, in the order of the contract and not of the row; 0
+    is not missing.
+    """
     block = Layout(CONTRACT).block([dict(reversed(row.items())) for row in ROWS])
     np.testing.assert_array_equal(block.numbers, [[3, 1.5], [np.nan, 0], [0, np.nan]])
     assert block.categories.tolist() == [
@@ -77,7 +79,9 @@ def test_every_example_keeps_its_values(spec: ModelSpec) -> None:
 
 @given(sizes=st.lists(st.integers(0, 6), min_size=1, max_size=6), data=st.data())
 def test_blocks_that_were_joined_come_apart_again(sizes: list[int], data: st.DataObject) -> None:
-    """concat, then slices at the same places, gives the blocks as they were: nobody gets another's rows."""
+    """concat, then slices at the same places, gives the blocks as they were: nobody gets another's
+    rows.
+    """
     number = st.none() | st.integers(0, 99)
     row = st.fixed_dictionaries(
         {

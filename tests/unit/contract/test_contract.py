@@ -1,5 +1,6 @@
 """The contract of a model: derived from its types, strict, and comparable with that of a bundle."""
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -82,7 +83,9 @@ def test_a_contract_holds_what_the_types_say() -> None:
     ids=str,
 )
 def test_a_field_that_is_not_bounded_is_refused(kind: Any) -> None:
-    """A programming error, told with the model and the field, before any client can send a 4,000-digit number."""
+    """A programming error, told with the model and the field, before any client can send a
+    4,000-digit number.
+    """
     with pytest.raises(
         TypeError, match=r"toy\.wide: .*expected a required int or float with a lower and an upper"
     ):
@@ -179,7 +182,9 @@ TEXT = {"name": "n", "dtype": "category"}
 def test_a_bundle_fits_when_it_takes_all_that_the_server_takes(
     server: dict[str, Any], bundle: dict[str, Any], fits: bool
 ) -> None:
-    """A wider bundle may stand behind a server; a narrower one would see rows that it does not know."""
+    """A wider bundle may stand behind a server; a narrower one would see rows that it does not
+    know.
+    """
     lines = differences((Feature(**server),), (Feature(**bundle),))
     assert (lines == []) is fits
     if not fits:
@@ -253,7 +258,9 @@ def test_another_order_is_a_difference() -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_registered_model_is_whole(name: str) -> None:
-    """Its name is its key, its fields are bounded and described, and its examples are two different valid rows."""
+    """Its name is its key, its fields are bounded and described, and its examples are two different
+    valid rows.
+    """
     spec = get_spec(name)
     assert spec.name == name
     assert all(feature.description for feature in spec.contract)
@@ -279,3 +286,18 @@ def test_an_unknown_model_is_refused_with_the_choice(name: str) -> None:
     """Nothing outside the registry is imported by a name from the configuration."""
     with pytest.raises(SettingsError, match="expected one of churn, delivery_time"):
         get_spec(name)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0, -0.1, 30.0, float("nan")])
+def test_a_threshold_that_is_no_share_is_refused(threshold: float) -> None:
+    """At 0 or 1 there would be one label only; 30 is a percentage."""
+    with pytest.raises(
+        TypeError, match=r"churn: found threshold .* expected a number between 0 and 1"
+    ):
+        replace(get_spec("churn"), threshold=threshold)
+
+
+def test_a_threshold_of_a_regressor_is_refused() -> None:
+    """It would have no effect, and its author believes that it has one."""
+    with pytest.raises(TypeError, match=r"delivery_time: found threshold 0\.3 for a regressor"):
+        replace(get_spec("delivery_time"), threshold=0.3)

@@ -17,7 +17,7 @@ BATCH = ("/v1/predict/batch", "/predict/batch")
 
 @pytest.mark.parametrize("path", SINGLE)
 async def test_one_row_gets_its_own_answer_with_version_and_id(api: Api, path: str) -> None:
-    """Two different rows get the two answers that the model gave them, each with who answered and under which id."""
+    """Two rows get the two answers of the model, each with who answered and under which id."""
     ids = set()
     for row in example_rows(api.spec):
         response = await api.post(path, row)
@@ -37,8 +37,13 @@ async def test_a_churn_answer_reads_as_documented() -> None:
     async with serving(get_spec("churn")) as api:
         body = (await api.post("/predict", example_rows(api.spec)[0])).json()
     assert set(body) == {
-        "prediction", "label", "churn_probability", "risk_level", "model_version", "prediction_id",
-    }  # fmt: skip
+        "prediction",
+        "label",
+        "churn_probability",
+        "risk_level",
+        "model_version",
+        "prediction_id",
+    }
     assert body["prediction"] in (0, 1)
     assert body["label"] == ("Retained", "Churned")[body["prediction"]]
 
@@ -48,14 +53,19 @@ async def test_a_delivery_answer_reads_as_documented() -> None:
     async with serving(get_spec("delivery_time")) as api:
         body = (await api.post("/predict", example_rows(api.spec)[0])).json()
     assert set(body) == {
-        "delivery_minutes", "low_minutes", "high_minutes", "coverage", "model_version", "prediction_id",
-    }  # fmt: skip
+        "delivery_minutes",
+        "low_minutes",
+        "high_minutes",
+        "coverage",
+        "model_version",
+        "prediction_id",
+    }
     assert body["low_minutes"] < body["delivery_minutes"] < body["high_minutes"]
 
 
 @pytest.mark.parametrize("path", BATCH)
 async def test_a_batch_answers_in_order_and_a_bad_row_hurts_no_other(api: Api, path: str) -> None:
-    """Good and bad rows mixed come back in their order, each with its own outcome, and the totals add up."""
+    """Good and bad rows come back in order, each with its outcome, and the totals add up."""
     first, second = example_rows(api.spec)[:2]
     name = api.spec.contract[0].name
     bad = first | {name: "wrong"}
@@ -90,7 +100,7 @@ async def test_every_entry_of_a_batch_has_its_own_prediction_id(api: Api) -> Non
 
 
 async def test_a_batch_of_only_bad_rows_is_answered_without_asking_the_model(api: Api) -> None:
-    """All rows bad: 200 with failed == total, since each row's outcome is its own, and no version answered."""
+    """All rows bad: 200 with failed == total, and no version that answered."""
     response = await api.post("/v1/predict/batch", [{}, 1, None])
     body = response.json()
     assert response.status_code == 200
@@ -101,7 +111,7 @@ async def test_a_batch_of_only_bad_rows_is_answered_without_asking_the_model(api
 
 
 async def test_a_batch_reaches_the_model_as_one_question(api: Api) -> None:
-    """The valid rows of a request go to the backend together and in order, so that one version answers them all."""
+    """The valid rows go to the backend together and in order: one version answers them all."""
     first, second = example_rows(api.spec)[:2]
     await api.post("/v1/predict/batch", [second, {}, first])
     (asked,) = api.backend.asked
@@ -175,10 +185,10 @@ async def test_a_row_that_the_model_fails_on_is_an_error_entry_in_a_batch(api: A
         (DeadlineExceeded("late"), 504),
     ],
 )
-async def test_what_the_gate_refuses_has_its_status(
+async def test_what_is_refused_below_has_its_status(
     churn_api: Api, path: str, error: object, status: int
 ) -> None:
-    """Overloaded is 429 with Retry-After, a stable version that is away 503, a deadline that passed 504."""
+    """429 with Retry-After, 503 while stable is away, 504 after the deadline."""
     churn_api.backend.error = error
     row = example_rows(churn_api.spec)[0]
     response = await churn_api.post(path, [row] if "batch" in path else row)
@@ -188,7 +198,7 @@ async def test_what_the_gate_refuses_has_its_status(
 
 
 async def test_a_fault_in_the_service_is_a_500_without_its_text(churn_api: Api) -> None:
-    """An unexpected exception becomes a problem that tells a client nothing of the inside, and the next one works."""
+    """The problem tells a client nothing of the inside, and the next request works."""
     row = example_rows(churn_api.spec)[0]
     churn_api.backend.error = ZeroDivisionError("secret-of-the-house in /opt/model")
     response = await churn_api.post("/v1/predict", row)
@@ -200,7 +210,7 @@ async def test_a_fault_in_the_service_is_a_500_without_its_text(churn_api: Api) 
 
 
 async def test_the_limits_of_the_table_in_force_are_the_ones_that_count(churn_api: Api) -> None:
-    """A change of max_rows is live: refused before it, accepted after it, and the documentation follows."""
+    """A change of max_rows is live, for what is accepted and for the documentation."""
     rows = example_rows(churn_api.spec)[:1] * 101
     assert_problem(await churn_api.post("/v1/predict/batch", rows), 400, "too_many_rows")
     churn_api.backend.limits = Limits(max_rows=101)
@@ -251,7 +261,7 @@ async def test_the_root_lists_links_that_exist(api: Api) -> None:
 
 
 async def test_the_docs_load_nothing_from_the_internet(api: Api) -> None:
-    """The page and all of its parts come from this server, so that it is not blank in a closed network."""
+    """All parts of the page come from this server: it is not blank in a closed network."""
     page = await api.client.get("/docs")
     assert page.status_code == 200
     assert api.spec.title in page.text
@@ -263,7 +273,7 @@ async def test_the_docs_load_nothing_from_the_internet(api: Api) -> None:
 
 
 async def test_openapi_describes_both_prediction_routes_with_the_examples(api: Api) -> None:
-    """The document has the versioned and the short path, and its examples are rows that the model takes."""
+    """It has the versioned and the short paths, and its examples are rows that are taken."""
     document = (await api.client.get("/openapi.json")).json()
     for path in (*SINGLE, *BATCH):
         content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
@@ -285,9 +295,13 @@ async def test_an_unknown_path_is_a_404_problem(churn_api: Api, path: str) -> No
 
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
-    [("GET", "/v1/predict", "POST"), ("PUT", "/predict/batch", "POST"), ("POST", "/health", "GET"),
-     ("DELETE", "/v1/model", "GET")],
-)  # fmt: skip
+    [
+        ("GET", "/v1/predict", "POST"),
+        ("PUT", "/predict/batch", "POST"),
+        ("POST", "/health", "GET, HEAD"),
+        ("DELETE", "/v1/model", "GET"),
+    ],
+)
 async def test_a_wrong_method_is_a_405_problem_that_names_the_right_one(
     churn_api: Api, method: str, path: str, allowed: str
 ) -> None:

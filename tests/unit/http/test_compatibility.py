@@ -1,4 +1,4 @@
-"""The comparison of two OpenAPI documents: each kind of break is named, each harmless change is let through."""
+"""The comparison of two OpenAPI documents names each break and lets harmless changes through."""
 
 import copy
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from compatibility import breaking_changes
 Json = dict[str, Any]
 Change = Callable[[Json], Any]
 
-# A small document with everything that the comparison knows; each case below changes one thing of it.
+# A small document with all that the comparison knows; each case below changes one thing of it.
 OLD: Json = {
     "paths": {
         "/v1/predict": {
@@ -100,7 +100,10 @@ def _in(document: Json, kind: str, name: str) -> Json:
 
 BREAKING: dict[str, tuple[Change, str]] = {
     "path removed": (lambda d: d["paths"].pop("/health"), "GET /health: was removed"),
-    "method removed": (lambda d: d["paths"]["/v1/predict"].pop("post"), "POST /v1/predict: was removed"),
+    "method removed": (
+        lambda d: d["paths"]["/v1/predict"].pop("post"),
+        "POST /v1/predict: was removed",
+    ),
     "answer 200 removed": (lambda d: _post(d)["responses"].pop("200"), "answer 200 was removed"),
     "content type of the request removed": (
         lambda d: _post(d)["requestBody"]["content"].pop("application/json"),
@@ -110,33 +113,93 @@ BREAKING: dict[str, tuple[Change, str]] = {
         lambda d: _post(d)["responses"]["200"].pop("content"),
         "answer 200: application/json was removed",
     ),
-    "header required": (lambda d: _post(d)["parameters"][0].update(required=True), "header X-Key is now required"),
+    "header required": (
+        lambda d: _post(d)["parameters"][0].update(required=True),
+        "header X-Key is now required",
+    ),
     "new required request field": (
-        lambda d: (_row(d)["properties"].update(new={"type": "integer"}), _row(d)["required"].append("new")),
+        lambda d: (
+            _row(d)["properties"].update(new={"type": "integer"}),
+            _row(d)["required"].append("new"),
+        ),
         "request.new: is now required",
     ),
-    "optional request field required": (lambda d: _row(d)["required"].append("note"), "request.note: is now required"),
-    "request field removed": (lambda d: _row(d)["properties"].pop("note"), "request.note: was removed"),
+    "optional request field required": (
+        lambda d: _row(d)["required"].append("note"),
+        "request.note: is now required",
+    ),
+    "request field removed": (
+        lambda d: _row(d)["properties"].pop("note"),
+        "request.note: was removed",
+    ),
     "nested request field removed": (
         lambda d: d["components"]["schemas"]["Place"]["properties"].pop("city"),
         "request.place.city: was removed",
     ),
-    "upper bound narrower": (lambda d: _in(d, "Row", "age").update(maximum=99), "request.age: upper bound is narrower"),
-    "lower bound narrower": (lambda d: _in(d, "Row", "age").update(minimum=1), "request.age: lower bound is narrower"),
-    "bound added": (lambda d: _in(d, "Row", "maybe")["anyOf"][0].update(minimum=0), "request.maybe: lower bound"),
-    "bound made exclusive": (lambda d: _in(d, "Row", "age").update(exclusiveMinimum=0), "request.age: lower bound"),
-    "upper bound made exclusive": (lambda d: _in(d, "Row", "ratio").update(exclusiveMaximum=1), "ratio: upper bound"),
-    "more items wanted": (lambda d: _in(d, "Row", "tags").update(minItems=2), "request.tags: minItems is narrower"),
-    "fewer items taken": (lambda d: _in(d, "Row", "tags").update(maxItems=4), "request.tags: maxItems is narrower"),
-    "shorter items": (lambda d: _in(d, "Row", "tags")["items"].update(maxLength=8), "request.tags[]: maxLength is"),
-    "longer items wanted": (lambda d: _in(d, "Row", "tags")["items"].update(minLength=1), "request.tags[]: minLength"),
-    "pattern changed": (lambda d: _in(d, "Row", "note").update(pattern="^y"), "request.note: pattern changed"),
-    "enum narrower": (lambda d: _in(d, "Row", "plan").update(enum=["a"]), "request.plan: ['b'] no longer taken"),
-    "enum added": (lambda d: _in(d, "Row", "age").update(enum=[1, 2]), "request.age: only [1, 2] are taken now"),
-    "null no longer taken": (lambda d: _in(d, "Row", "maybe")["anyOf"].pop(), "request.maybe: null became integer"),
-    "request type changed": (lambda d: _in(d, "Row", "age").update(type="string"), "age: integer became string"),
-    "number became integer": (lambda d: _in(d, "Row", "ratio").update(type="integer"), "ratio: number became integer"),
-    "item type changed": (lambda d: _in(d, "Row", "tags")["items"].update(type="integer"), "tags[]: string became int"),
+    "upper bound narrower": (
+        lambda d: _in(d, "Row", "age").update(maximum=99),
+        "request.age: upper bound is narrower",
+    ),
+    "lower bound narrower": (
+        lambda d: _in(d, "Row", "age").update(minimum=1),
+        "request.age: lower bound is narrower",
+    ),
+    "bound added": (
+        lambda d: _in(d, "Row", "maybe")["anyOf"][0].update(minimum=0),
+        "request.maybe: lower bound",
+    ),
+    "bound made exclusive": (
+        lambda d: _in(d, "Row", "age").update(exclusiveMinimum=0),
+        "request.age: lower bound",
+    ),
+    "upper bound made exclusive": (
+        lambda d: _in(d, "Row", "ratio").update(exclusiveMaximum=1),
+        "ratio: upper bound",
+    ),
+    "more items wanted": (
+        lambda d: _in(d, "Row", "tags").update(minItems=2),
+        "request.tags: minItems is narrower",
+    ),
+    "fewer items taken": (
+        lambda d: _in(d, "Row", "tags").update(maxItems=4),
+        "request.tags: maxItems is narrower",
+    ),
+    "shorter items": (
+        lambda d: _in(d, "Row", "tags")["items"].update(maxLength=8),
+        "request.tags[]: maxLength is",
+    ),
+    "longer items wanted": (
+        lambda d: _in(d, "Row", "tags")["items"].update(minLength=1),
+        "request.tags[]: minLength",
+    ),
+    "pattern changed": (
+        lambda d: _in(d, "Row", "note").update(pattern="^y"),
+        "request.note: pattern changed",
+    ),
+    "enum narrower": (
+        lambda d: _in(d, "Row", "plan").update(enum=["a"]),
+        "request.plan: ['b'] no longer taken",
+    ),
+    "enum added": (
+        lambda d: _in(d, "Row", "age").update(enum=[1, 2]),
+        "request.age: only [1, 2] are taken now",
+    ),
+    "null no longer taken": (
+        lambda d: _in(d, "Row", "maybe")["anyOf"].pop(),
+        "request.maybe: null became integer",
+    ),
+    "request type changed": (
+        lambda d: _in(d, "Row", "age").update(type="string"),
+        "age: integer became string",
+    ),
+    "number became integer": (
+        lambda d: _in(d, "Row", "ratio").update(type="integer"),
+        "ratio: number became integer",
+    ),
+    "item type changed": (
+        lambda d: _in(d, "Row", "tags")["items"].update(type="integer"),
+        "tags[]: string became int",
+    ),
     "answer field removed": (
         lambda d: d["components"]["schemas"]["Answer"]["properties"].pop("count"),
         "answer 200.count: was removed",
@@ -145,8 +208,14 @@ BREAKING: dict[str, tuple[Change, str]] = {
         lambda d: d["components"]["schemas"]["Answer"]["required"].remove("share"),
         "answer 200.share: may now be missing",
     ),
-    "answer type changed": (lambda d: _in(d, "Answer", "label").update(type="integer"), "label: string became integer"),
-    "answer number was integer": (lambda d: _in(d, "Answer", "count").update(type="number"), "integer became number"),
+    "answer type changed": (
+        lambda d: _in(d, "Answer", "label").update(type="integer"),
+        "label: string became integer",
+    ),
+    "answer number was integer": (
+        lambda d: _in(d, "Answer", "count").update(type="number"),
+        "integer became number",
+    ),
     "answer may be null": (
         lambda d: _in(d, "Answer", "count").update(type=["integer", "null"]),
         "answer 200.count: integer became null",
@@ -155,9 +224,18 @@ BREAKING: dict[str, tuple[Change, str]] = {
         lambda d: _in(d, "Answer", "label")["enum"].append("perhaps"),
         "answer 200.label: may now be ['perhaps']",
     ),
-    "answer enum gone": (lambda d: _in(d, "Answer", "label").pop("enum"), "label: no longer limited to ['yes', 'no']"),
-    "answer constant changed": (lambda d: _in(d, "Answer", "kind").update(const="w"), "kind: may now be ['w']"),
-    "answer bound wider": (lambda d: _in(d, "Answer", "share").update(maximum=100), "share: upper bound is wider"),
+    "answer enum gone": (
+        lambda d: _in(d, "Answer", "label").pop("enum"),
+        "label: no longer limited to ['yes', 'no']",
+    ),
+    "answer constant changed": (
+        lambda d: _in(d, "Answer", "kind").update(const="w"),
+        "kind: may now be ['w']",
+    ),
+    "answer bound wider": (
+        lambda d: _in(d, "Answer", "share").update(maximum=100),
+        "share: upper bound is wider",
+    ),
     "answer map's type changed": (
         lambda d: _in(d, "Answer", "counts")["additionalProperties"].update(type="string"),
         "answer 200.counts.*: integer became string",
@@ -170,7 +248,7 @@ BREAKING: dict[str, tuple[Change, str]] = {
         lambda d: _in(d, "Answer", "outcome")["oneOf"].append({"type": "string"}),
         "answer 200.outcome: object became string",
     ),
-}  # fmt: skip
+}
 
 HARMLESS: dict[str, Change] = {
     "nothing": lambda d: None,
@@ -178,13 +256,16 @@ HARMLESS: dict[str, Change] = {
     "new method": lambda d: d["paths"]["/health"].update(head={"responses": {"200": {}}}),
     "new error status": lambda d: _post(d)["responses"].update({"418": {}}),
     "error status removed": lambda d: _post(d)["responses"].pop("400"),
-    "new optional header": lambda d: _post(d)["parameters"].append({"in": "header", "name": "X-New"}),
+    "new optional header": lambda d: _post(d)["parameters"].append(
+        {"in": "header", "name": "X-New"}
+    ),
     "description": lambda d: _in(d, "Row", "age").update(description="in years", title="Age"),
     "new optional request field": lambda d: _row(d)["properties"].update(new={"type": "integer"}),
     "required request field optional": lambda d: _row(d)["required"].remove("age"),
     "wider bounds": lambda d: _in(d, "Row", "age").update(minimum=-1, maximum=101),
     "exclusive bound made inclusive": lambda d: (
-        _in(d, "Row", "ratio").pop("exclusiveMinimum"), _in(d, "Row", "ratio").update(minimum=0)
+        _in(d, "Row", "ratio").pop("exclusiveMinimum"),
+        _in(d, "Row", "ratio").update(minimum=0),
     ),
     "wider enum": lambda d: _in(d, "Row", "plan")["enum"].append("c"),
     "enum dropped": lambda d: _in(d, "Row", "plan").pop("enum"),
@@ -192,17 +273,21 @@ HARMLESS: dict[str, Change] = {
     "null taken": lambda d: _in(d, "Row", "age").update(type=["integer", "null"]),
     "more items taken": lambda d: _in(d, "Row", "tags").update(minItems=0, maxItems=9),
     "pattern dropped": lambda d: _in(d, "Row", "note").pop("pattern"),
-    "new answer field": lambda d: d["components"]["schemas"]["Answer"]["properties"].update(new={"type": "null"}),
+    "new answer field": lambda d: d["components"]["schemas"]["Answer"]["properties"].update(
+        new={"type": "null"}
+    ),
     "answer enum narrower": lambda d: _in(d, "Answer", "label").update(enum=["yes"]),
     "answer number is integer": lambda d: _in(d, "Answer", "share").update(type="integer"),
     "answer bound narrower": lambda d: _in(d, "Answer", "share").update(maximum=0.5),
-    "answer field always there": lambda d: d["components"]["schemas"]["Answer"]["required"].append("count"),
+    "answer field always there": lambda d: d["components"]["schemas"]["Answer"]["required"].append(
+        "count"
+    ),
     "variant of the answer gone": lambda d: _in(d, "Answer", "outcome")["oneOf"].pop(),
     "schema renamed": lambda d: (
         d["components"]["schemas"].update(Renamed=d["components"]["schemas"].pop("Place")),
         _in(d, "Row", "place").update({"$ref": "#/components/schemas/Renamed"}),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("change", "sentence"), BREAKING.values(), ids=BREAKING)
@@ -223,7 +308,7 @@ def test_a_harmless_change_is_let_through(change: Change) -> None:
 
 
 def test_a_schema_that_contains_itself_is_compared_once() -> None:
-    """A circle of references ends."""
+    """A circle of references ends where it began."""
     new = copy.deepcopy(OLD)
     new["components"]["schemas"]["Place"]["properties"]["inside"] = {
         "$ref": "#/components/schemas/Place"

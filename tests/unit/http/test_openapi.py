@@ -1,6 +1,7 @@
-"""The documents that clients are generated from are kept in tests/openapi, and may only change without breaking one.
+"""The documents that clients are generated from are kept in tests/openapi.
 
-After a change on purpose: `PYTHONPATH=.:tests/support python tests/unit/http/test_openapi.py --write`, which refuses a breaking one.
+They may only change without breaking a client. After a change on purpose this writes them, and
+refuses a breaking one: `PYTHONPATH=.:tests/support python tests/unit/http/test_openapi.py --write`
 """
 
 import copy
@@ -75,7 +76,7 @@ def body_of(document: Json, path: str, status: str | None = None) -> Json:
 
 
 def test_every_field_and_bound_of_the_real_documents_is_watched(spec: ModelSpec) -> None:
-    """Removing or narrowing any one field of a request, or removing one of an answer, is noticed."""
+    """Removing or narrowing a field of a request, or removing one of an answer, is noticed."""
     document = generated(spec.name)
     assert list(body_of(document, "/v1/predict")["properties"]) == [
         feature.name for feature in spec.contract

@@ -9,9 +9,11 @@ from starlette.requests import Request
 
 import serve_app.errors
 from serve_app.errors import (
+    BodyTooSlow,
     FieldError,
     HttpError,
     InvalidRows,
+    MethodNotAllowed,
     Overloaded,
     RequestError,
     ServiceError,
@@ -24,7 +26,7 @@ ALL = pytest.mark.parametrize("kind", http_errors(), ids=lambda kind: kind.__nam
 
 @ALL
 def test_every_error_has_a_code_a_title_and_the_status_of_its_branch(kind: type[HttpError]) -> None:
-    """What the client can mend is 4xx, what the operator can mend is 5xx."""
+    """What the client can fix is 4xx, what the operator can fix is 5xx."""
     assert re.fullmatch(r"[a-z]+(_[a-z]+)*", kind.code)
     assert kind.title
     assert getdoc(kind)
@@ -61,12 +63,20 @@ def test_every_error_becomes_a_problem_document(kind: type[HttpError]) -> None:
         "request_id": "id-1",
         "errors": [],
     }
-    assert "retry-after" not in response.headers
 
 
-def test_an_error_with_a_wait_says_so_in_seconds() -> None:
-    """Retry-After is a header, so that clients and proxies understand it."""
-    assert problem_response(Overloaded("busy", retry_after_s=12), "").headers["retry-after"] == "12"
+@pytest.mark.parametrize(
+    ("error", "name", "value"),
+    [
+        (Overloaded("busy", retry_after_s=12), "Retry-After", "12"),
+        (MethodNotAllowed("not so", allow=("GET", "HEAD")), "Allow", "GET, HEAD"),
+        (BodyTooSlow("late"), "Connection", "close"),
+    ],
+)
+def test_an_error_carries_its_own_headers(error: HttpError, name: str, value: str) -> None:
+    """Whoever writes the answer need not know which error has which header."""
+    assert error.headers == {name: value}
+    assert problem_response(error, "").headers[name] == value
 
 
 def test_field_errors_are_listed_alike_alone_and_in_a_batch() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fakes import REQUEST_ID, FakeBackend, FakeOperator, assert_problem
+from fakes import REQUEST_ID, FakeBackend, FakeOperator, assert_problem, client_of
 from views import rollout_view
 
 from serve_app.errors import CommandRefused, NoRollout, NotReady
@@ -26,12 +26,8 @@ def operator() -> FakeOperator:
 @pytest.fixture
 async def client(operator: FakeOperator) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the routes."""
-    transport = httpx.ASGITransport(
-        app=create_app(SPEC, FakeBackend(SPEC), operator), raise_app_exceptions=False
-    )
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://sluice", headers=JSON
-    ) as client:
+    app = create_app(SPEC, FakeBackend(SPEC), operator)
+    async with client_of(app, headers=JSON) as client:
         yield client
 
 
@@ -103,7 +99,7 @@ async def test_a_bad_command_is_refused_and_never_echoed(
     status: int,
     code: str,
 ) -> None:
-    """And reaches nobody. A form of another page cannot command either: its content type is not JSON."""
+    """And reaches nobody. A form of another page cannot command either: it cannot send JSON."""
     answer = await client.post(f"/v1/rollout/{path}", content=content, headers=headers)
     assert_problem(answer, status, code)
     assert SECRET not in answer.text

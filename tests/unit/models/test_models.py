@@ -77,6 +77,6 @@ def test_a_delivery_lies_within_its_interval(score: float, half_width: float) ->
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf")])
 def test_a_delivery_time_that_is_no_number_is_no_answer(score: float) -> None:
-    """Nothing is made of it."""
+    """A score that is no number makes no answer at all."""
     with pytest.raises((ValidationError, ValueError)):
         delivery_time.answer(score, {"half_width": 7.5, "coverage": 0.9})

@@ -1,131 +1,344 @@
-"""A rollout as one server follows it: assignment, and what is counted of each answer."""
+"""A server's end of a rollout follows orders, counts answers, and reports."""
 
+import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytest
-from watching import CANDIDATE, STABLE, course, manifest, table
+from fakes import FakeScorer, FakeStore, rows_of, until
+from watching import CANDIDATE, SPEC, STABLE, manifest
 
-from serve_app.contract.block import Layout
-from serve_app.models import get_spec
-from serve_app.rollout.active_rollout import MOST_SCORED_KEYS, disagreement, score_edges
-from serve_app.rollout.counts import MOST_KEYS, digest
+from serve_app.errors import BundleError, BundleUnavailable, DeadlineExceeded, NotReady, Overloaded
+from serve_app.rollout.active_rollout import KEEP_S, ActiveRollout
+from serve_app.rollout.counts import MOST_KEYS, Counts, digest
+from serve_app.rollout.orders import Orders, RolloutReply, RolloutReport
+from serve_app.serving.router import Router
+from serve_app.serving.versions import Opened, Versions
+from serve_app.settings import Table, VersionEntry
 
-SPEC = get_spec("churn")
-KEYS = [f"customer-{n}" for n in range(3_000)]
+PLAN = {
+    "stable": STABLE,
+    "candidate": CANDIDATE,
+    "steps": ["shadow", 30, 100],
+    "guardrails": {"slow_ms": 50},
+}
 
 
-def block(**column: list[float]) -> Any:
-    """Rows that differ in one column."""
-    ((name, values),) = column.items()
-    row = SPEC.examples[0].row.model_dump()
-    return Layout(SPEC.contract).block([row | {name: value} for value in values])
+class Server:
+    """Router, versions and active rollout of one server; the test is its coordinator."""
+
+    def __init__(self) -> None:
+        self.store = FakeStore()
+        self.store.scorers = {
+            STABLE: FakeScorer(lambda days: days / 100),
+            CANDIDATE: FakeScorer(lambda _: 0.9),
+        }
+        self.now_s = 1_000.0
+        self.versions = Versions(self._open)
+        self.rollout = ActiveRollout(SPEC, self.versions, lambda: self.now_s)
+        self.router = Router(SPEC, self.versions, (self.rollout,), self.rollout)
+
+    async def _open(self, version: str, entry: VersionEntry, table: Table) -> Opened:
+        opened = await self.store.open(version, entry, table)
+        return Opened(manifest(), opened.manifest_sha256, opened.scorer, coalesces=False)
+
+    async def start(self, percent: float = 100.0, *, shadow: bool = False, **more: Any) -> "Server":
+        """Put a table in force whose rollout stands at this share."""
+        self.table = Table.model_validate({"rollout": PLAN, **more})
+        await self.versions.start(self.table)
+        await self.versions.settle(1)
+        self.order(percent, shadow=shadow)
+        return self
+
+    def order(self, percent: float, *, shadow: bool = False, phase: int = 1) -> None:
+        """Let the server hear these orders of the coordinator."""
+        assert self.table.rollout is not None
+        orders = Orders(self.table.rollout.id, "run-1", phase, percent, shadow)
+        self.rollout.follow(RolloutReply(True, orders))
+
+    async def change(self, **more: Any) -> None:
+        """Put another table in force, with the rollout of PLAN unless said otherwise."""
+        table = Table.model_validate({"rollout": PLAN, **more})
+        self.versions.change(table)
+        await until(lambda: self.versions.table is table)
+
+    async def ask(self, key: str = "ada", n_rows: int = 1, forced: str | None = None) -> str:
+        """Ask for a prediction, and return the version that answers."""
+        return (await self.router.predict(rows_of(*[10] * n_rows), key, forced)).version
+
+    def report(self) -> RolloutReport:
+        """Take the report that the server sends next."""
+        return self.rollout.take()
+
+    def counted(self) -> Counts:
+        """Take the counts that the server reports next, all phases in one."""
+        first, *more = self.report().counts
+        for counts in more:
+            first.add(counts)
+        return first
 
 
-def test_raising_the_share_moves_no_key_back() -> None:
-    """Whoever had the candidate at 5 % has it at 50 %, and the shares are met."""
-    few, many = (
-        {key for key in KEYS if course(percent).assign(key) == CANDIDATE} for percent in (5, 50)
-    )
+async def test_orders_are_followed_from_the_next_request_on() -> None:
+    """Before the server has any orders, stable answers everybody."""
+    server = await Server().start(0)
+    assert await server.ask() == STABLE
+    server.order(100)
+    assert await server.ask() == CANDIDATE
+    server.rollout.follow(RolloutReply(known=True))
+    assert await server.ask() == STABLE
+
+
+async def test_a_new_server_answers_from_stable_until_the_coordinator_knows() -> None:
+    """A coordinator that has just started says that it does not know yet."""
+    server = Server()
+    server.table = Table.model_validate({"rollout": PLAN})
+    await server.versions.start(server.table)
+    await server.versions.settle(1)
+    assert not server.rollout.is_known
+    server.rollout.follow(RolloutReply(known=False))
+    assert not server.rollout.is_known
+    assert await server.ask() == STABLE
+    server.order(100)
+    assert server.rollout.is_known
+    assert await server.ask() == CANDIDATE
+
+
+async def test_while_a_new_coordinator_does_not_know_the_last_orders_stay() -> None:
+    """It has just started, and only listens yet."""
+    server = await Server().start(100)
+    server.rollout.follow(RolloutReply(known=False))
+    assert await server.ask() == CANDIDATE
+    assert server.rollout.percent == 100.0
+
+
+async def test_orders_of_another_plan_are_not_for_this_table() -> None:
+    """A redeploy may be under way, and the coordinator not have adopted the new plan yet."""
+    server = await Server().start(0)
+    orders = Orders("another", "run-1", 1, 100.0, False)
+    server.rollout.follow(RolloutReply(True, orders))
+    assert await server.ask() == STABLE
+    assert server.rollout.percent == 0.0
+
+
+async def test_raising_the_share_moves_no_key_back_and_another_run_picks_other_keys() -> None:
+    """Whoever had the candidate at 5 % has it at 50 %; the next run meets other people first."""
+    server = await Server().start(5)
+    keys = [f"customer-{n}" for n in range(3_000)]
+
+    def with_candidate(percent: float, run: str) -> set[str]:
+        assert server.table.rollout is not None
+        orders = Orders(server.table.rollout.id, run, 1, percent, False)
+        server.rollout.follow(RolloutReply(True, orders))
+        assigned = {key: server.rollout.assign(server.table, key) for key in keys}
+        return {key for key, one in assigned.items() if one and one.version == CANDIDATE}
+
+    few = with_candidate(5, "a-run1")
+    many = with_candidate(50, "a-run1")
+    others = with_candidate(10, "a-run2")
     assert few < many
     assert abs(len(few) - 150) < 60
     assert abs(len(many) - 1_500) < 130
+    assert abs(len(with_candidate(10, "a-run1") & others) - 30) < 30
+    assert with_candidate(0, "a-run1") == set()
 
 
-def test_another_run_picks_other_keys() -> None:
-    """The candidate of the next rollout does not meet the same people first."""
-    first, second = (
-        {k for k in KEYS if course(10, run=run).assign(k) == CANDIDATE}
-        for run in ("a-run1", "a-run2")
-    )
-    assert abs(len(first & second) - 30) < 30
+async def test_a_table_that_changed_otherwise_goes_on_with_the_orders() -> None:
+    """New limits move nobody; another plan is another rollout."""
+    server = await Server().start(100)
+    await server.change(limits={"max_rows": 7})
+    assert await server.ask() == CANDIDATE
+    await server.change(rollout=PLAN | {"steps": [5, 100]})
+    assert await server.ask() == STABLE
 
 
-def test_in_shadow_everybody_is_answered_by_stable() -> None:
-    """Shadow is scored beside."""
-    assert {course(0, shadow=True).assign(key) for key in KEYS} == {STABLE}
+async def test_a_table_that_changes_in_the_middle_of_a_rollout_loses_no_count() -> None:
+    """Requests before and after the change, and one that was under way, are all reported."""
+    server = await Server().start(100, limits={"candidate_deadline_ms": 1_000})
+    for n in range(5):
+        await server.ask(f"before-{n}")
+    server.store.scorers[CANDIDATE].delay_s = 0.05
+    under_way = asyncio.ensure_future(server.ask("under way"))
+    await until(lambda: server.router.rows_under_way)
+    await server.change(limits={"candidate_deadline_ms": 1_000, "max_rows": 7})
+    await under_way
+    await server.ask("after")
+    assert server.counted().requests == {"stable": 0, "candidate": 7}
 
 
-def test_an_answer_counts_for_the_version_that_the_request_was_assigned_to() -> None:
-    """Requests by arm; an invalid answer is an error of its key; a late one is slow, and may be both."""
-    one = course()
-    one.note("a", STABLE, 0.01, 0.4)
-    one.note("b", CANDIDATE, 0.01, 0.6)
-    one.note("c", CANDIDATE, 0.01, None)
-    one.note("d", CANDIDATE, 0.3, None)
-    one.note("e", STABLE, 0.3, 0.4)
-    found = one.take()
-    assert found.requests == {"stable": 2, "candidate": 3}
-    assert found.errors == {"stable": set(), "candidate": {digest("c"), digest("d")}}
-    assert found.slow == {"stable": {digest("e")}, "candidate": {digest("d")}}
-    assert one.take().requests == {"stable": 0, "candidate": 0}, "what was taken is not told again"
+async def test_a_rollout_that_is_taken_out_of_the_table_reports_what_it_had_counted() -> None:
+    """It does so even when the coordinator is away for longer than a phase is kept."""
+    server = await Server().start(100)
+    await server.ask()
+    await server.change(rollout=None, stable=STABLE)
+    assert await server.ask() == STABLE
+    server.now_s += 2 * KEEP_S
+    assert server.counted().requests == {"stable": 0, "candidate": 1}
+    server.now_s += 2 * KEEP_S
+    server.report()
+    assert server.report().counts == (), "and then it is forgotten"
 
 
-def test_the_histogram_takes_a_keys_first_score_alone_in_its_bin() -> None:
-    """A heavy key's scores are no sample of the others'."""
-    one = course()
-    for score in (0.05, 0.95, 0.95):
-        one.note("heavy", CANDIDATE, 0.0, score)
-    one.note("other", CANDIDATE, 0.0, 0.999)
-    edges = score_edges(manifest())
-    assert len(edges) == 9
-    found = one.take().scores
-    assert found["stable"] == []
-    assert found["candidate"] == [1, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+async def test_an_abort_within_a_phase_keeps_what_the_phase_has_counted() -> None:
+    """The orders change and the phase does not: its counts go on."""
+    server = await Server().start(100)
+    await server.ask()
+    server.order(0)
+    assert await server.ask() == STABLE
+    assert server.counted().requests == {"stable": 1, "candidate": 1}
 
 
-def test_what_is_kept_between_two_reports_is_bounded() -> None:
-    """A flood of bad keys costs no memory without end, and the requests are counted all the same."""
-    one = course()
-    for n in range(MOST_KEYS + 10):
-        one.note(str(n), STABLE, 1.0, None)
-    found = one.take()
-    assert len(found.errors["stable"]) == len(found.slow["stable"]) == MOST_KEYS
-    assert found.requests["stable"] == MOST_KEYS + 10
-    for n in range(MOST_SCORED_KEYS + 10):
-        one.note(str(n), STABLE, 0.0, 0.5)
-    assert sum(one.take().scores["stable"]) == MOST_SCORED_KEYS
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (BundleError("wrong hash"), "refused"),
+        (BundleUnavailable("away"), "missing"),
+        (NotReady("no answer"), "missing"),
+    ],
+)
+async def test_a_wrong_bundle_is_refused_and_one_that_may_still_come_is_not(
+    error: Exception, state: str
+) -> None:
+    """The report says which it is, and why."""
+    server = Server()
+    server.store.errors = {CANDIDATE: error}
+    await server.start(0)
+    candidate = server.report().candidate
+    assert (candidate.state, candidate.reason) == (state, str(error))
 
 
-def test_a_pair_is_a_key_with_its_first_row() -> None:
-    """A batch is one request: ten rows that flip are one pair, judged by the first; all rows go into the slices."""
-    one = course(0, shadow=True)
-    rows = block(monthly_active_days=[1, 1, 15, 25])
-    one.compare(
-        ["a", "b"], [3, 4], rows, np.array([0.4, 0.4, 0.4, 0.4]), np.array([0.4, 0.6, 0.6, 0.6])
-    )
-    found = one.take().shadowed
-    assert found.pairs == {digest("a"): False, digest("b"): True}
-    assert (found.whole.n_rows, found.whole.n_disagree, found.n_compared) == (4, 3, 4)
-    assert found.difference == pytest.approx(0.6)
-    days = {
-        label: (part.n_rows, part.n_disagree)
-        for (f, label), part in found.slices.items()
-        if f == "monthly_active_days"
-    }
-    assert days == {"under 10": (2, 1), "10 to 20": (1, 1), "20 and more": (1, 1)}
+FAILURES: Mapping[str, Any] = {
+    "raises": {"error": RuntimeError("broken")},
+    "is late": {"error": DeadlineExceeded("late")},
+    "is away": {"error": NotReady("gone")},
+    "answers NaN": {"score_row": lambda _: float("nan")},
+    "answers nonsense": {"score_row": lambda _: 7.0},
+}
 
 
-def test_a_row_that_the_candidate_cannot_score_is_a_disagreement() -> None:
-    """It would have been a fallback in a canary. What stable could not score says nothing."""
-    nan = float("nan")
-    found = disagreement(
-        manifest(), np.array([0.4, 0.4, nan, nan]), np.array([nan, 0.45, 0.9, nan])
-    )
-    assert found.tolist() == [True, False, False, False]
+@pytest.mark.parametrize("failure", FAILURES)
+async def test_a_candidate_that_fails_is_charged_and_stable_answers(failure: str) -> None:
+    """Whatever was wrong, the key counts against the candidate."""
+    server = await Server().start(100)
+    vars(server.store.scorers[CANDIDATE]).update(FAILURES[failure])
+    assert await server.ask("ada", n_rows=2) == STABLE
+    found = server.counted()
+    assert found.errors == {"stable": set(), "candidate": {digest("ada")}}
+    assert found.requests == {"stable": 0, "candidate": 1}
+    assert sum(found.scores["candidate"]) == 0
 
 
-def test_a_value_disagrees_when_it_leaves_stables_interval() -> None:
-    """As `sluice diff` says it: minutes outside the half-width; without an interval only a failed row counts."""
-    stable, candidate = np.array([30.0, 30.0, 30.0]), np.array([33.0, 36.0, float("nan")])
-    wide = manifest("regressor", parameters={"half_width": 5.0})
-    assert disagreement(wide, stable, candidate).tolist() == [False, True, True]
-    assert disagreement(manifest("regressor"), stable, candidate).tolist() == [False, False, True]
+async def test_a_candidate_that_is_not_there_is_charged_too() -> None:
+    """A new server waits for it before it joins, so this is the candidate's fault."""
+    server = Server()
+    server.store.errors = {CANDIDATE: BundleUnavailable("away")}
+    await server.start(100)
+    assert await server.ask() == STABLE
+    assert server.counted().errors["candidate"] == {digest("ada")}
 
 
-def test_a_course_goes_on_while_nothing_changed_and_begins_anew_when_something_did() -> None:
-    """Counts belong to one phase: newer orders are another course."""
-    of = table()
-    one = course(of=of)
-    assert one.follow(of, one.orders, one._stable) is one
-    assert one.follow(of, course(40, of=of).orders, one._stable) is not one
+async def test_stables_own_failures_count_against_stable() -> None:
+    """A 5xx of stable is one, and so is a row without an answer."""
+    server = await Server().start(0)
+    stable = server.store.scorers[STABLE]
+    stable.error = NotReady("gone")
+    with pytest.raises(NotReady):
+        await server.ask("ada")
+    stable.error = None
+    stable.score_row = lambda _: float("nan")
+    await server.ask("bob")
+    stable.error = RuntimeError("a fault of ours")
+    with pytest.raises(RuntimeError):
+        await server.ask("eve")
+    bad = {digest(key) for key in ("ada", "bob", "eve")}
+    assert server.counted().errors == {"stable": bad, "candidate": set()}
+
+
+async def test_forced_refused_and_abandoned_requests_count_nowhere() -> None:
+    """That is X-Model-Version, a 429 of stable's own application, and a client that left."""
+    server = await Server().start(0, limits={"candidate_deadline_ms": 1_000})
+    assert await server.ask(forced=CANDIDATE) == CANDIDATE
+    stable = server.store.scorers[STABLE]
+    stable.error = Overloaded("full", retry_after_s=1)
+    with pytest.raises(Overloaded):
+        await server.ask("refused")
+    stable.error = None
+    stable.delay_s = 60
+    waiting = asyncio.ensure_future(server.ask("left"))
+    await until(lambda: server.router.rows_under_way)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    found = server.counted()
+    assert found.requests == {"stable": 0, "candidate": 0}
+    assert found.errors == {"stable": set(), "candidate": set()}
+
+
+async def test_in_shadow_the_answer_does_not_wait_and_both_are_compared() -> None:
+    """A slow candidate costs nobody anything: the answer is there before the candidate's is."""
+    server = await Server().start(0, shadow=True)
+    candidate = server.store.scorers[CANDIDATE]
+    candidate.delay_s = 0.1
+    assert await server.ask("ada", n_rows=3) == STABLE
+    assert candidate.blocks == []
+    found = server.counted().shadowed
+    assert found.pairs == {}
+
+    def compared() -> bool:
+        found.add(server.counted().shadowed)
+        return bool(found.pairs)
+
+    await until(compared)
+    assert found.pairs == {digest("ada"): True}
+    assert found.whole.n_rows == 3
+    assert np.isclose(found.difference, 3 * 0.8)
+    assert candidate.deadlines_s == [0.15]
+
+
+async def test_shadow_stops_where_more_pairs_would_not_be_reported() -> None:
+    """A report carries only so many; the rest is dropped, and counted."""
+    server = await Server().start(0, shadow=True)
+    candidate = server.store.scorers[CANDIDATE]
+
+    def n_scored() -> int:
+        return sum(len(block) for block in candidate.blocks)
+
+    for n in range(0, MOST_KEYS, 250):
+        for m in range(n, n + 250):
+            await server.ask(str(m))
+        await until(lambda wanted=n + 250: n_scored() == wanted)  # type: ignore[misc]
+    await until(lambda: not server.rollout.is_shadowing)
+    for m in range(250):
+        await server.ask(f"more-{m}")
+    assert n_scored() == MOST_KEYS
+    assert server.counted().shadowed.n_dropped == 250
+
+
+async def test_an_abort_ends_the_shadow_at_once() -> None:
+    """The phase stays, but its orders change."""
+    server = await Server().start(0, shadow=True)
+    server.order(0)
+    await server.ask()
+    assert not server.rollout.is_shadowing
+    assert server.counted().shadowed.whole.n_rows == 0
+
+
+async def test_what_began_in_an_older_phase_counts_there() -> None:
+    """A request counts in the phase in which it was assigned, though the weight changed since."""
+    server = await Server().start(100, limits={"candidate_deadline_ms": 1_000})
+    server.store.scorers[CANDIDATE].delay_s = 0.05
+    waiting = asyncio.ensure_future(server.ask())
+    await until(lambda: server.router.rows_under_way)
+    server.order(0, phase=2)
+    await waiting
+    counts = {one.phase: one.requests["candidate"] for one in server.report().counts}
+    assert counts == {1: 1, 2: 0}
+
+
+async def test_the_rows_that_are_reported_add_up() -> None:
+    """The coordinator makes a rate of the reported rows."""
+    server = await Server().start(0)
+    reported = []
+    for n_rows in (1, 2, 3):
+        await server.ask(n_rows=n_rows)
+        reported.append(server.report().n_rows)
+    assert reported == [1, 2, 3]

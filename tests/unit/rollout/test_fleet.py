@@ -1,4 +1,4 @@
-"""The servers as their reports show them."""
+"""What the coordinator knows of servers is what their reports show."""
 
 import math
 from typing import Any
@@ -7,13 +7,14 @@ import pytest
 from watching import CANDIDATE, FakeIsolated, table
 
 from serve_app.rollout.fleet import RATE_OVER_S, SILENT_S, Fleet, Replicas
-from serve_app.rollout.orders import Candidate, Report
+from serve_app.rollout.orders import Candidate, RolloutReport
 from serve_app.settings import Rollout
 
 PLAN = table().rollout
 assert PLAN is not None
 OTHER = PLAN.model_copy(update={"candidate": "1.2.0"})
-READY, LOADING = Candidate("ready"), Candidate("missing", "loading")
+READY = Candidate("ready")
+LOADING = Candidate("missing", "loading")
 
 
 class Watch:
@@ -23,52 +24,46 @@ class Watch:
         self.now_s = 100.0
 
     def __call__(self) -> float:
-        """Seconds."""
+        """Return the time that it shows, in seconds."""
         return self.now_s
 
 
-def beat(
+def report(
     server: str,
-    seq: int = 1,
     plan: Rollout | None = PLAN,
     candidate: Candidate = READY,
-    rows: int = 0,
-) -> Report:
-    """A report."""
-    return Report(server, seq, plan, candidate, rows, ())
+    n_rows: int = 0,
+) -> tuple[str, RolloutReport]:
+    """Return a server's name and its report."""
+    return server, RolloutReport(plan, candidate, n_rows, ())
 
 
-def fleet_of(*beats: Report, apart: Any = None, clock: Watch | None = None) -> Fleet:
-    """A fleet that has heard these."""
-    fleet = Fleet(apart or FakeIsolated(), clock or Watch())
-    for one in beats:
-        assert fleet.hear(one)
+def fleet_of(
+    *reports: tuple[str, RolloutReport], isolated: Any = None, clock: Watch | None = None
+) -> Fleet:
+    """Return a fleet that has heard these reports."""
+    fleet = Fleet(isolated or FakeIsolated(), clock or Watch())
+    for one in reports:
+        fleet.hear(*one, is_new=True)
     return fleet
 
 
-def test_a_report_that_is_sent_again_is_heard_once() -> None:
-    """Its answer was lost, not the report."""
-    fleet = fleet_of(beat("a", 1), beat("a", 2))
-    assert not fleet.hear(beat("a", 2))
-    assert fleet.hear(beat("b", 1))
-
-
 def test_a_plan_counts_when_all_that_report_want_it() -> None:
-    """During a redeploy they differ."""
+    """While a redeploy is under way, their plans differ."""
     assert fleet_of().plan is None
-    assert fleet_of(beat("a"), beat("b")).plan == PLAN
-    assert fleet_of(beat("a"), beat("b", plan=OTHER)).plan is None
-    assert fleet_of(beat("a", plan=None), beat("b", plan=None)).wants_none
-    assert not fleet_of(beat("a", plan=None), beat("b")).wants_none
+    assert fleet_of(report("a"), report("b")).plan == PLAN
+    assert fleet_of(report("a"), report("b", plan=OTHER)).plan is None
+    assert fleet_of(report("a", plan=None), report("b", plan=None)).wants_none
+    assert not fleet_of(report("a", plan=None), report("b")).wants_none
     assert not fleet_of().wants_none
 
 
 def test_a_server_that_is_silent_counts_no_more() -> None:
-    """It has gone, and its old plan with it."""
+    """It has gone, and its old plan has gone with it."""
     clock = Watch()
-    fleet = fleet_of(beat("a", plan=OTHER), clock=clock)
+    fleet = fleet_of(report("a", plan=OTHER), clock=clock)
     clock.now_s += SILENT_S + 1
-    fleet.hear(beat("b"))
+    fleet.hear(*report("b"), is_new=True)
     fleet.forget_silent()
     assert (fleet.n_servers, fleet.plan) == (1, PLAN)
 
@@ -84,34 +79,39 @@ def test_a_server_that_is_silent_counts_no_more() -> None:
 def test_a_candidate_is_ready_when_every_server_has_it(
     candidates: Any, state: str, reason: str
 ) -> None:
-    """One that is refused anywhere is refused."""
-    fleet = fleet_of(*(beat(str(n), candidate=one) for n, one in enumerate(candidates)))
+    """When one server refuses it, it is refused."""
+    fleet = fleet_of(*(report(str(n), candidate=one) for n, one in enumerate(candidates)))
     found = fleet.readiness(PLAN)
     assert found[0] == state
     assert reason in found[1]
 
 
 def test_while_plans_differ_no_step_is_entered() -> None:
-    """Some servers would not follow."""
-    assert fleet_of(beat("a"), beat("b", plan=OTHER)).readiness(PLAN)[0] == "missing"
+    """Some servers would not follow the step."""
+    assert fleet_of(report("a"), report("b", plan=OTHER)).readiness(PLAN)[0] == "missing"
 
 
 async def test_an_isolated_candidate_needs_the_replicas_for_its_next_share() -> None:
-    """Half of 1,000 rows a second, at 100 a second and replica, 70 % busy: eight, and they are wished for."""
-    apart, clock = FakeIsolated(), Watch()
-    far = Candidate("ready", isolated=True, rows_per_s=100.0)
-    fleet = fleet_of(beat("a", 1, candidate=far), apart=apart, clock=clock)
+    """Half of 1,000 rows a second, at 100 a second for each replica that is 70 % busy, needs eight.
+
+    That many replicas are wished for.
+    """
+    isolated = FakeIsolated()
+    clock = Watch()
+    candidate = Candidate("ready", isolated=True, rows_per_s=100.0)
+    fleet = fleet_of(report("a", candidate=candidate), isolated=isolated, clock=clock)
     clock.now_s += RATE_OVER_S
-    fleet.hear(beat("a", 2, candidate=far, rows=int(1_000 * RATE_OVER_S)))
+    fleet.hear(*report("a", candidate=candidate, n_rows=int(1_000 * RATE_OVER_S)), is_new=True)
     assert fleet.readiness(PLAN)[0] == "missing", "nobody has counted yet"
     needed = math.ceil(0.5 * 1_000 / (0.7 * 100))
     seen = []
     for n_running in (1, needed - 1, needed):
-        apart.found, clock.now_s = Replicas(n_running), clock.now_s + 2
-        await fleet.ask_apart(CANDIDATE, 50)
+        isolated.found = Replicas(n_running)
+        clock.now_s += 2
+        await fleet.ask_isolated(CANDIDATE, 50)
         seen.append(fleet.readiness(PLAN)[0])
     assert seen == ["missing", "missing", "ready"]
-    assert set(apart.wishes) == {needed}
+    assert set(isolated.wishes) == {needed}
     assert fleet.readiness(OTHER)[0] == "missing", "they are not another candidate's"
 
 
@@ -125,21 +125,24 @@ async def test_an_isolated_candidate_needs_the_replicas_for_its_next_share() -> 
 async def test_an_application_that_failed_is_final_and_a_controller_that_is_away_is_not(
     found: Replicas, error: Exception | None, state: str
 ) -> None:
-    """Even while no server has the candidate, for it is the application that they wait for."""
-    apart = FakeIsolated()
-    apart.found, apart.error = found, error
+    """This holds while no server has the candidate: it is the application that they wait for."""
+    isolated = FakeIsolated()
+    isolated.found = found
+    isolated.error = error
     fleet = fleet_of(
-        beat("a", candidate=Candidate("missing", "no answer", isolated=True)), apart=apart
+        report("a", candidate=Candidate("missing", "no answer", isolated=True)), isolated=isolated
     )
-    await fleet.ask_apart(CANDIDATE, 20)
+    await fleet.ask_isolated(CANDIDATE, 20)
     assert fleet.readiness(PLAN)[0] == state
 
 
 def test_the_rate_is_a_mean_of_the_last_seconds() -> None:
-    """What was long ago is forgotten, what a first report brings is of an unknown time, and a rate is known at once:
-    a step's replicas are counted from it."""
+    """What was long ago is forgotten, and so is a first report, whose period nobody knows.
+
+    The rate is known at once, because a step's replicas are counted from it.
+    """
     clock = Watch()
-    fleet = fleet_of(beat("a", 1, rows=9_999), beat("b", 1, rows=9_999), clock=clock)
+    fleet = fleet_of(report("a", n_rows=9_999), report("b", n_rows=9_999), clock=clock)
     rates = [fleet.rows_per_s]
     for passed_s, a_rows, b_rows in (
         (2, 100, 100),
@@ -147,20 +150,20 @@ def test_the_rate_is_a_mean_of_the_last_seconds() -> None:
         (RATE_OVER_S + 1, 50, 0),
     ):
         clock.now_s += passed_s
-        fleet.hear(beat("a", len(rates) + 1, rows=a_rows))
-        fleet.hear(beat("b", len(rates) + 1, rows=b_rows))
+        fleet.hear(*report("a", n_rows=a_rows), is_new=True)
+        fleet.hear(*report("b", n_rows=b_rows), is_new=True)
         rates.append(fleet.rows_per_s)
     assert rates == [0, 100, 100, 5]
 
 
 async def test_a_time_without_traffic_is_not_averaged_into_what_comes_after_it() -> None:
-    """Traffic that begins, or begins again, counts at once: else a step would get too few replicas."""
+    """Traffic that begins counts at once: otherwise a step would get too few replicas."""
     clock = Watch()
-    fleet = fleet_of(beat("a", 1), clock=clock)
+    fleet = fleet_of(report("a"), clock=clock)
     rates = []
-    for n, rows in enumerate((0, 0, 240, 240, *[0] * 11, 240), start=2):
+    for rows in (0, 0, 240, 240, *[0] * 11, 240):
         clock.now_s += 1
-        fleet.hear(beat("a", n, rows=rows))
+        fleet.hear(*report("a", n_rows=rows), is_new=True)
         rates.append(fleet.rows_per_s)
     assert rates[:4] == [0, 0, 240, 240]
     assert rates[-2:] == [0, 240]

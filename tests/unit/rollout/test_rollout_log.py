@@ -1,8 +1,13 @@
-"""The log: one order, one writer, nothing believed that was not written by one. In a folder, memory, S3 on loopback."""
+"""The log has one order and one writer, and nothing else is believed.
+
+It lies in a folder, in memory, or in an S3 on loopback.
+"""
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Barrier, Thread
@@ -14,48 +19,52 @@ from obstore.exceptions import GenericError
 from obstore.store import LocalStore, MemoryStore, ObjectStore
 from rolling import PLAN, START_S
 
+from serve_app.bundle import objects as objects_module
+from serve_app.bundle.objects import Objects
 from serve_app.errors import Fenced, RolloutError
-from serve_app.rollout import log as log_module
-from serve_app.rollout.decide import claim, command
+from serve_app.rollout.decide import Action, claim, command
 from serve_app.rollout.event import Draft, Event, lines
 from serve_app.rollout.log import Log, open_log
 from serve_app.rollout.state import fold
 
 FOLDER = f"churn/{PLAN.id}"
+REASON = "why: §1 \n ✓"
+FIRST = "00000001.json"
+SECOND = "00000002.json"
+THIRD = "00000003.json"
+FOURTH = "00000004.json"
 
 
 def claiming(events: Sequence[Event]) -> Draft:
-    """What a coordinator claims with."""
+    """Draft what a coordinator claims with."""
     return claim(fold(events), PLAN)
 
 
 def next_draft(log: Log) -> Draft:
-    """An event that can always follow: a pause, or the end of one."""
+    """Draft an event that can always follow: a pause, or the end of one."""
     state = fold(log.events)
-    return command(
-        state, PLAN, "resume" if state.status == "paused" else "pause", "ada", "why: §1 \n ✓"
-    )
+    action: Action = "resume" if state.status == "paused" else "pause"
+    return command(state, PLAN, action, "ada", REASON)
 
 
 class S3(BaseHTTPRequestHandler):
-    """What the log asks of S3: PUT with If-None-Match, GET, and a listing."""
+    """Answers what the log asks of S3: PUT with If-None-Match, GET, and a listing."""
 
     protocol_version = "HTTP/1.1"
-    wbufsize = -1  # an answer in one packet
+    # An answer goes out in one packet.
+    wbufsize = -1
     objects: ClassVar[dict[str, bytes]] = {}
     put_headers: ClassVar[list[str | None]] = []
-    lost_answers: ClassVar[int] = (
-        0  # of so many PUTs the object is stored, and the client is told 500
-    )
+    # Of so many PUTs the object is stored, and the client is told 500.
+    lost_answers: ClassVar[int] = 0
 
     def do_PUT(self) -> None:
-        """Put-if-absent."""
+        """Store an object; with If-None-Match only where none is."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.put_headers.append(self.headers["If-None-Match"])
-        if (
-            self.headers["If-None-Match"] == "*"
-            and self.objects.setdefault(self.path, body) is not body
-        ):
+        condition = self.headers["If-None-Match"]
+        self.put_headers.append(condition)
+        # `setdefault` is one step, so that of two threads only one finds the place free.
+        if condition == "*" and self.objects.setdefault(self.path, body) is not body:
             return self.answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
         self.objects[self.path] = body
         if S3.lost_answers:
@@ -64,41 +73,50 @@ class S3(BaseHTTPRequestHandler):
         return self.answer(200)
 
     def do_GET(self) -> None:
-        """An object, or the list of all."""
+        """Answer with an object, or with the list of all."""
         path, _, query = self.path.partition("?")
         if query:
-            entry = "<Contents><Key>{}</Key><Size>1</Size><LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
-            found = "".join(entry.format(key.removeprefix("/bucket/")) for key in self.objects)
-            return self.answer(
-                200, f"<ListBucketResult><Name>bucket</Name>{found}</ListBucketResult>".encode()
-            )
-        return self.answer(200, self.objects[path]) if path in self.objects else self.answer(404)
+            return self.answer(200, self.listing())
+        if path not in self.objects:
+            return self.answer(404)
+        return self.answer(200, self.objects[path])
+
+    def listing(self) -> bytes:
+        """Return the list of all objects as S3 writes it."""
+        modified = "<LastModified>2026-01-01T00:00:00.000Z</LastModified>"
+        entries = [
+            f"<Contents><Key>{key.removeprefix('/bucket/')}</Key><Size>1</Size>{modified}</Contents>"
+            for key in self.objects
+        ]
+        found = "".join(entries)
+        return f"<ListBucketResult><Name>bucket</Name>{found}</ListBucketResult>".encode()
 
     def answer(self, status: int, body: bytes = b"") -> None:
-        """An answer with the headers that a client of S3 expects."""
+        """Answer with the headers that a client of S3 expects."""
         self.send_response(status)
-        for name, value in {
-            "Content-Length": str(len(body)), "ETag": '"1"', "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT",
-        }.items():  # fmt: skip
-            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("ETag", '"1"')
+        self.send_header("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
         self.end_headers()
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Silent."""
+        """Write no line for each request."""
 
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An S3 on loopback; the URI of its bucket."""
-    S3.objects, S3.put_headers, S3.lost_answers = {}, [], 0
+    """Start an S3 on loopback, and return the URI of its bucket."""
+    S3.objects = {}
+    S3.put_headers = []
+    S3.lost_answers = 0
     server = ThreadingHTTPServer(("127.0.0.1", 0), S3)
     Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}", "AWS_ALLOW_HTTP": "true",
-        "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "eu-central-1",
-    }.items():  # fmt: skip
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
     yield "s3://bucket/state"
     server.shutdown()
     server.server_close()
@@ -106,20 +124,19 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture(params=["folder", "memory", "s3"])
 def another(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Log]:
-    """Opens one and the same log, as another coordinator would."""
+    """Return what opens one and the same log, as another coordinator would."""
     if request.param == "memory":
-        objects = MemoryStore()
+        objects = Objects(MemoryStore())
         return lambda: Log(objects, "memory://", "churn", PLAN.id)
-    state = (
-        str(tmp_path / "not" / "there yet")
-        if request.param == "folder"
-        else request.getfixturevalue("s3")
-    )
-    return lambda: open_log(state, "churn", PLAN.id)
+    if request.param == "folder":
+        folder = str(tmp_path / "not" / "there yet")
+        return lambda: open_log(folder, "churn", PLAN.id)
+    bucket: str = request.getfixturevalue("s3")
+    return lambda: open_log(bucket, "churn", PLAN.id)
 
 
 def test_what_is_written_is_read_by_the_next_coordinator(another: Callable[[], Log]) -> None:
-    """In order, exactly, and the next one writes behind it."""
+    """The next one reads it in order, exactly, and writes behind it."""
     first = another()
     assert first.read() == ()
     first.claim(claiming, START_S)
@@ -134,15 +151,14 @@ def test_what_is_written_is_read_by_the_next_coordinator(another: Callable[[], L
 
 
 def test_a_coordinator_that_was_replaced_stops_writing(another: Callable[[], Log]) -> None:
-    """It learns it at its next write, which is not in the log, and stays stopped."""
-    old, new = another(), another()
+    """It learns of it at its next write, which is not in the log, and stays stopped."""
+    old = another()
+    new = another()
     old.claim(claiming, START_S)
     old.append(next_draft(old), START_S)
     new.claim(claiming, START_S)
-    with pytest.raises(
-        Fenced,
-        match=f"{PLAN.id}: coordinator [0-9a-f]{{8}} claimed it; this one must write no more",
-    ):
+    claimed = f"{PLAN.id}: coordinator [0-9a-f]{{8}} claimed it; this one must write no more"
+    with pytest.raises(Fenced, match=claimed):
         old.append(next_draft(old), START_S)
     with pytest.raises(Fenced, match="expected it to claim the log first"):
         old.append(next_draft(old), START_S)
@@ -152,7 +168,7 @@ def test_a_coordinator_that_was_replaced_stops_writing(another: Callable[[], Log
 
 
 def test_who_has_not_claimed_may_not_write(another: Callable[[], Log]) -> None:
-    """A reader is no writer."""
+    """Whoever only reads the log has no right to write."""
     log = another()
     with pytest.raises(Fenced, match="expected it to claim the log first"):
         log.append(claim(fold([]), PLAN), START_S)
@@ -160,21 +176,23 @@ def test_who_has_not_claimed_may_not_write(another: Callable[[], Log]) -> None:
 
 
 def test_coordinators_that_write_at_once_make_one_order(another: Callable[[], Log]) -> None:
-    """Four claim and write as fast as they can: each event that a writer was told to be written is there once, in
-    its place, and of each claim no event comes after the next claim."""
-    told: list[Event] = []
+    """Four of them claim and write as fast as they can.
+
+    Each event that was confirmed to a writer is there once, in its place; of each claim, no
+    event comes after the next claim.
+    """
+    confirmed: list[Event] = []
     ready = Barrier(4)
 
     def coordinate() -> None:
         log = another()
         ready.wait()
         for _ in range(2):
-            try:
-                told.append(log.claim(claiming, START_S))
+            with suppress(Fenced):
+                confirmed.append(log.claim(claiming, START_S))
+                # Appended one by one: what was written before a fence counts too.
                 for _ in range(8):
-                    told.append(log.append(next_draft(log), START_S))  # noqa: PERF401 (what came before a fence counts)
-            except Fenced:
-                pass
+                    confirmed.append(log.append(next_draft(log), START_S))  # noqa: PERF401
 
     threads = [Thread(target=coordinate) for _ in range(4)]
     for thread in threads:
@@ -182,32 +200,31 @@ def test_coordinators_that_write_at_once_make_one_order(another: Callable[[], Lo
     for thread in threads:
         thread.join()
     events = another().read()
-    assert sorted(told, key=lambda event: event.seq) == list(events)
+    assert sorted(confirmed, key=lambda event: event.seq) == list(events)
     assert [event.epoch for event in events] == sorted(event.epoch for event in events)
     assert len({event.writer for event in events}) == 4
     assert {event.epoch for event in events} == set(range(1, 9))
-    assert all(
-        len({event.writer for event in events if event.epoch == epoch}) == 1
-        for epoch in range(1, 9)
-    )
+    for epoch in range(1, 9):
+        assert len({event.writer for event in events if event.epoch == epoch}) == 1
     assert fold(events).seq == len(events)
 
 
 def test_two_decisions_from_one_state_do_not_both_enter_the_log(another: Callable[[], Log]) -> None:
-    """A command and the judge in the same instant: the second is told to decide anew, and no impossible log is made."""
+    """When a command and the judge write at the same time, the second must decide again."""
     log = another()
     log.claim(claiming, START_S)
-    pause, abort = (command(fold(log.events), PLAN, action, "ada") for action in ("pause", "abort"))
+    state = fold(log.events)
+    pause = command(state, PLAN, "pause", "ada")
+    abort = command(state, PLAN, "abort", "ada")
     log.append(abort, START_S)
-    with pytest.raises(
-        RolloutError, match=r"paused is decided for \(2, .* expected \(3, .* decide anew"
-    ):
+    late = r"paused is decided for \(2, .* expected \(3, .* decide again"
+    with pytest.raises(RolloutError, match=late):
         log.append(pause, START_S)
     assert fold(log.read()).status == "aborted"
 
 
 def test_an_event_of_another_rollout_is_not_written(another: Callable[[], Log]) -> None:
-    """The file changed while the coordinator decided."""
+    """The file may have changed while the coordinator decided."""
     log = another()
     log.claim(claiming, START_S)
     other = PLAN.model_copy(update={"min_requests": 1})
@@ -215,23 +232,21 @@ def test_an_event_of_another_rollout_is_not_written(another: Callable[[], Log]) 
         log.append(command(fold(log.events), other, "pause", "ada"), START_S)
 
 
-def test_logs_of_other_rollouts_and_models_lie_apart(
-    another: Callable[[], Log], tmp_path: Path
-) -> None:
+def test_logs_of_other_rollouts_and_models_are_separate(tmp_path: Path) -> None:
     """Another plan begins at its first event, though the names begin alike."""
-    for model, rollout in [
+
+    def claimed(model: str, rollout: str) -> tuple[Event, ...]:
+        log = open_log(str(tmp_path), model, rollout)
+        draft = claim(fold([]), PLAN).model_copy(update={"rollout": rollout})
+        log.claim(lambda _: draft, START_S)
+        return log.read()
+
+    for model, rollout in (
         ("churn", "1.0.0-1.1.0-a"),
         ("churn", "1.0.0-1.1.0-ab"),
         ("chur", "1.0.0-1.1.0-a"),
-    ]:
-        log = open_log(str(tmp_path), model, rollout)
-        log.claim(
-            lambda _, rollout=rollout: claim(fold([]), PLAN).model_copy(
-                update={"rollout": rollout}
-            ),
-            START_S,
-        )  # type: ignore[misc]
-        assert [event.rollout for event in log.read()] == [rollout]
+    ):
+        assert [event.rollout for event in claimed(model, rollout)] == [rollout]
 
 
 def test_the_files_of_a_log_are_its_audit(tmp_path: Path) -> None:
@@ -242,11 +257,11 @@ def test_the_files_of_a_log_are_its_audit(tmp_path: Path) -> None:
     text = "".join(path.read_text() for path in sorted((tmp_path / FOLDER).iterdir()))
     assert text == lines(log.events)
     assert [json.loads(line)["kind"] for line in text.splitlines()] == ["claimed", "paused"]
-    assert json.loads(text.splitlines()[1])["reason"] == "why: §1 \n ✓"
+    assert json.loads(text.splitlines()[1])["reason"] == REASON
 
 
 def written(tmp_path: Path) -> Path:
-    """The folder of a log with three events."""
+    """Write a log with three events, and return its folder."""
     log = open_log(str(tmp_path), "churn", PLAN.id)
     log.claim(claiming, START_S)
     log.append(next_draft(log), START_S)
@@ -255,36 +270,59 @@ def written(tmp_path: Path) -> Path:
 
 
 def change(path: Path, **fields: Any) -> None:
-    """Some fields of an event's file changed by hand."""
+    """Change some fields of an event's file, as by hand."""
     path.write_text(json.dumps(json.loads(path.read_text()) | fields))
 
 
+def changed(**fields: Any) -> Callable[[Path], object]:
+    """Return what changes fields of the second event in a folder."""
+    return lambda folder: change(folder / SECOND, **fields)
+
+
+def cut_off(folder: Path) -> None:
+    """Keep only the beginning of the second event."""
+    path = folder / SECOND
+    path.write_text(path.read_text()[:90])
+
+
+def twice(folder: Path) -> None:
+    """Repeat the third event in the place of the fourth."""
+    (folder / FOURTH).write_bytes((folder / THIRD).read_bytes())
+
+
+# What is done to a folder, and what the error must say.
 SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
-    "empty": (lambda f: (f / "00000003.json").write_bytes(b""), "00000003.json: the file: Invalid JSON: EOF"),
-    "cut off": (lambda f: (f / "00000002.json").write_text((f / "00000002.json").read_text()[:90]), "Invalid JSON"),
-    "no UTF-8": (lambda f: (f / "00000002.json").write_bytes(b'{"by": "\xff"}'), "02.json: the file: Invalid JSON"),
-    "a list": (lambda f: (f / "00000002.json").write_text("[]"), "the file: Input should be an object"),
-    "one is missing": (lambda f: (f / "00000002.json").unlink(), "00000002.json: is missing"),
-    "the first is missing": (lambda f: (f / "00000001.json").unlink(), "00000001.json: is missing"),
-    "twice": (
-        lambda f: (f / "00000004.json").write_bytes((f / "00000003.json").read_bytes()),
-        "found event and rollout (3, ",
+    "empty": (
+        lambda folder: (folder / THIRD).write_bytes(b""),
+        f"{THIRD}: the file: Invalid JSON: EOF",
     ),
-    "of another rollout": (lambda f: change(f / "00000002.json", rollout="x"), "(2, 'x'), expected (2, '1.0.0-1.1.0-"),
-    "unknown kind": (lambda f: change(f / "00000002.json", kind="deleted"), "00000002.json: kind: Input should be 'cl"),
-    "unknown field": (lambda f: change(f / "00000002.json", extra=1), "00000002.json: extra: Extra inputs are not"),
-    "text for a number": (lambda f: change(f / "00000002.json", epoch="1"), "epoch: Input should be a valid integer"),
-    "a time without a zone": (lambda f: change(f / "00000002.json", at="2026-01-01T00:00:00"), "at: Input should have"),
-    "a share over all": (lambda f: change(f / "00000002.json", share=101), "00000002.json: share.literal"),
-    "NaN": (lambda f: change(f / "00000002.json", numbers={"p": float("nan")}), "numbers.p: Input should be a finite"),
-}  # fmt: skip
+    "cut off": (cut_off, "Invalid JSON"),
+    "no UTF-8": (
+        lambda folder: (folder / SECOND).write_bytes(b'{"by": "\xff"}'),
+        f"{SECOND}: the file: Invalid JSON",
+    ),
+    "a list": (
+        lambda folder: (folder / SECOND).write_text("[]"),
+        "the file: Input should be an object",
+    ),
+    "one is missing": (lambda folder: (folder / SECOND).unlink(), f"{SECOND}: is missing"),
+    "the first is missing": (lambda folder: (folder / FIRST).unlink(), f"{FIRST}: is missing"),
+    "twice": (twice, "found event and rollout (3, "),
+    "of another rollout": (changed(rollout="x"), "(2, 'x'), expected (2, '1.0.0-1.1.0-"),
+    "unknown kind": (changed(kind="deleted"), f"{SECOND}: kind: Input should be 'cl"),
+    "unknown field": (changed(extra=1), f"{SECOND}: extra: Extra inputs are not"),
+    "text for a number": (changed(epoch="1"), "epoch: Input should be a valid integer"),
+    "a time without a zone": (changed(at="2026-01-01T00:00:00"), "at: Input should have"),
+    "a share over all": (changed(share=101), f"{SECOND}: share.literal"),
+    "NaN": (changed(numbers={"p": math.nan}), "numbers.p: Input should be a finite"),
+}
 
 
 @pytest.mark.parametrize(("spoil", "message"), SPOILT.values(), ids=SPOILT)
 def test_a_spoilt_log_is_a_clear_error(
     spoil: Callable[[Path], object], message: str, tmp_path: Path
 ) -> None:
-    """It names the file and what to do; neither a part of it nor a claim on top of it is made."""
+    """It names the file and what to do; no part of the log is used, and nobody claims it."""
     folder = written(tmp_path)
     spoil(folder)
     before = sorted(folder.iterdir())
@@ -292,16 +330,16 @@ def test_a_spoilt_log_is_a_clear_error(
     for ask in (log.read, lambda: log.claim(claiming, START_S)):
         with pytest.raises(RolloutError, match=re.escape(message)) as caught:
             ask()
-        assert f"{tmp_path}/{FOLDER}" in str(caught.value)
-        assert "move its folder away to begin this rollout anew; until then stable answers" in str(
-            caught.value
-        )
+        said = str(caught.value)
+        assert f"{tmp_path}/{FOLDER}" in said
+        assert "move its folder away to begin this rollout again" in said
+        assert "until then stable answers" in said
     assert sorted(folder.iterdir()) == before
     assert log.epoch == 0
 
 
 def test_what_is_no_event_does_not_disturb(tmp_path: Path) -> None:
-    """Files of file browsers and editors, backups, unfinished uploads, folders: nobody's events."""
+    """Backups, unfinished uploads, folders and files of editors are nobody's events."""
     folder = written(tmp_path)
     for name in (
         ".DS_Store",
@@ -321,15 +359,15 @@ def test_what_is_no_event_does_not_disturb(tmp_path: Path) -> None:
 
 
 def test_a_torn_listing_hides_no_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder that is listed while two events are written may show the later one alone."""
+    """A folder that is listed while two events are written may show only the later one."""
     written(tmp_path)
     torn = {"objects": [{"path": f"{FOLDER}/00000003.json"}]}
-    monkeypatch.setattr(log_module.obstore, "list_with_delimiter", lambda *_, **__: torn)
+    monkeypatch.setattr(objects_module.obstore, "list_with_delimiter", lambda *_, **__: torn)
     assert [event.seq for event in open_log(str(tmp_path), "churn", PLAN.id).read()] == [1, 2, 3]
 
 
 def test_a_log_that_shrank_is_noticed(tmp_path: Path) -> None:
-    """Somebody deletes the newest event: the coordinator that knew it does not go on from the one before."""
+    """When the newest event is deleted, a coordinator that knew it does not go on without it."""
     folder = written(tmp_path)
     log = open_log(str(tmp_path), "churn", PLAN.id)
     log.read()
@@ -350,7 +388,7 @@ def test_an_impossible_log_is_not_claimed(tmp_path: Path) -> None:
 
 
 def test_s3_is_asked_to_create_and_never_to_overwrite(s3: str) -> None:
-    """If-None-Match: without it two coordinators would write over each other."""
+    """Without If-None-Match two coordinators would write over each other."""
     log = open_log(s3, "churn", PLAN.id)
     log.claim(claiming, START_S)
     log.append(next_draft(log), START_S)
@@ -359,7 +397,7 @@ def test_s3_is_asked_to_create_and_never_to_overwrite(s3: str) -> None:
 
 
 def test_a_write_whose_answer_was_lost_counts_as_written(s3: str) -> None:
-    """The client asks again by itself and hears that the place is taken: by this very event."""
+    """The client asks again by itself, and hears that its own event has taken the place."""
     log = open_log(s3, "churn", PLAN.id)
     log.claim(claiming, START_S)
     S3.lost_answers = 1
@@ -369,27 +407,24 @@ def test_a_write_whose_answer_was_lost_counts_as_written(s3: str) -> None:
 
 
 class Away:
-    """A store of which some calls fail, after having been carried out or before."""
+    """A store some calls of which fail, after they were carried out or before."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.fails, self.carried_out = {"list_with_delimiter", "get", "put"}, False
+        self.fails = {"list_with_delimiter", "get", "put"}
+        self.carried_out = False
         for name in sorted(self.fails):
-            monkeypatch.setattr(
-                log_module.obstore, name, self.through(name, getattr(obstore, name))
-            )
+            call = self.through(name, getattr(obstore, name))
+            monkeypatch.setattr(objects_module.obstore, name, call)
 
     def through(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        """The call, unless it is to fail."""
+        """Return a call that fails when it has to."""
 
         def answer(objects: ObjectStore, *args: Any, **kwargs: Any) -> Any:
-            result = (
+            if name not in self.fails:
+                return call(objects, *args, **kwargs)
+            if self.carried_out:
                 call(objects, *args, **kwargs)
-                if name not in self.fails or self.carried_out
-                else None
-            )
-            if name in self.fails:
-                raise GenericError("the network")
-            return result
+            raise GenericError("the network")
 
         return answer
 
@@ -398,9 +433,10 @@ class Away:
 def test_a_store_that_cannot_be_read_is_a_rollout_error(
     call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One type for the caller, whatever failed, and nothing is claimed."""
+    """Whatever failed, the caller sees one type of error, and nothing is claimed."""
     written(tmp_path)
-    log, away = open_log(str(tmp_path), "churn", PLAN.id), Away(monkeypatch)
+    log = open_log(str(tmp_path), "churn", PLAN.id)
+    away = Away(monkeypatch)
     away.fails = {call}
     for ask in (log.read, lambda: log.claim(claiming, START_S)):
         with pytest.raises(RolloutError, match=r"cannot be (listed|read) \(GenericError\)"):
@@ -424,7 +460,7 @@ def test_a_write_that_failed_is_tried_again_in_the_same_place(
 def test_a_write_that_failed_and_came_through_is_found_and_decided_upon(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The connection broke after the store had written: the next attempt learns it, and the writer is not fenced."""
+    """The store had written before the connection broke: the next attempt learns of it."""
     log = open_log(str(tmp_path), "churn", PLAN.id)
     log.claim(claiming, START_S)
     away = Away(monkeypatch)
@@ -432,11 +468,10 @@ def test_a_write_that_failed_and_came_through_is_found_and_decided_upon(
     with pytest.raises(RolloutError, match="cannot be written"):
         log.append(next_draft(log), START_S)
     away.fails = set()
-    with pytest.raises(
-        RolloutError, match="paused not written, its place was taken; decide anew"
-    ) as caught:
+    taken = "paused not written, its place was taken; decide again"
+    with pytest.raises(RolloutError, match=taken) as caught:
         log.append(next_draft(log), START_S + 1)
-    assert not isinstance(caught.value, Fenced)
+    assert not isinstance(caught.value, Fenced), "the writer still holds the log"
     assert fold(log.events).status == "paused"
     assert log.append(next_draft(log), START_S + 2).kind == "resumed"
 
@@ -444,7 +479,7 @@ def test_a_write_that_failed_and_came_through_is_found_and_decided_upon(
 def test_a_claim_that_failed_gives_no_right_to_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not even to one that held the log before."""
+    """It gives none even to a coordinator that held the log before."""
     log = open_log(str(tmp_path), "churn", PLAN.id)
     log.claim(claiming, START_S)
     away = Away(monkeypatch)
@@ -458,22 +493,24 @@ def test_a_claim_that_failed_gives_no_right_to_write(
 def test_a_claim_gives_up_when_its_place_is_taken_by_what_is_not_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A store whose listing lags behind what it holds: an error, and no endless loop."""
+    """When a listing lags behind what the store holds, there is an error and no endless loop."""
     written(tmp_path)
-    monkeypatch.setattr(log_module.obstore, "list_with_delimiter", lambda *_, **__: {"objects": []})
+    monkeypatch.setattr(
+        objects_module.obstore, "list_with_delimiter", lambda *_, **__: {"objects": []}
+    )
     with pytest.raises(RolloutError, match=r"00000001\.json is there, but is not listed"):
         open_log(str(tmp_path), "churn", PLAN.id).claim(claiming, START_S)
 
 
 @pytest.mark.parametrize("state", ["http://127.0.0.1/state", "ftp://x"])
 def test_a_place_that_cannot_hold_a_log_is_refused(state: str) -> None:
-    """With what would do."""
+    """The error says what would do instead."""
     with pytest.raises(RolloutError, match="expected a folder or one of s3://"):
         open_log(state, "churn", PLAN.id)
 
 
 def test_a_folder_that_cannot_be_made_is_a_rollout_error(tmp_path: Path) -> None:
-    """A file is in the way of the state, or of the rollout's folder."""
+    """A file may be in the way of the state, or of the rollout's folder."""
     (tmp_path / "file").write_text("")
     with pytest.raises(RolloutError, match="cannot be opened"):
         open_log(str(tmp_path / "file" / "state"), "churn", PLAN.id)
@@ -492,8 +529,9 @@ def test_s3_without_an_endpoint_that_answers_is_a_rollout_error_soon(
 
 
 def test_a_folder_keeps_a_log_whole_when_many_create_one_file(tmp_path: Path) -> None:
-    """What the fence stands on, asked of the folder itself: one creates, the others are told, nothing is mixed."""
-    objects, won = LocalStore(tmp_path), []
+    """One creates the file, the others are told, nothing is mixed: fencing depends on it."""
+    objects = LocalStore(tmp_path)
+    won: list[tuple[int, int]] = []
     ready = Barrier(4)
 
     def create(name: int) -> None:
@@ -511,6 +549,5 @@ def test_a_folder_keeps_a_log_whole_when_many_create_one_file(tmp_path: Path) ->
     for thread in threads:
         thread.join()
     assert sorted(place for place, _ in won) == list(range(50))
-    assert all(
-        (tmp_path / "race" / str(place)).read_text() == str(name) * 1_000 for place, name in won
-    )
+    for place, name in won:
+        assert (tmp_path / "race" / str(place)).read_text() == str(name) * 1_000

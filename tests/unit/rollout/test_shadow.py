@@ -1,11 +1,11 @@
-"""Shadow: never in the way of an answer, bounded, and honest about what it dropped."""
+"""Shadow is never in the way of an answer, is bounded, and tells what it dropped."""
 
 import asyncio
 
 import numpy as np
 import pytest
 from fakes import FakeScorer, until
-from watching import SPEC, course
+from watching import SPEC, phase_counter
 
 from serve_app.contract.block import Block, Layout, Scores
 from serve_app.errors import DeadlineExceeded
@@ -13,40 +13,42 @@ from serve_app.rollout.shadow import MOST_ROWS_A_CALL, MOST_WAITING_ROWS, Shadow
 
 
 def rows(n: int = 1) -> Block:
-    """Valid rows."""
+    """Return n valid rows as one block."""
     return Layout(SPEC.contract).block([SPEC.examples[0].row.model_dump()] * n)
 
 
 def scores(n: int = 1, value: float = 0.4) -> Scores:
-    """Stable's."""
+    """Return what stable answered to n rows."""
     return np.full(n, value)
 
 
 async def test_rows_that_wait_share_a_call_and_every_key_is_a_pair() -> None:
     """Thirty requests one after the other cost one call."""
-    shadow, one, candidate = Shadow(), course(0, shadow=True), FakeScorer(lambda _: 0.6)
+    shadow = Shadow()
+    counter = phase_counter()
+    candidate = FakeScorer(lambda _: 0.6)
     for n in range(30):
-        shadow.offer(one, candidate, f"k{n}", rows(), scores(), 1.0)
+        shadow.offer(counter, candidate, f"k{n}", rows(), scores(), 1.0)
     assert candidate.blocks == [], "nothing is scored before the answers have gone"
     await until(lambda: candidate.blocks)
     await asyncio.sleep(0.02)
     assert [len(block) for block in candidate.blocks] == [30]
-    found = one.take().shadowed
+    found = counter.take().shadowed
     assert len(found.pairs) == 30
     assert all(found.pairs.values())
 
 
 async def test_what_does_not_fit_is_dropped_and_counted() -> None:
     """A candidate that hangs holds one call; the rest waits up to the bound."""
-    shadow, one = Shadow(), course(0, shadow=True)
+    shadow = Shadow()
+    counter = phase_counter()
     candidate = FakeScorer(lambda _: 0.4, delay_s=0.3)
     for n in range(MOST_WAITING_ROWS + 7):
-        shadow.offer(one, candidate, f"k{n}", rows(), scores(), 1.0)
-    assert one.take().shadowed.n_dropped == 7
-    shadow.offer(
-        one, candidate, "large", rows(MOST_WAITING_ROWS + 1), scores(MOST_WAITING_ROWS + 1), 1.0
-    )
-    assert one.take().shadowed.n_dropped == MOST_WAITING_ROWS + 1
+        shadow.offer(counter, candidate, f"k{n}", rows(), scores(), 1.0)
+    assert counter.take().shadowed.n_dropped == 7
+    n_rows = MOST_WAITING_ROWS + 1
+    shadow.offer(counter, candidate, "large", rows(n_rows), scores(n_rows), 1.0)
+    assert counter.take().shadowed.n_dropped == n_rows
     await asyncio.sleep(0.1)
     assert len(candidate.blocks) == 1, "one call at a time"
     assert len(candidate.blocks[0]) <= MOST_ROWS_A_CALL
@@ -54,24 +56,29 @@ async def test_what_does_not_fit_is_dropped_and_counted() -> None:
 
 @pytest.mark.parametrize("error", [DeadlineExceeded("late"), RuntimeError("broken")])
 async def test_a_candidate_that_gives_no_answer_disagrees(error: Exception) -> None:
-    """As it would have had none in a canary; and the next rows are scored again."""
-    shadow, one, candidate = Shadow(), course(0, shadow=True), FakeScorer(lambda _: 0.4, error)
-    shadow.offer(one, candidate, "a", rows(), scores(), 1.0)
+    """In a canary it would have had no answer either; the next rows are scored again."""
+    shadow = Shadow()
+    counter = phase_counter()
+    candidate = FakeScorer(lambda _: 0.4, error)
+    shadow.offer(counter, candidate, "a", rows(), scores(), 1.0)
     await until(lambda: candidate.blocks)
     await asyncio.sleep(0.01)
     candidate.error = None
-    shadow.offer(one, candidate, "b", rows(), scores(), 1.0)
+    shadow.offer(counter, candidate, "b", rows(), scores(), 1.0)
     await until(lambda: len(candidate.blocks) == 2)
     await asyncio.sleep(0.01)
-    assert list(one.take().shadowed.pairs.values()) == [True, False]
+    assert list(counter.take().shadowed.pairs.values()) == [True, False]
 
 
 async def test_rows_of_two_phases_are_not_mixed() -> None:
-    """Each belongs to the course in which it was answered."""
-    shadow, first, second = Shadow(), course(0, shadow=True), course(0, shadow=True, run="other")
+    """Each row counts for the phase in which it was answered."""
+    shadow = Shadow()
+    first = phase_counter()
+    second = phase_counter("other")
     candidate = FakeScorer(lambda _: 0.6)
     shadow.offer(first, candidate, "a", rows(), scores(), 1.0)
     shadow.offer(second, candidate, "b", rows(2), scores(2), 1.0)
     await until(lambda: len(candidate.blocks) == 2)
     await asyncio.sleep(0.01)
-    assert (first.take().shadowed.whole.n_rows, second.take().shadowed.whole.n_rows) == (1, 2)
+    assert first.take().shadowed.whole.n_rows == 1
+    assert second.take().shadowed.whole.n_rows == 2

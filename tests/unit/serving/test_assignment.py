@@ -1,4 +1,4 @@
-"""Who is asked: the same for a key everywhere and always, in the shares of the table."""
+"""A key is assigned to the same version everywhere and always, in the shares of the table."""
 
 import math
 
@@ -24,7 +24,7 @@ percents = st.floats(0, 100, allow_nan=False)
     ],
 )
 def test_a_key_stands_where_it_always_stood(salt: str, key: str, position: float) -> None:
-    """Written down once: another hash would move every customer to another version on the day of an update."""
+    """Another hash would move every customer to another version on the day of an update."""
     assert position_percent(salt, key) == pytest.approx(position, abs=1e-9)
 
 
@@ -37,7 +37,7 @@ def test_a_position_lies_between_0_and_100(salt: str, key: str) -> None:
 
 
 def test_positions_are_uniform() -> None:
-    """Each tenth holds its share of the keys, within four standard deviations of the binomial distribution."""
+    """Each tenth holds its share of the keys, within four standard deviations (binomial)."""
     positions = np.array([position_percent("churn/1.0.0", key) for key in KEYS])
     counts, _ = np.histogram(positions, bins=10, range=(0, 100))
     spread = math.sqrt(len(KEYS) * 0.1 * 0.9)
@@ -53,7 +53,7 @@ def test_a_candidate_gets_its_share_of_the_keys(percent: float) -> None:
 
 
 def test_three_arms_get_their_shares_and_stable_the_rest() -> None:
-    """Two candidates beside stable: nobody is counted twice, nobody is lost."""
+    """With two candidates next to stable nobody is counted twice, and nobody is lost."""
     weights = [("1.1.0", 20.0), ("1.2.0", 30.0)]
     got = [assign("churn/1.0.0", key, "1.0.0", weights) for key in KEYS]
     for version, share in {"1.0.0": 0.5, "1.1.0": 0.2, "1.2.0": 0.3}.items():
@@ -72,7 +72,7 @@ def test_three_arms_get_their_shares_and_stable_the_rest() -> None:
     ],
 )
 def test_weights_0_and_100_leave_nobody_out(weights: list[tuple[str, float]], version: str) -> None:
-    """Blue-green is all or nothing."""
+    """A blue-green switch moves everybody or nobody."""
     assert {assign("churn/1.0.0", key, "1.0.0", weights) for key in KEYS[:2_000]} == {version}
 
 
@@ -87,13 +87,13 @@ def test_raising_a_weight_never_takes_a_key_back(key: str, low: float, high: flo
 
 @pytest.mark.parametrize("salt", ["churn/1.1.0", "delivery_time/1.0.0", "churn/1.0.1"])
 def test_another_salt_takes_other_people(salt: str) -> None:
-    """The next rollout, and the other model, must not always try things out on the same customers."""
+    """The next rollout, and another model, must not try things out on the same customers."""
     here = np.array([position_percent("churn/1.0.0", key) for key in KEYS[:5_000]])
     there = np.array([position_percent(salt, key) for key in KEYS[:5_000]])
     assert abs(np.corrcoef(here, there)[0, 1]) < 4 / math.sqrt(5_000)
 
 
 def test_keys_that_look_alike_are_spread() -> None:
-    """Numbered customers do not come in a row: neighbours' positions are not correlated."""
+    """Numbered customers do not come in a row: positions of neighbours are not correlated."""
     positions = np.array([position_percent("churn/1.0.0", key) for key in KEYS[:5_000]])
     assert abs(np.corrcoef(positions[:-1], positions[1:])[0, 1]) < 4 / math.sqrt(5_000)

@@ -1,4 +1,6 @@
-"""Rows that wait leave together: nothing waits while a call is free, and everybody gets their own scores."""
+"""Rows that wait leave together: nothing waits while a call is free, and everybody gets their own
+scores.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -79,7 +81,9 @@ async def test_nothing_waits_while_a_call_is_free() -> None:
 
 
 async def test_under_load_64_singles_leave_in_few_calls_and_get_their_own_scores() -> None:
-    """The first two take the free calls, the other 62 wait and leave together; nobody gets another's score."""
+    """The first two take the free calls, the other 62 wait and leave together; nobody gets
+    another's score.
+    """
     callee = Callee()
     callee.busy()
     coalescer = made(callee)
@@ -140,7 +144,9 @@ async def test_more_calls_go_out_when_the_bound_grows() -> None:
 
 
 async def test_a_failing_call_fails_its_own_callers_only() -> None:
-    """Those who travelled with the failing call get its error; those before and after get their scores."""
+    """Those who travelled with the failing call get its error; those before and after get their
+    scores.
+    """
     callee = Callee()
     callee.busy()
     tasks = await loaded(
@@ -243,7 +249,9 @@ async def test_a_call_that_is_cancelled_answers_its_callers() -> None:
 def test_whatever_the_sizes_everybody_gets_their_own_scores(
     sizes: list[int], max_rows: int, bound: int, gone: set[int]
 ) -> None:
-    """Random blocks, bounds and callers that give up: the rest get their scores, within both bounds."""
+    """Random blocks, bounds and callers that give up: the rest get their scores, within both
+    bounds.
+    """
 
     async def run() -> None:
         callee = Callee()
@@ -274,7 +282,9 @@ def test_whatever_the_sizes_everybody_gets_their_own_scores(
 
 
 async def test_a_call_does_not_run_in_the_context_of_one_of_its_clients() -> None:
-    """Ray cancels what a request started when the request is cancelled; a call carries rows of others too."""
+    """Ray cancels what a request started when the request is cancelled; a call carries rows of
+    others too.
+    """
     client: ContextVar[str] = ContextVar("client", default="nobody")
     seen: list[str] = []
 

@@ -1,8 +1,8 @@
-"""The router over versions that fail in every way: a client gets stable's answer, and the candidate is charged."""
+"""Versions fail in every way, and a client gets stable's answer; the candidate is charged."""
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -10,46 +10,60 @@ from fakes import FakeScorer, FakeStore, raised_by, rows_of, table, until
 
 from serve_app.errors import BundleError, DeadlineExceeded, NotReady, Overloaded, UnknownVersion
 from serve_app.models import get_spec
+from serve_app.serving.answer import Answered, Assignment, Counters, Failure, Observer
 from serve_app.serving.assignment import assign
-from serve_app.serving.router import Answered, Router
+from serve_app.serving.router import Router
 from serve_app.serving.versions import Versions
 from serve_app.settings import Table
 
 SPEC = get_spec("churn")
-STABLE, CANDIDATE = "1.0.0", "1.1.0"
+STABLE = "1.0.0"
+CANDIDATE = "1.1.0"
 
 
 def stable_score(active_days: float) -> float:
-    """Probability of stable: 0.00 to 0.31."""
+    """Return the probability of stable, 0.00 to 0.31."""
     return active_days / 100
 
 
 def candidate_score(active_days: float) -> float:
-    """Probability of the candidate: half a point higher, so that one sees who answered."""
+    """Return the probability of the candidate, 0.5 higher: one sees who answered."""
     return active_days / 100 + 0.5
 
 
 def probabilities(answered: Answered) -> list[float | None]:
-    """What a client reads, row by row."""
+    """Return what a client reads, row by row."""
     return [prediction and prediction.churn_probability for prediction in answered.predictions]
 
 
-async def gate_with(
-    candidate: FakeScorer, of: Table | None = None, stable: FakeScorer | None = None
+@pytest.fixture
+def counters() -> Counters:
+    """Return an observer that counts answers."""
+    return Counters()
+
+
+async def router_with(
+    candidate: FakeScorer,
+    of: Table | None = None,
+    stable: FakeScorer | None = None,
+    observers: Sequence[Observer] = (),
 ) -> Router:
-    """A router with stable and, unless the table says otherwise, a candidate with all of the traffic."""
+    """Return a router with stable and a candidate.
+
+    Unless the table says otherwise, the candidate has all of the traffic.
+    """
     store = FakeStore()
     store.scorers = {STABLE: stable or FakeScorer(stable_score), CANDIDATE: candidate}
     versions = Versions(store.open)
     await versions.start(of or table(v1_1_0=100))
     await until(lambda: all(versions.ready(version) for version in versions.members()))
-    return Router(SPEC, versions)
+    return Router(SPEC, versions, observers)
 
 
-async def test_the_assignment_is_respected_and_sticky() -> None:
-    """Every key is answered by the version that the assignment names, each time, and both versions take part."""
+async def test_the_assignment_is_respected_and_sticky(counters: Counters) -> None:
+    """The assigned version answers every key, each time, and both versions take part."""
     of = table(v1_1_0=30)
-    router = await gate_with(FakeScorer(candidate_score), of)
+    router = await router_with(FakeScorer(candidate_score), of, observers=[counters])
     seen = set()
     for number in range(60):
         key = f"customer-{number}"
@@ -60,13 +74,13 @@ async def test_the_assignment_is_respected_and_sticky() -> None:
             assert probabilities(answered) == ([0.1, 0.2] if wanted == STABLE else [0.6, 0.7])
         seen.add(wanted)
     assert seen == {STABLE, CANDIDATE}
-    assert router.counts["rows", STABLE] + router.counts["rows", CANDIDATE] == 240
+    assert counters.counts["rows", STABLE] + counters.counts["rows", CANDIDATE] == 240
 
 
 @pytest.mark.parametrize(("weight", "version"), [(0, STABLE), (100, CANDIDATE)])
 async def test_weights_0_and_100_are_all_or_nothing(weight: float, version: str) -> None:
-    """Blue-green: no key strays."""
-    router = await gate_with(FakeScorer(candidate_score), table(v1_1_0=weight))
+    """In a blue-green switch no key goes astray."""
+    router = await router_with(FakeScorer(candidate_score), table(v1_1_0=weight))
     answered = [await router.predict(rows_of(1), f"key-{number}", None) for number in range(100)]
     assert {one.version for one in answered} == {version}
 
@@ -74,7 +88,7 @@ async def test_weights_0_and_100_are_all_or_nothing(weight: float, version: str)
 @pytest.mark.parametrize("version", [STABLE, CANDIDATE])
 async def test_a_forced_version_answers_whatever_the_weights_say(version: str) -> None:
     """X-Model-Version asks one version of the table, even one without any weight."""
-    router = await gate_with(
+    router = await router_with(
         FakeScorer(candidate_score), table(v1_1_0=0 if version == CANDIDATE else 100)
     )
     answered = await router.predict(rows_of(10), "key", version)
@@ -83,14 +97,16 @@ async def test_a_forced_version_answers_whatever_the_weights_say(version: str) -
 
 
 @pytest.mark.parametrize("forced", ["9.9.9", "", "latest", "1.0.0 ", "<script>"])
-async def test_a_forced_version_outside_the_table_is_refused_with_the_choice(forced: str) -> None:
-    """The versions of the table are listed, what was sent is not repeated, and nothing was scored."""
-    router = await gate_with(FakeScorer(candidate_score))
+async def test_a_forced_version_outside_the_table_is_refused_with_the_choice(
+    counters: Counters, forced: str
+) -> None:
+    """The error lists the versions of the table and repeats no input; nothing is scored."""
+    router = await router_with(FakeScorer(candidate_score), observers=[counters])
     error = await raised_by(router.predict(rows_of(1), "key", forced))
     assert isinstance(error, UnknownVersion)
     assert error.detail == "X-Model-Version: expected one of 1.0.0, 1.1.0."
     assert router.rows_under_way == 0
-    assert not router.counts
+    assert not counters.counts
 
 
 BROKEN: dict[str, Callable[[], FakeScorer]] = {
@@ -116,20 +132,22 @@ BROKEN: dict[str, Callable[[], FakeScorer]] = {
 @pytest.mark.parametrize("forced", [None, CANDIDATE])
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
 async def test_a_broken_candidate_costs_the_client_nothing(
-    broken: Callable[[], FakeScorer], forced: str | None
+    counters: Counters, broken: Callable[[], FakeScorer], forced: str | None
 ) -> None:
-    """All rows of the request are answered by stable (never a mixture), and the candidate is charged once."""
-    router = await gate_with(broken())
+    """Stable answers all rows of the request, never some; the candidate is charged once."""
+    router = await router_with(broken(), observers=[counters])
     answered = await router.predict(rows_of(10, 20, 30), "key", forced)
     assert answered.version == STABLE
     assert probabilities(answered) == [0.1, 0.2, 0.3]
-    assert router.counts["fallbacks", CANDIDATE] == 1
-    assert router.counts["fallbacks", STABLE] == 0
-    assert router.counts["rows", STABLE] == 3
+    assert counters.counts["fallbacks", CANDIDATE] == 1
+    assert counters.counts["fallbacks", STABLE] == 0
+    assert counters.counts["rows", STABLE] == 3
     assert router.rows_under_way == 0
 
 
-async def test_a_candidate_without_a_parameter_that_its_answer_needs_falls_back() -> None:
+async def test_a_candidate_without_a_parameter_that_its_answer_needs_falls_back(
+    counters: Counters,
+) -> None:
     """A bundle that lacks `half_width` is no reason for a 500 while stable has it."""
     spec = get_spec("delivery_time")
     store = FakeStore()
@@ -139,49 +157,53 @@ async def test_a_candidate_without_a_parameter_that_its_answer_needs_falls_back(
     candidate = versions.ready(CANDIDATE)
     assert candidate is not None
     candidate.manifest.parameters = {}
-    router = Router(spec, versions)
+    router = Router(spec, versions, [counters])
     assert (await router.predict([spec.examples[0].row], "key", None)).version == STABLE
-    assert router.counts["fallbacks", CANDIDATE] == 1
+    assert counters.counts["fallbacks", CANDIDATE] == 1
 
 
-async def test_a_candidate_that_is_not_loaded_yet_is_answered_for_by_stable() -> None:
+async def test_a_candidate_that_is_not_loaded_yet_is_answered_for_by_stable(
+    counters: Counters,
+) -> None:
     """While a candidate loads, its share of the traffic is not refused."""
     store = FakeStore()
     store.errors[CANDIDATE] = BundleError("missing")
     versions = Versions(store.open)
     await versions.start(table(v1_1_0=100))
-    router = Router(SPEC, versions)
+    router = Router(SPEC, versions, [counters])
     answered = await router.predict(rows_of(10), "key", None)
     assert (answered.version, probabilities(answered)) == (STABLE, [0.1])
-    assert router.counts["fallbacks", CANDIDATE] == 1
+    assert counters.counts["fallbacks", CANDIDATE] == 1
 
 
 async def test_each_version_gets_its_own_deadline() -> None:
-    """A candidate's deadline is the shorter one, so that stable still can answer within its own."""
-    candidate, stable = FakeScorer(candidate_score, NotReady("gone")), FakeScorer(stable_score)
+    """A candidate's deadline is shorter, so that stable can still answer within its own."""
+    candidate = FakeScorer(candidate_score, NotReady("gone"))
+    stable = FakeScorer(stable_score)
     of = table(v1_1_0=100, limits={"deadline_ms": 900, "candidate_deadline_ms": 120})
-    router = await gate_with(candidate, of, stable)
+    router = await router_with(candidate, of, stable)
     await router.predict(rows_of(1), "key", None)
     assert candidate.deadlines_s == [0.12]
     assert stable.deadlines_s == [pytest.approx(0.9, abs=0.1)]
     assert stable.deadlines_s[0] < 0.9, "what the candidate took is no longer there"
 
 
-async def test_a_row_that_stable_fails_on_is_none_and_hurts_no_other() -> None:
-    """Stable is the last resort: its failed rows are None, counted, and the others keep their answers."""
-    stable = FakeScorer(lambda days: {20: math.nan, 30: 1.7}.get(int(days), stable_score(days)))
-    router = await gate_with(FakeScorer(candidate_score), table(), stable)
+async def test_a_row_that_stable_fails_on_is_none_and_hurts_no_other(counters: Counters) -> None:
+    """Stable is the last resort: its failed rows are None, and counted; others keep answers."""
+    wrong_scores = {20: math.nan, 30: 1.7}
+    stable = FakeScorer(lambda days: wrong_scores.get(int(days), stable_score(days)))
+    router = await router_with(FakeScorer(candidate_score), table(), stable, observers=[counters])
     answered = await router.predict(rows_of(10, 20, 30, 31), "key", None)
     assert probabilities(answered) == [0.1, None, None, 0.31]
-    assert router.counts["failed_rows", STABLE] == 2
-    assert router.counts["rows", STABLE] == 4
-    assert router.counts["fallbacks", STABLE] == 0
+    assert counters.counts["failed_rows", STABLE] == 2
+    assert counters.counts["rows", STABLE] == 4
+    assert counters.counts["fallbacks", STABLE] == 0
 
 
 @pytest.mark.parametrize("kind", [NotReady, DeadlineExceeded])
 async def test_when_stable_fails_too_the_client_is_told(kind: type[NotReady]) -> None:
     """The error of stable is the one that counts, and the rows are no longer under way."""
-    router = await gate_with(
+    router = await router_with(
         FakeScorer(candidate_score, NotReady("gone")), None, FakeScorer(stable_score, kind("away"))
     )
     assert type(await raised_by(router.predict(rows_of(1, 2), "key", None))) is kind
@@ -190,7 +212,7 @@ async def test_when_stable_fails_too_the_client_is_told(kind: type[NotReady]) ->
 
 async def test_a_fault_of_stable_leaves_nothing_under_way() -> None:
     """An unexpected exception passes on (the routes make a 500 of it) and frees its rows."""
-    router = await gate_with(
+    router = await router_with(
         FakeScorer(candidate_score), table(), FakeScorer(stable_score, ZeroDivisionError())
     )
     with pytest.raises(ZeroDivisionError):
@@ -200,7 +222,7 @@ async def test_a_fault_of_stable_leaves_nothing_under_way() -> None:
 
 async def test_a_client_that_hangs_up_frees_its_rows() -> None:
     """A cancelled request does not count as under way for ever."""
-    router = await gate_with(
+    router = await router_with(
         FakeScorer(candidate_score), table(), FakeScorer(stable_score, delay_s=10)
     )
     request = asyncio.create_task(router.predict(rows_of(1, 2, 3), "key", None))
@@ -210,33 +232,21 @@ async def test_a_client_that_hangs_up_frees_its_rows() -> None:
     assert router.rows_under_way == 0
 
 
-async def test_over_the_limit_a_request_is_refused_at_once_and_later_taken() -> None:
-    """429 while the limit is reached, with the table's Retry-After; when rows are answered there is room again."""
-    of = table(limits={"max_rows_under_way": 5, "retry_after_s": 9})
-    router = await gate_with(
-        FakeScorer(candidate_score), of, FakeScorer(stable_score, delay_s=0.05)
+async def test_the_rows_under_way_are_counted_and_never_refused() -> None:
+    """The door refuses by this count, before it reads a body; what it has let in is answered."""
+    stable = FakeScorer(stable_score, delay_s=0.05)
+    router = await router_with(
+        FakeScorer(candidate_score), table(limits={"max_rows_under_way": 2}), stable
     )
     first = asyncio.create_task(router.predict(rows_of(1, 2, 3), "key", None))
     await until(lambda: router.rows_under_way == 3)
-    error = await raised_by(router.predict(rows_of(4, 5, 6), "key", None))
-    assert isinstance(error, Overloaded)
-    assert error.retry_after_s == 9
-    assert "5 rows" in error.detail
-    assert router.rows_under_way == 3
     assert probabilities(await router.predict(rows_of(4, 5), "key", None)) == [0.04, 0.05]
     assert probabilities(await first) == [0.01, 0.02, 0.03]
     assert router.rows_under_way == 0
-    assert len((await router.predict(rows_of(4, 5, 6), "key", None)).predictions) == 3
 
 
-async def test_a_request_larger_than_the_limit_passes_when_nothing_else_is_under_way() -> None:
-    """Otherwise it could never be answered, however often it was tried again."""
-    router = await gate_with(FakeScorer(candidate_score), table(limits={"max_rows_under_way": 2}))
-    assert len((await router.predict(rows_of(1, 2, 3, 4), "key", None)).predictions) == 4
-
-
-async def test_without_a_table_the_gate_is_not_ready() -> None:
-    """Before the first user_config: 503, not ready, but alive."""
+async def test_without_a_table_the_router_is_not_ready() -> None:
+    """Before the first user_config it answers 503: it is alive, but not ready."""
     router = Router(SPEC, Versions(FakeStore().open))
     assert isinstance(await raised_by(router.predict(rows_of(1), "key", None)), NotReady)
     assert (await router.readiness()).ready is False
@@ -245,9 +255,9 @@ async def test_without_a_table_the_gate_is_not_ready() -> None:
 
 
 async def test_readiness_asks_stable_each_time() -> None:
-    """A stable version that went away after it was opened makes the server not ready; a candidate does not."""
+    """A server is not ready when stable went away after it was opened; a candidate may be away."""
     stable = FakeScorer(stable_score)
-    router = await gate_with(FakeScorer(candidate_score, NotReady("gone")), None, stable)
+    router = await router_with(FakeScorer(candidate_score, NotReady("gone")), None, stable)
     assert (await router.readiness()).ready is True
     stable.error = NotReady("gone")
     assert (await router.readiness()).ready is False
@@ -255,7 +265,7 @@ async def test_readiness_asks_stable_each_time() -> None:
 
 
 async def test_the_status_shows_every_version_with_its_share() -> None:
-    """`/ready` and `/v1/model` list stable with what the others leave, and why a version is not ready."""
+    """`/ready` and `/v1/model` give stable what the others leave, and say why one is not ready."""
     store = FakeStore()
     store.errors["1.2.0"] = BundleError("model.onnx: corrupt")
     versions = Versions(store.open)
@@ -279,10 +289,70 @@ async def test_the_status_shows_every_version_with_its_share() -> None:
 
 
 async def test_the_rows_reach_the_version_in_order_as_one_block() -> None:
-    """One question per request, with the contract's columns."""
+    """A request makes one call, with the contract's columns."""
     stable = FakeScorer(stable_score)
-    router = await gate_with(FakeScorer(candidate_score), table(), stable)
+    router = await router_with(FakeScorer(candidate_score), table(), stable)
     await router.predict(rows_of(7, 3, 5), "key", None)
     (block,) = stable.blocks
     assert block.numbers.shape == (3, len(SPEC.contract))
     np.testing.assert_array_equal(block.numbers[:, 0], [7, 3, 5])
+
+
+class Listener:
+    """An observer that remembers what it heard, or raises."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.heard_of: list[Answered] = []
+        self.error = error
+
+    def heard(self, answered: Answered) -> None:
+        """Remember an answer, then raise if the test says so."""
+        self.heard_of.append(answered)
+        if self.error is not None:
+            raise self.error
+
+
+async def test_every_observer_hears_once_of_each_answer_what_it_was() -> None:
+    """It hears ids, rows, block, scores, answers, who was assigned, who answered, key, seconds."""
+    first = Listener()
+    second = Listener()
+    router = await router_with(FakeScorer(candidate_score), table(), None, (first, second))
+    rows = rows_of(10, 20)
+    answered = await router.predict(rows, "ada", None, positions=[0, 3])
+    assert first.heard_of == second.heard_of == [answered]
+    assert (answered.rows, answered.routing_key) == (rows, "ada")
+    assert answered.assigned == Assignment(STABLE)
+    assert (answered.version, answered.failures) == (STABLE, ())
+    one, four = answered.ids
+    assert one.removesuffix("-0") == four.removesuffix("-3")
+    assert answered.block is not None
+    assert answered.block.numbers[:, 0].tolist() == [10, 20]
+    assert answered.scores is not None
+    assert answered.scores.tolist() == [0.1, 0.2]
+    assert answered.seconds >= 0
+    assert len((await router.predict(rows_of(10), "ada", None)).ids) == 1
+
+
+async def test_an_observer_hears_who_failed_and_why() -> None:
+    """It hears of a candidate that stable answered for, and of a request without an answer."""
+    listener = Listener()
+    late = DeadlineExceeded("late")
+    stable = FakeScorer(stable_score)
+    router = await router_with(FakeScorer(candidate_score, late), None, stable, [listener])
+    await router.predict(rows_of(10), "ada", None)
+    stable.error = NotReady("gone")
+    await raised_by(router.predict(rows_of(10), "ada", None))
+    fallback, failed = listener.heard_of
+    assert (fallback.assigned.version, fallback.version) == (CANDIDATE, STABLE)
+    assert fallback.failures == (Failure(CANDIDATE, late),)
+    assert (failed.version, failed.predictions, failed.ids) == ("", (), ())
+    assert failed.failures == (Failure(CANDIDATE, late), Failure(STABLE, stable.error))
+
+
+async def test_an_observer_that_raises_costs_neither_the_answer_nor_the_other_observers() -> None:
+    """The observer breaks its promise, and neither clients nor observers pay for it."""
+    listener = Listener()
+    broken = Listener(ZeroDivisionError())
+    router = await router_with(FakeScorer(candidate_score), table(), None, [broken, listener])
+    assert (await router.predict(rows_of(10), "ada", None)).version == STABLE
+    assert len(listener.heard_of) == 1

@@ -55,25 +55,68 @@ def test_stable_may_stand_anywhere_in_the_file() -> None:
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no stable": ({}, "user_config.stable: Field required"),
-    "unknown key": ({"stabel": "1.0.0"}, "user_config.stabel: unknown key; expected one of: stable, versions, batch"),
+    "unknown key": (
+        {"stabel": "1.0.0"},
+        "user_config.stabel: unknown key; expected one of: stable, versions, batch",
+    ),
     "unknown key of a version": (
         {"versions": {"1.1.0": {"weigth": 1}}},
-        "user_config.versions.1.1.0.weigth: unknown key; expected one of: weight_percent, placement",
+        "user_config.versions.1.1.0.weigth: unknown key; expected one of: weight_percent, "
+        "placement",
     ),
-    "unknown key of the limits": ({"limits": {"max_row": 1}}, "user_config.limits.max_row: unknown key; expected one"),
-    "unknown key of the batch": ({"batch": {"rows": 1}}, "user_config.batch.rows: unknown key; expected one of"),
-    "version that is a number": ({"stable": 1.0}, "user_config.stable: Input should be a valid string"),
+    "unknown key of the limits": (
+        {"limits": {"max_row": 1}},
+        "user_config.limits.max_row: unknown key; expected one",
+    ),
+    "unknown key of the batch": (
+        {"batch": {"rows": 1}},
+        "user_config.batch.rows: unknown key; expected one of",
+    ),
+    "version that is a number": (
+        {"stable": 1.0},
+        "user_config.stable: Input should be a valid string",
+    ),
     "version that is no version": ({"stable": "v1"}, "user_config.stable: String should match"),
-    "version with a trailing line": ({"stable": "1.0.0\n"}, "user_config.stable: String should match"),
-    "version that leaves its folder": ({"stable": "../1.0.0"}, "user_config.stable: String should match"),
-    "key that is a number": ({"versions": {1.1: {}}}, "user_config.versions.1.1: Input should be a valid string"),
-    "key that is no version": ({"versions": {"new": {}}}, "user_config.versions.new: String should match"),
-    "version without settings": ({"versions": {"1.1.0": None}}, "versions.1.1.0: Input should be a valid dict"),
-    "text for a weight": ({"versions": {"1.1.0": {"weight_percent": "10"}}}, "1.1.0.weight_percent: Input should be"),
-    "true for a weight": ({"versions": {"1.1.0": {"weight_percent": True}}}, "1.1.0.weight_percent: Input should be"),
-    "NaN for a weight": ({"versions": {"1.1.0": {"weight_percent": float("nan")}}}, "weight_percent: Input should"),
-    "negative weight": ({"versions": {"1.1.0": {"weight_percent": -1}}}, "weight_percent: Input should be greater"),
-    "weight over 100": ({"versions": {"1.1.0": {"weight_percent": 101}}}, "weight_percent: Input should be less"),
+    "version with a trailing line": (
+        {"stable": "1.0.0\n"},
+        "user_config.stable: String should match",
+    ),
+    "version that leaves its folder": (
+        {"stable": "../1.0.0"},
+        "user_config.stable: String should match",
+    ),
+    "key that is a number": (
+        {"versions": {1.1: {}}},
+        "user_config.versions.1.1: Input should be a valid string",
+    ),
+    "key that is no version": (
+        {"versions": {"new": {}}},
+        "user_config.versions.new: String should match",
+    ),
+    "version without settings": (
+        {"versions": {"1.1.0": None}},
+        "versions.1.1.0: Input should be a valid dict",
+    ),
+    "text for a weight": (
+        {"versions": {"1.1.0": {"weight_percent": "10"}}},
+        "1.1.0.weight_percent: Input should be",
+    ),
+    "true for a weight": (
+        {"versions": {"1.1.0": {"weight_percent": True}}},
+        "1.1.0.weight_percent: Input should be",
+    ),
+    "NaN for a weight": (
+        {"versions": {"1.1.0": {"weight_percent": float("nan")}}},
+        "weight_percent: Input should",
+    ),
+    "negative weight": (
+        {"versions": {"1.1.0": {"weight_percent": -1}}},
+        "weight_percent: Input should be greater",
+    ),
+    "weight over 100": (
+        {"versions": {"1.1.0": {"weight_percent": 101}}},
+        "weight_percent: Input should be less",
+    ),
     "weights over 100 in all": (
         {"versions": {"1.1.0": {"weight_percent": 60}, "1.2.0": {"weight_percent": 40.5}}},
         "versions: found weights of 100.5 % in all, expected at most 100 %",
@@ -82,20 +125,48 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"versions": {"1.0.0": {"weight_percent": 10}}},
         "versions.1.0.0.weight_percent: stable takes what the others leave; remove it",
     ),
-    "unknown placement": ({"versions": {"1.1.0": {"placement": "beside"}}}, "placement: Input should be 'in_server'"),
-    "unknown coalesce": ({"versions": {"1.1.0": {"coalesce": True}}}, "coalesce: Input should be 'auto'"),
-    "short pin": ({"versions": {"1.1.0": {"manifest_sha256": "abc"}}}, "manifest_sha256: String should match"),
-    "no rows": ({"limits": {"max_rows": 0}}, "user_config.limits.max_rows: Input should be greater than or equal to 1"),
-    "half a row": ({"limits": {"max_rows": 1.5}}, "user_config.limits.max_rows: Input should be a valid integer"),
-    "text for a limit": ({"limits": {"deadline_ms": "2000"}}, "limits.deadline_ms: Input should be a valid integer"),
-    "list for the limits": ({"limits": [1]}, "user_config.limits: Input should be a valid dictionary"),
-    "batch without rows": ({"batch": {"max_rows": 0}}, "user_config.batch.max_rows: Input should be greater"),
-    "negative wait": ({"batch": {"wait_ms": -1}}, "user_config.batch.wait_ms: Input should be greater"),
+    "unknown placement": (
+        {"versions": {"1.1.0": {"placement": "beside"}}},
+        "placement: Input should be 'in_server'",
+    ),
+    "unknown coalesce": (
+        {"versions": {"1.1.0": {"coalesce": True}}},
+        "coalesce: Input should be 'auto'",
+    ),
+    "short pin": (
+        {"versions": {"1.1.0": {"manifest_sha256": "abc"}}},
+        "manifest_sha256: String should match",
+    ),
+    "no rows": (
+        {"limits": {"max_rows": 0}},
+        "user_config.limits.max_rows: Input should be greater than or equal to 1",
+    ),
+    "half a row": (
+        {"limits": {"max_rows": 1.5}},
+        "user_config.limits.max_rows: Input should be a valid integer",
+    ),
+    "text for a limit": (
+        {"limits": {"deadline_ms": "2000"}},
+        "limits.deadline_ms: Input should be a valid integer",
+    ),
+    "list for the limits": (
+        {"limits": [1]},
+        "user_config.limits: Input should be a valid dictionary",
+    ),
+    "batch without rows": (
+        {"batch": {"max_rows": 0}},
+        "user_config.batch.max_rows: Input should be greater",
+    ),
+    "negative wait": (
+        {"batch": {"wait_ms": -1}},
+        "user_config.batch.wait_ms: Input should be greater",
+    ),
     "candidate slower than all": (
         {"limits": {"deadline_ms": 100, "candidate_deadline_ms": 101}},
-        "limits.candidate_deadline_ms: expected less than deadline_ms, so that stable can answer in time",
+        "limits.candidate_deadline_ms: expected less than deadline_ms, so that stable can answer "
+        "in time",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("change", "message"), WRONG.values(), ids=WRONG)
@@ -110,8 +181,10 @@ def test_every_fault_has_a_line() -> None:
     """All are told at once, so that a file is not mended error by error."""
     lines = refusal(Table, {"stable": 1, "limits": {"max_rows": 0, "x": 1}}).splitlines()
     assert [line.partition(":")[0] for line in lines] == [
-        "user_config.stable", "user_config.limits.max_rows", "user_config.limits.x",
-    ]  # fmt: skip
+        "user_config.stable",
+        "user_config.limits.max_rows",
+        "user_config.limits.x",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -179,29 +252,50 @@ def test_a_rollout_needs_two_versions_and_has_a_plan_by_default() -> None:
 
 
 WRONG_ROLLOUTS: dict[str, tuple[dict[str, Any], str]] = {
-    "the candidate is stable": ({"candidate": "1.0.0"}, "candidate: found 1.0.0, which is stable; expected another"),
+    "the candidate is stable": (
+        {"candidate": "1.0.0"},
+        "candidate: found 1.0.0, which is stable; expected another",
+    ),
     "no candidate": ({"candidate": None}, "candidate: Input should be a valid string"),
     "no steps": ({"steps": []}, "steps: Tuple should have at least 1 item"),
     "one step for a list": ({"steps": 5}, "steps: Input should be a valid tuple"),
     "steps that fall": ({"steps": [5, 1]}, "steps: found 5, 1, expected each above the one before"),
-    "a step twice": ({"steps": ["shadow", 5, 5]}, "steps: found 5, 5, expected each above the one before"),
-    "shadow after a share": ({"steps": [1, "shadow", 5]}, "steps: shadow comes first or not at all"),
+    "a step twice": (
+        {"steps": ["shadow", 5, 5]},
+        "steps: found 5, 5, expected each above the one before",
+    ),
+    "shadow after a share": (
+        {"steps": [1, "shadow", 5]},
+        "steps: shadow comes first or not at all",
+    ),
     "shadow twice": ({"steps": ["shadow", "shadow"]}, "steps: shadow comes first or not at all"),
     "a step of nothing": ({"steps": [0, 5]}, "steps.0.percent: Input should be greater than 0"),
-    "a step over all": ({"steps": [50, 101]}, "steps.1.percent: Input should be less than or equal to 100"),
+    "a step over all": (
+        {"steps": [50, 101]},
+        "steps.1.percent: Input should be less than or equal to 100",
+    ),
     "text for a step": ({"steps": ["5"]}, "steps.0.shadow: Input should be 'shadow'"),
     "true for a step": ({"steps": [True]}, "steps.0.percent: Input should be a valid number"),
     "another word than shadow": ({"steps": ["mirror"]}, "steps.0.shadow: Input should be 'shadow'"),
     "no time": ({"min_seconds": 0}, "min_seconds: Input should be greater than or equal to 1"),
-    "no requests": ({"min_requests": 0}, "min_requests: Input should be greater than or equal to 1"),
+    "no requests": (
+        {"min_requests": 0},
+        "min_requests: Input should be greater than or equal to 1",
+    ),
     "no run": ({"run": 0}, "run: Input should be greater than or equal to 1"),
-    "a judge that asks for better": ({"guardrails": {"max_error_ratio": 0.9}}, "guardrails.max_error_ratio: Input"),
-    "alpha of nothing": ({"guardrails": {"alpha": 0.0}}, "guardrails.alpha: Input should be greater"),
+    "a judge that asks for better": (
+        {"guardrails": {"max_error_ratio": 0.9}},
+        "guardrails.max_error_ratio: Input",
+    ),
+    "alpha of nothing": (
+        {"guardrails": {"alpha": 0.0}},
+        "guardrails.alpha: Input should be greater",
+    ),
     "unknown guardrail": (
         {"guardrails": {"max_eror_ratio": 2.0}},
         "guardrails.max_eror_ratio: unknown key; expected one of: max_error_ratio, max_slow_ratio",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("change", "message"), WRONG_ROLLOUTS.values(), ids=WRONG_ROLLOUTS)
@@ -211,24 +305,34 @@ def test_a_wrong_rollout_is_refused_with_the_place(change: dict[str, Any], messa
 
 
 def test_the_id_of_a_rollout_is_readable_and_stays_what_it_is() -> None:
-    """Written down once: another id would begin every rollout under way anew on the day of an update."""
+    """Written down once: another id would begin every rollout under way anew on the day of an
+    update.
+    """
     assert rollout().id == "1.0.0-1.1.0-4a33fa66"
     assert rollout(steps=[5, 50]).id == "1.0.0-1.1.0-f8a802ba"
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"candidate": "1.2.0"}, {"stable": "0.9.0"}, {"steps": [5, 100]}, {"guardrails": {"alpha": 0.05}},
-     {"min_requests": 301}, {"bake_seconds": 60}],
+    [
+        {"candidate": "1.2.0"},
+        {"stable": "0.9.0"},
+        {"steps": [5, 100]},
+        {"guardrails": {"alpha": 0.05}},
+        {"min_requests": 301},
+        {"bake_seconds": 60},
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_another_plan_is_another_rollout(change: dict[str, Any]) -> None:
     """A looser guardrail must not inherit how far the stricter one came."""
     assert rollout(**change).id != rollout().id
 
 
 def test_the_same_plan_written_otherwise_is_the_same_rollout() -> None:
-    """A default that is spelled out, a whole number for a fraction, another run: the log is found again."""
+    """A default that is spelled out, a whole number for a fraction, another run: the log is found
+    again.
+    """
     spelled = rollout(
         steps=["shadow", 1.0, 5, 25, 50, 100], min_seconds=300, guardrails={"slow_ms": 200}, run=3
     )
@@ -236,7 +340,7 @@ def test_the_same_plan_written_otherwise_is_the_same_rollout() -> None:
 
 
 def test_the_id_with_its_run_fits_into_the_salt_of_the_assignment() -> None:
-    """traffic.assign looks at 64 bytes of its salt: what tells two rollouts apart must lie within."""
+    """`assign` looks at 64 bytes of its salt: what distinguishes two rollouts must be in them."""
     long = "1.0.0-" + "x" * 33
     assert len(f"{rollout(stable=long + 'a', candidate=long + 'b').id}-run1000000".encode()) <= 64
     assert rollout(stable=long + "a").id != rollout(stable=long + "b").id
@@ -260,9 +364,7 @@ def test_every_setting_says_what_it_is_and_stands_where_people_look(
 ) -> None:
     """A description in the code, and a line in a place where people look (a habit of datasette)."""
     assert kind.model_fields[name].description
-    places = [
-        (ROOT / name).read_text() for name in ("serve_config.yaml", "README.md", "docs/rollouts.md")
-    ]
+    places = [(ROOT / name).read_text() for name in ("serve_config.yaml", "docs/settings.md")]
     assert any(re.search(rf"\b{name}\b", text) for text in places)
 
 
@@ -330,3 +432,24 @@ def test_a_table_and_its_rollout_must_agree(table: dict[str, Any], message: str)
         parse_settings(
             Table, {"rollout": {"stable": "1.0.0", "candidate": "1.1.0"}, **table}, "user_config"
         )
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        (
+            {"rollout": {"stable": "1.0.0", "candidate": "1.1.0", "guardrails": {"max_eror": 2}}},
+            "rollout.guardrails.max_eror: unknown key; expected one of: max_error_ratio, ",
+        ),
+        (
+            {"stable": "1.0.0", "versions": {"1.1.0": {"weight": 2}}},
+            "versions.1.1.0.weight: unknown key; expected one of: weight_percent, placement, ",
+        ),
+    ],
+)
+def test_an_unknown_key_is_told_with_those_that_exist_there(
+    values: dict[str, Any], line: str
+) -> None:
+    """Also inside what is optional or named: the keys of the whole table would not help."""
+    with pytest.raises(SettingsError, match=f"^user_config.{re.escape(line)}"):
+        parse_settings(Table, values, "user_config")

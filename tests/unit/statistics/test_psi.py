@@ -24,7 +24,7 @@ def test_equal_histograms_have_an_index_of_0_and_sides_do_not_matter() -> None:
 
 
 def test_empty_bins_and_empty_sides_are_finite_and_bins_must_agree() -> None:
-    """Nothing divides by zero."""
+    """No count of zero may divide anything by zero."""
     assert 0 < psi([1000, 0], [0, 1000]) < 100
     assert psi([0, 0, 0], [0, 0, 0]) == 0
     with pytest.raises(ValueError):
@@ -35,7 +35,9 @@ def test_empty_bins_and_empty_sides_are_finite_and_bins_must_agree() -> None:
     ("n_stable", "n_candidate"), [(20_000, 2_000), (2_000, 2_000), (100_000, 1_000)]
 )
 def test_the_noise_is_what_sampling_gives(n_stable: int, n_candidate: int) -> None:
-    """The mean of 1,000 indices where nothing differs, within a tenth (its standard error is under 2 %)."""
+    """The mean of 1,000 indices where nothing differs, within a tenth (its standard error is under
+    2 %).
+    """
     rng = np.random.default_rng(25)
     stable, candidate = (
         rng.multinomial(n_stable, SHARES, 1_000),

@@ -58,7 +58,9 @@ def test_evidence_grows_with_the_candidates_bad_keys_and_falls_with_stables(
 def test_the_next_key_is_expected_to_add_nothing_to_a_candidate_that_is_just_tolerated(
     history: list[Trials], seen: Trials, better: float
 ) -> None:
-    """The martingale property: the expected next e-value is this one at the tolerated odds, and less below them."""
+    """The martingale property: the expected next e-value is this one at the tolerated odds, and
+    less below them.
+    """
     now = log_e([*history, seen])
     hit = math.exp(log_e([*history, one_more(seen, hit=True)]) - now)
     other = math.exp(log_e([*history, one_more(seen, hit=False)]) - now)
@@ -85,7 +87,9 @@ def test_the_mean_of_all_e_values_after_a_dozen_keys_is_one() -> None:
 def test_a_bad_key_of_the_candidates_says_less_at_a_larger_weight(
     history: list[Trials], low: float, high: float
 ) -> None:
-    """So a better candidate, whose keys turn bad later in the rollout or never, has less evidence against it."""
+    """So a better candidate, whose keys turn bad later in the rollout or never, has less evidence
+    against it.
+    """
     low, high = sorted((low, high))
     assert (
         log_e([*history, bad_keys(1, 0, high, 1.5)])
@@ -121,7 +125,9 @@ def beta_binomial(hits: int, others: int, odds: float) -> float:
 
 
 def test_evidence_is_the_beta_binomial_mixture() -> None:
-    """The sum over fixed points agrees with the integral, from well below 0 to far beyond any limit."""
+    """The sum over fixed points agrees with the integral, from well below 0 to far beyond any
+    limit.
+    """
     compared = 0
     for weight, n, ratio in product(WEIGHTS, (1, 2, 5, 20, 100, 500), (0.3, 1, 1.5, 2, 3, 10, 100)):
         hits = round(n * ratio * weight / (ratio * weight + 100 - weight))
@@ -136,7 +142,9 @@ def test_evidence_is_the_beta_binomial_mixture() -> None:
 @pytest.mark.parametrize("ratio", [0.01, 0.5, 1.0, 1.49, 1.6, 3.0, 100.0])
 @pytest.mark.parametrize("weight", WEIGHTS)
 def test_a_million_keys_are_counted_without_loss(weight: float, ratio: float) -> None:
-    """Finite, never above the best that any alternative could say, and close to it for a candidate that is worse."""
+    """Finite, never above the best that any alternative could say, and close to it for a candidate
+    that is worse.
+    """
     hits = round(1e6 * ratio * weight / (ratio * weight + 100 - weight))
     seen = bad_keys(hits, 1_000_000 - hits, weight, 1.5)
     p, p0 = max(hits / 1e6, seen.odds / (1 + seen.odds)), seen.odds / (1 + seen.odds)
@@ -147,7 +155,9 @@ def test_a_million_keys_are_counted_without_loss(weight: float, ratio: float) ->
 
 
 def test_the_shares_of_alpha_add_up_to_alpha() -> None:
-    """All rails, both kinds of evidence, every step and any number of restarts together: alpha, never more."""
+    """All rails, both kinds of evidence, every step and any number of restarts together: alpha,
+    never more.
+    """
     for n_steps in (1, 5, 20):
         spent = 0.0
         for rail in RAIL_SHARES:
@@ -198,7 +208,9 @@ def test_what_each_step_leaves_open_adds_up_over_the_rollout() -> None:
 
 
 def test_a_candidate_that_breaks_late_is_found_by_the_step_alone() -> None:
-    """Most keys have been bad before and do not count again since the rollout began; in this step they do."""
+    """Most keys have been bad before and do not count again since the rollout began; in this step
+    they do.
+    """
     before = bad_keys(20, 900, 5, 1.5)
     assert failed(errors(bad_keys(60, 15, 25, 1.5), before, bad_keys(4, 2, 25, 1.5))) == (
         "errors",
@@ -223,7 +235,7 @@ def test_disagreement_beyond_what_is_tolerated_fails_in_shadow_too() -> None:
 
 @pytest.mark.parametrize("weight", [0.0, 100.0])
 def test_with_nobody_to_compare_with_there_is_no_evidence(weight: float) -> None:
-    """In shadow and at 100 % one arm has no keys; bad keys of the other say nothing about a ratio."""
+    """In shadow and at 100 % one arm has no keys: bad keys of the other say nothing of a ratio."""
     assert log_e([bad_keys(500, 0, weight, 1.5)]) == pytest.approx(0, abs=1e-12)
 
 
@@ -233,7 +245,8 @@ def test_a_display_shows_each_evidence_beside_its_limit_and_why() -> None:
     judgement = judge([errors(step, early, step)], alpha=0.01, n_steps=5)
     rollout, alone = judgement.findings
     assert rollout.reason == (
-        "errors: 14 of 109 keys with an error were the candidate's since the rollout began; tolerated: up to 5.1"
+        "errors: 14 of 109 keys with an error were the candidate's since the rollout began; "
+        "tolerated: up to 5.1"
     )
     assert alone.reason.startswith(
         "errors: 12 of 27 keys with an error were the candidate's since the step began"

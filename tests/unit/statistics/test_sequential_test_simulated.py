@@ -1,7 +1,9 @@
-"""Whole rollouts, simulated and looked at every second: how often the judge is wrong, and how soon it is right.
+"""Whole rollouts, simulated and looked at every second: how often the judge is wrong, and how soon
+it is right.
 
-Every simulation is seeded, so a count is the same each time. Where a rate is compared with alpha, 1,000 rollouts at
-most 0.7 alpha false would exceed alpha with a probability of 10 % (binomial); what is found is at most 0.3 alpha.
+Every simulation is seeded, so a count is the same each time. Where a rate is compared with alpha,
+1,000 rollouts at most 0.7 alpha false would exceed alpha with a probability of 10 % (binomial);
+what is found is at most 0.3 alpha.
 """
 
 import numpy as np
@@ -21,7 +23,9 @@ def union(*found: Aborted) -> float:
 
 
 def disagreements(rng: np.random.Generator, share: float) -> list[Step]:
-    """A pair a second over shadow and four steps; told to `abort` with max_ratio 1: `share` tolerated is 0.1."""
+    """A pair a second over shadow and four steps; told to `abort` with max_ratio 1: `share`
+    tolerated is 0.1.
+    """
     at_s = np.broadcast_to(np.arange(1.0, 301.0), (N, 300))
     steps = [Events(at_s, rng.random(at_s.shape) < share, 0.1) for _ in range(5)]
     return [Step(events, events) for events in steps]
@@ -42,7 +46,9 @@ def test_the_judge_in_arrays_is_the_judge() -> None:
 
 
 def test_the_judge_fails_a_rollout_in_the_second_in_which_its_simulation_ends() -> None:
-    """Simulated rollouts of a worse candidate, given to `judge` second by second: not earlier, not later."""
+    """Simulated rollouts of a worse candidate, given to `judge` second by second: not earlier, not
+    later.
+    """
     steps = even_keys(np.random.default_rng(2), 12, 0.01, 3)
     found = abort(steps)
     assert (found.step >= 0).all()
@@ -73,7 +79,9 @@ def test_false_aborts_of_equal_candidates_stay_within_alpha_with_even_keys() -> 
 
 
 def test_false_aborts_of_equal_candidates_stay_within_alpha_with_zipf_keys() -> None:
-    """1,000 A/A rollouts over 500 keys of unequal traffic and unequal error rates, errors rare and not."""
+    """1,000 A/A rollouts over 500 keys of unequal traffic and unequal error rates, errors rare and
+    not.
+    """
     rng = np.random.default_rng(4)
     slow = abort(zipf_keys(rng, N, 0.05, 1), rail="slow")
     assert union(slow, abort(zipf_keys(rng, N, 0.002, 1))) <= ALPHA
@@ -84,7 +92,9 @@ def test_false_aborts_of_equal_candidates_stay_within_alpha_with_zipf_keys() -> 
 def test_false_aborts_stay_within_alpha_where_the_candidate_is_just_tolerated(
     max_ratio: float,
 ) -> None:
-    """No slack: the candidate is exactly as bad as max_ratio allows; with alpha 0.1 too, where some are seen."""
+    """No slack: the candidate is exactly as bad as max_ratio allows; with alpha 0.1 too, where some
+    are seen.
+    """
     rng = np.random.default_rng(5)
     for steps in (even_keys(rng, N, 0.01, max_ratio), zipf_keys(rng, N, 0.02, max_ratio)):
         assert abort(steps, max_ratio).share <= ALPHA
@@ -92,9 +102,11 @@ def test_false_aborts_stay_within_alpha_where_the_candidate_is_just_tolerated(
 
 
 def test_a_judge_of_requests_is_wrong_far_more_often_than_alpha() -> None:
-    """Equal candidates too, but every bad request counted: false alarms in 30 of 1,000 or more, where alpha is 10.
+    """Equal candidates too, but every bad request counted: false alarms in 30 of 1,000 or more,
+    where alpha is 10.
 
-    At a rate of alpha, 30 or more come with a probability of 2e-7. So the simulations above can fail.
+    At a rate of alpha, 30 or more come with a probability of 2e-7. So the simulations above can
+    fail.
     """
     assert abort(zipf_keys(np.random.default_rng(6), N, 0.002, 1, "requests")).share >= 3 * ALPHA
 
@@ -103,7 +115,9 @@ def test_a_judge_of_requests_is_wrong_far_more_often_than_alpha() -> None:
 def test_a_worse_candidate_is_found_in_time_at_10_percent(
     error: float, ratio: float, within: int
 ) -> None:
-    """The median of canary requests at 10 % in a plan with steps 1, 5, 10, 25, 50; a tenth is left for chance."""
+    """The median of canary requests at 10 % in a plan with steps 1, 5, 10, 25, 50; a tenth is left
+    for chance.
+    """
     assert median_requests(np.random.default_rng(7), error, ratio, 10) <= 1.1 * within
 
 

@@ -17,7 +17,7 @@ from serve_app.bundle.manifest import COMPILED, MANIFEST, PIPELINE, File, sha256
 from serve_app.bundle.predictor import load
 from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
 from serve_app.bundle.store import FolderStore
-from serve_app.commands.diff import Diff, compare
+from serve_app.commands.diff.comparison import Diff, compare
 from serve_app.commands.diff.csv_rows import read_rows
 from serve_app.commands.main import app
 from serve_app.contract import Feature
@@ -27,20 +27,27 @@ from serve_app.models import get_spec
 from training.recipe import get_training
 from training.run import train
 
-ROOT = Path(__file__).parents[3]
-CHURN, DELIVERY = get_spec("churn"), get_spec("delivery_time")
+CHURN = get_spec("churn")
+DELIVERY = get_spec("delivery_time")
 HEADER = ",".join(feature.name for feature in CHURN.contract)
 N_GOLDEN = 34
-POISON = 999  # support tickets; a pipeline that fails on so many
+# Support tickets: a pipeline fails on so many.
+POISON = 999
 
 
 class Altered:
-    """A fitted pipeline behind other fields: it gets `names`, those of `fill` as constants, and answers otherwise."""
+    """A fitted pipeline behind other fields, which answers otherwise.
+
+    It gets the fields `names`, those of `fill` as constants.
+    """
 
     def __init__(
         self, inner: Any, fill: Mapping[str, Any], *, mirrored: bool = False, late_on: str = ""
     ) -> None:
-        self.inner, self.fill, self.mirrored, self.late_on = inner, dict(fill), mirrored, late_on
+        self.inner = inner
+        self.fill = dict(fill)
+        self.mirrored = mirrored
+        self.late_on = late_on
         self.names = list(inner.feature_names_in_)
 
     def predict_proba(self, rows: Any) -> Any:
@@ -67,7 +74,10 @@ def derive(
     pipeline: Any = None,
     model: str = "churn",
 ) -> None:
-    """A version like 1.0.0 but for this change of its manifest, or this pipeline and the golden scores it gives."""
+    """Add a version like 1.0.0, but for this change of its manifest or this pipeline.
+
+    The golden scores are the pipeline's own.
+    """
     files = {path.name: path.read_bytes() for path in (store.root / model / "1.0.0").iterdir()}
     manifest = json.loads(files[MANIFEST]) | {"version": version}
     change(manifest)
@@ -95,11 +105,11 @@ def field(manifest: dict[str, Any], name: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> FolderStore:
+def trained(trained_store: FolderStore, tmp_path_factory: pytest.TempPathFactory) -> FolderStore:
     """Both models' 1.0.0, and churn 1.1.0 trained on fewer and other customers."""
     store = FolderStore(tmp_path_factory.mktemp("store"))
     for model in ("churn", "delivery_time"):
-        shutil.copytree(ROOT / "model_store" / model / "1.0.0", store.root / model / "1.0.0")
+        shutil.copytree(trained_store.root / model / "1.0.0", store.root / model / "1.0.0")
     recipe = get_training("churn")
     fewer = replace(
         recipe, make_rows=lambda n_rows, seed: recipe.make_rows(n_rows, 5), n_rows=2_000
@@ -116,7 +126,7 @@ def store(trained: FolderStore, tmp_path: Path) -> FolderStore:
 
 @pytest.fixture(scope="module")
 def customers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CSV file of 1,500 customers that no version was trained on, with the target beside the features."""
+    """A CSV file of 1,500 customers, with the target, that no version was trained on."""
     path = tmp_path_factory.mktemp("rows") / "customers.csv"
     get_training("churn").make_rows(1_500, 77).to_csv(path, index=False)
     return path
@@ -167,26 +177,30 @@ def test_a_retrained_version_shows_its_shift_as_its_own_scores_have_it(
     rows = [row for row in read_rows(customers, CHURN) if isinstance(row, dict)]
     block = Layout(CHURN.contract).block(rows)
     before, after = (load(store, CHURN, version).score(block) for version in ("1.0.0", "1.1.0"))
-    gap, flipped = after - before, (before >= 0.5) != (after >= 0.5)
+    gap = after - before
+    flipped = (before >= 0.5) != (after >= 0.5)
     shift = found.csv.shift
     assert shift.mean == pytest.approx(gap.mean())
     assert shift.largest == pytest.approx(gap[np.argmax(np.abs(gap))])
     assert shift.flips
     assert (shift.flips.n, shift.flips.n_up) == (flipped.sum(), (flipped & (after >= 0.5)).sum())
     assert shift.flips.n > 5
-    assert (
-        found.golden.n_rows == found.golden.n_compared == 2 * N_GOLDEN - 2
-    )  # the examples are golden in both
+    # The two examples are golden in both.
+    assert found.golden.n_rows == found.golden.n_compared == 2 * N_GOLDEN - 2
     worst = shift.slices[0]
     inside = np.array([str(row[worst.feature]) == worst.label for row in rows])
-    if inside.any():  # a slice by value; others are ranges
+    # A slice by value; others are ranges.
+    if inside.any():
         assert (worst.n_rows, worst.n_flips) == (inside.sum(), flipped[inside].sum())
         assert worst.mean == pytest.approx(gap[inside].mean())
     assert len(shift.slices) == len({part.feature for part in shift.slices}) == len(CHURN.contract)
 
 
 def test_metrics_keep_their_intervals_and_say_whether_they_overlap(store: FolderStore) -> None:
-    """A metric far off is apart, one that only one version has is neither, and both values are there."""
+    """A metric far off is apart, and one that only one version has is neither.
+
+    Both values are there.
+    """
 
     def change(manifest: dict[str, Any]) -> None:
         manifest["metrics"]["auc"] = {"value": 0.7, "low": 0.68, "high": 0.72}
@@ -207,7 +221,7 @@ def test_metrics_keep_their_intervals_and_say_whether_they_overlap(store: Folder
 def test_a_narrowed_field_breaks_and_its_rows_are_scored_by_stable_only(
     store: FolderStore, customers: Path
 ) -> None:
-    """Rows that clients may send and the candidate does not take are counted, the others compared."""
+    """Rows that clients may send and the candidate refuses are counted, the others compared."""
 
     def narrow(manifest: dict[str, Any]) -> None:
         field(manifest, "nps_score")["maximum"] = 8.0
@@ -263,7 +277,10 @@ def test_an_added_field_breaks_since_nobody_sends_it(store: FolderStore, custome
 
 
 def test_a_removed_field_breaks_since_clients_send_it(store: FolderStore) -> None:
-    """The candidate scores every golden row of stable without it, and the shift is what the field was worth."""
+    """The candidate scores every golden row of stable without the field.
+
+    The shift is what the field was worth.
+    """
 
     def remove(manifest: dict[str, Any]) -> None:
         manifest["features"].remove(field(manifest, "nps_score"))
@@ -285,7 +302,7 @@ def test_a_removed_field_breaks_since_clients_send_it(store: FolderStore) -> Non
 def test_a_candidate_that_flips_every_label_says_so_on_every_row(
     store: FolderStore, customers: Path
 ) -> None:
-    """With the classes exchanged each score becomes its complement: all labels flip, and no client breaks by it."""
+    """With the classes exchanged all labels flip, and no client breaks by it."""
     derive(store, "1.0.1", pipeline=Altered(pipeline_of(store), {}, mirrored=True))
     found = diff_of(store, "1.0.1", customers)
     assert found.broken == ()
@@ -307,7 +324,10 @@ def test_a_candidate_that_flips_every_label_says_so_on_every_row(
 def test_a_regressor_flips_where_it_leaves_the_interval_of_stable(
     store: FolderStore, tmp_path: Path
 ) -> None:
-    """Five minutes more on Fridays: more than the half-width, so each Friday counts, and the slice is named."""
+    """Five minutes more on Fridays are more than the half-width.
+
+    So each Friday counts, and the slice is named.
+    """
     altered = Altered(pipeline_of(store, "delivery_time"), {}, late_on="Fri")
     derive(store, "1.0.1", pipeline=altered, model="delivery_time")
     orders = get_training("delivery_time").make_rows(1_500, 77)
@@ -333,7 +353,7 @@ def test_a_regressor_flips_where_it_leaves_the_interval_of_stable(
 def test_rows_that_the_candidate_cannot_score_break_though_the_contract_holds(
     store: FolderStore, customers: Path, tmp_path: Path
 ) -> None:
-    """A contract is a promise to answer; each failing row is found, and no row beside it is lost."""
+    """A contract is a promise to answer: each failing row is found, and no other is lost."""
     derive(store, "1.0.1", pipeline=Altered(pipeline_of(store), {}))
     lines = customers.read_text().splitlines()[1:201]
     lines = [",".join(line.split(",")[:10]) for line in lines]
@@ -405,7 +425,7 @@ def test_json_says_what_the_page_says(store: FolderStore, customers: Path) -> No
 def test_a_file_without_a_usable_row_ends_with_one_message(
     store: FolderStore, tmp_path: Path, content: str | None, hint: str
 ) -> None:
-    """Exit code 2 and no half a report."""
+    """The command ends with exit code 2, and prints no half a report."""
     path = tmp_path / "rows.csv"
     if content is not None:
         path.write_text(content)
@@ -418,7 +438,10 @@ def test_a_file_without_a_usable_row_ends_with_one_message(
 def test_the_page_fits_the_screen_and_cuts_nothing_off(
     store: FolderStore, customers: Path, width: int
 ) -> None:
-    """Every section is there, and each line but the last (one line for a log) is as wide as the screen at most."""
+    """Every section is there, and no line is wider than the screen.
+
+    But for the last one, which is a line for a log.
+    """
     result = run(store, "churn", "1.0.0", "1.1.0", "--csv", str(customers), width=width)
     assert result.exit_code == 0
     lines = [line.rstrip() for line in result.stdout.splitlines()]
@@ -447,7 +470,7 @@ def test_the_page_fits_the_screen_and_cuts_nothing_off(
 def test_a_version_that_is_missing_ends_with_one_message(
     store: FolderStore, words: list[str], hint: str
 ) -> None:
-    """Exit code 2, nothing on stdout, no traceback."""
+    """The command ends with exit code 2, nothing on stdout and no traceback."""
     result = run(store, *words)
     assert (result.exit_code, result.stdout) == (2, "")
     assert hint in result.stderr
@@ -455,7 +478,7 @@ def test_a_version_that_is_missing_ends_with_one_message(
 
 
 def test_a_version_that_is_corrupt_or_of_another_kind_is_not_compared(store: FolderStore) -> None:
-    """Both are opened and proven as a server would: nothing is said of a bundle that cannot be trusted."""
+    """Both are proven as a server would: an untrusted bundle is not talked about."""
     derive(store, "1.0.1")
     path = store.root / "churn" / "1.0.1" / COMPILED
     path.write_bytes(path.read_bytes()[:-1])

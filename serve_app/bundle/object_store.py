@@ -1,0 +1,91 @@
+"""Bundles in an object store: S3, Google Cloud Storage, Azure."""
+
+from collections.abc import Callable, Mapping
+from pathlib import PurePosixPath
+from typing import TypeVar
+
+from serve_app.bundle.manifest import MANIFEST
+from serve_app.bundle.objects import (
+    NoSuchObject,
+    ObjectExists,
+    ObjectFault,
+    Objects,
+    open_objects,
+)
+from serve_app.bundle.store import immutable, missing
+from serve_app.errors import BundleError, BundleUnavailable, StoreAway
+
+RETRY_S = 10.0
+TIMEOUT_S = 60.0
+T = TypeVar("T")
+
+
+class ObjectStoreStore:
+    """Bundles under a URI of an object store."""
+
+    is_local = False
+
+    def __init__(self, uri: str, objects: Objects) -> None:
+        self.uri = uri.rstrip("/")
+        self._objects = objects
+
+    @classmethod
+    def from_uri(cls, uri: str) -> "ObjectStoreStore":
+        """From `s3://bucket/prefix` and the like. Raises BundleError."""
+        try:
+            return cls(uri, open_objects(uri, retry_s=RETRY_S, timeout_s=TIMEOUT_S))
+        except ValueError as error:
+            raise BundleError(f"store: {uri!r} cannot be used ({error})") from None
+
+    def read(self, model: str, version: str, file: str) -> bytes:
+        """The bytes of one file."""
+        key = f"{model}/{version}/{file}"
+        try:
+            return _ask(f"{self.uri}/{key}", lambda: self._objects.get(key))
+        except NoSuchObject:
+            raise BundleUnavailable(missing(f"{self.uri}/{key}", model, version)) from None
+
+    def versions(self, model: str) -> list[str]:
+        """The versions that have a manifest, in lexical order."""
+        keys = _ask(self.uri, lambda: self._objects.below(f"{model}/"))
+        paths = [PurePosixPath(key) for key in keys]
+        return sorted(path.parent.name for path in paths if path.name == MANIFEST)
+
+    def write(self, model: str, version: str, files: Mapping[str, bytes]) -> None:
+        """Each file only where none is, the manifest last: a version without one does not exist.
+
+        A file that is there with the same bytes is of an attempt that was cut off.
+        """
+        if version in self.versions(model):
+            raise BundleError(immutable(f"{self.uri}/{model}/{version}"))
+        for name in sorted(files, key=lambda name: name == MANIFEST):
+            place = f"{self.uri}/{model}/{version}/{name}"
+            try:
+                self._create(f"{model}/{version}/{name}", files[name])
+            except ObjectExists:
+                if self.read(model, version, name) != files[name]:
+                    raise BundleError(immutable(place)) from None
+
+    def put(self, model: str, version: str, file: str, data: bytes) -> None:
+        """Put a file next to the bundle; an older one is replaced."""
+        key = f"{model}/{version}/{file}"
+        _ask(f"{self.uri}/{key}", lambda: self._objects.replace(key, data))
+
+    def _create(self, key: str, data: bytes) -> None:
+        _ask(f"{self.uri}/{key}", lambda: self._objects.create(key, data))
+
+
+def _ask(place: str, call: Callable[[], T]) -> T:
+    """What the call gives. Raises StoreAway, which says whether it is the permission."""
+    try:
+        return call()
+    except ObjectFault as error:
+        if error.is_permission:
+            raise StoreAway(
+                f"{place}: no permission ({error.kind}); expected credentials in the environment "
+                "or a role of this machine that may read (and for a push write) there"
+            ) from error
+        raise StoreAway(
+            f"{place}: the store gives no whole answer ({error.kind}): it is away, slow or cuts "
+            "off; check its URI and endpoint, and the network"
+        ) from error

@@ -1,0 +1,50 @@
+"""The list of runtimes. A new one is a module of this folder, and a record here."""
+
+from serve_app.bundle.runtimes.record import Runtime, RuntimeRecord
+from serve_app.contract import Feature, Kind
+from serve_app.errors import BundleError
+
+
+def _open_onnx(data: bytes, contract: tuple[Feature, ...], kind: Kind) -> Runtime:
+    # Imported late: tools that read manifests need no onnxruntime.
+    from serve_app.bundle.runtimes.onnx_runtime import OnnxRuntime
+
+    return OnnxRuntime(data)
+
+
+def _open_sklearn(data: bytes, contract: tuple[Feature, ...], kind: Kind) -> Runtime:
+    # Imported late: a replica of compiled versions never imports scikit-learn and pandas.
+    from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
+
+    return SklearnRuntime.load(data, contract, kind)
+
+
+ONNX = RuntimeRecord("onnx", "model.onnx", runs_code=False, open=_open_onnx)
+SKLEARN = RuntimeRecord(
+    "sklearn",
+    "pipeline.joblib",
+    runs_code=True,
+    open=_open_sklearn,
+    libraries={
+        "scikit-learn": "Use the image built with `--target sklearn`, "
+        "or install requirements/sklearn.txt."
+    },
+)
+
+# By name. Nothing else knows the list: a test adds a toy by `monkeypatch.setitem(RUNTIMES, …)`.
+RUNTIMES: dict[str, RuntimeRecord] = {record.name: record for record in (ONNX, SKLEARN)}
+
+
+def runtime_fault(name: str) -> str | None:
+    """Why there is no runtime of this name; None when there is one."""
+    if name in RUNTIMES:
+        return None
+    return f"found {name!r}, expected one of {', '.join(RUNTIMES)}"
+
+
+def record_of(name: str) -> RuntimeRecord:
+    """The record of a runtime. Raises BundleError for a name that is not listed."""
+    fault = runtime_fault(name)
+    if fault:
+        raise BundleError(f"runtime: {fault}")
+    return RUNTIMES[name]

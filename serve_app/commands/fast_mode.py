@@ -1,0 +1,95 @@
+"""The fast mode: environment variables of Ray's processes, read when Ray starts.
+
+This is the one place that lists them. `sluice up` sets them for a Ray on this machine, `sluice env`
+prints them for the nodes of a cluster, and k8s/base/rayservice.yaml repeats them (a test compares).
+"""
+
+import random
+import socket
+from contextlib import suppress
+from pathlib import Path
+from types import MappingProxyType
+
+from serve_app.errors import SettingsError
+
+PORTS = range(20_000, 30_000)
+
+RETRY_ON = "\n    ".join(
+    [
+        # A prediction is idempotent: what died with a replica before it answered is asked again of
+        # another replica.
+        "conn-failure empty-response",
+        # Ray has no variables for the next two lines. Its template writes this value into the
+        # defaults of HAProxy's file as it is, so that a line break begins another line there.
+        # HAProxy can repeat only a request that it has whole, and a client may send head and body
+        # in two packets (docs/decisions/006).
+        "option http-buffer-request",
+        # So long may a client take for the head of a request, and for the first 16 KB of its body.
+        # Without it, 4,096 clients that send half a request and stop end the service for everybody.
+        "timeout http-request 10s",
+    ]
+)
+
+# The same on every node.
+VARIABLES = MappingProxyType(
+    {
+        "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        "RAY_SERVE_HAPROXY_RETRY_ON": RETRY_ON,
+        # A client that stops reading or sending is let go after so long. Ray's default is an hour,
+        # and HAProxy has room for 4,096 connections. Between two requests a connection may be idle
+        # for `keep_alive_timeout_s` of serve_config.yaml (60): this has to be longer.
+        "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "70",
+        # Ray's default is 15, which leaves no room below for isolated versions
+        # (NICENESS in serve_app/cluster).
+        "RAY_worker_niceness": "0",
+        # What follows halved the CPU of a request (docs/performance.md). Predictions are answered
+        # in front of Ray's request handling,
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_app.http.edge:middlewares",
+        # HAProxy reports no request to Ray, since the servers count the same requests themselves,
+        "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
+        # and has one thread, which is enough for 10,000 requests a second.
+        "RAY_SERVE_HAPROXY_NBTHREAD": "1",
+    }
+)
+
+
+def fast_environment(folder: Path) -> dict[str, str]:
+    """The variables for a Ray that is alone in having `folder`, next to other Rays on this machine.
+
+    HAProxy's files go into `folder`, and its ports are free ones. Raises SettingsError when there
+    are none.
+    """
+    metrics_port, stats_port, fallback_port = _free_ports(3)
+    return {
+        **VARIABLES,
+        # On one machine no load balancer in front has to notice that a replica goes, so it need not
+        # stay for the default 30 s.
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "metrics.sock"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics_port),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(stats_port),
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(fallback_port),
+    }
+
+
+def _free_ports(n: int) -> list[int]:
+    """Ports that nobody listens on.
+
+    They are outside the range from which the system gives ports to Ray's own sockets: one of those
+    could take a port between now and HAProxy's start.
+    """
+    found: list[int] = []
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == n:
+            return found
+    raise SettingsError(
+        f"found {len(found)} free ports in {PORTS}, expected {n}: end what holds them"
+    )

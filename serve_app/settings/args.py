@@ -1,0 +1,62 @@
+"""`args` of an application: what it is.
+
+They never change in operation, since Ray restarts replicas when they do.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from serve_app.bundle.manifest import Sha256, Version
+from serve_app.settings.setting import Setting
+
+PUBLIC_KEY_PATTERN = r"^[A-Za-z0-9+/]{43}=$"
+# What Ray reserves: more than nothing, which keeps the coordinator off a head node without CPUs.
+COORDINATOR_CPUS = 0.01
+
+
+def application_of(model: str, version: str) -> str:
+    """The name of the application that holds an isolated version: `churn-1.1.0`."""
+    return f"{model}-{version}"
+
+
+# Which manifests may be used: signed by one of these. `sluice keygen` prints a key.
+PublicKey = Annotated[str, Field(pattern=PUBLIC_KEY_PATTERN)]
+PublicKeys = Annotated[
+    tuple[PublicKey, ...],
+    Field(
+        strict=False,
+        max_length=20,
+        description="Ed25519 keys; when set, only bundles signed by one of them serve",
+    ),
+]
+
+
+class ServerArgs(Setting):
+    """`args` of `serve_app.app:server`."""
+
+    model: Annotated[str, Field(description="a name of the registry serve_app/models")]
+    store: Annotated[
+        str, Field(description="folder or URI of the bundles; MODEL_PATH overrides it")
+    ] = "model_store"
+    state: Annotated[
+        str,
+        Field(
+            min_length=1, description="folder or URI of the rollouts' logs; STATE_PATH overrides it"
+        ),
+    ] = "rollout_state"
+    public_keys: PublicKeys = ()
+
+
+class VersionArgs(Setting):
+    """`args` of `serve_app.app:version`, an isolated version."""
+
+    model: Annotated[str, Field(description="a name of the registry serve_app/models")]
+    store: Annotated[
+        str, Field(description="folder or URI of the bundles; MODEL_PATH overrides it")
+    ] = "model_store"
+    version: Annotated[Version, Field(description="the version that this application holds")]
+    manifest_sha256: Annotated[
+        Sha256 | None, Field(description="pin: serve this manifest and no other")
+    ] = None
+    public_keys: PublicKeys = ()

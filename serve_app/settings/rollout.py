@@ -1,0 +1,117 @@
+"""`rollout` of a table: how a candidate is let in, and what puts it out."""
+
+import hashlib
+import json
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from serve_app.bundle.manifest import Version
+from serve_app.settings.setting import Setting
+
+# Shadow, or a percentage. Tagged, so that a wrong one is told once and not for each kind.
+Step = Annotated[
+    Annotated[Literal["shadow"], Tag("shadow")]
+    | Annotated[float, Field(gt=0, le=100), Tag("percent")],
+    Discriminator(lambda step: "shadow" if isinstance(step, str) else "percent"),
+]
+
+
+class Guardrails(Setting):
+    """What a candidate may do worse than stable before the judge puts it out."""
+
+    max_error_ratio: Annotated[float, Field(ge=1, le=100, description="its errors to stable's")] = (
+        1.5
+    )
+    max_slow_ratio: Annotated[
+        float, Field(ge=1, le=100, description="its slow answers to stable's")
+    ] = 1.5
+    slow_ms: Annotated[
+        float, Field(ge=1, le=600_000, description="an answer that takes longer is slow")
+    ] = 200.0
+    max_disagreement_percent: Annotated[
+        float,
+        Field(ge=0, le=100, description="shadow: pairs in which it answers otherwise than stable"),
+    ] = 10.0
+    alpha: Annotated[
+        float,
+        Field(
+            ge=1e-6,
+            le=0.2,
+            description="most probability of putting out a candidate that keeps the rails",
+        ),
+    ] = 0.01
+
+
+class Rollout(Setting):
+    """How a candidate is let in, step by step."""
+
+    stable: Annotated[
+        Version, Field(description="the version that answers now, and again after an abort")
+    ]
+    candidate: Annotated[Version, Field(description="the version that is let in")]
+    steps: Annotated[
+        tuple[Step, ...],
+        Field(
+            strict=False,
+            min_length=1,
+            max_length=20,
+            description="`shadow` (first only), then rising percents",
+        ),
+    ] = ("shadow", 1.0, 5.0, 25.0, 50.0, 100.0)
+    min_seconds: Annotated[
+        int, Field(ge=1, le=2_592_000, description="least time in a step below 100 %")
+    ] = 300
+    min_requests: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1_000_000_000,
+            description="least requests of the candidate in a step; in shadow: pairs",
+        ),
+    ] = 300
+    bake_seconds: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=2_592_000,
+            description="how long stable stays loaded after 100 %, for a rollback",
+        ),
+    ] = 3_600
+    guardrails: Annotated[Guardrails, Field(description="what the judge tests")] = Guardrails()
+    run: Annotated[
+        int, Field(ge=1, le=1_000_000, description="raise it to begin again, as `start` does")
+    ] = 1
+
+    @model_validator(mode="after")
+    def _check(self) -> "Rollout":
+        if self.candidate == self.stable:
+            raise ValueError(
+                f"candidate: found {self.candidate}, which is stable; expected another version"
+            )
+        if "shadow" in self.steps[1:]:
+            raise ValueError(
+                "steps: shadow comes first or not at all, since nobody is answered in it"
+            )
+        percents = [step for step in self.steps if step != "shadow"]
+        if any(low >= high for low, high in pairwise(percents)):
+            raise ValueError(
+                f"steps: found {', '.join(f'{p:g}' for p in percents)}, expected each above the "
+                "one before"
+            )
+        return self
+
+    @property
+    def id(self) -> str:
+        """Names the plan, not its run: `1.0.0-1.1.0-3f9a2c41`.
+
+        Another step or guardrail is another rollout. Defaults are left out of the digest, so that a
+        knob added later does not begin every rollout again. Versions are cut: with `-run<n>` it
+        stays under the 64 bytes of salt that `assign` looks at.
+        """
+        plan = json.dumps(
+            self.model_dump(mode="json", exclude={"run"}, exclude_defaults=True), sort_keys=True
+        )
+        digest = hashlib.sha256(plan.encode()).hexdigest()
+        return f"{self.stable[:20]}-{self.candidate[:20]}-{digest[:8]}"

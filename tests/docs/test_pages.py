@@ -1,0 +1,226 @@
+"""What README and docs/ name exists: links, files, settings, errors, metrics, routes, rooms."""
+
+import importlib
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from documents import NEEDS, ROOT, Block, blocks_of, inline_code, pages, prose_of
+from pydantic import BaseModel
+
+from serve_app.errors import http_errors
+from serve_app.settings import (
+    ServerArgs,
+    Setting,
+    Table,
+    VersionArgs,
+    VersionConfig,
+    parse_settings,
+)
+
+PAGES = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages()]
+BLOCKS = [pytest.param(block, id=block.place) for page in pages() for block in blocks_of(page)]
+# What a reader makes while following docs/your-own-model.md.
+EXAMPLES = {"serve_app/models/loan.py", "training/models/loan.py"}
+FOLDERS = "serve_app|training|benchmarks|tests|docs|k8s|docker|requirements"
+FILE = re.compile(
+    rf"(?:(?:{FOLDERS}|\.ci)/[\w./-]*\w/?|[\w.-]+\.(?:yaml|toml)|Makefile|Dockerfile)"
+)
+READERS_OWN = {"my.yaml"}  # files of the reader's, which an example mentions
+
+
+def of_language(*languages: str) -> list[Any]:
+    """The blocks of these languages, as parameters."""
+    return [block for block in BLOCKS if block.values[0].language in languages]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_block_says_what_it_is_and_what_becomes_of_it(block: Block) -> None:
+    """An unknown language or tag would be checked by nothing."""
+    tags = {
+        "console": {"run", "server", *(f"needs-{what}" for what in NEEDS)},
+        "python": {"run"},
+        "yaml": set(),
+        "json": set(),
+        "text": set(),
+    }
+    assert block.language in tags, f"{block.place}: found {block.language!r}"
+    unknown = {tag for tag in block.tags if not tag.startswith("runs-in=")} - tags[block.language]
+    assert not unknown, block.place
+    assert len(block.tags) <= 1
+    if block.runs_in:
+        assert (ROOT / block.runs_in).is_file(), block.place
+    if block.language == "console":
+        assert block.commands, f"{block.place}: no line begins with `$ `"
+    else:
+        assert not re.search(r"^\$ ", block.text, re.MULTILINE), block.place
+
+
+@pytest.mark.parametrize("block", of_language("yaml"))
+def test_yaml_is_what_our_settings_accept(block: Block) -> None:
+    """A table is a table, and an application has arguments and tables of ours."""
+    values = yaml.safe_load(block.text)
+    if isinstance(values, dict):
+        parse_settings(Table, values.get("user_config", values), block.place)
+        return
+    for application in values:
+        is_server = application["import_path"] == "serve_app.app:server"
+        assert is_server or application["import_path"] == "serve_app.app:version"
+        parse_settings(ServerArgs if is_server else VersionArgs, application["args"], block.place)
+        [deployment] = application["deployments"]
+        assert deployment["name"] == ("Server" if is_server else "Version")
+        kind = Table if is_server else VersionConfig
+        parse_settings(kind, deployment["user_config"], block.place)
+
+
+@pytest.mark.parametrize("block", of_language("python", "json"))
+def test_python_and_json_can_be_read(block: Block) -> None:
+    """Compiled, not run: what is run says so in its fence."""
+    if block.language == "json":
+        json.loads(block.text)
+    else:
+        compile(block.text, block.place, "exec")
+
+
+def anchors_of(page: Path) -> set[str]:
+    """The anchors that a page's headings have on GitHub."""
+    headings = re.findall(r"^#+ (.*)$", prose_of(page), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Links into this project; those to other sites are not asked."""
+    for target in re.findall(r"\]\(([^()\s]+)\)", prose_of(page)):
+        if target.startswith(("http://", "https://")):
+            continue
+        name, _, anchor = target.partition("#")
+        found = (page.parent / name).resolve() if name else page
+        assert found.exists(), f"{page.name}: {target}"
+        assert not anchor or anchor in anchors_of(found), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_and_names_in_code_spans_exist(page: Path) -> None:
+    """`serve_app/http/edge.py` is a file, and `serve_app.scaling:by_load` can be imported."""
+    for span in inline_code(page):
+        word = span.split()[0]
+        if FILE.fullmatch(word) and word not in EXAMPLES | READERS_OWN:
+            near = (ROOT / word, page.parent / word, ROOT / "k8s/base" / word)
+            assert any(path.exists() for path in near), f"{page.name}: {word}"
+        if name := re.fullmatch(r"(serve_app(?:\.\w+)+):(\w+(?:\|\w+)*)", word):
+            module = importlib.import_module(name[1])
+            assert all(hasattr(module, each) for each in name[2].split("|")), word
+
+
+def rows_of(page: str) -> list[list[str]]:
+    """The rows of a page's tables, cell by cell, without the backticks."""
+    text = (ROOT / page).read_text()
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    return [[cell.strip().strip("`") for cell in line.strip("| ").split(" | ")] for line in lines]
+
+
+def settings_of(kind: type[BaseModel], prefix: str = "") -> dict[str, Any]:
+    """Every leaf of a setting by its dotted name, with its default; `–` where it has none."""
+    found: dict[str, Any] = {}
+    for name, field in kind.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        if isinstance(default, Setting):
+            found |= settings_of(type(default), f"{prefix}{name}.")
+        elif field.is_required() or default is None:
+            found[prefix + name] = "–"
+        else:
+            values = kind.model_construct(**{name: default}).model_dump(mode="json")
+            found[prefix + name] = values[name]
+    return found
+
+
+def test_every_setting_stands_in_the_settings_page_with_its_default() -> None:
+    """The page is a copy of the types by hand; this is what keeps it one."""
+    from serve_app.settings import Rollout, VersionEntry
+
+    wanted = [*settings_of(ServerArgs).items(), *settings_of(VersionArgs).items()]
+    wanted += settings_of(Table).items()
+    wanted += settings_of(VersionEntry, "versions.<v>.").items()
+    wanted += settings_of(Rollout, "rollout.").items()
+    shown = [(row[0], row[1]) for row in rows_of("docs/settings.md") if len(row) == 3]
+    for name, default in wanted:
+        defaults = [text for shown_name, text in shown if shown_name == name]
+        assert defaults, f"docs/settings.md: {name} is missing"
+        values = [text if text == "–" else yaml.safe_load(text) for text in defaults]
+        assert default in values, f"docs/settings.md: {name}: found {values}, expected {default}"
+
+
+def test_every_error_stands_in_the_errors_page_and_no_other() -> None:
+    """Code and status, as the classes have them."""
+    shown = {(row[1], row[0]) for row in rows_of("docs/errors.md") if row[0].isdecimal()}
+    assert shown == {(error.code, str(error.status)) for error in http_errors()}
+
+
+def test_every_metric_stands_in_the_requests_page_and_no_other() -> None:
+    """By the names that the exporter gives to Ray."""
+    code = (ROOT / "serve_app/cluster/metrics.py").read_text()
+    exported = set(re.findall(r'"(sluice_\w+)"', code))
+    shown = {row[0] for row in rows_of("docs/requests.md") if row[0].startswith("sluice_")}
+    assert shown == exported
+
+
+def test_every_route_stands_in_the_requests_page() -> None:
+    """All paths of the document of the interface that is kept."""
+    document = json.loads((ROOT / "tests/openapi/churn.json").read_text())
+    shown = (ROOT / "docs/requests.md").read_text()
+    for path, methods in document["paths"].items():
+        for method in methods:
+            assert f"{method.upper()} {path}`" in shown, f"{method} {path}"
+
+
+def test_every_file_that_the_design_page_names_exists() -> None:
+    """Pictures and tables name files below serve_app/ or the project's folder."""
+    text = (ROOT / "docs/design.md").read_text()
+    names = set(re.findall(r"(?<![\w./<>])[\w-]+(?:/[\w-]+)*\.(?:py|yaml|md|json|toml)\b", text))
+    names |= set(re.findall(r"(?<![\w./<>])(?:\w+/)+(?=[\s`,)])", text))
+    made_at_run_time = {"manifest.json", "00000001.json"}
+    missing = [
+        name
+        for name in sorted(names - made_at_run_time)
+        if not any((ROOT / near / name).exists() for near in (".", "serve_app", "docs"))
+    ]
+    assert not missing
+
+
+def test_the_rooms_of_the_design_page_are_those_that_import_linter_checks() -> None:
+    """The same layers, in the same order."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    [layers] = [one["layers"] for one in contracts["contracts"] if one["type"] == "layers"]
+    line = " → ".join(layer.replace("serve_app.", "") for layer in layers)
+    assert line in (ROOT / "docs/design.md").read_text()
+
+
+def test_the_first_page_is_short_and_begins_with_what_a_sluice_is() -> None:
+    """A stranger reads this much on a Monday morning, and finds the two commands."""
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 135
+    assert text.splitlines()[2].startswith("A sluice is the gate in a river")
+    commands = [command for block in blocks_of(ROOT / "README.md") for command in block.commands]
+    assert "make serve" in commands
+    assert "make test" in commands
+
+
+def test_the_six_words_are_explained_before_they_are_used_in_a_command() -> None:
+    """The table of words stands above the first block, and has six rows."""
+    text = (ROOT / "README.md").read_text()
+    words, _, rest = text.partition("## Start")
+    assert "```" not in words
+    assert len(re.findall(r"^\| \*\*", words, re.MULTILINE)) == 6
+    assert "```" in rest
+
+
+def test_the_warning_about_the_port_is_a_paragraph_of_its_own() -> None:
+    """Not a bracket in the cell of a table."""
+    for page in ("README.md", "docs/rollouts.md"):
+        paragraphs = prose_of(ROOT / page).split("\n\n")
+        assert any(re.match(r"\*\*Whoever reaches the", part.strip()) for part in paragraphs), page

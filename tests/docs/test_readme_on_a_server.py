@@ -1,0 +1,159 @@
+"""README from the first prediction to the finished canary, as printed, against a running Sluice."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+import yaml
+from clone import Clone
+from documents import ROOT, Block, blocks_of
+from harness import BIN, Cluster, running_cluster, wait_until
+
+README = ROOT / "README.md"
+FILE = "serve_config.yaml"
+# How long what must come is waited for, on a machine that has other things to do too.
+PATIENCE_S = 300.0
+
+
+@dataclass
+class Reader:
+    """Somebody who follows README in a clone next to a running server."""
+
+    clone: Clone
+    cluster: Cluster
+    bin: Path
+
+    def typed(self, command: str) -> str:
+        """A command for this server: its port and its Ray's, in place of the usual ones."""
+        command = command.replace("http://127.0.0.1:8000", self.cluster.url)
+        if command.startswith("serve "):
+            command += f" -a http://127.0.0.1:{self.cluster.dashboard_port}"
+        if command.startswith("sluice rollout"):
+            command += f" --url {self.cluster.url}"
+        return command
+
+    def start(self, command: str) -> "subprocess.Popen[str]":
+        """A command in a terminal of its own."""
+        path = f"{self.bin}:{BIN}:{self.cluster.env['PATH']}"
+        return subprocess.Popen(
+            ["bash", "-c", self.typed(command)],
+            cwd=self.clone.folder,
+            env=self.cluster.env | {"PATH": path},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, command: str) -> str:
+        """A command that ends well; what it printed."""
+        with self.start(command) as process:
+            output, _ = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 0, f"{command}: {output}"
+        return output
+
+    def run_block(self, block: Block) -> str:
+        """The commands of a block, one after the other."""
+        return "".join(self.run(command) for command in block.commands)
+
+    @contextmanager
+    def running(self, command: str) -> Iterator[None]:
+        """A command that goes on for as long as the `with` block lasts."""
+        with self.start(command) as process:
+            try:
+                yield
+            finally:
+                os.killpg(process.pid, signal.SIGKILL)
+
+    def edit(self, old: str, new: str) -> None:
+        """Edit the table of churn, which is the first that has these words."""
+        path = self.clone.folder / FILE
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+
+    def is_ready(self) -> bool:
+        """Whether the stable version of churn can answer."""
+        return bool(requests.get(f"{self.cluster.url}/ready", timeout=10).status_code == 200)
+
+    def answers(self, version: str) -> bool:
+        """Whether this version answers a prediction."""
+        row = (self.clone.folder / "customer.json").read_bytes()
+        headers = {"Content-Type": "application/json"}
+        url = f"{self.cluster.url}/v1/predict"
+        answer = requests.post(url, data=row, headers=headers, timeout=10)
+        return bool(answer.json()["model_version"] == version)
+
+
+def make_bin(folder: Path) -> Path:
+    """`sluice` as this folder's code has it, wherever the environment's own was installed from."""
+    command = folder / "sluice"
+    code = "from serve_app.commands.main import main; main()"
+    command.write_text(f"#!/bin/sh\nexec '{sys.executable}' -c '{code}' \"$@\"\n")
+    command.chmod(0o755)
+    return folder
+
+
+def server_blocks() -> dict[str, Block]:
+    """README's blocks for a running server, by the heading above."""
+    found: dict[str, Block] = {}
+    text = README.read_text().splitlines()
+    for block in blocks_of(README):
+        if block.tags == ("server",):
+            line = int(block.place.rpartition(":")[2])
+            heading = next(one for one in reversed(text[:line]) if one.startswith("## "))
+            found[heading.removeprefix("## ")] = block
+    return found
+
+
+@pytest.fixture(scope="module")
+def reader(clone: Clone, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    """The shipped file is deployed with this folder's store, as `make serve` does in a clone."""
+    path: Path = clone.folder / FILE
+    shipped = path.read_text()
+    with running_cluster("fast") as cluster:
+        port = shipped.replace("port: 8000", f"port: {cluster.http_port}")
+        places = port.replace("store: model_store", f"store: {clone.folder}/model_store")
+        state = tmp_path_factory.mktemp("state")
+        path.write_text(places.replace("state: rollout_state", f"state: {state}"))
+        reader = Reader(clone, cluster, make_bin(tmp_path_factory.mktemp("bin")))
+        reader.run(f"serve deploy {FILE}")
+        wait_until(reader.is_ready, what="churn is ready", timeout_s=PATIENCE_S)
+        yield reader
+    path.write_text(shipped)
+
+
+def test_readme_can_be_followed_from_the_first_prediction_to_the_finished_canary(
+    reader: Reader,
+) -> None:
+    """One prediction, one batch, the reader's own version, and a rollout that lets one in."""
+    blocks = server_blocks()
+    one = blocks["One prediction"]
+    answer = yaml.safe_load(reader.run_block(one))
+    shown = yaml.safe_load(one.text.splitlines()[-1])
+    assert {**answer, "prediction_id": ""} == {**shown, "prediction_id": ""}
+
+    batch = yaml.safe_load(reader.run_block(blocks["One batch"]))
+    assert [entry["status"] for entry in batch["predictions"]] == ["success", "error"]
+    assert batch["predictions"][1]["error"]["code"] == "invalid_rows"
+
+    reader.edit('stable: "1.0.0"', 'stable: "2.0.0"')
+    assert "Sent deploy request successfully" in reader.run_block(blocks["Your own pipeline"])
+    wait_until(lambda: reader.answers("2.0.0"), what="2.0.0 answers", timeout_s=PATIENCE_S)
+
+    [rollout] = [block.text for block in blocks_of(README) if block.language == "yaml"]
+    reader.edit('      stable: "2.0.0"\n', rollout)
+    reader.run(blocks["Your own pipeline"].commands[-1])
+    traffic, watch = blocks["One canary"].commands
+    with reader.running(traffic):
+        page = reader.run(watch)
+        assert re.search(r"\bfinished\b", page), page
+        assert reader.answers("1.1.0")

@@ -1,0 +1,39 @@
+"""A version proves itself on its golden rows before it scores anything else."""
+
+import numpy as np
+import pytest
+from watching import manifest
+
+from serve_app.bundle.manifest import GoldenRow, Manifest
+from serve_app.bundle.predictor import Predictor
+from serve_app.contract.block import Block, Scores
+from serve_app.errors import BundleError
+from serve_app.models import get_spec
+
+
+class Fixed:
+    """A runtime that gives every row the same score."""
+
+    def __init__(self, score: float) -> None:
+        self._score = score
+
+    def score(self, block: Block) -> Scores:
+        """(n_rows,) times the score."""
+        return np.full(len(block), self._score)
+
+
+def golden(score: float) -> Manifest:
+    """A classifier's manifest with one golden row."""
+    row = get_spec("churn").examples[0].row.model_dump()
+    return manifest().model_copy(update={"golden_rows": [GoldenRow(row=row, score=score)]})
+
+
+def test_a_golden_row_must_keep_its_label_at_the_models_threshold() -> None:
+    """A score may move by a few millionths, but not across the threshold of the model: 0.3 here,
+    not 0.5.
+    """
+    proven = golden(0.3)
+    just_below = Fixed(0.299999)
+    assert Predictor(proven, "", just_below, threshold=0.5).manifest is proven
+    with pytest.raises(BundleError, match="1 of 1 golden rows scored together differ"):
+        Predictor(proven, "", just_below, threshold=0.3)

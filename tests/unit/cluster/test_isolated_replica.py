@@ -1,0 +1,79 @@
+"""A replica of an isolated version: one version, reached by a handle, whose settings change in
+operation.
+"""
+
+import gc
+import logging
+import os
+import threading
+import warnings
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from fakes import until
+from toy_runtime import toy, write_toy
+
+from serve_app.bundle.runtimes.registry import RUNTIMES
+from serve_app.bundle.store import FolderStore
+from serve_app.contract.block import Layout
+from serve_app.models import get_spec
+from serve_app.settings import VersionArgs
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # Ray's own models warn when they are imported
+    from ray import serve
+
+    from serve_app.cluster.version import Version
+
+CHURN = get_spec("churn")
+VERSION = "9.8.7-replica"
+
+
+@pytest.fixture(autouse=True)
+async def _collected() -> AsyncIterator[None]:
+    """Ray's batch queue asks for the event loop when it is collected: within the test, while there
+    is one.
+    """
+    yield
+    gc.collect()
+
+
+@pytest.fixture
+def replica(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Version:
+    """A replica without Ray: it is told who it is, and keeps this process's niceness."""
+    context = SimpleNamespace(
+        replica_id=SimpleNamespace(unique_id="replica-1"),
+        _deployment_config=SimpleNamespace(max_ongoing_requests=1_000),
+    )
+    ours = logging.getLogger("serve_app")
+    for name in (
+        "handlers",
+        "propagate",
+        "level",
+    ):  # a replica logs as Ray does; undo it afterwards
+        monkeypatch.setattr(ours, name, getattr(ours, name))
+    monkeypatch.setattr(serve, "get_replica_context", lambda: context)
+    monkeypatch.setattr(os, "nice", lambda _: 0)
+    monkeypatch.setitem(RUNTIMES, "toy", toy())
+    write_toy(FolderStore(tmp_path), VERSION)
+    return Version(VersionArgs(model="churn", version=VERSION, store=str(tmp_path)))
+
+
+def threads() -> int:
+    """How many threads of the version live."""
+    return sum(thread.name.startswith(VERSION) for thread in threading.enumerate())
+
+
+async def test_new_settings_close_what_they_replace(replica: Version) -> None:
+    """Each change of `user_config` would leave a thread and a batch queue behind."""
+    block = Layout(CHURN.contract).block([CHURN.examples[0].row.model_dump()])
+    for max_rows in (8, 16, 32):
+        await replica.reconfigure({"coalesce": "always", "batch": {"max_rows": max_rows}})
+        name, scores = await replica.score(block)
+        assert name == "replica-1"
+        assert len(scores) == 1
+    await until(lambda: threads() == 1, 30)
+    await replica.reconfigure({})
+    await until(lambda: threads() == 0, 30)

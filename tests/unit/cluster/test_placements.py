@@ -1,0 +1,150 @@
+"""A version in this process: what it holds is let go when it is closed, and not before its calls
+have ended.
+"""
+
+import asyncio
+import gc
+import threading
+import warnings
+import weakref
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes import until
+
+from serve_app.bundle.predictor import Cost
+from serve_app.contract.block import Block, Scores
+from serve_app.errors import DeadlineExceeded, NotReady
+from serve_app.settings import Batch
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # Ray's own models warn when they are imported
+    from ray import serve
+
+    from serve_app.cluster.placements import InServerVersion
+
+NAME = "9.8.7-placements"
+
+
+@pytest.fixture(autouse=True)
+async def _collected() -> AsyncIterator[None]:
+    """Ray's batch queue asks for the event loop when it is collected: within the test, while there
+    is one.
+    """
+    yield
+    gc.collect()
+
+
+@pytest.fixture(autouse=True)
+def _in_a_replica(monkeypatch: pytest.MonkeyPatch) -> None:
+    """@serve.batch asks its replica how many requests it takes; nothing else of it needs Ray to
+    run.
+    """
+    context = SimpleNamespace(_deployment_config=SimpleNamespace(max_ongoing_requests=1_000))
+    monkeypatch.setattr(serve, "get_replica_context", lambda: context)
+
+
+class Slow:
+    """A predictor that is expensive, and answers when it may."""
+
+    def __init__(self) -> None:
+        self.manifest = SimpleNamespace(version=NAME)
+        self.cost = Cost(call_ms=5.0, row_ms=0.0)
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+        self.n_calls = 0
+
+    def score(self, block: Block) -> Scores:
+        """(n_rows,) ten times the first number of each row."""
+        self.n_calls += 1
+        assert self.may_answer.wait(30)
+        return 10 * block.numbers[:, 0]
+
+
+def block_of(*values: float) -> Block:
+    """Rows of one number."""
+    return Block(np.array([[value] for value in values]), np.empty((len(values), 0), dtype=object))
+
+
+def threads() -> list[str]:
+    """The threads of the version that still live."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith(NAME)]
+
+
+def batch_tasks() -> list[Any]:
+    """The tasks of @serve.batch that still wait for items."""
+    return [task for task in asyncio.all_tasks() if "_process_batches" in repr(task.get_coro())]
+
+
+def placed(predictor: Slow, coalesce: Any = "always") -> InServerVersion:
+    """The version in this process."""
+    return InServerVersion(predictor, coalesce, Batch(wait_ms=0.0))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("coalesce", ["always", "never"])
+async def test_a_closed_version_leaves_no_thread_and_no_batch_queue(coalesce: str) -> None:
+    """Each edit of a table would leave them otherwise, with the model behind them."""
+    version = placed(Slow(), coalesce)
+    assert (await version.score(block_of(1, 2), 30)).tolist() == [10, 20]
+    assert len(threads()) == 1
+    assert len(batch_tasks()) == (1 if coalesce == "always" else 0)
+    version.close()
+    await until(lambda: not threads() and not batch_tasks(), 30)
+    version.close()
+    with pytest.raises(NotReady, match="has left the table"):
+        await version.score(block_of(1), 30)
+
+
+async def test_a_version_that_was_never_asked_can_be_closed() -> None:
+    """There is neither a thread nor a queue yet, and closing makes none."""
+    placed(Slow()).close()
+    await asyncio.sleep(0)
+    assert not threads()
+    assert not batch_tasks()
+
+
+async def test_calls_under_way_are_answered_before_a_version_lets_go() -> None:
+    """Closing ends nobody's request: the last one to leave switches off the light."""
+    slow = Slow()
+    slow.may_answer.clear()
+    version = placed(slow)
+    first = asyncio.ensure_future(version.score(block_of(1), 30))
+    await until(lambda: slow.n_calls == 1, 30)
+    second = asyncio.ensure_future(version.score(block_of(2), 30))
+    await asyncio.sleep(0)
+    version.close()
+    with pytest.raises(NotReady):
+        await version.score(block_of(3), 30)
+    slow.may_answer.set()
+    assert (await first).tolist() == [10]
+    assert (await second).tolist() == [20]
+    await until(lambda: not threads() and not batch_tasks(), 30)
+
+
+async def test_a_call_that_gave_up_does_not_keep_a_version_open() -> None:
+    """The model may never answer; the thread ends when it does, the queue at once."""
+    slow = Slow()
+    slow.may_answer.clear()
+    version = placed(slow)
+    with pytest.raises(DeadlineExceeded):
+        await version.score(block_of(1), 0.05)
+    version.close()
+    await until(lambda: not batch_tasks(), 30)
+    slow.may_answer.set()
+    await until(lambda: not threads(), 30)
+
+
+async def test_a_closed_version_lets_go_of_its_model() -> None:
+    """Also where the version itself is still held, as by a cycle that Ray has frozen."""
+    slow = Slow()
+    version = placed(slow)
+    await version.score(block_of(1), 30)
+    model = weakref.ref(slow)
+    del slow
+    version.close()
+    await until(lambda: not threads(), 30)
+    gc.collect()
+    assert model() is None

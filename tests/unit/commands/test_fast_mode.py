@@ -1,0 +1,155 @@
+"""`sluice env` and the fast mode's variables: one source for a laptop, a cluster and a manifest."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from serve_app.commands.env import docker_lines
+from serve_app.commands.fast_mode import VARIABLES, fast_environment
+from serve_app.commands.main import app
+from serve_app.errors import SettingsError
+
+ROOT = Path(__file__).parents[3]
+RETRY_ON = "RAY_SERVE_HAPROXY_RETRY_ON"
+
+
+def environment_after(script: str, folder: Path, **variables: str) -> dict[str, str]:
+    """The environment that a bash script leaves to the programs after it."""
+    path = folder / "environment"
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder), **variables}
+    command = ["bash", "-euc", f'{script}\nenv -0 > "{path}"']
+    subprocess.run(command, check=True, env=env, timeout=60)
+    entries = path.read_text().split("\0")
+    return dict(entry.split("=", 1) for entry in entries if entry)
+
+
+def ray_variables(environment: dict[str, str]) -> dict[str, str]:
+    """Those that Ray reads."""
+    return {name: value for name, value in environment.items() if name.startswith("RAY_")}
+
+
+def printed(*words: str) -> str:
+    """What `sluice env …` prints."""
+    result = CliRunner().invoke(app, ["env", *words])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_eval_of_what_it_prints_sets_just_these_variables(tmp_path: Path) -> None:
+    """Also the one with line breaks, and whatever else a shell would read into a value."""
+    script = tmp_path / "lines.sh"
+    script.write_text(printed())
+    found = environment_after(f'eval "$(cat {script})"', tmp_path)
+    assert ray_variables(found) == dict(VARIABLES)
+    assert "\n" in VARIABLES[RETRY_ON], "the case that quoting is for"
+
+
+def test_the_line_of_the_readme_sets_them(tmp_path: Path) -> None:
+    """As a person types it; `sluice` is this folder's code, wherever it is installed from."""
+    (line,) = re.findall(r'^\$ (eval "\$\(sluice env\)")', (ROOT / "README.md").read_text(), re.M)
+    command = tmp_path / "bin" / "sluice"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m serve_app.commands.main "$@"\n')
+    command.chmod(0o755)
+    path = f"{command.parent}:{os.environ['PATH']}"
+    found = environment_after(line, tmp_path, PATH=path, PYTHONPATH=str(ROOT))
+    assert ray_variables(found) == dict(VARIABLES)
+
+
+def test_what_it_prints_survives_a_posix_shell_too(tmp_path: Path) -> None:
+    """The entrypoint of a container may be `sh`, which knows no bash quoting."""
+    script = tmp_path / "lines.sh"
+    script.write_text(printed())
+    found = environment_after(
+        f"""exec sh -c 'eval "$(cat {script})"; env -0 > "{tmp_path}/environment"'""", tmp_path
+    )
+    assert ray_variables(found) == dict(VARIABLES)
+
+
+def test_an_env_file_has_a_line_for_each_variable_and_takes_line_breaks_from_the_shell() -> None:
+    """A name alone makes `docker run --env-file` take the value from the shell that calls it."""
+    lines = docker_lines(VARIABLES, VARIABLES)
+    assert len(lines) == len(VARIABLES)
+    assert RETRY_ON in lines
+    read = {}
+    for line in lines:
+        name, is_given, value = line.partition("=")
+        read[name] = value if is_given else VARIABLES[name]
+    assert read == dict(VARIABLES)
+
+
+@pytest.mark.parametrize(
+    ("environment", "found"), [({}, "no value"), ({RETRY_ON: "conn-failure"}, "another value")]
+)
+def test_an_env_file_that_would_lose_a_value_is_refused(
+    environment: dict[str, str], found: str
+) -> None:
+    """Docker leaves out a variable that its shell does not have, without a word."""
+    with pytest.raises(SettingsError, match=f"found {found} in this shell.*eval"):
+        docker_lines(VARIABLES, environment)
+
+
+def test_the_env_file_is_refused_by_the_command_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what to do about it, and nothing on stdout that could be taken for the file."""
+    monkeypatch.delenv(RETRY_ON, raising=False)
+    result = CliRunner().invoke(app, ["env", "--format", "docker"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert 'call eval "$(sluice env)" first' in result.stderr
+    monkeypatch.setenv(RETRY_ON, VARIABLES[RETRY_ON])
+    assert printed("--format", "docker").count("\n") == len(VARIABLES)
+
+
+def test_a_laptop_has_the_variables_of_a_cluster_and_places_of_its_own(tmp_path: Path) -> None:
+    """What is tested here is what a cluster runs; only files, ports and the drain are local."""
+    found = fast_environment(tmp_path)
+    assert {name: found[name] for name in VARIABLES} == dict(VARIABLES)
+    own = {name: value for name, value in found.items() if name not in VARIABLES}
+    ports = [value for name, value in own.items() if name.endswith("PORT")]
+    files = [value for value in own.values() if value.startswith(str(tmp_path))]
+    assert len(set(ports)) == 3
+    assert len(files) == 5
+    assert set(own) - {"RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S"} == {
+        name for name, value in own.items() if value in ports + files
+    }
+
+
+def test_every_node_of_the_manifest_has_the_fast_mode_and_no_other_variable_of_ray() -> None:
+    """The manifest repeats what `sluice env` prints, for head and workers alike."""
+    manifest: dict[str, Any] = yaml.safe_load((ROOT / "k8s/base/rayservice.yaml").read_text())
+    cluster = manifest["spec"]["rayClusterConfig"]
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        container = group["template"]["spec"]["containers"][0]
+        variables = {entry["name"]: entry["value"] for entry in container["env"]}
+        assert ray_variables(variables) == dict(VARIABLES)
+
+
+def test_the_image_sets_none_of_them_itself() -> None:
+    """In the image `sluice up` sets them, or `sluice env` and the manifest do: no second list."""
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert [name for name in VARIABLES if name in dockerfile] == []
+
+
+def test_idle_connections_of_a_load_balancer_live_as_long_as_the_file_says() -> None:
+    """The limit on a silent client is above the time that a connection may be idle for."""
+    config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+    client_s = int(VARIABLES["RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S"])
+    assert client_s > config["http_options"]["keep_alive_timeout_s"]
+
+
+def test_slow_clients_are_let_go_by_haproxy_itself() -> None:
+    """Ray has no variable for this limit: it is a further line of the value for `retry-on`."""
+    first, *further = VARIABLES[RETRY_ON].splitlines()
+    assert first == "conn-failure empty-response"
+    assert [line.strip() for line in further] == [
+        "option http-buffer-request",
+        "timeout http-request 10s",
+    ]
+    client_s = int(VARIABLES["RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S"])
+    assert client_s < 3_600, "Ray's default holds a connection for an hour"

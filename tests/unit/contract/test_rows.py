@@ -1,0 +1,176 @@
+"""Reading bodies: what it costs, and what a quote in a text does to it."""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from time import thread_time
+from typing import Any, Literal
+
+import pytest
+from fakes import PARAMETERS
+from pydantic_core import from_json
+
+from serve_app.contract import Features, ModelSpec
+from serve_app.contract.rows import RowReader
+from serve_app.errors import HttpError, InvalidRows, TooManyRows
+from serve_app.models import get_spec
+
+CHURN = get_spec("churn")
+ROW = CHURN.examples[0].row.model_dump()
+READER = RowReader(CHURN)
+MAX_ROWS = 100
+NESTED = b"[" * 12 + b"]" * 12
+
+
+def one(body: bytes) -> Any:
+    """What the route of a single row does."""
+    return READER.one(body)
+
+
+def many(body: bytes) -> Any:
+    """What the route of a batch does."""
+    return READER.many(body, MAX_ROWS)
+
+
+def raised(read: Callable[[bytes], Any], body: bytes) -> HttpError | None:
+    """The error of reading a body, if there is one."""
+    try:
+        read(body)
+    except HttpError as error:
+        return error
+    return None
+
+
+def least_s(job: Callable[[], Any]) -> float:
+    """CPU seconds of this thread, the least of four."""
+    found = []
+    for _ in range(4):
+        begin_s = thread_time()
+        job()
+        found.append(thread_time() - begin_s)
+    return min(found)
+
+
+def read_as_json(body: bytes) -> None:
+    """The least that has to be done with a body."""
+    with suppress(ValueError):
+        from_json(body)
+
+
+A_ROW = json.dumps(ROW).encode()
+DOUBLED = A_ROW[:-1] + b',"nps_score":3}'
+HOSTILE = {
+    "60 KB of nested lists for one row": (
+        one,
+        b'{"nps_score":[' + b",".join([NESTED] * 2_550) + b"]}",
+    ),
+    "100 KB of nested lists in a row of a batch": (
+        many,
+        b'[{"nps_score":[' + b",".join([NESTED] * 4_000) + b"]}]",
+    ),
+    "1 MB of nested lists and a lone surrogate": (
+        many,
+        b"[" + b",".join([NESTED] * 41_000) + b',"\\ud800"]',
+    ),
+    "1 MB of nested lists beside a row with a field that stands twice": (
+        many,
+        b"[" + DOUBLED + b',{"nps_score":[' + b",".join([NESTED] * 40_000) + b"]}]",
+    ),
+    "half a million bad rows": (many, b"[" + b"0," * 500_000 + b"0]"),
+    "100,000 unknown fields": (
+        many,
+        b"[{" + b",".join(b'"%d":1' % i for i in range(100_000)) + b"}]",
+    ),
+}
+
+
+@pytest.mark.parametrize(("read", "body"), HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_body_costs_about_what_reading_it_as_json_costs(
+    read: Callable[[bytes], Any], body: bytes
+) -> None:
+    """Nobody can hold up the others with a small body: it was up to 80 times, and is 1 to 4."""
+    assert least_s(lambda: raised(read, body)) < 10 * least_s(lambda: read_as_json(body))
+
+
+def test_hostile_bodies_are_refused_as_what_they_are() -> None:
+    """Cheap, and still told what is wrong."""
+    found = {}
+    for name, (read, body) in HOSTILE.items():
+        found[name] = raised(read, body)
+        if found[name] is None:
+            (*_, last) = read(body)
+            found[name] = last
+    *invalid, too_many, unknown = found.values()
+    assert all(isinstance(error, InvalidRows) for error in (*invalid, unknown))
+    assert isinstance(too_many, TooManyRows)
+    assert "100000 fields" in unknown.detail
+    assert "nps_score" in [fault.field for fault in invalid[0].errors]
+
+
+Quoted = Literal['say "no"', "yes", 'a"b"c"']
+
+
+class QuotedFeatures(Features):
+    """A contract whose texts hold quotes, and one of which may be missing."""
+
+    word: Quoted
+    other: Quoted | None
+
+
+QUOTED = ModelSpec(
+    name="quoted",
+    title="Quoted",
+    kind=CHURN.kind,
+    target=CHURN.target,
+    features=QuotedFeatures,
+    prediction=CHURN.prediction,
+    answer=CHURN.answer,
+    examples=(),
+)
+
+
+@pytest.mark.parametrize("word", ['say "no"', "yes", 'a"b"c"'])
+@pytest.mark.parametrize("other", ['say "no"', "yes", None])
+def test_quotes_in_a_text_and_texts_that_are_missing_are_no_field_twice(
+    word: str, other: str | None
+) -> None:
+    """Fields are counted by quotes first; that must cost no honest row its answer."""
+    reader = RowReader(QUOTED)
+    row = json.dumps({"word": word, "other": other})
+    expected = QuotedFeatures(word=word, other=other)  # type: ignore[arg-type]
+    assert reader.one(row.encode()) == expected
+    assert reader.many(f"[{row},{row}]".encode(), MAX_ROWS) == [expected, expected]
+
+
+@pytest.mark.parametrize("word", ['say "no"', "yes", 'a"b"c"'])
+@pytest.mark.parametrize("other", ['say "no"', "yes", None])
+def test_a_field_twice_is_found_beside_quotes_and_missing_texts(
+    word: str, other: str | None
+) -> None:
+    """No other value of the row makes up for the quotes of the second one."""
+    reader = RowReader(QUOTED)
+    row = json.dumps({"word": word, "other": other})
+    twice = row[:-1] + ',"other":null}'
+    error = raised(reader.one, twice.encode())
+    assert isinstance(error, InvalidRows)
+    assert [fault.field for fault in error.errors] == ["other"]
+    good, bad = reader.many(f"[{row},{twice}]".encode(), MAX_ROWS)
+    assert isinstance(good, QuotedFeatures)
+    assert isinstance(bad, InvalidRows)
+    assert bad.errors == error.errors
+
+
+def test_every_field_that_stands_twice_is_named_once() -> None:
+    """The name is listed once, however often the field stands there."""
+    name, other = list(ROW)[:2]
+    extra = ",".join(f'"{key}":{json.dumps(ROW[key])}' for key in (name, other, name, other, name))
+    error = raised(one, A_ROW[:-1] + b"," + extra.encode() + b"}")
+    assert isinstance(error, InvalidRows)
+    assert [fault.field for fault in error.errors] == [name, other]
+    assert "2 of the fields" in error.detail
+
+
+def test_the_model_of_these_tests_answers() -> None:
+    """The made-up contract is one that could be served."""
+    assert CHURN.answer(0.3, PARAMETERS)
+    assert [feature.nullable for feature in QUOTED.contract] == [False, True]

@@ -1,0 +1,92 @@
+"""A server counts the answers of one phase."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from watching import CANDIDATE, STABLE, manifest, phase_counter
+
+from serve_app.contract.block import Layout
+from serve_app.models import get_spec
+from serve_app.rollout.counts import MOST_KEYS, digest
+from serve_app.rollout.phase_counter import MOST_SCORED_KEYS, score_edges
+
+SPEC = get_spec("churn")
+
+
+def block(**column: list[float]) -> Any:
+    """Return rows that differ in one column."""
+    ((name, values),) = column.items()
+    row = SPEC.examples[0].row.model_dump()
+    return Layout(SPEC.contract).block([row | {name: value} for value in values])
+
+
+def test_an_answer_counts_for_the_version_that_the_request_was_assigned_to() -> None:
+    """An answer that is not valid is an error of its key; a late one is slow, and may be both."""
+    counter = phase_counter()
+    counter.note("a", STABLE, 0.01, 0.4)
+    counter.note("b", CANDIDATE, 0.01, 0.6)
+    counter.note("c", CANDIDATE, 0.01, None)
+    counter.note("d", CANDIDATE, 0.3, None)
+    counter.note("e", STABLE, 0.3, 0.4)
+    found = counter.take()
+    assert found.requests == {"stable": 2, "candidate": 3}
+    assert found.errors == {"stable": set(), "candidate": {digest("c"), digest("d")}}
+    assert found.slow == {"stable": {digest("e")}, "candidate": {digest("d")}}
+    assert counter.take().requests == {"stable": 0, "candidate": 0}, (
+        "what was taken is not counted again"
+    )
+
+
+def test_the_histogram_takes_a_keys_first_score_alone_in_its_bin() -> None:
+    """The scores of one heavy key are no sample of the others'."""
+    counter = phase_counter()
+    for score in (0.05, 0.95, 0.95):
+        counter.note("heavy", CANDIDATE, 0.0, score)
+    counter.note("other", CANDIDATE, 0.0, 0.999)
+    edges = score_edges(manifest())
+    assert len(edges) == 9
+    found = counter.take().scores
+    assert found["stable"] == []
+    assert found["candidate"] == [1, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+
+
+def test_what_is_kept_between_two_reports_is_bounded() -> None:
+    """A flood of bad keys fills no memory, and the requests are counted all the same."""
+    counter = phase_counter()
+    for n in range(MOST_KEYS + 10):
+        counter.note(str(n), STABLE, 1.0, None)
+    found = counter.take()
+    assert len(found.errors["stable"]) == len(found.slow["stable"]) == MOST_KEYS
+    assert found.requests["stable"] == MOST_KEYS + 10
+    for n in range(MOST_SCORED_KEYS + 10):
+        counter.note(str(n), STABLE, 0.0, 0.5)
+    assert sum(counter.take().scores["stable"]) == MOST_SCORED_KEYS
+
+
+def test_a_pair_is_a_key_with_its_first_row() -> None:
+    """A batch is one request and one pair, judged by its first row; slices count all rows."""
+    counter = phase_counter()
+    rows = block(monthly_active_days=[1, 1, 15, 25])
+    stable = np.array([0.4, 0.4, 0.4, 0.4])
+    candidate = np.array([0.4, 0.6, 0.6, 0.6])
+    counter.compare(["a", "b"], [3, 4], rows, stable, candidate)
+    found = counter.take().shadowed
+    assert found.pairs == {digest("a"): False, digest("b"): True}
+    assert (found.whole.n_rows, found.whole.n_disagree, found.n_compared) == (4, 3, 4)
+    assert found.difference == pytest.approx(0.6)
+    days = {
+        label: (part.n_rows, part.n_disagree)
+        for (feature, label), part in found.slices.items()
+        if feature == "monthly_active_days"
+    }
+    assert days == {"under 10": (2, 1), "10 to 20": (1, 1), "20 and more": (1, 1)}
+
+
+def test_a_model_that_cuts_at_30_percent_is_judged_there() -> None:
+    """The threshold is the model's: 0.2 and 0.4 are two of its labels, 0.4 and 0.6 are one."""
+    counter = phase_counter(spec=replace(SPEC, threshold=0.3))
+    rows = block(monthly_active_days=[1, 1])
+    counter.compare(["a", "b"], [1, 2], rows, np.array([0.2, 0.4]), np.array([0.4, 0.6]))
+    assert counter.take().shadowed.pairs == {digest("a"): True, digest("b"): False}
