@@ -29,6 +29,8 @@ Reason = Annotated[str, typer.Option("--reason", help="Kept in the log.")]
 By = Annotated[str | None, typer.Option("--by", help="Kept in the log; else your login name.")]
 HERE = "http://127.0.0.1:8000"
 REFRESH_S = 1.0
+# `serve deploy` ends before a server has taken the file: whoever watches next may be early.
+BEGIN_TIMEOUT_S = 60.0
 OUT = ("aborted", "rolled_back")
 
 
@@ -36,7 +38,12 @@ OUT = ("aborted", "rolled_back")
 def status(
     url: Url = HERE,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Look again each second until it is over, or Ctrl-C.")
+        bool,
+        typer.Option(
+            "--watch",
+            help="Look again each second until it is over, or Ctrl-C. Waits a minute for one to "
+            "begin.",
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
@@ -51,7 +58,7 @@ def status(
 
     console = Console(highlight=False)
     with errors_in_words(client.Unreachable):
-        view = client.status(url)
+        view = _first_view(url, console) if watch else client.status(url)
     if as_json:
         typer.echo(view.model_dump_json())
     elif watch:
@@ -107,6 +114,27 @@ def _command(action: "Action", url: str, reason: str, by: str | None) -> None:
     with errors_in_words(client.Unreachable):
         view = client.command(url, action, by or _login(), reason)
     Console(highlight=False).print(page(view))
+
+
+def _first_view(url: str, console: "Console") -> "RolloutView":
+    """The rollout as soon as there is one.
+
+    Raises NoRolloutThere when none has begun in time, and Refused or Unreachable at once.
+    """
+    from serve_app.commands import rollout_client as client
+
+    until_s = time.monotonic() + BEGIN_TIMEOUT_S
+    is_told = False
+    while True:
+        try:
+            return client.status(url)
+        except client.NoRolloutThere:
+            if time.monotonic() >= until_s:
+                raise
+        if not is_told:
+            console.print("No rollout yet: waiting for the server to take the table.")
+            is_told = True
+        time.sleep(REFRESH_S)
 
 
 def _watch(url: str, view: "RolloutView", console: "Console") -> "RolloutView":

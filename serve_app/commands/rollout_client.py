@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from serve_app.errors import SluiceError
+from serve_app.errors import NoRollout, SluiceError
 from serve_app.rollout.decide import Action
 from serve_app.rollout.view import RolloutView
 
@@ -17,6 +17,10 @@ TIMEOUT_S = 10.0
 
 class Refused(SluiceError):
     """The server answered, and the answer is no."""
+
+
+class NoRolloutThere(Refused):
+    """The server answered, and its table has no rollout, or not yet."""
 
 
 class Unreachable(SluiceError):
@@ -65,8 +69,9 @@ def _refusal(where: str, status_code: int, body: bytes) -> SluiceError:
     """What a problem+json body says; any other body is of somebody else."""
     try:
         problem: Any = json.loads(body)
-        return Refused(f"{problem['title']}: {problem['detail']}")
-    except (ValueError, KeyError, TypeError):
+        refusal = NoRolloutThere if problem.get("code") == NoRollout.code else Refused
+        return refusal(f"{problem['title']}: {problem['detail']}")
+    except (ValueError, KeyError, TypeError, AttributeError):
         return Unreachable(
             f"{where}: answered {status_code}, and not as a Sluice server does; is --url right?"
         )

@@ -144,6 +144,33 @@ def test_watching_ends_by_itself_when_it_is_over(
     assert len(recorded.asked) == 4
 
 
+NO_ROLLOUT = json.dumps(
+    {"title": "No rollout", "detail": "The table has no `rollout`.", "code": "no_rollout"}
+).encode()
+
+
+def test_who_watches_right_after_a_deploy_waits_for_the_rollout_to_begin(
+    serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`serve deploy` ends before the server has taken the file; without --watch it is an answer."""
+    monkeypatch.setattr(commands, "REFRESH_S", 0.01)
+    done = ok(status="finished", share=100.0, step=3)
+    found = call("status", "--watch", "--url", serve(Recorded((404, NO_ROLLOUT), done)))
+    assert found.exit_code == 0
+    assert "waiting for the server" in found.output
+    assert call("status", "--url", serve(Recorded((404, NO_ROLLOUT), done))).exit_code == 1
+
+
+def test_who_watches_is_told_when_no_rollout_begins(
+    serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reason is the server's own."""
+    monkeypatch.setattr(commands, "BEGIN_TIMEOUT_S", 0.0)
+    found = call("status", "--watch", "--url", serve(Recorded((404, NO_ROLLOUT))))
+    assert found.exit_code == 1
+    assert "The table has no `rollout`." in found.output
+
+
 @pytest.mark.parametrize("action", ["pause", "resume", "promote", "abort", "rollback", "start"])
 def test_a_command_says_who_and_why(serve: Any, action: str) -> None:
     """The answer shows how far the rollout is now."""
