@@ -14,6 +14,7 @@ from serve_app.bundle.manifest import Metric
 from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
 from serve_app.contract import ModelSpec
 from serve_app.contract.block import Layout, Scores
+from training.calling import find_call
 from training.candidate import Candidate
 from training.metrics import measure, measures_of
 
@@ -50,9 +51,11 @@ def _constant(candidate: Candidate) -> Baseline:
 def _baseline(name: str, estimator: Any, candidate: Candidate) -> Baseline:
     rows = candidate.baseline_rows
     spec = candidate.spec
-    fitted = estimator.fit(rows.frame, rows.target)
-    scores = SklearnRuntime(fitted, spec.contract, spec.kind).score(candidate.holdout.block)
-    return Baseline(name, scores, measure(measures_of(spec), candidate.holdout.target, scores))
+    fitted = estimator.fit(rows.frame, rows.labels)
+    call = find_call(fitted, candidate.holdout)
+    scores = SklearnRuntime(fitted, spec.contract, call).score(candidate.holdout.block)
+    measures = measures_of(spec, candidate.parameters)
+    return Baseline(name, scores, measure(measures, candidate.holdout.target, scores))
 
 
 def _columns(spec: ModelSpec) -> ColumnTransformer:

@@ -12,6 +12,7 @@ import joblib
 
 from serve_app.bundle.manifest import (
     COMPILED,
+    FORMAT,
     MANIFEST,
     PIPELINE,
     REPORT,
@@ -22,13 +23,13 @@ from serve_app.bundle.manifest import (
 from serve_app.bundle.predictor import load
 from serve_app.bundle.runtimes.registry import ONNX, SKLEARN
 from serve_app.bundle.store import FolderStore, Store
-from serve_app.contract.block import Block
 from serve_app.errors import BundleError
 from training.candidate import Candidate
-from training.compilation import Compilation, compile_pipeline
-from training.golden import example_block, golden_rows
+from training.compilation import Compilation
+from training.golden import golden_rows
 from training.references import references
 from training.report import render
+from training.truth import Truth
 
 LIBRARIES = ("scikit-learn", "numpy", "onnxruntime", "skl2onnx", "joblib")
 # A third of the size; opening takes no longer.
@@ -53,14 +54,7 @@ def require_new(store: Store, model: str, version: str) -> None:
         )
 
 
-def compiled(candidate: Candidate) -> Compilation:
-    """The candidate compiled, if it agrees on the whole hold-out and on the examples."""
-    examples = example_block(candidate.spec)
-    block = Block.concat([candidate.holdout.block, examples])
-    return compile_pipeline(candidate.pipeline, candidate.spec, block, candidate.score(block))
-
-
-def write(candidate: Candidate, compilation: Compilation, store: Store) -> Written:
+def write(candidate: Candidate, truth: Truth, compilation: Compilation, store: Store) -> Written:
     """Load the bundle as a replica would, from a draft; only then put it into the store.
 
     Raises BundleError.
@@ -68,7 +62,7 @@ def write(candidate: Candidate, compilation: Compilation, store: Store) -> Writt
     files = {PIPELINE: _pickled(candidate), REPORT: render(candidate, compilation).encode()}
     if compilation.graph is not None:
         files[COMPILED] = compilation.graph
-    manifest = _manifest(candidate, compilation, files)
+    manifest = _manifest(candidate, truth, compilation, files)
     text = (manifest.model_dump_json(indent=2) + "\n").encode()
     files[MANIFEST] = text
     digest = sha256_of(text)
@@ -92,9 +86,12 @@ def _pickled(candidate: Candidate) -> bytes:
     return buffer.getvalue()
 
 
-def _manifest(candidate: Candidate, compilation: Compilation, files: dict[str, bytes]) -> Manifest:
+def _manifest(
+    candidate: Candidate, truth: Truth, compilation: Compilation, files: dict[str, bytes]
+) -> Manifest:
+    spec = candidate.spec
     return Manifest(
-        format=1,
+        format=FORMAT,
         model=candidate.spec.name,
         version=candidate.version,
         kind=candidate.spec.kind,
@@ -114,5 +111,12 @@ def _manifest(candidate: Candidate, compilation: Compilation, files: dict[str, b
             name: File(sha256=sha256_of(data), size_bytes=len(data))
             for name, data in sorted(files.items())
         },
-        golden_rows=golden_rows(candidate.holdout, candidate.scores, candidate.example_scores),
+        golden_rows=golden_rows(spec, truth.block, truth.scores, truth.n_file_rows),
+        call=candidate.call,
+        classes=list(spec.classes),
+        positive=spec.positive,
+        outputs=list(spec.outputs),
+        tolerance=truth.tolerance,
+        refusals=truth.refusals,
+        notes=[*candidate.notes, *truth.notes],
     )

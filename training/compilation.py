@@ -12,10 +12,13 @@ from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 
-from serve_app.bundle.manifest import TOLERANCE
+from serve_app.bundle.call import PipelineCall
+from serve_app.bundle.predictor import differing
+from serve_app.bundle.refusals import RefusedRows
 from serve_app.bundle.runtimes.onnx_runtime import OnnxRuntime
 from serve_app.contract import ModelSpec
-from serve_app.contract.block import Block, Layout, Scores
+from serve_app.contract.block import Layout, Scores
+from training.truth import Truth, score_each
 
 OPSET = {"": 18, "ai.onnx.ml": 3}
 IR_VERSION = 10
@@ -32,43 +35,42 @@ class Compilation:
     reason: str
 
 
-def compile_pipeline(pipeline: Any, spec: ModelSpec, block: Block, expected: Scores) -> Compilation:
-    """ONNX that gives the scores `expected` (n_rows,) on `block`, or the reason why not."""
+def compile_pipeline(
+    pipeline: Any, spec: ModelSpec, call: PipelineCall, truth: Truth, threshold: float
+) -> Compilation:
+    """ONNX that gives the true scores on every row of `truth`, or the reason why not."""
     try:
         graph = _convert(pipeline, spec)
-        found = OnnxRuntime(graph).score(block)
+        runtime = OnnxRuntime(graph, call)
+        found = score_each(runtime.score, truth.block)
     except Exception as error:
         # The converter and the runtime raise dozens of types for "cannot".
         return Compilation(
             None, f"skl2onnx cannot convert this pipeline: {_plain(error)}{_hint(pipeline)}"
         )
-    reason = _disagreement(found, expected, spec)
+    refused = RefusedRows(truth.refusals, spec.contract).find(truth.block)
+    if refused is not None:
+        found[refused] = np.nan
+    reason = _disagreement(found, truth, spec, threshold)
     if reason:
         return Compilation(None, reason)
-    difference = float(np.abs(found - expected).max())
+    difference = float(np.nanmax(np.abs(found - truth.scores)))
     return Compilation(
-        graph, f"agrees with the pipeline on {len(block)} rows, at most {difference:.1e} apart"
+        graph,
+        f"agrees with the pipeline on {len(truth.block):,} rows, at most {difference:.1e} apart",
     )
 
 
-def _disagreement(found: Scores, expected: Scores, spec: ModelSpec) -> str | None:
-    tolerance = TOLERANCE[spec.kind]
-    # Written so that NaN counts as far.
-    far = ~(np.abs(found - expected) <= tolerance)
-    if far.any():
-        return (
-            f"the compiled model differs on {int(far.sum())} of {len(far)} rows by at most "
-            f"{float(np.abs(found - expected).max()):.2g}; expected at most {tolerance:g}. "
-            "Compiled numbers are float32, in which trees behind a scaler cut elsewhere: "
-            "leave the scaler out, or serve this version isolated"
-        )
-    flipped = (found >= spec.threshold) != (expected >= spec.threshold)
-    if spec.kind == "binary_classifier" and flipped.any():
-        return (
-            f"the compiled model flips the label of {int(flipped.sum())} of {len(far)} rows; "
-            "expected none"
-        )
-    return None
+def _disagreement(found: Scores, truth: Truth, spec: ModelSpec, threshold: float) -> str | None:
+    differs = differing(found, truth.scores, truth.tolerance, threshold, spec.kind)
+    if not differs.any():
+        return None
+    first = int(np.argmax(differs))
+    return (
+        f"the compiled model differs from the pipeline on {int(differs.sum()):,} of "
+        f"{len(differs):,} rows; one has {truth.said[first]}: compiled {found[first]}, pipeline "
+        f"{truth.scores[first]}"
+    )
 
 
 def _plain(error: Exception) -> str:

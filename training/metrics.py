@@ -9,6 +9,7 @@ from scipy.stats import rankdata
 
 from serve_app.bundle.manifest import Metric
 from serve_app.contract import Kind, ModelSpec
+from training.conformal import share_inside
 
 Numbers = NDArray[np.float64]
 # Of (target, score), both (n_rows,).
@@ -78,17 +79,22 @@ def r2(target: Numbers, score: Numbers) -> float:
     return float(1 - np.sum((score - target) ** 2) / max(variance, CLIP))
 
 
-def measures_of(spec: ModelSpec) -> dict[str, Measure]:
-    """What is measured of a model, by name."""
+def measures_of(spec: ModelSpec, parameters: Mapping[str, float]) -> dict[str, Measure]:
+    """What is measured of a model, by name; `parameters` are those of its bundle."""
     if spec.kind == "regressor":
-        return {"mae": mae, "rmse": rmse, "r2": r2}
+        measures: dict[str, Measure] = {"mae": mae, "rmse": rmse, "r2": r2}
+        width = parameters.get("half_width")
+        if width is not None:
+            measures["coverage"] = partial(share_inside, width=width)
+            measures["interval_width"] = lambda target, score: 2 * width
+        return measures
     return {
         "auc": auc,
         "average_precision": average_precision,
         "brier": brier,
         "log_loss": log_loss,
         "ece": ece,
-        "accuracy": partial(accuracy, threshold=spec.threshold),
+        "accuracy": partial(accuracy, threshold=parameters.get("threshold", spec.threshold)),
     }
 
 

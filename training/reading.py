@@ -16,6 +16,7 @@ from training.table import Numbers, Table
 # With fewer, the fifth that is the hold-out says nothing.
 MIN_ROWS = 300
 MIN_ROWS_OF_CLASS = 30
+LISTED = 10
 MOST = 2**63
 
 
@@ -23,7 +24,9 @@ def read_csv(
     path: Path, spec: ModelSpec, map_columns: Callable[[pd.DataFrame], pd.DataFrame]
 ) -> Table:
     """Read a checked table from a CSV file. Raises InvalidData: which column, row, expectation."""
-    texts: Any = dict.fromkeys(Layout(spec.contract).category_names, str)
+    texts: Any = dict.fromkeys((f.name for f in spec.contract if f.is_quoted), str)
+    if any(isinstance(label, str) for label in spec.classes):
+        texts[spec.target] = str
     try:
         # Only an empty cell is missing: a category may well be called "NA" or "None".
         rows = pd.read_csv(
@@ -47,7 +50,7 @@ def check(rows: pd.DataFrame, spec: ModelSpec, source: str) -> Table:
 
     Raises InvalidData with every fault.
     """
-    wanted = [*(f.name for f in spec.contract), spec.target]
+    wanted = [*(f.name for f in spec.contract), *spec.targets]
     missing = [name for name in wanted if name not in rows]
     if missing:
         raise InvalidData(
@@ -67,7 +70,7 @@ def check(rows: pd.DataFrame, spec: ModelSpec, source: str) -> Table:
             faults.append(str(fault))
     if faults:
         raise InvalidData(f"{source}: " + "; ".join(faults) + ". Correct or drop these rows.")
-    target = _target(rows[spec.target], spec, source)
+    target = _targets(rows, spec, source)
     best = rows[BEST].to_numpy(np.float64) if BEST in rows else None
     return Table(spec, _block(columns, spec, len(rows)), target, best)
 
@@ -85,18 +88,45 @@ def _block(columns: dict[str, pd.Series], spec: ModelSpec, n_rows: int) -> Block
 
 
 def _column(raw: pd.Series, feature: Feature) -> pd.Series:
-    """One column in its serving type, missing values as NaN or the empty text."""
+    """One column as it stands in a block, missing values as NaN or the empty text."""
     missing = raw.isna()
-    if feature.dtype == "category":
+    if feature.is_quoted:
         missing |= raw.astype(object) == MISSING_CATEGORY
     if missing.any() and not feature.nullable:
         raise InvalidData(_fault(feature.name, "no value", missing, feature.allowed))
-    if feature.dtype == "category":
+    if feature.is_text:
         values = raw.astype(object).where(~missing, MISSING_CATEGORY)
-        _refuse(values, ~missing & ~values.isin(feature.choices or ()), feature)
+        _refuse(values, ~missing & ~values.map(feature.accepts).astype(bool), feature)
         return values
+    if feature.dtype in ("date", "datetime"):
+        return _dates(raw, missing, feature)
+    if feature.dtype == "bool":
+        return _truths(raw, missing, feature)
     numbers = _numbers(raw, feature.name, feature.allowed)
     _refuse(raw, ~missing & ~_is_allowed(numbers, feature), feature)
+    return numbers
+
+
+def _dates(raw: pd.Series, missing: pd.Series, feature: Feature) -> pd.Series:
+    """Microseconds since 1970 of ISO texts, or of what pandas has read as dates already."""
+    if pd.api.types.is_datetime64_any_dtype(raw):
+        shape = "%Y-%m-%d" if feature.dtype == "date" else "%Y-%m-%dT%H:%M:%S.%f"
+        raw = raw.dt.strftime(shape)
+    values = raw.astype(object)
+    _refuse(values, ~missing & ~values.map(feature.accepts).astype(bool), feature)
+    dates = values.where(~missing, None)
+    name = feature.name
+    numbers = Layout([feature]).block([{name: value} for value in dates]).numbers[:, 0]
+    return pd.Series(numbers, index=raw.index)
+
+
+TRUTHS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0}
+
+
+def _truths(raw: pd.Series, missing: pd.Series, feature: Feature) -> pd.Series:
+    """1 and 0 of truth values, however a CSV file writes them."""
+    numbers = raw.map(lambda value: TRUTHS.get(str(value).lower(), np.nan)).astype(np.float64)
+    _refuse(raw, ~missing & numbers.isna(), feature)
     return numbers
 
 
@@ -148,24 +178,65 @@ def _shown(value: object) -> str:
     return text if len(text) <= 40 else text[:39] + "…"
 
 
-def _target(raw: pd.Series, spec: ModelSpec, source: str) -> Numbers:
-    """The target as finite floats; a classifier's is 0 or 1, and both occur often enough."""
-    is_classifier = spec.kind == "binary_classifier"
-    allowed = "0 or 1" if is_classifier else "a finite number"
-    if is_classifier and raw.dtype == bool:
-        raw = raw.astype(np.int64)
-    values = _numbers(raw, f"{source}: {spec.target}", allowed).to_numpy()
-    wrong = ~(np.isin(values, (0.0, 1.0)) if is_classifier else np.isfinite(values))
+def _targets(rows: pd.DataFrame, spec: ModelSpec, source: str) -> Numbers:
+    """The target as `Table` wants it."""
+    if spec.is_anomaly_score:
+        return np.zeros(len(rows))
+    if spec.is_classifier:
+        return _classes(rows[spec.target], spec, source)
+    values = [_values(rows[name], name, source) for name in spec.targets]
+    return values[0] if spec.target else np.column_stack(values)
+
+
+def _values(raw: pd.Series, name: str, source: str) -> Numbers:
+    """The target of a regressor: finite floats."""
+    allowed = "a finite number"
+    values = _numbers(raw, f"{source}: {name}", allowed).to_numpy()
+    wrong = ~np.isfinite(values)
     if wrong.any():
         found = _shown(raw[wrong].iloc[0])
-        raise InvalidData(f"{source}: " + _fault(spec.target, found, pd.Series(wrong), allowed))
-    counts = [int((values == label).sum()) for label in (0, 1)]
-    if is_classifier and min(counts) < MIN_ROWS_OF_CLASS:
+        raise InvalidData(f"{source}: " + _fault(name, found, pd.Series(wrong), allowed))
+    return values
+
+
+def _classes(raw: pd.Series, spec: ModelSpec, source: str) -> Numbers:
+    """The target of a classifier: the position of each row's class, all of which occur enough."""
+    positions = {name_of_class(label): float(i) for i, label in enumerate(spec.classes)}
+    if spec.kind == "binary_classifier":
+        positive = name_of_class(spec.positive)
+        positions = {name: float(name == positive) for name in positions}
+    names = raw.map(name_of_class)
+    values = np.asarray(names.map(positions), dtype=np.float64)
+    wrong = np.isnan(values)
+    listed = ", ".join(str(label) for label in spec.classes[:LISTED])
+    if wrong.any():
+        found = _shown(raw[wrong].iloc[0])
+        fault = _fault(spec.target, found, pd.Series(wrong), f"one of {listed}")
         raise InvalidData(
-            f"{source}: {spec.target}: found {counts[0]} rows of 0 and {counts[1]} of 1, "
-            f"expected at least {MIN_ROWS_OF_CLASS} of each. A classifier needs to see both."
+            f"{source}: {fault}. Other spellings are mapped by `map_columns` in the model's "
+            "training file."
+        )
+    counts = {str(label): int((names == name_of_class(label)).sum()) for label in spec.classes}
+    least = min(counts, key=counts.__getitem__)
+    if counts[least] < MIN_ROWS_OF_CLASS:
+        found = " and ".join(f"{n} of {label}" for label, n in counts.items())
+        raise InvalidData(
+            f"{source}: {spec.target}: found {found} rows, expected at least {MIN_ROWS_OF_CLASS} "
+            "of each. A classifier needs to see all of them."
         )
     return values
+
+
+def name_of_class(label: Any) -> str:
+    """A class as a name that does not depend on how it was read: 1, 1.0, "1" and np.int64(1).
+
+    True and 1 are one class, and False and 0.
+    """
+    if isinstance(label, bool | np.bool_):
+        return str(int(label))
+    if isinstance(label, float | np.floating) and float(label).is_integer():
+        return str(int(label))
+    return {"True": "1", "False": "0"}.get(str(label), str(label))
 
 
 def _first_line(error: Exception) -> str:

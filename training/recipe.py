@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -21,19 +21,23 @@ class Training:
     """How one model gets its rows and its pipeline.
 
     `make_rows(n_rows, seed)` gives the features, the target and, where it is known, the column
-    `best_score`. `pipeline()` gives an unfitted scikit-learn estimator that takes a frame in the
-    contract's columns. Where it cannot be compiled, serving opens it as it is: then it may only
-    contain classes and functions that are installed there. `map_columns` turns a CSV file with
-    foreign columns into the contract's; it may raise KeyError or ValueError. `at_least` and
-    `at_most` name the worst metrics that a version may have.
+    `best_score`; without it, a CSV file is needed. `pipeline()` gives an unfitted scikit-learn
+    estimator that takes a frame in the contract's columns. Where it cannot be compiled, serving
+    opens it as it is: then it may only contain classes and functions that are installed there.
+    `map_columns` turns a CSV file with foreign columns into the contract's; it may raise KeyError
+    or ValueError. `at_least` and `at_most` name the worst metrics that a version may have. `texts`
+    is the pandas type of text columns in the frame: `category` for boosters. `contamination` is the
+    share of unusual rows that a model without a target is meant to find.
     """
 
-    make_rows: Callable[[int, int], pd.DataFrame]
-    pipeline: Callable[[], Any]
-    n_rows: int
+    make_rows: Callable[[int, int], pd.DataFrame] | None = None
+    pipeline: Callable[[], Any] | None = None
+    n_rows: int = 0
     map_columns: Callable[[pd.DataFrame], pd.DataFrame] = keep_columns
     at_least: Mapping[str, float] = field(default_factory=dict)
     at_most: Mapping[str, float] = field(default_factory=dict)
+    texts: Literal["str", "category"] = "str"
+    contamination: float | None = None
 
 
 def get_training(name: str) -> Training:

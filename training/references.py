@@ -1,5 +1,7 @@
 """How each feature was distributed in training: the frozen bins that drift is measured against."""
 
+from collections import Counter
+
 import numpy as np
 
 from serve_app.bundle.manifest import Reference
@@ -8,6 +10,8 @@ from serve_app.contract.block import MISSING_CATEGORY
 from training.table import Numbers, Table
 
 N_BINS = 10
+# Values of an open field that have a bin of their own.
+MOST_LISTED = 100
 
 
 def references(table: Table) -> dict[str, Reference]:
@@ -16,15 +20,22 @@ def references(table: Table) -> dict[str, Reference]:
 
 
 def _reference(table: Table, feature: Feature) -> Reference:
-    column = table.frame[feature.name].to_numpy()
-    if feature.dtype == "category":
+    column = table.column(feature.name)
+    if feature.is_text:
         return _of_texts(column, feature)
     return _of_numbers(column.astype(np.float64))
 
 
 def _of_texts(column: np.ndarray, feature: Feature) -> Reference:
-    """All values of the contract are listed, also those that training never saw."""
-    values = [str(value) for value in feature.choices or ()]
+    """All values of the contract are listed, also those that training never saw.
+
+    Of an open field the most frequent ones are.
+    """
+    if feature.choices is not None:
+        values = [str(value) for value in feature.choices]
+    else:
+        seen = Counter(str(value) for value in column if value != MISSING_CATEGORY)
+        values = [value for value, _ in seen.most_common(MOST_LISTED)]
     return Reference(
         share_missing=float(np.mean(column == MISSING_CATEGORY)),
         values=values,

@@ -82,7 +82,7 @@ def _verdict(name: str, candidate: Candidate, linear: Baseline) -> str:
 
     It is better or worse only where the paired difference is no chance.
     """
-    function = measures_of(candidate.spec).get(name)
+    function = measures_of(candidate.spec, candidate.parameters).get(name)
     if function is None:
         return ""
     gap = difference(function, candidate.holdout.target, candidate.scores, linear.scores)

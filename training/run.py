@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
@@ -9,16 +10,19 @@ from threadpoolctl import threadpool_limits
 from serve_app.bundle.manifest import VERSION_PATTERN
 from serve_app.bundle.store import Store
 from serve_app.contract import Kind, ModelSpec
-from training.answers import require_answers
 from training.baseline import constant_metrics
-from training.bundling import Written, compiled, require_new, write
+from training.bundling import Written, require_new, write
+from training.calling import find_call
 from training.candidate import Candidate
+from training.compilation import compile_pipeline
 from training.errors import TrainingError
 from training.floor import require_better_than_constant, require_quality
 from training.foreign import read_pipeline
 from training.reading import check, read_csv
 from training.recipe import Training
-from training.table import Table
+from training.table import AS_READ, Table
+from training.threshold import find_threshold
+from training.truth import find_truth
 
 # Hears what begins.
 Step = Callable[[str], None]
@@ -26,6 +30,7 @@ SEED = 20_240_601
 # Fit, calibration, hold-out. Only an interval needs calibration rows that the pipeline has not
 # seen.
 SHARES: dict[Kind, tuple[float, float, float]] = {
+    "classifier": (0.80, 0.0, 0.20),
     "binary_classifier": (0.80, 0.0, 0.20),
     "regressor": (0.65, 0.15, 0.20),
 }
@@ -49,18 +54,38 @@ def train(
     Raises TrainingError or BundleError; then nothing was written.
     """
     _require_free(version, spec, store)
+    if training.pipeline is None:
+        raise TrainingError(
+            f"{spec.name}: its training has no pipeline(); expected one, or bundle a fitted "
+            "pipeline: python -m training bundle"
+        )
     step("Reading rows")
     table = _rows(training, spec, data)
     fitting, calibration, holdout = table.parts(SHARES[spec.kind], SEED)
+    source = f"recipe, seed {SEED}" if data is None else data.name
     with threadpool_limits(1):
         step(f"Fitting on {len(fitting):,} rows")
-        pipeline = training.pipeline().fit(fitting.frame, fitting.target)
-        source = f"recipe, seed {SEED}" if data is None else data.name
-        candidate = Candidate(spec, version, pipeline, fitting, calibration, holdout, source)
+        frame = fitting.frame_for(AS_READ.model_copy(update={"texts": training.texts}))
+        pipeline = training.pipeline()
+        pipeline = (
+            pipeline.fit(frame) if spec.is_anomaly_score else pipeline.fit(frame, fitting.labels)
+        )
         step(f"Measuring on {len(holdout):,} rows")
-        require_answers(pipeline, holdout)
+        call = find_call(pipeline, holdout)
+        candidate = Candidate(
+            spec,
+            version,
+            pipeline,
+            fitting,
+            calibration,
+            holdout,
+            source,
+            call,
+            contamination=training.contamination,
+        )
+        candidate = with_threshold(candidate, holdout)
         require_quality(candidate, training)
-        return _publish(candidate, store, step)
+        return _publish(candidate, holdout, store, step)
 
 
 def bundle(
@@ -71,6 +96,7 @@ def bundle(
     pipeline_file: Path,
     data: Path,
     step: Step = silent,
+    missing_text: str | None = None,
 ) -> Written:
     """Make a bundle of a fitted pipeline, which is not fitted again.
 
@@ -84,20 +110,44 @@ def bundle(
     step("Opening the pipeline")
     pipeline = read_pipeline(pipeline_file)
     with threadpool_limits(1):
-        require_answers(pipeline, table)
+        call = find_call(pipeline, table, missing_text)
         candidate = Candidate(
-            spec, version, pipeline, table, calibration, holdout, data.name, is_foreign=True
+            spec,
+            version,
+            pipeline,
+            table,
+            calibration,
+            holdout,
+            data.name,
+            call,
+            is_foreign=True,
+            contamination=training.contamination,
         )
+        candidate = with_threshold(candidate, table)
         step(f"Measuring on {len(holdout):,} rows")
         require_better_than_constant(candidate, constant_metrics(candidate))
-        return _publish(candidate, store, step)
+        return _publish(candidate, table, store, step)
 
 
-def _publish(candidate: Candidate, store: Store, step: Step) -> Written:
-    step("Compiling")
-    compilation = compiled(candidate)
+def with_threshold(candidate: Candidate, rows: Table) -> Candidate:
+    """The candidate with the threshold that gives the pipeline's own labels on `rows`."""
+    if candidate.spec.kind != "binary_classifier":
+        return candidate
+    scores = candidate.score(rows.block)
+    threshold, note = find_threshold(candidate.pipeline, rows, candidate.call, scores)
+    return replace(candidate, threshold=threshold, notes=[note] if note else [])
+
+
+def _publish(candidate: Candidate, rows: Table, store: Store, step: Step) -> Written:
+    """Compare on all `rows` and the probes, then write and prove."""
+    step("Asking the pipeline about rows that the contract allows")
+    truth = find_truth(candidate.pipeline, rows, candidate.call)
+    step(f"Compiling, and comparing on {len(truth.block):,} rows")
+    compilation = compile_pipeline(
+        candidate.pipeline, candidate.spec, candidate.call, truth, candidate.threshold
+    )
     step("Writing the report and the bundle, and proving it")
-    return write(candidate, compilation, store)
+    return write(candidate, truth, compilation, store)
 
 
 def _require_free(version: str, spec: ModelSpec, store: Store) -> None:
@@ -110,6 +160,10 @@ def _require_free(version: str, spec: ModelSpec, store: Store) -> None:
 
 
 def _rows(training: Training, spec: ModelSpec, data: Path | None) -> Table:
-    if data is None:
-        return check(training.make_rows(training.n_rows, SEED), spec, "recipe")
-    return read_csv(data, spec, training.map_columns)
+    if data is not None:
+        return read_csv(data, spec, training.map_columns)
+    if training.make_rows is None:
+        raise TrainingError(
+            f"{spec.name}: its training has no make_rows(); expected --data FILE.csv"
+        )
+    return check(training.make_rows(training.n_rows, SEED), spec, "recipe")

@@ -35,7 +35,7 @@ def slices(candidate: Candidate) -> list[Slice]:
     return [
         _slice(candidate, feature.name, label, mask)
         for feature in candidate.spec.contract
-        for label, mask in masks(candidate.holdout.frame[feature.name].to_numpy(), feature)
+        for label, mask in masks(candidate.holdout.column(feature.name), feature)
         if mask.sum() >= MIN_ROWS
     ]
 
@@ -44,9 +44,8 @@ def _slice(candidate: Candidate, feature: str, label: str, mask: Mask) -> Slice:
     target = candidate.holdout.target[mask]
     score = candidate.scores[mask]
     is_regressor = candidate.spec.kind == "regressor"
-    coverage = None
-    if is_regressor:
-        coverage = share_inside(target, score, candidate.parameters["half_width"])
+    width = candidate.parameters.get("half_width")
+    coverage = None if width is None else share_inside(target, score, width)
     return Slice(
         feature=feature,
         label=label,

@@ -3,25 +3,31 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from serve_app.bundle.call import PipelineCall
 from serve_app.bundle.manifest import sha256_of
 from serve_app.bundle.runtimes.sklearn_runtime import frame
 from serve_app.contract import Feature, ModelSpec
-from serve_app.contract.block import MISSING_CATEGORY, Block
+from serve_app.contract.block import MISSING_CATEGORY, Block, Layout
+from serve_app.contract.feature import Value
 
 Numbers = NDArray[np.float64]
-Value = int | float | str | None
+# Rows as pandas reads them from a file: the contract's own view of them.
+AS_READ = PipelineCall(method="predict")
 
 
 @dataclass(frozen=True)
 class Table:
-    """Checked rows with their `target` (n_rows,).
+    """Checked rows with their `target`: (n_rows,), or (n_rows, n_outputs) with several.
 
-    Rows of a recipe also have `best` (n_rows,): the score that nobody can beat.
+    A classifier's target is the position of the class in the contract's `classes`; a binary one's
+    is 1 for the positive class and 0 for the other. An anomaly score has no target: zeros. Rows of
+    a recipe also have `best` (n_rows,): the score that nobody can beat.
     """
 
     spec: ModelSpec
@@ -34,27 +40,47 @@ class Table:
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """The features exactly as serving shows them to a pipeline."""
-        return frame(self.block, self.spec.contract)
+        """The features as pandas reads them."""
+        return frame(self.block, self.spec.contract, AS_READ)
+
+    def frame_for(self, call: PipelineCall) -> pd.DataFrame:
+        """The features exactly as serving shows them to a pipeline that is called so."""
+        return frame(self.block, self.spec.contract, call)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """(n_rows,) one feature as it stands in the block: numbers, or texts ("" for missing)."""
+        layout = Layout(self.spec.contract)
+        is_text = name in layout.category_names
+        names = layout.category_names if is_text else layout.number_names
+        matrix = self.block.categories if is_text else self.block.numbers
+        return np.asarray(matrix[:, names.index(name)])
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """The target as an estimator is fitted on it: a classifier's classes, or the values."""
+        spec = self.spec
+        if not spec.is_classifier or spec.classes == (0, 1):
+            return self.target
+        classes = spec.classes
+        if spec.kind == "binary_classifier":
+            classes = tuple(sorted(classes, key=lambda label: label == spec.positive))
+        return np.array(classes)[self.target.astype(int)]
 
     def take(self, rows: NDArray[np.intp]) -> "Table":
         """Take the rows at these positions, in this order."""
-        return Table(
-            self.spec,
-            Block(self.block.numbers[rows], self.block.categories[rows]),
-            self.target[rows],
-            None if self.best is None else self.best[rows],
-        )
+        best = None if self.best is None else self.best[rows]
+        return Table(self.spec, self.block[rows], self.target[rows], best)
 
     def parts(self, shares: Sequence[float], seed: int) -> list["Table"]:
         """Split into disjoint random parts; `shares` sum to 1.
 
-        A classifier's parts keep the share of positives.
+        A classifier's parts keep the shares of its classes.
         """
         order = np.random.default_rng(seed).permutation(len(self))
         strata = [order]
-        if self.spec.kind == "binary_classifier":
-            strata = [order[self.target[order] == label] for label in (0.0, 1.0)]
+        if self.spec.is_classifier:
+            n_classes = len(self.spec.classes)
+            strata = [order[self.target[order] == label] for label in range(n_classes)]
         cuts = np.cumsum(shares)[:-1]
         pieces = [
             np.split(stratum, np.round(cuts * len(stratum)).astype(int)) for stratum in strata
@@ -63,24 +89,42 @@ class Table:
 
     def values(self, row: int) -> dict[str, Value]:
         """Write one row as plain JSON values, None where missing."""
-        return {f.name: _plain(self.frame[f.name].iloc[row], f) for f in self.spec.contract}
+        return plain_row(self.block, row, self.spec.contract)
 
     @cached_property
     def sha256(self) -> str:
         """The digest of the rows as canonical CSV.
 
-        It has the contract's columns, the target last, and `\\n` at the ends of lines.
+        It has the contract's columns, the targets last, and `\\n` at the ends of lines.
         """
-        rows = self.frame.assign(**{self.spec.target: self.target})
+        targets = self.target.reshape(len(self), -1).T
+        columns = dict(zip(self.spec.targets, targets, strict=False))
+        rows = self.frame.assign(**columns)
         return sha256_of(rows.to_csv(index=False, lineterminator="\n").encode())
 
 
-def _plain(value: object, feature: Feature) -> Value:
-    """A cell of the frame as it would stand in JSON."""
-    if feature.dtype == "category":
-        return None if value == MISSING_CATEGORY else str(value)
-    # A number column has int64 or float64.
-    number = float(value)  # type: ignore[arg-type]
+def plain_row(block: Block, row: int, contract: tuple[Feature, ...]) -> dict[str, Value]:
+    """One row of a block as it would stand in JSON."""
+    layout = Layout(contract)
+    numbers = dict(zip(layout.number_names, block.numbers[row], strict=True))
+    texts = dict(zip(layout.category_names, block.categories[row], strict=True))
+    return {
+        f.name: _text(texts[f.name]) if f.is_text else plain_number(float(numbers[f.name]), f)
+        for f in contract
+    }
+
+
+def _text(value: Any) -> str | None:
+    return None if value == MISSING_CATEGORY else str(value)
+
+
+def plain_number(number: float, feature: Feature) -> Value:
+    """A number of a block as it would stand in JSON."""
     if np.isnan(number):
         return None
+    if feature.dtype == "bool":
+        return bool(number)
+    if feature.dtype in ("date", "datetime"):
+        time = np.datetime64(int(number), "us").astype(object)
+        return str(time.date().isoformat() if feature.dtype == "date" else time.isoformat())
     return int(number) if feature.dtype == "int" else number

@@ -14,13 +14,16 @@ from pydantic import (
     Field,
     ValidationError,
     WithJsonSchema,
+    model_validator,
 )
 
+from serve_app.bundle.call import LEGACY, LEGACY_CALLS, PipelineCall
 from serve_app.bundle.runtimes.registry import ONNX, RUNTIMES, SKLEARN, record_of, runtime_fault
-from serve_app.contract import Feature, Kind
+from serve_app.contract import Feature, Kind, Label
 from serve_app.errors import BundleError
 
-FORMAT = 1
+# 2: how the pipeline is called, what it refuses, tolerance and classes stand in the manifest.
+FORMAT: Literal[2] = 2
 MANIFEST = "manifest.json"
 COMPILED = ONNX.file
 PIPELINE = SKLEARN.file
@@ -48,9 +51,8 @@ RuntimeName = Annotated[
     WithJsonSchema({"type": "string", "enum": list(RUNTIMES)}),
 ]
 
-# How far an answer may lie from the fitted pipeline's: float32 arithmetic moves a probability by
-# 1e-7 and a value of some 30 minutes by 1e-5, a feature in the wrong column by far more.
-TOLERANCE: dict[Kind, float] = {"binary_classifier": 1e-5, "regressor": 1e-3}
+# Of bundles of format 1, which do not name theirs.
+OLD_TOLERANCE: dict[str, float] = {"binary_classifier": 1e-5, "regressor": 1e-3}
 
 
 class _Record(BaseModel):
@@ -86,16 +88,47 @@ class Reference(_Record):
 
 
 class GoldenRow(_Record):
-    """A row of the hold-out and the score that the fitted pipeline gave it."""
+    """A row and what the fitted pipeline gave it: a score, one for each output, or None.
 
-    row: dict[str, int | float | str | None]
-    score: float
+    None: the pipeline refuses this row, so every runtime has to. Dates are ISO texts.
+    """
+
+    row: dict[str, bool | int | float | str | None]
+    score: float | list[float] | None
+
+
+class Refusal(_Record):
+    """A value that the contract allows and the pipeline refuses: such a row is an error row.
+
+    `value` None: a missing one.
+    """
+
+    field: str
+    value: bool | int | float | str | None
+    reason: str
+
+
+class Module(_Record):
+    """A module that is not of a known library, and that opening the pipeline needs.
+
+    `version` is that of the distribution `distribution`, where the module belongs to one; else
+    `sha256` is of its sources.
+    """
+
+    distribution: str | None = None
+    version: str | None = None
+    sha256: Sha256 | None = None
 
 
 class Manifest(_Record):
-    """Everything that is known of a version without opening its model."""
+    """Everything that is known of a version without opening its model.
 
-    format: Literal[1]
+    `tolerance` is how far a score may lie from the fitted pipeline's, in the score's own unit.
+    `libraries` has every library that opening the model needs, by its distribution's name, and
+    `modules` what else the pickle needs, by its import name.
+    """
+
+    format: Literal[1, 2]
     model: str
     version: Version
     kind: Kind
@@ -111,6 +144,22 @@ class Manifest(_Record):
     libraries: dict[str, str]
     files: dict[FileName, File]
     golden_rows: Annotated[list[GoldenRow], Field(min_length=1)]
+    call: PipelineCall = LEGACY
+    classes: list[Label] = Field(default_factory=list)
+    positive: Label | None = None
+    outputs: list[str] = Field(default_factory=list)
+    tolerance: float = 0.0
+    refusals: list[Refusal] = Field(default_factory=list)
+    modules: dict[str, Module] = Field(default_factory=dict)
+    # What a person should know of this version, a sentence each.
+    notes: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _complete_format_1(self) -> "Manifest":
+        if self.format == 1:
+            object.__setattr__(self, "call", LEGACY_CALLS.get(self.kind, LEGACY))
+            object.__setattr__(self, "tolerance", OLD_TOLERANCE.get(self.kind, 0.0))
+        return self
 
     @property
     def contract(self) -> tuple[Feature, ...]:
@@ -138,5 +187,5 @@ def parse(data: bytes, where: str) -> Manifest:
         reason = first["msg"].removeprefix("Value error, ")
         raise BundleError(
             f"{where}/{MANIFEST}: {place}: {reason}; expected "
-            f"a manifest of format {FORMAT}. Train or bundle this version again."
+            f"a manifest of format 1 or {FORMAT}. Train or bundle this version again."
         ) from None

@@ -6,23 +6,28 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from serve_app.bundle.manifest import TOLERANCE, Manifest
+from serve_app.bundle.manifest import Manifest
 from serve_app.bundle.pin import missing_pin
+from serve_app.bundle.refusals import RefusedRows
 from serve_app.bundle.runtimes.record import Runtime
 from serve_app.bundle.runtimes.registry import record_of
 from serve_app.bundle.store import Store
 from serve_app.bundle.verified import read_manifest, read_verified
-from serve_app.contract import ModelSpec, differences
+from serve_app.contract import Kind, Label, ModelSpec, differences
 from serve_app.contract.block import Block, Layout, Scores
 from serve_app.errors import BundleError
 
 logger = logging.getLogger(__name__)
 
-# For one block with failing rows: eight bad rows among 256 need some 130 calls.
-MAX_CALLS = 200
+# At most one line of log in this time for rows that fail: a client can send a thousand a second.
+LOG_EVERY_S = 60.0
+# Golden rows that are also replayed one by one, where a call may be slow.
+N_ALONE = 10
 
 
 @dataclass(frozen=True)
@@ -46,47 +51,79 @@ class Predictor:
         self.manifest = manifest
         self.manifest_sha256 = manifest_sha256
         self._runtime = runtime
-        self._threshold = threshold
+        self._threshold = manifest.parameters.get("threshold", threshold)
+        self._refused = RefusedRows(manifest.refusals, manifest.contract)
+        self._n_scores = n_scores_of(manifest)
+        self._n_failed = 0
+        self._log_again_s = 0.0
         self.cost = self._prove()
 
     def score(self, block: Block) -> Scores:
-        """(n_rows,) scores, NaN where the model raised or gave no finite number. Never raises.
+        """(n_rows,) or (n_rows, n_outputs) scores, NaN where a row failed. Never raises.
 
-        A block that fails is halved until the failing rows stand alone: a few calls find them, and
-        all others are scored. Where nearly every row fails, the rest is given up after MAX_CALLS.
+        Rows with a value that the bundle lists as refused are not shown to the model. A block that
+        fails all the same is halved until the failing rows stand alone, so that every other row is
+        scored.
         """
+        refused = self._refused.find(block)
+        if refused is None or not refused.any():
+            return self._score(block)
+        scores = self._failed(len(block))
+        asked = ~refused
+        if asked.any():
+            scores[asked] = self._score(block[asked])
+        return scores
+
+    def _score(self, block: Block) -> Scores:
         try:
             return self._checked(block)
         except Exception as error:
             if len(block) > 1:
                 return self._score_halves(block)
-            logger.warning("%s %s: a row failed: %s", *self._name, type(error).__name__)
-            return np.full(1, np.nan)
+            self._note(error)
+            return self._failed(1)
 
     def _score_halves(self, block: Block) -> Scores:
-        scores = np.full(len(block), np.nan)
-        waiting = deque([slice(0, len(block) // 2), slice(len(block) // 2, len(block))])
-        for _ in range(MAX_CALLS):
-            if not waiting:
-                break
+        scores = self._failed(len(block))
+        middle = len(block) // 2
+        waiting = deque([slice(0, middle), slice(middle, len(block))])
+        while waiting:
             part = waiting.popleft()
             try:
                 scores[part] = self._checked(block[part])
             except Exception as error:
                 if part.stop - part.start == 1:
-                    logger.warning("%s %s: a row failed: %s", *self._name, type(error).__name__)
+                    self._note(error)
                     continue
                 middle = (part.start + part.stop) // 2
                 waiting += [slice(part.start, middle), slice(middle, part.stop)]
         return scores
 
     def _checked(self, block: Block) -> Scores:
-        """(n_rows,) scores of one call, infinities as NaN."""
+        """The scores of one call, infinities as NaN."""
         scores = self._runtime.score(block)
-        if scores.shape != (len(block),):
-            raise ValueError(f"found scores of shape {scores.shape}, expected {(len(block),)}")
+        shape = (len(block),) if self._n_scores == 1 else (len(block), self._n_scores)
+        if scores.shape != shape:
+            raise ValueError(f"found scores of shape {scores.shape}, expected {shape}")
         is_finite = np.isfinite(scores)
         return scores if is_finite.all() else np.where(is_finite, scores, np.nan)
+
+    def _failed(self, n_rows: int) -> Scores:
+        shape = (n_rows,) if self._n_scores == 1 else (n_rows, self._n_scores)
+        return np.full(shape, np.nan)
+
+    def _note(self, error: Exception) -> None:
+        """Count a failed row, and log the count now and then."""
+        self._n_failed += 1
+        now_s = time.monotonic()
+        if now_s >= self._log_again_s:
+            self._log_again_s = now_s + LOG_EVERY_S
+            logger.warning(
+                "%s %s: %d rows failed so far, the last one with %s",
+                *self._name,
+                self._n_failed,
+                type(error).__name__,
+            )
 
     @property
     def _name(self) -> tuple[str, str]:
@@ -96,32 +133,63 @@ class Predictor:
         """Replay the golden rows together and one by one; measure what a call costs."""
         golden = self.manifest.golden_rows
         block = Layout(self.manifest.contract).block([item.row for item in golden])
-        expected = np.array([item.score for item in golden])
+        expected = self._failed(len(golden))
+        for i, item in enumerate(golden):
+            if item.score is not None:
+                expected[i] = item.score
         self._compare(self.score(block), expected, "together")
-        singles = [
-            _timed_ms(partial(self.score, block[i : i + 1])) for i in range(min(len(golden), 10))
-        ]
-        self._compare(
-            np.concatenate([score for _, score in singles]), expected[: len(singles)], "alone"
-        )
+        n_alone = min(len(golden), N_ALONE)
+        singles = [_timed_ms(partial(self.score, block[i : i + 1])) for i in range(n_alone)]
+        alone = np.concatenate([score for _, score in singles])
+        self._compare(alone, expected[:n_alone], "alone")
         call_ms = float(np.median([ms for ms, _ in singles]))
         all_ms = min(_timed_ms(partial(self.score, block))[0] for _ in range(3))
         return Cost(call_ms, max(0.0, all_ms - call_ms) / max(1, len(golden) - 1))
 
     def _compare(self, found: Scores, expected: Scores, how: str) -> None:
-        kind = self.manifest.kind
-        close = np.abs(found - expected) <= TOLERANCE[kind]
-        if kind == "binary_classifier":
-            close &= (found >= self._threshold) == (expected >= self._threshold)
-        # NaN compares false, so a failing golden row counts here too.
-        if not close.all():
-            first = int(np.argmin(close))
+        differs = differing(
+            found, expected, self.manifest.tolerance, self._threshold, self.manifest.kind
+        )
+        if differs.any():
+            first = int(np.argmax(differs))
             raise BundleError(
-                f"{'/'.join(self._name)}: {int((~close).sum())} of {len(close)} golden rows scored "
-                f"{how} differ; row {first}: expected {expected[first]:.6g}, found "
-                f"{found[first]:.6g}. The model does not compute here what it computed in "
+                f"{'/'.join(self._name)}: {int(differs.sum())} of {len(differs)} golden rows "
+                f"scored {how} differ; row {first}: expected {_shown(expected[first])}, found "
+                f"{_shown(found[first])}. The model does not compute here what it computed in "
                 "training: it must not serve."
             )
+
+
+def differing(
+    found: Scores, expected: Scores, tolerance: float, threshold: float, kind: Kind
+) -> NDArray[np.bool_]:
+    """(n_rows,) where `found` is not what `expected` says.
+
+    A row is right when every score is within `tolerance`, and the label is the same; a tie within
+    `tolerance` of the threshold is no other label. NaN, which says that a row is refused, is right
+    where it is expected and nowhere else.
+    """
+    is_near = (np.abs(found - expected) <= tolerance) | (np.isnan(found) & np.isnan(expected))
+    close = np.asarray(is_near if is_near.ndim == 1 else is_near.all(axis=1))
+    if kind == "binary_classifier":
+        flipped = (found >= threshold) != (expected >= threshold)
+        close &= ~flipped | (np.abs(expected - threshold) <= tolerance) | np.isnan(expected)
+    differs: NDArray[np.bool_] = ~close
+    return differs
+
+
+def n_scores_of(manifest: Manifest) -> int:
+    """How many numbers a row gets from the model of a bundle."""
+    if manifest.kind == "classifier":
+        return len(manifest.classes)
+    return len(manifest.outputs) or 1
+
+
+def _shown(score: Any) -> str:
+    """A score, or the scores of a row, in an error."""
+    return ", ".join(
+        "no score" if np.isnan(value) else f"{value:.6g}" for value in np.atleast_1d(score)[:8]
+    )
 
 
 def _timed_ms(call: Callable[[], Scores]) -> tuple[float, Scores]:
@@ -157,8 +225,9 @@ def open_version(
     Raises BundleError.
     """
     where = f"{store.uri}/{spec.name}/{manifest.version}"
-    if manifest.kind != spec.kind:
-        raise BundleError(f"{where}: expected a {spec.kind}, found a {manifest.kind}")
+    fault = kind_fault(spec, manifest)
+    if fault:
+        raise BundleError(f"{where}: {fault}")
     fault = missing_pin(manifest, digest, is_local=store.is_local, is_pinned=is_pinned)
     if fault:
         raise BundleError(f"{where}: {fault}")
@@ -179,11 +248,28 @@ def open_version(
     return predictor
 
 
+def kind_fault(spec: ModelSpec, manifest: Manifest) -> str | None:
+    """Why a bundle's scores are not what this contract asks for; None when they are."""
+    if manifest.kind != spec.kind:
+        return f"expected a {spec.kind}, found a {manifest.kind}"
+    if manifest.format == 1:
+        # It knew the classes 0 and 1 only, and one value.
+        classes: list[Label] = [0, 1] if spec.kind == "binary_classifier" else []
+        found = (classes, manifest.outputs)
+    else:
+        found = (manifest.classes, manifest.outputs)
+    expected = (list(spec.classes), list(spec.outputs))
+    if found != expected:
+        return f"expected classes and outputs {expected}, found {found}"
+    return None
+
+
 def _require_answers(spec: ModelSpec, manifest: Manifest, where: str) -> None:
     """Make an answer of each golden score, by the bundle's parameters. Raises BundleError."""
     try:
         for item in manifest.golden_rows:
-            spec.answer(item.score, manifest.parameters)
+            if item.score is not None:
+                spec.answer(item.score, manifest.parameters)
     except Exception as error:
         raise BundleError(
             f"{where}: found parameters {sorted(manifest.parameters)}, from which no "
@@ -197,4 +283,4 @@ def _open(data: bytes, manifest: Manifest) -> Runtime:
     fault = record.library_fault(manifest.libraries)
     if fault:
         raise BundleError(f"{manifest.model}/{manifest.version}: {fault}")
-    return record.open(data, manifest.contract, manifest.kind)
+    return record.open(data, manifest)

@@ -29,6 +29,10 @@ _REASONS = {
     "string_type": "is not text",
     "literal_error": "is not one of the allowed values",
     "not_a_choice": "is not one of the allowed values",
+    "not_iso": "is not an ISO date of this form",
+    "bool_type": "is not true or false",
+    "string_too_short": "is empty; send null where it is missing",
+    "string_too_long": "is too long",
 }
 
 
@@ -42,9 +46,9 @@ class RowReader:
         self._many: TypeAdapter[list[Features]] = TypeAdapter(
             Annotated[list[spec.features], FailFast()]  # type: ignore[name-defined,arg-type]
         )
-        texts = [feature for feature in spec.contract if feature.dtype == "category"]
-        self._nullable_texts = [feature.name for feature in texts if feature.nullable]
-        n_always_quoted = len(self._allowed) + len(texts) - len(self._nullable_texts)
+        quoted = [feature for feature in spec.contract if feature.is_quoted]
+        self._nullable_texts = [feature.name for feature in quoted if feature.nullable]
+        n_always_quoted = len(self._allowed) + len(quoted) - len(self._nullable_texts)
         self._n_quotes_a_row = 2 * n_always_quoted
 
     def one(self, body: bytes) -> Features:

@@ -4,15 +4,25 @@ The pydantic types are the single source: the contract kept in a bundle, the Ope
 the texts of validation errors are all derived from them.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, create_model
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic import BaseModel, ConfigDict, create_model
 
+from serve_app.contract.answers import (
+    Answer,
+    Label,
+    Prediction,
+    anomaly_answers,
+    binary_answers,
+    class_answers,
+    outputs_answers,
+    value_answers,
+)
 from serve_app.contract.feature import Feature, Kind, feature_of
+
+__all__ = ["Example", "Features", "Label", "ModelSpec", "Prediction"]
 
 DEFAULT_THRESHOLD = 0.5
 
@@ -24,36 +34,6 @@ class Features(BaseModel):
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Prediction(BaseModel):
-    """One answer; a NaN or infinity in it is an error of the model."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=()
-    )
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Limits an `int` field to a few values. `Literal[1]` would accept `true`: `True == 1`."""
-
-    values: tuple[int, ...]
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(self._check, handler(source))
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        return {**handler(schema), "enum": list(self.values)}
-
-    def _check(self, value: int) -> int:
-        if value not in self.values:
-            raise PydanticCustomError("not_a_choice", "is not one of the allowed values")
-        return value
 
 
 @dataclass(frozen=True)
@@ -69,12 +49,20 @@ class Example:
 class ModelSpec:
     """A model: its name, its contract, and how one score becomes one answer.
 
-    `answer(score, parameters)` gets the probability of the positive class or the predicted value,
-    and the `parameters` of the bundle (for instance the half-width of an interval).
+    `kind` says what a score is:
 
-    `threshold` is for binary classifiers: a probability at or above it gets the positive label.
-    Where labels are compared (golden rows, compilation, rollouts, `sluice diff`), they are cut
-    there.
+    * `binary_classifier`: the probability of the class `positive`, which is one of the two
+      `classes`. Without them the classes are 0 and 1. A probability at or above the threshold gets
+      the positive label: the threshold of the pipeline when `threshold` is 0.5, else this one.
+    * `classifier`: a probability for each of `classes`.
+    * `regressor`: a value, or one for each of `outputs`. With a `target` all outputs are about that
+      column (quantiles of it), without one each output is a column of its own. Without both it is
+      an anomaly score: what `decision_function` gives, below zero for the unusual.
+
+    `answer(score, parameters)` gets the score, or a list of them where there are several, and the
+    `parameters` of the bundle: `threshold` of a binary classifier, `half_width` and `coverage` of a
+    regressor's interval. Without `prediction` and `answer` the model answers with the standard
+    fields of its kind (`contract/answers.py`).
     """
 
     name: str
@@ -82,10 +70,13 @@ class ModelSpec:
     kind: Kind
     target: str
     features: type[Features]
-    prediction: type[Prediction]
-    answer: Callable[[float, Mapping[str, float]], Prediction]
-    examples: tuple[Example, ...]
+    prediction: type[Prediction] = None  # type: ignore[assignment]  # set in __post_init__
+    answer: Answer = None  # type: ignore[assignment]  # set in __post_init__
+    examples: tuple[Example, ...] = ()
     threshold: float = DEFAULT_THRESHOLD
+    classes: tuple[Label, ...] = ()
+    positive: Label | None = None
+    outputs: tuple[str, ...] = ()
 
     @cached_property
     def contract(self) -> tuple[Feature, ...]:
@@ -97,8 +88,111 @@ class ModelSpec:
             for name, field in schema["properties"].items()
         )
 
+    @property
+    def is_classifier(self) -> bool:
+        """Whether it answers with a label."""
+        return self.kind != "regressor"
+
+    @property
+    def n_scores(self) -> int:
+        """How many numbers a row gets from the model."""
+        if self.kind == "classifier":
+            return len(self.classes)
+        return len(self.outputs) or 1
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The columns of the data that hold the truth; none for an anomaly score."""
+        return (self.target,) if self.target else self.outputs
+
+    @property
+    def is_anomaly_score(self) -> bool:
+        """Whether there is no truth to learn from: how unusual a row is."""
+        return not self.targets
+
     def __post_init__(self) -> None:
+        self._check_kind()
         self._check_threshold()
+        self._check_classes()
+        self._check_outputs()
+        if (self.prediction is None) != (self.answer is None):
+            raise TypeError(
+                f"{self.name}: found only one of prediction and answer, expected both or none"
+            )
+        if self.prediction is None:
+            prediction, answer = self._standard_answers()
+            object.__setattr__(self, "prediction", prediction)
+            object.__setattr__(self, "answer", answer)
+        self._check_fields()
+
+    def _check_kind(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise TypeError(
+                f"{self.name}: found kind {self.kind!r}, expected one of "
+                f"{', '.join(get_args(Kind))}"
+            )
+
+    def _check_threshold(self) -> None:
+        if not 0 < self.threshold < 1:
+            raise TypeError(
+                f"{self.name}: found threshold {self.threshold!r}, expected a number between 0 and "
+                "1"
+            )
+        if self.kind != "binary_classifier" and self.threshold != DEFAULT_THRESHOLD:
+            raise TypeError(
+                f"{self.name}: found threshold {self.threshold!r} for a {self.kind}, whose answer "
+                "has none; expected none"
+            )
+
+    def _check_classes(self) -> None:
+        if self.kind == "binary_classifier":
+            self._set_binary_classes()
+        elif self.positive is not None or (self.classes and self.kind == "regressor"):
+            raise TypeError(f"{self.name}: found classes or positive for a {self.kind}")
+        if not self.is_classifier:
+            return
+        n_least = 2 if self.kind == "binary_classifier" else 3
+        n_names = len({str(label) for label in self.classes})
+        if n_names < n_least or n_names != len(self.classes):
+            raise TypeError(
+                f"{self.name}: found classes {self.classes!r}, expected at least {n_least} "
+                f"different ones for a {self.kind}"
+            )
+
+    def _set_binary_classes(self) -> None:
+        if not self.classes:
+            object.__setattr__(self, "classes", (0, 1))
+            object.__setattr__(self, "positive", 1)
+        if len(self.classes) != 2 or self.positive not in self.classes:
+            raise TypeError(
+                f"{self.name}: found classes {self.classes!r} with positive {self.positive!r}; "
+                "expected two classes, and positive to name the one whose probability is asked"
+            )
+
+    def _check_outputs(self) -> None:
+        if self.is_classifier and (self.outputs or not self.target):
+            raise TypeError(
+                f"{self.name}: found a {self.kind} with target {self.target!r} and outputs "
+                f"{self.outputs!r}; expected a target and no outputs"
+            )
+        names = set(self.outputs)
+        if len(names) != len(self.outputs) or not all(name.isidentifier() for name in names):
+            raise TypeError(
+                f"{self.name}: found outputs {self.outputs!r}, expected different Python names"
+            )
+
+    def _standard_answers(self) -> tuple[type[Prediction], Answer]:
+        name = "".join(word.capitalize() for word in self.name.split("_"))
+        if self.kind == "binary_classifier":
+            assert self.positive is not None
+            return binary_answers(name, self.classes, self.positive, self.threshold)
+        if self.kind == "classifier":
+            return class_answers(name, self.classes)
+        if self.outputs:
+            return outputs_answers(name, self.outputs)
+        return value_answers(name) if self.target else anomaly_answers(name)
+
+    def _check_fields(self) -> None:
         for name, field in self.features.model_fields.items():
             if _has_int_literal(field.annotation):
                 raise TypeError(
@@ -112,18 +206,6 @@ class ModelSpec:
             raise TypeError(
                 f"{self.name}: found {', '.join(odd)} with an alias or computed; expected plain "
                 "fields"
-            )
-
-    def _check_threshold(self) -> None:
-        if not 0 < self.threshold < 1:
-            raise TypeError(
-                f"{self.name}: found threshold {self.threshold!r}, expected a number between 0 and "
-                "1"
-            )
-        if self.kind != "binary_classifier" and self.threshold != DEFAULT_THRESHOLD:
-            raise TypeError(
-                f"{self.name}: found threshold {self.threshold!r} for a {self.kind}, which has no "
-                "labels; expected none"
             )
 
     @cached_property

@@ -73,7 +73,7 @@ def risk_level(probability: float) -> Literal["Low", "Medium", "High"]:
 
 def answer(score: float, parameters: Mapping[str, float]) -> ChurnPrediction:
     """The answer for a probability."""
-    churned = score >= CHURN_THRESHOLD
+    churned = score >= parameters.get("threshold", CHURN_THRESHOLD)
     return ChurnPrediction(
         prediction=int(churned),
         label="Churned" if churned else "Retained",

@@ -6,7 +6,7 @@ import numpy as np
 
 from serve_app.bundle.manifest import Manifest
 from serve_app.contract import ModelSpec
-from serve_app.contract.block import Block, Layout, Scores
+from serve_app.contract.block import Block, Layout, Scores, principal_score
 from serve_app.rollout.counts import MOST_KEYS, Arm, Counts, Slice, digest
 from serve_app.settings import Rollout
 from serve_app.statistics.bins import Bins
@@ -110,7 +110,7 @@ def score_edges(stable: Manifest) -> list[float]:
 
     They are tenths of stable's golden scores, which lie at even ranks of the hold-out's.
     """
-    scores = [row.score for row in stable.golden_rows]
+    scores = [principal_score(row.score) for row in stable.golden_rows if row.score is not None]
     ranks = np.linspace(0, 1, N_BINS + 1)[1:-1]
     quantiles = np.quantile(scores, ranks, method="inverted_cdf")
     return [float(edge) for edge in np.unique(quantiles)]

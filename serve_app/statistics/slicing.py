@@ -1,5 +1,6 @@
 """Groups of rows by one feature at a time: an average may hide one that is served badly."""
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -21,8 +22,10 @@ Mask = NDArray[np.bool_]
 
 def masks(column: NDArray[Any], feature: Feature) -> Iterator[tuple[str, Mask]]:
     """Yield label and rows (n_rows,) of each slice of a feature; missing values are one slice."""
-    if feature.dtype == "category":
-        yield from ((str(value), column == value) for value in feature.choices or ())
+    if feature.is_text:
+        common = [value for value, _ in Counter(column).most_common(MAX_VALUES)]
+        texts = [str(text) for text in feature.choices or common if text != MISSING_CATEGORY]
+        yield from ((text, column == text) for text in texts)
         yield "missing", column == MISSING_CATEGORY
         return
     numbers = column.astype(np.float64)

@@ -4,36 +4,45 @@ from typing import Any
 
 import onnxruntime
 
+from serve_app.bundle.call import PipelineCall
+from serve_app.bundle.runtimes.number_code import METADATA_KEY, NumberCode
+from serve_app.bundle.runtimes.picked import picked
 from serve_app.contract.block import Block, Scores
+
+# Only what ends the process: a row that cannot be scored is counted by its caller, not logged here.
+FATAL = 4
 
 
 class OnnxRuntime:
     """Scores blocks with `model.onnx`.
 
     The graph takes `numbers` (n_rows, n_numbers) float32 and `categories` (n_rows, n_categories)
-    string, each only where the contract has such fields, and gives `score` (n_rows, n): its last
-    column is the probability of the positive class, or the value.
+    string, each only where the contract has such fields, and gives `score` (n_rows, n): the answer
+    of the pipeline's method. What the numbers are before they become float32 is said by a
+    `NumberCode` in the graph's metadata.
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, call: PipelineCall) -> None:
         options = onnxruntime.SessionOptions()
         # Replicas share cores, and for tabular models handing over costs more than it saves.
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = FATAL
         self._session = onnxruntime.InferenceSession(
             data, options, providers=["CPUExecutionProvider"]
         )
+        self._call = call
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self._code = NumberCode.from_text(metadata.get(METADATA_KEY, ""))
         names = {given.name for given in self._session.get_inputs()}
         self._takes_numbers = "numbers" in names
         self._takes_categories = "categories" in names
 
     def score(self, block: Block) -> Scores:
-        """(n_rows,) scores."""
+        """(n_rows,) or (n_rows, n_outputs) scores, as the call says."""
         feed: dict[str, Any] = {}
         if self._takes_numbers:
-            feed["numbers"] = block.numbers.astype("float32")
+            feed["numbers"] = self._code.encoded(block.numbers)
         if self._takes_categories:
             feed["categories"] = block.categories
-        scores: Scores = self._session.run(["score"], feed)[0][:, -1].astype("float64")
-        return scores
+        return picked(self._session.run(["score"], feed)[0], self._call)

@@ -5,10 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from serve_app.contract import Feature, Kind
-
 if TYPE_CHECKING:
     # For types only: who reads a table or a manifest needs no numpy.
+    from serve_app.bundle.manifest import Manifest
     from serve_app.contract.block import Block, Scores
 
 
@@ -16,10 +15,10 @@ class Runtime(Protocol):
     """An opened model."""
 
     def score(self, block: "Block") -> "Scores":
-        """(n_rows,) scores; may raise."""
+        """(n_rows,) scores, or (n_rows, n_outputs) for several of a row; may raise."""
 
 
-Open = Callable[[bytes, tuple[Feature, ...], Kind], Runtime]
+Open = Callable[[bytes, "Manifest"], Runtime]
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class RuntimeRecord:
     `name` is what a manifest says, and `file` the one file of the bundle that is opened. Where
     opening `runs_code`, a bundle from an object store must be pinned. `libraries` must have the
     versions that the manifest names, since the file is only defined for those; each has a sentence
-    that says how to get it. `open(data, contract, kind)` imports what it needs when it is called: a
+    that says how to get it. `open(data, manifest)` imports what it needs when it is called: a
     replica imports nothing for runtimes that it does not use.
     """
 

@@ -1,22 +1,27 @@
 """The list of runtimes. A new one is a module of this folder, and a record here."""
 
+from typing import TYPE_CHECKING
+
 from serve_app.bundle.runtimes.record import Runtime, RuntimeRecord
-from serve_app.contract import Feature, Kind
 from serve_app.errors import BundleError
 
+if TYPE_CHECKING:
+    # The manifest knows the list of runtimes.
+    from serve_app.bundle.manifest import Manifest
 
-def _open_onnx(data: bytes, contract: tuple[Feature, ...], kind: Kind) -> Runtime:
+
+def _open_onnx(data: bytes, manifest: "Manifest") -> Runtime:
     # Imported late: tools that read manifests need no onnxruntime.
     from serve_app.bundle.runtimes.onnx_runtime import OnnxRuntime
 
-    return OnnxRuntime(data)
+    return OnnxRuntime(data, manifest.call)
 
 
-def _open_sklearn(data: bytes, contract: tuple[Feature, ...], kind: Kind) -> Runtime:
+def _open_sklearn(data: bytes, manifest: "Manifest") -> Runtime:
     # Imported late: a replica of compiled versions never imports scikit-learn and pandas.
     from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
 
-    return SklearnRuntime.load(data, contract, kind)
+    return SklearnRuntime.load(data, manifest.contract, manifest.call)
 
 
 ONNX = RuntimeRecord("onnx", "model.onnx", runs_code=False, open=_open_onnx)

@@ -1,4 +1,4 @@
-"""Runs a fitted scikit-learn pipeline as it is.
+"""Runs a fitted pipeline of scikit-learn, or of a booster with its interface, as it is.
 
 The only module of serving that knows scikit-learn and pandas.
 """
@@ -9,27 +9,55 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from serve_app.contract import Feature, Kind
-from serve_app.contract.block import Block, Layout, Scores
+from serve_app.bundle.call import PipelineCall
+from serve_app.bundle.runtimes.picked import picked
+from serve_app.contract import Feature
+from serve_app.contract.block import MISSING_CATEGORY, Block, Layout, Scores
 
 
-def frame(block: Block, contract: tuple[Feature, ...]) -> pd.DataFrame:
-    """A block as the pipeline saw data in training, in the contract's order.
+def frame(block: Block, contract: tuple[Feature, ...], call: PipelineCall) -> pd.DataFrame:
+    """A block as pandas reads such rows from a file, in the contract's order.
 
-    Columns are int64, float64 with NaN, or str.
+    Columns are int64, float64 with NaN, bool (object with NaN where a truth value may be missing),
+    datetime64, or texts as the `call` wants them.
     """
     layout = Layout(contract)
-    columns: dict[str, Any] = dict(zip(layout.number_names, block.numbers.T, strict=True))
-    columns |= dict(zip(layout.category_names, block.categories.T, strict=True))
-    return pd.DataFrame({f.name: columns[f.name].astype(_dtype(f)) for f in contract})
+    numbers = dict(zip(layout.number_names, block.numbers.T, strict=True))
+    texts = dict(zip(layout.category_names, block.categories.T, strict=True))
+    return pd.DataFrame(
+        {
+            f.name: _texts(texts[f.name], call) if f.is_text else _numbers(numbers[f.name], f)
+            for f in contract
+        }
+    )
 
 
-def _dtype(feature: Feature) -> type:
-    if feature.dtype == "category":
-        return object
-    return np.int64 if feature.dtype == "int" and not feature.nullable else np.float64
+def _numbers(column: NDArray[np.float64], feature: Feature) -> Any:
+    if feature.dtype in ("date", "datetime"):
+        # NaN becomes NaT.
+        return pd.to_datetime(pd.Series(column), unit="us").astype("datetime64[us]")
+    if feature.dtype == "bool":
+        if not feature.nullable:
+            return column.astype(bool)
+        values = column.astype(object)
+        is_known = ~np.isnan(column)
+        values[is_known] = column[is_known].astype(bool)
+        return values
+    return column.astype(np.int64 if feature.dtype == "int" and not feature.nullable else float)
+
+
+def _texts(column: NDArray[np.object_], call: PipelineCall) -> Any:
+    missing = {"nan": np.nan, "none": None, "value": call.missing_value}[call.missing_text]
+    values = column
+    if missing != MISSING_CATEGORY:
+        values = column.copy()
+        values[column == MISSING_CATEGORY] = missing
+    if call.texts == "object":
+        return pd.Series(values, dtype=object)
+    return pd.Series(values, dtype="str" if call.texts == "str" else "category")
 
 
 class SklearnRuntime:
@@ -38,20 +66,20 @@ class SklearnRuntime:
     Opening one runs the code inside, so the caller has verified the bytes.
     """
 
-    def __init__(self, pipeline: Any, contract: tuple[Feature, ...], kind: Kind) -> None:
+    def __init__(self, pipeline: Any, contract: tuple[Feature, ...], call: PipelineCall) -> None:
         self._pipeline = pipeline
         self._contract = contract
-        self._kind = kind
+        self._call = call
 
     @classmethod
-    def load(cls, data: bytes, contract: tuple[Feature, ...], kind: Kind) -> "SklearnRuntime":
+    def load(
+        cls, data: bytes, contract: tuple[Feature, ...], call: PipelineCall
+    ) -> "SklearnRuntime":
         """From the bytes of `pipeline.joblib`."""
-        return cls(joblib.load(io.BytesIO(data)), contract, kind)
+        return cls(joblib.load(io.BytesIO(data)), contract, call)
 
     def score(self, block: Block) -> Scores:
-        """(n_rows,) probabilities of the positive class, or values."""
-        rows = frame(block, self._contract)
+        """(n_rows,) or (n_rows, n_outputs) scores, as the call says."""
+        rows = frame(block, self._contract, self._call)
         with threadpool_limits(1):
-            if self._kind == "binary_classifier":
-                return np.asarray(self._pipeline.predict_proba(rows)[:, -1], dtype=np.float64)
-            return np.asarray(self._pipeline.predict(rows), dtype=np.float64).reshape(-1)
+            return picked(getattr(self._pipeline, self._call.method)(rows), self._call)
