@@ -168,8 +168,8 @@ def differing(
     """(n_rows,) where `found` is not what `expected` says.
 
     A row is right when every score is within `tolerance`, and the label is the same; what is a tie
-    at the threshold but for LABEL_NOISE is no other label. NaN, which says that a row is refused, is right
-    where it is expected and nowhere else.
+    at the threshold but for LABEL_NOISE is no other label. NaN, which says that a row is refused,
+    is right where it is expected and nowhere else.
     """
     is_near = (np.abs(found - expected) <= tolerance) | (np.isnan(found) & np.isnan(expected))
     close = np.asarray(is_near if is_near.ndim == 1 else is_near.all(axis=1))
