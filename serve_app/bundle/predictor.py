@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from serve_app.bundle.manifest import Manifest
 from serve_app.bundle.pin import missing_pin
 from serve_app.bundle.refusals import RefusedRows
+from serve_app.bundle.runtimes.needs import import_fault
 from serve_app.bundle.runtimes.record import Runtime
 from serve_app.bundle.runtimes.registry import record_of
 from serve_app.bundle.store import Store
@@ -282,8 +283,17 @@ def _require_answers(spec: ModelSpec, manifest: Manifest, where: str) -> None:
 
 
 def _open(data: bytes, manifest: Manifest) -> Runtime:
+    """Open a model, its modules imported before. Raises BundleError naming what is missing."""
     record = record_of(manifest.runtime)
-    fault = record.library_fault(manifest.libraries)
+    fault = record.needs_fault(manifest)
+    if fault is None and record.runs_code:
+        fault = import_fault(manifest.modules)
     if fault:
         raise BundleError(f"{manifest.model}/{manifest.version}: {fault}")
-    return record.open(data, manifest)
+    try:
+        return record.open(data, manifest)
+    except ModuleNotFoundError as error:
+        raise BundleError(
+            f"{manifest.model}/{manifest.version}: {record.file} needs the module {error.name}, "
+            "found none. Install the package that has it where it serves."
+        ) from error
