@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from serve_app.bundle.manifest import Manifest
 from serve_app.bundle.pin import fits_pin, missing_pin
+from serve_app.bundle.predictor import kind_fault
 from serve_app.bundle.runtimes.registry import record_of
 from serve_app.bundle.stores import open_store, served_uri
 from serve_app.bundle.verified import read_manifest
@@ -103,8 +104,9 @@ def _check(use: Use, spec: ModelSpec) -> Iterator[Fault]:
 
 
 def _check_fit(use: Use, spec: ModelSpec, manifest: Manifest) -> Iterator[Fault]:
-    if manifest.kind != spec.kind:
-        yield Fault(use.place, f"found a {manifest.kind}, expected a {spec.kind}")
+    kind = kind_fault(spec, manifest)
+    if kind:
+        yield Fault(use.place, f"does not fit the contract of {use.model}: {kind}")
         return
     lines = differences(spec.contract, manifest.contract)
     if lines:
