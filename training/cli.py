@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -15,6 +15,7 @@ from serve_app.bundle.stores import open_store
 from serve_app.errors import SluiceError
 from serve_app.models import MODELS, get_spec
 from training.bundling import Written
+from training.new.cli import add_new
 from training.recipe import get_training
 from training.run import Step, bundle, train
 
@@ -23,6 +24,7 @@ HELP = f"""Train a model and write its bundle: one of {", ".join(MODELS)}.
 With `bundle`, a pipeline that is fitted already becomes a version."""
 
 console = Console()
+Outcome = TypeVar("Outcome")
 
 
 class Commands(TyperGroup):
@@ -111,10 +113,12 @@ def bundle_command(
 
 
 def _run(work: Callable[[Step], Written]) -> None:
-    """Show the steps while `work` goes on, then the outcome.
+    """Show the steps while `work` goes on, then the outcome."""
+    _show(_with_steps(work))
 
-    A refusal is one message and exit code 1.
-    """
+
+def _with_steps(work: Callable[[Step], Outcome]) -> Outcome:
+    """Show the steps while `work` goes on; a refusal is one message and exit code 1."""
     columns = (
         SpinnerColumn(finished_text="[green]✓[/green]"),
         TextColumn("{task.description}"),
@@ -127,14 +131,17 @@ def _run(work: Callable[[Step], Written]) -> None:
                 _finish(progress)
                 progress.add_task(escape(name), total=1)
 
-            written = work(step)
+            outcome = work(step)
             _finish(progress)
+            return outcome
     except SluiceError as error:
         Console(stderr=True).print(
             f"[bold red]Refused:[/bold red] {escape(str(error))}", soft_wrap=True, highlight=False
         )
         raise typer.Exit(1) from None
-    _show(written)
+
+
+add_new(app, _with_steps, console)
 
 
 def _finish(progress: Progress) -> None:
