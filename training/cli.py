@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -21,6 +21,7 @@ from serve_app.errors import SettingsError, SluiceError
 from serve_app.models import EXAMPLE, MODELS, get_spec, is_module
 from training.bundling import Written
 from training.foreign import types_to_trust
+from training.new.cli import add_new
 from training.recipe import get_training
 from training.run import Step, bundle, train
 
@@ -31,6 +32,7 @@ own by its module, such as {EXAMPLE}.
 With `bundle`, a pipeline that is fitted already becomes a version."""
 
 console = Console()
+Outcome = TypeVar("Outcome")
 
 
 class Commands(TyperGroup):
@@ -191,10 +193,12 @@ def _refusals() -> Iterator[None]:
 
 
 def _run(work: Callable[[Step], Written]) -> None:
-    """Show the steps while `work` goes on, then the outcome.
+    """Show the steps while `work` goes on, then the outcome."""
+    _show(_with_steps(work))
 
-    A refusal is one message and exit code 1.
-    """
+
+def _with_steps(work: Callable[[Step], Outcome]) -> Outcome:
+    """Show the steps while `work` goes on; a refusal is one message and exit code 1."""
     columns = (
         SpinnerColumn(finished_text="[green]✓[/green]"),
         TextColumn("{task.description}"),
@@ -206,9 +210,12 @@ def _run(work: Callable[[Step], Written]) -> None:
             _finish(progress)
             progress.add_task(escape(name), total=1)
 
-        written = work(step)
+        outcome = work(step)
         _finish(progress)
-    _show(written)
+        return outcome
+
+
+add_new(app, _with_steps, console)
 
 
 def _finish(progress: Progress) -> None:

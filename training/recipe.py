@@ -30,7 +30,8 @@ class Training:
     `map_columns` turns a CSV file with foreign columns into the contract's; it may raise KeyError
     or ValueError. `at_least` and `at_most` name the worst metrics that a version may have. `texts`
     is the pandas type of text columns in the frame: `category` for boosters. `contamination` is the
-    share of unusual rows that a model without a target is meant to find.
+    share of unusual rows that a model without a target is meant to find. `csv` holds arguments of
+    `pandas.read_csv` for files that are not UTF-8 with commas, such as `{"sep": ";"}`.
     """
 
     make_rows: Callable[[int, int], pd.DataFrame] | None = None
@@ -41,6 +42,7 @@ class Training:
     at_most: Mapping[str, float] = field(default_factory=dict)
     texts: Literal["str", "category"] = "str"
     contamination: float | None = None
+    csv: Mapping[str, Any] = field(default_factory=dict)
 
 
 def get_training(model: str) -> Training:

@@ -105,7 +105,7 @@ def bundle(
     """
     _require_free(version, spec, store)
     step("Reading rows")
-    table = read_csv(data, spec, training.map_columns)
+    table = read_csv(data, spec, training.map_columns, training.csv)
     calibration, holdout = table.parts((0.5, 0.5), SEED)
     step("Opening the pipeline")
     pipeline = read_pipeline(pipeline_file, spec, trust)
@@ -161,7 +161,7 @@ def _require_free(version: str, spec: ModelSpec, store: Store) -> None:
 
 def _rows(training: Training, spec: ModelSpec, data: Path | None) -> Table:
     if data is not None:
-        return read_csv(data, spec, training.map_columns)
+        return read_csv(data, spec, training.map_columns, training.csv)
     if training.make_rows is None:
         raise TrainingError(
             f"{spec.name}: its training has no make_rows(); expected --data FILE.csv"

@@ -15,6 +15,7 @@ from serve_app.commands.check import check
 from serve_app.commands.diff import diff
 from serve_app.commands.env import env
 from serve_app.commands.manifests import manifests
+from serve_app.commands.new import ANY_OPTION, new
 from serve_app.commands.size import size
 from serve_app.commands.up import up
 
@@ -30,6 +31,8 @@ app = typer.Typer(
 app.add_typer(rollout.app, name="rollout")
 for command in COMMANDS:
     app.command()(command)
+# Its options are those of `python -m training new`, which also writes its help.
+app.command(context_settings=ANY_OPTION)(new)
 
 
 @app.callback()

@@ -160,5 +160,5 @@ def test_shadow_of_classes_counts_flips_and_the_largest_shift() -> None:
     assert found.difference == pytest.approx(-0.5)
     parts = {name: (part.n_rows, part.n_disagree) for name, part in found.slices.items()}
     assert parts["city", "Bern"] == (2, 1)
-    assert parts["city", "other"] == (1, 1)
+    assert parts["city", "any other"] == (1, 1)
     assert parts["is_gift", "true"] == (2, 2)
