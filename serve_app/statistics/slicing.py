@@ -71,3 +71,7 @@ def _quantile_masks(numbers: NDArray[np.float64], feature: Feature) -> Iterator[
         inside = (numbers >= low) & ((numbers <= high) if is_last else (numbers < high))
         ends = [shown(edge, feature, DIGITS) for edge in (low, high)]
         yield f"{ends[0]} to {'' if is_last else 'under '}{ends[1]}", inside
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_LABEL else text[: MAX_LABEL - 1] + "…"
