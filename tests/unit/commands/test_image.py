@@ -70,10 +70,10 @@ def test_the_slim_targets_packages_are_those_of_serving() -> None:
     }
 
 
-def test_every_package_of_the_image_is_pinned_with_a_hash_and_alike_in_all_targets() -> None:
+def test_every_package_is_pinned_with_a_hash_and_alike_in_all_sets() -> None:
     """The same version of a package wherever it is."""
     pins: dict[str, str] = {}
-    for name in ("serve", "sklearn", "train"):
+    for name in ("serve", "sklearn", "boosters", "train", "parquet", "dev"):
         text = (ROOT / f"requirements/{name}.txt").read_text()
         assert "://" not in text, "an index or a URL in a lock file"
         for block in re.split(r"\n(?=\S)", text.strip()):
@@ -94,6 +94,20 @@ def test_compose_says_what_the_readme_promises() -> None:
     assert app["environment"]["MODEL_PATH"].startswith("s3://sluice/")
     assert "requirements/s3.txt" in s3["build"]["dockerfile_inline"]
     assert json.dumps(push["command"]).count("sluice push") == 1
+
+
+def test_boosters_come_when_they_are_asked_for_and_without_cuda() -> None:
+    """Training a plain pipeline downloads none of them, and nothing of NVIDIA's comes at all."""
+    boosters = {"lightgbm", "xgboost-cpu", "catboost"}
+    found = {
+        name: {re.split(r"[=\[]", line)[0] for line in _locked(name)}
+        for name in ("serve", "sklearn", "train", "boosters", "dev")
+    }
+    assert boosters <= found["boosters"] and boosters | {"onnxmltools", "pyarrow"} <= found["dev"]
+    for name in ("serve", "sklearn", "train"):
+        assert not found[name] & (boosters | {"pyarrow"}), name
+    for name, packages in found.items():
+        assert not [package for package in packages if package.startswith("nvidia")], name
 
 
 def _locked(name: str) -> list[str]:
