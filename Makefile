@@ -94,7 +94,7 @@ COMPILE := uv pip compile -q --python-version 3.11 --generate-hashes \
 lock: env-dev  ## compile the lock files again, with hashes and without index lines
 	@cd requirements && export PATH="$(CURDIR)/$(BIN):$$PATH" \
 		&& $(COMPILE) train.in -o train.txt && $(COMPILE) s3.in -o s3.txt \
-		&& for name in uv serve sklearn dev; do \
+		&& for name in uv serve sklearn boosters parquet dev; do \
 			$(COMPILE) -c train.txt $$name.in -o $$name.txt || exit 1; done
 
 manifests: env  ## write serve_config.yaml into the RayService for KubeRay
