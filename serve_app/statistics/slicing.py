@@ -10,37 +10,54 @@ from numpy.typing import NDArray
 
 from serve_app.contract import Feature
 from serve_app.contract.block import MISSING_CATEGORY
-from serve_app.statistics.labels import MISSING, shown
+from serve_app.contract.feature import MOST_INT
 
-# A number with at most this many values is sliced by value, another by quantile. Of an open text,
-# and of a long list, so many of the most frequent ones are slices.
+# A number with at most this many values is sliced by value, another by quantile.
 MAX_VALUES = 12
-MAX_CHOICES = 50
 N_QUANTILES = 4
+# A closed list with more texts is sliced as an open one.
+MAX_TEXTS = 50
+MAX_LABEL = 40
 # A smaller slice says nothing.
 MIN_ROWS = 30
-DIGITS = 6
 
 Mask = NDArray[np.bool_]
 
 
 def masks(column: NDArray[Any], feature: Feature) -> Iterator[tuple[str, Mask]]:
-    """Yield label and rows (n_rows,) of each slice of a feature; missing values are one slice."""
+    """Yield label and rows (n_rows,) of each slice of a feature; missing values are one slice.
+
+    `column` is as it stands in a block. Of texts the frequent ones have a slice each, and all
+    others one together. Dates have labels in ISO 8601.
+    """
     if feature.is_text:
-        texts = [str(choice) for choice in feature.choices or ()]
-        if not 0 < len(texts) <= MAX_CHOICES:
-            counts = Counter(text for text in column if text != MISSING_CATEGORY)
-            texts = [text for text, _ in counts.most_common(MAX_VALUES)]
-        yield from ((text, column == text) for text in texts)
-        yield MISSING, column == MISSING_CATEGORY
+        yield from _text_masks(column, feature)
         return
     numbers = column.astype(np.float64)
     values = np.unique(numbers[~np.isnan(numbers)])
     if len(values) <= MAX_VALUES:
-        yield from ((shown(value, feature, DIGITS), numbers == value) for value in values)
+        yield from ((_shown(value, feature), numbers == value) for value in values)
     else:
         yield from _quantile_masks(numbers, feature)
-    yield MISSING, np.isnan(numbers)
+    yield "missing", np.isnan(numbers)
+
+
+def _text_masks(column: NDArray[Any], feature: Feature) -> Iterator[tuple[str, Mask]]:
+    counts = Counter(column)
+    is_missing = column == MISSING_CATEGORY
+    del counts[MISSING_CATEGORY]
+    # A list that is known, and can be read, is shown in its own order.
+    texts = [str(choice) for choice in feature.choices or ()]
+    if not texts or len(texts) > MAX_TEXTS:
+        texts = [text for text, _ in counts.most_common(MAX_VALUES)]
+    is_other = ~is_missing
+    for text in texts:
+        mask = column == text
+        is_other &= ~mask
+        yield _short(text), mask
+    if is_other.any():
+        yield "any other", is_other
+    yield "missing", is_missing
 
 
 def _quantile_masks(numbers: NDArray[np.float64], feature: Feature) -> Iterator[tuple[str, Mask]]:
@@ -50,5 +67,21 @@ def _quantile_masks(numbers: NDArray[np.float64], feature: Feature) -> Iterator[
     for low, high in pairwise(edges):
         is_last = high == edges[-1]
         inside = (numbers >= low) & ((numbers <= high) if is_last else (numbers < high))
-        ends = [shown(edge, feature, DIGITS) for edge in (low, high)]
-        yield f"{ends[0]} to {'' if is_last else 'under '}{ends[1]}", inside
+        under = "" if is_last else "under "
+        yield f"{_shown(low, feature)} to {under}{_shown(high, feature)}", inside
+
+
+def _shown(value: float, feature: Feature) -> str:
+    """A number of a block as people read it."""
+    if feature.dtype == "bool":
+        return "true" if value else "false"
+    if feature.dtype in ("date", "datetime"):
+        moment = np.datetime64(int(value), "us").astype("datetime64[s]")
+        return str(moment.astype("datetime64[D]") if feature.dtype == "date" else moment)
+    # Codes and years keep all their digits.
+    is_whole = value == np.floor(value) and abs(value) < MOST_INT
+    return f"{value:.0f}" if is_whole else f"{value:g}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_LABEL else text[: MAX_LABEL - 1] + "…"

@@ -96,4 +96,5 @@ def test_slices_of_an_open_text_are_its_most_frequent_values() -> None:
     values = [f"city {n}" for n in range(20) for _ in range(n + 1)]
     found = sliced("city", values)
     assert list(found)[:2] == ["city 19", "city 18"]
-    assert len(found) == 13
+    assert len(found) == 14
+    assert found["any other"] == sum(range(1, 9))
