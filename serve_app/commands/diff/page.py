@@ -26,6 +26,7 @@ FLIPS: dict[AnswerKind, str] = {
     "class": "label flips",
     "anomaly": "anomaly or not",
     "value": "outside {stable}'s interval",
+    "quantiles": "outside {stable}'s interval",
     "outputs": "outside {stable}'s intervals",
 }
 DIFFERENCES: dict[AnswerKind, str] = {
@@ -33,6 +34,7 @@ DIFFERENCES: dict[AnswerKind, str] = {
     "class": "in probability. Mean: of the class that the first one answers.",
     "anomaly": "in score. Up: no longer an anomaly.",
     "value": "in {target}. Up: above the interval.",
+    "quantiles": "in {target}. Mean and up: of the median output.",
     "outputs": "in {target}. Mean: of the first of them.",
 }
 OVERLAP = {None: "–", True: "overlap", False: "apart"}
@@ -211,7 +213,7 @@ def _share(flips: Flips | None) -> str:
 def _slices(diff: Diff, found: Shift) -> Iterator[RenderableType]:
     if not found.slices:
         return
-    flips = "outside" if diff.answers in ("value", "outputs") else "label flips"
+    flips = "label flips" if diff.answers in ("label", "class", "anomaly") else "outside"
     table = _table(
         "where the mean shifts most", "feature", "slice", "rows", "mean difference", flips
     )
