@@ -1,11 +1,14 @@
-"""What a model file in `training/models/` must say; everything else is the same for every model."""
+"""What a model's training file must say; everything else is the same for every model."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any, Literal
 
 import pandas as pd
+
+from serve_app.bundle.runtimes.needs import find_module
+from serve_app.models import imported, is_module
+from training.errors import TrainingError
 
 # An optional column of generated rows: the true probability or the noiseless value.
 BEST = "best_score"
@@ -42,9 +45,24 @@ class Training:
     csv: Mapping[str, Any] = field(default_factory=dict)
 
 
-def get_training(name: str) -> Training:
-    """Find the training of a registered model, in `training/models/<name>.py`."""
-    training = import_module(f"training.models.{name}").TRAINING
-    # A model file without a TRAINING is a programming error.
-    assert isinstance(training, Training)
+def get_training(model: str) -> Training:
+    """Find the training of a model, which bundling a fitted pipeline does not need.
+
+    That of `churn` is `TRAINING` in `training/models/churn.py`; that of a module of somebody's own,
+    `shop.models.loan`, is `TRAINING` in `shop.models.loan_training`. It never stands beside SPEC:
+    servers import that module, and have no scikit-learn. Without such a file, a `Training()` that
+    can do nothing by itself. Raises SettingsError or TrainingError in one sentence.
+    """
+    path = f"{model}_training" if is_module(model) else f"training.models.{model}"
+    spec_module = imported(model) if is_module(model) else None
+    if hasattr(spec_module, "TRAINING"):
+        raise TrainingError(
+            f"{model}: found TRAINING beside SPEC, in a module that servers import, where training "
+            f"and scikit-learn are not installed; expected it in the module {path}"
+        )
+    if find_module(path) is None:
+        return Training()
+    training = getattr(imported(path), "TRAINING", None)
+    if not isinstance(training, Training):
+        raise TrainingError(f"{path}: has no TRAINING; expected TRAINING = Training(…) in it")
     return training

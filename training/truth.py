@@ -64,7 +64,8 @@ def find_truth(pipeline: Any, table: Table, call: PipelineCall) -> Truth:
         blocks.append(block)
         said += [f"{probe.field.name} {_words(probe)}"] * len(block)
     if probes:
-        for block, words in (pairs(probes, table, SEED), beside_cuts(pipeline, table, SEED)):
+        beside = beside_cuts(pipeline, table, call, SEED)
+        for block, words in (pairs(probes, table, SEED), beside):
             blocks.append(block)
             said += words
 

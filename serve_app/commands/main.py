@@ -4,6 +4,8 @@ Each command imports what it needs itself, so that `sluice --help` is quick.
 """
 
 import logging
+import sys
+from pathlib import Path
 
 import typer
 
@@ -40,6 +42,8 @@ def sluice() -> None:
 
 def main() -> None:
     """Run the command line."""
+    # A folder shop/ beside serve_config.yaml is found without being installed, as Ray finds it.
+    sys.path.append(str(Path.cwd()))
     # `diff` counts the rows that fail: a line of log for each of them would say no more.
     logging.getLogger("serve_app").setLevel(logging.ERROR)
     app(prog_name="sluice")
