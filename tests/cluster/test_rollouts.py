@@ -115,14 +115,14 @@ def test_a_candidate_that_is_killed_again_and_again_is_stopped(app: RolloutApp) 
     assert view["status"] == "aborted", view
 
 
-@pytest.mark.parametrize("app", ["isolated"], indirect=True)
 @pytest.mark.real_time
 def test_an_isolated_candidate_has_the_replicas_for_a_share_before_it_gets_it(
-    app: RolloutApp,
+    empty_stage: Any,
 ) -> None:
     """A replica scores three rows a second: all of the traffic takes several, which autoscaling
     alone would never bring for a share that was not given yet.
     """
+    app = RolloutApp(empty_stage, "rollout-replicas", empty_stage.store, "isolated")
     bounds = {
         "min_replicas": 1,
         "max_replicas": 8,
@@ -154,6 +154,7 @@ def test_an_isolated_candidate_has_the_replicas_for_a_share_before_it_gets_it(
     assert n_running > 1
     assert any("replicas that 100 % need" in text for text in waited_for), waited_for
     assert set(load.statuses) == {200}, load.statuses
+    app.end()
 
 
 @pytest.mark.real_time

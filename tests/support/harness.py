@@ -88,8 +88,13 @@ def short_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def own_environment(mode: Mode, folder: Path, ports: PortBlock) -> dict[str, str]:
-    """Environment of a Ray that shares nothing with another one on this machine."""
+def own_environment(
+    mode: Mode, folder: Path, ports: PortBlock, project: Path = ROOT
+) -> dict[str, str]:
+    """Environment of a Ray that shares nothing with another one on this machine.
+
+    The code is that of the folder `project`.
+    """
     env = {
         key: value
         for key, value in os.environ.items()
@@ -99,7 +104,7 @@ def own_environment(mode: Mode, folder: Path, ports: PortBlock) -> dict[str, str
     tmp = folder / "ray"
     home.mkdir()
     tmp.mkdir()
-    paths = [str(ROOT), str(ROOT / "tests/support"), os.environ.get("PYTHONPATH", "")]
+    paths = [str(project), str(ROOT / "tests/support"), os.environ.get("PYTHONPATH", "")]
     env |= {
         "HOME": str(home),
         "RAY_TMPDIR": str(tmp),
@@ -130,11 +135,11 @@ def own_environment(mode: Mode, folder: Path, ports: PortBlock) -> dict[str, str
 class Cluster:
     """One running Ray head with its Serve."""
 
-    def __init__(self, mode: Mode, folder: Path, n_cpus: int) -> None:
+    def __init__(self, mode: Mode, folder: Path, n_cpus: int, project: Path) -> None:
         self.mode = mode
         self.folder = folder
         self._ports = PortBlock()
-        self.env = own_environment(mode, folder, self._ports)
+        self.env = own_environment(mode, folder, self._ports, project)
         self.dashboard_port = self._ports.one()
         self.http_port = self._ports.one()
         self.metrics_port = self._ports.one()
@@ -144,7 +149,7 @@ class Cluster:
         token = folder / "home" / ".ray" / "auth_token"
         token.parent.mkdir()
         token.write_text(TOKEN)
-        self._program = Program(self._command(n_cpus), self._log, self.env, ROOT)
+        self._program = Program(self._command(n_cpus), self._log, self.env, project)
 
     def _command(self, n_cpus: int) -> list[Any]:
         options = {
@@ -232,23 +237,23 @@ def running_replicas(applications: Any, application: str, deployment: str) -> li
 
 
 @contextmanager
-def running_cluster(mode: Mode, n_cpus: int = 16) -> Iterator[Cluster]:
-    """A cluster for a `with` block. Ray may reserve these CPUs."""
+def running_cluster(mode: Mode, n_cpus: int = 16, project: Path = ROOT) -> Iterator[Cluster]:
+    """A cluster for a `with` block, with the code of `project`. Ray may reserve these CPUs."""
     with short_folder() as folder:
-        cluster = _started(mode, folder, n_cpus)
+        cluster = _started(mode, folder, n_cpus, project)
         try:
             yield cluster
         finally:
             cluster.stop()
 
 
-def _started(mode: Mode, folder: Path, n_cpus: int) -> Cluster:
+def _started(mode: Mode, folder: Path, n_cpus: int, project: Path) -> Cluster:
     """A cluster whose dashboard answers. Ray gives up a start by itself, so there are three."""
 
     def start(name: str) -> Cluster:
         own = folder / name
         own.mkdir()
-        cluster = Cluster(mode, own, n_cpus)
+        cluster = Cluster(mode, own, n_cpus, project)
         try:
             cluster.until_up()
         except BaseException:
