@@ -1,14 +1,11 @@
 """A candidate as a bundle: its files, the manifest of them, and the proof that it loads."""
 
 import importlib.metadata
-import io
 import platform
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-
-import joblib
 
 from serve_app.bundle.manifest import (
     COMPILED,
@@ -27,13 +24,12 @@ from serve_app.errors import BundleError
 from training.candidate import Candidate
 from training.compilation import Compilation
 from training.golden import golden_rows
+from training.pickled import pickled
 from training.references import references
 from training.report import render
 from training.truth import Truth
 
 LIBRARIES = ("scikit-learn", "numpy", "onnxruntime", "skl2onnx", "joblib")
-# A third of the size; opening takes no longer.
-JOBLIB_COMPRESSION = 3
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,9 @@ def write(candidate: Candidate, truth: Truth, compilation: Compilation, store: S
 
     Raises BundleError.
     """
-    files = {PIPELINE: _pickled(candidate), REPORT: render(candidate, compilation).encode()}
+    notes = [*candidate.notes, *truth.notes]
+    pipeline = pickled(candidate.pipeline)
+    files = {PIPELINE: pipeline, REPORT: render(candidate, compilation, notes).encode()}
     if compilation.graph is not None:
         files[COMPILED] = compilation.graph
     manifest = _manifest(candidate, truth, compilation, files)
@@ -78,12 +76,6 @@ def _write_and_load(
 ) -> None:
     store.write(candidate.spec.name, candidate.version, files)
     load(store, candidate.spec, candidate.version, pin=digest)
-
-
-def _pickled(candidate: Candidate) -> bytes:
-    buffer = io.BytesIO()
-    joblib.dump(candidate.pipeline, buffer, compress=JOBLIB_COMPRESSION)
-    return buffer.getvalue()
 
 
 def _manifest(

@@ -3,10 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pandas as pd
 
+from training.errors import TrainingError
+
+# How text columns come to a pipeline.
+TextType = Literal["str", "category"]
 # An optional column of generated rows: the true probability or the noiseless value.
 BEST = "best_score"
 
@@ -36,13 +40,39 @@ class Training:
     map_columns: Callable[[pd.DataFrame], pd.DataFrame] = keep_columns
     at_least: Mapping[str, float] = field(default_factory=dict)
     at_most: Mapping[str, float] = field(default_factory=dict)
-    texts: Literal["str", "category"] = "str"
+    texts: TextType = "str"
     contamination: float | None = None
+
+    def __post_init__(self) -> None:
+        share = self.contamination
+        if share is not None and not 0 < share < 1:
+            raise TrainingError(
+                f"Training.contamination: found {share!r}, expected a share between 0 and 1"
+            )
+        if self.texts not in get_args(TextType):
+            raise TrainingError(
+                f"Training.texts: found {self.texts!r}, expected one of "
+                f"{', '.join(get_args(TextType))}"
+            )
 
 
 def get_training(name: str) -> Training:
-    """Find the training of a registered model, in `training/models/<name>.py`."""
-    training = import_module(f"training.models.{name}").TRAINING
-    # A model file without a TRAINING is a programming error.
-    assert isinstance(training, Training)
+    """Find the training of a registered model, in `training/models/<name>.py`.
+
+    Raises TrainingError where there is none.
+    """
+    module = f"training.models.{name}"
+    try:
+        training = getattr(import_module(module), "TRAINING", None)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise TrainingError(
+                f"{name}: its training needs the module {error.name}, which is not installed"
+            ) from None
+        training = None
+    if not isinstance(training, Training):
+        raise TrainingError(
+            f"{name}: found no TRAINING in training/models/{name}.py, expected TRAINING = "
+            "Training(…) there"
+        )
     return training

@@ -64,7 +64,8 @@ class Table:
         classes = spec.classes
         if spec.kind == "binary_classifier":
             classes = tuple(sorted(classes, key=lambda label: label == spec.positive))
-        return np.array(classes)[self.target.astype(int)]
+        labels: NDArray[Any] = np.array(classes)[self.target.astype(int)]
+        return labels
 
     def take(self, rows: NDArray[np.intp]) -> "Table":
         """Take the rows at these positions, in this order."""

@@ -185,7 +185,7 @@ def _answers(url: str) -> bool:
 def _say_where(found: list[Endpoint], console: Console) -> None:
     for endpoint in found:
         spec = get_spec(endpoint.model)
-        body = json.dumps(spec.examples[0].row.model_dump())
+        body = json.dumps(spec.sample_rows[0].model_dump(mode="json"))
         console.print(
             f"\n[bold]{spec.title}[/bold] is ready: {endpoint.url}/  (docs: {endpoint.url}/docs)"
         )

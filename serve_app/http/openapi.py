@@ -89,7 +89,7 @@ class PredictionDocuments:
     def one(self, prefix: str) -> Document:
         """One row."""
         examples = {
-            example.name: {"summary": example.summary, "value": example.row.model_dump()}
+            example.name: {"summary": example.summary, "value": example.row.model_dump(mode="json")}
             for example in self._spec.examples
         }
         answer = self._spec.answer_type
@@ -102,8 +102,8 @@ class PredictionDocuments:
 
     def many(self, prefix: str) -> Document:
         """A list of rows, at most as many as the table allows."""
-        rows = [example.row.model_dump() for example in self._spec.examples]
-        examples = {"all": {"summary": "all examples", "value": rows}}
+        rows = [example.row.model_dump(mode="json") for example in self._spec.examples]
+        examples = {"all": {"summary": "all examples", "value": rows}} if rows else {}
         answer = self._batch_answer
 
         def document(limits: Limits) -> Documented:

@@ -134,7 +134,7 @@ class _Client:
         self._app = app
         self._path = PATHS["predict" if n_rows == 1 else "predict_batch"]
         rows = [
-            row.model_dump_json() for row in _example_rows(spec, max(n_rows, len(spec.examples)))
+            row.model_dump_json() for row in _example_rows(spec, max(n_rows, len(spec.sample_rows)))
         ]
         bodies = rows if n_rows == 1 else ["[" + ",".join(rows[:n_rows]) + "]"]
         self._bodies = cycle(body.encode() for body in bodies)
@@ -186,7 +186,7 @@ class _Client:
 
 
 def _example_rows(spec: ModelSpec, n_rows: int) -> list[Any]:
-    return list(islice(cycle(example.row for example in spec.examples), n_rows))
+    return list(islice(cycle(spec.sample_rows), n_rows))
 
 
 async def _medians_ms(jobs: Sequence[tuple[Call, Clock]]) -> list[float]:
