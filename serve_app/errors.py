@@ -25,7 +25,6 @@ SluiceError
 ├── BundleError                  a version cannot be trusted or opened (crosses no HTTP as itself)
 │   └── BundleUnavailable        its files cannot be read, or are not there yet: asked again
 │       └── StoreAway            the store does not answer, or not us
-├── ContractError                a model's contract cannot be used (a TypeError, too)
 ├── SettingsError                serve_config.yaml or a table is wrong (refused before its effect)
 └── RolloutError                 a rollout's log cannot be read or written (unread: stable answers)
     └── Fenced                   another coordinator writes this log now
@@ -211,10 +210,6 @@ class BundleUnavailable(BundleError):
 
 class StoreAway(BundleUnavailable):
     """The store gives no answer, or no permission: nothing is known of the bundle."""
-
-
-class ContractError(SluiceError, TypeError):
-    """What a model's author wrote is no contract; the text names the model and the field."""
 
 
 class SettingsError(SluiceError):

@@ -1,7 +1,7 @@
 """A run from rows to a proven bundle: of our own pipeline, or of one that somebody has fitted."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,18 +96,19 @@ def bundle(
     data: Path,
     step: Step = silent,
     missing_text: str | None = None,
+    trust: Sequence[str] = (),
 ) -> Written:
     """Make a bundle of a fitted pipeline, which is not fitted again.
 
-    Half of `data` calibrates, the other half measures. Raises TrainingError or BundleError; then
-    nothing was written.
+    Half of `data` calibrates, the other half measures. `trust` are types of a .skops file that may
+    be opened. Raises TrainingError or BundleError; then nothing was written.
     """
     _require_free(version, spec, store)
     step("Reading rows")
-    table = read_csv(data, spec, training.map_columns)
+    table = read_csv(data, spec, training.map_columns, training.csv)
     calibration, holdout = table.parts((0.5, 0.5), SEED)
     step("Opening the pipeline")
-    pipeline = read_pipeline(pipeline_file)
+    pipeline = read_pipeline(pipeline_file, spec, trust)
     with threadpool_limits(1):
         call = find_call(pipeline, table, missing_text)
         candidate = Candidate(
@@ -160,7 +161,7 @@ def _require_free(version: str, spec: ModelSpec, store: Store) -> None:
 
 def _rows(training: Training, spec: ModelSpec, data: Path | None) -> Table:
     if data is not None:
-        return read_csv(data, spec, training.map_columns)
+        return read_csv(data, spec, training.map_columns, training.csv)
     if training.make_rows is None:
         raise TrainingError(
             f"{spec.name}: its training has no make_rows(); expected --data FILE.csv"

@@ -7,8 +7,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from serve_app.errors import ContractError
-
 Kind = Literal["binary_classifier", "classifier", "regressor"]
 DType = Literal["bool", "int", "float", "category", "text", "date", "datetime"]
 Value = bool | int | float | str | None
@@ -176,13 +174,13 @@ no multiple_of, and not both gt and ge"""
 def feature_of(place: str, name: str, schema: dict[str, Any], *, is_required: bool) -> Feature:
     """One field of a contract from its JSON schema; `place` names it in errors.
 
-    Raises ContractError for a field of a type that is not known, or whose values are not bounded.
+    Raises TypeError for a field of a type that is not known, or whose values are not bounded.
     """
     variants = [one for one in schema.get("anyOf", [schema]) if one.get("type") != "null"]
     value = {**schema, **(variants[0] if variants else {})}
     dtype = _dtype(value)
     if dtype is None or len(variants) != 1 or not is_required or not _is_bounded(value, dtype):
-        raise ContractError(f"{place}: found {_shown(schema)}; expected {EXPECTED}")
+        raise TypeError(f"{place}: found {_shown(schema)}; expected {EXPECTED}")
     return Feature(
         name=name,
         dtype=dtype,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, create_model
 
 from serve_app.contract.answers import (
     Answer,
@@ -21,8 +21,6 @@ from serve_app.contract.answers import (
     value_answers,
 )
 from serve_app.contract.feature import Feature, Kind, feature_of
-from serve_app.contract.sample import sample_row
-from serve_app.errors import ContractError
 
 __all__ = ["Example", "Features", "Label", "ModelSpec", "Prediction"]
 
@@ -82,27 +80,13 @@ class ModelSpec:
 
     @cached_property
     def contract(self) -> tuple[Feature, ...]:
-        """The fields in order. Raises ContractError for a field whose values are not bounded."""
+        """The fields in order. Raises TypeError for a field whose values are not bounded."""
         schema = self.features.model_json_schema()
         required = set(schema.get("required", ()))
         return tuple(
             feature_of(f"{self.name}.{name}", name, field, is_required=name in required)
             for name, field in schema["properties"].items()
         )
-
-    @cached_property
-    def sample_rows(self) -> tuple[Features, ...]:
-        """The rows of the examples, else one that is made from the contract: never empty."""
-        if self.examples:
-            return tuple(example.row for example in self.examples)
-        try:
-            return (self.features.model_validate(sample_row(self.contract)),)
-        except ValidationError as error:
-            reason = error.errors(include_input=False, include_url=False)[0]["msg"]
-            raise ContractError(
-                f"{self.name}: found no examples, and its own checks refuse a row that is made "
-                f"from the types of its fields ({reason}); expected an Example"
-            ) from None
 
     @property
     def is_classifier(self) -> bool:
@@ -132,7 +116,7 @@ class ModelSpec:
         self._check_classes()
         self._check_outputs()
         if (self.prediction is None) != (self.answer is None):
-            raise ContractError(
+            raise TypeError(
                 f"{self.name}: found only one of prediction and answer, expected both or none"
             )
         if self.prediction is None:
@@ -143,19 +127,19 @@ class ModelSpec:
 
     def _check_kind(self) -> None:
         if self.kind not in get_args(Kind):
-            raise ContractError(
+            raise TypeError(
                 f"{self.name}: found kind {self.kind!r}, expected one of "
                 f"{', '.join(get_args(Kind))}"
             )
 
     def _check_threshold(self) -> None:
         if not 0 < self.threshold < 1:
-            raise ContractError(
+            raise TypeError(
                 f"{self.name}: found threshold {self.threshold!r}, expected a number between 0 and "
                 "1"
             )
         if self.kind != "binary_classifier" and self.threshold != DEFAULT_THRESHOLD:
-            raise ContractError(
+            raise TypeError(
                 f"{self.name}: found threshold {self.threshold!r} for a {self.kind}, whose answer "
                 "has none; expected none"
             )
@@ -164,13 +148,13 @@ class ModelSpec:
         if self.kind == "binary_classifier":
             self._set_binary_classes()
         elif self.positive is not None or (self.classes and self.kind == "regressor"):
-            raise ContractError(f"{self.name}: found classes or positive for a {self.kind}")
+            raise TypeError(f"{self.name}: found classes or positive for a {self.kind}")
         if not self.is_classifier:
             return
         n_least = 2 if self.kind == "binary_classifier" else 3
         n_names = len({str(label) for label in self.classes})
         if n_names < n_least or n_names != len(self.classes):
-            raise ContractError(
+            raise TypeError(
                 f"{self.name}: found classes {self.classes!r}, expected at least {n_least} "
                 f"different ones for a {self.kind}"
             )
@@ -180,20 +164,20 @@ class ModelSpec:
             object.__setattr__(self, "classes", (0, 1))
             object.__setattr__(self, "positive", 1)
         if len(self.classes) != 2 or self.positive not in self.classes:
-            raise ContractError(
+            raise TypeError(
                 f"{self.name}: found classes {self.classes!r} with positive {self.positive!r}; "
                 "expected two classes, and positive to name the one whose probability is asked"
             )
 
     def _check_outputs(self) -> None:
         if self.is_classifier and (self.outputs or not self.target):
-            raise ContractError(
+            raise TypeError(
                 f"{self.name}: found a {self.kind} with target {self.target!r} and outputs "
                 f"{self.outputs!r}; expected a target and no outputs"
             )
         names = set(self.outputs)
         if len(names) != len(self.outputs) or not all(name.isidentifier() for name in names):
-            raise ContractError(
+            raise TypeError(
                 f"{self.name}: found outputs {self.outputs!r}, expected different Python names"
             )
 
@@ -211,7 +195,7 @@ class ModelSpec:
     def _check_fields(self) -> None:
         for name, field in self.features.model_fields.items():
             if _has_int_literal(field.annotation):
-                raise ContractError(
+                raise TypeError(
                     f"{self.name}.{name}: found Literal of integers, which lets `true` pass; use "
                     "Choice"
                 )
@@ -219,7 +203,7 @@ class ModelSpec:
         odd = [name for name, field in fields.items() if field.alias or field.serialization_alias]
         odd += list(self.prediction.model_computed_fields)
         if odd:
-            raise ContractError(
+            raise TypeError(
                 f"{self.name}: found {', '.join(odd)} with an alias or computed; expected plain "
                 "fields"
             )

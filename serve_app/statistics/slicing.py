@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from serve_app.contract import Feature
 from serve_app.contract.block import MISSING_CATEGORY
-from serve_app.contract.feature import MOST_INT
+from serve_app.statistics.labels import MISSING, OTHER, shown
 
-# A number with at most this many values is sliced by value, another by quantile.
+# A number with at most this many values is sliced by value, another by quantile. Of an open text so
+# many of the most frequent ones are slices.
 MAX_VALUES = 12
 N_QUANTILES = 4
 # A closed list with more texts is sliced as an open one.
@@ -20,6 +21,7 @@ MAX_TEXTS = 50
 MAX_LABEL = 40
 # A smaller slice says nothing.
 MIN_ROWS = 30
+DIGITS = 6
 
 Mask = NDArray[np.bool_]
 
@@ -36,10 +38,10 @@ def masks(column: NDArray[Any], feature: Feature) -> Iterator[tuple[str, Mask]]:
     numbers = column.astype(np.float64)
     values = np.unique(numbers[~np.isnan(numbers)])
     if len(values) <= MAX_VALUES:
-        yield from ((_shown(value, feature), numbers == value) for value in values)
+        yield from ((shown(value, feature, DIGITS), numbers == value) for value in values)
     else:
         yield from _quantile_masks(numbers, feature)
-    yield "missing", np.isnan(numbers)
+    yield MISSING, np.isnan(numbers)
 
 
 def _text_masks(column: NDArray[Any], feature: Feature) -> Iterator[tuple[str, Mask]]:
@@ -57,8 +59,8 @@ def _text_masks(column: NDArray[Any], feature: Feature) -> Iterator[tuple[str, M
         yield _short(text), mask
     # Where no text is frequent, the others are nearly all rows.
     if is_other.any() and counts.most_common(1)[0][1] >= MIN_ROWS:
-        yield "any other", is_other
-    yield "missing", is_missing
+        yield OTHER, is_other
+    yield MISSING, is_missing
 
 
 def _quantile_masks(numbers: NDArray[np.float64], feature: Feature) -> Iterator[tuple[str, Mask]]:
@@ -68,20 +70,8 @@ def _quantile_masks(numbers: NDArray[np.float64], feature: Feature) -> Iterator[
     for low, high in pairwise(edges):
         is_last = high == edges[-1]
         inside = (numbers >= low) & ((numbers <= high) if is_last else (numbers < high))
-        under = "" if is_last else "under "
-        yield f"{_shown(low, feature)} to {under}{_shown(high, feature)}", inside
-
-
-def _shown(value: float, feature: Feature) -> str:
-    """A number of a block as people read it."""
-    if feature.dtype == "bool":
-        return "true" if value else "false"
-    if feature.dtype in ("date", "datetime"):
-        moment = np.datetime64(int(value), "us").astype("datetime64[s]")
-        return str(moment.astype("datetime64[D]") if feature.dtype == "date" else moment)
-    # Codes and years keep all their digits.
-    is_whole = value == np.floor(value) and abs(value) < MOST_INT
-    return f"{value:.0f}" if is_whole else f"{value:g}"
+        ends = [shown(edge, feature, DIGITS) for edge in (low, high)]
+        yield f"{ends[0]} to {'' if is_last else 'under '}{ends[1]}", inside
 
 
 def _short(text: str) -> str:
