@@ -86,5 +86,6 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
 def coordinator_parts(args: ServerArgs) -> tuple[Inbox, Controller]:
     """What a coordinator is made of."""
     state = os.environ.get("STATE_PATH") or args.state
-    controller = Controller(partial(open_log, state, args.model), IsolatedReplicas(args.model))
+    name = get_spec(args.model).name
+    controller = Controller(partial(open_log, state, name), IsolatedReplicas(name))
     return Inbox(parts=(controller,)), controller

@@ -29,7 +29,7 @@ GROUPS = {
     "cluster/test_scaling": "rollouts",
     "cluster/test_kuberay": "kuberay",
     "cluster/test_laptop": "laptop",
-    "cluster/test_readme_model": "laptop",
+    "cluster/test_readme_model": "rollouts",
     "tests/benchmarks/": "benchmarks",
     "tests/training/": "training",
     "tests/store/": "store",

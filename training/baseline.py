@@ -3,71 +3,124 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from serve_app.bundle.manifest import Metric
-from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
 from serve_app.contract import ModelSpec
-from serve_app.contract.block import Layout, Scores
-from training.calling import find_call
+from serve_app.contract.block import Block, Layout, Scores
 from training.candidate import Candidate
-from training.metrics import measure, measures_of
+from training.metrics import measure
+from training.table import Table
+from training.yardstick import is_quantiles
+
+# Columns that the words of one open text field are counted in.
+N_WORD_COLUMNS = 256
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """A baseline's scores (n_holdout,) and metrics on the same hold-out."""
+    """A baseline's scores and metrics on the same hold-out, in the shape of the version's."""
 
     name: str
     scores: Scores
     metrics: dict[str, Metric]
 
 
-def baselines(candidate: Candidate) -> tuple[Baseline, Baseline]:
-    """Fit the constant and the linear baseline on rows that are not in the hold-out."""
-    is_classifier = candidate.spec.kind == "binary_classifier"
-    linear = LogisticRegression(max_iter=500) if is_classifier else LinearRegression()
-    pipeline = Pipeline([("columns", _columns(candidate.spec)), ("model", linear)])
-    return _constant(candidate), _baseline("linear", pipeline, candidate)
+def baselines(candidate: Candidate) -> dict[str, Baseline]:
+    """Fit `linear` and `constant` on rows that are not in the hold-out.
+
+    An anomaly score has none: without a truth there is nothing to be closer to.
+    """
+    if candidate.spec.is_anomaly_score:
+        return {}
+    linear = Pipeline([("columns", _columns(candidate.spec)), ("model", _linear(candidate.spec))])
+    return {
+        "linear": _baseline("linear", linear, candidate),
+        "constant": _constant(candidate),
+    }
 
 
 def constant_metrics(candidate: Candidate) -> dict[str, Metric]:
     """Measure what the answer that ignores the row reaches on the hold-out."""
-    return _constant(candidate).metrics
+    return {} if candidate.spec.is_anomaly_score else _constant(candidate).metrics
 
 
 def _constant(candidate: Candidate) -> Baseline:
-    if candidate.spec.kind == "binary_classifier":
+    if candidate.spec.is_classifier:
         return _baseline("constant", DummyClassifier(strategy="prior"), candidate)
     # The median is the constant with the least mean absolute error.
     return _baseline("constant", DummyRegressor(strategy="median"), candidate)
 
 
+def _linear(spec: ModelSpec) -> Any:
+    if spec.is_classifier:
+        return LogisticRegression(max_iter=500)
+    # Words make more columns than a plain fit can tell apart.
+    has_words = any(feature.dtype == "text" for feature in spec.contract)
+    return Ridge() if has_words else LinearRegression()
+
+
 def _baseline(name: str, estimator: Any, candidate: Candidate) -> Baseline:
     rows = candidate.baseline_rows
-    spec = candidate.spec
-    fitted = estimator.fit(rows.frame, rows.labels)
-    call = find_call(fitted, candidate.holdout)
-    scores = SklearnRuntime(fitted, spec.contract, call).score(candidate.holdout.block)
-    measures = measures_of(spec, candidate.parameters)
-    return Baseline(name, scores, measure(measures, candidate.holdout.target, scores))
+    holdout = candidate.holdout
+    if is_quantiles(candidate.spec):
+        scores = _quantiles(estimator, rows, holdout.block, candidate.yardstick.levels)
+    else:
+        scores = _scores(estimator.fit(_plain(rows.block, rows.spec), rows.target), holdout)
+    return Baseline(name, scores, measure(candidate.yardstick.measures, holdout.target, scores))
+
+
+def _scores(fitted: Any, rows: Table) -> Scores:
+    """In the shape of the spec's own: the classes of a baseline are positions already."""
+    frame = _plain(rows.block, rows.spec)
+    if not rows.spec.is_classifier:
+        # One output comes as a column.
+        return np.asarray(fitted.predict(frame), dtype=np.float64).reshape(rows.target.shape)
+    probabilities = np.asarray(fitted.predict_proba(frame), dtype=np.float64)
+    return probabilities[:, 1] if rows.spec.kind == "binary_classifier" else probabilities
+
+
+def _quantiles(estimator: Any, rows: Table, block: Block, levels: tuple[float, ...]) -> Scores:
+    """A baseline's value, moved by the quantiles of what it leaves open: (n_rows, n_levels)."""
+    frame = _plain(rows.block, rows.spec)
+    fitted = clone(estimator).fit(frame, rows.target)
+    left = rows.target - fitted.predict(frame)
+    values = np.asarray(fitted.predict(_plain(block, rows.spec)), dtype=np.float64)
+    return np.asarray(values[:, None] + np.quantile(left, levels))
+
+
+def _plain(block: Block, spec: ModelSpec) -> pd.DataFrame:
+    """A block as it is: dates and truth values are numbers, a missing text is empty."""
+    layout = Layout(spec.contract)
+    numbers = pd.DataFrame(block.numbers, columns=list(layout.number_names))
+    texts = pd.DataFrame(block.categories, columns=list(layout.category_names))
+    return pd.concat([numbers, texts], axis="columns")
 
 
 def _columns(spec: ModelSpec) -> ColumnTransformer:
     """Any contract as plain numbers.
 
-    They are scaled; missing ones are at the median and flagged; categories are one-hot.
+    They are scaled; missing ones are at the median and flagged; categories are one-hot; the words
+    of open texts are counted.
     """
     layout = Layout(spec.contract)
-    numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
+    # A column of nothing but gaps stays a column.
+    imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+    closed = [feature.name for feature in spec.contract if feature.dtype == "category"]
+    words = HashingVectorizer(n_features=N_WORD_COLUMNS, token_pattern=r"\S+", alternate_sign=False)
     return ColumnTransformer(
         [
-            ("numbers", numbers, list(layout.number_names)),
-            ("categories", OneHotEncoder(handle_unknown="ignore"), list(layout.category_names)),
+            ("numbers", make_pipeline(imputer, StandardScaler()), list(layout.number_names)),
+            ("categories", OneHotEncoder(handle_unknown="ignore"), closed),
+            *((f.name, words, f.name) for f in spec.contract if f.dtype == "text"),
         ]
     )

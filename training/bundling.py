@@ -1,14 +1,9 @@
 """A candidate as a bundle: its files, the manifest of them, and the proof that it loads."""
 
-import importlib.metadata
-import io
-import platform
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-
-import joblib
 
 from serve_app.bundle.manifest import (
     COMPILED,
@@ -21,19 +16,20 @@ from serve_app.bundle.manifest import (
     sha256_of,
 )
 from serve_app.bundle.predictor import load
+from serve_app.bundle.runtimes.needs import installed_version
 from serve_app.bundle.runtimes.registry import ONNX, SKLEARN
 from serve_app.bundle.store import FolderStore, Store
 from serve_app.errors import BundleError
 from training.candidate import Candidate
 from training.compilation import Compilation
 from training.golden import golden_rows
+from training.pickled import Needs, needs_of, pickled
 from training.references import references
 from training.report import render
 from training.truth import Truth
 
-LIBRARIES = ("scikit-learn", "numpy", "onnxruntime", "skl2onnx", "joblib")
-# A third of the size; opening takes no longer.
-JOBLIB_COMPRESSION = 3
+# What made the graph of a compiled version, where it is installed.
+COMPILERS = ("onnxruntime", "skl2onnx", "onnxmltools")
 
 
 @dataclass(frozen=True)
@@ -59,10 +55,13 @@ def write(candidate: Candidate, truth: Truth, compilation: Compilation, store: S
 
     Raises BundleError.
     """
-    files = {PIPELINE: _pickled(candidate), REPORT: render(candidate, compilation).encode()}
+    needs = needs_of(candidate.pipeline)
+    notes = [*candidate.notes, *truth.notes, *_notes(needs, compilation)]
+    pipeline = pickled(candidate.pipeline)
+    files = {PIPELINE: pipeline, REPORT: render(candidate, compilation, notes).encode()}
     if compilation.graph is not None:
         files[COMPILED] = compilation.graph
-    manifest = _manifest(candidate, truth, compilation, files)
+    manifest = _manifest(candidate, truth, compilation, files, needs, notes)
     text = (manifest.model_dump_json(indent=2) + "\n").encode()
     files[MANIFEST] = text
     digest = sha256_of(text)
@@ -80,14 +79,13 @@ def _write_and_load(
     load(store, candidate.spec, candidate.version, pin=digest)
 
 
-def _pickled(candidate: Candidate) -> bytes:
-    buffer = io.BytesIO()
-    joblib.dump(candidate.pipeline, buffer, compress=JOBLIB_COMPRESSION)
-    return buffer.getvalue()
-
-
 def _manifest(
-    candidate: Candidate, truth: Truth, compilation: Compilation, files: dict[str, bytes]
+    candidate: Candidate,
+    truth: Truth,
+    compilation: Compilation,
+    files: dict[str, bytes],
+    needs: Needs,
+    notes: list[str],
 ) -> Manifest:
     spec = candidate.spec
     return Manifest(
@@ -105,8 +103,8 @@ def _manifest(
         # How many rows a foreign pipeline was fitted on, nobody here knows.
         n_training_rows=0 if candidate.is_foreign else len(candidate.reference),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        libraries={"python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in LIBRARIES},
+        libraries=needs.libraries | ({} if compilation.graph is None else _compilers()),
+        modules=needs.modules,
         files={
             name: File(sha256=sha256_of(data), size_bytes=len(data))
             for name, data in sorted(files.items())
@@ -118,5 +116,20 @@ def _manifest(
         outputs=list(spec.outputs),
         tolerance=truth.tolerance,
         refusals=truth.refusals,
-        notes=[*candidate.notes, *truth.notes],
+        notes=notes,
     )
+
+
+def _compilers() -> dict[str, str]:
+    found = {name: installed_version(name) for name in COMPILERS}
+    return {name: version for name, version in found.items() if version is not None}
+
+
+def _notes(needs: Needs, compilation: Compilation) -> list[str]:
+    """What has to be installed where this version serves."""
+    if compilation.graph is not None or not needs.modules:
+        return []
+    return [
+        f"Opening it needs the modules {', '.join(needs.modules)} where it serves, with the source "
+        "that they have here"
+    ]

@@ -71,10 +71,15 @@ def _columns(pipeline: Any, spec: ModelSpec) -> list[int] | None:
         return list(range(len(spec.outputs))) if spec.outputs else None
     found = [name_of_class(label) for label in getattr(pipeline, "classes_", ())]
     expected = [name_of_class(label) for label in spec.classes]
+    if not found:
+        raise InvalidPipeline(
+            f"pipeline: found a {type(pipeline).__name__} without classes_, which has not been "
+            f"fitted; expected a fitted {spec.kind}"
+        )
     if sorted(found) != sorted(expected):
         listed = ", ".join(str(label) for label in getattr(pipeline, "classes_", ()))
         raise InvalidPipeline(
-            f"pipeline: found the classes {listed or 'none'}, expected "
+            f"pipeline: found the classes {listed}, expected "
             f"{', '.join(str(label) for label in spec.classes)}: name the classes in the contract "
             "(ModelSpec(classes=…, positive=…)) as the pipeline was fitted on them"
         )

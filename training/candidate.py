@@ -9,10 +9,14 @@ from serve_app.bundle.manifest import Metric
 from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
 from serve_app.contract import ModelSpec
 from serve_app.contract.block import Block, Scores
+from training.anomaly import own_contamination
+from training.class_metrics import OfClass, by_class
 from training.conformal import COVERAGE, half_width
 from training.golden import example_block
-from training.metrics import BEST_MEASURES, measure, measures_of
+from training.metrics import measure
+from training.output_metrics import levels_of
 from training.table import Table
+from training.yardstick import Yardstick, is_quantiles, yardstick_of
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,10 @@ class Candidate:
 
     @cached_property
     def example_scores(self) -> Scores:
-        """The scores of the spec's examples."""
-        return self.score(example_block(self.spec))
+        """The scores of the spec's examples; none where it has none."""
+        examples = example_block(self.spec)
+        # Most estimators refuse a frame without rows.
+        return self.score(examples) if len(examples) else self.scores[:0]
 
     @cached_property
     def parameters(self) -> dict[str, float]:
@@ -69,16 +75,47 @@ class Candidate:
         return {"half_width": rounded(width), "coverage": COVERAGE}
 
     @cached_property
+    def yardstick(self) -> Yardstick:
+        """What this version is measured by, and so are its baselines."""
+        levels: tuple[float, ...] = ()
+        if is_quantiles(self.spec):
+            rows = self.calibration
+            levels = levels_of(rows.target, self.score(rows.block))
+        return yardstick_of(self.spec, self.parameters, levels)
+
+    @cached_property
+    def expected_contamination(self) -> tuple[float, str] | None:
+        """The share of unusual rows, and who named it; None where nobody did."""
+        if not self.spec.is_anomaly_score:
+            return None
+        if self.contamination is not None:
+            return self.contamination, "Training.contamination"
+        own = own_contamination(self.pipeline)
+        return None if own is None else (own, "what the pipeline was given")
+
+    @cached_property
+    def by_class(self) -> list[OfClass]:
+        """How a classifier with several classes finds each of them; empty for other kinds."""
+        if self.spec.kind != "classifier":
+            return []
+        return by_class(self.holdout.target, self.scores, self.spec.classes)
+
+    @cached_property
     def metrics(self) -> dict[str, Metric]:
         """Everything measured on the hold-out; `best_…` is what the true score itself reaches."""
-        measures = measures_of(self.spec, self.parameters)
-        metrics = measure(measures, self.holdout.target, self.scores)
+        measures = self.yardstick.measures
+        target = self.holdout.target
+        metrics = measure(measures, target, self.scores)
         if self.holdout.best is not None:
-            names = BEST_MEASURES.get(self.spec.kind, ())
-            best = measure(
-                {name: measures[name] for name in names}, self.holdout.target, self.holdout.best
-            )
-            metrics |= {f"best_{name}": metric for name, metric in best.items()}
+            best = {name: measures[name] for name in self.yardstick.best}
+            reachable = measure(best, target, self.holdout.best)
+            metrics |= {f"best_{name}": metric for name, metric in reachable.items()}
+        for one in self.by_class:
+            metrics[f"precision_{one.label}"] = one.precision
+            metrics[f"recall_{one.label}"] = one.recall
+        if self.expected_contamination is not None:
+            share, _ = self.expected_contamination
+            metrics["contamination"] = Metric(value=share, low=share, high=share)
         return metrics
 
 

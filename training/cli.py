@@ -1,8 +1,13 @@
-"""`python -m training`: a command for each registered model, and `bundle` for a fitted pipeline."""
+"""`python -m training`: a command for each model, and `bundle` for a fitted pipeline.
 
-from collections.abc import Callable
+A model of somebody's own is named by the module of its contract, `shop.models.loan`.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -12,27 +17,44 @@ from rich.table import Table as RichTable
 from typer.core import TyperGroup
 
 from serve_app.bundle.stores import open_store
-from serve_app.errors import SluiceError
-from serve_app.models import MODELS, get_spec
+from serve_app.errors import SettingsError, SluiceError
+from serve_app.models import EXAMPLE, MODELS, get_spec, is_module
 from training.bundling import Written
+from training.foreign import types_to_trust
+from training.new.cli import add_new
 from training.recipe import get_training
 from training.run import Step, bundle, train
 
-HELP = f"""Train a model and write its bundle: one of {", ".join(MODELS)}.
+MODEL_HELP = f"One of {', '.join(MODELS)}, or the module of a contract: {EXAMPLE}."
+HELP = f"""Train a model and write its bundle: one of {", ".join(MODELS)}, or of a contract of your
+own by its module, such as {EXAMPLE}.
 
 With `bundle`, a pipeline that is fitted already becomes a version."""
 
+# Of more classes or notes, the report tells all.
+MOST_CLASSES = 10
+MOST_NOTES = 20
+
 console = Console()
+Outcome = TypeVar("Outcome")
 
 
 class Commands(TyperGroup):
     """The commands; for one that does not exist it says which do."""
 
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Find a command; a dotted module is one too."""
+        if is_module(cmd_name):
+            return _command_of(cmd_name)
+        return super().get_command(ctx, cmd_name)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that `args` begin with. Raises a usage error that lists all of them."""
-        if args and args[0] not in self.commands:
+        if args and args[0] not in self.commands and not is_module(args[0]):
             raise typer.BadParameter(
-                f"found {args[0]!r}, expected one of {', '.join(self.commands)}", param_hint="MODEL"
+                f"found {args[0]!r}, expected one of {', '.join(self.commands)}, or a module with "
+                f"SPEC such as {EXAMPLE}",
+                param_hint="MODEL",
             )
         return super().resolve_command(ctx, args)
 
@@ -64,7 +86,22 @@ PipelineOption = Annotated[
     Path,
     typer.Option(
         "--pipeline",
-        help="File written by joblib.dump. OPENING IT RUNS THE CODE INSIDE: trust it first.",
+        help="File written by joblib.dump or skops, or a model folder of MLflow. OPENING IT RUNS "
+        "THE CODE INSIDE: trust it first.",
+    ),
+]
+MissingTextOption = Annotated[
+    str | None,
+    typer.Option(
+        "--missing-text",
+        help="What the pipeline was fitted on in place of a missing text: nan, none, or =TEXT; "
+        "without it, the pipeline is asked.",
+    ),
+]
+TrustOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust", metavar="TYPE", help="A type in a .skops file that may be opened; repeatable."
     ),
 ]
 
@@ -74,67 +111,115 @@ def main() -> None:
     app(prog_name="python -m training")
 
 
-def _add_model(name: str) -> None:
+def _add_model(to: typer.Typer, model: str) -> None:
     """A command with the model's name."""
 
-    @app.command(name, help=f"Train {get_spec(name).title.lower()} and write the bundle.")
+    @to.command(model, help=_help(model))
     def command(
         version: VersionOption, data: DataOption = None, store: StoreOption = "model_store"
     ) -> None:
         _run(
             lambda step: train(
-                get_training(name), get_spec(name), version, open_store(store), data, step
+                get_training(model), get_spec(model), version, open_store(store), data, step
             )
         )
 
 
+def _help(model: str) -> str:
+    """What the command of a model does, or why it cannot."""
+    try:
+        return f"Train {get_spec(model).title.lower()} and write the bundle."
+    except SettingsError as error:
+        return str(error)
+
+
+def _command_of(module: str) -> Any:
+    """The command of a model that is named by its module."""
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    _add_model(single, module)
+    return typer.main.get_command(single)
+
+
 for _name in MODELS:
-    _add_model(_name)
+    _add_model(app, _name)
 
 
 @app.command("bundle")
 def bundle_command(
-    model: Annotated[str, typer.Argument(help=f"One of {', '.join(MODELS)}.")],
+    model: Annotated[str, typer.Argument(help=MODEL_HELP)],
     pipeline: PipelineOption,
     data: HoldoutOption,
     version: VersionOption,
     store: StoreOption = "model_store",
+    missing_text: MissingTextOption = None,
+    trust: TrustOption = None,
 ) -> None:
     """Make a bundle of a fitted pipeline, as it is. Opening its file runs the code inside it."""
-    if model not in MODELS:
+    if model not in MODELS and not is_module(model):
         raise typer.BadParameter(
-            f"found {model!r}, expected one of {', '.join(MODELS)}", param_hint="MODEL"
+            f"found {model!r}, expected one of {', '.join(MODELS)}, or a module with SPEC such as "
+            f"{EXAMPLE}",
+            param_hint="MODEL",
         )
-    spec = get_spec(model)
-    training = get_training(model)
-    _run(lambda step: bundle(training, spec, version, open_store(store), pipeline, data, step))
-
-
-def _run(work: Callable[[Step], Written]) -> None:
-    """Show the steps while `work` goes on, then the outcome.
-
-    A refusal is one message and exit code 1.
-    """
-    columns = (
-        SpinnerColumn(finished_text="[green]✓[/green]"),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
+    with _refusals():
+        trusted = _trusted(pipeline, trust or [])
+        spec = get_spec(model)
+        training = get_training(model)
+    _run(
+        lambda step: bundle(
+            training, spec, version, open_store(store), pipeline, data, step, missing_text, trusted
+        )
     )
+
+
+def _trusted(pipeline: Path, trust: list[str]) -> list[str]:
+    """The types that may be opened; at a terminal, a person is asked about the others."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return trust
+    asked = [name for name in types_to_trust(pipeline) if name not in trust]
+    return trust + [
+        name
+        for name in asked
+        if typer.confirm(f"{pipeline}: {name} is not known to skops. Run its code?")
+    ]
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """A refusal is one message and exit code 1."""
     try:
-        with Progress(*columns, console=console) as progress:
-
-            def step(name: str) -> None:
-                _finish(progress)
-                progress.add_task(escape(name), total=1)
-
-            written = work(step)
-            _finish(progress)
+        yield
     except SluiceError as error:
         Console(stderr=True).print(
             f"[bold red]Refused:[/bold red] {escape(str(error))}", soft_wrap=True, highlight=False
         )
         raise typer.Exit(1) from None
-    _show(written)
+
+
+def _run(work: Callable[[Step], Written]) -> None:
+    """Show the steps while `work` goes on, then the outcome."""
+    _show(_with_steps(work))
+
+
+def _with_steps(work: Callable[[Step], Outcome]) -> Outcome:
+    """Show the steps while `work` goes on; a refusal is one message and exit code 1."""
+    columns = (
+        SpinnerColumn(finished_text="[green]✓[/green]"),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+    )
+    with _refusals(), Progress(*columns, console=console) as progress:
+
+        def step(name: str) -> None:
+            _finish(progress)
+            progress.add_task(escape(name), total=1)
+
+        outcome = work(step)
+        _finish(progress)
+        return outcome
+
+
+add_new(app, _with_steps, console)
 
 
 def _finish(progress: Progress) -> None:
@@ -151,12 +236,27 @@ def _show(written: Written) -> None:
         "95 % interval",
         title=f"{manifest.model} {manifest.version} on the hold-out",
     )
+    has_many = len(manifest.classes) > MOST_CLASSES
     for name, metric in manifest.metrics.items():
-        table.add_row(name, f"{metric.value:.4f}", f"{metric.low:.4f} – {metric.high:.4f}")
+        if has_many and name.startswith(("precision_", "recall_")):
+            continue
+        low, high = _number(metric.low), _number(metric.high)
+        table.add_row(escape(name), _number(metric.value), f"{low} – {high}")
     console.print(table)
+    if has_many:
+        console.print(f"precision and recall of {len(manifest.classes)} classes: see report.html")
     for name, value in (
         ("runtime", f"{manifest.runtime} ({manifest.runtime_reason})"),
         ("bundle", written.where),
         ("manifest_sha256", written.manifest_sha256),
     ):
         console.print(f"{name}: {escape(value)}", soft_wrap=True, highlight=False)
+    for note in manifest.notes[:MOST_NOTES]:
+        console.print(f"[yellow]note:[/yellow] {escape(note)}", soft_wrap=True, highlight=False)
+    if len(manifest.notes) > MOST_NOTES:
+        console.print(f"and {len(manifest.notes) - MOST_NOTES} more notes: see report.html")
+
+
+def _number(value: float) -> str:
+    """Four decimals, or four digits where these would say nothing."""
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.4g}"

@@ -1,22 +1,18 @@
-"""The cuts of fitted trees, by the field of the contract that they cut."""
+"""The numbers next to which a pipeline's answer changes, by the field of the contract."""
 
-from collections import defaultdict
 from typing import Any
 
-import numpy as np
-
-from serve_app.contract import ModelSpec
-from training.estimators import last_step, walk
-from training.table import Numbers
+from serve_app.bundle.call import PipelineCall
+from training.table import Numbers, Table
 
 
-def cuts_by_field(pipeline: Any, spec: ModelSpec) -> dict[str, Numbers]:
-    """The ascending cuts of all trees in a pipeline, where a field reaches them as it is.
+def cuts_by_field(pipeline: Any, table: Table, call: PipelineCall) -> dict[str, Numbers]:
+    """The ascending cuts of all trees in a pipeline, and the steps of binnings and encoders.
 
-    A field that is scaled or binned on its way has none here.
+    They are in the unit of the field, whatever scales it on its way to the trees: the last number
+    on the left of each cut.
     """
-    # Replaced by the compilation's own analysis of the columns' ways.
-    return {}
+    # The compilation needs the probes' bounds of fields, which need this module.
+    from training.compilation.exact import compile_exactly
 
-
-__all__ = ["cuts_by_field", "defaultdict", "last_step", "np", "walk"]
+    return compile_exactly(pipeline, table.spec, call, table.block).cuts

@@ -1,23 +1,29 @@
 """The quality below which a model does not become a version."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from serve_app.bundle.manifest import Metric
+from training.anomaly import fault_of
 from training.candidate import Candidate
-from training.errors import QualityTooLow
-from training.metrics import HIGHER_IS_BETTER
+from training.errors import QualityTooLow, TrainingError
+from training.metrics import direction
+from training.output_metrics import ends
 from training.recipe import Training
+from training.yardstick import is_quantiles
 
 # How far a model may stay behind the best reachable score of a recipe that knows it.
 FROM_BEST = {"auc": 0.02, "brier": 0.01, "mae": 0.15}
+# Quantiles that were fitted one by one cross now and then, but not on most rows.
+MOST_CROSSING = 0.5
 
 
 def require_quality(candidate: Candidate, training: Training) -> None:
     """Compare the metrics with the model's own floors and the best reachable.
 
-    Raises QualityTooLow with all faults.
+    Raises QualityTooLow with all faults, and TrainingError for a floor of an unknown metric.
     """
     found = candidate.metrics
+    _require_known({**training.at_least, **training.at_most}, found, candidate)
     faults = [
         f"{name}: found {found[name].value:.4g}, expected at least {floor:g}"
         for name, floor in training.at_least.items()
@@ -28,7 +34,7 @@ def require_quality(candidate: Candidate, training: Training) -> None:
         for name, floor in training.at_most.items()
         if not found[name].value <= floor
     ]
-    _refuse(candidate, faults + _behind_best(found))
+    _refuse(candidate, faults + _behind_best(found) + _faults_of_kind(candidate))
 
 
 def require_better_than_constant(candidate: Candidate, constant: Mapping[str, Metric]) -> None:
@@ -36,14 +42,42 @@ def require_better_than_constant(candidate: Candidate, constant: Mapping[str, Me
 
     Raises QualityTooLow.
     """
-    names = ("auc", "brier") if candidate.spec.kind == "binary_classifier" else ("mae",)
+    names = candidate.yardstick.must_beat
     pairs = [(name, candidate.metrics[name].value, constant[name].value) for name in names]
     faults = [
         f"{name}: found {found:.4g}, expected better than a constant's {floor:.4g}"
         for name, found, floor in pairs
         if not _is_better(name, found, floor)
     ]
-    _refuse(candidate, faults)
+    _refuse(candidate, faults + _faults_of_kind(candidate))
+
+
+def _require_known(
+    floors: Iterable[str], found: Mapping[str, Metric], candidate: Candidate
+) -> None:
+    unknown = [name for name in floors if name not in found]
+    if unknown:
+        raise TrainingError(
+            f"{candidate.spec.name}: Training.at_least or at_most: found {', '.join(unknown)}, "
+            f"expected metrics of a {candidate.spec.kind}: {', '.join(found)}"
+        )
+
+
+def _faults_of_kind(candidate: Candidate) -> list[str]:
+    """What no model of some kinds may show, whatever its floors are."""
+    spec = candidate.spec
+    if spec.is_anomaly_score:
+        share, origin = candidate.expected_contamination or (None, "")
+        fault = fault_of(candidate.scores, share, origin)
+        return [] if fault is None else [fault]
+    if is_quantiles(spec) and candidate.metrics["crossing"].value > MOST_CROSSING:
+        low, high = (spec.outputs[place] for place in ends(spec.outputs))
+        share = candidate.metrics["crossing"].value
+        return [
+            f"crossing: found {low} above {high} on {share:.0%} of the rows, expected outputs in "
+            "ascending order; name them in the contract in the order of the pipeline's columns"
+        ]
+    return []
 
 
 def _behind_best(found: Mapping[str, Metric]) -> list[str]:
@@ -60,7 +94,7 @@ def _behind_best(found: Mapping[str, Metric]) -> list[str]:
 
 
 def _is_better(name: str, found: float, other: float) -> bool:
-    return found > other if name in HIGHER_IS_BETTER else found < other
+    return found > other if direction(name) > 0 else found < other
 
 
 def _refuse(candidate: Candidate, faults: list[str]) -> None:

@@ -1,34 +1,50 @@
-"""A pipeline that somebody has already fitted, read from a joblib file."""
+"""A pipeline that somebody has already fitted: a joblib or skops file, or a folder of MLflow."""
 
-import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import joblib
-from sklearn.exceptions import InconsistentVersionWarning
-
+from serve_app.contract import ModelSpec
 from training.errors import InvalidPipeline
+from training.mlflow_model import column_faults, is_mlflow, read_mlflow, skops_file
+from training.pickled import require_named
+from training.pipeline_file import SKOPS, open_pickle, open_skops, untrusted_types
 
 
-def read_pipeline(path: Path) -> Any:
+def read_pipeline(path: Path, spec: ModelSpec | None = None, trust: Sequence[str] = ()) -> Any:
     """Open the fitted estimator in `path`. That runs the code inside: only for trusted files.
 
-    Raises InvalidPipeline when it cannot be opened here, or was written by another scikit-learn.
+    `trust` are the types of a .skops file that may be opened although skops does not know them. The
+    columns that MLflow has noted are compared with the contract of `spec`. Raises InvalidPipeline
+    when it cannot be opened here, was written by another scikit-learn, holds what no pickle keeps,
+    or takes other columns.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", InconsistentVersionWarning)
-            return joblib.load(path)
-    except InconsistentVersionWarning as warning:
+    if is_mlflow(path):
+        model = read_mlflow(path, trust)
+        faults = [] if spec is None else column_faults(model.columns, spec)
+        if faults:
+            raise InvalidPipeline(
+                f"{path}: its signature does not fit the contract: {'; '.join(faults)}. Correct "
+                "the contract, or choose the model that belongs to it."
+            )
+        pipeline = model.pipeline
+    elif path.is_dir():
         raise InvalidPipeline(
-            f"{path}: found an estimator of scikit-learn {warning.original_sklearn_version}, "
-            f"expected {warning.current_sklearn_version}, the one installed here. Fit it again, or "
-            "install its version."
-        ) from None
-    except Exception as error:
-        # A pickle can raise anything; most often a module is missing.
-        cause = " ".join(str(error).split())[:300]
-        raise InvalidPipeline(
-            f"{path}: cannot be opened ({type(error).__name__}: {cause}); expected a fitted "
-            "scikit-learn estimator written by joblib.dump"
-        ) from None
+            f"{path}: found a folder without MLmodel, expected a joblib or .skops file, or a model "
+            "folder of MLflow, such as mlruns/0/<run>/artifacts/model"
+        )
+    elif path.suffix == SKOPS:
+        pipeline = open_skops(path, trust)
+    else:
+        pipeline = open_pickle(path)
+    require_named(pipeline)
+    return pipeline
+
+
+def types_to_trust(path: Path) -> list[str]:
+    """The types that opening `path` runs although skops does not know them; none for a pickle.
+
+    Nothing is run to find them. Raises InvalidPipeline.
+    """
+    file = skops_file(path) if is_mlflow(path) else path
+    return [] if file is None or file.suffix != SKOPS else untrusted_types(file)

@@ -1,18 +1,15 @@
 """How good scores are, as numbers with 95 % bootstrap intervals."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from serve_app.bundle.manifest import Metric
-from serve_app.contract import Kind, ModelSpec
-from training.conformal import share_inside
 
 Numbers = NDArray[np.float64]
-# Of (target, score), both (n_rows,).
+# Of (target, score): both (n_rows,), or (n_rows, n_outputs) where a row has several.
 Measure = Callable[[Numbers, Numbers], float]
 
 N_RESAMPLES = 300
@@ -79,31 +76,20 @@ def r2(target: Numbers, score: Numbers) -> float:
     return float(1 - np.sum((score - target) ** 2) / max(variance, CLIP))
 
 
-def measures_of(spec: ModelSpec, parameters: Mapping[str, float]) -> dict[str, Measure]:
-    """What is measured of a model, by name; `parameters` are those of its bundle."""
-    if spec.kind == "regressor":
-        measures: dict[str, Measure] = {"mae": mae, "rmse": rmse, "r2": r2}
-        width = parameters.get("half_width")
-        if width is not None:
-            measures["coverage"] = partial(share_inside, width=width)
-            measures["interval_width"] = lambda target, score: 2 * width
-        return measures
-    return {
-        "auc": auc,
-        "average_precision": average_precision,
-        "brier": brier,
-        "log_loss": log_loss,
-        "ece": ece,
-        "accuracy": partial(accuracy, threshold=parameters.get("threshold", spec.threshold)),
-    }
+HIGHER_IS_BETTER = frozenset(
+    {"auc", "average_precision", "accuracy", "balanced_accuracy", "macro_f1", "r2"}
+)
+LOWER_IS_BETTER = frozenset({"brier", "log_loss", "ece", "mae", "rmse", "relative_mae", "pinball"})
+# Of one output each: `mae_minutes`.
+BY_OUTPUT = ("mae", "rmse", "r2")
 
 
-# What the true score itself would reach, where a recipe knows it.
-BEST_MEASURES: dict[Kind, tuple[str, ...]] = {
-    "binary_classifier": ("auc", "brier"),
-    "regressor": ("mae",),
-}
-HIGHER_IS_BETTER = frozenset({"auc", "average_precision", "accuracy", "r2"})
+def direction(name: str) -> int:
+    """1 where a higher value of this metric is better, -1 where a lower one is, 0 for neither."""
+    base, _, output = name.partition("_")
+    if output and base in BY_OUTPUT:
+        name = base
+    return (name in HIGHER_IS_BETTER) - (name in LOWER_IS_BETTER)
 
 
 def measure(
@@ -113,11 +99,11 @@ def measure(
 
     Efron and Tibshirani, 1993, chapter 13.
     """
-    picks = _resamples(len(target), seed)
+    picks = resamples(len(target), seed)
     found = {}
     for name, function in measures.items():
         resampled = [function(target[rows], score[rows]) for rows in picks]
-        found[name] = _metric(function(target, score), resampled)
+        found[name] = interval(function(target, score), resampled)
     return found
 
 
@@ -128,18 +114,20 @@ def difference(
 
     Both are on the same resampled rows, so that their luck cancels out.
     """
-    picks = _resamples(len(target), seed)
+    picks = resamples(len(target), seed)
     gaps = [
         function(target[rows], score[rows]) - function(target[rows], other[rows]) for rows in picks
     ]
-    return _metric(function(target, score) - function(target, other), gaps)
+    return interval(function(target, score) - function(target, other), gaps)
 
 
-def _resamples(n_rows: int, seed: int) -> list[NDArray[np.int64]]:
+def resamples(n_rows: int, seed: int = 0) -> list[NDArray[np.int64]]:
+    """The rows of each bootstrap sample, drawn with replacement."""
     rng = np.random.default_rng(seed)
     return [rng.integers(0, n_rows, n_rows) for _ in range(N_RESAMPLES)]
 
 
-def _metric(value: float, resampled: list[float]) -> Metric:
+def interval(value: float, resampled: list[float]) -> Metric:
+    """A number with the middle 95 % of what it is on resampled rows."""
     low, high = np.nanpercentile(resampled, [2.5, 97.5])
     return Metric(value=value, low=float(low), high=float(high))

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from training.importance import Importance
 from training.table import Numbers
@@ -35,15 +37,25 @@ N_BINS = 10
 # Clouds of dots are drawn as pixels: as shapes they would make the page heavy.
 DOTS_PER_INCH = 160
 
+# Of classes and outputs, in their order.
+COLOURS = ("#1f5f8b", "#d9822b", "#20744a", "#a6341b", "#6b4fa0", "#7a6a00", "#0f8b8d", "#b0457b")
+MAX_LABEL = 24
+# Bars of fields, and cells with a number in them.
+MAX_BARS = 25
+MAX_CELLS_WITH_NUMBERS = 12
+
 # "model" and "linear" to scores (n_rows,).
 Curves = Mapping[str, Numbers]
 
 
-def calibration(target: Numbers, scores: Curves) -> str:
-    """Draw mean prediction against the observed share, in ten bins of equally many rows."""
-    figure, axes = _canvas("Calibration", "predicted probability", "observed share")
+def calibration(curves: Mapping[str, tuple[Numbers, Numbers]], x: str) -> str:
+    """Draw mean prediction against the observed share, in ten bins of equally many rows.
+
+    `curves` have truth and probability (n_rows,) of "model" and "linear"; `x` says what of.
+    """
+    figure, axes = _canvas("Calibration", x, "observed share")
     axes.plot([0, 1], [0, 1], color=GUIDE, linestyle="--", linewidth=1, label="perfect")
-    for name, score in scores.items():
+    for name, (target, score) in curves.items():
         bins = np.array_split(np.argsort(score, kind="stable"), N_BINS)
         axes.plot(
             [score[rows].mean() for rows in bins],
@@ -83,8 +95,8 @@ def precision_recall(target: Numbers, scores: Curves) -> str:
     return _uri(figure)
 
 
-def histogram(target: Numbers, score: Numbers) -> str:
-    """Draw how the probabilities of the two classes spread."""
+def histogram(target: Numbers, score: Numbers, labels: tuple[str, str]) -> str:
+    """Draw how the probabilities of the two classes, the negative one first, spread."""
     figure, axes = _canvas("Scores by true class", "predicted probability", "rows")
     bins = list(np.linspace(0, 1, 26))
     axes.hist(
@@ -92,7 +104,7 @@ def histogram(target: Numbers, score: Numbers) -> str:
         bins=bins,
         stacked=True,
         color=[GUIDE, MODEL],
-        label=["0", "1"],
+        label=[plain(label) for label in labels],
     )
     axes.legend(title="truth")
     return _uri(figure)
@@ -101,7 +113,9 @@ def histogram(target: Numbers, score: Numbers) -> str:
 def residuals(target: Numbers, score: Numbers, half_width: float, unit: str) -> str:
     """Draw truth minus prediction against the prediction, with the interval as lines."""
     figure, axes = _canvas(
-        "Residuals and the interval", f"predicted ({unit})", f"truth - predicted ({unit})"
+        "Residuals and the interval",
+        f"predicted ({plain(unit)})",
+        f"truth - predicted ({plain(unit)})",
     )
     axes.plot(score, target - score, ".", markersize=3, alpha=0.4, color=MODEL, rasterized=True)
     for height in (-half_width, half_width):
@@ -110,17 +124,23 @@ def residuals(target: Numbers, score: Numbers, half_width: float, unit: str) -> 
     return _uri(figure)
 
 
-def coverage(target: Numbers, score: Numbers, half_width: float, wanted: float, unit: str) -> str:
-    """Draw the share of rows inside the interval, in ten bins of the prediction."""
+def coverage(
+    score: Numbers, inside: NDArray[np.bool_], wanted: float, unit: str, wanted_word: str
+) -> str:
+    """Draw the share of rows inside the interval, in ten bins of the prediction.
+
+    `wanted` is the line that the shares should lie around.
+    """
     figure, axes = _canvas(
-        "Coverage by prediction", f"predicted ({unit})", "share inside the interval"
+        "Coverage by prediction", f"predicted ({plain(unit)})", "share inside the interval"
     )
     bins = np.array_split(np.argsort(score, kind="stable"), N_BINS)
-    inside = np.abs(target - score) <= half_width
     shares = np.array([inside[rows].mean() for rows in bins])
     errors = np.array([1.96 * np.sqrt(wanted * (1 - wanted) / len(rows)) for rows in bins])
     middles = [score[rows].mean() for rows in bins]
-    axes.axhline(wanted, color=LINEAR, linestyle="--", linewidth=1.2, label=f"wanted: {wanted:.0%}")
+    axes.axhline(
+        wanted, color=LINEAR, linestyle="--", linewidth=1.2, label=f"{wanted_word}: {wanted:.0%}"
+    )
     axes.errorbar(
         middles, shares, yerr=errors, fmt="o", color=MODEL, capsize=2, label="found, ± 95 % chance"
     )
@@ -129,24 +149,29 @@ def coverage(target: Numbers, score: Numbers, half_width: float, wanted: float, 
     return _uri(figure)
 
 
-def predicted_against_truth(target: Numbers, score: Numbers, unit: str) -> str:
+def predicted_against_truth(
+    target: Numbers, score: Numbers, unit: str, title: str = "Truth against prediction"
+) -> str:
     """Draw the truth against the prediction."""
-    figure, axes = _canvas("Truth against prediction", f"predicted ({unit})", f"truth ({unit})")
+    name = plain(unit)
+    figure, axes = _canvas(plain(title), f"predicted ({name})", f"truth ({name})")
     axes.plot(score, target, ".", markersize=3, alpha=0.4, color=MODEL, rasterized=True)
     ends = [min(score.min(), target.min()), max(score.max(), target.max())]
     axes.plot(ends, ends, color=GUIDE, linestyle="--", linewidth=1)
     return _uri(figure)
 
 
-def importance(found: Sequence[Importance], error: str) -> str:
-    """Draw horizontal bars, the most important feature on top."""
+def importance(found: Sequence[Importance], meaning: str) -> str:
+    """Draw horizontal bars, the most important feature on top; of many fields the first ones."""
+    n_shown = min(MAX_BARS, len(found))
+    more = len(found) - n_shown
     figure, axes = _canvas(
-        "Permutation importance",
-        f"rise of the {error} when shuffled",
+        "Permutation importance" + (f" (and {more} fields with less)" if more else ""),
+        f"{meaning} when shuffled",
         "",
-        height=0.8 + 0.28 * len(found),
+        height=0.8 + 0.28 * n_shown,
     )
-    items = list(reversed(found))
+    items = list(reversed(found[:n_shown]))
     axes.barh(
         [i.feature for i in items],
         [i.mean for i in items],
@@ -157,12 +182,124 @@ def importance(found: Sequence[Importance], error: str) -> str:
     return _uri(figure)
 
 
+def confusion(counts: NDArray[np.int64], labels: Sequence[str]) -> str:
+    """Draw the rows of each true class by their label, as shares of the class."""
+    n_classes = len(labels)
+    size = min(8.0, 2.2 + 0.35 * n_classes)
+    figure, axes = _canvas("Confusion matrix", "label", "truth", height=max(3.2, size))
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    axes.grid(visible=False)
+    names = [plain(label) for label in labels]
+    is_long = max(len(name) for name in names) > 4 and n_classes > 4
+    axes.set_xticks(range(n_classes), names, rotation=90 if is_long else 0)
+    axes.set_yticks(range(n_classes), names)
+    if n_classes > MAX_CELLS_WITH_NUMBERS:
+        return _uri(figure)
+    for (row, column), share in np.ndenumerate(shares):
+        colour = "white" if share > 0.55 else "#1f2933"
+        text = f"{counts[row, column]:,}"
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+    return _uri(figure)
+
+
+def class_calibration(target: Numbers, scores: Numbers, labels: Sequence[str]) -> str:
+    """Draw, for each class against all others, mean probability against the observed share."""
+    figure, axes = _canvas("Calibration by class", "predicted probability", "observed share")
+    axes.plot([0, 1], [0, 1], color=GUIDE, linestyle="--", linewidth=1, label="perfect")
+    for place, label in enumerate(labels[: len(COLOURS)]):
+        bins = np.array_split(np.argsort(scores[:, place], kind="stable"), N_BINS)
+        axes.plot(
+            [scores[rows, place].mean() for rows in bins],
+            [(target[rows] == place).mean() for rows in bins],
+            marker="o",
+            markersize=3,
+            linewidth=1.2,
+            color=COLOURS[place],
+            label=plain(label),
+        )
+    axes.legend(fontsize=8)
+    return _uri(figure)
+
+
+def certainty(sure: Numbers, is_right: Numbers) -> str:
+    """Draw how sure the labels are, the right and the wrong ones."""
+    figure, axes = _canvas("How sure the labels are", "probability of the label", "rows")
+    axes.hist(
+        [sure[is_right == 0], sure[is_right == 1]],
+        bins=list(np.linspace(sure.min(), 1, 26)) if sure.min() < 1 else 26,
+        stacked=True,
+        color=[LINEAR, MODEL],
+        label=["wrong", "right"],
+    )
+    axes.legend(title="label")
+    return _uri(figure)
+
+
+def interval_by_prediction(
+    target: Numbers, middle: Numbers, low: Numbers, high: Numbers, unit: str
+) -> str:
+    """Draw the interval of each row, in the order of the prediction, and the truth in it."""
+    figure, axes = _canvas("The interval and the truth", "rows by prediction", plain(unit))
+    order = np.argsort(middle, kind="stable")
+    rows = order[np.linspace(0, len(order) - 1, min(150, len(order))).astype(int)]
+    places = np.arange(len(rows))
+    axes.vlines(places, low[rows], high[rows], color=MODEL, alpha=0.35, linewidth=1.5)
+    axes.plot(places, target[rows], ".", markersize=4, color=LINEAR, label="truth")
+    axes.set_xticks([])
+    axes.legend(loc="upper left")
+    return _uri(figure)
+
+
+def shares_below(
+    target: Numbers, scores: Numbers, middle: Numbers, outputs: Sequence[str], unit: str
+) -> str:
+    """Draw the share of the truth at or below each quantile, in ten bins of the prediction."""
+    figure, axes = _canvas("Truth below each quantile", f"predicted ({plain(unit)})", "share")
+    bins = np.array_split(np.argsort(middle, kind="stable"), N_BINS)
+    middles = [middle[rows].mean() for rows in bins]
+    for place, output in enumerate(outputs[: len(COLOURS)]):
+        colour = COLOURS[place]
+        is_below = target <= scores[:, place]
+        shares = [is_below[rows].mean() for rows in bins]
+        axes.axhline(is_below.mean(), color=colour, linestyle="--", linewidth=1)
+        axes.plot(middles, shares, "o-", markersize=3, color=colour, label=plain(output))
+    axes.set_ylim(-0.03, 1.03)
+    axes.legend(fontsize=8)
+    return _uri(figure)
+
+
+def anomaly_scores(score: Numbers) -> str:
+    """Draw how the scores spread, and the cut at zero below which a row is unusual."""
+    figure, axes = _canvas("Anomaly scores", "score (below 0: unusual)", "rows")
+    bins = list(np.linspace(min(score.min(), 0.0), max(score.max(), 0.0), 41))
+    axes.hist(
+        [score[score < 0], score[score >= 0]],
+        bins=bins,
+        stacked=True,
+        color=[LINEAR, MODEL],
+        label=["flagged", "usual"],
+    )
+    axes.axvline(0, color="#1f2933", linewidth=1.2, linestyle="--")
+    axes.legend()
+    return _uri(figure)
+
+
+def plain(text: str) -> str:
+    """A label as it is: dollars begin no formula, and a first underscore hides nothing."""
+    short = text if len(text) <= MAX_LABEL else text[: MAX_LABEL - 1] + "…"
+    escaped = short.replace("$", r"\$")
+    return " " + escaped if escaped.startswith("_") else escaped
+
+
 def _canvas(title: str, x: str, y: str, height: float = 3.2) -> tuple[Figure, Axes]:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.6, height), layout="constrained")
         axes = figure.subplots()
     axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
     axes.set_xlabel(x)
+    # Small numbers have long names.
+    axes.locator_params(axis="x", nbins=6)
     axes.set_ylabel(y)
     return figure, axes
 
@@ -187,7 +324,9 @@ def _thin(x: Numbers, y: Numbers) -> tuple[Numbers, Numbers]:
 def _uri(figure: Figure) -> str:
     """The figure as a data URI; without metadata, so that the bytes depend on the plot alone."""
     buffer = io.BytesIO()
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        # A label may be in any script: the reader's font draws it.
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
         nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
         figure.savefig(buffer, format="svg", dpi=DOTS_PER_INCH, metadata=nothing)
     image = buffer.getvalue()

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from serve_app.bundle.call import PipelineCall
 from serve_app.contract import Feature
-from serve_app.contract.block import MISSING_CATEGORY, Block, Layout
-from serve_app.contract.feature import MOST_INT, UNSEEN_TEXTS
+from serve_app.contract.block import MISSING_CATEGORY, US_PER_DAY, Block, Layout
+from serve_app.contract.feature import UNSEEN_TEXTS
+from training.bounds import bounds
 from training.cuts import cuts_by_field
 from training.table import Numbers, Table
 
@@ -24,7 +26,6 @@ N_PAIRS = 3_000
 MAX_CUT_ROWS = 8_000
 MAX_CHOICES = 200
 FLOAT32_WHOLE = 2.0**24
-US_PER_DAY = 86_400_000_000
 
 
 @dataclass(frozen=True)
@@ -117,22 +118,6 @@ def _numbers(feature: Feature, known: Numbers) -> Iterator[float]:
     yield from (v for v in candidates if low <= v <= high and (not whole_only or v == np.floor(v)))
 
 
-def bounds(feature: Feature, known: Numbers) -> tuple[float, float]:
-    """The lowest and highest number that a field may hold; far from all that was seen without."""
-    if feature.dtype in ("date", "datetime"):
-        # From 1900 to 2100: pipelines that count days overflow at the ends of what pandas holds.
-        return (-25_567 * US_PER_DAY * 1.0, 47_482 * US_PER_DAY * 1.0)
-    far = 1e3 * float(np.abs(known).max(initial=1.0))
-    low = feature.minimum if feature.minimum is not None else feature.exclusive_minimum
-    low = -far if low is None else low
-    high = far if feature.maximum is None else feature.maximum
-    if feature.dtype == "int":
-        return (max(np.ceil(low), -MOST_INT), min(np.floor(high), MOST_INT))
-    if feature.exclusive_minimum is not None:
-        low = float(np.nextafter(low, np.inf))
-    return (low, high)
-
-
 def base_rows(table: Table, n_rows: int, seed: int) -> Block:
     """Rows of the file to put values into, as a copy."""
     rng = np.random.default_rng(seed)
@@ -154,7 +139,9 @@ def pairs(probes: Sequence[Probe], table: Table, seed: int) -> tuple[Block, list
     return block, said
 
 
-def beside_cuts(pipeline: Any, table: Table, seed: int) -> tuple[Block, list[str]]:
+def beside_cuts(
+    pipeline: Any, table: Table, call: PipelineCall, seed: int
+) -> tuple[Block, list[str]]:
     """Rows with values on both sides of the cuts of the pipeline's trees, many fields at a time.
 
     Each such value stands in at least one row, up to MAX_CUT_ROWS of a field.
@@ -162,8 +149,9 @@ def beside_cuts(pipeline: Any, table: Table, seed: int) -> tuple[Block, list[str
     rng = np.random.default_rng(seed)
     layout = Layout(table.spec.contract)
     values = {}
+    by_field = cuts_by_field(pipeline, table, call)
     for feature in table.spec.contract:
-        cuts = cuts_by_field(pipeline, table.spec).get(feature.name)
+        cuts = by_field.get(feature.name)
         if cuts is not None and len(cuts):
             allowed = _sides(cuts, feature, table.column(feature.name))
             if len(allowed):

@@ -1,6 +1,6 @@
 """From a CSV file or a recipe's frame to a checked `Table`; every fault in the data stops here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,24 @@ MOST = 2**63
 
 
 def read_csv(
-    path: Path, spec: ModelSpec, map_columns: Callable[[pd.DataFrame], pd.DataFrame]
+    path: Path,
+    spec: ModelSpec,
+    map_columns: Callable[[pd.DataFrame], pd.DataFrame],
+    csv: Mapping[str, Any] | None = None,
 ) -> Table:
-    """Read a checked table from a CSV file. Raises InvalidData: which column, row, expectation."""
+    """Read a checked table from a CSV file. Raises InvalidData: which column, row, expectation.
+
+    `csv` holds further arguments of `pandas.read_csv`.
+    """
     texts: Any = dict.fromkeys((f.name for f in spec.contract if f.is_quoted), str)
     if any(isinstance(label, str) for label in spec.classes):
         texts[spec.target] = str
     try:
         # Only an empty cell is missing: a category may well be called "NA" or "None".
+        options = dict(csv or {})
+        texts |= options.pop("dtype", {})
         rows = pd.read_csv(
-            path, dtype=texts, keep_default_na=False, na_values=[""], low_memory=False
+            path, dtype=texts, keep_default_na=False, na_values=[""], low_memory=False, **options
         )
     except (OSError, ValueError) as error:
         raise InvalidData(
@@ -57,10 +65,7 @@ def check(rows: pd.DataFrame, spec: ModelSpec, source: str) -> Table:
             f"{source}: missing columns: {', '.join(missing)}; expected {', '.join(wanted)}. "
             "Add the columns, or map them in the model's training file."
         )
-    if len(rows) < MIN_ROWS:
-        raise InvalidData(
-            f"{source}: found {len(rows)} rows, expected at least {MIN_ROWS}. Collect more rows."
-        )
+    require_rows(len(rows), source)
     columns = {}
     faults = []
     for feature in spec.contract:
@@ -73,6 +78,14 @@ def check(rows: pd.DataFrame, spec: ModelSpec, source: str) -> Table:
     target = _targets(rows, spec, source)
     best = rows[BEST].to_numpy(np.float64) if BEST in rows else None
     return Table(spec, _block(columns, spec, len(rows)), target, best)
+
+
+def require_rows(n_rows: int, source: str) -> None:
+    """Refuse what is too little to measure on. Raises InvalidData."""
+    if n_rows < MIN_ROWS:
+        raise InvalidData(
+            f"{source}: found {n_rows} rows, expected at least {MIN_ROWS}. Collect more rows."
+        )
 
 
 def _block(columns: dict[str, pd.Series], spec: ModelSpec, n_rows: int) -> Block:

@@ -3,20 +3,26 @@
 One file that needs no network.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from training import plot
 from training.baseline import Baseline, baselines
 from training.candidate import Candidate
 from training.compilation import Compilation
 from training.importance import importances
-from training.metrics import HIGHER_IS_BETTER, difference, measures_of
+from training.metrics import BY_OUTPUT, difference, direction
+from training.pictures import pictures
 from training.slices import Slice, slices
 
 TEMPLATE = "report.html.jinja"
+# Slices of more fields are shown of those that the version leans on most.
+MAX_SLICED_FIELDS = 30
+SHOWN_AS_PERCENT = frozenset(
+    {"coverage", "right labels", "probability of the label", "share flagged"}
+)
 MEANINGS = {
     "auc": "share of pairs of a 1 and a 0 that are in the right order",
     "average_precision": "mean precision over all recalls",
@@ -29,12 +35,26 @@ MEANINGS = {
     "r2": "share of the variance explained",
     "coverage": "share of rows inside the interval",
     "interval_width": "mean width of the interval",
+    "relative_mae": "mean absolute error of an output in spreads of its truth, mean of all",
+    "pinball": "mean pinball loss of all quantiles, at the shares that they hold",
+    "crossing": "share of rows where the low end is above the high one",
+    "share_flagged": "share of rows with a score below 0",
+    "contamination": "share of unusual rows that is expected",
+}
+MEANINGS_OF_CLASSES = {
+    "accuracy": "share of right labels",
+    "balanced_accuracy": "mean recall of the classes",
+    "macro_f1": "harmonic mean of precision and recall, mean of the classes",
+    "auc": "of each class against all others, mean of the classes",
+    "brier": "squared errors of the probabilities of all classes, 0 to 2",
+    "ece": "mean gap between the label's probability and its share of right ones, ten bins",
 }
 
 
-def render(candidate: Candidate, compilation: Compilation) -> str:
-    """Render the report of a candidate as one HTML page."""
+def render(candidate: Candidate, compilation: Compilation, notes: Sequence[str] = ()) -> str:
+    """Render the report of a candidate as one HTML page; `notes` are sentences of its manifest."""
     found = baselines(candidate)
+    leaning = importances(candidate)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -42,97 +62,119 @@ def render(candidate: Candidate, compilation: Compilation) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    sliced = {item.feature for item in leaning[:MAX_SLICED_FIELDS]}
+    rows = slices(candidate, sliced)
     return environment.get_template(TEMPLATE).render(
         candidate=candidate,
         spec=candidate.spec,
         compilation=compilation,
         error_name=error_name(candidate),
         metrics=_metric_rows(candidate, found),
-        plots=_plots(candidate, found),
-        slices=_slice_rows(slices(candidate)),
+        has_baselines=bool(found),
+        plots=[
+            {"text": text, "source": source}
+            for text, source in pictures(candidate, found, leaning).items()
+        ],
+        slice_columns=list(rows[0].numbers) if rows else [],
+        slices=_slice_rows(rows),
+        n_fields_left_out=len(candidate.spec.contract) - len(sliced),
         examples=_examples(candidate),
+        notes=[note.removesuffix(".") for note in notes],
     )
 
 
 def error_name(candidate: Candidate) -> str:
-    """Name the error in which importance and slices are measured."""
-    return "Brier score" if candidate.spec.kind == "binary_classifier" else "mean absolute error"
+    """Name what slices are compared by."""
+    is_anomaly_score = candidate.spec.is_anomaly_score
+    return "share flagged" if is_anomaly_score else candidate.yardstick.error_name
 
 
-def _metric_rows(candidate: Candidate, found: tuple[Baseline, Baseline]) -> list[dict[str, Any]]:
-    """One row a metric: the version, the best reachable where known, and both baselines."""
-    constant, linear = found
+def _metric_rows(candidate: Candidate, found: Mapping[str, Baseline]) -> list[dict[str, Any]]:
+    """One row a metric: the version, the best reachable where known, and both baselines.
+
+    Those of single classes have a table of their own.
+    """
+    by_baseline = {name: baseline.metrics for name, baseline in found.items()}
     return [
         {
             "name": name,
-            "meaning": MEANINGS[name],
+            "meaning": meaning_of(name, candidate),
             "model": metric,
             "best": candidate.metrics.get(f"best_{name}"),
-            "linear": linear.metrics.get(name),
-            "constant": constant.metrics.get(name),
-            "verdict": _verdict(name, candidate, linear),
+            "linear": by_baseline.get("linear", {}).get(name),
+            "constant": by_baseline.get("constant", {}).get(name),
+            "verdict": _verdict(name, candidate, found),
         }
         for name, metric in candidate.metrics.items()
-        if name in MEANINGS
+        if name in candidate.yardstick.measures or name == "contamination"
     ]
 
 
-def _verdict(name: str, candidate: Candidate, linear: Baseline) -> str:
+def meaning_of(name: str, candidate: Candidate) -> str:
+    """What a metric says, in a few words."""
+    spec = candidate.spec
+    if spec.kind == "classifier" and name in MEANINGS_OF_CLASSES:
+        return MEANINGS_OF_CLASSES[name]
+    if name in MEANINGS:
+        return MEANINGS[name]
+    base, _, output = name.partition("_")
+    if base == "below":
+        return f"share of the truth at or below {output}"
+    return f"{MEANINGS[base]} of {output}" if base in BY_OUTPUT else ""
+
+
+def _verdict(name: str, candidate: Candidate, found: Mapping[str, Baseline]) -> str:
     """How the version compares with the linear baseline.
 
     It is better or worse only where the paired difference is no chance.
     """
-    function = measures_of(candidate.spec, candidate.parameters).get(name)
-    if function is None:
+    function = candidate.yardstick.measures.get(name)
+    if function is None or "linear" not in found or not direction(name):
         return ""
-    gap = difference(function, candidate.holdout.target, candidate.scores, linear.scores)
+    other = found["linear"].scores
+    gap = difference(function, candidate.holdout.target, candidate.scores, other)
     if gap.low <= 0 <= gap.high:
         return "like linear"
-    is_better = (gap.value > 0) == (name in HIGHER_IS_BETTER)
-    return "better than linear" if is_better else "worse than linear"
+    return "better than linear" if gap.value * direction(name) > 0 else "worse than linear"
 
 
-def _plots(candidate: Candidate, found: tuple[Baseline, Baseline]) -> list[dict[str, str]]:
-    """Source and alternative text of each plot."""
-    target = candidate.holdout.target
-    score = candidate.scores
-    if candidate.spec.kind == "binary_classifier":
-        curves = {"model": score, "linear": found[1].scores}
-        sources = {
-            "Calibration plot": plot.calibration(target, curves),
-            "Scores by true class": plot.histogram(target, score),
-            "ROC curve": plot.roc(target, curves),
-            "Precision-recall curve": plot.precision_recall(target, curves),
-        }
-    else:
-        width = candidate.parameters["half_width"]
-        wanted = candidate.parameters["coverage"]
-        name = candidate.spec.target
-        sources = {
-            "Truth against prediction": plot.predicted_against_truth(target, score, name),
-            "Residual plot": plot.residuals(target, score, width, name),
-            "Coverage by prediction": plot.coverage(target, score, width, wanted, name),
-        }
-    sources["Permutation importance"] = plot.importance(
-        importances(candidate), error_name(candidate)
-    )
-    return [{"text": text, "source": source} for text, source in sources.items()]
-
-
-def _slice_rows(found: list[Slice]) -> list[tuple[Slice, bool, float]]:
+def _slice_rows(found: list[Slice]) -> list[dict[str, Any]]:
     """Each slice, whether it starts a feature, and its error as a share of the largest."""
     largest = max((item.error for item in found), default=1.0) or 1.0
-    starts = [i == 0 or found[i - 1].feature != item.feature for i, item in enumerate(found)]
-    return [(item, start, item.error / largest) for item, start in zip(found, starts, strict=True)]
+    return [
+        {
+            "slice": item,
+            "is_start": i == 0 or found[i - 1].feature != item.feature,
+            "share": item.error / largest,
+            "numbers": [_number(name, value) for name, value in item.numbers.items()],
+        }
+        for i, item in enumerate(found)
+    ]
+
+
+def _number(name: str, value: float) -> str:
+    if name in SHOWN_AS_PERCENT:
+        return f"{value:.1%}"
+    return f"{value:+.2g}" if name == "bias" else f"{value:.3g}"
 
 
 def _examples(candidate: Candidate) -> list[dict[str, Any]]:
     """The spec's examples with the answers that this version gives."""
-    pairs = zip(candidate.spec.examples, candidate.example_scores, strict=True)
+    pairs = zip(candidate.spec.examples, candidate.example_scores.tolist(), strict=True)
     return [
         {
             "summary": example.summary,
-            "answer": candidate.spec.answer(float(score), candidate.parameters).model_dump(),
+            "answer": {
+                name: _shown(value)
+                for name, value in candidate.spec.answer(score, candidate.parameters)
+            },
         }
         for example, score in pairs
     ]
+
+
+def _shown(value: Any) -> str:
+    """A field of an answer for people."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {_shown(part)}" for name, part in value.items())
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,7 +1,7 @@
 """A run from rows to a proven bundle: of our own pipeline, or of one that somebody has fitted."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from serve_app.bundle.manifest import VERSION_PATTERN
 from serve_app.bundle.store import Store
-from serve_app.contract import Kind, ModelSpec
+from serve_app.contract import ModelSpec
 from training.baseline import constant_metrics
 from training.bundling import Written, require_new, write
 from training.calling import find_call
@@ -27,13 +27,10 @@ from training.truth import find_truth
 # Hears what begins.
 Step = Callable[[str], None]
 SEED = 20_240_601
-# Fit, calibration, hold-out. Only an interval needs calibration rows that the pipeline has not
-# seen.
-SHARES: dict[Kind, tuple[float, float, float]] = {
-    "classifier": (0.80, 0.0, 0.20),
-    "binary_classifier": (0.80, 0.0, 0.20),
-    "regressor": (0.65, 0.15, 0.20),
-}
+# Fit, calibration, hold-out. Only an interval, made or given as quantiles, needs calibration rows
+# that the pipeline has not seen.
+WITH_INTERVAL = (0.65, 0.15, 0.20)
+WITHOUT_INTERVAL = (0.80, 0.0, 0.20)
 MAX_VERSION_LENGTH = 40
 
 
@@ -61,7 +58,9 @@ def train(
         )
     step("Reading rows")
     table = _rows(training, spec, data)
-    fitting, calibration, holdout = table.parts(SHARES[spec.kind], SEED)
+    has_interval = spec.kind == "regressor" and spec.target
+    shares = WITH_INTERVAL if has_interval else WITHOUT_INTERVAL
+    fitting, calibration, holdout = table.parts(shares, SEED)
     source = f"recipe, seed {SEED}" if data is None else data.name
     with threadpool_limits(1):
         step(f"Fitting on {len(fitting):,} rows")
@@ -97,18 +96,19 @@ def bundle(
     data: Path,
     step: Step = silent,
     missing_text: str | None = None,
+    trust: Sequence[str] = (),
 ) -> Written:
     """Make a bundle of a fitted pipeline, which is not fitted again.
 
-    Half of `data` calibrates, the other half measures. Raises TrainingError or BundleError; then
-    nothing was written.
+    Half of `data` calibrates, the other half measures. `trust` are types of a .skops file that may
+    be opened. Raises TrainingError or BundleError; then nothing was written.
     """
     _require_free(version, spec, store)
     step("Reading rows")
-    table = read_csv(data, spec, training.map_columns)
+    table = read_csv(data, spec, training.map_columns, training.csv)
     calibration, holdout = table.parts((0.5, 0.5), SEED)
     step("Opening the pipeline")
-    pipeline = read_pipeline(pipeline_file)
+    pipeline = read_pipeline(pipeline_file, spec, trust)
     with threadpool_limits(1):
         call = find_call(pipeline, table, missing_text)
         candidate = Candidate(
@@ -161,7 +161,7 @@ def _require_free(version: str, spec: ModelSpec, store: Store) -> None:
 
 def _rows(training: Training, spec: ModelSpec, data: Path | None) -> Table:
     if data is not None:
-        return read_csv(data, spec, training.map_columns)
+        return read_csv(data, spec, training.map_columns, training.csv)
     if training.make_rows is None:
         raise TrainingError(
             f"{spec.name}: its training has no make_rows(); expected --data FILE.csv"

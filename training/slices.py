@@ -1,40 +1,42 @@
 """Error by slice: a good average may hide a group that the model serves badly."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
+from serve_app.contract import ModelSpec
 from serve_app.statistics.slicing import MIN_ROWS, Mask, masks
+from training.anomaly import share_flagged
 from training.candidate import Candidate
+from training.class_metrics import is_right
 from training.conformal import share_inside
-from training.metrics import brier, mae
+from training.metrics import Numbers
+from training.output_metrics import central, coverage, ends
+from training.yardstick import is_quantiles
 
 
 @dataclass(frozen=True)
 class Slice:
     """The rows with one value, or one range, of one feature.
 
-    `error` is the Brier score or the mean absolute error; `bias` is mean prediction minus mean
-    truth.
+    `numbers` are means over the rows, which differ by kind of model. `error` is that of the
+    version's yardstick, or the share of flagged rows for an anomaly score.
     """
 
     feature: str
     label: str
     n_rows: int
-    truth: float
-    predicted: float
+    numbers: Mapping[str, float]
     error: float
-    coverage: float | None
-
-    @property
-    def bias(self) -> float:
-        """Above zero: predicted too high on average."""
-        return self.predicted - self.truth
 
 
-def slices(candidate: Candidate) -> list[Slice]:
+def slices(candidate: Candidate, fields: Collection[str]) -> list[Slice]:
     """Measure every slice of the hold-out with enough rows, in the order of the contract."""
     return [
         _slice(candidate, feature.name, label, mask)
         for feature in candidate.spec.contract
+        if feature.name in fields
         for label, mask in masks(candidate.holdout.column(feature.name), feature)
         if mask.sum() >= MIN_ROWS
     ]
@@ -43,15 +45,51 @@ def slices(candidate: Candidate) -> list[Slice]:
 def _slice(candidate: Candidate, feature: str, label: str, mask: Mask) -> Slice:
     target = candidate.holdout.target[mask]
     score = candidate.scores[mask]
-    is_regressor = candidate.spec.kind == "regressor"
-    width = candidate.parameters.get("half_width")
-    coverage = None if width is None else share_inside(target, score, width)
+    error = share_flagged if candidate.spec.is_anomaly_score else candidate.yardstick.error
     return Slice(
         feature=feature,
         label=label,
         n_rows=int(mask.sum()),
-        truth=float(target.mean()),
-        predicted=float(score.mean()),
-        error=(mae if is_regressor else brier)(target, score),
-        coverage=coverage,
+        numbers=_numbers(candidate, target, score),
+        error=error(target, score),
     )
+
+
+def _numbers(candidate: Candidate, target: Numbers, score: Numbers) -> dict[str, float]:
+    spec = candidate.spec
+    if spec.is_anomaly_score:
+        return {"mean score": float(score.mean())}
+    if spec.kind == "classifier":
+        right = float(is_right(target, score).mean())
+        sure = float(score.max(axis=1).mean())
+        return {"right labels": right, "probability of the label": sure, "bias": sure - right}
+    if spec.outputs and not spec.target:
+        gaps = np.abs(score - target).mean(axis=0)
+        return {
+            f"error of {name}": float(gap) for name, gap in zip(spec.outputs, gaps, strict=True)
+        }
+    return _of_one_target(candidate, target, score)
+
+
+def _of_one_target(candidate: Candidate, target: Numbers, score: Numbers) -> dict[str, float]:
+    spec = candidate.spec
+    predicted = _middle(spec, score)
+    found = {"truth": float(target.mean())}
+    if predicted is not None:
+        mean = float(predicted.mean())
+        found |= {"predicted": mean, "bias": mean - found["truth"]}
+    width = candidate.parameters.get("half_width")
+    if width is not None:
+        found["coverage"] = share_inside(target, score, width)
+    if is_quantiles(spec):
+        low, high = ends(spec.outputs)
+        found["coverage"] = coverage(target, score, low, high)
+    return found
+
+
+def _middle(spec: ModelSpec, score: Numbers) -> Numbers | None:
+    """(n_rows,) what stands for the value itself; None for quantiles without a middle one."""
+    if not is_quantiles(spec):
+        return score
+    place = central(spec.outputs)
+    return None if place is None else score[:, place]

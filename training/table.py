@@ -59,12 +59,13 @@ class Table:
     def labels(self) -> NDArray[Any]:
         """The target as an estimator is fitted on it: a classifier's classes, or the values."""
         spec = self.spec
-        if not spec.is_classifier or spec.classes == (0, 1):
+        if not spec.is_classifier or (spec.classes == (0, 1) and spec.positive == 1):
             return self.target
         classes = spec.classes
         if spec.kind == "binary_classifier":
             classes = tuple(sorted(classes, key=lambda label: label == spec.positive))
-        return np.array(classes)[self.target.astype(int)]
+        labels: NDArray[Any] = np.array(classes)[self.target.astype(int)]
+        return labels
 
     def take(self, rows: NDArray[np.intp]) -> "Table":
         """Take the rows at these positions, in this order."""

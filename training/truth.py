@@ -76,7 +76,7 @@ def find_truth(
     found = [known_scores, scores]
     if probes:
         refused = RefusedRows(refusals, spec.contract)
-        for block, words in (beside_cuts(pipeline, table, SEED), pairs(probes, table, SEED)):
+        for block, words in (beside_cuts(pipeline, table, call, SEED), pairs(probes, table, SEED)):
             left_s = budget_s - (time.monotonic() - started_s)
             some = _score_in(score, block, refused, left_s)
             blocks.append(block[: len(some)])

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from serve_app.bundle.manifest import Manifest
 from serve_app.bundle.pin import missing_pin
 from serve_app.bundle.refusals import RefusedRows
+from serve_app.bundle.runtimes.needs import import_fault
 from serve_app.bundle.runtimes.record import Runtime
 from serve_app.bundle.runtimes.registry import record_of
 from serve_app.bundle.store import Store
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 LOG_EVERY_S = 60.0
 # Of a score far from all others: a sum of float64 in another order, as in a block of another size.
 ROUNDING = 1e-9
+# Sums of a few hundred trees in float32 are so far from those in float64.
+LABEL_NOISE = 2e-6
 # Golden rows that are also replayed one by one, where a call may be slow.
 N_ALONE = 10
 
@@ -167,16 +170,17 @@ def differing(
 ) -> NDArray[np.bool_]:
     """(n_rows,) where `found` is not what `expected` says.
 
-    A row is right when every score is within `tolerance` (and ROUNDING of itself), and the label is the same; a tie within
-    `tolerance` of the threshold is no other label. NaN, which says that a row is refused, is right
-    where it is expected and nowhere else.
+    A row is right when every score is within `tolerance` (and ROUNDING of itself), and the label is
+    the same; what is a tie at the threshold but for LABEL_NOISE is no other label. NaN, which says
+    that a row is refused, is right where it is expected and nowhere else.
     """
     most = tolerance + ROUNDING * np.abs(expected)
     is_near = (np.abs(found - expected) <= most) | (np.isnan(found) & np.isnan(expected))
     close = np.asarray(is_near if is_near.ndim == 1 else is_near.all(axis=1))
     if kind == "binary_classifier":
         flipped = (found >= threshold) != (expected >= threshold)
-        close &= ~flipped | (np.abs(expected - threshold) <= tolerance) | np.isnan(expected)
+        is_tie = np.abs(expected - threshold) <= LABEL_NOISE
+        close &= ~flipped | is_tie | np.isnan(expected)
     differs: NDArray[np.bool_] = ~close
     return differs
 
@@ -282,8 +286,17 @@ def _require_answers(spec: ModelSpec, manifest: Manifest, where: str) -> None:
 
 
 def _open(data: bytes, manifest: Manifest) -> Runtime:
+    """Open a model, its modules imported before. Raises BundleError naming what is missing."""
     record = record_of(manifest.runtime)
-    fault = record.library_fault(manifest.libraries)
+    fault = record.needs_fault(manifest)
+    if fault is None and record.runs_code:
+        fault = import_fault(manifest.modules)
     if fault:
         raise BundleError(f"{manifest.model}/{manifest.version}: {fault}")
-    return record.open(data, manifest)
+    try:
+        return record.open(data, manifest)
+    except ModuleNotFoundError as error:
+        raise BundleError(
+            f"{manifest.model}/{manifest.version}: {record.file} needs the module {error.name}, "
+            "found none. Install the package that has it where it serves."
+        ) from error

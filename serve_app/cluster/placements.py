@@ -56,7 +56,7 @@ class InServerVersion:
         self._ending: asyncio.Task[None] | None = None
 
     async def score(self, block: Block, deadline_s: float) -> Scores:
-        """(n_rows,) scores. Raises DeadlineExceeded, or NotReady when it was closed."""
+        """The scores of each row. Raises DeadlineExceeded, or NotReady when it was closed."""
         if self._is_closed:
             raise NotReady("This version has left the table.")
         if not self.coalesces and self._cost.of_rows(len(block)) <= INLINE_MS:
@@ -188,7 +188,7 @@ class IsolatedVersion:
         return self._coalescer.waiting_rows
 
     async def score(self, block: Block, deadline_s: float) -> Scores:
-        """(n_rows,) scores. Raises DeadlineExceeded, Overloaded or NotReady."""
+        """The scores of each row. Raises DeadlineExceeded, Overloaded or NotReady."""
         try:
             async with asyncio.timeout(deadline_s):
                 return await self._coalescer.score(block)

@@ -65,7 +65,7 @@ class Version:
             replaced.close()
 
     async def score(self, block: Block) -> tuple[str, Scores]:
-        """This replica's name and (n_rows,) scores."""
+        """This replica's name and the scores of each row."""
         if self._placed is None:
             await self.reconfigure({})
         assert self._placed is not None  # reconfigure sets it

@@ -10,14 +10,14 @@ from serve_app.commands.exit_codes import errors_in_words
 if TYPE_CHECKING:
     from serve_app.bundle.manifest import Manifest
 
-Model = Annotated[str, typer.Argument(help="The model, such as churn.")]
+Model = Annotated[str, typer.Argument(help="The model, such as churn, or a module with its SPEC.")]
 Version = Annotated[str, typer.Argument(help="Its version, such as 1.1.0.")]
 Place = Annotated[
     str, typer.Option("--store", envvar="MODEL_PATH", help="Folder, or s3://, gs://, az:// URI.")
 ]
 HERE = "model_store"
 # A list has room for one metric: the first of these that a version has.
-HEADLINES = ("auc", "mae")
+HEADLINES = ("auc", "accuracy", "mae", "relative_mae", "share_flagged")
 
 
 def push(
@@ -34,9 +34,10 @@ def push(
     """
     from serve_app.bundle.push import push as push_version
     from serve_app.bundle.stores import open_store
+    from serve_app.models import name_of
 
     with errors_in_words():
-        pushed = push_version(open_store(source), open_store(store), model, version)
+        pushed = push_version(open_store(source), open_store(store), name_of(model), version)
     what = f"{pushed.n_files} files, {pushed.n_bytes / 1e6:.1f} MB"
     if pushed.was_there:
         what = "was there already"
@@ -50,8 +51,10 @@ def versions(model: Model, store: Place = HERE) -> None:
 
     from serve_app.bundle.push import listed, signatures_of
     from serve_app.bundle.stores import open_store
+    from serve_app.models import name_of
 
     with errors_in_words():
+        model = name_of(model)
         place = open_store(store)
         found = [
             (manifest, digest, bool(signatures_of(place, model, manifest.version)))
@@ -112,9 +115,11 @@ def sign(
     from serve_app.bundle.signature import sign as signature_of
     from serve_app.bundle.stores import open_store
     from serve_app.bundle.verified import read_manifest
+    from serve_app.models import name_of
 
     with errors_in_words():
         private = read_key(key)
+        model = name_of(model)
         place = open_store(store)
         read_manifest(place, model, version)
         before = signatures_of(place, model, version).decode().split()

@@ -4,6 +4,8 @@ Each command imports what it needs itself, so that `sluice --help` is quick.
 """
 
 import logging
+import sys
+from pathlib import Path
 
 import typer
 
@@ -13,6 +15,7 @@ from serve_app.commands.check import check
 from serve_app.commands.diff import diff
 from serve_app.commands.env import env
 from serve_app.commands.manifests import manifests
+from serve_app.commands.new import ANY_OPTION, new
 from serve_app.commands.size import size
 from serve_app.commands.up import up
 
@@ -28,6 +31,8 @@ app = typer.Typer(
 app.add_typer(rollout.app, name="rollout")
 for command in COMMANDS:
     app.command()(command)
+# Its options are those of `python -m training new`, which also writes its help.
+app.command(context_settings=ANY_OPTION)(new)
 
 
 @app.callback()
@@ -37,6 +42,8 @@ def sluice() -> None:
 
 def main() -> None:
     """Run the command line."""
+    # A folder shop/ beside serve_config.yaml is found without being installed, as Ray finds it.
+    sys.path.append(str(Path.cwd()))
     # `diff` counts the rows that fail: a line of log for each of them would say no more.
     logging.getLogger("serve_app").setLevel(logging.ERROR)
     app(prog_name="sluice")

@@ -108,6 +108,7 @@ def _numbers(view: RolloutView) -> str:
     names = {
         "psi": "PSI of the scores",
         "mean_difference": "mean difference",
+        "largest_shift": "largest shift",
         "shadow_dropped_rows": "rows dropped",
     }
     for name, label in names.items():

@@ -77,7 +77,7 @@ class ActiveRollout:
             return
         score = None
         if answered.version == assigned.version and not answered.n_failed:
-            score = float(answered.scores[0])  # type: ignore[index]  # an answer has scores
+            score = answered.scores[0].tolist()  # type: ignore[index]  # an answer has scores
         phase.note(answered.routing_key, assigned.version, answered.seconds, score)
         if phase.is_shadow:
             self._offer(phase, answered)
@@ -163,6 +163,7 @@ class ActiveRollout:
         if candidate is None or not phase.wants_pairs:
             phase.drop(len(block))
             return
+        phase.know_candidate(candidate.manifest.parameters)
         deadline_s = table.limits.candidate_deadline_ms / 1000
         key = answered.routing_key
         self._shadow.offer(phase, candidate.scorer, key, block, scores, deadline_s)

@@ -45,14 +45,16 @@ class Shadowed:
 
     `pairs` says of each key whether the versions disagree about its first row; `whole` counts all
     rows, `slices` those of each (feature, label). `difference` is candidate minus stable, summed
-    over the `n_compared` rows to which both gave a score. `n_dropped` rows were not scored, because
-    the candidate was busy or not there.
+    over the `n_compared` rows to which both gave a score (`Comparison.difference`), and `largest`
+    the largest absolute difference of any of their scores. `n_dropped` rows were not scored,
+    because the candidate was busy or not there.
     """
 
     pairs: dict[bytes, bool] = field(default_factory=dict)
     whole: Slice = field(default_factory=Slice)
     n_compared: int = 0
     difference: float = 0.0
+    largest: float = 0.0
     slices: dict[tuple[str, str], Slice] = field(default_factory=dict)
     n_dropped: int = 0
 
@@ -63,6 +65,7 @@ class Shadowed:
         self.whole += other.whole
         self.n_compared += other.n_compared
         self.difference += other.difference
+        self.largest = max(self.largest, other.largest)
         self.n_dropped += other.n_dropped
         for name, part in other.slices.items():
             self.slices[name] = self.slices.get(name, Slice()) + part

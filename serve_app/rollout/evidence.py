@@ -247,6 +247,7 @@ def _evidence_numbers(phase: Phase, judgement: Judgement) -> dict[str, float]:
         numbers["shadow_dropped_rows"] = phase.shadowed.n_dropped
         if phase.shadowed.n_compared:
             numbers["mean_difference"] = phase.shadowed.difference / phase.shadowed.n_compared
+            numbers["largest_shift"] = phase.shadowed.largest
     if phase.has_scores_of_both:
         stable = phase.scores["stable"]
         candidate = phase.scores["candidate"]

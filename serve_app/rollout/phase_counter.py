@@ -1,18 +1,16 @@
 """What one server counts of the answers of one phase of a rollout."""
 
-from bisect import bisect_right
-
-import numpy as np
+from collections.abc import Mapping, Sequence
 
 from serve_app.bundle.manifest import Manifest
 from serve_app.contract import ModelSpec
-from serve_app.contract.block import Block, Layout, Scores, principal_score
+from serve_app.contract.block import Block, Scores, has_failed
 from serve_app.rollout.counts import MOST_KEYS, Arm, Counts, Slice, digest
 from serve_app.settings import Rollout
 from serve_app.statistics.bins import Bins
-from serve_app.statistics.disagreement import Comparison
+from serve_app.statistics.disagreement import Comparison, largest_shift
+from serve_app.statistics.score_bins import ScoreBins
 
-N_BINS = 10
 # Keys of a phase whose first score goes into the histograms: enough to tell where scores lie.
 MOST_SCORED_KEYS = 20_000
 
@@ -32,17 +30,26 @@ class PhaseCounter:
         self.is_shadow = False
         self._candidate = plan.candidate
         self._slow_s = plan.guardrails.slow_ms / 1000
+        self._spec = spec
+        self._parameters = stable.parameters
+        self._candidate_parameters: Mapping[str, float] | None = None
         self._comparison = Comparison.of(spec, stable.parameters)
-        self._edges = score_edges(stable)
-        self._bins = Bins(stable.references, Layout(stable.contract))
+        self._score_bins = ScoreBins(stable)
+        self._bins = Bins(stable.references, stable.contract)
         self._scored: set[str] = set()
         self._counts = self._empty()
 
-    def note(self, routing_key: str, version: str, seconds: float, score: float | None) -> None:
+    def note(
+        self,
+        routing_key: str,
+        version: str,
+        seconds: float,
+        score: float | Sequence[float] | None,
+    ) -> None:
         """Count a request for the version that it was assigned to.
 
-        `score` is that of its first row; None when that version gave no valid answer to every row
-        in time.
+        `score` is that of its first row, or are those of its classes or outputs; None when that
+        version gave no valid answer to every row in time.
         """
         counts = self._counts
         arm: Arm = "candidate" if version == self._candidate else "stable"
@@ -53,8 +60,8 @@ class PhaseCounter:
             self._scored.add(routing_key)
             histogram = counts.scores[arm]
             if not histogram:
-                histogram.extend([0] * (len(self._edges) + 1))
-            histogram[bisect_right(self._edges, score)] += 1
+                histogram.extend([0] * self._score_bins.n_bins)
+            histogram[self._score_bins.bin_of(score)] += 1
         if seconds > self._slow_s:
             _put(counts.slow[arm], routing_key)
 
@@ -63,10 +70,16 @@ class PhaseCounter:
         """Whether more pairs would be reported: beyond that, shadowing costs CPU for nothing."""
         return len(self._counts.shadowed.pairs) < MOST_KEYS
 
+    def know_candidate(self, parameters: Mapping[str, float]) -> None:
+        """Take the parameters of the candidate's bundle: it has a threshold of its own."""
+        if parameters is not self._candidate_parameters:
+            self._candidate_parameters = parameters
+            self._comparison = Comparison.of(self._spec, self._parameters, parameters)
+
     def compare(
         self, keys: list[str], ends: list[int], block: Block, stable: Scores, candidate: Scores
     ) -> None:
-        """Count both versions' (n_rows,) scores of the same rows.
+        """Count both versions' scores of the same rows.
 
         Request i of `keys` has the rows up to `ends[i]`.
         """
@@ -77,9 +90,11 @@ class PhaseCounter:
             if len(shadowed.pairs) < MOST_KEYS:
                 shadowed.pairs.setdefault(digest(key), bool(disagrees[begin]))
             begin = end
-        both = np.isfinite(stable) & np.isfinite(candidate)
+        both = ~(has_failed(stable) | has_failed(candidate))
         shadowed.n_compared += int(both.sum())
-        shadowed.difference += float((candidate - stable)[both].sum())
+        difference = self._comparison.difference(stable[both], candidate[both])
+        shadowed.difference += float(difference.sum())
+        shadowed.largest = max(shadowed.largest, largest_shift(stable[both], candidate[both]))
         shadowed.whole += Slice(len(disagrees), int(disagrees.sum()))
         for name, n_rows, n_disagree in self._bins.count(block, disagrees):
             known = shadowed.slices.get(name, Slice())
@@ -103,14 +118,3 @@ class PhaseCounter:
 def _put(keys: set[bytes], routing_key: str) -> None:
     if len(keys) < MOST_KEYS:
         keys.add(digest(routing_key))
-
-
-def score_edges(stable: Manifest) -> list[float]:
-    """Inner edges of the bins of both versions' scores.
-
-    They are tenths of stable's golden scores, which lie at even ranks of the hold-out's.
-    """
-    scores = [principal_score(row.score) for row in stable.golden_rows if row.score is not None]
-    ranks = np.linspace(0, 1, N_BINS + 1)[1:-1]
-    quantiles = np.quantile(scores, ranks, method="inverted_cdf")
-    return [float(edge) for edge in np.unique(quantiles)]

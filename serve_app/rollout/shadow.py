@@ -28,7 +28,7 @@ class Scorer(Protocol):
     """The candidate, wherever it runs."""
 
     async def score(self, block: Block, deadline_s: float) -> Scores:
-        """(n_rows,) scores, NaN where a row failed."""
+        """(n_rows,) or (n_rows, n_outputs) scores, NaN where a row failed."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Shadow:
         scores: Scores,
         deadline_s: float,
     ) -> None:
-        """Take a request that stable answered with these (n_rows,) scores; returns at once."""
+        """Take a request that stable answered with these scores of its rows; returns at once."""
         if self._n_rows + len(block) > MOST_WAITING_ROWS:
             phase.drop(len(block))
             return
@@ -98,15 +98,15 @@ class Shadow:
 
     async def _score(self, taken: list[_Waiting]) -> None:
         block = Block.concat([one.block for one in taken])
+        stable = np.concatenate([one.scores for one in taken])
         first = taken[0]
         try:
             scores = await first.candidate.score(block, first.deadline_s)
         except HttpError:
             # Late, or not there: it had no answer, as it would have had none in a canary.
-            scores = np.full(len(block), np.nan)
+            scores = np.full_like(stable, np.nan)
         except Exception:
             logger.exception("the candidate failed in shadow")
-            scores = np.full(len(block), np.nan)
+            scores = np.full_like(stable, np.nan)
         ends = np.cumsum([len(one.block) for one in taken]).tolist()
-        stable = np.concatenate([one.scores for one in taken])
         first.phase.compare([one.key for one in taken], ends, block, stable, scores)

@@ -44,8 +44,8 @@ class Answered:
 
     `version` is the one that answered; it is empty, and `ids` and `predictions` too, when not even
     stable could. A prediction is None where the model failed on that row, as for `n_failed` of
-    them. `block` and `scores` (n_rows,) are those of the version that answered. `seconds` is how
-    long the answer took.
+    them. `block` and `scores`, (n_rows,) or (n_rows, n_outputs), are those of the version that
+    answered. `seconds` is how long the answer took.
     """
 
     rows: Sequence[Features]

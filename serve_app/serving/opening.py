@@ -7,7 +7,7 @@ from typing import Protocol
 
 from serve_app.bundle.manifest import parse
 from serve_app.bundle.pin import fits_pin
-from serve_app.bundle.predictor import Predictor
+from serve_app.bundle.predictor import Predictor, kind_fault
 from serve_app.contract import ModelSpec, differences
 from serve_app.errors import BundleError, NotReady
 from serve_app.serving.versions import Opened, Scorer
@@ -106,7 +106,8 @@ class Opening:
             raise BundleError(
                 f"{name}: expected manifest {entry.manifest_sha256}, found {found.manifest_sha256}"
             )
-        faults = differences(self._spec.contract, manifest.contract)
+        kind = kind_fault(self._spec, manifest)
+        faults = [kind] if kind else differences(self._spec.contract, manifest.contract)
         if faults:
             raise BundleError(f"{name}: does not fit the contract: " + "; ".join(faults))
         return Opened(

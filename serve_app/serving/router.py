@@ -1,13 +1,14 @@
 """The router of a server: it picks a version, asks it, and lets stable answer where it cannot."""
 
 import logging
+import math
 from collections.abc import Iterable, Sequence
 from secrets import token_hex
 from time import monotonic
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from serve_app.contract import Features, ModelSpec, Prediction
-from serve_app.contract.block import Block, Layout, Scores
+from serve_app.contract.block import Block, Layout, Scores, has_failed
 from serve_app.errors import HttpError, NotReady, UnknownVersion
 from serve_app.serving import status
 from serve_app.serving.answer import Answered, Assignment, Failure, Observer
@@ -186,11 +187,11 @@ class Router:
         return self._scored(opened, block, scores)
 
     def _scored(self, opened: Opened, block: Block, scores: Scores) -> _Scored:
-        """Scores to answers; a NaN, or a score that makes no valid answer, is None."""
+        """Scores to answers; a row with a NaN, or without a valid answer, is None."""
         parameters = opened.manifest.parameters
         predictions: list[Prediction | None] = []
         n_failed = 0
-        for score in scores.tolist():
+        for score in scores.tolist() if scores.ndim == 1 else _by_row(scores):
             prediction = None
             # NaN is the one number that is not equal to itself.
             if score == score:
@@ -218,6 +219,15 @@ class Router:
     def description(self) -> Description:
         """Contract, versions, metrics, hashes."""
         return status.description(self._spec, self._versions, self.candidate_percent)
+
+
+def _by_row(scores: Scores) -> list[Any]:
+    """The scores (n_rows, n_outputs) as a list for each row; NaN for a row that failed."""
+    failed = has_failed(scores).tolist()
+    return [
+        math.nan if is_failed else row
+        for row, is_failed in zip(scores.tolist(), failed, strict=True)
+    ]
 
 
 def _ids(positions: Sequence[int] | None) -> tuple[str, ...]:

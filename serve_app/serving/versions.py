@@ -25,7 +25,10 @@ class Scorer(Protocol):
     """A version wherever it runs: nothing above this protocol knows its placement."""
 
     async def score(self, block: Block, deadline_s: float) -> Scores:
-        """(n_rows,) scores, NaN where a row failed. Raises DeadlineExceeded or NotReady."""
+        """(n_rows,) or (n_rows, n_outputs) scores, NaN where a row failed.
+
+        Raises DeadlineExceeded or NotReady.
+        """
 
     async def ping(self) -> None:
         """Return when the version can answer now. Raises NotReady otherwise."""

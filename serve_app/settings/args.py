@@ -20,6 +20,9 @@ def application_of(model: str, version: str) -> str:
     return f"{model}-{version}"
 
 
+Model = Annotated[
+    str, Field(description="a name of serve_app/models, or a module with SPEC: shop.models.loan")
+]
 # Which manifests may be used: signed by one of these. `sluice keygen` prints a key.
 PublicKey = Annotated[str, Field(pattern=PUBLIC_KEY_PATTERN)]
 PublicKeys = Annotated[
@@ -35,7 +38,7 @@ PublicKeys = Annotated[
 class ServerArgs(Setting):
     """`args` of `serve_app.app:server`."""
 
-    model: Annotated[str, Field(description="a name of the registry serve_app/models")]
+    model: Model
     store: Annotated[
         str, Field(description="folder or URI of the bundles; MODEL_PATH overrides it")
     ] = "model_store"
@@ -51,7 +54,7 @@ class ServerArgs(Setting):
 class VersionArgs(Setting):
     """`args` of `serve_app.app:version`, an isolated version."""
 
-    model: Annotated[str, Field(description="a name of the registry serve_app/models")]
+    model: Model
     store: Annotated[
         str, Field(description="folder or URI of the bundles; MODEL_PATH overrides it")
     ] = "model_store"

@@ -8,11 +8,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 import yaml
-from harness import ROOT, running_cluster, wait_until
+from harness import ROOT, wait_until
 
 
 def block_after(heading: str) -> str:
@@ -49,15 +50,18 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_readme_model_is_trained_bundled_and_served(project: Path) -> None:
+def test_the_readme_model_is_trained_bundled_and_served(empty_stage: Any, project: Path) -> None:
     """Missing values are sent as null; the poor come out riskier than the rich; the rest is as with
     any model.
     """
     [application] = yaml.safe_load(block_after("YAML:"))
-    with running_cluster("fast", project=project) as cluster:
-        cluster.deploy({"applications": [application]})
-        cluster.wait_for("RUNNING", "loan")
-        check_answers(f"{cluster.url}/loan")
+    # Its processes have the code of the copy, in a cluster that has the project's own.
+    paths = f"{project}{os.pathsep}{empty_stage.cluster.env['PYTHONPATH']}"
+    application["runtime_env"] = {"env_vars": {"PYTHONPATH": paths}}
+    application["args"]["store"] = str(project / "model_store")
+    empty_stage.deploy(application)
+    check_answers(f"{empty_stage.url}/loan")
+    empty_stage.deploy()
 
 
 def check_answers(url: str) -> None:

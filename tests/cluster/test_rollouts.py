@@ -100,9 +100,9 @@ def test_a_candidate_with_a_wrong_bundle_never_gets_a_share(
     assert expected in view["reason"]
 
 
-def test_a_candidate_that_is_killed_again_and_again_is_stopped(empty_stage: Any) -> None:
+@pytest.mark.parametrize("app", ["isolated"], indirect=True)
+def test_a_candidate_that_is_killed_again_and_again_is_stopped(app: RolloutApp) -> None:
     """Calls that die with it are asked again, then answered by stable: the candidate is charged."""
-    app = RolloutApp(empty_stage, "rollout-killed", empty_stage.store, "isolated")
     app.begin(GOOD, steps=[20, 100], min_requests=1_000_000)
     app.until(share=20.0)
 
@@ -113,17 +113,16 @@ def test_a_candidate_that_is_killed_again_and_again_is_stopped(empty_stage: Any)
     load, view = app.run(meanwhile=kill_it)
     assert set(load.statuses) == {200}, load.statuses
     assert view["status"] == "aborted", view
-    app.end()
 
 
+@pytest.mark.parametrize("app", ["isolated"], indirect=True)
 @pytest.mark.real_time
 def test_an_isolated_candidate_has_the_replicas_for_a_share_before_it_gets_it(
-    empty_stage: Any,
+    app: RolloutApp,
 ) -> None:
     """A replica scores three rows a second: all of the traffic takes several, which autoscaling
     alone would never bring for a share that was not given yet.
     """
-    app = RolloutApp(empty_stage, "rollout-replicas", empty_stage.store, "isolated")
     bounds = {
         "min_replicas": 1,
         "max_replicas": 8,
@@ -155,7 +154,6 @@ def test_an_isolated_candidate_has_the_replicas_for_a_share_before_it_gets_it(
     assert n_running > 1
     assert any("replicas that 100 % need" in text for text in waited_for), waited_for
     assert set(load.statuses) == {200}, load.statuses
-    app.end()
 
 
 @pytest.mark.real_time

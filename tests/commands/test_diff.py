@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from serve_app.bundle.manifest import COMPILED, MANIFEST, PIPELINE, File, sha256_of
+from serve_app.bundle.manifest import COMPILED, MANIFEST, PIPELINE, File, parse, sha256_of
 from serve_app.bundle.predictor import load
 from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
 from serve_app.bundle.store import FolderStore
@@ -30,7 +30,6 @@ from training.run import train
 CHURN = get_spec("churn")
 DELIVERY = get_spec("delivery_time")
 HEADER = ",".join(feature.name for feature in CHURN.contract)
-N_GOLDEN = 34
 # Support tickets: a pipeline fails on so many.
 POISON = 999
 
@@ -93,10 +92,17 @@ def derive(
             Feature.model_validate_json(json.dumps(feature)) for feature in manifest["features"]
         )
         block = Layout(contract).block([golden["row"] for golden in manifest["golden_rows"]])
-        scores = SklearnRuntime(pipeline, contract, manifest["kind"]).score(block)
+        call = parse(json.dumps(manifest).encode(), "derived").call
+        scores = SklearnRuntime(pipeline, contract, call).score(block)
         for golden, score in zip(manifest["golden_rows"], scores, strict=True):
             golden["score"] = float(score)
     store.write(model, version, {**files, MANIFEST: json.dumps(manifest).encode()})
+
+
+def golden_of(store: FolderStore, version: str = "1.0.0") -> set[str]:
+    """The golden rows of a version of churn, each once."""
+    manifest = json.loads(store.read("churn", version, MANIFEST))
+    return {json.dumps(golden["row"], sort_keys=True) for golden in manifest["golden_rows"]}
 
 
 def field(manifest: dict[str, Any], name: str) -> Any:
@@ -128,7 +134,8 @@ def store(trained: FolderStore, tmp_path: Path) -> FolderStore:
 def customers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CSV file of 1,500 customers, with the target, that no version was trained on."""
     path = tmp_path_factory.mktemp("rows") / "customers.csv"
-    get_training("churn").make_rows(1_500, 77).to_csv(path, index=False)
+    rows = get_training("churn").make_rows(1_500, 77)
+    rows.drop(columns="best_score").to_csv(path, index=False)
     return path
 
 
@@ -152,7 +159,7 @@ def test_identical_versions_differ_in_nothing_but_the_measured_times(
     found = diff_of(store, "1.0.1", customers)
     assert found.broken == found.changes == ()
     assert found.csv
-    for shift, n_rows in ((found.golden, N_GOLDEN), (found.csv.shift, 1_500)):
+    for shift, n_rows in ((found.golden, len(golden_of(store))), (found.csv.shift, 1_500)):
         assert (shift.n_rows, shift.n_compared, shift.n_stable_only, shift.n_candidate_only) == (
             n_rows,
             n_rows,
@@ -163,6 +170,7 @@ def test_identical_versions_differ_in_nothing_but_the_measured_times(
         assert shift.flips
         assert (shift.flips.n, shift.flips.share, shift.flips.low) == (0, 0, 0)
         assert 0 < shift.flips.high < 0.11
+        assert shift.largest_of is None
     assert found.stable.model_bytes == found.candidate.model_bytes
     assert [pair.overlap for pair in found.metrics] == [True] * len(found.metrics)
 
@@ -185,8 +193,9 @@ def test_a_retrained_version_shows_its_shift_as_its_own_scores_have_it(
     assert shift.flips
     assert (shift.flips.n, shift.flips.n_up) == (flipped.sum(), (flipped & (after >= 0.5)).sum())
     assert shift.flips.n > 5
-    # The two examples are golden in both.
-    assert found.golden.n_rows == found.golden.n_compared == 2 * N_GOLDEN - 2
+    # What is golden in both, such as the two examples, counts once.
+    n_golden = len(golden_of(store) | golden_of(store, "1.1.0"))
+    assert found.golden.n_rows == found.golden.n_compared == n_golden
     worst = shift.slices[0]
     inside = np.array([str(row[worst.feature]) == worst.label for row in rows])
     # A slice by value; others are ranges.
@@ -244,7 +253,7 @@ def test_a_narrowed_field_breaks_and_its_rows_are_scored_by_stable_only(
     assert found.csv.shift.n_stable_only == n_happy
     assert found.csv.shift.n_compared == 1_500 - n_happy
     assert found.csv.shift.mean == 0
-    assert 0 < found.golden.n_compared < found.golden.n_rows == N_GOLDEN
+    assert 0 < found.golden.n_compared < found.golden.n_rows == len(golden_of(store))
 
 
 def test_an_added_field_breaks_since_nobody_sends_it(store: FolderStore, customers: Path) -> None:
@@ -262,10 +271,11 @@ def test_an_added_field_breaks_since_nobody_sends_it(store: FolderStore, custome
     assert found.broken == (
         "n_referrals added: clients do not send it, and every field is required",
     )
+    n_golden = len(golden_of(store))
     assert (found.golden.n_rows, found.golden.n_compared, found.golden.n_stable_only) == (
-        68,
-        34,
-        34,
+        2 * n_golden,
+        n_golden,
+        n_golden,
     )
     assert found.golden.largest == pytest.approx(0, abs=1e-5)
     assert found.csv
@@ -290,10 +300,11 @@ def test_a_removed_field_breaks_since_clients_send_it(store: FolderStore) -> Non
     derive(store, "1.0.1", remove, Altered(pipeline_of(store), {"nps_score": 5}))
     found = diff_of(store, "1.0.1")
     assert [(change.field, change.kind) for change in found.changes] == [("nps_score", "removed")]
+    n_golden = len(golden_of(store))
     assert (found.golden.n_rows, found.golden.n_compared, found.golden.n_candidate_only) == (
-        68,
-        34,
-        34,
+        2 * n_golden,
+        n_golden,
+        n_golden,
     )
     assert abs(found.golden.largest or 0) > 0.001
     assert run(store, "churn", "1.0.0", "1.0.1").exit_code == 1
@@ -319,6 +330,79 @@ def test_a_candidate_that_flips_every_label_says_so_on_every_row(
     assert page.exit_code == 0
     assert f"1,500 ({flips.n_up:,} up, {n_leaving} down)" in page.stdout
     assert "100.00 % (99.74 – 100.00)" in page.stdout
+
+
+def test_labels_in_the_file_measure_both_versions_on_the_same_rows(
+    store: FolderStore, customers: Path
+) -> None:
+    """Exchanged classes are worse by far in every way, and worst where the page says so."""
+    derive(store, "1.0.1", pipeline=Altered(pipeline_of(store), {}, mirrored=True))
+    found = diff_of(store, "1.0.1", customers)
+    assert found.csv
+    quality = found.csv.quality
+    assert quality
+    assert (quality.n_rows, quality.n_unlabelled, quality.bad_labels) == (1_500, 0, ())
+    by_name = {pair.name: pair for pair in quality.metrics}
+    auc = by_name["auc"]
+    assert auc.stable.value > 0.8
+    assert auc.candidate.value == pytest.approx(1 - auc.stable.value, abs=1e-4)
+    assert auc.stable.low < auc.stable.value < auc.stable.high
+    assert auc.difference.value == pytest.approx(auc.candidate.value - auc.stable.value)
+    assert {pair.verdict for pair in quality.metrics} == {"worse"}
+    assert {part.feature for part in quality.slices} == {field.name for field in CHURN.contract}
+    gaps = [part.difference.low for part in quality.slices]
+    assert gaps == sorted(gaps, reverse=True)
+    page = run(store, "churn", "1.0.0", "1.0.1", "--csv", str(customers), width=140).stdout
+    assert "metrics of both on the same 1,500 rows of customers.csv" in page
+    assert "where 1.0.1 loses most, by brier (less is better)" in page
+    document = json.loads(
+        run(store, "churn", "1.0.0", "1.0.1", "--csv", str(customers), "--json").stdout
+    )
+    assert document["csv"]["quality"]["metrics"][0]["verdict"] == "worse"
+    assert len(document["csv"]["quality"]["slices"]) == len(quality.slices)
+
+
+def test_the_same_version_twice_is_alike_on_labelled_rows(
+    store: FolderStore, customers: Path
+) -> None:
+    """A paired difference of nothing is exactly nothing, however wide the intervals are."""
+    derive(store, "1.0.1")
+    found = diff_of(store, "1.0.1", customers)
+    assert found.csv
+    assert found.csv.quality
+    for pair in found.csv.quality.metrics:
+        assert (pair.difference.low, pair.difference.high, pair.verdict) == (0, 0, "alike")
+
+
+def test_a_file_with_some_labels_or_none_is_told_apart(
+    store: FolderStore, customers: Path, tmp_path: Path
+) -> None:
+    """Rows whose label is empty or cannot be read are scored, and left out of the metrics alone."""
+    lines = customers.read_text().splitlines()
+    assert lines[0].endswith(",churned")
+    cut = [lines[0]]
+    cut += [line[: line.rindex(",") + 1] for line in lines[1:101]]
+    cut += [line[: line.rindex(",") + 1] + "maybe" for line in lines[101:103]]
+    some = tmp_path / "some.csv"
+    some.write_text("\n".join([*cut, *lines[103:301]]))
+    derive(store, "1.0.1")
+    found = diff_of(store, "1.0.1", some)
+    assert found.csv
+    assert found.csv.quality
+    assert found.csv.shift.n_compared == 300
+    assert (found.csv.quality.n_rows, found.csv.quality.n_unlabelled) == (198, 100)
+    assert [(bad.line, bad.reason) for bad in found.csv.quality.bad_labels] == [
+        (102, "churned: found 'maybe', expected one of 0, 1"),
+        (103, "churned: found 'maybe', expected one of 0, 1"),
+    ]
+    page = run(store, "churn", "1.0.0", "1.0.1", "--csv", str(some), width=120).stdout
+    assert "rows without a label: 100" in page
+    assert "labels that cannot be read: 2; line 102: churned: found 'maybe'" in page
+    none = tmp_path / "none.csv"
+    none.write_text("\n".join(line[: line.rindex(",")] for line in lines[:60]))
+    bare = diff_of(store, "1.0.1", none)
+    assert bare.csv
+    assert bare.csv.quality is None
 
 
 def test_a_regressor_flips_where_it_leaves_the_interval_of_stable(
@@ -403,7 +487,7 @@ def test_json_says_what_the_page_says(store: FolderStore, customers: Path) -> No
     assert found["metrics"][0]["name"] == "auc"
     assert found["metrics"][0]["overlap"] is True
     assert found["metrics"][0]["stable"]["low"] < found["metrics"][0]["stable"]["value"]
-    assert found["golden"]["n_rows"] == N_GOLDEN
+    assert found["golden"]["n_rows"] == len(golden_of(store))
     assert found["csv"]["shift"]["n_rows"] == 1_500
     assert found["candidate"]["model_bytes"] == len(store.read("churn", "1.0.1", COMPILED))
     folder = store.root / "churn" / "1.0.1"

@@ -64,6 +64,9 @@ def click_command(name: str) -> Any:
 
 def leaf_of(name: str, words: list[str]) -> tuple[Any, list[str]]:
     """The sub-command that words name, and the words after it."""
+    if name == "sluice" and words[:1] == ["new"]:
+        # It hands its words on.
+        name = "training"
     command = click_command(name)
     rest = words
     while hasattr(command, "get_command") and rest and not rest[0].startswith("-"):

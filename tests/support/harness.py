@@ -39,8 +39,9 @@ PATIENT = {
 }
 # A cluster that waits costs CPU that those beside it need.
 FRUGAL = {
-    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.3",
+    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
     "REPORTER_UPDATE_INTERVAL_MS": "60000",
+    "RAY_task_events_report_interval_ms": "0",
 }
 
 
@@ -87,13 +88,8 @@ def short_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def own_environment(
-    mode: Mode, folder: Path, ports: PortBlock, project: Path = ROOT
-) -> dict[str, str]:
-    """Environment of a Ray that shares nothing with another one on this machine.
-
-    The code is that of the folder `project`.
-    """
+def own_environment(mode: Mode, folder: Path, ports: PortBlock) -> dict[str, str]:
+    """Environment of a Ray that shares nothing with another one on this machine."""
     env = {
         key: value
         for key, value in os.environ.items()
@@ -103,7 +99,7 @@ def own_environment(
     tmp = folder / "ray"
     home.mkdir()
     tmp.mkdir()
-    paths = [str(project), str(ROOT / "tests/support"), os.environ.get("PYTHONPATH", "")]
+    paths = [str(ROOT), str(ROOT / "tests/support"), os.environ.get("PYTHONPATH", "")]
     env |= {
         "HOME": str(home),
         "RAY_TMPDIR": str(tmp),
@@ -134,11 +130,11 @@ def own_environment(
 class Cluster:
     """One running Ray head with its Serve."""
 
-    def __init__(self, mode: Mode, folder: Path, n_cpus: int, project: Path) -> None:
+    def __init__(self, mode: Mode, folder: Path, n_cpus: int) -> None:
         self.mode = mode
         self.folder = folder
         self._ports = PortBlock()
-        self.env = own_environment(mode, folder, self._ports, project)
+        self.env = own_environment(mode, folder, self._ports)
         self.dashboard_port = self._ports.one()
         self.http_port = self._ports.one()
         self.metrics_port = self._ports.one()
@@ -148,7 +144,7 @@ class Cluster:
         token = folder / "home" / ".ray" / "auth_token"
         token.parent.mkdir()
         token.write_text(TOKEN)
-        self._program = Program(self._command(n_cpus), self._log, self.env, project)
+        self._program = Program(self._command(n_cpus), self._log, self.env, ROOT)
 
     def _command(self, n_cpus: int) -> list[Any]:
         options = {
@@ -165,6 +161,8 @@ class Cluster:
         # A worker gets its port some time before it listens there: two clusters need two ranges.
         options["min-worker-port"], options["max-worker-port"] = self._ports.several(140)
         words = [f"--{name}={value}" for name, value in options.items()]
+        # Two processes that would tell drivers what workers print, and an autoscaler the load.
+        words += ["--include-log-monitor=false", "--no-monitor"]
         return [BIN / "ray", "start", "--head", "--block", *words]
 
     def until_up(self) -> None:
@@ -234,23 +232,23 @@ def running_replicas(applications: Any, application: str, deployment: str) -> li
 
 
 @contextmanager
-def running_cluster(mode: Mode, n_cpus: int = 16, project: Path = ROOT) -> Iterator[Cluster]:
-    """A cluster for a `with` block, with the code of `project`. Ray may reserve these CPUs."""
+def running_cluster(mode: Mode, n_cpus: int = 16) -> Iterator[Cluster]:
+    """A cluster for a `with` block. Ray may reserve these CPUs."""
     with short_folder() as folder:
-        cluster = _started(mode, folder, n_cpus, project)
+        cluster = _started(mode, folder, n_cpus)
         try:
             yield cluster
         finally:
             cluster.stop()
 
 
-def _started(mode: Mode, folder: Path, n_cpus: int, project: Path) -> Cluster:
+def _started(mode: Mode, folder: Path, n_cpus: int) -> Cluster:
     """A cluster whose dashboard answers. Ray gives up a start by itself, so there are three."""
 
     def start(name: str) -> Cluster:
         own = folder / name
         own.mkdir()
-        cluster = Cluster(mode, own, n_cpus, project)
+        cluster = Cluster(mode, own, n_cpus)
         try:
             cluster.until_up()
         except BaseException:

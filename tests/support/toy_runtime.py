@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from checking import manifest_of
 
-from serve_app.bundle.manifest import MANIFEST, File, GoldenRow, sha256_of
+from serve_app.bundle.manifest import MANIFEST, File, GoldenRow, Manifest, sha256_of
 from serve_app.bundle.runtimes.record import RuntimeRecord
 from serve_app.bundle.store import Store
-from serve_app.contract import Feature, Kind
 from serve_app.contract.block import Block, Scores
 from serve_app.models import get_spec
 
@@ -30,9 +29,8 @@ class Days:
         return block.numbers[:, 0] * self._per_day
 
 
-def _open(data: bytes, contract: tuple[Feature, ...], kind: Kind) -> Days:
-    assert contract[0].name == "monthly_active_days"
-    assert kind == "binary_classifier"
+def _open(data: bytes, manifest: Manifest) -> Days:
+    assert manifest.contract[0].name == "monthly_active_days"
     return Days(json.loads(data)["per_day"])
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import onnxruntime
 
 from serve_app.bundle.call import PipelineCall
@@ -16,9 +17,9 @@ FATAL = 4
 class OnnxRuntime:
     """Scores blocks with `model.onnx`.
 
-    The graph takes `numbers` (n_rows, n_numbers) float32 and `categories` (n_rows, n_categories)
-    string, each only where the contract has such fields, and gives `score` (n_rows, n): the answer
-    of the pipeline's method. What the numbers are before they become float32 is said by a
+    The graph takes `numbers` (n_rows, n_columns) float32 or float64 and `categories`
+    (n_rows, n_categories) string, each only where it needs them, and gives `score` (n_rows, n): the
+    answer of the pipeline's method. How the columns are made from a block's numbers is said by a
     `NumberCode` in the graph's metadata.
     """
 
@@ -34,15 +35,17 @@ class OnnxRuntime:
         self._call = call
         metadata = self._session.get_modelmeta().custom_metadata_map
         self._code = NumberCode.from_text(metadata.get(METADATA_KEY, ""))
-        names = {given.name for given in self._session.get_inputs()}
-        self._takes_numbers = "numbers" in names
-        self._takes_categories = "categories" in names
+        types = {given.name: given.type for given in self._session.get_inputs()}
+        self._takes_numbers = "numbers" in types
+        self._takes_float64 = types.get("numbers") == "tensor(double)"
+        self._takes_categories = "categories" in types
 
     def score(self, block: Block) -> Scores:
         """(n_rows,) or (n_rows, n_outputs) scores, as the call says."""
         feed: dict[str, Any] = {}
         if self._takes_numbers:
-            feed["numbers"] = self._code.encoded(block.numbers)
+            numbers = self._code.encoded(block.numbers)
+            feed["numbers"] = numbers if self._takes_float64 else numbers.astype(np.float32)
         if self._takes_categories:
             feed["categories"] = block.categories
         return picked(self._session.run(["score"], feed)[0], self._call)

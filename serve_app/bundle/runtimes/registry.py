@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from serve_app.bundle.runtimes.needs import ADVICE
 from serve_app.bundle.runtimes.record import Runtime, RuntimeRecord
 from serve_app.errors import BundleError
 
@@ -30,10 +31,7 @@ SKLEARN = RuntimeRecord(
     "pipeline.joblib",
     runs_code=True,
     open=_open_sklearn,
-    libraries={
-        "scikit-learn": "Use the image built with `--target sklearn`, "
-        "or install requirements/sklearn.txt."
-    },
+    libraries={"scikit-learn": ADVICE["scikit-learn"]},
 )
 
 # By name. Nothing else knows the list: a test adds a toy by `monkeypatch.setitem(RUNTIMES, …)`.

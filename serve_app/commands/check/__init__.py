@@ -2,7 +2,8 @@
 
 The file is read (`document`), compared with Ray's own schema and ours (`schema`, `plan`), and what
 it asks for is compared with what a server needs (`rules`) and what the store has (`in_store`);
-`report` puts it together. Nothing here starts or imports what the file names.
+`report` puts it together. Nothing here starts what the file names; of it, the modules of contracts
+are imported.
 """
 
 from pathlib import Path

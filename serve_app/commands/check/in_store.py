@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 from serve_app.bundle.manifest import Manifest
 from serve_app.bundle.pin import fits_pin, missing_pin
+from serve_app.bundle.predictor import kind_fault
 from serve_app.bundle.runtimes.registry import record_of
 from serve_app.bundle.stores import open_store, served_uri
 from serve_app.bundle.verified import read_manifest
 from serve_app.commands.check.document import Fault, Place
 from serve_app.commands.check.plan import Plan
-from serve_app.contract import differences
-from serve_app.errors import BundleError, StoreAway
-from serve_app.models import MODELS, get_spec
+from serve_app.contract import ModelSpec, differences
+from serve_app.errors import BundleError, SettingsError, StoreAway
+from serve_app.models import get_spec
 
 Pin = tuple[Place, str | None]
 
@@ -33,8 +34,12 @@ class Use:
 def check_bundles(plan: Plan) -> Iterator[Fault]:
     """Every version is in its store, is the pinned one, and fits the contract of its model."""
     for use in (*_isolated(plan), *_in_servers(plan)):
-        if use.model in MODELS:
-            yield from _check(use)
+        try:
+            spec = get_spec(use.model)
+        except SettingsError:
+            # The rule of registered models says so.
+            continue
+        yield from _check(use, spec)
 
 
 def _isolated(plan: Plan) -> Iterator[Use]:
@@ -76,10 +81,10 @@ def _in_servers(plan: Plan) -> Iterator[Use]:
             )
 
 
-def _check(use: Use) -> Iterator[Fault]:
+def _check(use: Use, spec: ModelSpec) -> Iterator[Fault]:
     try:
         store = open_store(served_uri(use.store))
-        manifest, digest = read_manifest(store, use.model, use.version, public_keys=use.public_keys)
+        manifest, digest = read_manifest(store, spec.name, use.version, public_keys=use.public_keys)
     except StoreAway as error:
         # It may be reached from the cluster, and not from here.
         yield Fault(use.place, str(error), "warning")
@@ -94,26 +99,26 @@ def _check(use: Use) -> Iterator[Fault]:
     for place, pin in use.pins:
         if not fits_pin(pin, digest):
             yield Fault(place, f"found {pin}, expected the sha256 of its manifest.json: {digest}")
-    yield from _check_fit(use, manifest)
+    yield from _check_fit(use, spec, manifest)
     yield from _check_code(use, manifest, digest, is_local=store.is_local)
 
 
-def _check_fit(use: Use, manifest: Manifest) -> Iterator[Fault]:
-    spec = get_spec(use.model)
-    if manifest.kind != spec.kind:
-        yield Fault(use.place, f"found a {manifest.kind}, expected a {spec.kind}")
+def _check_fit(use: Use, spec: ModelSpec, manifest: Manifest) -> Iterator[Fault]:
+    kind = kind_fault(spec, manifest)
+    if kind:
+        yield Fault(use.place, f"does not fit the contract of {use.model}: {kind}")
         return
     lines = differences(spec.contract, manifest.contract)
     if lines:
-        yield Fault(use.place, f"does not fit the contract of {use.model}: " + "; ".join(lines))
+        yield Fault(use.place, f"does not fit the contract of {spec.name}: " + "; ".join(lines))
 
 
 def _check_code(use: Use, manifest: Manifest, digest: str, *, is_local: bool) -> Iterator[Fault]:
-    """What running code asks for: libraries, a pin, and an application of its own."""
+    """What running code asks for: libraries, modules, a pin, and an application of its own."""
     record = record_of(manifest.runtime)
-    library_fault = record.library_fault(manifest.libraries)
-    if library_fault:
-        text = f"{use.model}/{use.version}: {library_fault} (as seen from here)"
+    needs_fault = record.needs_fault(manifest)
+    if needs_fault:
+        text = f"{manifest.model}/{use.version}: {needs_fault} (as seen from here)"
         yield Fault(use.place, text, "warning")
     is_pinned = use.pins[0][1] is not None
     pin_fault = missing_pin(manifest, digest, is_local=is_local, is_pinned=is_pinned)

@@ -6,7 +6,8 @@ from math import ceil
 
 from serve_app.commands.check.document import Fault, Place
 from serve_app.commands.check.plan import DEPLOYMENTS, ROLES, Deployment, Plan
-from serve_app.models import MODELS
+from serve_app.errors import SettingsError
+from serve_app.models import get_spec, is_module, name_of
 from serve_app.settings import application_of
 
 Rule = Callable[[Plan], Iterable[Fault]]
@@ -51,11 +52,33 @@ def deployment_names(plan: Plan) -> Iterator[Fault]:
 
 
 def registered_models(plan: Plan) -> Iterator[Fault]:
-    """A model is one of serve_app/models."""
+    """A model is one of serve_app/models, or a module that can be imported here."""
+    owners: dict[str, str] = {}
     for app in plan.ours:
-        if app.args and app.args.model not in MODELS:
-            text = f"found {app.args.model!r}, expected one of {', '.join(MODELS)}"
-            yield Fault((*app.place, "args", "model"), text)
+        if app.args is None:
+            continue
+        model = app.args.model
+        place = (*app.place, "args", "model")
+        try:
+            name = get_spec(model).name
+        except SettingsError as error:
+            text = str(error).removeprefix("model: ")
+            yield Fault(place, f"{text} (as seen from here)" if is_module(model) else text)
+            continue
+        owner = owners.setdefault(name, model)
+        if owner != model:
+            text = f"found {model}, whose SPEC.name {name} is that of {owner} above; rename one"
+            yield Fault(place, text)
+
+
+def _application_of(model: str, version: str) -> str:
+    """The application of a version of a model, which may be named by a module."""
+    try:
+        name = name_of(model)
+    except SettingsError:
+        # `registered_models` says so; most modules are called as their model.
+        name = model.rpartition(".")[2]
+    return application_of(name, version)
 
 
 def own_names(plan: Plan) -> Iterator[Fault]:
@@ -108,7 +131,7 @@ def isolated_applications(plan: Plan) -> Iterator[Fault]:
     """An application of a version has the name that its server looks for, and there is one."""
     tables_are_known = all(app.table for app in plan.ours if app.role == "server")
     for app, args in plan.isolated:
-        expected = application_of(args.model, args.version)
+        expected = _application_of(args.model, args.version)
         if app.name != expected:
             yield Fault(
                 (*app.place, "name"),
@@ -122,7 +145,7 @@ def isolated_applications(plan: Plan) -> Iterator[Fault]:
 def _wanted(plan: Plan) -> dict[str, Place]:
     """The applications that tables expect for their isolated versions, and where they say so."""
     return {
-        application_of(args.model, version): (*app.table_place, "versions", version)
+        _application_of(args.model, version): (*app.table_place, "versions", version)
         for app, args, table in plan.servers
         for version in table.names
         if table.entry(version).placement == "isolated"
@@ -251,7 +274,7 @@ def rollouts(plan: Plan) -> Iterator[Fault]:
                 "answer of stable in place of a late candidate's is slow itself"
             )
             yield Fault((*app.table_place, "limits", "candidate_deadline_ms"), text, "warning")
-        name = application_of(args.model, rollout.candidate)
+        name = _application_of(args.model, rollout.candidate)
         candidates = [other for other in plan.ours if other.name == name]
         for deployment in (d for candidate in candidates for d in candidate.deployments):
             if deployment.n_most > deployment.n_least and deployment.policy != POLICY:

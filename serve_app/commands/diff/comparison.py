@@ -8,12 +8,13 @@ from serve_app.bundle.manifest import MANIFEST, Metric
 from serve_app.bundle.predictor import Predictor, open_version
 from serve_app.bundle.store import Store
 from serve_app.bundle.verified import read_manifest
-from serve_app.commands.diff.csv_rows import BadRow, CsvError, Row, read_rows
+from serve_app.commands.diff.csv_rows import BadRow, CsvError, Row, read_labelled_rows
 from serve_app.commands.diff.fields import Change, changes
+from serve_app.commands.diff.labelled import Labels, Quality
 from serve_app.commands.diff.scoring import golden_rows, score_both
 from serve_app.commands.diff.shift import Shift, shift
 from serve_app.contract import ModelSpec, differences
-from serve_app.statistics.disagreement import Comparison
+from serve_app.statistics.disagreement import AnswerKind, Comparison
 
 __all__ = ["Diff", "Side", "compare"]
 
@@ -59,20 +60,29 @@ class MetricPair:
 
 @dataclass(frozen=True)
 class CsvShift:
-    """The shift on the rows of a file, and the rows that the contract refuses."""
+    """The shift on the rows of a file, and the rows that the contract refuses.
+
+    `quality` is None where the file has no labels.
+    """
 
     path: str
     bad_rows: tuple[BadRow, ...]
     shift: Shift
+    quality: Quality | None
 
 
 @dataclass(frozen=True)
 class Diff:
-    """Two versions of a model side by side; `target` names what is predicted."""
+    """Two versions of a model side by side.
+
+    `target` names what is predicted, with several outputs each of them. `answers` says what an
+    answer is: a label, a class, an anomaly, a value or outputs.
+    """
 
     model: str
     kind: str
     target: str
+    answers: AnswerKind
     stable: Side
     candidate: Side
     changes: tuple[Change, ...]
@@ -108,11 +118,12 @@ def compare(
     """
     before = _open(store, spec, stable)
     after = _open(store, spec, candidate)
-    comparison = Comparison.of(spec, before.manifest.parameters)
+    comparison = _comparison(spec, before, after)
     return Diff(
         model=spec.name,
         kind=spec.kind,
-        target=spec.target,
+        target=spec.target or ", ".join(spec.outputs),
+        answers=comparison.kind,
         stable=_side(store, spec, before),
         candidate=_side(store, spec, after),
         changes=changes(before.manifest.contract, after.manifest.contract),
@@ -150,20 +161,27 @@ def _metrics(stable: dict[str, Metric], candidate: dict[str, Metric]) -> tuple[M
 
 def _on_csv(path: Path, spec: ModelSpec, stable: Predictor, candidate: Predictor) -> CsvShift:
     bad: list[BadRow] = []
+    labels = Labels(spec)
 
     def good() -> Iterator[Row]:
-        for row in read_rows(path, spec):
+        for row in read_labelled_rows(path, spec):
             if isinstance(row, BadRow):
                 bad.append(row)
             else:
-                yield row
+                labels.add(row)
+                yield row.row
 
-    comparison = Comparison.of(spec, stable.manifest.parameters)
-    found = shift(score_both(good(), stable, candidate, spec.contract), comparison)
+    scored = score_both(good(), stable, candidate, spec.contract)
+    found = shift(scored, _comparison(spec, stable, candidate))
     if not found.n_rows:
         first = f"; line {bad[0].line}: {bad[0].reason}" if bad else ""
         raise CsvError(
             f"{path}: found no row that fits the contract of {spec.name}, "
             f"expected at least one{first}"
         )
-    return CsvShift(str(path), tuple(bad), found)
+    parameters = (stable.manifest.parameters, candidate.manifest.parameters)
+    return CsvShift(str(path), tuple(bad), found, labels.quality(scored, parameters))
+
+
+def _comparison(spec: ModelSpec, stable: Predictor, candidate: Predictor) -> Comparison:
+    return Comparison.of(spec, stable.manifest.parameters, candidate.manifest.parameters)

@@ -6,17 +6,19 @@ What a server would refuse is named by its line, and never dropped.
 import csv
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from serve_app.contract import Feature, ModelSpec
+from serve_app.contract.feature import Value
 from serve_app.contract.rows import RowReader
 from serve_app.errors import FieldError, InvalidRows, SluiceError
 
 # Field to value, None where missing.
 Row = dict[str, Any]
+TRUTHS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 
 
@@ -35,11 +37,30 @@ class BadRow:
     reason: str
 
 
+@dataclass(frozen=True)
+class LabelledRow:
+    """A row with what was found in the columns of the model's targets, as texts by their names.
+
+    `labels` is empty where the file has not all of these columns.
+    """
+
+    line: int
+    row: Row
+    labels: Mapping[str, str]
+
+
 def read_rows(path: Path, spec: ModelSpec) -> Iterator[Row | BadRow]:
+    """Read every row of a CSV file without its labels; see `read_labelled_rows`."""
+    for found in read_labelled_rows(path, spec):
+        yield found if isinstance(found, BadRow) else found.row
+
+
+def read_labelled_rows(path: Path, spec: ModelSpec) -> Iterator[LabelledRow | BadRow]:
     """Read every row of a CSV file: UTF-8, commas, a header with the contract's names.
 
-    Other columns are ignored, an empty cell is a missing value, and a line with nothing in it is no
-    row. Raises CsvError for a file that is no such CSV, naming the line.
+    Columns of the targets are kept as they are and others ignored. An empty cell is a missing
+    value, and a line with nothing in it is no row. Raises CsvError for a file that is no such CSV,
+    naming the line.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -57,9 +78,10 @@ def read_rows(path: Path, spec: ModelSpec) -> Iterator[Row | BadRow]:
         ) from None
 
 
-def _rows(lines: Any, spec: ModelSpec, path: Path) -> Iterator[Row | BadRow]:
+def _rows(lines: Any, spec: ModelSpec, path: Path) -> Iterator[LabelledRow | BadRow]:
     header: list[str] = next(lines, [])
     columns = _columns(header, spec, path)
+    targets = _targets(header, spec, path)
     reader = RowReader(spec)
     next_line = lines.line_num + 1
     for cells in lines:
@@ -73,9 +95,12 @@ def _rows(lines: Any, spec: ModelSpec, path: Path) -> Iterator[Row | BadRow]:
             continue
         row = {feature.name: _value(cells[i], feature) for i, feature in columns}
         try:
-            yield reader.one(json.dumps(row).encode()).model_dump()
+            # As it stood in JSON: dates are texts.
+            checked = reader.one(json.dumps(row).encode()).model_dump(mode="json")
         except InvalidRows as error:
             yield BadRow(line, _reason(row, error.errors))
+        else:
+            yield LabelledRow(line, checked, {name: cells[i] for name, i in targets.items()})
 
 
 def _columns(header: list[str], spec: ModelSpec, path: Path) -> list[tuple[int, Feature]]:
@@ -92,14 +117,26 @@ def _columns(header: list[str], spec: ModelSpec, path: Path) -> list[tuple[int, 
     return [(header.index(feature.name), feature) for feature in spec.contract]
 
 
-def _value(cell: str, feature: Feature) -> int | float | str | None:
+def _targets(header: list[str], spec: ModelSpec, path: Path) -> dict[str, int]:
+    """Where each target stands in a line; none where one of them is missing."""
+    if not all(name in header for name in spec.targets):
+        return {}
+    twice = [name for name in spec.targets if header.count(name) > 1]
+    if twice:
+        raise CsvError(f"{path}: line 1: found {', '.join(twice)} twice; keep one column of each")
+    return {name: header.index(name) for name in spec.targets}
+
+
+def _value(cell: str, feature: Feature) -> Value:
     """A cell as a client would send it.
 
-    What is no number stays text, and the contract refuses it.
+    What is no number, or no truth value, stays text, and the contract refuses it.
     """
     if not cell:
         return None
-    if feature.dtype == "category" or not NUMBER.fullmatch(cell):
+    if feature.dtype == "bool":
+        return TRUTHS.get(cell.strip().lower(), cell)
+    if feature.is_quoted or not NUMBER.fullmatch(cell):
         return cell
     number = float(cell)
     # Tables that had a gap in an integer column write 3 as 3.0.

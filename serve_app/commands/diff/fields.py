@@ -63,10 +63,9 @@ def _field(old: Feature, new: Feature | None) -> Iterator[Change]:
     if new is None:
         yield Change(old.name, "removed", old.allowed, "")
         return
-    if old.dtype != new.dtype:
-        yield Change(old.name, "retyped", old.allowed, new.allowed)
-    elif not new.accepts_all_of(old):
-        yield Change(old.name, "narrowed", old.allowed, new.allowed)
+    if not new.accepts_all_of(old):
+        kind: Kind = "narrowed" if old.dtype == new.dtype else "retyped"
+        yield Change(old.name, kind, old.allowed, new.allowed)
     elif not old.accepts_all_of(new):
         yield Change(old.name, "widened", old.allowed, new.allowed)
     # A unit that is only written down now says nothing new.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from pydantic_core import to_json
 from rich.console import Console, RenderableType
@@ -10,11 +11,32 @@ from rich.table import Table
 from rich.text import Text
 
 from serve_app.bundle.manifest import Metric
-from serve_app.commands.diff.comparison import Diff
+from serve_app.commands.diff.comparison import CsvShift, Diff
+from serve_app.commands.diff.labelled import Quality
 from serve_app.commands.diff.shift import Flips, Shift
+from serve_app.statistics.disagreement import AnswerKind
 
 N_BAD_ROWS = 5
 N_SLICES = 3
+N_GROUPS = 8
+N_QUALITY_SLICES = 5
+VERDICTS = {"better": "green", "worse": "red"}
+FLIPS: dict[AnswerKind, str] = {
+    "label": "label flips",
+    "class": "label flips",
+    "anomaly": "anomaly or not",
+    "value": "outside {stable}'s interval",
+    "quantiles": "outside {stable}'s interval",
+    "outputs": "outside {stable}'s intervals",
+}
+DIFFERENCES: dict[AnswerKind, str] = {
+    "label": "in probability. Up: to the positive label.",
+    "class": "in probability. Mean: of the class that the first one answers.",
+    "anomaly": "in score. Up: no longer an anomaly.",
+    "value": "in {target}. Up: above the interval.",
+    "quantiles": "in {target}. Mean and up: of the median output.",
+    "outputs": "in {target}. Mean: of the first of them.",
+}
 OVERLAP = {None: "–", True: "overlap", False: "apart"}
 
 
@@ -30,14 +52,28 @@ def as_json(diff: Diff) -> str:
             for change in diff.changes
         ],
         "metrics": [{**vars(pair), "overlap": pair.overlap} for pair in diff.metrics],
+        "csv": None if diff.csv is None else _csv(diff.csv),
     }
     return to_json({**vars(diff), **derived}, indent=2, inf_nan_mode="null").decode()
 
 
+def _csv(found: CsvShift) -> dict[str, Any]:
+    if found.quality is None:
+        return vars(found)
+    quality = found.quality
+    judged = {
+        "metrics": [{**vars(pair), "verdict": pair.verdict} for pair in quality.metrics],
+        "slices": [{**vars(part), "verdict": part.verdict} for part in quality.slices],
+    }
+    return {**vars(found), "quality": {**vars(quality), **judged}}
+
+
 def show(diff: Diff, console: Console) -> None:
     """Print contract, metrics, scores, size and speed, then the verdict in one line."""
-    for part in (*_contract(diff), *_metrics(diff), *_scores(diff), *_bad_rows(diff), *_size(diff)):
-        console.print(part)
+    parts = (_contract, _metrics, _scores, _quality, _bad_rows, _size)
+    for part in parts:
+        for line in part(diff):
+            console.print(line)
     names = f"{diff.model} {diff.stable.version} → {diff.candidate.version}"
     verdict = (
         "breaks: " + "; ".join(diff.broken)
@@ -111,31 +147,40 @@ def _scores(diff: Diff) -> Iterator[RenderableType]:
     for label, text in _lines(diff):
         table.add_row(label, *(text(found) for found in shifts))
     yield table
-    if diff.kind == "binary_classifier":
-        unit = "probability"
-        up = "to the positive label"
-    else:
-        unit = diff.target
-        up = "above the interval"
-    yield f"Differences: {diff.candidate.version} minus {diff.stable.version}, in {unit}. Up: {up}."
+    versions = f"{diff.candidate.version} minus {diff.stable.version}"
+    yield f"Differences: {versions}, {DIFFERENCES[diff.answers].format(target=diff.target)}"
     yield "Golden rows span the range of scores; for the share of real traffic give --csv."
     yield ""
-    if diff.csv and diff.csv.shift.slices:
+    if diff.csv:
+        yield from _groups(diff, diff.csv.shift)
         yield from _slices(diff, diff.csv.shift)
+
+
+def _groups(diff: Diff, found: Shift) -> Iterator[RenderableType]:
+    """Which classes became which, or which outputs left their interval."""
+    groups = found.flips.groups if found.flips else ()
+    if not groups:
+        return
+    heading = "flips" if diff.answers == "class" else "outputs outside"
+    table = _table(f"{heading}, the most frequent first", "which", "rows")
+    for group in groups[:N_GROUPS]:
+        table.add_row(group.name, f"{group.n:,}")
+    yield table
+    if len(groups) > N_GROUPS:
+        yield f"and {len(groups) - N_GROUPS:,} more; --json has them all"
+    yield ""
 
 
 def _lines(diff: Diff) -> list[tuple[str, Callable[[Shift], str]]]:
     """The label and the text of each line about a set of rows."""
-    flips = f"outside {diff.stable.version}'s interval"
-    if diff.kind == "binary_classifier":
-        flips = "label flips"
+    flips = FLIPS[diff.answers].format(stable=diff.stable.version)
     return [
         ("rows", lambda found: f"{found.n_rows:,}"),
         ("scored by both", lambda found: f"{found.n_compared:,}"),
         (f"only by {diff.stable.version}", lambda found: f"{found.n_stable_only:,}"),
         (f"only by {diff.candidate.version}", lambda found: f"{found.n_candidate_only:,}"),
         ("mean difference", lambda found: _signed(found.mean)),
-        ("largest difference", lambda found: _signed(found.largest)),
+        ("largest difference", _largest),
         (flips, lambda found: _flips(found.flips)),
         ("their share, 95 %", lambda found: _share(found.flips)),
     ]
@@ -145,9 +190,17 @@ def _signed(number: float | None) -> str:
     return "–" if number is None else f"{number:+.4g}"
 
 
+def _largest(found: Shift) -> str:
+    """The number, with the class or output that it is of."""
+    of = "" if found.largest_of is None else f" ({found.largest_of})"
+    return _signed(found.largest) + of
+
+
 def _flips(flips: Flips | None) -> str:
     if flips is None:
         return "–"
+    if flips.n_up is None:
+        return f"{flips.n:,}"
     return f"{flips.n:,} ({flips.n_up:,} up, {flips.n - flips.n_up:,} down)"
 
 
@@ -158,7 +211,9 @@ def _share(flips: Flips | None) -> str:
 
 
 def _slices(diff: Diff, found: Shift) -> Iterator[RenderableType]:
-    flips = "label flips" if diff.kind == "binary_classifier" else "outside"
+    if not found.slices:
+        return
+    flips = "label flips" if diff.answers in ("label", "class", "anomaly") else "outside"
     table = _table(
         "where the mean shifts most", "feature", "slice", "rows", "mean difference", flips
     )
@@ -169,6 +224,77 @@ def _slices(diff: Diff, found: Shift) -> Iterator[RenderableType]:
     yield table
     yield "The farthest slice of a feature; a small one may lie far off by luck."
     yield ""
+
+
+def _quality(diff: Diff) -> Iterator[RenderableType]:
+    """What the labels of the file say of both versions."""
+    quality = diff.csv.quality if diff.csv else None
+    if diff.csv is None or quality is None:
+        return
+    name = Path(diff.csv.path).name
+    if quality.reason:
+        yield Text(f"no metrics on {name}: {quality.reason}", style="yellow")
+    else:
+        versions = diff.stable.version, diff.candidate.version
+        title = f"metrics of both on the same {quality.n_rows:,} rows of {name}"
+        table = _table(title, "metric", *versions, "difference", "")
+        for pair in quality.metrics:
+            table.add_row(
+                pair.name,
+                _metric(pair.stable),
+                _metric(pair.candidate),
+                _gap(pair.difference),
+                pair.verdict,
+                style=VERDICTS.get(pair.verdict),
+            )
+        yield table
+        yield (
+            f"Difference: {diff.candidate.version} minus {diff.stable.version} on the same "
+            "resampled rows; alike: it may be chance."
+        )
+        yield ""
+        yield from _quality_slices(diff, quality)
+    yield from _bad_labels(quality)
+    yield ""
+
+
+def _quality_slices(diff: Diff, quality: Quality) -> Iterator[RenderableType]:
+    """The slices where the candidate loses most."""
+    if not quality.slices:
+        return
+    title = f"where {diff.candidate.version} loses most, by {quality.error} (less is better)"
+    versions = diff.stable.version, diff.candidate.version
+    table = _table(title, "feature", "slice", "rows", *versions, "difference", "")
+    for part in quality.slices[:N_QUALITY_SLICES]:
+        table.add_row(
+            part.feature,
+            part.label,
+            f"{part.n_rows:,}",
+            f"{part.stable:.4f}",
+            f"{part.candidate:.4f}",
+            _gap(part.difference),
+            part.verdict,
+            style=VERDICTS.get(part.verdict),
+        )
+    yield table
+    n_worse = sum(part.verdict == "worse" for part in quality.slices)
+    yield (
+        f"Of {len(quality.slices)} slices {n_worse} are worse; by luck alone one in forty is. "
+        "--json has them all."
+    )
+
+
+def _bad_labels(quality: Quality) -> Iterator[RenderableType]:
+    if quality.n_unlabelled:
+        yield f"rows without a label: {quality.n_unlabelled:,}"
+    bad = quality.bad_labels
+    if bad:
+        text = f"labels that cannot be read: {len(bad):,}; line {bad[0].line}: {bad[0].reason}"
+        yield Text(text, style="yellow")
+
+
+def _gap(metric: Metric) -> str:
+    return f"{metric.value:+.4f} ({metric.low:+.4f} – {metric.high:+.4f})"
 
 
 def _bad_rows(diff: Diff) -> Iterator[RenderableType]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.bundle.predictor import Predictor
+from serve_app.bundle.predictor import Predictor, n_scores_of
 from serve_app.commands.diff.csv_rows import Row
 from serve_app.commands.diff.fields import Contract
 from serve_app.contract import Feature
@@ -23,7 +23,7 @@ N_ROWS = 64
 
 @dataclass(frozen=True)
 class Scored:
-    """The scores of both versions (n_rows,), and columns to slice the rows by.
+    """The scores of both versions, (n_rows,) or (n_rows, n_outputs), and columns to slice rows by.
 
     A score is NaN where a version does not take the row, or fails.
     """
@@ -40,8 +40,8 @@ def score_both(
     waiting = iter(rows)
     layout = Layout(sliced_by)
     blocks = []
-    before = [np.empty(0)]
-    after = [np.empty(0)]
+    before = [_no_scores(stable, 0)]
+    after = [_no_scores(candidate, 0)]
     while batch := list(islice(waiting, N_ROWS)):
         blocks.append(layout.block(batch))
         before.append(_score(stable, batch))
@@ -62,11 +62,16 @@ def _columns(contract: Contract, blocks: list[Block]) -> dict[Feature, Column]:
 def _score(predictor: Predictor, rows: list[Row]) -> Scores:
     contract = predictor.manifest.contract
     taken = np.array([_takes(contract, row) for row in rows])
-    scores = np.full(len(rows), np.nan)
+    scores = _no_scores(predictor, len(rows))
     if taken.any():
         kept = [row for row, is_taken in zip(rows, taken, strict=True) if is_taken]
         scores[taken] = predictor.score(Layout(contract).block(kept))
     return scores
+
+
+def _no_scores(predictor: Predictor, n_rows: int) -> Scores:
+    n_scores = n_scores_of(predictor.manifest)
+    return np.full((n_rows,) if n_scores == 1 else (n_rows, n_scores), np.nan)
 
 
 def _takes(contract: Contract, row: Row) -> bool:

@@ -1,5 +1,6 @@
 """How much two versions differ on the same rows. A difference is candidate minus stable."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -7,8 +8,8 @@ import numpy as np
 
 from serve_app.commands.diff.scoring import Column, Scored
 from serve_app.contract import Feature
-from serve_app.contract.block import Scores
-from serve_app.statistics.disagreement import Comparison
+from serve_app.contract.block import Scores, has_failed
+from serve_app.statistics.disagreement import Comparison, best_class
 from serve_app.statistics.intervals import wilson
 from serve_app.statistics.slicing import MIN_ROWS, Mask, masks
 
@@ -17,18 +18,28 @@ MIN_SHARE = 0.02
 
 
 @dataclass(frozen=True)
+class FlipGroup:
+    """Flips of one sort: from one class to another, or of one output that left its interval."""
+
+    name: str
+    n: int
+
+
+@dataclass(frozen=True)
 class Flips:
     """Rows with another label, or for a regressor: with an answer outside stable's interval.
 
-    `n_up` of them to the positive label or above the interval; `low` to `high` is the 95 % interval
-    of the share.
+    `n_up` of them to the positive label, above the interval, or no longer an anomaly; None for
+    several classes or outputs, which have `groups` instead, the largest first. `low` to `high` is
+    the 95 % interval of the share.
     """
 
     n: int
-    n_up: int
+    n_up: int | None
     share: float
     low: float
     high: float
+    groups: tuple[FlipGroup, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,8 +55,10 @@ class SliceShift:
 
 @dataclass(frozen=True)
 class Shift:
-    """What changes for these rows. `largest` is the difference that is farthest from 0.
+    """What changes for these rows.
 
+    `mean` is of the one number that stands for a row (`Comparison.difference`). `largest` is the
+    difference of any score that is farthest from 0, and `largest_of` names its class or output.
     `flips` is None where nothing was compared, and for a regressor whose bundle has no interval.
     `slices` has the slice of each feature with the mean farthest from 0, the farthest first.
     """
@@ -56,27 +69,33 @@ class Shift:
     n_candidate_only: int
     mean: float | None
     largest: float | None
+    largest_of: str | None
     flips: Flips | None
     slices: tuple[SliceShift, ...]
 
 
 def shift(scored: Scored, comparison: Comparison) -> Shift:
     """Compare where both versions answer; rows that only one of them answers are counted."""
-    by_stable = ~np.isnan(scored.stable)
-    by_candidate = ~np.isnan(scored.candidate)
+    by_stable = ~has_failed(scored.stable)
+    by_candidate = ~has_failed(scored.candidate)
     both = by_stable & by_candidate
     before = scored.stable[both]
     after = scored.candidate[both]
-    difference = after - before
+    difference = comparison.difference(before, after)
     flipped = comparison.disagree(before, after) if comparison.has_limit else None
+    largest, largest_of = _largest(before, after, comparison)
+    flips = None
+    if flipped is not None and both.any():
+        flips = _flips(flipped, before, after, comparison)
     return Shift(
         n_rows=len(both),
         n_compared=int(both.sum()),
         n_stable_only=int((by_stable & ~by_candidate).sum()),
         n_candidate_only=int((by_candidate & ~by_stable).sum()),
         mean=float(difference.mean()) if both.any() else None,
-        largest=float(difference[np.argmax(np.abs(difference))]) if both.any() else None,
-        flips=None if flipped is None or not both.any() else _flips(flipped, difference),
+        largest=largest,
+        largest_of=largest_of,
+        flips=flips,
         slices=_worst(
             {feature: column[both] for feature, column in scored.columns.items()},
             difference,
@@ -85,11 +104,45 @@ def shift(scored: Scored, comparison: Comparison) -> Shift:
     )
 
 
-def _flips(flipped: Mask, difference: Scores) -> Flips:
+def _largest(
+    before: Scores, after: Scores, comparison: Comparison
+) -> tuple[float | None, str | None]:
+    if not len(before):
+        return None, None
+    gap = after - before
+    place = np.unravel_index(np.argmax(np.abs(gap)), gap.shape)
+    return float(gap[place]), comparison.names[int(place[1])] if len(place) > 1 else None
+
+
+def _flips(flipped: Mask, before: Scores, after: Scores, comparison: Comparison) -> Flips:
     n = int(flipped.sum())
     n_rows = len(flipped)
     low, high = wilson(n, n_rows)
-    return Flips(n, int((flipped & (difference > 0)).sum()), n / n_rows, low, high)
+    n_up = None
+    if comparison.kind not in ("class", "outputs"):
+        n_up = int((flipped & _goes_up(before, after, comparison)).sum())
+    return Flips(n, n_up, n / n_rows, low, high, _groups(flipped, before, after, comparison))
+
+
+def _goes_up(before: Scores, after: Scores, comparison: Comparison) -> Mask:
+    """(n_rows,) for rows that flip: whether the candidate's answer is the higher one."""
+    if comparison.kind == "label":
+        return np.asarray(after >= comparison.candidate_threshold)
+    return np.asarray(comparison.difference(before, after) > 0)
+
+
+def _groups(
+    flipped: Mask, before: Scores, after: Scores, comparison: Comparison
+) -> tuple[FlipGroup, ...]:
+    names = comparison.names
+    counts: Counter[str] = Counter()
+    if comparison.kind == "class":
+        pairs = zip(best_class(before[flipped]), best_class(after[flipped]), strict=True)
+        counts.update(f"{names[old]} → {names[new]}" for old, new in pairs)
+    elif comparison.kind == "outputs":
+        n_outside = comparison.outside(before, after).sum(axis=0)
+        counts.update({name: int(n) for name, n in zip(names, n_outside, strict=True) if n})
+    return tuple(FlipGroup(name, n) for name, n in counts.most_common())
 
 
 def _worst(

@@ -13,6 +13,7 @@ from serve_app.commands.check.plan import Application, Plan, read_plan
 from serve_app.commands.size.measure import Measured, measure
 from serve_app.commands.size.replicas import Overhead, Size, Work, check_wanted, size
 from serve_app.errors import BundleError, SettingsError
+from serve_app.models import name_of
 from serve_app.settings import ServerArgs, Table
 
 # Ray's own default of max_ongoing_requests.
@@ -73,7 +74,9 @@ def sizes(
         except SettingsError as error:
             raise SettingsError(f"{args.model} {table.stable}: {error}") from None
         surge = app.deployments[0].surge_percent
-        found.append(Sized(app.name, args.model, measured, work, answer, surge, table.names[1:]))
+        found.append(
+            Sized(app.name, name_of(args.model), measured, work, answer, surge, table.names[1:])
+        )
     return found
 
 
@@ -120,14 +123,17 @@ def _in_words(document: Document | None, fault: Fault) -> str:
 
 
 def _chosen(plan: Plan, model: str | None) -> list[tuple[Application, ServerArgs, Table]]:
-    names = [args.model for _, args, _ in plan.servers]
+    names = [name_of(args.model) for _, args, _ in plan.servers]
     if not names:
         raise SettingsError("applications: found no serve_app.app:server, expected at least one")
-    if model is not None and model not in names:
+    wanted = None if model is None else name_of(model)
+    if wanted is not None and wanted not in names:
         raise SettingsError(
             f"--model: found {model}, expected one that the file serves: {', '.join(names)}"
         )
-    return [server for server in plan.servers if model in (None, server[1].model)]
+    return [
+        server for name, server in zip(names, plan.servers, strict=True) if wanted in (None, name)
+    ]
 
 
 def _check(app: Application, table: Table, wish: Wish) -> None:

@@ -600,7 +600,7 @@ def test_a_bundle_that_does_not_fit_the_contract_is_refused(
     )
     text, line = changed(SHIPPED, '"1.0.0"', '"3.0.0"')
     store.write("churn", "3.0.0", {MANIFEST: manifest_of("churn", "3.0.0", kind="regressor")})
-    assert "found a regressor, expected a binary_classifier" in said_once(
+    assert "expected a binary_classifier, found a regressor" in said_once(
         report_on(tmp_path, text), line
     )
 

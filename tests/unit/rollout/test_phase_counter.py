@@ -5,12 +5,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from watching import CANDIDATE, STABLE, manifest, phase_counter
+from every_kind import ANOMALY, CLASSIFIER, EXAMPLE, OUTPUTS, order_manifest
+from watching import CANDIDATE, STABLE, manifest, phase_counter, table
 
+from serve_app.contract import ModelSpec
 from serve_app.contract.block import Layout
 from serve_app.models import get_spec
 from serve_app.rollout.counts import MOST_KEYS, digest
-from serve_app.rollout.phase_counter import MOST_SCORED_KEYS, score_edges
+from serve_app.rollout.phase_counter import MOST_SCORED_KEYS, PhaseCounter
+from serve_app.statistics.score_bins import score_edges
 
 SPEC = get_spec("churn")
 
@@ -90,3 +93,72 @@ def test_a_model_that_cuts_at_30_percent_is_judged_there() -> None:
     rows = block(monthly_active_days=[1, 1])
     counter.compare(["a", "b"], [1, 2], rows, np.array([0.2, 0.4]), np.array([0.4, 0.6]))
     assert counter.take().shadowed.pairs == {digest("a"): True, digest("b"): False}
+
+
+def test_a_candidate_with_a_threshold_of_its_own_is_judged_by_its_own_labels() -> None:
+    """Stable cuts at 0.2 and the candidate at 0.6, as their bundles say."""
+    counter = phase_counter(parameters={"threshold": 0.2})
+    counter.know_candidate({"threshold": 0.6})
+    rows = block(monthly_active_days=[1, 1])
+    counter.compare(["a", "b"], [1, 2], rows, np.array([0.3, 0.3]), np.array([0.3, 0.7]))
+    assert counter.take().shadowed.pairs == {digest("a"): True, digest("b"): False}
+
+
+def counter_of(spec: ModelSpec, scores: list[Any]) -> PhaseCounter:
+    """Return a counter for a model of orders whose stable bundle has these golden scores."""
+    plan = table().rollout
+    assert plan is not None
+    return PhaseCounter(spec, plan, ("run", 1), order_manifest(spec, scores))
+
+
+def orders(**columns: list[Any]) -> Any:
+    """Return orders that differ in these columns."""
+    row = EXAMPLE.row.model_dump()
+    n_rows = len(next(iter(columns.values())))
+    return Layout(CLASSIFIER.contract).block(
+        [row | {name: values[i] for name, values in columns.items()} for i in range(n_rows)]
+    )
+
+
+def test_a_classifiers_histogram_counts_its_labels() -> None:
+    """PSI of a classifier is that of its labels: a bin a class, of ties the first."""
+    counter = counter_of(CLASSIFIER, [[0.2, 0.5, 0.3]])
+    for key, scores in {"a": [0.5, 0.3, 0.2], "b": [0.4, 0.2, 0.4], "c": [0.1, 0.1, 0.8]}.items():
+        counter.note(key, CANDIDATE, 0.0, scores)
+    assert counter.take().scores["candidate"] == [2, 0, 1]
+
+
+def test_of_several_outputs_the_first_one_has_the_histogram() -> None:
+    """It is binned by tenths of the golden ones; an error row of the bundle has none."""
+    counter = counter_of(OUTPUTS, [None, *([float(n), -1.0] for n in range(100))])
+    counter.note("a", STABLE, 0.0, [3.0, 1e9])
+    counter.note("b", STABLE, 0.0, [97.0, 1e9])
+    found = counter.take().scores["stable"]
+    assert len(found) == 10
+    assert (found[0], found[-1]) == (1, 1)
+
+
+def test_a_bundle_whose_golden_rows_are_all_refused_has_one_bin() -> None:
+    """Nothing to compare with is no reason to fail."""
+    counter = counter_of(ANOMALY, [None])
+    counter.note("a", STABLE, 0.0, -0.3)
+    assert counter.take().scores["stable"] == [1]
+
+
+def test_shadow_of_classes_counts_flips_and_the_largest_shift() -> None:
+    """A row that lacks one class's probability is an answer of neither version."""
+    counter = counter_of(CLASSIFIER, [[0.2, 0.5, 0.3]])
+    nan = float("nan")
+    rows = orders(city=["Bern", "Bern", "Ulm"], is_gift=[True, False, True])
+    stable = np.array([[0.6, 0.2, 0.2], [0.6, 0.2, 0.2], [0.6, 0.2, 0.2]])
+    candidate = np.array([[0.2, 0.7, 0.1], [0.5, 0.3, 0.2], [0.6, nan, 0.2]])
+    counter.compare(["a", "b", "c"], [1, 2, 3], rows, stable, candidate)
+    found = counter.take().shadowed
+    assert found.pairs == {digest("a"): True, digest("b"): False, digest("c"): True}
+    assert (found.n_compared, found.whole.n_rows) == (2, 3)
+    assert found.largest == pytest.approx(0.5)
+    assert found.difference == pytest.approx(-0.5)
+    parts = {name: (part.n_rows, part.n_disagree) for name, part in found.slices.items()}
+    assert parts["city", "Bern"] == (2, 1)
+    assert parts["city", "any other"] == (1, 1)
+    assert parts["is_gift", "true"] == (2, 2)

@@ -4,11 +4,13 @@ import asyncio
 
 import numpy as np
 import pytest
+from every_kind import CLASSIFIER, EXAMPLE, order_manifest
 from fakes import FakeScorer, until
-from watching import SPEC, phase_counter
+from watching import SPEC, phase_counter, table
 
 from serve_app.contract.block import Block, Layout, Scores
 from serve_app.errors import DeadlineExceeded
+from serve_app.rollout.phase_counter import PhaseCounter
 from serve_app.rollout.shadow import MOST_ROWS_A_CALL, MOST_WAITING_ROWS, Shadow
 
 
@@ -82,3 +84,21 @@ async def test_rows_of_two_phases_are_not_mixed() -> None:
     await asyncio.sleep(0.01)
     assert first.take().shadowed.whole.n_rows == 1
     assert second.take().shadowed.whole.n_rows == 2
+
+
+async def test_a_candidate_of_classes_that_fails_disagrees_too() -> None:
+    """No answer has the shape of an answer: one missing probability for each class."""
+    plan = table().rollout
+    assert plan is not None
+    counter = PhaseCounter(
+        CLASSIFIER, plan, ("run", 1), order_manifest(CLASSIFIER, [[0.1, 0.2, 0.7]])
+    )
+    block = Layout(CLASSIFIER.contract).block([EXAMPLE.row.model_dump()] * 2)
+    stable = np.array([[0.1, 0.2, 0.7], [0.8, 0.1, 0.1]])
+    candidate = FakeScorer(lambda _: 0.4, RuntimeError("broken"))
+    shadow = Shadow()
+    shadow.offer(counter, candidate, "a", block, stable, 1.0)
+    await until(lambda: candidate.blocks)
+    await until(lambda: not shadow.is_busy)
+    found = counter.take().shadowed
+    assert (found.whole.n_rows, found.whole.n_disagree, found.n_compared) == (2, 2, 0)

@@ -160,6 +160,23 @@ async def test_an_isolated_version_that_does_not_fit_the_contract_is_refused() -
     assert remote.scorers == []
 
 
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"kind": "regressor"}, "expected a binary_classifier, found a regressor"),
+        ({"format": 2, "classes": ["no", "yes"]}, r"expected classes and outputs \(\[0, 1\]"),
+    ],
+)
+async def test_an_isolated_version_whose_scores_mean_something_else_is_refused(
+    changes: dict[str, Any], found: str
+) -> None:
+    """The fields fit, but the numbers that it gives are no answers to this contract."""
+    remote = Remote(described(manifest_with(**changes)))
+    with pytest.raises(BundleError, match=f"churn-1.0.0: does not fit the contract: {found}"):
+        await opened(Room(remote), table(placement="isolated"))
+    assert remote.scorers == []
+
+
 async def test_an_isolated_version_of_an_unknown_runtime_is_refused() -> None:
     """Its replicas may run newer code; the message names what is known here."""
     remote = Remote(described(manifest_with(runtime="tarot")))

@@ -1,0 +1,68 @@
+"""The calibrators of CalibratedClassifierCV as nodes, in float64."""
+
+from typing import Any
+
+import numpy as np
+
+from training.compilation.columns import NotCompiled
+from training.compilation.functions import plus, sigmoid, times, two_classes
+from training.compilation.graph import Graph, Tensor
+
+
+def calibrated(graph: Graph, member: Any, answer: Tensor, method: str) -> Tensor:
+    """(n_rows, n_classes) from the answer of one calibrated classifier's estimator, float64."""
+    n_classes = len(member.classes)
+    if member.method not in ("sigmoid", "isotonic"):
+        raise NotCompiled(f"a calibration by {member.method} has no graph here")
+    if list(member.estimator.classes_) != list(member.classes):
+        raise NotCompiled("a fold of the calibration has not seen all classes")
+    if n_classes == 2:
+        place = 1 if method == "predict_proba" else 0
+        return two_classes(graph, _one(graph, member.calibrators[0], _column(graph, answer, place)))
+    parts = [
+        _one(graph, calibrator, _column(graph, answer, place)).name
+        for place, calibrator in enumerate(member.calibrators)
+    ]
+    joined = graph.node("Concat", parts, axis=1)
+    total = graph.node("ReduceSum", [joined, graph.constant([1], np.int64)], keepdims=1)
+    # Where every calibrator says zero, all classes are as likely.
+    is_zero = graph.node("Equal", [total, graph.constant(0.0, np.float64)])
+    safe = graph.node("Where", [is_zero, graph.constant(1.0, np.float64), total])
+    share = graph.node("Div", [joined, safe])
+    uniform = graph.constant(np.full((1, n_classes), 1 / n_classes), np.float64)
+    return Tensor(graph.node("Where", [is_zero, uniform, share]), True)
+
+
+def _column(graph: Graph, value: Tensor, place: int) -> Tensor:
+    name = graph.node("Gather", [value.name, graph.constant([place], np.int64)], axis=1)
+    return Tensor(name, True)
+
+
+def _one(graph: Graph, calibrator: Any, value: Tensor) -> Tensor:
+    """(n_rows, 1) through one calibrator."""
+    if hasattr(calibrator, "a_"):
+        return sigmoid(graph, plus(graph, times(graph, value, -calibrator.a_), -calibrator.b_))
+    return _isotonic(graph, calibrator, value)
+
+
+def _isotonic(graph: Graph, calibrator: Any, value: Tensor) -> Tensor:
+    """Straight lines between the thresholds, as `np.interp` draws them."""
+    x = np.asarray(calibrator.X_thresholds_, dtype=np.float64)
+    y = np.asarray(calibrator.y_thresholds_, dtype=np.float64)
+    if calibrator.out_of_bounds != "clip" or len(x) < 2:
+        raise NotCompiled("an isotonic calibration that does not clip has no graph here")
+    low, high = graph.constant(x[0], np.float64), graph.constant(x[-1], np.float64)
+    clipped = graph.node("Clip", [value.name, low, high])
+    reached = graph.node("GreaterOrEqual", [clipped, graph.constant(x[None, 1:-1], np.float64)])
+    # 7 is int64 in ONNX.
+    counted = graph.node("Cast", [reached], to=7)
+    axes = graph.constant([1], np.int64)
+    piece = graph.node("ReduceSum", [counted, axes], keepdims=1)
+    slopes = np.diff(y) / np.diff(x)
+
+    def of_piece(values: Any) -> str:
+        return graph.node("Gather", [graph.constant(values, np.float64), piece], axis=0)
+
+    way = graph.node("Sub", [clipped, of_piece(x[:-1])])
+    rise = graph.node("Mul", [way, of_piece(slopes)])
+    return Tensor(graph.node("Add", [rise, of_piece(y[:-1])]), True)

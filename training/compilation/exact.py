@@ -1,0 +1,47 @@
+"""The exact graph of a pipeline: its steps asked, its trees and sums emitted in float64."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serve_app.bundle.call import PipelineCall
+from serve_app.contract import ModelSpec
+from serve_app.contract.block import Block
+from training.compilation.columns import Asker, NotCompiled
+from training.compilation.emission import Emitter
+from training.compilation.graph import Graph
+
+
+@dataclass(frozen=True)
+class Exact:
+    """A graph, or None and the reason; and the numbers of each field next to which answers change.
+
+    `cuts` is by the name of the field, (n_cuts,) ascending each.
+    """
+
+    graph: bytes | None
+    reason: str
+    cuts: dict[str, NDArray[np.float64]]
+
+
+def compile_exactly(pipeline: Any, spec: ModelSpec, call: PipelineCall, rows: Block) -> Exact:
+    """Emit a pipeline, whose steps are asked about `rows` that it answers. Never raises."""
+    asker = Asker(spec, call, rows, pipeline)
+    graph = Graph(asker.layout)
+    data, reason = None, ""
+    try:
+        score = Emitter(graph, asker).answer(pipeline, lambda seen: seen, call.method)
+        data = graph.bytes(score, spec.name)
+    except NotCompiled as error:
+        reason = str(error)
+    except Exception as error:
+        # A foreign step may raise anything when it is asked.
+        reason = f"{type(error).__name__}: {error}"
+    cuts = {}
+    for place, name in enumerate(asker.layout.number_names):
+        found = graph.cuts.get(place, set()) | graph.steps.get(place, set())
+        if found:
+            cuts[name] = np.array(sorted(found))
+    return Exact(data, reason, cuts)

@@ -1,0 +1,77 @@
+"""Small functions on values of a graph."""
+
+from typing import Any
+
+import numpy as np
+
+from training.compilation.columns import NotCompiled
+from training.compilation.graph import Graph, Tensor
+
+
+def sigmoid(graph: Graph, raw: Tensor) -> Tensor:
+    """1 / (1 + e^−x)."""
+    return Tensor(graph.node("Sigmoid", [raw.name]), raw.is_double)
+
+
+def softmax(graph: Graph, raw: Tensor) -> Tensor:
+    """Probabilities that sum to one, row by row."""
+    return Tensor(graph.node("Softmax", [raw.name], axis=1), raw.is_double)
+
+
+def exponential(graph: Graph, raw: Tensor) -> Tensor:
+    """e^x."""
+    return Tensor(graph.node("Exp", [raw.name]), raw.is_double)
+
+
+def times(graph: Graph, value: Tensor, factor: float) -> Tensor:
+    """A value, multiplied."""
+    dtype = np.float64 if value.is_double else np.float32
+    return Tensor(graph.node("Mul", [value.name, graph.constant(factor, dtype)]), value.is_double)
+
+
+def plus(graph: Graph, value: Tensor, amount: Any) -> Tensor:
+    """A value, moved."""
+    dtype = np.float64 if value.is_double else np.float32
+    return Tensor(graph.node("Add", [value.name, graph.constant(amount, dtype)]), value.is_double)
+
+
+def two_classes(graph: Graph, positive: Tensor) -> Tensor:
+    """(n_rows, 2) from the probability of the second class (n_rows, 1)."""
+    dtype = np.float64 if positive.is_double else np.float32
+    other = graph.node("Sub", [graph.constant(1.0, dtype), positive.name])
+    return Tensor(graph.node("Concat", [other, positive.name], axis=1), positive.is_double)
+
+
+def mean(graph: Graph, parts: list[Tensor], weights: Any) -> Tensor:
+    """The weighted mean of values of one shape, float64."""
+    shares = np.ones(len(parts)) if weights is None else np.asarray(weights, dtype=np.float64)
+    shares = shares / shares.sum()
+    scaled = [
+        times(graph, graph.cast(part, is_double=True), share).name
+        for part, share in zip(parts, shares, strict=True)
+    ]
+    return Tensor(scaled[0] if len(scaled) == 1 else graph.node("Sum", scaled), True)
+
+
+def inverse_of(graph: Graph, transformer: Any, value: Tensor) -> Tensor:
+    """The target that a fitted transformer made this value from, float64."""
+    name = type(transformer).__name__
+    if name == "FunctionTransformer":
+        function = getattr(transformer.inverse_func, "__name__", None)
+        if function == "expm1":
+            return plus(graph, exponential(graph, value), -1.0)
+        if function == "exp":
+            return exponential(graph, value)
+        if function in ("square", "sqrt"):
+            operands = [value.name] * 2 if function == "square" else [value.name]
+            op = "Mul" if function == "square" else "Sqrt"
+            return Tensor(graph.node(op, operands), True)
+        if transformer.inverse_func is None:
+            return value
+    if name in ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler"):
+        width = getattr(transformer, "n_features_in_", 1)
+        ends = transformer.inverse_transform(np.array([[0.0] * width, [1.0] * width]))
+        factor = graph.constant(ends[1] - ends[0], np.float64)
+        scaled = Tensor(graph.node("Mul", [value.name, factor]), True)
+        return plus(graph, scaled, ends[0])
+    raise NotCompiled(f"the target goes through {name}, whose inverse has no graph")

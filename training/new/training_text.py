@@ -1,0 +1,240 @@
+"""The training of a guessed model as a Python module: how files are read, a first pipeline."""
+
+from collections.abc import Sequence
+
+from serve_app.contract.feature import DType
+from training.new.contract_text import Guess, docstring
+from training.new.guess import Field, Reading
+from training.new.names import title_of
+from training.new.python_text import INDENT, Call, Expression, choice, dictionary, literal, written
+
+ESTIMATORS = {
+    "binary_classifier": "HistGradientBoostingClassifier",
+    "classifier": "HistGradientBoostingClassifier",
+    "regressor": "HistGradientBoostingRegressor",
+}
+# With fewer rows small trees are better.
+MANY_ROWS = 20_000
+
+
+def training_text(guess: Guess, *, is_fitted_elsewhere: bool = False) -> str:
+    """The whole module, which ends with TRAINING; no pipeline for one that is fitted already."""
+    mapping = _mapping(guess)
+    pipeline = "" if is_fitted_elsewhere else _pipeline(guess)
+    body = [part for part in (mapping, pipeline, _training(guess, mapping, pipeline)) if part]
+    groups = "" if is_fitted_elsewhere else _groups(guess.fields)
+    head = [_head(guess), _imports(guess, mapping, pipeline)]
+    constants = "\n".join(part for part in (groups, _csv(guess)) if part)
+    return (
+        "\n".join(head)
+        + (f"\n\n{constants}" if constants else "")
+        + ("\n\n\n" + "\n\n\n".join(body) + "\n")
+    )
+
+
+def _head(guess: Guess) -> str:
+    return docstring(
+        [
+            f"How {title_of(guess.model).lower()} is trained from files like "
+            f"{guess.source.path.name}.",
+            "",
+            "    "
+            f"python -m training {guess.module} --version 1.1.0 --data {guess.source.path.name}",
+        ]
+    )
+
+
+def _imports(guess: Guess, mapping: str, pipeline: str) -> str:
+    text = mapping + pipeline
+    outside = ["import pandas as pd"] if mapping else []
+    modules = {
+        "sklearn.compose": ("ColumnTransformer",),
+        "sklearn.ensemble": (
+            "HistGradientBoostingClassifier",
+            "HistGradientBoostingRegressor",
+            "IsolationForest",
+        ),
+        "sklearn.feature_extraction.text": ("TfidfVectorizer",),
+        "sklearn.impute": ("SimpleImputer",),
+        "sklearn.pipeline": ("Pipeline", "make_pipeline"),
+        "sklearn.preprocessing": ("FunctionTransformer", "OneHotEncoder", "TargetEncoder"),
+    }
+    for module, names in modules.items():
+        used = [name for name in names if f"{name}(" in text]
+        if used:
+            outside.append(f"from {module} import {', '.join(used)}")
+    if "np." in text:
+        outside.insert(0, "import numpy as np")
+    used = [name for name in ("dates", "numbers", "texts", "truths") if f" {name}(" in mapping]
+    inside = [f"from training.columns import {', '.join(used)}"] if used else []
+    inside.append("from training.recipe import Training")
+    if "date_parts" in pipeline:
+        inside.insert(0, "from serve_app.contract.date_parts import date_parts")
+    first = ["from typing import Any", ""] if pipeline else []
+    blank = [""] if outside else []
+    return "\n".join([*first, *outside, *blank, *inside])
+
+
+def _csv(guess: Guess) -> str:
+    """What `pandas.read_csv` has to know of such files."""
+    options: list[Expression] = [
+        f"{literal(key)}: {literal(value)}" for key, value in guess.source.options.items()
+    ]
+    texts = [
+        field.column
+        for field in guess.fields
+        if field.column != field.name and field.dtype in ("category", "text")
+    ]
+    if texts:
+        pairs: list[Expression] = [f"{literal(column)}: str" for column in texts]
+        options.append(Call('"dtype": ', pairs, "{}"))
+    return written("CSV = ", Call("", options, "{}")) if options else ""
+
+
+def _mapping(guess: Guess) -> str:
+    """`map_columns`, empty where the file has the contract's columns as they are."""
+    renamed = [(f.column, f.name) for f in guess.fields if f.column != f.name]
+    lines = []
+    if renamed:
+        lines.append(
+            written(
+                "rows = ",
+                Call("rows.rename", [Call("columns=", dictionary(renamed).parts, "{}")]),
+                "",
+                1,
+            )
+        )
+    else:
+        lines.append(f"{INDENT}rows = rows.copy()")
+    read = [(field.name, field.reading) for field in guess.fields if field.reading]
+    if guess.target.reading:
+        read.append((guess.target.column, guess.target.reading))
+    for name, reading in read:
+        place = f"rows[{literal(name)}]"
+        lines.append(written(f"{place} = ", _reading_call(place, reading), "", 1))
+    if guess.target.n_missing:
+        lines.append(f"{INDENT}# A row without the target teaches nothing.")
+        subset = Call("rows.dropna", [f"subset=[{literal(guess.target.column)}]"])
+        lines.append(written("rows = ", subset, "", 1))
+    if not (renamed or read or guess.target.n_missing):
+        return ""
+    head = (
+        "def map_columns(rows: pd.DataFrame) -> pd.DataFrame:\n"
+        f'{INDENT}"""Turn the columns of a file into those of the contract: blanks are missing.\n\n'
+        f"{INDENT}Plain pandas: whatever the contract needs can be computed here.\n"
+        f'{INDENT}"""\n'
+    )
+    return head + "\n".join([*lines, f"{INDENT}return rows"])
+
+
+def _reading_call(place: str, reading: Reading) -> Call:
+    arguments = [f"{key}={literal(value)}" for key, value in reading.arguments]
+    return Call(reading.function, [place, *arguments])
+
+
+def _group(fields: Sequence[Field], name: str) -> list[str]:
+    """The fields that one step of the pipeline takes."""
+    return [f.name for f in fields if f.dtype in GROUPS[name] and not f.is_free_text]
+
+
+GROUPS: dict[str, tuple[DType, ...]] = {
+    "CATEGORIES": ("category",),
+    "OPEN_TEXTS": ("text",),
+    "DATES": ("date", "datetime"),
+    "NUMBERS": ("int", "float", "bool"),
+}
+
+
+def _groups(fields: Sequence[Field]) -> str:
+    """A list of the fields of each step."""
+    return "\n".join(
+        written(f"{name} = ", choice(_group(fields, name), "", "[]"))
+        for name in GROUPS
+        if _group(fields, name)
+    )
+
+
+def _pipeline(guess: Guess) -> str:
+    is_anomaly = not guess.target.column
+    steps: list[Expression] = []
+    if _group(guess.fields, "CATEGORIES"):
+        one_hot = 'OneHotEncoder(handle_unknown="ignore", sparse_output=False)'
+        steps.append(Call("", ['"categories"', one_hot, "CATEGORIES"]))
+    if _group(guess.fields, "OPEN_TEXTS"):
+        # A text that training has not seen stands for the mean of all.
+        encoder = "TargetEncoder(random_state=0)"
+        if is_anomaly:
+            encoder = (
+                'OneHotEncoder(handle_unknown="ignore", min_frequency=20, sparse_output=False)'
+            )
+        steps.append(Call("", ['"open_texts"', encoder, "OPEN_TEXTS"]))
+    steps += [_words(field) for field in guess.fields if field.is_free_text]
+    if _group(guess.fields, "DATES"):
+        parts: Expression = "FunctionTransformer(date_parts)"
+        if is_anomaly:
+            parts = Call("make_pipeline", [parts, 'SimpleImputer(strategy="median")'])
+        steps.append(Call("", ['"dates"', parts, "DATES"]))
+    if _group(guess.fields, "NUMBERS"):
+        numbers = 'SimpleImputer(strategy="median")' if is_anomaly else '"passthrough"'
+        steps.append(Call("", ['"numbers"', numbers, "NUMBERS"]))
+    columns = Call("ColumnTransformer", [Call("", steps, "[]"), "sparse_threshold=0"])
+    lines = [
+        "def pipeline() -> Any:",
+        f'{INDENT}"""{_about(guess)}"""',
+        written("columns = ", columns, "", 1),
+        written("model = ", _estimator(guess), "", 1),
+        f'{INDENT}return Pipeline([("columns", columns), ("model", model)])',
+    ]
+    return "\n".join(lines)
+
+
+def _about(guess: Guess) -> str:
+    if not guess.target.column:
+        return "Isolate unusual rows: a score below zero is unusual."
+    return "Boost trees, which take missing numbers as they are."
+
+
+def _words(field: Field) -> Call:
+    """The most frequent words of a free text, weighed."""
+    words = "TfidfVectorizer(max_features=200, sublinear_tf=True)"
+    if not field.nullable:
+        return Call("", [literal(field.name), words, literal(field.name)])
+    filled = Call(
+        "make_pipeline",
+        [
+            'SimpleImputer(strategy="constant", fill_value="")',
+            "FunctionTransformer(np.ravel)",
+            words,
+        ],
+    )
+    return Call("", [literal(field.name), filled, f"[{literal(field.name)}]"])
+
+
+def _estimator(guess: Guess) -> Call:
+    if not guess.target.column:
+        return Call("IsolationForest", ["n_estimators=100", "random_state=0"])
+    many = guess.n_rows >= MANY_ROWS
+    leaf_rows = 40 if many else max(5, min(40, guess.n_rows // 100))
+    settings = [
+        "learning_rate=0.05",
+        f"max_iter={300 if many else 150}",
+        f"max_leaf_nodes={15 if many else 8}",
+        f"min_samples_leaf={leaf_rows}",
+        "l2_regularization=1.0",
+        "early_stopping=False",
+        "random_state=0",
+    ]
+    return Call(ESTIMATORS[guess.target.kind], settings)
+
+
+def _training(guess: Guess, mapping: str, pipeline: str) -> str:
+    parts: list[Expression] = []
+    if pipeline:
+        parts.append("pipeline=pipeline")
+    if mapping:
+        parts.append("map_columns=map_columns")
+    if not guess.target.column:
+        parts.append("contamination=0.01")
+    if _csv(guess):
+        parts.append("csv=CSV")
+    return written("TRAINING = ", Call("Training", parts))
