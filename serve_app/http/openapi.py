@@ -118,7 +118,7 @@ class PredictionDocuments:
     def many(self, prefix: str) -> Document:
         """A list of rows, at most as many as the table allows."""
         rows = [example.row.model_dump(mode="json") for example in self._spec.examples]
-        examples = {"all": {"summary": "all examples", "value": rows}}
+        examples = {"all": {"summary": "all examples", "value": rows}} if rows else {}
         answer = self._batch_answer
 
         def document(limits: Limits) -> Documented:
