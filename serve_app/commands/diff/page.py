@@ -19,6 +19,8 @@ from serve_app.statistics.disagreement import AnswerKind
 N_BAD_ROWS = 5
 N_SLICES = 3
 N_GROUPS = 8
+LEAST_FIXED = 0.001
+MOST_FIXED = 10_000
 N_QUALITY_SLICES = 5
 VERDICTS = {"better": "green", "worse": "red"}
 FLIPS: dict[AnswerKind, str] = {
@@ -137,7 +139,15 @@ def _metrics(diff: Diff) -> Iterator[RenderableType]:
 
 
 def _metric(metric: Metric | None) -> str:
-    return "–" if metric is None else f"{metric.value:.4f} ({metric.low:.4f} – {metric.high:.4f})"
+    if metric is None:
+        return "–"
+    return f"{_number(metric.value)} ({_number(metric.low)} – {_number(metric.high)})"
+
+
+def _number(value: float, sign: str = "") -> str:
+    """Four decimals, or four digits of what is too small or too large for them."""
+    digits = ".4f" if value == 0 or LEAST_FIXED <= abs(value) < MOST_FIXED else ".4g"
+    return format(value, sign + digits)
 
 
 def _scores(diff: Diff) -> Iterator[RenderableType]:
@@ -161,8 +171,7 @@ def _groups(diff: Diff, found: Shift) -> Iterator[RenderableType]:
     groups = found.flips.groups if found.flips else ()
     if not groups:
         return
-    heading = "flips" if diff.answers == "class" else "outputs outside"
-    table = _table(f"{heading}, the most frequent first", "which", "rows")
+    table = _table("flips" if diff.answers == "class" else "outside", "which", "rows")
     for group in groups[:N_GROUPS]:
         table.add_row(group.name, f"{group.n:,}")
     yield table
@@ -270,8 +279,8 @@ def _quality_slices(diff: Diff, quality: Quality) -> Iterator[RenderableType]:
             part.feature,
             part.label,
             f"{part.n_rows:,}",
-            f"{part.stable:.4f}",
-            f"{part.candidate:.4f}",
+            _number(part.stable),
+            _number(part.candidate),
             _gap(part.difference),
             part.verdict,
             style=VERDICTS.get(part.verdict),
@@ -294,7 +303,8 @@ def _bad_labels(quality: Quality) -> Iterator[RenderableType]:
 
 
 def _gap(metric: Metric) -> str:
-    return f"{metric.value:+.4f} ({metric.low:+.4f} – {metric.high:+.4f})"
+    low, high = (_number(bound, "+") for bound in (metric.low, metric.high))
+    return f"{_number(metric.value, '+')} ({low} – {high})"
 
 
 def _bad_rows(diff: Diff) -> Iterator[RenderableType]:
