@@ -19,6 +19,7 @@ SEED = 20_241_128
 SPREAD_PERCENT = (0.1, 99.9)
 # Of the spread of the scores: float32 moves a probability by 1e-7, another column by far more.
 RELATIVE_TOLERANCE = 1e-5
+NO_NUMBER = "the pipeline gives no finite number"
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,18 @@ def find_truth(pipeline: Any, table: Table, call: PipelineCall) -> Truth:
 
     probes = single_probes(table)
     layout = Layout(spec.contract)
-    refusals = []
+    tried = []
     for number, probe in enumerate(probes):
         block = base_rows(table, N_BASE, SEED + number)
         probe.put(block, slice(None), layout)
-        reason = _refusal_of(score, block)
-        if reason is not None:
-            refusals.append(Refusal(field=probe.field.name, value=_plain(probe), reason=reason))
-        blocks.append(block)
+        tried.append(block)
         said += [f"{probe.field.name} {_words(probe)}"] * len(block)
+    blocks += tried
+    refusals = [
+        Refusal(field=probe.field.name, value=_plain(probe), reason=reason)
+        for probe, reason in zip(probes, _refusals(score, tried), strict=True)
+        if reason is not None
+    ]
     if probes:
         beside = beside_cuts(pipeline, table, call, SEED)
         for block, words in (pairs(probes, table, SEED), beside):
@@ -114,12 +118,32 @@ def score_each(score: Callable[[Block], Scores], block: Block) -> Scores:
     return np.concatenate(parts)
 
 
+def _refusals(score: Callable[[Block], Scores], blocks: list[Block]) -> list[str | None]:
+    """Why the pipeline refuses every row of a block, for each block.
+
+    All are asked at once, since a call costs more than its rows: thousands of calls would take
+    minutes where a contract has hundreds of fields. Where that raises they are asked in halves.
+    """
+    if not blocks:
+        return []
+    if len(blocks) == 1:
+        return [_refusal_of(score, blocks[0])]
+    try:
+        failed = has_failed(_finite(score(Block.concat(blocks))))
+    except Exception:
+        # One of them is refused, or all.
+        middle = len(blocks) // 2
+        return _refusals(score, blocks[:middle]) + _refusals(score, blocks[middle:])
+    ends = np.cumsum([len(block) for block in blocks])[:-1]
+    return [NO_NUMBER if part.all() else None for part in np.split(failed, ends)]
+
+
 def _refusal_of(score: Callable[[Block], Scores], block: Block) -> str | None:
     """Why the pipeline refuses every row of a block, which have one value in common; else None."""
     try:
         if not has_failed(_finite(score(block))).all():
             return None
-        return "the pipeline gives no finite number"
+        return NO_NUMBER
     except Exception as error:
         reason = f"the pipeline raises {type(error).__name__}: {' '.join(str(error).split())[:150]}"
     if has_failed(score_each(score, block)).all():
