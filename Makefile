@@ -16,7 +16,7 @@ SIDE_BY_SIDE := -n $(WORKERS) --no-loadscope-reorder
 .PHONY: serve env env-dev s3 models lint format types contracts debian bench agree test all-checks tests \
 	test-busy test-long lock manifests image-test clean
 
-serve: env models  ## train what is missing, start in the fast mode, say where
+serve: models  ## train what is missing, start in the fast mode, say where
 	@exec $(BIN)/sluice up $(CONFIG)
 
 $(BIN)/pip:
@@ -52,9 +52,8 @@ s3: .venv/.s3  # the S3 server of the tests, in an environment of its own
 	@$(call locked,.venv/s3/bin/python,requirements/s3.txt)
 	@touch $@
 
-models: model_store/churn/1.0.0/manifest.json model_store/delivery_time/1.0.0/manifest.json
-model_store/%/1.0.0/manifest.json: | env
-	@$(BIN)/python -m training $* --version 1.0.0
+models: env  ## train what $(CONFIG) serves and is not there yet, as far as its rows can be made
+	@$(BIN)/python -m training.missing $(CONFIG)
 
 format: env-dev  ## rewrite the layout of the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

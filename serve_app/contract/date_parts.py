@@ -26,7 +26,7 @@ def date_parts(columns: Any) -> NDArray[np.float64]:
         months.astype(np.int64) % 12 + 1,
         (days - months).astype(np.int64) + 1,
         (day_numbers + WEEKDAY_OF_EPOCH) % 7,
-        (times - days) // np.timedelta64(1, "h"),
+        (times - days).astype("timedelta64[h]").astype(np.int64),
     )
     is_missing = np.isnat(times)
     return np.hstack([np.where(is_missing, np.nan, part.astype(np.float64)) for part in parts])

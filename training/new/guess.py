@@ -185,11 +185,12 @@ def _number(summary: Summary, name: str, found: Range, reading: Reading | None) 
         why = f"whole number, only {choices[0]} and {choices[1]}"
         return Field(summary.name, name, "int", why, choices=choices, reading=reading)
     low, high = bounds_with_room(found.low, found.high)
+    seen = "no value" if found.is_empty else f"{_shown(found.low)} to {_shown(found.high)}"
     return Field(
         summary.name,
         name,
         dtype,
-        f"{words}, found {_shown(found.low)} to {_shown(found.high)}",
+        f"{words}, found {seen}",
         minimum=low,
         maximum=high,
         reading=reading,
@@ -222,7 +223,7 @@ def bounds_with_room(low: float, high: float) -> tuple[float, float]:
     lower = math.floor((low - span / 2) / unit) * unit
     upper = math.ceil((high + span / 2) / unit) * unit
     lower = max(0.0, lower) if low >= 0 else lower
-    upper = min(0.0, upper) if high <= 0 else upper
+    upper = min(0.0, upper) if high <= 0 and low < 0 else upper
     # Without the noise of the multiplication.
     return float(f"{lower:.12g}"), float(f"{upper:.12g}")
 
