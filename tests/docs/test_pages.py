@@ -24,8 +24,6 @@ from serve_app.settings import (
 
 PAGES = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages()]
 BLOCKS = [pytest.param(block, id=block.place) for page in pages() for block in blocks_of(page)]
-# What a reader makes while following docs/your-own-model.md.
-EXAMPLES = {"serve_app/models/loan.py", "training/models/loan.py"}
 FOLDERS = "serve_app|training|benchmarks|tests|docs|k8s|docker|requirements"
 FILE = re.compile(
     rf"(?:(?:{FOLDERS}|\.ci)/[\w./-]*\w/?|[\w.-]+\.(?:yaml|toml)|Makefile|Dockerfile)"
@@ -109,7 +107,7 @@ def test_files_and_names_in_code_spans_exist(page: Path) -> None:
     """`serve_app/http/edge.py` is a file, and `serve_app.scaling:by_load` can be imported."""
     for span in inline_code(page):
         word = span.split()[0]
-        if FILE.fullmatch(word) and word not in EXAMPLES | READERS_OWN:
+        if FILE.fullmatch(word) and word not in READERS_OWN:
             near = (ROOT / word, page.parent / word, ROOT / "k8s/base" / word)
             assert any(path.exists() for path in near), f"{page.name}: {word}"
         if name := re.fullmatch(r"(serve_app(?:\.\w+)+):(\w+(?:\|\w+)*)", word):

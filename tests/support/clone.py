@@ -1,11 +1,13 @@
 """A folder like a reader's clone, in which the commands of README and docs/ are run."""
 
+import re
 import runpy
 import shutil
 import subprocess
 import sys
 import warnings
-from contextlib import chdir
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +24,16 @@ with warnings.catch_warnings():
     import ray.serve.schema  # noqa: F401 - `sluice check` imports it
 
 
+@contextmanager
+def importable(folder: Path) -> Iterator[None]:
+    """The folder on the path, as `python -m` and `sluice` have the one where they are started."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
 @dataclass
 class Clone:
     """The folder, and what each command printed there."""
@@ -30,15 +42,26 @@ class Clone:
     output: dict[str, str] = field(default_factory=dict)
 
     def run(self, block: Block) -> None:
-        """Run a block: Python as the script that the page calls `fit.py`, commands one by one."""
+        """Run a block: Python is written to the file that its first line names, else to the script
+        that the page calls `fit.py`; commands are run one by one.
+        """
         # One thread: several of them on busy cores take ten times as long.
-        with chdir(self.folder), threadpool_limits(1):
+        with chdir(self.folder), importable(self.folder), threadpool_limits(1):
             if block.language == "python":
-                Path("fit.py").write_text(block.text)
+                _write(block.text)
                 return
             for command in block.commands:
                 for words in programs(command):
                     self.output[command] = _run(words)
+
+
+def _write(text: str) -> None:
+    """A file of the reader's, in a folder that can be imported."""
+    first = text.splitlines()[0]
+    named = re.fullmatch(r"# (\w+)/(\w+)\.py", first)
+    path = Path(first.removeprefix("# ")) if named else Path("fit.py")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
 
 
 def _run(words: list[str]) -> str:
