@@ -40,6 +40,7 @@ from sklearn.preprocessing import (
 from sklearn.tree import DecisionTreeClassifier
 
 from training.cuts import cuts_by_field
+from training.threshold import find_threshold
 
 FOREST = {"n_estimators": 8, "max_depth": 5, "random_state": 0}
 BOOSTING = {"max_iter": 10, "random_state": 0}
@@ -65,7 +66,9 @@ def filled_texts() -> Any:
 
 def codes(unknown: float) -> OrdinalEncoder:
     """Ordinals with a code for what is unknown."""
-    return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=unknown)
+    return OrdinalEncoder(
+        handle_unknown="use_encoded_value", unknown_value=unknown, encoded_missing_value=-2
+    )
 
 
 def boosting(**more: Any) -> HistGradientBoostingClassifier:
@@ -224,7 +227,7 @@ def test_an_ordinary_pipeline_is_compiled_and_answers_as_the_fitted_one(name: st
     pipeline = fitted(make(), kind)
     compilation, truth, call = compiled_purchases(pipeline, kind)
     runtime = opened(compilation, call)
-    rows = purchases(60, 3, kind)
+    rows = purchases(300, 3, kind)
     expected = np.asarray(getattr(pipeline, call.method)(rows.frame_for(call)), dtype=float)
     if call.columns is not None:
         expected = expected[:, call.columns]
@@ -241,7 +244,7 @@ def test_cuts_are_found_in_the_unit_of_the_field_behind_a_scaler() -> None:
     pipeline = fitted(
         make_pipeline(columns(StandardScaler()), DecisionTreeClassifier(max_depth=2)), "binary"
     )
-    rows = purchases(100, 2, "binary")
+    rows = purchases(300, 2, "binary")
     _, _, call = compiled_purchases(pipeline, "binary")
     cuts = cuts_by_field(pipeline, rows, call)
     steps = pipeline[:-1]
@@ -262,7 +265,7 @@ def test_probes_stand_on_both_sides_of_cuts() -> None:
     """A graph in float32, which cannot tell them apart, is found out by them."""
     pipeline = fitted(make_pipeline(columns(), boosting()), "binary")
     _, truth, call = compiled_purchases(pipeline, "binary")
-    cuts = cuts_by_field(pipeline, purchases(100, 2, "binary"), call)["amount_usd"]
+    cuts = cuts_by_field(pipeline, purchases(300, 2, "binary"), call)["amount_usd"]
     seen = truth.block.numbers[:, 0]
     assert np.isin(cuts, seen).all()
     assert np.isin(np.nextafter(cuts, np.inf), seen).all()
@@ -281,9 +284,17 @@ def test_a_curve_before_a_sum_is_the_reason_that_is_given() -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_tie_within_float_noise_of_the_threshold_does_not_hinder_compiling() -> None:
-    """Ten trees of whole leaves vote five to five now and then."""
+    """Ten trees of whole leaves vote five to five now and then: `predict` says negative.
+
+    The threshold moves into the gap between the compiled scores, where float32 has put the tie.
+    """
     forest = RandomForestClassifier(10, random_state=0)
     pipeline = fitted(make_pipeline(columns(SimpleImputer()), forest), "binary")
-    compilation, truth, _ = compiled_purchases(pipeline, "binary")
+    compilation, truth, call = compiled_purchases(pipeline, "binary")
     assert (np.abs(truth.scores - 0.5) < 1e-9).any()
     assert compilation.graph is not None, compilation.reason
+    rows = purchases(300, 2, "binary")
+    scores = opened(compilation, call).score(rows.block)
+    threshold, note = find_threshold(pipeline, rows, call, scores)
+    assert note is None
+    assert np.array_equal(scores >= threshold, pipeline.predict(rows.frame_for(call)) == 1)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from training.compilation.columns import NotCompiled
-from training.compilation.functions import plus, sigmoid, softmax, times, two_classes
+from training.compilation.functions import logistic, plus, sigmoid, softmax, times, two_classes
 from training.compilation.graph import Graph, Tensor
 
 
@@ -42,7 +42,7 @@ def _tempered(graph: Graph, calibrator: Any, answer: Tensor, method: str, n_clas
         answer = Tensor(graph.node("Log", [shifted.name]), True)
     elif n_classes == 2:
         # The logits of the two classes are −x and x.
-        return two_classes(graph, sigmoid(graph, times(graph, answer, 2 * beta)))
+        return logistic(graph, times(graph, answer, 2 * beta))
     return softmax(graph, times(graph, answer, beta))
 
 

@@ -19,8 +19,8 @@ from training.compilation.ensembles import (
 from training.compilation.functions import (
     exponential,
     inverse_of,
+    logistic,
     mean,
-    sigmoid,
     softmax,
     times,
     two_classes,
@@ -235,7 +235,7 @@ class Emitter:
 
     def _probabilities(self, raw: Tensor, n_classes: int) -> Tensor:
         if n_classes == 2:
-            return two_classes(self.graph, sigmoid(self.graph, raw))
+            return logistic(self.graph, raw)
         return softmax(self.graph, raw)
 
     def _booster(self, booster: boosters.Booster, view: View, method: str) -> Tensor:
@@ -244,7 +244,7 @@ class Emitter:
         match booster.link:
             case "sigmoid":
                 scaled = raw if booster.scale == 1 else times(graph, raw, booster.scale)
-                return two_classes(graph, sigmoid(graph, scaled))
+                return logistic(graph, scaled)
             case "softmax":
                 return softmax(graph, raw)
             case "exp":

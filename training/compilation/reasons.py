@@ -10,6 +10,7 @@ from training.truth import Truth
 
 MAX_LENGTH = 400
 MAX_CAUSE_LENGTH = 160
+DIFFERS = "compiled, it differs from the pipeline"
 
 
 def cannot(error: Exception, what: str) -> str:
@@ -25,7 +26,7 @@ def difference(found: Scores, truth: Truth, differs: NDArray[np.bool_]) -> str:
     apart = np.where(np.isnan(apart), np.inf, apart)
     worst = int(np.argmax(np.where(differs, apart, -1.0)))
     return (
-        f"compiled, it differs from the pipeline on {int(differs.sum()):,} of {len(differs):,} "
+        f"{DIFFERS} on {int(differs.sum()):,} of {len(differs):,} "
         f"rows; one with {truth.said[worst]}: compiled {_shown(found[worst])}, pipeline "
         f"{_shown(truth.scores[worst])}"
     )
@@ -34,11 +35,11 @@ def difference(found: Scores, truth: Truth, differs: NDArray[np.bool_]) -> str:
 def joined(reasons: list[str]) -> str:
     """One readable sentence or two: why there is no exact graph, then what the converter's does.
 
-    Both are the same sentence where both graphs differ.
+    Where both graphs differ from the pipeline, the exact one tells more.
     """
     first, last = reasons[0], reasons[-1]
-    if len(reasons) == 1 or first == last:
-        return cut(last, MAX_LENGTH)
+    if len(reasons) == 1 or (first.startswith(DIFFERS) and last.startswith(DIFFERS)):
+        return cut(first, MAX_LENGTH)
     return cut(f"{cut(first, MAX_LENGTH // 2)}; {last}", MAX_LENGTH)
 
 

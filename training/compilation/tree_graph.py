@@ -1,9 +1,10 @@
 """Trees in a graph, on counts of cuts: every split sends every float64 where the fitted tree does.
 
 Each column of the graph's matrix belongs to one column of the fitted trees and says, as a small
-number, between which of their thresholds a value lies. A missing value is a number too: far left or
-far right. Where nodes of one column send it to different sides, the column is there twice. A split
-by categories becomes a column of its own: 0 for the codes that go left, 1 for others.
+number, between which of their thresholds a value lies. A missing number stays missing, and each
+node says where it goes. A missing value in a table is a number, far left or far right; where nodes
+of one column send it to different sides, the column is there twice. A split by categories becomes a
+column of its own: 0 for the codes that go left, 1 for others.
 """
 
 from dataclasses import dataclass, field
@@ -55,22 +56,12 @@ class Ranked:
         coded: Matrix = spots + (np.arange(n) - first + 1) / (n_same + 1)
         return coded
 
-    def missing(self, graph: Graph) -> float:
-        """The number that stands for a missing one."""
-        assert self.missing_rank is not None
-        coded = self.coded(graph)
-        if self.missing_rank == 0:
-            return -2 * FAR
-        if self.missing_rank == len(coded):
-            return 2 * FAR
-        return float(coded[self.missing_rank - 1] + coded[self.missing_rank]) / 2
-
 
 @dataclass
 class Inputs:
     """The columns of the graph's matrix: first the ranked ones, then those of tables."""
 
-    ranked: list[tuple[Ranked, float | None]] = field(default_factory=list)
+    ranked: list[Ranked] = field(default_factory=list)
     tabled: list[tuple[Table, Matrix]] = field(default_factory=list)
 
 
@@ -112,6 +103,7 @@ class _Emission:
         # For each node: which column of which kind, and which of its thresholds.
         self.input = np.zeros(len(self.feature), dtype=int)
         self.threshold_place = np.zeros(len(self.feature), dtype=int)
+        self.sends_missing_left = np.zeros(len(self.feature), dtype=bool)
 
     def add_cuts(self) -> None:
         """Note the cuts of numbers, and nothing else."""
@@ -150,10 +142,15 @@ class _Emission:
         inputs = Inputs()
         tabled_nodes: list[tuple[Table, Matrix, NDArray[np.intp]]] = []
         for column, kind in ranked.items():
-            for nodes, missing in self._sides(column, has_missing=kind.missing_rank is None):
-                side = None if missing is None or kind.missing_rank is not None else missing
-                self.input[nodes] = len(inputs.ranked)
-                inputs.ranked.append((kind, side))
+            nodes = np.flatnonzero(self.is_number & (self.feature == column))
+            self.input[nodes] = len(inputs.ranked)
+            self.sends_missing_left[nodes] = (
+                self.is_missing_left[nodes]
+                if kind.missing_rank is None
+                else kind.missing_rank <= self.threshold_place[nodes]
+            )
+            self.graph.column("rank", kind.place)
+            inputs.ranked.append(kind)
         for column, table in tabled.items():
             tabled_nodes += self._table_columns(column, table)
         # Columns of one table stand together.
@@ -373,19 +370,12 @@ class _Emission:
         graph = self.graph
         parts = []
         if inputs.ranked:
-            places = [graph.column("rank", kind.place) for kind, _ in inputs.ranked]
-            value = numbers = graph.take(places)
-            signs = np.array([kind.sign for kind, _ in inputs.ranked], dtype=np.float64)
-            contract = self.columns.asker.spec.contract
-            names = self.columns.asker.layout.number_names
+            places = [graph.column("rank", kind.place) for kind in inputs.ranked]
+            value = graph.ranks(places)
+            signs = np.array([kind.sign for kind in inputs.ranked])
             if (signs != 1).any():
-                value = graph.node("Mul", [value, graph.constant(signs, np.float64)])
-            nullable = {f.name for f in contract if f.nullable}
-            if any(names[kind.place] in nullable for kind, _ in inputs.ranked):
-                fills = [_fill(graph, kind, side) for kind, side in inputs.ranked]
-                is_missing = graph.node("IsNaN", [numbers])
-                value = graph.node("Where", [is_missing, graph.constant(fills, float), value])
-            parts.append(graph.cast(Tensor(value, True), is_double=False).name)
+                value = graph.node("Mul", [value, graph.constant(signs, np.float32)])
+            parts.append(value)
         for index, values in tables:
             parts.append(graph.node("Gather", [graph.constant(values, np.float32), index], axis=0))
         if not parts:
@@ -395,7 +385,7 @@ class _Emission:
 
     def _coded_thresholds(self, inputs: Inputs) -> Matrix:
         coded = np.zeros(len(self.feature))
-        for i, (kind, _) in enumerate(inputs.ranked):
+        for i, kind in enumerate(inputs.ranked):
             nodes = np.flatnonzero(self.is_split & (self.input == i))
             coded[nodes] = kind.coded(self.graph)[self.threshold_place[nodes]]
         is_tabled = self.is_split & (self.input >= len(inputs.ranked))
@@ -430,6 +420,7 @@ class _Emission:
             nodes_featureids=np.where(self.is_split, self.input, 0).tolist(),
             nodes_modes=np.where(self.is_split, "BRANCH_LEQ", "LEAF").tolist(),
             nodes_values=self._coded_thresholds(inputs).astype(np.float32).tolist(),
+            nodes_missing_value_tracks_true=self.sends_missing_left.astype(int).tolist(),
             nodes_truenodeids=left.tolist(),
             nodes_falsenodeids=right.tolist(),
             target_treeids=self.tree[places].tolist(),
@@ -438,13 +429,6 @@ class _Emission:
             target_weights=values[places, target].astype(np.float32).tolist(),
         )
         self.graph.rename(made, output)
-
-
-def _fill(graph: Graph, kind: Ranked, side: float | None) -> float:
-    """What stands for a missing number in a column."""
-    if kind.sign == 0:
-        return 0.0
-    return kind.missing(graph) if side is None else side
 
 
 def _any_number(graph: Graph, columns: Columns) -> str:
