@@ -383,11 +383,8 @@ def other_cases() -> Iterator[Case]:
     yield case("nearest neighbours, by distance", KNeighborsClassifier(8, weights="distance"))
     yield case("nearest neighbours of values", KNeighborsRegressor(7), "price")
     yield case("network", MLPClassifier(hidden_layer_sizes=(20,), max_iter=60, random_state=0))
-    yield case(
-        "network of values",
-        MLPRegressor(hidden_layer_sizes=(20,), max_iter=150, random_state=0),
-        "weeks",
-    )
+    network = MLPRegressor(hidden_layer_sizes=(20,), max_iter=150, random_state=0)
+    yield case("network of values", network, "weeks")
     yield case("SVC with its own probabilities", SVC(probability=True, random_state=0))
     yield case("SVR", SVR(), "weeks")
     yield case("naive Bayes", GaussianNB())

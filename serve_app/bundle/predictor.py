@@ -31,6 +31,8 @@ LOG_EVERY_S = 60.0
 ROUNDING = 1e-9
 # Sums of a few hundred trees in float32 are so far from those in float64.
 LABEL_NOISE = 2e-6
+# How far a sum of float32 goes beyond 0 and 1.
+PROBABILITY_SLACK = 1e-6
 # Golden rows that are also replayed one by one, where a call may be slow.
 N_ALONE = 10
 
@@ -59,6 +61,7 @@ class Predictor:
         self._threshold = manifest.parameters.get("threshold", threshold)
         self._refused = RefusedRows(manifest.refusals, manifest.contract)
         self._n_scores = n_scores_of(manifest)
+        self._is_probability = manifest.kind != "regressor"
         self._n_failed = 0
         self._log_again_s = 0.0
         self.cost = self._prove()
@@ -105,13 +108,20 @@ class Predictor:
         return scores
 
     def _checked(self, block: Block) -> Scores:
-        """The scores of one call, infinities as NaN."""
+        """The scores of one call; what is no number, or no probability, is NaN."""
         scores = self._runtime.score(block)
         shape = (len(block),) if self._n_scores == 1 else (len(block), self._n_scores)
         if scores.shape != shape:
             raise ValueError(f"found scores of shape {scores.shape}, expected {shape}")
-        is_finite = np.isfinite(scores)
-        return scores if is_finite.all() else np.where(is_finite, scores, np.nan)
+        is_good = (scores >= 0) & (scores <= 1) if self._is_probability else np.isfinite(scores)
+        return scores if is_good.all() else self._mended(scores)
+
+    def _mended(self, scores: Scores) -> Scores:
+        """Scores with NaN for what is none; a probability beyond its end by rounding is at it."""
+        if self._is_probability:
+            nearest = np.clip(scores, 0.0, 1.0)
+            return np.where(np.abs(scores - nearest) <= PROBABILITY_SLACK, nearest, np.nan)
+        return np.where(np.isfinite(scores), scores, np.nan)
 
     def _failed(self, n_rows: int) -> Scores:
         shape = (n_rows,) if self._n_scores == 1 else (n_rows, self._n_scores)
