@@ -100,7 +100,9 @@ def telco(n_rows: int, seed: int = 1) -> Lookalike:
     return Lookalike(rows, probability)
 
 
-def _service(internet: NDArray[np.str_], share: float, rng: np.random.Generator) -> NDArray[np.str_]:
+def _service(
+    internet: NDArray[np.str_], share: float, rng: np.random.Generator
+) -> NDArray[np.str_]:
     has_it = np.where(rng.random(len(internet)) < share, "Yes", "No")
     return np.where(internet == "No", "No internet service", has_it)
 
