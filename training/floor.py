@@ -49,6 +49,11 @@ def require_better_than_constant(candidate: Candidate, constant: Mapping[str, Me
         for name, found, floor in pairs
         if not _is_better(name, found, floor)
     ]
+    scores = candidate.scores
+    is_constant = bool((scores == scores[0]).all())
+    if is_constant and not faults and not candidate.spec.is_anomaly_score:
+        # By luck it may be a better constant than ours.
+        faults.append("score: found the same for every row, expected scores that differ")
     _refuse(candidate, faults + _faults_of_kind(candidate))
 
 

@@ -223,7 +223,8 @@ def _classes(raw: pd.Series, spec: ModelSpec, source: str) -> Numbers:
     wrong = np.isnan(values)
     listed = ", ".join(str(label) for label in spec.classes[:LISTED])
     if wrong.any():
-        found = _shown(raw[wrong].iloc[0])
+        first = raw[wrong].iloc[0]
+        found = "no value" if pd.isna(first) else _shown(first)
         fault = _fault(spec.target, found, pd.Series(wrong), f"one of {listed}")
         raise InvalidData(
             f"{source}: {fault}. Other spellings are mapped by `map_columns` in the model's "

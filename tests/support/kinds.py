@@ -159,6 +159,19 @@ class Quantiles(RegressorMixin, BaseEstimator):
         return self.line_.predict(rows)[:, None] + self.shifts_
 
 
+class ConstantQuantiles(RegressorMixin, BaseEstimator):
+    """The same three quantiles for every row."""
+
+    def fit(self, rows: Any, target: Any) -> "ConstantQuantiles":
+        """Keep the quantiles of the target."""
+        self.values_ = np.quantile(target, (0.05, 0.5, 0.95))
+        return self
+
+    def predict(self, rows: Any) -> Any:
+        """One column a quantile."""
+        return np.tile(self.values_, (len(rows), 1))
+
+
 def quantiles(levels: tuple[float, ...] = (0.05, 0.5, 0.95)) -> Kind:
     """A regressor whose three outputs are quantiles of one target."""
     spec = _spec("regressor", "quantiles", outputs=("low", "value", "high"))
@@ -177,6 +190,16 @@ def anomaly(contamination: Any = 0.05) -> Kind:
     forest = IsolationForest(n_estimators=30, contamination=contamination, random_state=0)
     spec = _spec("regressor", "anomaly", target="")
     return Kind(spec, _unusual, lambda: make_pipeline(_columns(), forest))
+
+
+def nothing(rows: pd.DataFrame) -> pd.DataFrame:
+    """One column of zeros."""
+    return rows[["age_years"]] * 0
+
+
+def one_column(estimator: Any) -> Any:
+    """A pipeline whose estimator sees a constant."""
+    return make_pipeline(FunctionTransformer(nothing), estimator)
 
 
 def one_class(nu: float = 0.05) -> Kind:

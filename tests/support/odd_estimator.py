@@ -14,6 +14,13 @@ def log_of_columns(rows: pd.DataFrame) -> pd.DataFrame:
     return np.log1p(rows)
 
 
+def refuse_millions(rows: pd.DataFrame) -> pd.DataFrame:
+    """A step that refuses what the contract of churn allows."""
+    if (rows["monthly_spend_usd"] >= 1_000_000).any():
+        raise ValueError("nobody spends a million")
+    return rows
+
+
 class MeanOfColumns(RegressorMixin, BaseEstimator):
     """A regressor of four lines that no converter has heard of."""
 

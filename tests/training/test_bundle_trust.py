@@ -81,7 +81,7 @@ def test_a_manifest_lists_every_file_with_its_hash_and_nothing_else_lies_there(
 def test_a_manifest_is_readable_json_that_survives_the_round_trip(written: Written) -> None:
     """One can look at it in an editor, and nothing is lost in reading it back."""
     data = (Path(written.where) / MANIFEST).read_bytes()
-    assert data.startswith(b'{\n  "format": 1,')
+    assert data.startswith(b'{\n  "format": 2,')
     assert parse(data, "test") == written.manifest
 
 
@@ -98,15 +98,18 @@ def test_references_count_every_training_row(written: Written) -> None:
             assert reference.edges == sorted(set(reference.edges))
 
 
-def test_golden_rows_spread_over_the_scores_and_end_with_the_examples(written: Written) -> None:
+def test_golden_rows_spread_over_the_scores_and_have_the_examples_and_probes(
+    written: Written,
+) -> None:
     """A constant model, or one with its columns exchanged, cannot reproduce them."""
     golden = written.manifest.golden_rows
     scores = np.array([row.score for row in golden])
     spec = get_spec(written.manifest.model)
-    assert len(golden) == 32 + len(spec.examples)
+    n_before = 32 + len(spec.examples)
+    assert len(golden) == n_before + 32
     assert (np.diff(scores[:32]) >= 0).all()
     assert len(np.unique(scores)) > 20
-    assert [row.row for row in golden[32:]] == [
+    assert [row.row for row in golden[32:n_before]] == [
         example.row.model_dump() for example in spec.examples
     ]
 
@@ -124,7 +127,7 @@ def test_the_pipeline_in_the_bundle_gives_the_golden_scores(churn_bundle: Writte
     manifest = churn_bundle.manifest
     pipeline = joblib.load(Path(churn_bundle.where) / "pipeline.joblib")
     block = Layout(manifest.contract).block([row.row for row in manifest.golden_rows])
-    scores = SklearnRuntime(pipeline, manifest.contract, manifest.kind).score(block)
+    scores = SklearnRuntime(pipeline, manifest.contract, manifest.call).score(block)
     assert scores == pytest.approx([row.score for row in manifest.golden_rows], abs=1e-12)
 
 
@@ -166,7 +169,7 @@ def test_half_a_manifest_is_refused(copied: Path) -> None:
 
 def test_another_format_is_refused(copied: Path) -> None:
     """A bundle from the future says so, instead of being half understood."""
-    edit(copied, lambda manifest: manifest.update(format=2))
+    edit(copied, lambda manifest: manifest.update(format=3))
     message = refusal(copied)
     assert "format" in message
     assert "expected a manifest of format 1" in message

@@ -14,7 +14,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from odd_estimator import Answering, Drifting, MeanOfColumns, Raising
+from odd_estimator import Answering, Drifting, MeanOfColumns, Raising, refuse_millions
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 from serve_app.bundle.manifest import Manifest
 from serve_app.bundle.predictor import load
 from serve_app.bundle.store import FolderStore
+from serve_app.contract.block import Block, Layout
 from serve_app.models import get_spec
 from training.cli import app
 from training.errors import InvalidPipeline
@@ -85,6 +86,26 @@ def test_a_regressor_that_cannot_be_compiled_is_bundled_with_an_interval_and_the
     report = (tmp_path / "store" / "delivery_time" / "2.0.0" / "report.html").read_text()
     assert "Not compiled" in report
     assert predictor.score(delivery_rows.block).std() > 0.5
+
+
+def test_what_a_pipeline_refuses_inside_the_contract_is_said_with_the_choice(
+    offer: Callable[..., Any], churn_rows: Table, tmp_path: Path
+) -> None:
+    """Field, value and cause, in the terminal and in the report; such a row is an error row."""
+    steps = (FunctionTransformer(refuse_millions), StandardScaler(), LogisticRegression())
+    target = churn_rows.target.astype(int)
+    result = offer(make_pipeline(*steps).fit(churn_rows.frame, target), churn_rows)
+    assert result.exit_code == 0, result.output
+    report = (tmp_path / "store" / "churn" / "2.0.0" / "report.html").read_text()
+    for text in (result.output, report):
+        assert "monthly_spend_usd 1000000.0: allowed by the contract, but the pipeline" in text
+        assert "ValueError: nobody spends a million" in text
+        assert "narrow the contract, or let the pipeline handle it" in text
+    predictor = load(FolderStore(tmp_path / "store"), get_spec("churn"), "2.0.0")
+    block = Block(churn_rows.block.numbers[:2].copy(), churn_rows.block.categories[:2])
+    column = Layout(churn_rows.spec.contract).number_names.index("monthly_spend_usd")
+    block.numbers[0, column] = 1_000_000
+    assert np.isnan(predictor.score(block)).tolist() == [True, False]
 
 
 def test_a_pipeline_that_changes_when_it_is_opened_again_never_gets_its_version(

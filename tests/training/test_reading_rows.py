@@ -57,8 +57,8 @@ CHURN_FAULTS: dict[str, tuple[Damage, list[str]]] = {
         lambda rows: rows.assign(onboarding_completed=rows["onboarding_completed"] == 1),
         ["onboarding_completed", "found", "integer from 0 to 1"],
     ),
-    "foreign target": (put("churned", 2), ["churned", "found 2", "0 or 1"]),
-    "missing target": (put("churned", ""), ["churned", "line 7", "0 or 1"]),
+    "foreign target": (put("churned", 2), ["churned", "found 2", "one of 0, 1"]),
+    "missing target": (put("churned", ""), ["churned", "found no value in line 7", "one of 0, 1"]),
     "one class": (
         lambda rows: rows.assign(churned=0),
         ["churned", "0 of 1", "expected at least 30 of each"],
@@ -132,12 +132,12 @@ def test_rows_survive_a_csv_file_unchanged(tmp_path: Path, churn_rows: Table) ->
 
 
 def test_missing_values_are_kept_where_the_contract_allows_them(loan_rows: Table) -> None:
-    """A missing int is NaN, a missing category the empty text; both are null in a golden row."""
+    """Missing ints and categories are NaN, as pandas reads them; both are null in a golden row."""
     children = loan_rows.frame["n_children"]
     employment = loan_rows.frame["employment"]
     assert 0.05 < children.isna().mean() < 0.15
-    assert 0.05 < (employment == "").mean() < 0.15
-    row = loan_rows.values(int(np.argmax(children.isna() & (employment == ""))))
+    assert 0.05 < employment.isna().mean() < 0.15
+    row = loan_rows.values(int(np.argmax(children.isna() & employment.isna())))
     assert (row["n_children"], row["employment"]) == (None, None)
     assert isinstance(row["age_years"], int)
 

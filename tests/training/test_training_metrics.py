@@ -1,14 +1,19 @@
 """The measures against scikit-learn's; intervals and conformal prediction against theory."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
+from sklearn.ensemble import IsolationForest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import OneClassSVM
 
-from training import metrics
+from training import anomaly, class_metrics, metrics, output_metrics
 from training.bundling import Written
 from training.conformal import half_width, share_inside
 from training.errors import InvalidData
@@ -111,3 +116,111 @@ def test_the_trained_interval_covers_the_hold_out_within_chance(delivery_bundle:
     chance = math.sqrt(0.09 / 2_400 + 0.09 / 1_800)
     assert abs(manifest.metrics["coverage"].value - 0.9) < 4 * chance
     assert 3 < 2 * manifest.parameters["half_width"] < 9
+
+
+N_CLASSES = 3
+CLASS_ROWS = st.lists(
+    st.tuples(st.integers(0, 2), *[st.integers(1, 9)] * N_CLASSES), min_size=6, max_size=60
+).filter(lambda rows: len({row[0] for row in rows}) == N_CLASSES)
+
+
+@settings(deadline=None, max_examples=60)
+@given(CLASS_ROWS)
+def test_measures_of_several_classes_are_those_of_scikit_learn(rows: list[tuple[int, ...]]) -> None:
+    """Also where probabilities are equal, and a class is never the label."""
+    target = np.array([float(row[0]) for row in rows])
+    weights = np.array([row[1:] for row in rows], dtype=float)
+    score = weights / weights.sum(axis=1, keepdims=True)
+    label = class_metrics.label_of(score)
+    classes = list(range(N_CLASSES))
+    expected = {
+        "accuracy": reference.accuracy_score(target, label),
+        "balanced_accuracy": reference.balanced_accuracy_score(target, label),
+        "macro_f1": reference.f1_score(target, label, average="macro"),
+        "auc": reference.roc_auc_score(target, score, multi_class="ovr"),
+        "log_loss": reference.log_loss(target, score, labels=classes),
+        "brier": reference.brier_score_loss(target, score, labels=classes, scale_by_half=False),
+    }
+    found = {name: class_metrics.MEASURES[name](target, score) for name in expected}
+    assert found == pytest.approx(expected)
+    by_class = class_metrics.by_class(target, score, classes)
+    parts = reference.precision_recall_fscore_support(
+        target, label, labels=classes, zero_division=0
+    )
+    assert [one.precision.value for one in by_class] == pytest.approx(parts[0])
+    assert [one.recall.value for one in by_class] == pytest.approx(parts[1])
+    assert [one.n_rows for one in by_class] == list(parts[3])
+
+
+def test_honest_probabilities_of_classes_have_a_small_ece_and_pushed_ones_a_large() -> None:
+    """It is the calibration of the label's probability."""
+    rng = np.random.default_rng(0)
+    score = rng.dirichlet([1, 1, 1], size=20_000)
+    target = (rng.random((20_000, 1)) > score.cumsum(axis=1)).sum(axis=1).astype(float)
+    assert class_metrics.ece(target, score) < 0.02
+    pushed = score**8
+    assert class_metrics.ece(target, pushed / pushed.sum(axis=1, keepdims=True)) > 0.2
+
+
+def test_the_pinball_loss_is_that_of_scikit_learn_and_least_at_the_true_quantiles() -> None:
+    """Moving an interval away from the quantiles that it stands for costs."""
+    rng = np.random.default_rng(1)
+    target = rng.normal(size=4_000)
+    levels = (0.05, 0.5, 0.95)
+    score = np.tile(np.quantile(target, levels), (4_000, 1))
+    expected = [
+        reference.mean_pinball_loss(target, score[:, place], alpha=level)
+        for place, level in enumerate(levels)
+    ]
+    least = output_metrics.pinball(target, score, levels)
+    assert least == pytest.approx(np.mean(expected))
+    assert output_metrics.pinball(target, score + 0.2, levels) > least
+    assert output_metrics.levels_of(target, score) == pytest.approx(levels, abs=0.001)
+
+
+def test_an_interval_of_quantiles_covers_what_lies_between_its_ends() -> None:
+    """Ends are the outputs of that name, wherever they stand; else the first and the last."""
+    target = np.array([0.0, 1.0, 2.0, 3.0])
+    score = np.array([[1.0, 0.5, 2.5]] * 4)
+    named = output_metrics.measures_of_quantiles(("value", "low", "high"), (0.5, 0.1, 0.9))
+    assert named["coverage"](target, score) == 0.5
+    assert named["interval_width"](target, score) == 2.0
+    assert named["mae"](target, score) == 1.0
+    assert named["crossing"](target, score) == 0.0
+    placed = output_metrics.measures_of_quantiles(("p50", "p10"), (0.5, 0.1))
+    assert "mae" not in placed
+    assert placed["crossing"](target, score[:, :2]) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("share", "expected", "is_fine"),
+    [
+        (0.05, 0.05, True),
+        (0.09, 0.05, True),
+        (0.2, 0.05, False),
+        (0.0, 0.1, False),
+        (0.3, None, True),
+        (0.8, None, False),
+    ],
+)
+def test_a_share_of_flagged_rows_that_is_far_from_the_expected_one_is_a_fault(
+    share: float, expected: float | None, is_fine: bool
+) -> None:
+    """By more than a factor of two and chance; unknown, at most half may be unusual."""
+    score = np.where(np.arange(1_000) < 1_000 * share, -1.0, 1.0 + np.arange(1_000))
+    fault = anomaly.fault_of(score, expected, "what somebody said")
+    assert (fault is None) == is_fine
+    assert fault is None or f"{share:.1%} of the rows" in fault
+
+
+@pytest.mark.parametrize(
+    ("estimator", "share"),
+    [
+        (IsolationForest(contamination=0.1), 0.1),
+        (IsolationForest(), None),
+        (make_pipeline(StandardScaler(), OneClassSVM(nu=0.2)), 0.2),
+    ],
+)
+def test_a_detector_s_own_contamination_is_found(estimator: Any, share: float | None) -> None:
+    """That of a one-class SVM is called nu."""
+    assert anomaly.own_contamination(estimator) == share
