@@ -275,7 +275,7 @@ def test_a_column_that_is_not_there_is_refused_with_the_nearest() -> None:
         (b"\xef\xbb\xbfa,b\n1,2\n", "utf-8-sig", ","),
         ("größe;b\n1,5;2\n".encode("latin-1"), "cp1252", ";"),
         ("a\tb\n1\t2\n".encode("utf-16"), "utf-16", "\t"),
-        (b'a|b\n1|2,5\n', "utf-8", "|"),
+        (b"a|b\n1|2,5\n", "utf-8", "|"),
     ],
 )
 def test_how_a_file_is_written_is_found_out(
