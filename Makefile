@@ -1,17 +1,19 @@
-# make serve | test | test-busy | test-long | bench | image-test | manifests | lock | clean
+# make serve | test | test-busy | test-long | bench | agree | image-test | manifests | lock | clean
 # Everything runs in .venv, made from hash-locked requirements.
 SHELL := bash
 PYTHON ?= python3.11
 BIN := .venv/bin
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
+# Without .pyc files each of the many processes compiles the project for itself.
+unexport PYTHONDONTWRITEBYTECODE
 CONFIG ?= serve_config.yaml
 # Processes that run tests side by side; tests of clusters mostly wait.
 WORKERS ?= 3
 PYTEST := $(BIN)/python -m pytest -q --durations=10 --durations-min=1
 SIDE_BY_SIDE := -n $(WORKERS) --no-loadscope-reorder
 
-.PHONY: serve env env-dev s3 models lint format types contracts debian bench test all-checks tests \
+.PHONY: serve env env-dev s3 models lint format types contracts debian bench agree test all-checks tests \
 	test-busy test-long lock manifests image-test clean
 
 serve: models  ## train what is missing, start in the fast mode, say where
@@ -22,23 +24,32 @@ $(BIN)/pip:
 		|| { echo "no $(PYTHON): install it, or call make PYTHON=..."; false; }
 
 INSTALL := install --quiet --disable-pip-version-check
+.venv/.uv: requirements/uv.txt | $(BIN)/pip
+	@$(BIN)/pip $(INSTALL) --require-hashes -r requirements/uv.txt
+	@touch $@
+
+# uv takes half the CPU of pip, on all cores. It reads no settings of pip, such as the index of a
+# company: where it cannot install, pip does. $(1) is the Python, $(2) the lock file.
+locked = $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes --python $(1) -r $(2) \
+	|| $(1) -m pip $(INSTALL) --require-hashes -r $(2)
+
 env: .venv/.serving
-.venv/.serving: requirements/train.txt pyproject.toml | $(BIN)/pip
+.venv/.serving: requirements/train.txt pyproject.toml .venv/.uv
 	@echo "making the environment (.venv) from requirements/train.txt ..."
-	@$(BIN)/pip $(INSTALL) --require-hashes -r requirements/train.txt
+	@$(call locked,$(BIN)/python,requirements/train.txt)
 	@$(BIN)/pip $(INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@
 
 env-dev: .venv/.dev
 .venv/.dev: requirements/dev.txt .venv/.serving
 	@echo "adding the tools of the tests from requirements/dev.txt ..."
-	@$(BIN)/pip $(INSTALL) --require-hashes -r requirements/dev.txt
+	@$(call locked,$(BIN)/python,requirements/dev.txt)
 	@touch $@
 
 s3: .venv/.s3  # the S3 server of the tests, in an environment of its own
-.venv/.s3: requirements/s3.txt | $(BIN)/pip
+.venv/.s3: requirements/s3.txt .venv/.uv
 	@$(PYTHON) -m venv --clear .venv/s3
-	@.venv/s3/bin/pip $(INSTALL) --require-hashes -r requirements/s3.txt
+	@$(call locked,.venv/s3/bin/python,requirements/s3.txt)
 	@touch $@
 
 models: env  ## train what $(CONFIG) serves and is not there yet, as far as its rows can be made
@@ -64,6 +75,9 @@ debian:
 bench: env-dev models debian  ## every contender side by side; see docs/performance.md
 	@$(BIN)/python -m benchmarks run $(ARGS)
 
+agree: env-dev  ## every kind of pipeline: what is served is what the pipeline says, row by row
+	@$(BIN)/python -m benchmarks agree $(ARGS)
+
 # The environments are made side by side, then types and imports are checked beside the tests.
 test:  ## everything: layout, lint, types, imports, unit, training, cluster, end to end
 	@MAKE_STARTED_S=$$(date +%s) $(MAKE) --no-print-directory -j4 all-checks
@@ -82,7 +96,7 @@ COMPILE := uv pip compile -q --python-version 3.11 --generate-hashes \
 lock: env-dev  ## compile the lock files again, with hashes and without index lines
 	@cd requirements && export PATH="$(CURDIR)/$(BIN):$$PATH" \
 		&& $(COMPILE) train.in -o train.txt && $(COMPILE) s3.in -o s3.txt \
-		&& for name in serve sklearn dev; do \
+		&& for name in uv serve sklearn boosters parquet dev; do \
 			$(COMPILE) -c train.txt $$name.in -o $$name.txt || exit 1; done
 
 manifests: env  ## write serve_config.yaml into the RayService for KubeRay

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks.errors import BenchmarkError
+from benchmarks.errors import BenchmarkError, WrongAnswers
 from benchmarks.place import ROOT
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -137,6 +137,32 @@ def heavy(out: OutOption = ROOT / ".run" / "bench" / "report", short: ShortOptio
     def work() -> None:
         models.run(out, console, short=short)
         console.print((out / "heavy.md").read_text(), markup=False)
+
+    _or_say_why(work)
+
+
+@app.command()
+def agree(
+    n_rows: Annotated[int, typer.Option("--rows", min=1, help="Rows of each pipeline.")] = 20_000,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="A part of a name; may be repeated.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of data and rows.")] = 7,
+    processes: Annotated[int, typer.Option("--processes", min=1, help="Side by side.")] = 2,
+) -> None:
+    """Every kind of pipeline: what a bundle serves is what its fitted pipeline says, row by row."""
+    from benchmarks.agree import run as agreement
+
+    def work() -> None:
+        names = agreement.chosen_names(only or [])
+        found = []
+        for verdict in agreement.verdicts(names, n_rows, seed, processes):
+            agreement.show(verdict, console)
+            found.append(verdict)
+        console.print(agreement.table_of(found))
+        console.print(agreement.summary_of(found))
+        if not all(verdict.is_right for verdict in found):
+            raise WrongAnswers("served and right are not the same: see the rows above")
 
     _or_say_why(work)
 

@@ -6,7 +6,7 @@ class BenchmarkError(Exception):
 
 
 class WrongAnswers(BenchmarkError):
-    """A contender answered something else than the fitted pipeline: its speed means nothing."""
+    """Something else was answered than the fitted pipeline says: then speed means nothing."""
 
 
 class Skipped(BenchmarkError):

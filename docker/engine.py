@@ -58,13 +58,15 @@ class Engine:
             )
         return done.stdout
 
-    def build(self, target: str) -> str:
+    def build(
+        self, target: str, *options: object, context: Path = ROOT, tag: str | None = None
+    ) -> str:
         """Build a target; its tag."""
-        tag = f"sluice:{target}"
+        tag = tag or f"sluice:{target}"
         formats: tuple[str, ...] = ()
         if self.program == "podman":
             formats = ("--format", "docker", "--layers", "--network", "host")
-        words = (*formats, *self.lent, "--target", target, "-t", tag, ROOT)
+        words = (*formats, *self.lent, *options, "--target", target, "-t", tag, context)
         self.call("build", *words, timeout_s=1800)
         return tag
 

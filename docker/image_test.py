@@ -111,7 +111,8 @@ def sizes(engine: Engine) -> str:
     `sklearn` over its mark is told and does not fail, since zstd brings it under.
     """
     found = {
-        target: engine.gzip_mb(engine.build(target)) for target in ("serve", "sklearn", "train")
+        target: engine.gzip_mb(engine.build(target))
+        for target in ("serve", "sklearn", "boosters", "train")
     }
     assert found["serve"] <= MOST_MB["serve"], found
     over = [
@@ -217,8 +218,43 @@ def uncompiled(engine: Engine) -> str:
     return "refused by serve with the target's name, served by sklearn"
 
 
+# Each library predicts, without what was taken out; the system has what LightGBM asks for.
+BOOSTERS = """
+import catboost, lightgbm, numpy, pandas, xgboost
+import shop.contracts, tomli_w
+rows = pandas.DataFrame({"n": numpy.arange(200.0)})
+text = pandas.DataFrame({"n": rows.n, "c": ["a", "b"] * 100})
+y = rows.n > 100
+quiet = {"verbose": 0, "allow_writing_files": False, "cat_features": ["c"]}
+for model, x in (
+    (lightgbm.LGBMClassifier(n_estimators=5, verbose=-1), rows),
+    (xgboost.XGBClassifier(n_estimators=5), rows),
+    (catboost.CatBoostClassifier(iterations=5, **quiet), text),
+):
+    assert model.fit(x, y).predict_proba(x)[-1, 1] > 0.5, model
+print(shop.contracts.GREETING)
+"""
+
+
+def boosters(engine: Engine) -> str:
+    """LightGBM, XGBoost and CatBoost predict, beside a package and requirements of the user's."""
+    with context() as folder:
+        shop = folder / "shop"
+        shop.mkdir()
+        (shop / "__init__.py").touch()
+        (shop / "contracts.py").write_text("GREETING = 'the shop is open'\n")
+        (shop / "requirements.txt").write_text("tomli-w\n")
+        given = ("REQUIREMENTS=shop/requirements.txt", "PACKAGES=shop")
+        options = [word for argument in given for word in ("--build-arg", argument)]
+        tag = engine.build("boosters", *options, context=folder, tag="sluice:shop")
+    words = ("--entrypoint", "python", tag, "-W", "ignore", "-c", BOOSTERS)
+    said = engine.call("run", "--rm", *HARDENED, *words)
+    assert "the shop is open" in said, said
+    return "three libraries predict, a package and a requirement of the user's are there"
+
+
 def training(engine: Engine) -> str:
-    """The third target trains a version into a mounted store."""
+    """The last target trains a version into a mounted store."""
     tag = engine.build("train")
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o777)
@@ -283,6 +319,7 @@ CHECKS: tuple[Callable[[Engine], str], ...] = (
     drained,
     without_a_model,
     uncompiled,
+    boosters,
     training,
     cluster,
     sizes,

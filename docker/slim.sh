@@ -1,10 +1,18 @@
 #!/usr/bin/env bash
 # Take out of a virtual environment what serving never reads. `make image-test` runs what is left.
-#   slim.sh [--last] VENV        --last: after it nothing more is installed
+#   slim.sh VENV            after the packages of a lock file
+#   slim.sh --last VENV     when all is installed; what the user's own requirements brought stays whole
 set -euo pipefail
 last=0
 [ "$1" != --last ] || { last=1; shift; }
 cd "$1"/lib/python3*/site-packages
+
+# .pyc files halve the time to start; by hash, so that the same sources give the same layer.
+if [ "$last" = 1 ]; then
+    rm -rf pip pip-*.dist-info setuptools/_vendor/*.dist-info ../../../bin/pip*
+    "$1"/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash . || true
+    exit
+fi
 
 # Parts of Ray that Serve does not import. ray/dashboard/client stays: the process that takes `serve deploy` looks for it.
 rm -rf ray/jars ray/cpp ray/rllib ray/tune ray/train ray/data ray/llm ray/air ray/includes ray/autoscaler/{aws,azure,gcp,vsphere}
@@ -13,6 +21,8 @@ rm -rf ray/_private/runtime_env/agent/thirdparty_files
 
 # onnxruntime: a C library next to the Python module that has all of it inside, and what only its tools read.
 rm -rf onnxruntime/capi/libonnxruntime.so* onnxruntime/{transformers,quantization,tools,datasets} sympy mpmath isympy.py
+# CatBoost's widget for notebooks.
+rm -rf ../../../share/jupyter
 # pip and setuptools as wheels for new environments, and 500 languages that nobody prints in colour.
 rm -rf virtualenv/seed/wheels/embed/*.whl
 find pygments/lexers -name '*.py' ! -name '__init__.py' ! -name '_mapping.py' ! -name 'python.py' ! -name 'special.py' \
@@ -24,9 +34,3 @@ find . \( -name '*.pyi' -o -name '*.pxd' -o -name '*.a' -o -name '*.map' \) -del
 # Debug symbols: not of numpy, scipy and the *.libs, which break.
 find . -type f \( -name '*.so' -o -name gcs_server -o -name raylet -o -name haproxy \) -not -path '*.libs/*' -not -path './numpy/*' \
     -not -path './scipy/*' -not -path './sklearn/*' -not -path './pandas/*' -exec strip --strip-unneeded {} +
-
-# .pyc files halve the time to start; by hash, so that the same sources give the same layer.
-if [ "$last" = 1 ]; then
-    rm -rf pip pip-*.dist-info setuptools/_vendor/*.dist-info ../../../bin/pip*
-    "$1"/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash . || true
-fi

@@ -55,10 +55,13 @@ def write(candidate: Candidate, truth: Truth, compilation: Compilation, store: S
 
     Raises BundleError.
     """
-    files = {PIPELINE: pickled(candidate.pipeline), REPORT: render(candidate, compilation).encode()}
+    needs = needs_of(candidate.pipeline)
+    notes = [*candidate.notes, *truth.notes, *_notes(needs, compilation)]
+    pipeline = pickled(candidate.pipeline)
+    files = {PIPELINE: pipeline, REPORT: render(candidate, compilation, notes).encode()}
     if compilation.graph is not None:
         files[COMPILED] = compilation.graph
-    manifest = _manifest(candidate, truth, compilation, files)
+    manifest = _manifest(candidate, truth, compilation, files, needs, notes)
     text = (manifest.model_dump_json(indent=2) + "\n").encode()
     files[MANIFEST] = text
     digest = sha256_of(text)
@@ -77,10 +80,14 @@ def _write_and_load(
 
 
 def _manifest(
-    candidate: Candidate, truth: Truth, compilation: Compilation, files: dict[str, bytes]
+    candidate: Candidate,
+    truth: Truth,
+    compilation: Compilation,
+    files: dict[str, bytes],
+    needs: Needs,
+    notes: list[str],
 ) -> Manifest:
     spec = candidate.spec
-    needs = needs_of(candidate.pipeline)
     return Manifest(
         format=FORMAT,
         model=candidate.spec.name,
@@ -109,7 +116,7 @@ def _manifest(
         outputs=list(spec.outputs),
         tolerance=truth.tolerance,
         refusals=truth.refusals,
-        notes=[*candidate.notes, *truth.notes, *_notes(needs, compilation)],
+        notes=notes,
     )
 
 

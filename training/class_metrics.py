@@ -18,7 +18,7 @@ from training.metrics import CLIP, Measure, Numbers, interval, resamples
 
 def label_of(score: Numbers) -> NDArray[np.intp]:
     """(n_rows,) the position of the most probable class; of equal ones the first."""
-    return np.argmax(score, axis=1)
+    return np.asarray(np.argmax(score, axis=1))
 
 
 def confusion(target: Numbers, score: Numbers) -> NDArray[np.int64]:
@@ -74,7 +74,8 @@ def ece(target: Numbers, score: Numbers) -> float:
 
 def is_right(target: Numbers, score: Numbers) -> Numbers:
     """(n_rows,) 1 where the label is the true class, else 0."""
-    return (label_of(score) == target).astype(np.float64)
+    found: Numbers = (label_of(score) == target).astype(np.float64)
+    return found
 
 
 MEASURES: dict[str, Measure] = {
@@ -126,12 +127,12 @@ def by_class(
 
 def _of_truth(target: Numbers, score: Numbers) -> Numbers:
     """(n_rows,) the probability of each row's true class."""
-    return score[np.arange(len(target)), target.astype(np.intp)]
+    return np.asarray(score[np.arange(len(target)), target.astype(np.intp)])
 
 
 def _precision(counts: NDArray[np.int64]) -> Numbers:
     """By class; 0 where no row has this label."""
-    return np.diag(counts) / np.maximum(counts.sum(axis=0), 1)
+    return np.asarray(np.diag(counts) / np.maximum(counts.sum(axis=0), 1))
 
 
 def _recall(counts: NDArray[np.int64]) -> Numbers:

@@ -31,6 +31,10 @@ own by its module, such as {EXAMPLE}.
 
 With `bundle`, a pipeline that is fitted already becomes a version."""
 
+# Of more classes or notes, the report tells all.
+MOST_CLASSES = 10
+MOST_NOTES = 20
+
 console = Console()
 Outcome = TypeVar("Outcome")
 
@@ -232,12 +236,27 @@ def _show(written: Written) -> None:
         "95 % interval",
         title=f"{manifest.model} {manifest.version} on the hold-out",
     )
+    has_many = len(manifest.classes) > MOST_CLASSES
     for name, metric in manifest.metrics.items():
-        table.add_row(name, f"{metric.value:.4f}", f"{metric.low:.4f} – {metric.high:.4f}")
+        if has_many and name.startswith(("precision_", "recall_")):
+            continue
+        low, high = _number(metric.low), _number(metric.high)
+        table.add_row(escape(name), _number(metric.value), f"{low} – {high}")
     console.print(table)
+    if has_many:
+        console.print(f"precision and recall of {len(manifest.classes)} classes: see report.html")
     for name, value in (
         ("runtime", f"{manifest.runtime} ({manifest.runtime_reason})"),
         ("bundle", written.where),
         ("manifest_sha256", written.manifest_sha256),
     ):
         console.print(f"{name}: {escape(value)}", soft_wrap=True, highlight=False)
+    for note in manifest.notes[:MOST_NOTES]:
+        console.print(f"[yellow]note:[/yellow] {escape(note)}", soft_wrap=True, highlight=False)
+    if len(manifest.notes) > MOST_NOTES:
+        console.print(f"and {len(manifest.notes) - MOST_NOTES} more notes: see report.html")
+
+
+def _number(value: float) -> str:
+    """Four decimals, or four digits where these would say nothing."""
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.4g}"

@@ -298,6 +298,8 @@ def _canvas(title: str, x: str, y: str, height: float = 3.2) -> tuple[Figure, Ax
         axes = figure.subplots()
     axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
     axes.set_xlabel(x)
+    # Small numbers have long names.
+    axes.locator_params(axis="x", nbins=6)
     axes.set_ylabel(y)
     return figure, axes
 

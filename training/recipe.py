@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pandas as pd
 
@@ -10,6 +10,8 @@ from serve_app.bundle.runtimes.needs import find_module
 from serve_app.models import imported, is_module
 from training.errors import TrainingError
 
+# How text columns come to a pipeline.
+TextType = Literal["str", "category"]
 # An optional column of generated rows: the true probability or the noiseless value.
 BEST = "best_score"
 
@@ -40,9 +42,21 @@ class Training:
     map_columns: Callable[[pd.DataFrame], pd.DataFrame] = keep_columns
     at_least: Mapping[str, float] = field(default_factory=dict)
     at_most: Mapping[str, float] = field(default_factory=dict)
-    texts: Literal["str", "category"] = "str"
+    texts: TextType = "str"
     contamination: float | None = None
     csv: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        share = self.contamination
+        if share is not None and not 0 < share < 1:
+            raise TrainingError(
+                f"Training.contamination: found {share!r}, expected a share between 0 and 1"
+            )
+        if self.texts not in get_args(TextType):
+            raise TrainingError(
+                f"Training.texts: found {self.texts!r}, expected one of "
+                f"{', '.join(get_args(TextType))}"
+            )
 
 
 def get_training(model: str) -> Training:

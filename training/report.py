@@ -3,7 +3,7 @@
 One file that needs no network.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,8 @@ MEANINGS_OF_CLASSES = {
 }
 
 
-def render(candidate: Candidate, compilation: Compilation) -> str:
-    """Render the report of a candidate as one HTML page."""
+def render(candidate: Candidate, compilation: Compilation, notes: Sequence[str] = ()) -> str:
+    """Render the report of a candidate as one HTML page; `notes` are sentences of its manifest."""
     found = baselines(candidate)
     leaning = importances(candidate)
     environment = Environment(
@@ -79,6 +79,7 @@ def render(candidate: Candidate, compilation: Compilation) -> str:
         slices=_slice_rows(rows),
         n_fields_left_out=len(candidate.spec.contract) - len(sliced),
         examples=_examples(candidate),
+        notes=[note.removesuffix(".") for note in notes],
     )
 
 

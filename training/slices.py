@@ -65,7 +65,9 @@ def _numbers(candidate: Candidate, target: Numbers, score: Numbers) -> dict[str,
         return {"right labels": right, "probability of the label": sure, "bias": sure - right}
     if spec.outputs and not spec.target:
         gaps = np.abs(score - target).mean(axis=0)
-        return {f"mae {name}": float(gap) for name, gap in zip(spec.outputs, gaps, strict=True)}
+        return {
+            f"error of {name}": float(gap) for name, gap in zip(spec.outputs, gaps, strict=True)
+        }
     return _of_one_target(candidate, target, score)
 
 

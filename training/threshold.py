@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit
+from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 
 from serve_app.bundle.call import PipelineCall
 from serve_app.contract.block import Scores
@@ -12,9 +14,8 @@ from training.estimators import last_step
 from training.reading import name_of_class
 from training.table import Table
 
-# scikit-learn takes the class with the larger probability, and of two equal ones the first: exactly
-# one half is negative.
-ABOVE_HALF = float(np.nextafter(0.5, 1))
+HALF = 0.5
+ABOVE_HALF = float(np.nextafter(HALF, 1))
 
 
 def find_threshold(
@@ -24,32 +25,80 @@ def find_threshold(
 
     A probability at or above the threshold is positive. An author's own threshold in the contract
     goes first. Then it is the one of the pipeline (FixedThresholdClassifier,
-    TunedThresholdClassifierCV), then one half; it is moved into the gap between the negative and
-    the positive scores where that is needed to give the labels of `predict`. `scores` (n_rows,) are
-    of `rows`, from the runtime that serves.
+    TunedThresholdClassifierCV), then one half, then the probability where its decision function
+    cuts: the first that gives the labels of `predict`. Else it is the middle of the gap between the
+    negative and the positive scores. `scores` (n_rows,) are of `rows`, from the runtime that
+    serves.
     """
     spec = rows.spec
     if spec.threshold != DEFAULT_THRESHOLD:
         return spec.threshold, None
-    own = own_threshold(pipeline)
-    preferred = ABOVE_HALF if own is None else own
+    candidates = _candidates(pipeline, call)
+    frame = rows.frame_for(call)
     try:
-        labels = np.asarray(pipeline.predict(rows.frame_for(call))).reshape(-1)
+        labels = np.asarray(pipeline.predict(frame)).reshape(-1)
     except Exception:
         # A probability is all that was asked for.
-        return preferred, None
+        return candidates[0], None
     is_positive = np.array([name_of_class(v) for v in labels]) == name_of_class(spec.positive)
-    return separating(scores, is_positive, preferred)
+    candidates += _of_decision(pipeline, frame, scores)
+    for threshold in candidates:
+        if not np.any((scores >= threshold) != is_positive):
+            return threshold, None
+    return separating(scores, is_positive, candidates[0])
+
+
+def _candidates(pipeline: Any, call: PipelineCall) -> list[float]:
+    """Thresholds that a pipeline says itself, the likeliest first."""
+    own = own_threshold(pipeline)
+    # scikit-learn takes the class with the larger probability, and of two equal ones the first.
+    halves = [HALF, ABOVE_HALF] if call.columns == [0] else [ABOVE_HALF, HALF]
+    if own is None:
+        return halves
+    # Where it cuts the probability of the other class, this class is what is above the rest.
+    return [own, float(np.nextafter(1 - own, 1)), *halves]
 
 
 def own_threshold(pipeline: Any) -> float | None:
     """The threshold on the probability that a pipeline was given, or has tuned."""
+    value = _cut_of(pipeline)
+    return value if value is not None and 0 < value < 1 else None
+
+
+def _cut_of(pipeline: Any) -> float | None:
+    """The threshold of the part that decides, on whatever it looks at."""
     last = last_step(pipeline)
-    for name in ("best_threshold_", "threshold"):
-        value = getattr(last, name, None)
-        if isinstance(value, float | int | np.floating) and 0 < value < 1:
-            return float(value)
-    return None
+    while hasattr(last, "best_estimator_"):
+        last = last_step(last.best_estimator_)
+    if not isinstance(last, FixedThresholdClassifier | TunedThresholdClassifierCV):
+        return None
+    value = getattr(last, "best_threshold_", getattr(last, "threshold", None))
+    return float(value) if isinstance(value, float | int | np.floating) else None
+
+
+def _of_decision(pipeline: Any, frame: Any, scores: Scores) -> list[float]:
+    """The probability where the decision function passes the threshold, if there is such a thing.
+
+    The probability is a logistic function of the decision in most estimators, and between the two
+    rows next to the threshold nearly so in all.
+    """
+    cut = _cut_of(pipeline) or 0.0
+    try:
+        decision = np.asarray(pipeline.decision_function(frame), dtype=np.float64)
+    except Exception:
+        # There is none, or not for these.
+        return []
+    is_inside = (scores > 0) & (scores < 1)
+    if decision.shape != scores.shape or is_inside.sum() < 2:
+        return []
+    decision = decision[is_inside]
+    found = []
+    # The second is for a decision about the other class.
+    for sign in (1, -1):
+        order = np.argsort(sign * decision)
+        logits = logit(scores[is_inside])[order]
+        found.append(float(expit(np.interp(sign * cut, sign * decision[order], logits))))
+    return found
 
 
 def separating(

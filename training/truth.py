@@ -1,6 +1,7 @@
 """What the fitted pipeline says of each row that a bundle is proven on: the truth, or a refusal."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,12 @@ SEED = 20_241_128
 SPREAD_PERCENT = (0.1, 99.9)
 # Of the spread of the scores: float32 moves a probability by 1e-7, another column by far more.
 RELATIVE_TOLERANCE = 1e-5
-NO_NUMBER = "the pipeline gives no finite number"
+# Rows of one call: what a kernel or neighbours need for a call grows with them.
+N_ROWS_OF_CALL = 1_024
+# A pipeline that is slow is asked about fewer of the random rows.
+BUDGET_S = 20.0
+
+Score = Callable[[Block], Scores]
 
 
 @dataclass(frozen=True)
@@ -45,43 +51,48 @@ class Truth:
         return self.scores[: self.n_file_rows]
 
 
-def find_truth(pipeline: Any, table: Table, call: PipelineCall) -> Truth:
-    """Ask the pipeline about all rows of the file, the examples, and the probes."""
+def find_truth(
+    pipeline: Any, table: Table, call: PipelineCall, budget_s: float = BUDGET_S
+) -> Truth:
+    """Ask the pipeline about all rows of the file, the examples, and the probes.
+
+    Pairs of probes and values beside cuts are asked until `budget_s` is over: a slow pipeline is
+    proven on fewer of them.
+    """
     spec = table.spec
     score = SklearnRuntime(pipeline, spec.contract, call).score
     examples = example_block(spec)
-    blocks = [table.block, examples]
+    known = Block.concat([table.block, examples])
     said = ["a row of the file"] * len(table) + ["an example"] * len(examples)
+    known_scores = score_each(score, known)
 
+    started_s = time.monotonic()
     probes = single_probes(table)
-    layout = Layout(spec.contract)
-    tried = []
-    for number, probe in enumerate(probes):
-        block = base_rows(table, N_BASE, SEED + number)
-        probe.put(block, slice(None), layout)
-        tried.append(block)
-        said += [f"{probe.field.name} {_words(probe)}"] * len(block)
-    blocks += tried
-    refusals = [
-        Refusal(field=probe.field.name, value=_plain(probe), reason=reason)
-        for probe, reason in zip(probes, _refusals(score, tried), strict=True)
-        if reason is not None
-    ]
+    tried = _tried(probes, table)
+    scores = score_each(score, tried)
+    refusals = _refusals(score, probes, tried, scores)
+    said += [_said(probe) for probe in probes for _ in range(N_BASE)]
+    blocks = [known, tried]
+    found = [known_scores, scores]
     if probes:
-        beside = beside_cuts(pipeline, table, call, SEED)
-        for block, words in (pairs(probes, table, SEED), beside):
-            blocks.append(block)
-            said += words
+        refused = RefusedRows(refusals, spec.contract)
+        for block, words in (beside_cuts(pipeline, table, call, SEED), pairs(probes, table, SEED)):
+            left_s = budget_s - (time.monotonic() - started_s)
+            some = _score_in(score, block, refused, left_s)
+            blocks.append(block[: len(some)])
+            found.append(some)
+            said += words[: len(some)]
 
-    block = Block.concat(blocks)
-    refused = RefusedRows(refusals, spec.contract).find(block)
-    asked = np.ones(len(block), bool) if refused is None else ~refused
-    found = score_each(score, block[asked])
-    scores = np.full((len(block), *found.shape[1:]), np.nan)
-    scores[asked] = found
-    file_scores = scores[: len(table)]
+    all_scores = _stacked(found)
+    file_scores = all_scores[: len(table)]
     return Truth(
-        block, scores, said, len(table), tolerance_of(file_scores), refusals, _notes(refusals)
+        Block.concat(blocks),
+        all_scores,
+        said,
+        len(table),
+        tolerance_of(file_scores),
+        refusals,
+        _notes(refusals),
     )
 
 
@@ -98,61 +109,97 @@ def tolerance_of(scores: Scores) -> float:
     return float(RELATIVE_TOLERANCE * spread)
 
 
-def score_each(score: Callable[[Block], Scores], block: Block) -> Scores:
+def score_each(score: Score, block: Block) -> Scores:
     """Scores of all rows, NaN for those that make the pipeline raise; infinities are NaN too."""
+    parts = [
+        _score_part(score, block[start : start + N_ROWS_OF_CALL])
+        for start in range(0, len(block), N_ROWS_OF_CALL)
+    ]
+    return _stacked(parts) if parts else np.empty(0)
+
+
+def _score_part(score: Score, block: Block) -> Scores:
     try:
-        found = score(block)
-        return np.where(np.isfinite(found), found, np.nan)
+        return _finite(score(block))
     except Exception:
         # Whatever a foreign estimator raises, the row has no score.
         if len(block) == 1:
             return np.full(1, np.nan)
     middle = len(block) // 2
-    parts = [score_each(score, block[:middle]), score_each(score, block[middle:])]
-    n_dims = max(part.ndim for part in parts)
-    if n_dims == 2:
-        n_scores = max(part.shape[1] for part in parts if part.ndim == 2)
+    return _stacked([_score_part(score, block[:middle]), _score_part(score, block[middle:])])
+
+
+def _stacked(parts: Sequence[Scores]) -> Scores:
+    """One array; a part of which all rows failed does not know how many scores a row has."""
+    n_scores = max((part.shape[1] for part in parts if part.ndim == 2), default=0)
+    if n_scores:
         parts = [
             part if part.ndim == 2 else np.full((len(part), n_scores), np.nan) for part in parts
         ]
     return np.concatenate(parts)
 
 
-def _refusals(score: Callable[[Block], Scores], blocks: list[Block]) -> list[str | None]:
-    """Why the pipeline refuses every row of a block, for each block.
+def _score_in(score: Score, block: Block, refused: RefusedRows, budget_s: float) -> Scores:
+    """Scores of the first rows of a block, as many as the time allows, and one call's at least.
 
-    All are asked at once, since a call costs more than its rows: thousands of calls would take
-    minutes where a contract has hundreds of fields. Where that raises they are asked in halves.
+    Rows that hold a refused value are not asked.
     """
-    if not blocks:
-        return []
-    if len(blocks) == 1:
-        return [_refusal_of(score, blocks[0])]
-    try:
-        failed = has_failed(_finite(score(Block.concat(blocks))))
-    except Exception:
-        # One of them is refused, or all.
-        middle = len(blocks) // 2
-        return _refusals(score, blocks[:middle]) + _refusals(score, blocks[middle:])
-    ends = np.cumsum([len(block) for block in blocks])[:-1]
-    return [NO_NUMBER if part.all() else None for part in np.split(failed, ends)]
+    parts = []
+    deadline_s = time.monotonic() + budget_s
+    for start in range(0, len(block), N_ROWS_OF_CALL):
+        part = block[start : start + N_ROWS_OF_CALL]
+        marked = refused.find(part)
+        asked = np.ones(len(part), bool) if marked is None else ~marked
+        found = score_each(score, part[asked])
+        scores = np.full((len(part), *found.shape[1:]), np.nan)
+        scores[asked] = found
+        parts.append(scores)
+        if time.monotonic() > deadline_s:
+            break
+    return _stacked(parts) if parts else np.empty(0)
 
 
-def _refusal_of(score: Callable[[Block], Scores], block: Block) -> str | None:
-    """Why the pipeline refuses every row of a block, which have one value in common; else None."""
+def _tried(probes: Sequence[Probe], table: Table) -> Block:
+    """N_BASE rows of the file for each probe, with its value in them."""
+    layout = Layout(table.spec.contract)
+    tried = base_rows(table, N_BASE * len(probes), SEED)
+    for number, probe in enumerate(probes):
+        probe.put(tried, slice(number * N_BASE, (number + 1) * N_BASE), layout)
+    return tried
+
+
+def _refusals(score: Score, probes: Sequence[Probe], tried: Block, scores: Scores) -> list[Refusal]:
+    """The values of which no row has a score, each with the reason."""
+    failed = np.asarray(has_failed(scores).reshape(-1, N_BASE).all(axis=1))
+    return [
+        Refusal(
+            field=probe.field.name,
+            value=_plain(probe),
+            reason=_reason(score, tried[number * N_BASE : number * N_BASE + 1]),
+        )
+        for number, probe in enumerate(probes)
+        if failed[number]
+    ]
+
+
+def _reason(score: Score, block: Block) -> str:
+    """Why the pipeline has no score for a row."""
     try:
-        if not has_failed(_finite(score(block))).all():
-            return None
-        return NO_NUMBER
+        score(block)
     except Exception as error:
-        reason = f"the pipeline raises {type(error).__name__}: {' '.join(str(error).split())[:150]}"
-    if has_failed(score_each(score, block)).all():
-        return reason
-    return None
+        words = " ".join(str(error).split())[:150]
+        return f"the pipeline raises {type(error).__name__}: {words}"
+    return "the pipeline gives no finite number"
 
 
 def _finite(scores: Scores) -> Scores:
     return np.where(np.isfinite(scores), scores, np.nan)
+
+
+def _said(probe: Probe) -> str:
+    """A probe in words: the field and the value."""
+    value = "missing" if probe.is_missing else f"= {_plain(probe)!r}"
+    return f"{probe.field.name} {value}"
 
 
 def _plain(probe: Probe) -> Any:
@@ -160,11 +207,6 @@ def _plain(probe: Probe) -> Any:
     if probe.is_missing:
         return None
     return probe.value if probe.field.is_text else plain_number(probe.value, probe.field)
-
-
-def _words(probe: Probe) -> str:
-    """A probe's value for a sentence."""
-    return "missing" if probe.is_missing else f"= {_plain(probe)!r}"
 
 
 def _notes(refusals: list[Refusal]) -> list[str]:

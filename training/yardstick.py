@@ -43,8 +43,8 @@ def yardstick_of(
     if spec.kind == "binary_classifier":
         return _of_two_classes(parameters.get("threshold", spec.threshold))
     if spec.kind == "classifier":
-        error = class_metrics.brier
-        return Yardstick(class_metrics.MEASURES, error, "Brier score", ("auc", "brier"))
+        must_beat = ("auc", "brier")
+        return Yardstick(class_metrics.MEASURES, class_metrics.brier, "Brier score", must_beat)
     if spec.is_anomaly_score:
         return Yardstick({"share_flagged": share_flagged}, mean_move, "move of the score")
     if is_quantiles(spec):
@@ -53,8 +53,8 @@ def yardstick_of(
         return Yardstick(measures, error, "pinball loss", ("pinball",), levels=levels)
     if spec.outputs:
         measures = output_metrics.measures_of_outputs(spec.outputs)
-        error_name = "mean absolute error in spreads of the truth"
-        return Yardstick(measures, output_metrics.relative_mae, error_name, ("relative_mae",))
+        error = output_metrics.relative_mae
+        return Yardstick(measures, error, "relative error", ("relative_mae",))
     return _of_a_value(parameters.get("half_width"))
 
 

@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 # At most one line of log in this time for rows that fail: a client can send a thousand a second.
 LOG_EVERY_S = 60.0
+# Of a score far from all others: a sum of float64 in another order, as in a block of another size.
+ROUNDING = 1e-9
 # Sums of a few hundred trees in float32 are so far from those in float64.
 LABEL_NOISE = 2e-6
 # Golden rows that are also replayed one by one, where a call may be slow.
@@ -168,11 +170,12 @@ def differing(
 ) -> NDArray[np.bool_]:
     """(n_rows,) where `found` is not what `expected` says.
 
-    A row is right when every score is within `tolerance`, and the label is the same; what is a tie
-    at the threshold but for LABEL_NOISE is no other label. NaN, which says that a row is refused,
-    is right where it is expected and nowhere else.
+    A row is right when every score is within `tolerance` (and ROUNDING of itself), and the label is
+    the same; what is a tie at the threshold but for LABEL_NOISE is no other label. NaN, which says
+    that a row is refused, is right where it is expected and nowhere else.
     """
-    is_near = (np.abs(found - expected) <= tolerance) | (np.isnan(found) & np.isnan(expected))
+    most = tolerance + ROUNDING * np.abs(expected)
+    is_near = (np.abs(found - expected) <= most) | (np.isnan(found) & np.isnan(expected))
     close = np.asarray(is_near if is_near.ndim == 1 else is_near.all(axis=1))
     if kind == "binary_classifier":
         flipped = (found >= threshold) != (expected >= threshold)

@@ -17,7 +17,7 @@ Place = Annotated[
 ]
 HERE = "model_store"
 # A list has room for one metric: the first of these that a version has.
-HEADLINES = ("auc", "mae")
+HEADLINES = ("auc", "accuracy", "mae", "relative_mae", "share_flagged")
 
 
 def push(

@@ -119,7 +119,7 @@ def _command(action: "Action", url: str, reason: str, by: str | None) -> None:
 def _first_view(url: str, console: "Console") -> "RolloutView":
     """The rollout as soon as there is one.
 
-    Raises NoRolloutThere when none has begun in time, and Refused or Unreachable at once.
+    Raises NoRolloutYet when none has begun in time, and Refused or Unreachable at once.
     """
     from serve_app.commands import rollout_client as client
 
@@ -128,7 +128,7 @@ def _first_view(url: str, console: "Console") -> "RolloutView":
     while True:
         try:
             return client.status(url)
-        except client.NoRolloutThere:
+        except client.NoRolloutYet:
             if time.monotonic() >= until_s:
                 raise
         if not is_told:

@@ -8,19 +8,20 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from serve_app.errors import NoRollout, SluiceError
+from serve_app.errors import NoRollout, NotReady, SluiceError
 from serve_app.rollout.decide import Action
 from serve_app.rollout.view import RolloutView
 
 TIMEOUT_S = 10.0
+NOT_YET = (NoRollout.code, NotReady.code)
 
 
 class Refused(SluiceError):
     """The server answered, and the answer is no."""
 
 
-class NoRolloutThere(Refused):
-    """The server answered, and its table has no rollout, or not yet."""
+class NoRolloutYet(Refused):
+    """The server answered, but its table has no rollout, or its coordinator has just started."""
 
 
 class Unreachable(SluiceError):
@@ -69,7 +70,7 @@ def _refusal(where: str, status_code: int, body: bytes) -> SluiceError:
     """What a problem+json body says; any other body is of somebody else."""
     try:
         problem: Any = json.loads(body)
-        refusal = NoRolloutThere if problem.get("code") == NoRollout.code else Refused
+        refusal = NoRolloutYet if problem.get("code") in NOT_YET else Refused
         return refusal(f"{problem['title']}: {problem['detail']}")
     except (ValueError, KeyError, TypeError, AttributeError):
         return Unreachable(

@@ -185,10 +185,12 @@ def _answers(url: str) -> bool:
 def _say_where(found: list[Endpoint], console: Console) -> None:
     for endpoint in found:
         spec = get_spec(endpoint.model)
-        body = json.dumps(spec.examples[0].row.model_dump())
         console.print(
             f"\n[bold]{spec.title}[/bold] is ready: {endpoint.url}/  (docs: {endpoint.url}/docs)"
         )
+        if not spec.examples:
+            continue
+        body = json.dumps(spec.examples[0].row.model_dump(mode="json"))
         curl = f"curl -s {endpoint.url}/v1/predict -H 'Content-Type: application/json'"
         console.print(f"{curl} \\\n  -d '{body}'", highlight=False, soft_wrap=True, markup=False)
     console.print("\nCtrl-C ends it.")

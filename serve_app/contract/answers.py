@@ -37,7 +37,8 @@ def binary_answers(
 def class_answers(name: str, classes: Sequence[Label]) -> tuple[type[Prediction], Answer]:
     """`label`, its `probability`, and the `probabilities` by class.
 
-    The most probable class wins; of equally probable ones the first, as in scikit-learn.
+    The most probable class wins; of equally probable ones the first in sorted order, which is the
+    order of scikit-learn.
     """
     type_ = _prediction(
         name,
@@ -46,9 +47,10 @@ def class_answers(name: str, classes: Sequence[Label]) -> tuple[type[Prediction]
         probabilities=dict[str, _share("Of the class")],  # type: ignore[misc]
     )
     names = [str(label) for label in classes]
+    places = _sorted_places(classes)
 
     def answer(scores: Sequence[float], parameters: Parameters) -> Any:
-        best = max(range(len(scores)), key=scores.__getitem__)
+        best = max(places, key=scores.__getitem__)
         return type_(
             label=classes[best],
             probability=scores[best],
@@ -56,6 +58,14 @@ def class_answers(name: str, classes: Sequence[Label]) -> tuple[type[Prediction]
         )
 
     return type_, answer
+
+
+def _sorted_places(classes: Sequence[Label]) -> list[int]:
+    """The positions of the classes in the order of their labels, numbers before texts."""
+    return sorted(
+        range(len(classes)),
+        key=lambda i: (isinstance(classes[i], str), classes[i]),
+    )
 
 
 def value_answers(name: str) -> tuple[type[Prediction], Answer]:

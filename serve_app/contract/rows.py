@@ -15,9 +15,14 @@ from pydantic import FailFast, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from serve_app.contract import Features, ModelSpec
+from serve_app.contract.spelling import Budget, Spelling
 from serve_app.errors import FieldError, HttpError, InvalidRows, MalformedJson, TooManyRows
 
 MAX_FIELD_ERRORS = 20
+# How many fields an error lists.
+MAX_NAMES = 50
+# The faults of a value that is not one of a list.
+NOT_LISTED = ("literal_error", "not_a_choice")
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _REASONS = {
     "missing": "is missing",
@@ -41,6 +46,8 @@ class RowReader:
 
     def __init__(self, spec: ModelSpec) -> None:
         self._allowed = {feature.name: feature.allowed for feature in spec.contract}
+        self._an_object = f"an object of {_listed(list(self._allowed))}"
+        self._spelling = Spelling(spec.contract)
         self._one: TypeAdapter[Features] = TypeAdapter(spec.features)
         # FailFast: describing each bad row of a hostile list would cost more than reading it.
         self._many: TypeAdapter[list[Features]] = TypeAdapter(
@@ -57,7 +64,7 @@ class RowReader:
         try:
             row = self._one.validate_python(value)
         except ValidationError as error:
-            raise self._invalid(error) from None
+            raise self._invalid(error, value, Budget()) from None
         if self._n_quotes([row]) != body.count(b'"'):
             doubled = self._doubled(_pairs(body))
             if doubled is not None:
@@ -77,19 +84,20 @@ class RowReader:
             rows = self._many.validate_python(values)
         except ValidationError:
             # A bad row must not hurt the others.
-            checked = [self._checked(value) for value in values]
+            budget = Budget()
+            checked = [self._checked(value, budget) for value in values]
             return self._without_doubled(checked, body)
         if self._n_quotes(rows) != body.count(b'"'):
             return self._without_doubled(rows, body)
         return rows
 
-    def _checked(self, value: Any) -> Features | InvalidRows:
+    def _checked(self, value: Any, budget: Budget) -> Features | InvalidRows:
         if isinstance(value, dict) and len(value) > len(self._allowed) + MAX_FIELD_ERRORS:
             return InvalidRows(f"Found {len(value)} fields, expected {len(self._allowed)}.")
         try:
             return self._one.validate_python(value)
         except ValidationError as error:
-            return self._invalid(error)
+            return self._invalid(error, value, budget)
 
     def _n_quotes(self, rows: Sequence[Features]) -> int:
         """How many `"` valid rows have in JSON: two for each name and for each text.
@@ -125,23 +133,31 @@ class RowReader:
         listed = errors[:MAX_FIELD_ERRORS]
         return InvalidRows(_n_faults(len(errors)), errors=listed)
 
-    def _invalid(self, error: ValidationError) -> InvalidRows:
+    def _invalid(self, error: ValidationError, row: Any, budget: Budget) -> InvalidRows:
         faults = error.errors(include_input=False, include_url=False, include_context=False)
-        listed = tuple(self._field_error(fault) for fault in faults[:MAX_FIELD_ERRORS])
+        listed = tuple(self._field_error(fault, row, budget) for fault in faults[:MAX_FIELD_ERRORS])
         return InvalidRows(_n_faults(len(faults)), errors=listed)
 
-    def _field_error(self, fault: Any) -> FieldError:
+    def _field_error(self, fault: Any, row: Any, budget: Budget) -> FieldError:
         name = str(fault["loc"][0]) if fault["loc"] else ""
         if name not in self._allowed:
             # The client made up this name: it is shown only when it is plainly a name and carries
             # no data.
             shown = name if _PLAIN_NAME.fullmatch(name) else ""
             reason = _REASONS.get(fault["type"], "cannot be used")
-            return FieldError(
-                field=shown, reason=reason, allowed=f"an object of {', '.join(self._allowed)}"
-            )
+            return FieldError(field=shown, reason=reason, allowed=self._an_object)
         reason = _REASONS.get(fault["type"], "is out of range")
-        return FieldError(field=name, reason=reason, allowed=self._allowed[name])
+        nearest = None
+        if fault["type"] in NOT_LISTED:
+            nearest = self._spelling.nearest(name, row[name], budget)
+        return FieldError(field=name, reason=reason, allowed=nearest or self._allowed[name])
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names in a sentence: the first of them, and how many more there are."""
+    n_more = len(names) - MAX_NAMES
+    more = f" and {n_more:,} more" if n_more > 0 else ""
+    return ", ".join(names[:MAX_NAMES]) + more
 
 
 def _read(body: bytes) -> Any:

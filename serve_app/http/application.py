@@ -81,7 +81,7 @@ def create_app(
         of_fastapi += _declared(of_rollout.routes, "admin", MAX_BODY_KB)
         app.include_router(of_rollout)
     ours = [*prediction_routes(spec, backend), *more_routes]
-    openapi.describe(app, ours, lambda: backend.limits)
+    openapi.describe(app, spec, ours, lambda: backend.limits)
     every_check = [*checks(backend), *more_checks]
     door = Door(backend, [*ours, *of_fastapi], every_check, app.build_middleware_stack)
     # Ray names its metrics by the routes that FastAPI has; requests to these end at the door.

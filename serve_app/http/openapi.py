@@ -43,7 +43,9 @@ class ErrorEntry(BaseModel):
     error: RowError
 
 
-def describe(app: FastAPI, routes: Iterable[Route], limits_now: Callable[[], Limits]) -> None:
+def describe(
+    app: FastAPI, spec: ModelSpec, routes: Iterable[Route], limits_now: Callable[[], Limits]
+) -> None:
     """Add the door's own routes to what FastAPI documents; again when the live limits change."""
     of_fastapi = app.openapi
     documented = [route for route in routes if route.document is not None]
@@ -55,6 +57,7 @@ def describe(app: FastAPI, routes: Iterable[Route], limits_now: Callable[[], Lim
         limits = limits_now()
         if described != limits:
             _add(document, documented, limits)
+            _narrow(document, spec)
             described = limits
         return document
 
@@ -78,6 +81,18 @@ def _add(document: dict[str, Any], routes: Iterable[Route], limits: Limits) -> N
     components.setdefault("schemas", {}).update(extra["$defs"])
 
 
+def _narrow(document: dict[str, Any], spec: ModelSpec) -> None:
+    """Say of this model what it is, and not all that a model may be.
+
+    A client of it need not know kinds and types of fields that it never gets to see, nor does it
+    break when there are more of them.
+    """
+    schemas = document["components"]["schemas"]
+    schemas["Description"]["properties"]["kind"]["enum"] = [spec.kind]
+    dtypes = {feature.dtype for feature in spec.contract}
+    schemas["AllowedFeature"]["properties"]["dtype"]["enum"] = sorted(dtypes)
+
+
 class PredictionDocuments:
     """What openapi.json says of the prediction routes of a model."""
 
@@ -89,7 +104,7 @@ class PredictionDocuments:
     def one(self, prefix: str) -> Document:
         """One row."""
         examples = {
-            example.name: {"summary": example.summary, "value": example.row.model_dump()}
+            example.name: {"summary": example.summary, "value": example.row.model_dump(mode="json")}
             for example in self._spec.examples
         }
         answer = self._spec.answer_type
@@ -102,8 +117,8 @@ class PredictionDocuments:
 
     def many(self, prefix: str) -> Document:
         """A list of rows, at most as many as the table allows."""
-        rows = [example.row.model_dump() for example in self._spec.examples]
-        examples = {"all": {"summary": "all examples", "value": rows}}
+        rows = [example.row.model_dump(mode="json") for example in self._spec.examples]
+        examples = {"all": {"summary": "all examples", "value": rows}} if rows else {}
         answer = self._batch_answer
 
         def document(limits: Limits) -> Documented:

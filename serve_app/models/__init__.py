@@ -85,7 +85,7 @@ def imported(path: str) -> ModuleType:
 
 
 def _require_usable(spec: ModelSpec, path: str) -> None:
-    """Refuse what would end in a traceback later: a name, a field or no example."""
+    """Refuse what would end in a traceback later: a name or a field."""
     if not NAME.fullmatch(spec.name):
         raise SettingsError(
             f"model: {path} has the SPEC.name {spec.name!r}, expected letters, digits and _, since "
@@ -94,11 +94,6 @@ def _require_usable(spec: ModelSpec, path: str) -> None:
     if path.startswith(f"{__name__}.") and not path.endswith(f".{spec.name}"):
         raise SettingsError(
             f"model: {path} has the SPEC.name {spec.name!r}, expected the name of its file"
-        )
-    if not spec.examples:
-        raise SettingsError(
-            f"model: {path} has no examples, expected at least one: SPEC = ModelSpec(…, "
-            "examples=(Example(name, summary, row),))"
         )
     try:
         # The types of the fields are looked at here for the first time.

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from serve_app.bundle.manifest import File, Metric, RuntimeName
-from serve_app.contract import Feature, Kind, ModelSpec
+from serve_app.contract import Feature, Kind, Label, ModelSpec
 from serve_app.errors import SluiceError
 from serve_app.serving.drain import is_draining
 from serve_app.serving.versions import Opened, Versions
@@ -54,12 +54,16 @@ class Readiness(_Status):
 
 
 class VersionFacts(VersionStatus):
-    """What the bundle of a loaded version says of it."""
+    """What the bundle of a loaded version says of it.
+
+    `parameters` make answers of its scores, such as the threshold of its labels.
+    """
 
     manifest_sha256: str | None = None
     created_at: str | None = None
     metrics: dict[str, Metric] = Field(default_factory=dict)
     files: dict[str, File] = Field(default_factory=dict)
+    parameters: dict[str, float] = Field(default_factory=dict)
 
 
 class AllowedFeature(Feature):
@@ -69,11 +73,19 @@ class AllowedFeature(Feature):
 
 
 class Description(_Status):
-    """The model, its contract and its versions."""
+    """The model, its contract, what it answers, and its versions.
+
+    `classes` of a classifier, of which `positive` is the one whose probability a binary one gives;
+    `outputs` of a regressor with several. `targets` are the columns that hold the truth.
+    """
 
     model: str
     title: str
     kind: Kind
+    classes: list[Label] = Field(default_factory=list)
+    positive: Label | None = None
+    outputs: list[str] = Field(default_factory=list)
+    targets: list[str] = Field(default_factory=list)
     contract: list[AllowedFeature]
     stable: str | None
     versions: dict[str, VersionFacts]
@@ -141,6 +153,10 @@ def description(spec: ModelSpec, versions: Versions, percent: float = 0.0) -> De
         model=spec.name,
         title=spec.title,
         kind=spec.kind,
+        classes=list(spec.classes),
+        positive=spec.positive,
+        outputs=list(spec.outputs),
+        targets=list(spec.targets),
         contract=[
             AllowedFeature(**f.model_dump(), allowed_values=f.allowed) for f in spec.contract
         ],
@@ -162,6 +178,7 @@ def _facts(status: VersionStatus, opened: Opened | None) -> VersionFacts:
         created_at=manifest.created_at,
         metrics=manifest.metrics,
         files=manifest.files,
+        parameters=dict(manifest.parameters),
     )
 
 

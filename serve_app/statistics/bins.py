@@ -23,7 +23,7 @@ class Bins:
     """The bins of one bundle, from its references and its contract.
 
     A number has the bins of its reference, and a truth value has two. A text has a bin where it is
-    one of the texts listed in the reference; all others share the bin `other`.
+    one of the texts listed in the reference; all others share the bin `any other`.
     """
 
     def __init__(self, references: Mapping[str, Reference], contract: Sequence[Feature]) -> None:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from serve_app.contract import ModelSpec
 from serve_app.contract.block import Scores, has_failed
 
-# What an answer is: one of two labels, one of several, an anomaly or not, a value, several values.
-AnswerKind = Literal["label", "class", "anomaly", "value", "outputs"]
+# What an answer is: one of two labels, one of several, an anomaly or not, a value, an interval of
+# quantiles, several values.
+AnswerKind = Literal["label", "class", "anomaly", "value", "quantiles", "outputs"]
 
 # Of scikit-learn's `decision_function`: below it a row is an anomaly.
 ANOMALY_BELOW = 0.0
@@ -28,6 +29,7 @@ class Comparison:
     * `anomaly`: one says that the row is an anomaly, and the other that it is none.
     * `value`: the values are more than `half_widths[0]` apart, which is stable's interval.
     * `outputs`: so are the values of any of the outputs `names`, each with its own half-width.
+    * `quantiles`: the candidate's median output lies outside stable's outputs for the row.
 
     A half-width is infinite where stable has no interval: no value disagrees then.
     """
@@ -59,6 +61,8 @@ class Comparison:
             return cls("label", threshold, candidate_threshold)
         if spec.kind == "classifier":
             return cls("class", names=tuple(str(label) for label in spec.classes))
+        if spec.outputs and spec.target:
+            return cls("quantiles", names=spec.outputs)
         if spec.outputs:
             widths = [parameters.get(f"{HALF_WIDTH}_{name}", width) for name in spec.outputs]
             return cls("outputs", half_widths=tuple(widths), names=spec.outputs)
@@ -69,7 +73,9 @@ class Comparison:
     @property
     def has_limit(self) -> bool:
         """Whether two answers can disagree at all: false for values without an interval."""
-        return self.kind in ("label", "class", "anomaly") or bool(np.isfinite(self._widths).any())
+        if self.kind in ("value", "outputs"):
+            return bool(np.isfinite(self._widths).any())
+        return True
 
     @property
     def _widths(self) -> NDArray[np.float64]:
@@ -94,6 +100,9 @@ class Comparison:
             differs = best_class(stable) != best_class(candidate)
         elif self.kind == "anomaly":
             differs = (stable < ANOMALY_BELOW) != (candidate < ANOMALY_BELOW)
+        elif self.kind == "quantiles":
+            middle = np.median(candidate, axis=1)
+            differs = (middle < stable.min(axis=1)) | (middle > stable.max(axis=1))
         elif self.kind == "outputs":
             differs = np.asarray(self.outside(stable, candidate).any(axis=1))
         else:
@@ -108,9 +117,11 @@ class Comparison:
     def difference(self, stable: Scores, candidate: Scores) -> Scores:
         """(n_rows,) candidate minus stable, in the one number that stands for a row.
 
-        That is the score, the first of several outputs, or the probability of the class that
-        stable answers: below zero, the candidate is less sure of it.
+        That is the score, the first of several outputs, the median of quantiles, or the probability
+        of the class that stable answers: below zero, the candidate is less sure of it.
         """
+        if self.kind == "quantiles":
+            return np.asarray(np.median(candidate, axis=1) - np.median(stable, axis=1))
         gap: Scores = candidate - stable
         if gap.ndim == 1:
             return gap

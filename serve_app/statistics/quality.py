@@ -31,7 +31,7 @@ HIGHER_IS_BETTER = frozenset(
     {"auc", "average_precision", "accuracy", "balanced_accuracy", "macro_f1", "r2"}
 )
 # More or less of these is neither better nor worse by itself.
-NEUTRAL_PREFIXES = ("coverage", "interval_width", "share_below")
+NEUTRAL_PREFIXES = ("coverage", "interval_width", "below_")
 
 
 def auc(truth: Truth, score: Scores) -> float:
@@ -103,6 +103,13 @@ def _root_mean_of(loss: Loss) -> Measure:
     return lambda truth, scores: float(np.sqrt(loss(truth, scores).mean()))
 
 
+OF_A_VALUE: dict[str, Measure] = {
+    "mae": _mean_of(absolute_errors),
+    "rmse": _root_mean_of(squared_errors),
+    "r2": r2,
+}
+
+
 def class_log_losses(truth: Truth, scores: Scores) -> NDArray[np.float64]:
     """(n_rows,) the negative logarithm of the probability of the true class."""
     sure = scores[np.arange(len(truth)), truth.astype(int)]
@@ -136,6 +143,13 @@ def macro_f1(truth: Truth, scores: Scores) -> float:
     return float(np.mean(found))
 
 
+def class_auc(truth: Truth, scores: Scores) -> float:
+    """The mean over the classes of the AUC of each against all others (Provost, Domingos, 2000)."""
+    found = [auc((truth == i).astype(np.float64), scores[:, i]) for i in range(scores.shape[1])]
+    known = [value for value in found if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
+
+
 def class_ece(truth: Truth, scores: Scores) -> float:
     """Expected calibration error of the label's own probability."""
     is_right = (best_class(scores) == truth).astype(np.float64)
@@ -162,6 +176,7 @@ def measures_of(spec: ModelSpec, parameters: Mapping[str, float]) -> dict[str, M
             "accuracy": class_accuracy,
             "balanced_accuracy": balanced_accuracy,
             "macro_f1": macro_f1,
+            "auc": class_auc,
             "log_loss": _mean_of(class_log_losses),
             "brier": _mean_of(class_squared_errors),
             "ece": class_ece,
@@ -170,11 +185,7 @@ def measures_of(spec: ModelSpec, parameters: Mapping[str, float]) -> dict[str, M
         return {}
     if spec.outputs:
         return _of_quantiles(spec) if spec.target else _of_outputs(spec)
-    measures: dict[str, Measure] = {
-        "mae": _mean_of(absolute_errors),
-        "rmse": _root_mean_of(squared_errors),
-        "r2": r2,
-    }
+    measures = dict(OF_A_VALUE)
     width = parameters.get("half_width")
     if width is not None:
         measures["coverage"] = lambda truth, score: coverage(truth, score - width, score + width)
@@ -188,36 +199,36 @@ def _of_outputs(spec: ModelSpec) -> dict[str, Measure]:
     def only(measure: Measure, i: int) -> Measure:
         return lambda truth, scores: measure(truth[:, i], scores[:, i])
 
-    return {
+    of_each = {
         f"{name}_{output}": only(measure, i)
         for i, output in enumerate(spec.outputs)
-        for name, measure in {
-            "mae": _mean_of(absolute_errors),
-            "rmse": _root_mean_of(squared_errors),
-            "r2": r2,
-        }.items()
+        for name, measure in OF_A_VALUE.items()
     }
+    return {"relative_mae": _mean_of(relative_errors)} | of_each
 
 
 def _of_quantiles(spec: ModelSpec) -> dict[str, Measure]:
-    """The share of truths at or below each output, and the interval from the least to the most."""
+    """The median output as a value, the interval of all outputs, and the share below each."""
+
+    def of_median(measure: Measure) -> Measure:
+        return lambda truth, scores: measure(truth, np.median(scores, axis=1))
 
     def below(i: int) -> Measure:
         return lambda truth, scores: float(np.mean(truth <= scores[:, i]))
 
-    measures = {f"share_below_{output}": below(i) for i, output in enumerate(spec.outputs)}
+    measures = {name: of_median(measure) for name, measure in OF_A_VALUE.items()}
     measures["coverage"] = lambda truth, scores: coverage(
         truth, scores.min(axis=1), scores.max(axis=1)
     )
     measures["interval_width"] = lambda truth, scores: float(np.ptp(scores, axis=1).mean())
-    return measures
+    return measures | {f"below_{output}": below(i) for i, output in enumerate(spec.outputs)}
 
 
 def loss_of(spec: ModelSpec) -> tuple[str, Loss] | None:
     """The name and the error of each row, by which slices are compared; None without a truth.
 
-    Of several outputs it is the mean absolute error in units of each output's own spread; of
-    quantiles, that of the middle output.
+    Of several outputs it is the mean absolute error in parts of the spread of each one's truth; of
+    quantiles, that of the median output.
     """
     if spec.kind == "binary_classifier":
         return "brier", squared_errors
@@ -228,13 +239,12 @@ def loss_of(spec: ModelSpec) -> tuple[str, Loss] | None:
     if not spec.outputs:
         return "mae", absolute_errors
     if spec.target:
-        middle = len(spec.outputs) // 2
-        name = f"mae of {spec.outputs[middle]}"
-        return name, lambda truth, scores: absolute_errors(truth, scores[:, middle])
-    return "mae in standard deviations", _scaled_errors
+        return "mae", lambda truth, scores: absolute_errors(truth, np.median(scores, axis=1))
+    return "relative_mae", relative_errors
 
 
-def _scaled_errors(truth: Truth, scores: Scores) -> NDArray[np.float64]:
+def relative_errors(truth: Truth, scores: Scores) -> NDArray[np.float64]:
+    """(n_rows,) the mean over the outputs of the error as a share of the truth's spread."""
     deviations = truth.std(axis=0)
     spread = np.where(deviations > 0, deviations, 1.0)
     return np.asarray((np.abs(scores - truth) / spread).mean(axis=1))

@@ -251,18 +251,18 @@ def test_limits_of_the_table_are_kept_under_load(
     """A model call of 20 ms against a deadline of 5; sixteen clients where one row may be under
     way.
     """
-    stage.deploy(server("table", "/table", stage.store, {"stable": EXPENSIVE, "limits": limits}))
-    stage.until_ready("/table", lambda s: s["stable"] == EXPENSIVE)
+    stage.deploy(server("churn", "/", stage.store, {"stable": EXPENSIVE, "limits": limits}))
+    stage.until_ready("", lambda s: s["stable"] == EXPENSIVE)
     refused = wait_until(lambda: refused_of_a_burst(stage, status), f"answers with {status}")
     assert refused[0].json()["code"] == code
     assert refused[0].headers.get("Retry-After") == ("7" if status == 429 else None)
     stage.deploy()
-    stage.until_ready("/table", lambda s: s["stable"] == "1.0.0")
+    stage.until_ready("", lambda s: s["stable"] == "1.0.0")
 
 
 def refused_of_a_burst(stage: Any, status: int) -> list[requests.Response]:
     """Sixteen clients at once; the answers with this status, where any other must be 200."""
-    url = f"{stage.url}/table/predict"
+    url = f"{stage.url}/predict"
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: requests.post(url, json=LEAVING, timeout=60), range(32)))
     assert {answer.status_code for answer in answers} <= {200, status}
@@ -275,19 +275,19 @@ def test_ray_refuses_what_is_over_its_own_queue_limit(stage: Any) -> None:
     backpressure = {"status_code": 429, "retry_after_s": 3}
     stage.deploy(
         server(
-            "table",
-            "/table",
+            "churn",
+            "/",
             stage.store,
             {"stable": EXPENSIVE, "limits": LIMITS},
             backpressure_config=backpressure,
             **limits,
         )
     )
-    stage.until_ready("/table", lambda s: s["stable"] == EXPENSIVE)
+    stage.until_ready("", lambda s: s["stable"] == EXPENSIVE)
     refused = wait_until(lambda: refused_of_a_burst(stage, 429), "answers with 429")
     assert {answer.headers["Retry-After"] for answer in refused} == {"3"}
     stage.deploy()
-    stage.until_ready("/table", lambda s: s["stable"] == "1.0.0")
+    stage.until_ready("", lambda s: s["stable"] == "1.0.0")
 
 
 def test_ray_gives_up_after_the_callers_timeout(stage: Any) -> None:
@@ -296,9 +296,9 @@ def test_ray_gives_up_after_the_callers_timeout(stage: Any) -> None:
     """
     sent = {"X-Request-Timeout-Seconds": "0.1", "X-Model-Version": SLOW}
     table = {"stable": "1.0.0", "versions": {SLOW: {}}, "limits": LIMITS}
-    stage.deploy(server("table", "/table", stage.store, table))
-    stage.until_ready("/table", lambda s: s["versions"].get(SLOW, {}).get("state") == "ready")
-    url = f"{stage.url}/table/predict"
+    stage.deploy(server("churn", "/", stage.store, table))
+    stage.until_ready("", lambda s: s["versions"].get(SLOW, {}).get("state") == "ready")
+    url = f"{stage.url}/predict"
     assert requests.post(url, json=LEAVING, headers=sent, timeout=60).status_code == 408
     del sent["X-Request-Timeout-Seconds"]
     assert (
@@ -306,7 +306,7 @@ def test_ray_gives_up_after_the_callers_timeout(stage: Any) -> None:
         == SLOW
     )
     stage.deploy()
-    stage.until_ready("/table", lambda s: s["versions"].keys() == {"1.0.0"})
+    stage.until_ready("", lambda s: s["versions"].keys() == {"1.0.0"})
 
 
 def test_what_was_counted_is_exported(stage: Any) -> None:

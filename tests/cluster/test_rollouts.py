@@ -100,9 +100,9 @@ def test_a_candidate_with_a_wrong_bundle_never_gets_a_share(
     assert expected in view["reason"]
 
 
-def test_a_candidate_that_is_killed_again_and_again_is_stopped(empty_stage: Any) -> None:
+@pytest.mark.parametrize("app", ["isolated"], indirect=True)
+def test_a_candidate_that_is_killed_again_and_again_is_stopped(app: RolloutApp) -> None:
     """Calls that die with it are asked again, then answered by stable: the candidate is charged."""
-    app = RolloutApp(empty_stage, "rollout-killed", empty_stage.store, "isolated")
     app.begin(GOOD, steps=[20, 100], min_requests=1_000_000)
     app.until(share=20.0)
 
@@ -113,7 +113,6 @@ def test_a_candidate_that_is_killed_again_and_again_is_stopped(empty_stage: Any)
     load, view = app.run(meanwhile=kill_it)
     assert set(load.statuses) == {200}, load.statuses
     assert view["status"] == "aborted", view
-    app.end()
 
 
 @pytest.mark.real_time

@@ -22,19 +22,19 @@ from stage import (
 
 
 def put_table(stage: Any, table: dict[str, Any]) -> None:
-    """Deploy the application `table` with another user_config and nothing else changed."""
-    stage.deploy(server("table", "/table", stage.store, {"limits": LIMITS, **table}))
+    """Deploy the application `churn` with another user_config and nothing else changed."""
+    stage.deploy(server("churn", "/", stage.store, {"limits": LIMITS, **table}))
 
 
 def ask(stage: Any, key: str, **headers: str) -> requests.Response:
     """One prediction with a routing key."""
-    url = f"{stage.url}/table/v1/predict"
+    url = f"{stage.url}/v1/predict"
     return requests.post(url, json=ROW, headers={"X-Routing-Key": key, **headers}, timeout=60)
 
 
 def steady_load(stage: Any) -> Load:
     """Requests one after the other during a `with` block."""
-    return Load(f"{stage.url}/table/v1/predict", 1, pause_s=0.02)
+    return Load(f"{stage.url}/v1/predict", 1, pause_s=0.02)
 
 
 def test_a_change_of_weight_takes_effect_in_the_same_process_and_is_sticky(stage: Any) -> None:
@@ -42,14 +42,14 @@ def test_a_change_of_weight_takes_effect_in_the_same_process_and_is_sticky(stage
     failed request.
     """
     put_table(stage, {"stable": "1.0.0"})
-    before = [replica["pid"] for replica in stage.cluster.replicas("table", "Server")]
+    before = [replica["pid"] for replica in stage.cluster.replicas("churn", "Server")]
     with steady_load(stage) as load:
         put_table(stage, {"stable": "1.0.0", "versions": {GOOD: {"weight_percent": 30}}})
-        stage.until_ready("/table", lambda s: s["versions"].get(GOOD, {}).get("state") == "ready")
+        stage.until_ready("", lambda s: s["versions"].get(GOOD, {}).get("state") == "ready")
         first = {key: ask(stage, key).json()["model_version"] for key in map(str, range(200))}
         again = {key: ask(stage, key).json()["model_version"] for key in map(str, range(200))}
         put_table(stage, {"stable": "1.0.0", "versions": {GOOD: {"weight_percent": 60}}})
-        stage.until_ready("/table", lambda s: s["versions"][GOOD]["weight_percent"] == 60)
+        stage.until_ready("", lambda s: s["versions"][GOOD]["weight_percent"] == 60)
         more = {key: ask(stage, key).json()["model_version"] for key in map(str, range(200))}
     n_first, n_more = (list(found.values()).count(GOOD) for found in (first, more))
     assert first == again
@@ -59,7 +59,7 @@ def test_a_change_of_weight_takes_effect_in_the_same_process_and_is_sticky(stage
     assert all(more[key] == GOOD for key, version in first.items() if version == GOOD), (
         "nobody moves back"
     )
-    assert [replica["pid"] for replica in stage.cluster.replicas("table", "Server")] == before
+    assert [replica["pid"] for replica in stage.cluster.replicas("churn", "Server")] == before
     assert set(load.statuses) == {200}, load.statuses
 
 
@@ -68,7 +68,7 @@ def test_a_caller_can_ask_for_one_version_of_the_table(stage: Any) -> None:
     those that are.
     """
     put_table(stage, {"stable": "1.0.0", "versions": {GOOD: {}}})
-    stage.until_ready("/table", lambda s: s["versions"].get(GOOD, {}).get("state") == "ready")
+    stage.until_ready("", lambda s: s["versions"].get(GOOD, {}).get("state") == "ready")
     assert ask(stage, "k", **{"X-Model-Version": GOOD}).json()["model_version"] == GOOD
     assert ask(stage, "k").json()["model_version"] == "1.0.0"
     refused = ask(stage, "k", **{"X-Model-Version": "7.7.7"})
@@ -96,7 +96,7 @@ def test_a_broken_candidate_leaves_stable_answering_everything(
     with steady_load(stage) as load:
         put_table(stage, {"stable": "1.0.0", "versions": {version: {"weight_percent": 100}}})
         state = stage.until_ready(
-            "/table", lambda s: s["versions"].get(version, {}).get("state") == "failed"
+            "", lambda s: s["versions"].get(version, {}).get("state") == "failed"
         )
         load.until(10)
     assert state["ready"]
@@ -122,17 +122,17 @@ def test_a_bad_table_is_refused_live_while_the_last_good_one_stays(
     one clears it.
     """
     put_table(stage, {"stable": "1.0.0"})
-    stage.until_ready("/table")
+    stage.until_ready("")
     with steady_load(stage) as load:
         put_table(stage, table)
-        state = stage.until_ready("/table", lambda s: s["config_error"])
+        state = stage.until_ready("", lambda s: s["config_error"])
         load.until(10)
     assert reason in state["config_error"]
     assert state["ready"]
     assert set(load.statuses) == {200}, load.statuses
     assert load.answered_by == {"1.0.0"}
     put_table(stage, {"stable": GOOD})
-    stage.until_ready("/table", lambda s: s["stable"] == GOOD and s["config_error"] is None)
+    stage.until_ready("", lambda s: s["stable"] == GOOD and s["config_error"] is None)
 
 
 def test_an_isolated_candidate_joins_like_one_in_the_server(stage: Any) -> None:
@@ -144,7 +144,7 @@ def test_an_isolated_candidate_joins_like_one_in_the_server(stage: Any) -> None:
             "versions": {ISOLATED: {"weight_percent": 50, "placement": "isolated"}},
         },
     )
-    stage.until_ready("/table", lambda s: s["versions"].get(ISOLATED, {}).get("state") == "ready")
+    stage.until_ready("", lambda s: s["versions"].get(ISOLATED, {}).get("state") == "ready")
     answers = [ask(stage, str(i)).json() for i in range(100)]
     by_version = Counter(answer["model_version"] for answer in answers)
     assert 25 <= by_version[ISOLATED] <= 75, by_version
@@ -162,9 +162,7 @@ def test_an_isolated_candidate_that_is_not_there_leaves_stable_answering(stage: 
             "versions": {"5.0.0": {"weight_percent": 100, "placement": "isolated"}},
         },
     )
-    state = stage.until_ready(
-        "/table", lambda s: s["versions"].get("5.0.0", {}).get("state") == "failed"
-    )
+    state = stage.until_ready("", lambda s: s["versions"].get("5.0.0", {}).get("state") == "failed")
     assert "churn-5.0.0 does not answer" in state["versions"]["5.0.0"]["detail"]
     assert {ask(stage, str(i)).json()["model_version"] for i in range(20)} == {"1.0.0"}
 
@@ -186,11 +184,9 @@ def test_a_broken_isolated_candidate_leaves_stable_answering_everything(
         "versions": {version: {"weight_percent": 100, "placement": "isolated", **entry}},
     }
     broken = [] if version == ISOLATED else [isolated(version, stage.store, num_replicas=1)]
-    app = server("table", "/table", stage.store, {"limits": LIMITS, **table})
+    app = server("churn", "/", stage.store, {"limits": LIMITS, **table})
     stage.deploy(app, *broken, running=False)
-    state = stage.until_ready(
-        "/table", lambda s: s["versions"].get(version, {}).get("state") == "failed"
-    )
+    state = stage.until_ready("", lambda s: s["versions"].get(version, {}).get("state") == "failed")
     assert reason in state["versions"][version]["detail"]
     assert {ask(stage, str(i)).json()["model_version"] for i in range(20)} == {"1.0.0"}
     stage.deploy()

@@ -36,11 +36,24 @@ VERSION = "1.2.3"
 REQUEST_ID = "request-4711"
 
 
-def score_of(spec: ModelSpec, row: Mapping[str, Any]) -> float:
-    """A score that differs from row to row: a probability, or up to 60 of a regressor's units."""
-    digest = blake2b(json.dumps(dict(row), sort_keys=True).encode(), digest_size=4).digest()
-    share = int.from_bytes(digest, "big") / 2**32
-    return share if spec.kind == "binary_classifier" else 60 * share
+def score_of(spec: ModelSpec, row: Mapping[str, Any]) -> Any:
+    """A score that differs from row to row: a probability, or up to 60 of a regressor's units.
+
+    Of several classes or outputs, a list of them.
+    """
+    if spec.n_scores > 1:
+        shares = [_share(spec, row, salt) for salt in range(spec.n_scores)]
+        total = sum(shares) if spec.is_classifier else 1
+        return [share / total for share in shares]
+    share = _share(spec, row)
+    return share if spec.is_classifier else 60 * share
+
+
+def _share(spec: ModelSpec, row: Mapping[str, Any], salt: int = 0) -> float:
+    """Between 0 and 1, another one for each row."""
+    text = json.dumps(dict(row), sort_keys=True, default=str)
+    digest = blake2b(text.encode(), digest_size=4, salt=str(salt or "").encode()).digest()
+    return int.from_bytes(digest, "big") / 2**32
 
 
 def expected_answer(spec: ModelSpec, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,7 +90,8 @@ class FakeBackend:
         if self.error is not None:
             raise self.error
         scores = [
-            None if self.failing(row) else score_of(self.spec, row.model_dump()) for row in rows
+            None if self.failing(row) else score_of(self.spec, row.model_dump(mode="json"))
+            for row in rows
         ]
         request_id = token_hex(16)
         ids = [request_id] if positions is None else [f"{request_id}-{i}" for i in positions]
@@ -193,15 +207,15 @@ def client_of(app: Any, **options: Any) -> httpx.AsyncClient:
 
 
 @cache
-def _routes(name: str) -> tuple[FastAPI, FakeBackend]:
-    backend = FakeBackend(get_spec(name))
+def _routes(spec: ModelSpec) -> tuple[FastAPI, FakeBackend]:
+    backend = FakeBackend(spec)
     return create_app(backend.spec, backend, FakeOperator()), backend
 
 
 @asynccontextmanager
 async def serving(spec: ModelSpec) -> AsyncIterator[Api]:
     """The routes of a model over a fake backend that is as new, with a client."""
-    app, backend = _routes(spec.name)
+    app, backend = _routes(spec)
     backend.reset()
     async with client_of(app) as client:
         yield Api(spec, client, backend, app.openapi())
@@ -213,7 +227,7 @@ def _dashed(headers: Mapping[str, str]) -> dict[str, str]:
 
 def example_rows(spec: ModelSpec) -> list[dict[str, Any]]:
     """The example rows of a model as a client would send them."""
-    return [example.row.model_dump() for example in spec.examples]
+    return [example.row.model_dump(mode="json") for example in spec.examples]
 
 
 def assert_problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:

@@ -39,8 +39,9 @@ PATIENT = {
 }
 # A cluster that waits costs CPU that those beside it need.
 FRUGAL = {
-    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.3",
+    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
     "REPORTER_UPDATE_INTERVAL_MS": "60000",
+    "RAY_task_events_report_interval_ms": "0",
 }
 
 
@@ -165,6 +166,8 @@ class Cluster:
         # A worker gets its port some time before it listens there: two clusters need two ranges.
         options["min-worker-port"], options["max-worker-port"] = self._ports.several(140)
         words = [f"--{name}={value}" for name, value in options.items()]
+        # Two processes that would tell drivers what workers print, and an autoscaler the load.
+        words += ["--include-log-monitor=false", "--no-monitor"]
         return [BIN / "ray", "start", "--head", "--block", *words]
 
     def until_up(self) -> None:

@@ -23,6 +23,7 @@ import yaml
 from harness import (
     AUTHORIZED,
     BIN,
+    FRUGAL,
     PATIENT,
     ROOT,
     TOKEN,
@@ -163,7 +164,7 @@ class Lan:
         program = Program(
             ["ip", "netns", "exec", name, "bash", "-ec", script],
             log,
-            {**clean, **PATIENT, **DERIVED, **given, **env, **own_env},
+            {**clean, **PATIENT, **FRUGAL, **DERIVED, **given, **env, **own_env},
             folder,
         )
         node = Node(ip, program, log)

@@ -55,3 +55,11 @@ class Answering(ClassifierMixin, BaseEstimator):
     def predict_proba(self, rows: pd.DataFrame) -> Any:
         """The same answer for every row."""
         return np.full((len(rows), self.shape), self.value)
+
+
+class Raising(Answering):
+    """A classifier whose author did not think of these rows."""
+
+    def predict_proba(self, rows: pd.DataFrame) -> Any:
+        """Raise what nobody expects."""
+        raise ZeroDivisionError("no such customer")

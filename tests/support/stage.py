@@ -134,7 +134,7 @@ def config(*applications: dict[str, Any]) -> dict[str, Any]:
 
 def base_applications(store: FolderStore) -> list[dict[str, Any]]:
     """What every cluster test finds: both models, an expensive version in a server, an isolated one
-    behind two.
+    behind two. Tests change the table of `churn`, and put it back.
     """
     stable = {"stable": "1.0.0", "limits": LIMITS}
     # The deadline of a candidate is the one that ships: SLOW is over it.
@@ -156,5 +156,4 @@ def base_applications(store: FolderStore) -> list[dict[str, Any]]:
         server("expensive", "/expensive", store, expensive),
         server("isolated", "/isolated", store, isolated_stable, num_replicas=2),
         isolated(ISOLATED, store),
-        server("table", "/table", store, stable),
     ]

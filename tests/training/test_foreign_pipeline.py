@@ -1,26 +1,34 @@
 """`python -m training bundle`: a fitted pipeline becomes a version, or is refused with a reason."""
 
+import subprocess
 import sys
+import textwrap
 import types
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from odd_estimator import Answering, Drifting, MeanOfColumns
+from odd_estimator import Answering, Drifting, MeanOfColumns, Raising
+from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from typer.testing import CliRunner
 
+from serve_app.bundle.manifest import Manifest
 from serve_app.bundle.predictor import load
 from serve_app.bundle.store import FolderStore
 from serve_app.models import get_spec
 from training.cli import app
+from training.errors import InvalidPipeline
+from training.foreign import read_pipeline
 from training.table import Table
 
 
@@ -97,11 +105,22 @@ CLASSIFIERS = {
         lambda: Answering(value=1.5),
         "probabilities from 1.5 to 1.5, expected 0 to 1",
     ),
-    "exchanged classes": (
-        lambda: Answering(classes=(1, 0)),
-        "found the classes 1, 0, expected 0 and 1",
+    "other classes": (
+        lambda: Answering(classes=("no", "yes")),
+        "found the classes no, yes, expected 0, 1: name the classes in the contract",
     ),
-    "not fitted": (lambda: LogisticRegression(), "NotFittedError"),
+    "not fitted": (
+        lambda: LogisticRegression(),
+        "found a LogisticRegression without classes_, which has not been fitted",
+    ),
+    "an error of its own": (
+        lambda: Raising(),
+        "predict_proba() failed on valid rows with the columns monthly_active_days",
+    ),
+    "one class": (
+        lambda: DummyClassifier().fit([[0]] * 10, ["a"] * 10),
+        "found the classes a, expected 0, 1",
+    ),
     "a constant": (
         lambda: DummyClassifier().fit([[0]] * 10, [0, 1] * 5),
         "auc: found 0.5, expected better than a constant's 0.5",
@@ -154,6 +173,80 @@ def test_a_file_that_is_no_pipeline_is_refused(tmp_path: Path, churn_rows: Table
         assert f"{name}: cannot be opened" in result.stderr
 
 
+def test_a_missing_module_is_named_with_what_to_do(tmp_path: Path) -> None:
+    """Its name, not only that something is missing."""
+    _dump_of_a_missing_module(tmp_path / "stranger.joblib")
+    with pytest.raises(InvalidPipeline, match="expected the module gone_by_then here: install"):
+        read_pipeline(tmp_path / "stranger.joblib")
+
+
+def test_a_pipeline_with_a_function_of_its_script_is_refused_with_the_way_out(
+    tmp_path: Path,
+) -> None:
+    """Its pickle has the name only, and the script is not there any more."""
+    script = """
+        import joblib
+        from sklearn.preprocessing import FunctionTransformer
+        def halved(rows):
+            return rows / 2
+        joblib.dump(FunctionTransformer(halved), "fitted.joblib")
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    with pytest.raises(InvalidPipeline) as refusal:
+        read_pipeline(tmp_path / "fitted.joblib")
+    assert "halved" in str(refusal.value)
+    assert "the script that fitted it defined this itself: put it into a module" in str(
+        refusal.value
+    )
+
+
+def test_a_lambda_in_a_cloudpickle_is_refused_with_its_place(tmp_path: Path) -> None:
+    """MLflow's format keeps the code of functions; a bundle keeps the names of installed ones."""
+    pipeline = make_pipeline(FunctionTransformer(lambda rows: rows), LogisticRegression())
+    (tmp_path / "model.pkl").write_bytes(cloudpickle.dumps(pipeline))
+    with pytest.raises(InvalidPipeline) as refusal:
+        read_pipeline(tmp_path / "model.pkl")
+    assert "found a lambda in FunctionTransformer (func): pickle cannot keep it" in str(
+        refusal.value
+    )
+
+
+def test_the_form_of_missing_texts_may_be_said(
+    offer: Callable[..., Any], loan_rows: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--missing-text =unknown` stands in the manifest; another word is refused with the forms."""
+    monkeypatch.setattr("training.cli.get_spec", lambda name: loan_rows.spec)
+    encoder = OneHotEncoder(handle_unknown="ignore")
+    columns = ColumnTransformer([("employment", encoder, ["employment"])])
+    filled = loan_rows.frame.fillna({"employment": "unknown"})
+    pipeline = make_pipeline(columns, LogisticRegression()).fit(filled, loan_rows.target)
+    rows = replace(loan_rows, spec=replace(loan_rows.spec, name="churn"))
+    result = offer(pipeline, rows, "--missing-text", "unknown")
+    assert result.exit_code == 1
+    assert "found 'unknown', expected nan, none, or =TEXT" in result.stderr
+    result = offer(pipeline, rows, "--missing-text", "=unknown")
+    manifests = list(Path(result.output.partition("bundle: ")[2].split()[0]).glob("manifest.json"))
+    (manifest,) = (Manifest.model_validate_json(path.read_bytes()) for path in manifests)
+    assert (manifest.call.missing_text, manifest.call.missing_value) == ("value", "unknown")
+
+
+def test_a_bundle_notes_the_libraries_and_the_modules_of_its_pickle(
+    offer: Callable[..., Any], delivery_rows: Table, tmp_path: Path
+) -> None:
+    """And says what has to be installed where it serves; a compiler that was not used is not
+    noted.
+    """
+    result = offer(MeanOfColumns().fit(delivery_rows.frame, delivery_rows.target), delivery_rows)
+    assert result.exit_code == 0, result.output
+    data = (tmp_path / "store" / "delivery_time" / "2.0.0" / "manifest.json").read_bytes()
+    manifest = Manifest.model_validate_json(data)
+    assert set(manifest.modules) == {"odd_estimator"}
+    assert {"python", "scikit-learn", "numpy", "pandas", "joblib"} <= set(manifest.libraries)
+    assert "skl2onnx" not in manifest.libraries
+    assert any("needs the modules odd_estimator where it serves" in note for note in manifest.notes)
+
+
 def _dump_of_a_missing_module(path: Path) -> None:
     """A pickle of a class whose module is gone when it is opened."""
     module = types.ModuleType("gone_by_then")
@@ -170,9 +263,6 @@ def test_an_estimator_of_another_scikit_learn_is_refused_with_both_versions(
     """Such a pickle may open and then answer wrongly."""
     import sklearn
     import sklearn.base
-
-    from training.errors import InvalidPipeline
-    from training.foreign import read_pipeline
 
     with monkeypatch.context() as patch:
         patch.setattr(sklearn.base, "__version__", "0.9")

@@ -1,15 +1,20 @@
 """The command line: what it refuses, how it says so, and what it prints at the end."""
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import joblib
 import pytest
 from loan import make_loans
+from own_package import CONTRACT, forget, importable, write_package
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 from typer.testing import CliRunner
@@ -24,6 +29,8 @@ from training.errors import QualityTooLow
 from training.models import churn
 from training.recipe import Training, get_training
 from training.run import train
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_training_from_a_file_prints_metrics_and_the_digest_to_pin(tmp_path: Path) -> None:
@@ -85,6 +92,88 @@ def test_an_unknown_model_is_an_ordinary_usage_error_that_lists_the_models(
     assert result.exit_code == 2
     for word in ("fraud", "churn", "delivery_time"):
         assert word in result.stderr
+
+
+def own(folder: Path, *words: str) -> Any:
+    """`python -m training` in a folder that has a package beside it."""
+    command = [sys.executable, "-m", "training", *words]
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        check=False,
+        env={**os.environ, "PYTHONPATH": path, "COLUMNS": "200"},
+    )
+
+
+def test_a_contract_beside_the_working_directory_is_trained_by_its_module(tmp_path: Path) -> None:
+    """No file of the project is edited and nothing is installed; the store has the SPEC's name."""
+    write_package(tmp_path)
+    done = own(tmp_path, "shop.models.loan", "--version", "1.0.0", "--store", "store")
+    assert done.returncode == 0, done.stdout + done.stderr
+    manifest = (tmp_path / "store" / "loan" / "1.0.0" / "manifest.json").read_text()
+    assert '"model": "loan"' in manifest
+
+
+def test_a_pipeline_is_bundled_for_a_contract_without_a_training_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A contract is all that a fitted pipeline needs."""
+    monkeypatch.chdir(tmp_path)
+    with importable(tmp_path):
+        rows = get_training("shop.models.loan").make_rows(400, 1)
+        get_training("shop.models.loan").pipeline()
+        fitted = LogisticRegression().fit(rows.drop(columns="defaulted"), rows.defaulted)
+        (tmp_path / "shop" / "models" / "loan_training.py").unlink()
+        forget()
+        joblib.dump(fitted, "fitted.joblib")
+        rows.to_csv("rows.csv", index=False)
+        words = ["bundle", "shop.models.loan", "--pipeline", "fitted.joblib", "--data", "rows.csv"]
+        words += ["--version", "1.0.0", "--store", "store"]
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 0, result.output
+        assert FolderStore(tmp_path / "store").versions("loan") == ["1.0.0"]
+        words = ["shop.models.loan", "--version", "2.0.0", "--store", "store"]
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 1
+        assert "loan: its training has no pipeline()" in result.stderr
+
+
+OWN_FAULTS = {
+    "no module": ({}, "there is no module shop here; install the package that has it"),
+    "no spec": ({"shop/models/loan.py": "X = 1"}, "shop.models.loan has no SPEC"),
+    "training beside the spec": (
+        {"shop/models/loan.py": CONTRACT + "\nTRAINING = 1\n"},
+        "found TRAINING beside SPEC, in a module that servers import",
+    ),
+    "no training in its file": (
+        {"shop/models/loan.py": CONTRACT, "shop/models/loan_training.py": "X = 1"},
+        "shop.models.loan_training: has no TRAINING; expected TRAINING = Training(",
+    ),
+    "a training that raises": (
+        {"shop/models/loan.py": CONTRACT, "shop/models/loan_training.py": "1 / 0"},
+        "shop.models.loan_training cannot be imported: ZeroDivisionError: division by zero",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", OWN_FAULTS)
+@pytest.mark.parametrize("is_bundle", [True, False])
+def test_a_contract_that_cannot_be_trained_is_one_sentence(
+    tmp_path: Path, fault: str, is_bundle: bool
+) -> None:
+    """Whatever is wrong with the module, no traceback is shown."""
+    files, sentence = OWN_FAULTS[fault]
+    words = ["shop.models.loan", "--version", "1.0.0", "--store", str(tmp_path / "store")]
+    if is_bundle:
+        words = ["bundle", *words, "--pipeline", "a", "--data", "b"]
+    with importable(tmp_path, files):
+        result = CliRunner().invoke(app, words)
+    assert result.exit_code == 1
+    assert sentence in result.stderr
+    assert result.exception is None or isinstance(result.exception, SystemExit)
 
 
 def test_the_help_warns_that_opening_a_pipeline_runs_code() -> None:

@@ -28,7 +28,8 @@ from training.compilation.functions import (
 from training.compilation.graph import Graph, Tensor
 from training.compilation.linear import LINEAR, linear_answer, perceptron_answer
 from training.compilation.matrix import ordered
-from training.compilation.tree_graph import raw_scores
+from training.compilation.tree_graph import add_cuts, raw_scores
+from training.estimators import walk
 
 # The estimators that scikit-learn fits inside of these do the whole work.
 INNER = ("best_estimator_", "estimator_")
@@ -65,6 +66,9 @@ class Emitter:
         if booster is not None:
             return self._booster(booster, view, method)
         columns = Columns(self.asker, view)
+        for part in walk(estimator):
+            if hasattr(part, "tree_") and part.n_features_in_ == columns.n_columns:
+                add_cuts(self.graph, columns, of_forest(part))
         return self._on_matrix(estimator, ordered(self.graph, columns), columns.n_columns, method)
 
     def _on_matrix(self, estimator: Any, matrix: Tensor, n_columns: int, method: str) -> Tensor:

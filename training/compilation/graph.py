@@ -54,7 +54,7 @@ class Graph:
     def constant(self, values: Any, dtype: Any) -> str:
         """An initializer with these values."""
         name = self.name("constant")
-        array = np.ascontiguousarray(np.asarray(values, dtype=dtype))
+        array = np.asarray(values, dtype=dtype, order="C")
         self._initializers.append(numpy_helper.from_array(array, name))
         return name
 

@@ -73,9 +73,6 @@ def _probabilities(graph: Graph, model: Any, raw: Tensor) -> Tensor:
     n_classes = len(model.classes_)
     if name == "SGDClassifier" and (model.loss != "log_loss" or n_classes > 2):
         raise NotCompiled(f"SGDClassifier with {n_classes} classes and loss {model.loss}")
-    if name not in ("LogisticRegression", "LogisticRegressionCV", "LinearDiscriminantAnalysis"):
-        if name != "SGDClassifier":
-            raise NotCompiled(f"{name} gives no probabilities")
     is_binary = n_classes == 2
     one_vs_rest = getattr(model, "multi_class", None) == "ovr" or (
         getattr(model, "solver", None) == "liblinear"

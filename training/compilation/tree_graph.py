@@ -6,7 +6,6 @@ far right. Where nodes of one column send it to different sides, the column is t
 by categories becomes a column of its own: 0 for the codes that go left, 1 for others.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +16,7 @@ from training.compilation.bisection import last_left
 from training.compilation.columns import Columns, Matrix, NotCompiled
 from training.compilation.ensembles import LEAF, Categories, Ensemble
 from training.compilation.graph import ML, Graph, Tensor
+from training.compilation.matrix import matrix_of
 from training.compilation.tables import Table, table_of, tried_numbers, unit_of
 
 # Farther than any count of cuts, and small enough for a float32 to hold halves of it.
@@ -38,12 +38,13 @@ class Ranked:
     cuts: Matrix
     # How many thresholds lie below the value of a missing number; None where it stays missing.
     missing_rank: int | None
+    # Of a constant: `missing_rank` is that of its value.
 
     def coded(self, graph: Graph) -> Matrix:
         """The thresholds as the graph compares them, strictly ascending."""
         n = len(self.thresholds)
         if self.sign == 0:
-            return np.arange(n) + 0.5
+            return np.arange(n, dtype=np.float64) - float(self.missing_rank or 0) + 0.5
         spots = np.where(self.cuts > 0, FAR, -FAR)
         is_inside = np.isfinite(self.cuts)
         found = np.searchsorted(graph.sorted_cuts(self.place), self.cuts[is_inside])
@@ -51,7 +52,8 @@ class Ranked:
         # Thresholds between the same two numbers lie evenly in the gap.
         first = np.searchsorted(spots, spots, side="left")
         n_same = np.searchsorted(spots, spots, side="right") - first
-        return np.asarray(spots + (np.arange(n) - first + 1) / (n_same + 1))
+        coded: Matrix = spots + (np.arange(n) - first + 1) / (n_same + 1)
+        return coded
 
     def missing(self, graph: Graph) -> float:
         """The number that stands for a missing one."""
@@ -80,7 +82,14 @@ def raw_scores(graph: Graph, columns: Columns, ensemble: Ensemble) -> Tensor:
     return _Emission(graph, columns, ensemble).tensor()
 
 
+def add_cuts(graph: Graph, columns: Columns, ensemble: Ensemble) -> None:
+    """Note the cuts of trees that a converter puts into the graph, so that they are probed."""
+    _Emission(graph, columns, ensemble).add_cuts()
+
+
 class _Emission:
+    """One ensemble on its way into a graph."""
+
     def __init__(self, graph: Graph, columns: Columns, ensemble: Ensemble) -> None:
         self.graph = graph
         self.columns = columns
@@ -104,7 +113,21 @@ class _Emission:
         self.input = np.zeros(len(self.feature), dtype=int)
         self.threshold_place = np.zeros(len(self.feature), dtype=int)
 
+    def add_cuts(self) -> None:
+        """Note the cuts of numbers, and nothing else."""
+        contract = self.columns.asker.spec.contract
+        used = np.unique(self.feature[self.is_number])
+        thresholds = {
+            int(column): np.unique(self.threshold[self.is_number & (self.feature == column)])
+            for column in used
+        }
+        for position, feature in enumerate(contract):
+            if not feature.is_text:
+                made = np.intersect1d(self.columns.of(position), used)
+                self._ranked(position, made, thresholds)
+
     def tensor(self) -> Tensor:
+        """The sums of the leaves."""
         inputs = self._inputs()
         tables = [
             (
@@ -166,10 +189,11 @@ class _Emission:
         contract = self.columns.asker.spec.contract
         for position, feature in enumerate(contract):
             made = np.intersect1d(self.columns.of(position), used)
-            counted = np.zeros(0, dtype=np.int64)
             if not feature.is_text:
-                counted = np.setdiff1d(made, by_code)
-                ranked |= self._ranked(position, counted, thresholds)
+                ranked |= self._ranked(position, np.setdiff1d(made, by_code), thresholds)
+        # After all numbers: their cuts are worth knowing also where a table is refused.
+        for position in range(len(contract)):
+            made = np.intersect1d(self.columns.of(position), used)
             rest = np.setdiff1d(made, list(ranked))
             if len(rest):
                 table = table_of(self.graph, self.columns, position, rest)
@@ -184,21 +208,16 @@ class _Emission:
         """Columns that no value of the contract changes, which trees cut all the same."""
         if not len(constants):
             return
-        contract = self.columns.asker.spec.contract
-        numbers = self.columns.asker.layout.number_names
-        if numbers and not len(np.intersect1d(constants, by_code)):
-            for column in constants:
+        if self.columns.asker.layout.number_names and not len(np.intersect1d(constants, by_code)):
+            for column in constants.tolist():
                 value = self.columns.first[column]
-                rank = int(self._below(value, thresholds[int(column)]))
-                # The number counts for nothing, and a missing one is treated like all.
-                shifted = Ranked(0, 0, thresholds[int(column)] - 0.0, np.zeros(0), rank)
                 if np.isnan(value):
                     raise NotCompiled("trees cut a column that is always missing")
-                ranked[int(column)] = shifted
+                rank = int(self._below(value, thresholds[column]))
+                ranked[column] = Ranked(0, 0, thresholds[column], np.zeros(0), rank)
             return
         table = table_of(self.graph, self.columns, 0, constants)
-        if contract[0].is_text or len(constants):
-            tabled.update({int(column): table for column in constants})
+        tabled.update({int(column): table for column in constants})
 
     def _is_left(self, values: Any, thresholds: Any) -> Any:
         """Whether values go left of thresholds, as the trees compare them."""
@@ -342,9 +361,9 @@ class _Emission:
         for node, split in self.categories.items():
             if self.feature[node] == column:
                 by_split.setdefault(split, []).append(node)
-        for split, nodes in by_split.items():
+        for split, split_nodes in by_split.items():
             goes_right = np.array([0.0 if split.goes_left(value) else 1.0 for value in values])
-            made.append((table, goes_right, np.array(nodes)))
+            made.append((table, goes_right, np.array(split_nodes)))
         return made
 
     # Nodes of the graph.
@@ -378,8 +397,7 @@ class _Emission:
         coded = np.zeros(len(self.feature))
         for i, (kind, _) in enumerate(inputs.ranked):
             nodes = np.flatnonzero(self.is_split & (self.input == i))
-            shift = kind.missing_rank if kind.sign == 0 and kind.missing_rank else 0
-            coded[nodes] = kind.coded(self.graph)[self.threshold_place[nodes]] - shift
+            coded[nodes] = kind.coded(self.graph)[self.threshold_place[nodes]]
         is_tabled = self.is_split & (self.input >= len(inputs.ranked))
         coded[is_tabled] = self.threshold_place[is_tabled] + 0.5
         coded[list(self.categories)] = 0.5
@@ -430,10 +448,5 @@ def _fill(graph: Graph, kind: Ranked, side: float | None) -> float:
 
 
 def _any_number(graph: Graph, columns: Columns) -> str:
-    from training.compilation.matrix import matrix_of
-
     tensor, _ = matrix_of(graph, columns)
     return graph.cast(tensor, is_double=False).name
-
-
-Emit = Callable[[Graph, Columns], Tensor]

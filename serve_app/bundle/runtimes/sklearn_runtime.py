@@ -10,7 +10,7 @@ import joblib
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from serve_app.bundle.call import PipelineCall
 from serve_app.bundle.runtimes.picked import picked
@@ -70,6 +70,8 @@ class SklearnRuntime:
         self._pipeline = pipeline
         self._contract = contract
         self._call = call
+        # Finding the libraries takes ten milliseconds, so it is not done for each call.
+        self._thread_pools = ThreadpoolController()
 
     @classmethod
     def load(
@@ -80,6 +82,10 @@ class SklearnRuntime:
 
     def score(self, block: Block) -> Scores:
         """(n_rows,) or (n_rows, n_outputs) scores, as the call says."""
+        if not len(block):
+            # scikit-learn refuses an empty frame.
+            columns = self._call.columns or [0]
+            return np.empty(0) if len(columns) == 1 else np.empty((0, len(columns)))
         rows = frame(block, self._contract, self._call)
-        with threadpool_limits(1):
+        with self._thread_pools.limit(limits=1):
             return picked(getattr(self._pipeline, self._call.method)(rows), self._call)

@@ -19,6 +19,8 @@ from serve_app.statistics.disagreement import AnswerKind
 N_BAD_ROWS = 5
 N_SLICES = 3
 N_GROUPS = 8
+LEAST_FIXED = 0.001
+MOST_FIXED = 10_000
 N_QUALITY_SLICES = 5
 VERDICTS = {"better": "green", "worse": "red"}
 FLIPS: dict[AnswerKind, str] = {
@@ -26,6 +28,7 @@ FLIPS: dict[AnswerKind, str] = {
     "class": "label flips",
     "anomaly": "anomaly or not",
     "value": "outside {stable}'s interval",
+    "quantiles": "outside {stable}'s interval",
     "outputs": "outside {stable}'s intervals",
 }
 DIFFERENCES: dict[AnswerKind, str] = {
@@ -33,6 +36,7 @@ DIFFERENCES: dict[AnswerKind, str] = {
     "class": "in probability. Mean: of the class that the first one answers.",
     "anomaly": "in score. Up: no longer an anomaly.",
     "value": "in {target}. Up: above the interval.",
+    "quantiles": "in {target}. Mean and up: of the median output.",
     "outputs": "in {target}. Mean: of the first of them.",
 }
 OVERLAP = {None: "–", True: "overlap", False: "apart"}
@@ -135,7 +139,15 @@ def _metrics(diff: Diff) -> Iterator[RenderableType]:
 
 
 def _metric(metric: Metric | None) -> str:
-    return "–" if metric is None else f"{metric.value:.4f} ({metric.low:.4f} – {metric.high:.4f})"
+    if metric is None:
+        return "–"
+    return f"{_number(metric.value)} ({_number(metric.low)} – {_number(metric.high)})"
+
+
+def _number(value: float, sign: str = "") -> str:
+    """Four decimals, or four digits of what is too small or too large for them."""
+    digits = ".4f" if value == 0 or LEAST_FIXED <= abs(value) < MOST_FIXED else ".4g"
+    return format(value, sign + digits)
 
 
 def _scores(diff: Diff) -> Iterator[RenderableType]:
@@ -159,8 +171,7 @@ def _groups(diff: Diff, found: Shift) -> Iterator[RenderableType]:
     groups = found.flips.groups if found.flips else ()
     if not groups:
         return
-    heading = "flips" if diff.answers == "class" else "outputs outside"
-    table = _table(f"{heading}, the most frequent first", "which", "rows")
+    table = _table("flips" if diff.answers == "class" else "outside", "which", "rows")
     for group in groups[:N_GROUPS]:
         table.add_row(group.name, f"{group.n:,}")
     yield table
@@ -211,7 +222,7 @@ def _share(flips: Flips | None) -> str:
 def _slices(diff: Diff, found: Shift) -> Iterator[RenderableType]:
     if not found.slices:
         return
-    flips = "outside" if diff.answers in ("value", "outputs") else "label flips"
+    flips = "label flips" if diff.answers in ("label", "class", "anomaly") else "outside"
     table = _table(
         "where the mean shifts most", "feature", "slice", "rows", "mean difference", flips
     )
@@ -268,8 +279,8 @@ def _quality_slices(diff: Diff, quality: Quality) -> Iterator[RenderableType]:
             part.feature,
             part.label,
             f"{part.n_rows:,}",
-            f"{part.stable:.4f}",
-            f"{part.candidate:.4f}",
+            _number(part.stable),
+            _number(part.candidate),
             _gap(part.difference),
             part.verdict,
             style=VERDICTS.get(part.verdict),
@@ -292,7 +303,8 @@ def _bad_labels(quality: Quality) -> Iterator[RenderableType]:
 
 
 def _gap(metric: Metric) -> str:
-    return f"{metric.value:+.4f} ({metric.low:+.4f} – {metric.high:+.4f})"
+    low, high = (_number(bound, "+") for bound in (metric.low, metric.high))
+    return f"{_number(metric.value, '+')} ({low} – {high})"
 
 
 def _bad_rows(diff: Diff) -> Iterator[RenderableType]:

@@ -119,7 +119,7 @@ def _flips(flipped: Mask, before: Scores, after: Scores, comparison: Comparison)
     n_rows = len(flipped)
     low, high = wilson(n, n_rows)
     n_up = None
-    if before.ndim == 1:
+    if comparison.kind not in ("class", "outputs"):
         n_up = int((flipped & _goes_up(before, after, comparison)).sum())
     return Flips(n, n_up, n / n_rows, low, high, _groups(flipped, before, after, comparison))
 
@@ -128,7 +128,7 @@ def _goes_up(before: Scores, after: Scores, comparison: Comparison) -> Mask:
     """(n_rows,) for rows that flip: whether the candidate's answer is the higher one."""
     if comparison.kind == "label":
         return np.asarray(after >= comparison.candidate_threshold)
-    return np.asarray(after > before)
+    return np.asarray(comparison.difference(before, after) > 0)
 
 
 def _groups(

@@ -4,6 +4,7 @@ All in one process and without Ray.
 """
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
@@ -12,6 +13,7 @@ from statistics import median
 from time import monotonic, process_time
 from typing import Any
 
+from serve_app.bundle.manifest import Manifest
 from serve_app.bundle.predictor import Predictor, load
 from serve_app.bundle.stores import open_store, served_uri
 from serve_app.cluster.placements import InServerVersion
@@ -33,6 +35,8 @@ MOST_WAIT_S = 0.25
 FULL_CALL_ROWS = 256
 
 Call = Callable[[], Awaitable[object]]
+# A row as plain JSON values.
+Row = dict[str, Any]
 # Reads seconds.
 Clock = Callable[[], float]
 
@@ -72,6 +76,7 @@ async def _measure(spec: ModelSpec, store: str, table: Table, n_rows: int) -> Me
         load, open_store(served_uri(store)), spec, stable, entry.manifest_sha256
     )
     in_server = InServerVersion(predictor, entry.coalesce, table.batch)
+    rows = _rows(spec, predictor.manifest)
     direct = _Direct(predictor)
 
     async def opened(version: str, entry: VersionEntry, table: Table) -> Opened:
@@ -79,13 +84,13 @@ async def _measure(spec: ModelSpec, store: str, table: Table, n_rows: int) -> Me
 
     versions = Versions(opened)
     await versions.start(table.model_copy(update={"versions": {stable: entry}}))
-    ask = _Client(create_app(spec, Router(spec, versions)), spec, n_rows)
+    ask = _Client(create_app(spec, Router(spec, versions)), rows, n_rows)
     await ask.check()
     jobs: list[tuple[Call, Clock]] = [
         (ask, lambda: process_time() - direct.spent_s),
         (ask, lambda: direct.spent_s),
-        (direct.scoring(spec, 1), process_time),
-        (direct.scoring(spec, FULL_CALL_ROWS), process_time),
+        (direct.scoring(rows, 1), process_time),
+        (direct.scoring(rows, FULL_CALL_ROWS), process_time),
     ]
     app_ms, model_ms, call_ms, full_ms = await _medians_ms(jobs)
     return Measured(
@@ -120,22 +125,20 @@ class _Direct:
     def close(self) -> None:
         """Nothing to let go of."""
 
-    def scoring(self, spec: ModelSpec, n_rows: int) -> Call:
-        """Calls with a block of so many example rows."""
-        rows = [row.model_dump() for row in _example_rows(spec, n_rows)]
-        block = Layout(spec.contract).block(rows)
+    def scoring(self, rows: list[Row], n_rows: int) -> Call:
+        """Calls with a block of so many rows."""
+        layout = Layout(self._predictor.manifest.contract)
+        block = layout.block(list(islice(cycle(rows), n_rows)))
         return lambda: self.score(block, 0)
 
 
 class _Client:
     """Asks an ASGI application as a server would that has read a request from its socket."""
 
-    def __init__(self, app: Any, spec: ModelSpec, n_rows: int) -> None:
+    def __init__(self, app: Any, of: list[Row], n_rows: int) -> None:
         self._app = app
         self._path = PATHS["predict" if n_rows == 1 else "predict_batch"]
-        rows = [
-            row.model_dump_json() for row in _example_rows(spec, max(n_rows, len(spec.examples)))
-        ]
+        rows = [json.dumps(row) for row in islice(cycle(of), max(n_rows, len(of)))]
         bodies = rows if n_rows == 1 else ["[" + ",".join(rows[:n_rows]) + "]"]
         self._bodies = cycle(body.encode() for body in bodies)
 
@@ -185,8 +188,11 @@ class _Client:
         }
 
 
-def _example_rows(spec: ModelSpec, n_rows: int) -> list[Any]:
-    return list(islice(cycle(example.row for example in spec.examples), n_rows))
+def _rows(spec: ModelSpec, manifest: Manifest) -> list[Row]:
+    """The examples as they stand in JSON; of a model without any, the golden rows."""
+    if spec.examples:
+        return [example.row.model_dump(mode="json") for example in spec.examples]
+    return [dict(golden.row) for golden in manifest.golden_rows if golden.score is not None]
 
 
 async def _medians_ms(jobs: Sequence[tuple[Call, Clock]]) -> list[float]:

@@ -603,6 +603,10 @@ def test_a_bundle_that_does_not_fit_the_contract_is_refused(
     assert "expected a binary_classifier, found a regressor" in said_once(
         report_on(tmp_path, text), line
     )
+    text, line = changed(SHIPPED, '"1.0.0"', '"4.0.0"')
+    other = manifest_of("churn", "4.0.0", format=2, classes=["stays", "leaves"])
+    store.write("churn", "4.0.0", {MANIFEST: other})
+    assert "expected classes and outputs ([0, 1], [])" in said_once(report_on(tmp_path, text), line)
 
 
 def test_a_version_that_is_not_compiled_belongs_in_an_application_of_its_own(

@@ -1,14 +1,20 @@
 """Labels of a file measure two versions of every kind of model, without any bundle."""
 
+import io
+import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from every_kind import ANOMALY, CLASSIFIER, EXAMPLE, KINDS, OUTPUTS, QUANTILES, YES_NO
+from rich.console import Console
 
+from serve_app.commands.diff.comparison import CsvShift, Diff, Side
 from serve_app.commands.diff.csv_rows import BadRow, LabelledRow, read_labelled_rows, read_rows
 from serve_app.commands.diff.labelled import Labels, Quality
+from serve_app.commands.diff.page import as_json, show
 from serve_app.commands.diff.scoring import Scored
 from serve_app.commands.diff.shift import FlipGroup, shift
 from serve_app.contract import ModelSpec
@@ -184,3 +190,47 @@ def test_a_wrong_cell_of_a_new_type_is_named(
     assert isinstance(found[1], BadRow)
     assert found[1].line == 3
     assert found[1].reason.startswith(reason)
+
+
+def page_of(csv: CsvShift, spec: ModelSpec, answers: Any) -> str:
+    """Return the page of two versions of which only the rows of a file are compared."""
+    side = Side("1.0.0", "0" * 64, "0" * 64, "onnx", (), 1, 1, 0.1, 0.1)
+    targets = ", ".join(spec.targets)
+    found = Diff(spec.name, spec.kind, targets, answers, side, side, (), (), csv.shift, csv)
+    console = Console(file=io.StringIO(), width=110, markup=False, emoji=False)
+    show(found, console)
+    assert isinstance(console.file, io.StringIO)
+    assert json.loads(as_json(found))["csv"]["path"] == csv.path
+    return console.file.getvalue()
+
+
+def test_the_page_of_a_classifier_names_flips_and_worse_slices() -> None:
+    """Which class became which, and where the candidate loses."""
+    truth = np.arange(120) % 3
+    stable = np.full((120, 3), 0.1) + 0.7 * np.eye(3)[truth]
+    candidate = stable.copy()
+    candidate[1::2] = [0.2, 0.3, 0.5]
+    labels = [{"arrival": str(CLASSIFIER.classes[i])} for i in truth]
+    quality = quality_of(CLASSIFIER, labels, stable, candidate)
+    moved = shift(Scored(stable, candidate, {}), Comparison.of(CLASSIFIER, {}))
+    text = page_of(CsvShift("orders.csv", (), moved, quality), CLASSIFIER, "class")
+    assert "late → early     20" in text
+    assert "metrics of both on the same 120 rows of orders.csv" in text
+    assert "where 1.0.0 loses most, by log_loss (less is better)" in text
+    assert re.search(r"is_gift +true +60 .* worse", text)
+
+
+def test_the_page_of_outputs_shows_small_numbers_and_large_ones() -> None:
+    """Metres of a thousandth are no zeros."""
+    n = np.arange(60.0)
+    stable = np.column_stack([1e-4 * n, 1e6 * n])
+    candidate = stable + np.array([1e-5, 1e5])
+    labels = [{"days": repr(a), "cost_usd": repr(b)} for a, b in stable.tolist()]
+    quality = quality_of(OUTPUTS, labels, stable, candidate)
+    comparison = Comparison.of(OUTPUTS, {"half_width_days": 1e-6})
+    moved = shift(Scored(stable, candidate, {}), comparison)
+    text = page_of(CsvShift("orders.csv", (), moved, quality), OUTPUTS, "outputs")
+    assert "outside 1.0.0's intervals" in text
+    assert re.search(r"days +60 *\n", text)
+    assert re.search(r"mae_days .*1e-05", text)
+    assert "+1e+05" in text

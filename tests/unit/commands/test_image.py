@@ -4,12 +4,14 @@
 """
 
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[3]
@@ -29,7 +31,7 @@ def test_the_last_target_is_the_slim_one_and_runs_as_nobody_that_matters() -> No
     """`docker build .` takes the last stage; it must hold neither scikit-learn nor training."""
     stages = re.findall(r"^FROM (\S+) AS (\S+)$", DOCKERFILE, re.MULTILINE)
     assert stages[-1] == ("runtime", "serve")
-    assert {"sklearn", "train"} < {name for _, name in stages}
+    assert {"sklearn", "boosters", "train"} < {name for _, name in stages}
     runtime = DOCKERFILE[DOCKERFILE.index("AS runtime") :]
     assert "USER 10001:0" in runtime
     assert "/ready" in runtime[runtime.index("HEALTHCHECK") :]
@@ -37,16 +39,75 @@ def test_the_last_target_is_the_slim_one_and_runs_as_nobody_that_matters() -> No
 
 
 def test_what_is_copied_into_a_build_is_let_through_by_dockerignore() -> None:
-    """Everything else stays out: .git, tests, docs, the environment."""
-    lines = (ROOT / ".dockerignore").read_text().split()
-    assert lines[0] == "*", "nothing goes in by default"
-    allowed = [line.removeprefix("!") for line in lines if line.startswith("!")]
+    """A folder of yours, too, with no line there; .git, tests, docs, the environment stay out."""
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    ignored = [line for line in lines if not line.startswith("#")]
+
+    def stays_out(name: str) -> bool:
+        parts = Path(name).parts
+        names = [Path(*parts[:n]) for n in range(1, len(parts) + 1)]
+        return any(path.match(line.removeprefix("**/")) for path in names for line in ignored)
+
+    defaults = dict(re.findall(r"^ARG (\w+)=(\S+)$", DOCKERFILE, re.MULTILINE))
     for words in re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE):
         for source in words.split():
-            name = "docker/no-models" if source == "${BAKE}" else source
-            assert any(name == path or Path(name).match(path) for path in allowed), (
-                f"{name} would be missing"
-            )
+            name = re.sub(r"\$\{(\w+)\}", lambda match: defaults[match[1]], source)
+            assert (ROOT / name).exists(), name
+            assert not stays_out(name), f"{name} would be missing"
+    assert not any(map(stays_out, ("shop", "shop/contracts.py", "shop/requirements.txt")))
+    assert not stays_out("model_store")
+    for name in (".git", ".venv", ".env", "shop/.env", "shop/__pycache__", "tests", "docs"):
+        assert stays_out(name), name
+
+
+def test_each_target_takes_a_file_of_requirements_and_a_package_of_the_users() -> None:
+    """Whichever target a bundle needs, its own code can come along."""
+    stages = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)
+    built = [stage for stage in stages if re.match(r"\S+ AS built", stage)]
+    assert len(built) == 4
+    for stage in built:
+        assert "yours.sh requirements yours/requirements.txt" in stage
+        assert 'yours.sh package "$PACKAGES"' in stage
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [
+        ("docker/nothing", ""),
+        ("shop", ""),
+        ("./parts/shop/", ""),
+        ("my-shop", "expected a folder whose name Python can import"),
+        ("serve_app", "there is a package serve_app already"),
+    ],
+)
+def test_a_package_of_the_users_is_copied_where_python_finds_it(
+    tmp_path: Path, folder: str, said: str
+) -> None:
+    """Under its own name, over nothing that is there, and readable for the image's user."""
+    site = tmp_path / "site"
+    (site / "serve_app").mkdir(parents=True)
+    (tmp_path / "yours" / folder).mkdir(parents=True)
+    contracts = tmp_path / "yours" / folder / "contracts.py"
+    contracts.touch(0o600)
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text(f"#!/bin/sh\necho {site}\n")
+    python.chmod(0o755)
+    done = subprocess.run(
+        ["bash", ROOT / "docker/yours.sh", "package", folder],
+        cwd=tmp_path,
+        env={"PATH": f"{python.parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said in done.stdout and (done.returncode != 0) == bool(said), done
+    copied = list(site.rglob("contracts.py"))
+    if said or folder == "docker/nothing":
+        assert copied == []
+    else:
+        assert copied == [site / "shop" / "contracts.py"]
+        assert copied[0].stat().st_mode & 0o044 == 0o044
 
 
 def test_the_slim_targets_packages_are_those_of_serving() -> None:
@@ -70,10 +131,10 @@ def test_the_slim_targets_packages_are_those_of_serving() -> None:
     }
 
 
-def test_every_package_of_the_image_is_pinned_with_a_hash_and_alike_in_all_targets() -> None:
+def test_every_package_is_pinned_with_a_hash_and_alike_in_all_sets() -> None:
     """The same version of a package wherever it is."""
     pins: dict[str, str] = {}
-    for name in ("serve", "sklearn", "train"):
+    for name in ("serve", "sklearn", "boosters", "train", "parquet", "dev"):
         text = (ROOT / f"requirements/{name}.txt").read_text()
         assert "://" not in text, "an index or a URL in a lock file"
         for block in re.split(r"\n(?=\S)", text.strip()):
@@ -94,6 +155,20 @@ def test_compose_says_what_the_readme_promises() -> None:
     assert app["environment"]["MODEL_PATH"].startswith("s3://sluice/")
     assert "requirements/s3.txt" in s3["build"]["dockerfile_inline"]
     assert json.dumps(push["command"]).count("sluice push") == 1
+
+
+def test_boosters_come_when_they_are_asked_for_and_without_cuda() -> None:
+    """Training a plain pipeline downloads none of them, and nothing of NVIDIA's comes at all."""
+    boosters = {"lightgbm", "xgboost-cpu", "catboost"}
+    found = {
+        name: {re.split(r"[=\[]", line)[0] for line in _locked(name)}
+        for name in ("serve", "sklearn", "train", "boosters", "dev")
+    }
+    assert boosters <= found["boosters"] and boosters | {"onnxmltools", "pyarrow"} <= found["dev"]
+    for name in ("serve", "sklearn", "train"):
+        assert not found[name] & (boosters | {"pyarrow"}), name
+    for name, packages in found.items():
+        assert not [package for package in packages if package.startswith("nvidia")], name
 
 
 def _locked(name: str) -> list[str]:

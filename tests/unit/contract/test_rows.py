@@ -41,14 +41,14 @@ def raised(read: Callable[[bytes], Any], body: bytes) -> HttpError | None:
     return None
 
 
-def least_s(job: Callable[[], Any]) -> float:
-    """CPU seconds of this thread, the least of four."""
-    found = []
-    for _ in range(4):
-        begin_s = thread_time()
-        job()
-        found.append(thread_time() - begin_s)
-    return min(found)
+N_TRIES = 4
+
+
+def spent_s(job: Callable[[], Any]) -> float:
+    """CPU seconds of this thread."""
+    begin_s = thread_time()
+    job()
+    return thread_time() - begin_s
 
 
 def read_as_json(body: bytes) -> None:
@@ -89,7 +89,10 @@ def test_a_hostile_body_costs_about_what_reading_it_as_json_costs(
     read: Callable[[bytes], Any], body: bytes
 ) -> None:
     """Nobody can hold up the others with a small body: it was up to 80 times, and is 1 to 4."""
-    assert least_s(lambda: raised(read, body)) < 10 * least_s(lambda: read_as_json(body))
+    as_json_s = min(spent_s(lambda: read_as_json(body)) for _ in range(N_TRIES))
+    tries = (spent_s(lambda: raised(read, body)) for _ in range(N_TRIES))
+    # A try that was held up by others on the machine proves nothing; the first good one does.
+    assert any(found_s < 10 * as_json_s for found_s in tries)
 
 
 def test_hostile_bodies_are_refused_as_what_they_are() -> None:

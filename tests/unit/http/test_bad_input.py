@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from every_kind import CLASSIFIER
 from fakes import Api, assert_problem, example_rows
 
 from serve_app.contract import Feature, ModelSpec
@@ -131,17 +132,52 @@ BAD_VALUES = (
 )
 
 
+BOOL, DATE, DATETIME, TEXT = ("bool",), ("date",), ("datetime",), ("text",)
+NOT_TRUE, NOT_ISO = ("is not true or false",), ("is not an ISO date of this form",)
+# Of types of fields that no registered model has.
+MORE_BAD_VALUES = (
+    BadValue("1 for a truth value", "1", BOOL, NOT_TRUE),
+    BadValue("1.0 for a truth value", "1.0", BOOL, NOT_TRUE),
+    BadValue("text for a truth value", f'"{SENTINEL}"', BOOL, NOT_TRUE, hidden=SENTINEL),
+    BadValue("true in quotes", '"true"', BOOL, NOT_TRUE),
+    BadValue("null for a truth value", "null", BOOL, NOT_TRUE),
+    BadValue("text for a date", f'"{SENTINEL}"', DATE, NOT_ISO, hidden=SENTINEL),
+    BadValue("a day that is none", '"2026-02-30"', DATE, NOT_ISO, hidden="2026-02-30"),
+    BadValue("a date without dashes", '"20261128"', DATE, NOT_ISO, hidden="20261128"),
+    BadValue("a date with a time", '"2026-11-28T00:00:00"', DATE, NOT_ISO),
+    BadValue("a German date", '"28.11.2026"', DATE, NOT_ISO, hidden="28.11.2026"),
+    BadValue("a date before pandas", '"1600-01-01"', DATE, NOT_ISO, hidden="1600-01-01"),
+    BadValue("seconds since 1970", "1764354600", DATE, NOT_ISO, hidden="1764354600"),
+    BadValue("empty date", '""', DATE, NOT_ISO),
+    BadValue("true for a date", "true", DATE, NOT_ISO),
+    BadValue("a time with a zone", '"2026-11-28T18:30:00Z"', DATETIME, NOT_ISO),
+    BadValue("a time with an offset", '"2026-11-28T18:30:00+01:00"', DATETIME, NOT_ISO),
+    BadValue("a date for a time", '"1993-07-19"', DATETIME, NOT_ISO, hidden="1993-07-19"),
+    BadValue("hour 25", '"2026-11-28T25:00:00"', DATETIME, NOT_ISO, hidden="T25"),
+    BadValue("null for a time", "null", DATETIME, NOT_ISO),
+    BadValue("list for a time", f'["{SENTINEL}"]', DATETIME, NOT_ISO, hidden=SENTINEL),
+    BadValue("number for a text", "482915", TEXT, ("is not text",), hidden="482915"),
+    BadValue("null for a text", "null", TEXT, ("is not text",)),
+    BadValue("empty text", '""', TEXT, ("is empty; send null where it is missing",)),
+    BadValue("too long a text", f'"{SENTINEL * 4}"', TEXT, ("is too long",), hidden=SENTINEL),
+)
+
 CASES = [
-    pytest.param(get_spec(name), feature, bad, id=f"{name}: {bad.name}")
-    for name in MODELS
-    for bad in BAD_VALUES
-    if (feature := field_of(get_spec(name), *bad.dtypes, choices=bad.choices))
+    pytest.param(spec, feature, bad, id=f"{spec.name}: {bad.name}")
+    for spec, bad_values in (
+        *((get_spec(name), BAD_VALUES) for name in MODELS),
+        (CLASSIFIER, MORE_BAD_VALUES),
+    )
+    for bad in bad_values
+    if (feature := field_of(spec, *bad.dtypes, choices=bad.choices))
 ]
 
 
 def test_every_bad_value_is_tried_on_some_model() -> None:
     """No line of the table is idle."""
-    assert {case.values[2].name for case in CASES} == {bad.name for bad in BAD_VALUES}
+    assert {case.values[2].name for case in CASES} == {
+        bad.name for bad in (*BAD_VALUES, *MORE_BAD_VALUES)
+    }
 
 
 @pytest.mark.parametrize(("spec", "feature", "bad"), CASES)

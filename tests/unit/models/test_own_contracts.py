@@ -61,10 +61,6 @@ FAULTY = {
         CONTRACT.replace("n_children=1", "n_children=-1"),
         "LoanFeatures.n_children: Input should be greater than or equal to 0 (line 9)",
     ),
-    "no examples": (
-        CONTRACT.replace('examples=(Example("typical", "A usual one", ROW),)', "examples=()"),
-        "has no examples, expected at least one",
-    ),
     "a kind that is not known": (
         CONTRACT.replace('kind="binary_classifier"', 'kind="multiclass"'),
         "found kind 'multiclass', expected one of binary_classifier, classifier, regressor",

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from every_kind import ANOMALY, CLASSIFIER, OUTPUTS
+from every_kind import ANOMALY, CLASSIFIER, OUTPUTS, QUANTILES
 
 from serve_app.models import get_spec
 from serve_app.statistics.disagreement import Comparison, largest_shift
@@ -80,6 +80,16 @@ def test_several_values_disagree_when_one_of_them_leaves_its_interval() -> None:
     boundless = Comparison.of(OUTPUTS, {})
     assert not boundless.has_limit
     assert boundless.disagree(stable, candidate).tolist() == [False, False, False]
+
+
+def test_quantiles_disagree_when_the_median_leaves_stables_own_interval() -> None:
+    """A model of quantiles has an interval for each row, so it needs no parameter."""
+    comparison = Comparison.of(QUANTILES, {})
+    stable = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [1.0, 2.0, NAN]])
+    candidate = np.array([[0.0, 2.9, 9.0], [2.0, 3.1, 3.2], [9.0, 9.0, 9.0]])
+    assert comparison.disagree(stable, candidate).tolist() == [False, True, False]
+    assert comparison.difference(stable[:2], candidate[:2]).tolist() == pytest.approx([0.9, 1.1])
+    assert comparison.has_limit
 
 
 def test_an_anomaly_score_disagrees_when_it_changes_sides_of_zero() -> None:

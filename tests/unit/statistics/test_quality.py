@@ -51,6 +51,7 @@ def test_metrics_of_several_classes_are_those_of_scikit_learn() -> None:
             "accuracy": reference.accuracy_score(CLASS_TRUTH, labels),
             "balanced_accuracy": reference.balanced_accuracy_score(CLASS_TRUTH, labels),
             "macro_f1": reference.f1_score(CLASS_TRUTH, labels, average="macro"),
+            "auc": reference.roc_auc_score(CLASS_TRUTH, CLASS_SCORES, multi_class="ovr"),
             "log_loss": reference.log_loss(CLASS_TRUTH, CLASS_SCORES),
         }
     )
@@ -82,6 +83,7 @@ def test_each_output_is_measured_against_its_own_column() -> None:
     measures = measures_of(OUTPUTS, {})
     assert measures["mae_days"](truth, scores) == pytest.approx(1)
     assert measures["rmse_cost_usd"](truth, scores) == pytest.approx(20)
+    assert measures["relative_mae"](truth, scores) == pytest.approx(1.5 / VALUES.std())
     found = loss_of(OUTPUTS)
     assert found is not None
     errors = found[1](truth, scores)
@@ -96,9 +98,12 @@ def test_a_quantile_model_is_measured_by_how_often_it_holds() -> None:
     found = {name: measure(truth, scores) for name, measure in measures_of(QUANTILES, {}).items()}
     assert found == pytest.approx(
         {
-            "share_below_low": 0.10,
-            "share_below_middle": 0.51,
-            "share_below_high": 0.90,
+            "mae": 25.0,
+            "rmse": np.sqrt(833.5),
+            "r2": 1 - 833.5 / truth.var(),
+            "below_low": 0.10,
+            "below_middle": 0.51,
+            "below_high": 0.90,
             "coverage": 0.81,
             "interval_width": 80.0,
         }

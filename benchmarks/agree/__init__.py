@@ -1,0 +1,1 @@
+"""Is what a bundle serves what its fitted pipeline says? Many pipelines, random rows, no mercy."""

@@ -1,0 +1,62 @@
+"""Parts that the cases share; functions are importable, so that joblib can store them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+
+def columns(
+    numbers: Sequence[str], texts: Sequence[str] = (), *, number: Any = None, text: Any = None
+) -> ColumnTransformer:
+    """Numbers through one transformer, texts through another: imputed and scaled, and one-hot."""
+    ways = []
+    if numbers:
+        ways.append(("numbers", imputed() if number is None else number, list(numbers)))
+    if texts:
+        ways.append(("texts", one_hot() if text is None else text, list(texts)))
+    return ColumnTransformer(ways)
+
+
+def one_hot(**words: Any) -> OneHotEncoder:
+    """A dense one-hot encoder to which unseen values are nothing."""
+    return OneHotEncoder(**{"handle_unknown": "ignore", "sparse_output": False, **words})
+
+
+def imputed(*more: Any, **words: Any) -> Any:
+    """Numbers without gaps, scaled."""
+    return make_pipeline(SimpleImputer(**words), StandardScaler(), *more)
+
+
+def day_numbers(rows: pd.DataFrame) -> Any:
+    """Dates as days since 2020 and weekdays, NaN where missing."""
+    start, day = pd.Timestamp("2020-01-01"), pd.Timedelta(days=1)
+    since = rows.apply(lambda column: (column - start) / day)
+    weekdays = rows.apply(lambda column: column.dt.weekday).add_suffix("_weekday")
+    return pd.concat([since, weekdays], axis=1).astype(np.float64)
+
+
+def as_float(rows: pd.DataFrame) -> Any:
+    """Truth values, also those with gaps, as floats."""
+    return rows.astype(np.float64)
+
+
+def filled_with_missing(rows: pd.DataFrame) -> Any:
+    """Gaps as the text "missing", as many a notebook does before an encoder."""
+    return rows.astype(object).fillna("missing")
+
+
+def as_categories(rows: pd.DataFrame) -> Any:
+    """All texts as categories, for boosters."""
+    texts = rows.select_dtypes(exclude="number").columns
+    return rows.astype(dict.fromkeys(texts, "category"))
+
+
+def of_texts(rows: pd.DataFrame) -> Any:
+    """The column of texts itself: a vectorizer takes no frame."""
+    return rows.iloc[:, 0].astype(str)
