@@ -89,7 +89,7 @@ def fitted(pipeline: Any, kind: str, n_rows: int = 400) -> Any:
 
 def compiled_purchases(pipeline: Any, kind: str) -> tuple[Compilation, Any, Any]:
     """The outcome for a fitted pipeline, the truth it was compared with, and its call."""
-    rows = purchases(200, 2, kind)
+    rows = purchases(300, 2, kind)
     call = find_call(pipeline, rows)
     truth = find_truth(pipeline, rows, call)
     return compile_pipeline(pipeline, rows.spec, call, truth, 0.5), truth, call

@@ -224,7 +224,7 @@ def test_an_ordinary_pipeline_is_compiled_and_answers_as_the_fitted_one(name: st
     pipeline = fitted(make(), kind)
     compilation, truth, call = compiled_purchases(pipeline, kind)
     runtime = opened(compilation, call)
-    rows = purchases(60, 3, kind)
+    rows = purchases(300, 3, kind)
     expected = np.asarray(getattr(pipeline, call.method)(rows.frame_for(call)), dtype=float)
     if call.columns is not None:
         expected = expected[:, call.columns]
@@ -241,7 +241,7 @@ def test_cuts_are_found_in_the_unit_of_the_field_behind_a_scaler() -> None:
     pipeline = fitted(
         make_pipeline(columns(StandardScaler()), DecisionTreeClassifier(max_depth=2)), "binary"
     )
-    rows = purchases(100, 2, "binary")
+    rows = purchases(300, 2, "binary")
     _, _, call = compiled_purchases(pipeline, "binary")
     cuts = cuts_by_field(pipeline, rows, call)
     steps = pipeline[:-1]
@@ -262,7 +262,7 @@ def test_probes_stand_on_both_sides_of_cuts() -> None:
     """A graph in float32, which cannot tell them apart, is found out by them."""
     pipeline = fitted(make_pipeline(columns(), boosting()), "binary")
     _, truth, call = compiled_purchases(pipeline, "binary")
-    cuts = cuts_by_field(pipeline, purchases(100, 2, "binary"), call)["amount_usd"]
+    cuts = cuts_by_field(pipeline, purchases(300, 2, "binary"), call)["amount_usd"]
     seen = truth.block.numbers[:, 0]
     assert np.isin(cuts, seen).all()
     assert np.isin(np.nextafter(cuts, np.inf), seen).all()
