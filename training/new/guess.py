@@ -123,7 +123,7 @@ def _why_an_id(summary: Summary, field: Field) -> str:
     has_name = ID_NAME.search(summary.name) is not None
     is_every_row = summary.is_unique and summary.n_blank == 0
     if field.dtype == "int":
-        if is_every_row and (has_name or summary.is_ascending):
+        if is_every_row and (has_name or (summary.is_number and summary.is_ascending)):
             return "a number of the row: each of its values is in one row only"
         return ""
     if field.dtype != "text" or field.is_free_text:

@@ -13,6 +13,7 @@ ESTIMATORS = {
     "classifier": "HistGradientBoostingClassifier",
     "regressor": "HistGradientBoostingRegressor",
 }
+UNUSUAL = "# The share of rows that are unusual enough to be told.\nCONTAMINATION = 0.01"
 # With fewer rows small trees are better.
 MANY_ROWS = 20_000
 
@@ -23,6 +24,8 @@ def training_text(guess: Guess, *, is_fitted_elsewhere: bool = False) -> str:
     pipeline = "" if is_fitted_elsewhere else _pipeline(guess)
     body = [part for part in (mapping, pipeline, _training(guess, mapping, pipeline)) if part]
     groups = "" if is_fitted_elsewhere else _groups(guess.fields)
+    if not guess.target.column:
+        groups = f"{groups}\n{UNUSUAL}".strip()
     head = [_head(guess), _imports(guess, mapping, pipeline)]
     constants = "\n".join(part for part in (groups, _csv(guess)) if part)
     return (
@@ -37,6 +40,8 @@ def _head(guess: Guess) -> str:
         [
             f"How {title_of(guess.model).lower()} is trained from files like "
             f"{guess.source.path.name}.",
+            "",
+            "The next version:",
             "",
             "    "
             f"python -m training {guess.module} --version 1.1.0 --data {guess.source.path.name}",
@@ -56,6 +61,7 @@ def _imports(guess: Guess, mapping: str, pipeline: str) -> str:
         ),
         "sklearn.feature_extraction.text": ("TfidfVectorizer",),
         "sklearn.impute": ("SimpleImputer",),
+        "sklearn.model_selection": ("KFold",),
         "sklearn.pipeline": ("Pipeline", "make_pipeline"),
         "sklearn.preprocessing": ("FunctionTransformer", "OneHotEncoder", "TargetEncoder"),
     }
@@ -162,7 +168,7 @@ def _pipeline(guess: Guess) -> str:
         steps.append(Call("", ['"categories"', one_hot, "CATEGORIES"]))
     if _group(guess.fields, "OPEN_TEXTS"):
         # A text that training has not seen stands for the mean of all.
-        encoder = "TargetEncoder(random_state=0)"
+        encoder = "TargetEncoder(cv=KFold(5, shuffle=True, random_state=0))"
         if is_anomaly:
             encoder = (
                 'OneHotEncoder(handle_unknown="ignore", min_frequency=20, sparse_output=False)'
@@ -212,7 +218,7 @@ def _words(field: Field) -> Call:
 
 def _estimator(guess: Guess) -> Call:
     if not guess.target.column:
-        return Call("IsolationForest", ["n_estimators=100", "random_state=0"])
+        return Call("IsolationForest", ["contamination=CONTAMINATION", "random_state=0"])
     many = guess.n_rows >= MANY_ROWS
     leaf_rows = 40 if many else max(5, min(40, guess.n_rows // 100))
     settings = [
@@ -234,7 +240,7 @@ def _training(guess: Guess, mapping: str, pipeline: str) -> str:
     if mapping:
         parts.append("map_columns=map_columns")
     if not guess.target.column:
-        parts.append("contamination=0.01")
+        parts.append("contamination=CONTAMINATION")
     if _csv(guess):
         parts.append("csv=CSV")
     return written("TRAINING = ", Call("Training", parts))
