@@ -71,10 +71,10 @@ class _Teller:
         """Say what is new, and give all that is in the way."""
         found = read_troubles(self.status_file)
         for trouble in found:
-            if self.told.get(trouble.application) != trouble.reason:
+            if self.told.get(trouble.application) != str(trouble):
                 style = "red" if trouble.has_failed else "yellow"
                 self.console.print(f"[{style}]{escape(str(trouble))}[/]", soft_wrap=True)
-                self.told[trouble.application] = trouble.reason
+                self.told[trouble.application] = str(trouble)
         return found
 
 
@@ -165,7 +165,7 @@ def _serve(
     env = {**os.environ, "RAY_ADDRESS": "local", DRAIN_FILE: str(_drain_file(folder))}
     if options.fast:
         env |= fast_environment(folder)
-    command = [*launcher, _status_file(folder), path]
+    command: list[str | Path] = [*launcher, _status_file(folder), path]
     # A shell that starts us in the background has SIGINT ignored, and what is ignored is
     # inherited: Ray would never hear that it must end.
     signal.signal(signal.SIGINT, signal.default_int_handler)

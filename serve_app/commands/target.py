@@ -184,7 +184,7 @@ def _served(app: Mapping[str, Any], base: str) -> Served:
     args = _mapping(app["args"])
     table: Mapping[str, Any] = next(iter(_tables(app)), {})
     stable = table.get("stable") or _mapping(table.get("rollout")).get("stable")
-    entry = _mapping(_mapping(table.get("versions")).get(stable))
+    entry = _mapping(_mapping(table.get("versions")).get(str(stable)))
     return Served(
         model=str(args["model"]),
         application=str(app.get("name", "default")),
