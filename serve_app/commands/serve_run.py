@@ -1,6 +1,7 @@
 """What `sluice up` does: `serve run` on this machine or in a container.
 
-It says where the servers answer once they are ready, and ends Ray at Ctrl-C or SIGTERM.
+It says where the servers answer once they are ready, why an application does not get there, and
+ends Ray at Ctrl-C or SIGTERM.
 """
 
 import json
@@ -13,17 +14,20 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 from rich.console import Console
+from rich.markup import escape
 
 from serve_app.commands.exit_codes import ExitCode, say_error
 from serve_app.commands.fast_mode import fast_environment
+from serve_app.commands.target import Served, alone, read_config, servers_of
+from serve_app.commands.trouble import Trouble, read_troubles
 from serve_app.errors import SettingsError
 from serve_app.models import get_spec
 from serve_app.serving.drain import DRAIN_FILE
@@ -31,6 +35,9 @@ from serve_app.serving.drain import DRAIN_FILE
 READY_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 60.0
 POLL_S = 0.3
+# Once it is ready.
+STAY_POLL_S = 1.0
+LAUNCHER = (sys.executable, "-m", "serve_app.cluster.told_run")
 
 
 @dataclass(frozen=True)
@@ -38,67 +45,82 @@ class UpOptions:
     """How to serve.
 
     `host` and `port` replace the file's; `drain_s` is how long readiness fails at SIGTERM before
-    the end.
+    the end. With a `model` that one alone is served, with its isolated versions.
     """
 
     fast: bool = True
     host: str | None = None
     port: int | None = None
     drain_s: float = 0.0
+    model: str | None = None
 
 
 class _Terminated(Exception):
     """SIGTERM came."""
 
 
-@dataclass(frozen=True)
-class Endpoint:
-    """A server's URL and its model."""
+@dataclass
+class _Teller:
+    """Says why applications do not get ready, each reason once."""
 
-    model: str
-    url: str
+    status_file: Path
+    console: Console
+    told: dict[str, str] = field(default_factory=dict)
+
+    def look(self) -> list[Trouble]:
+        """Say what is new, and give all that is in the way."""
+        found = read_troubles(self.status_file)
+        for trouble in found:
+            if self.told.get(trouble.application) != str(trouble):
+                style = "red" if trouble.has_failed else "yellow"
+                self.console.print(f"[{style}]{escape(str(trouble))}[/]", soft_wrap=True)
+                self.told[trouble.application] = str(trouble)
+        return found
 
 
-def endpoints(config: Mapping[str, Any]) -> list[Endpoint]:
-    """List where the servers of a configuration will answer."""
-    http = config.get("http_options", {})
-    base = f"http://{_reachable(http.get('host', '127.0.0.1'))}:{http.get('port', 8000)}"
-    return [
-        Endpoint(app["args"]["model"], base + app.get("route_prefix", "/").rstrip("/"))
-        for app in config.get("applications", [])
-        if app.get("import_path") == "serve_app.app:server"
-    ]
-
-
-def run(path: Path, options: UpOptions, console: Console) -> int:
+def run(
+    path: Path,
+    options: UpOptions,
+    console: Console,
+    launcher: Sequence[str] = LAUNCHER,
+) -> int:
     """Start, wait until ready, say where, and stay until Ctrl-C or SIGTERM. Returns the exit code.
+
+    `launcher` is called with a file for how the applications are doing, and what to serve.
 
     Raises SettingsError when there is no server in the file, or its port is taken.
     """
-    config = _moved(yaml.safe_load(path.read_text()), options)
-    found = endpoints(config)
+    config = _moved(read_config(path), options)
+    if options.model is not None:
+        config = alone(config, options.model, path)
+    found = servers_of(config)
     _require_free_port(found)
     with tempfile.TemporaryDirectory(prefix="sluice-") as name:
         folder = Path(name)
         moved = folder / "serve_config.yaml"
         moved.write_text(yaml.safe_dump(config, sort_keys=False))
-        with _serve(moved, folder, options) as process:
+        teller = _Teller(_status_file(folder), console)
+        with _serve(launcher, moved, folder, options) as process:
             try:
-                console.print(f"starting {path} ({'fast' if options.fast else 'plain'} mode) …")
-                if not _until_ready(found, process):
-                    say_error(
-                        f"{_why_not_ready(process)}: see the lines above and the logs below "
-                        "/tmp/ray"
-                    )
+                console.print(f"starting {_what(path, options)} …")
+                if not _until_ready(found, process, teller):
+                    say_error(_why_not_ready(process, teller.look()))
                     return ExitCode.REFUSED
                 _say_where(found, console)
-                return process.wait()
+                return _stay(process, teller)
             except _Terminated:
                 _drain(folder, options.drain_s, console)
                 return ExitCode.OK
             except KeyboardInterrupt:
                 console.print("\nstopping …")
                 return ExitCode.OK
+
+
+def _what(path: Path, options: UpOptions) -> str:
+    mode = "fast" if options.fast else "plain"
+    return f"{options.model or path} ({mode} mode" + (
+        f", alone of {path})" if options.model else ")"
+    )
 
 
 def _moved(config: dict[str, Any], options: UpOptions) -> dict[str, Any]:
@@ -111,10 +133,13 @@ def _moved(config: dict[str, Any], options: UpOptions) -> dict[str, Any]:
     return {**config, "http_options": http_options}
 
 
-def _why_not_ready(process: "subprocess.Popen[bytes]") -> str:
+def _why_not_ready(process: "subprocess.Popen[bytes]", found: Sequence[Trouble]) -> str:
     if process.poll() is not None:
-        return "`serve run` ended"
-    return f"not ready within {READY_TIMEOUT_S:.0f} s"
+        return "`serve run` ended: see the lines above and the logs below /tmp/ray"
+    reasons = "; ".join(str(trouble) for trouble in found)
+    return f"not ready within {READY_TIMEOUT_S:.0f} s: " + (
+        reasons or "see the lines above and the logs below /tmp/ray"
+    )
 
 
 def _drain(folder: Path, drain_s: float, console: Console) -> None:
@@ -128,19 +153,25 @@ def _drain_file(folder: Path) -> Path:
     return folder / "draining"
 
 
+def _status_file(folder: Path) -> Path:
+    return folder / "status.json"
+
+
 @contextmanager
-def _serve(path: Path, folder: Path, options: UpOptions) -> Iterator["subprocess.Popen[bytes]"]:
+def _serve(
+    launcher: Sequence[str], path: Path, folder: Path, options: UpOptions
+) -> Iterator["subprocess.Popen[bytes]"]:
     # RAY_ADDRESS=local: never join a Ray that happens to run on this machine.
     env = {**os.environ, "RAY_ADDRESS": "local", DRAIN_FILE: str(_drain_file(folder))}
     if options.fast:
         env |= fast_environment(folder)
-    serve = Path(sys.executable).with_name("serve")
+    command: list[str | Path] = [*launcher, _status_file(folder), path]
     # A shell that starts us in the background has SIGINT ignored, and what is ignored is
     # inherited: Ray would never hear that it must end.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     before = signal.signal(signal.SIGTERM, _terminate)
     # In a session of its own, so that Ctrl-C reaches us alone, and we pass it on once.
-    process = subprocess.Popen([serve, "run", path], env=env, start_new_session=True)
+    process = subprocess.Popen(command, env=env, start_new_session=True)
     try:
         yield process
     finally:
@@ -165,13 +196,22 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _until_ready(found: list[Endpoint], process: "subprocess.Popen[bytes]") -> bool:
+def _until_ready(found: list[Served], process: "subprocess.Popen[bytes]", teller: _Teller) -> bool:
     until_s = time.monotonic() + READY_TIMEOUT_S
     while time.monotonic() < until_s and process.poll() is None:
-        if all(_answers(endpoint.url + "/ready") for endpoint in found):
+        if all(_answers(one.url + "/ready") for one in found):
             return True
+        teller.look()
         time.sleep(POLL_S)
     return False
+
+
+def _stay(process: "subprocess.Popen[bytes]", teller: _Teller) -> int:
+    """Stay until it ends, and say what comes in the way of an isolated version meanwhile."""
+    while process.poll() is None:
+        teller.look()
+        time.sleep(STAY_POLL_S)
+    return process.wait()
 
 
 def _answers(url: str) -> bool:
@@ -182,7 +222,7 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _say_where(found: list[Endpoint], console: Console) -> None:
+def _say_where(found: list[Served], console: Console) -> None:
     for endpoint in found:
         spec = get_spec(endpoint.model)
         console.print(
@@ -196,11 +236,7 @@ def _say_where(found: list[Endpoint], console: Console) -> None:
     console.print("\nCtrl-C ends it.")
 
 
-def _reachable(host: str) -> str:
-    return "127.0.0.1" if host in ("0.0.0.0", "::") else host
-
-
-def _require_free_port(found: list[Endpoint]) -> None:
+def _require_free_port(found: list[Served]) -> None:
     if not found:
         raise SettingsError("applications: found no serve_app.app:server, expected at least one")
     host, _, port = found[0].url.removeprefix("http://").partition("/")[0].partition(":")

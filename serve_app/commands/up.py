@@ -1,16 +1,20 @@
 """`sluice up`: the file checked, then served on this machine or in a container (`serve_run`)."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from serve_app.commands.check import check
-from serve_app.commands.exit_codes import errors_in_words
+from serve_app.commands.exit_codes import ExitCode, errors_in_words
 
 
 def up(
     file: Annotated[Path, typer.Argument(help="What to serve.")] = Path("serve_config.yaml"),
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="This model alone of the file, with its isolated versions."),
+    ] = None,
     fast: Annotated[
         bool, typer.Option("--fast/--plain", help="With or without Ray's two flags for speed.")
     ] = True,
@@ -39,13 +43,49 @@ def up(
 ) -> None:
     """Check the file, start `serve run` on this machine, and say where it answers.
 
-    Ctrl-C or SIGTERM ends it. Exit code 1: the file has errors, or nothing gets ready.
+    What keeps an application from getting ready is said, and it is waited for all the same. Ctrl-C
+    or SIGTERM ends it. Exit code 1: the file has errors, or nothing gets ready.
     """
-    check(file)
     from rich.console import Console
 
     from serve_app.commands.serve_run import UpOptions, run
 
     with errors_in_words():
-        code = run(file, UpOptions(fast, host, port, drain_s), Console(highlight=False))
+        _require_sound(file, model)
+        options = UpOptions(fast, host, port, drain_s, model)
+        code = run(file, options, Console(highlight=False))
     raise typer.Exit(code)
+
+
+def _require_sound(file: Path, model: str | None) -> None:
+    """As `sluice check`; faults of applications that are left out do not matter.
+
+    Raises typer.Exit after it has said what is wrong, and SettingsError for a model that the file
+    does not serve.
+    """
+    from serve_app.commands.check import check
+
+    if model is None:
+        check(file)
+        return
+    from rich.console import Console
+
+    from serve_app.commands.check.report import check_file
+    from serve_app.commands.target import places_left_out, read_config
+
+    left_out = places_left_out(read_config(file), model, file)
+    report = check_file(file)
+    faults = tuple(
+        fault
+        for fault in report.faults
+        if not (
+            fault.place[:1] == ("applications",) and fault.place[1:2] and fault.place[1] in left_out
+        )
+    )
+    report = replace(report, faults=faults)
+    console = Console(soft_wrap=True, markup=False, highlight=False, emoji=False)
+    for fault in report.faults:
+        console.print(report.line(fault), style="red" if fault.severity == "error" else "yellow")
+    if report.n_errors:
+        console.print(report.summary, style="red")
+        raise typer.Exit(ExitCode.REFUSED)

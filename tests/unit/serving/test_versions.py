@@ -51,6 +51,16 @@ async def test_start_raises_when_stable_cannot_be_proven(store: FakeStore) -> No
     assert versions.members() == {}
 
 
+async def test_a_candidate_that_needs_a_module_says_which_one(store: FakeStore) -> None:
+    """What opening the bundle says is what `/ready` shows, word for word."""
+    fault = "telco/1.1.0: needs the module shop.transforms, found none. Install it."
+    store.errors["1.1.0"] = BundleError(fault)
+    versions = made(store)
+    await versions.start(table(v1_1_0=10))
+    await until(lambda: versions.members()["1.1.0"].state == "failed")
+    assert versions.members()["1.1.0"].detail == fault
+
+
 async def test_start_does_not_wait_for_candidates(store: FakeStore) -> None:
     """A candidate that takes long, or never comes, does not keep a server from starting."""
     store.gates["1.1.0"] = asyncio.Event()
