@@ -28,6 +28,9 @@ FOREIGN = {"caddy", "docker", "helm", "kubectl", "syft", "uvx"}
 READERS_OWN = {
     "customer.json",
     "customers.csv",
+    "loans.csv",
+    "plans.csv",
+    "plans.joblib",
     "deliveries.csv",
     "fit.py",
     "fitted.joblib",
@@ -36,7 +39,7 @@ READERS_OWN = {
     "sbom.json",
 }
 # A model that the reader adds, and one with the same command line.
-EXAMPLE_MODELS = {"loan": "churn"}
+EXAMPLE_MODELS = {"shop.loan": "churn", "shop.plans": "churn"}
 URL = re.compile(r"http://(?:127\.0\.0\.1|localhost):8000(/[\w/.-]*)?(?:\?.*)?")
 PREDICT = ("/v1/predict", "/predict")
 

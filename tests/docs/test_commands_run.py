@@ -1,6 +1,7 @@
 """Commands that README and docs/ mark with `run`, run for real in a copy of a reader's folder."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -31,11 +32,16 @@ def test_the_second_version_of_the_readme_is_trained(clone: Clone) -> None:
 
 @pytest.mark.parametrize("page", OTHERS, ids=[page.name for page in OTHERS])
 def test_the_commands_of_a_page_run_as_printed(clone: Clone, page: Path) -> None:
-    """After README's own, in the order of the page; each ends well and prints something."""
+    """After README's own, in the order of the page; each ends well, and all but scripts print.
+
+    The shipped file is there again for the next page: `sluice new` adds a model to it.
+    """
     for block in blocks_of(page):
         if block.tags == ("run",):
             clone.run(block)
-            assert all(clone.output[command] for command in block.commands)
+            said = [clone.output[command] for command in block.commands if "fit.py" not in command]
+            assert all(said)
+    shutil.copy(ROOT / "serve_config.yaml", clone.folder)
 
 
 def test_what_a_check_prints_is_what_the_page_shows(clone: Clone) -> None:
