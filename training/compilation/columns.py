@@ -188,6 +188,10 @@ class Columns:
             # All values in one row, then all in another: what varies within a row depends on them.
             for row in range(N_BASE):
                 found = self.on(position, values, row)
+                # A value that a step refuses tells nothing.
+                found = found[~np.isnan(found).all(axis=1)]
+                if not len(found):
+                    continue
                 is_same = (found == found[0]) | (np.isnan(found) & np.isnan(found[0]))
                 changes[position] |= ~is_same.all(axis=0)
         for position, feature in enumerate(asker.spec.contract):
@@ -199,13 +203,24 @@ class Columns:
         return fields
 
     def _asked(self, block: Block) -> Matrix:
-        """The matrix of many rows, a part at a time."""
+        """The matrix of many rows, a part at a time; NaN for rows that a step refuses."""
         n_rows = max(1, MAX_CELLS // max(1, len(self.first)))
         parts = [
-            self.asker.matrix(self.view, block[start : start + n_rows])
-            for start in range(0, len(block), n_rows)
+            self._answered(block[start : start + n_rows]) for start in range(0, len(block), n_rows)
         ]
-        return np.concatenate(parts)
+        return np.concatenate(parts) if parts else np.zeros((0, len(self.first)))
+
+    def _answered(self, block: Block) -> Matrix:
+        try:
+            return self.asker.matrix(self.view, block)
+        except NotCompiled:
+            raise
+        except Exception:
+            # Whatever a foreign step raises, it is about some of the rows.
+            if len(block) == 1:
+                return np.full((1, len(self.first)), np.nan)
+        middle = len(block) // 2
+        return np.concatenate([self._answered(block[:middle]), self._answered(block[middle:])])
 
     def on(self, position: int, values: Any, row: int = 0) -> Matrix:
         """(n_values, n_columns): what the columns are for these values of one field.
