@@ -318,3 +318,11 @@ def test_the_command_prints_what_comes_next(
     again = CliRunner().invoke(app, words)
     assert again.exit_code == 1
     assert "Traceback" not in again.output
+
+
+def test_of_zero_and_one_the_zero_can_be_asked_for(tmp_path: Path) -> None:
+    """Then a pipeline is fitted on the labels of the file, not on "is it the positive one"."""
+    rows = lookalikes.wide(330, 10).rows
+    table = read(order(tmp_path, rows, "zero", "y", positive="0"))
+    assert table.target.tolist() == (rows["y"] == 0).astype(float).tolist()
+    assert table.labels.tolist() == rows["y"].tolist()
