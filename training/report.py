@@ -18,6 +18,7 @@ from training.pictures import pictures
 from training.slices import Slice, slices
 
 TEMPLATE = "report.html.jinja"
+FLOAT_NOISE = 1e-9
 # Slices of more fields are shown of those that the version leans on most.
 MAX_SLICED_FIELDS = 30
 SHOWN_AS_PERCENT = frozenset(
@@ -133,7 +134,9 @@ def _verdict(name: str, candidate: Candidate, found: Mapping[str, Baseline]) -> 
         return ""
     other = found["linear"].scores
     gap = difference(function, candidate.holdout.target, candidate.scores, other)
-    if gap.low <= 0 <= gap.high:
+    # Two linear models differ by float noise, always to the same side.
+    noise = FLOAT_NOISE * abs(candidate.metrics[name].value)
+    if gap.low <= noise and gap.high >= -noise:
         return "like linear"
     return "better than linear" if gap.value * direction(name) > 0 else "worse than linear"
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from serve_app.contract import ModelSpec
+from serve_app.statistics.labels import OTHER
 from serve_app.statistics.slicing import MIN_ROWS, Mask, masks
 from training.anomaly import share_flagged
 from training.candidate import Candidate
@@ -33,13 +34,19 @@ class Slice:
 
 def slices(candidate: Candidate, fields: Collection[str]) -> list[Slice]:
     """Measure every slice of the hold-out with enough rows, in the order of the contract."""
-    return [
-        _slice(candidate, feature.name, label, mask)
-        for feature in candidate.spec.contract
-        if feature.name in fields
-        for label, mask in masks(candidate.holdout.column(feature.name), feature)
-        if mask.sum() >= MIN_ROWS
-    ]
+    found = []
+    for feature in candidate.spec.contract:
+        if feature.name not in fields:
+            continue
+        parts = [
+            _slice(candidate, feature.name, label, mask)
+            for label, mask in masks(candidate.holdout.column(feature.name), feature)
+            if mask.sum() >= MIN_ROWS
+        ]
+        # Where no text is frequent, the others are nearly all rows.
+        if [part.label for part in parts] != [OTHER]:
+            found += parts
+    return found
 
 
 def _slice(candidate: Candidate, feature: str, label: str, mask: Mask) -> Slice:

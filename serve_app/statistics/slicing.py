@@ -57,8 +57,7 @@ def _text_masks(column: NDArray[Any], feature: Feature) -> Iterator[tuple[str, M
         mask = column == text
         is_other &= ~mask
         yield _short(text), mask
-    # Where no text is frequent, the others are nearly all rows.
-    if is_other.any() and counts.most_common(1)[0][1] >= MIN_ROWS:
+    if is_other.any():
         yield OTHER, is_other
     yield MISSING, is_missing
 

@@ -211,6 +211,8 @@ def test_every_type_of_field_reaches_the_pipeline_and_the_report(tmp_path: Path)
         assert f"<td>{text}</td>" in page
     assert any(f"<td>{city}</td>" in page for city in kinds.CITIES)
     assert "<td>2019-01-" in page
+    # No two notes are the same: all of them together are no slice.
+    assert "<td>any other</td>" not in page
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -270,10 +272,13 @@ def test_quantiles_in_descending_order_are_refused_with_their_names(tmp_path: Pa
 def test_a_regressor_of_negative_values_has_the_width_of_its_interval(tmp_path: Path) -> None:
     """The width is twice the half-width, wherever the values lie."""
     kind = kinds.value(offset=-50.0)
-    manifest = written_of(kind, tmp_path).manifest
+    written = written_of(kind, tmp_path)
+    manifest = written.manifest
     width = 2 * manifest.parameters["half_width"]
     assert width > 0
     assert manifest.metrics["interval_width"].value == pytest.approx(width)
+    # It is the linear model itself, but for float noise.
+    assert "than linear" not in report_of(written)
     [answer] = answers_of(kind, tmp_path, fresh(kind).head(1))
     assert answer["high"] - answer["low"] == pytest.approx(width)
 
