@@ -53,7 +53,7 @@ def _ask(where: str, body: bytes | None = None) -> RolloutView:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
             return RolloutView.model_validate_json(answer.read())
     except urllib.error.HTTPError as error:
-        raise _refusal(where, error.code, error.read()) from None
+        raise refusal_of(where, error.code, error.read()) from None
     except ValidationError:
         raise Unreachable(
             f"{where}: the answer is no rollout; is this the URL of a Sluice server?"
@@ -66,7 +66,7 @@ def _ask(where: str, body: bytes | None = None) -> RolloutView:
         ) from None
 
 
-def _refusal(where: str, status_code: int, body: bytes) -> SluiceError:
+def refusal_of(where: str, status_code: int, body: bytes) -> SluiceError:
     """What a problem+json body says; any other body is of somebody else."""
     try:
         problem: Any = json.loads(body)

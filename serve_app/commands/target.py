@@ -42,6 +42,7 @@ class Served:
     store: str = "model_store"
     stable: str | None = None
     pin: str | None = None
+    public_keys: tuple[str, ...] = ()
 
     def is_called(self, name: str) -> bool:
         """Whether a person who writes this name means this server."""
@@ -192,6 +193,7 @@ def _served(app: Mapping[str, Any], base: str) -> Served:
         store=str(args.get("store", "model_store")),
         stable=None if stable is None else str(stable),
         pin=entry.get("manifest_sha256"),
+        public_keys=tuple(args.get("public_keys") or ()),
     )
 
 

@@ -80,7 +80,7 @@ def read_labelled_rows(path: Path, spec: ModelSpec) -> Iterator[LabelledRow | Ba
 
 def _rows(lines: Any, spec: ModelSpec, path: Path) -> Iterator[LabelledRow | BadRow]:
     header: list[str] = next(lines, [])
-    columns = _columns(header, spec, path)
+    columns = columns_of(header, spec, path)
     targets = _targets(header, spec, path)
     reader = RowReader(spec)
     next_line = lines.line_num + 1
@@ -93,17 +93,17 @@ def _rows(lines: Any, spec: ModelSpec, path: Path) -> Iterator[LabelledRow | Bad
         if len(cells) != len(header):
             yield BadRow(line, f"found {len(cells)} cells, expected {len(header)} as in the header")
             continue
-        row = {feature.name: _value(cells[i], feature) for i, feature in columns}
+        row = {feature.name: value_of(cells[i], feature) for i, feature in columns}
         try:
             # As it stood in JSON: dates are texts.
             checked = reader.one(json.dumps(row).encode()).model_dump(mode="json")
         except InvalidRows as error:
-            yield BadRow(line, _reason(row, error.errors))
+            yield BadRow(line, reason_of(row, error.errors))
         else:
             yield LabelledRow(line, checked, {name: cells[i] for name, i in targets.items()})
 
 
-def _columns(header: list[str], spec: ModelSpec, path: Path) -> list[tuple[int, Feature]]:
+def columns_of(header: list[str], spec: ModelSpec, path: Path) -> list[tuple[int, Feature]]:
     """Where each field stands in a line."""
     names = [feature.name for feature in spec.contract]
     missing = [name for name in names if name not in header]
@@ -127,7 +127,7 @@ def _targets(header: list[str], spec: ModelSpec, path: Path) -> dict[str, int]:
     return {name: header.index(name) for name in spec.targets}
 
 
-def _value(cell: str, feature: Feature) -> Value:
+def value_of(cell: str, feature: Feature) -> Value:
     """A cell as a client would send it.
 
     What is no number, or no truth value, stays text, and the contract refuses it.
@@ -143,7 +143,8 @@ def _value(cell: str, feature: Feature) -> Value:
     return int(number) if feature.dtype == "int" and number.is_integer() else number
 
 
-def _reason(row: Row, errors: tuple[FieldError, ...]) -> str:
+def reason_of(row: Row, errors: tuple[FieldError, ...]) -> str:
+    """Why a row was refused, for a person who has the file and not the body of a request."""
     parts = []
     for error in errors:
         is_empty = row.get(error.field, "") is None

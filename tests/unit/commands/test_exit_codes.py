@@ -17,6 +17,8 @@ EXPECTED = {
     "check": {1},
     "manifests": {1},
     "diff": {1, 2},
+    "score": {1, 2},
+    "new": {1, 2},
     "up": {1},
     "env": {1},
     "size": {1},
