@@ -13,6 +13,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
+from serve_app.statistics.disagreement import best_class
+from serve_app.statistics.quality import class_ece
 from training import anomaly, class_metrics, metrics, output_metrics
 from training.bundling import Written
 from training.conformal import half_width, share_inside
@@ -131,7 +133,7 @@ def test_measures_of_several_classes_are_those_of_scikit_learn(rows: list[tuple[
     target = np.array([float(row[0]) for row in rows])
     weights = np.array([row[1:] for row in rows], dtype=float)
     score = weights / weights.sum(axis=1, keepdims=True)
-    label = class_metrics.label_of(score)
+    label = best_class(score)
     classes = list(range(N_CLASSES))
     expected = {
         "accuracy": reference.accuracy_score(target, label),
@@ -157,9 +159,9 @@ def test_honest_probabilities_of_classes_have_a_small_ece_and_pushed_ones_a_larg
     rng = np.random.default_rng(0)
     score = rng.dirichlet([1, 1, 1], size=20_000)
     target = (rng.random((20_000, 1)) > score.cumsum(axis=1)).sum(axis=1).astype(float)
-    assert class_metrics.ece(target, score) < 0.02
+    assert class_ece(target, score) < 0.02
     pushed = score**8
-    assert class_metrics.ece(target, pushed / pushed.sum(axis=1, keepdims=True)) > 0.2
+    assert class_ece(target, pushed / pushed.sum(axis=1, keepdims=True)) > 0.2
 
 
 def test_the_pinball_loss_is_that_of_scikit_learn_and_least_at_the_true_quantiles() -> None:
