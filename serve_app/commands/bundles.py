@@ -1,11 +1,13 @@
 """`sluice push`, `versions`, `keygen` and `sign`: bundles in a store, as a person handles them."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from serve_app.commands.exit_codes import errors_in_words
+from serve_app.commands.target import CONFIG
 
 if TYPE_CHECKING:
     from serve_app.bundle.manifest import Manifest
@@ -16,6 +18,8 @@ Place = Annotated[
     str, typer.Option("--store", envvar="MODEL_PATH", help="Folder, or s3://, gs://, az:// URI.")
 ]
 HERE = "model_store"
+# Never a path: what is removed is a folder below the model's.
+VERSION = r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?"
 # A list has room for one metric: the first of these that a version has.
 HEADLINES = ("auc", "accuracy", "mae", "relative_mae", "share_flagged")
 
@@ -44,8 +48,62 @@ def push(
     typer.echo(f"{pushed.where}: {what}\nmanifest_sha256: {pushed.manifest_sha256}")
 
 
-def versions(model: Model, store: Place = HERE) -> None:
-    """List the versions of a model that a store has. Exit code 1: the store cannot be read."""
+def versions(
+    model: Model,
+    version: Annotated[
+        str | None, typer.Argument(metavar="[VERSION]", help="The one for --remove.")
+    ] = None,
+    store: Place = HERE,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Take VERSION out of the store, for good.")
+    ] = False,
+    config: Annotated[
+        list[Path],
+        typer.Option("--config", help="Files that may still name it; more than once for several."),
+    ] = [CONFIG],  # noqa: B006 - typer copies it
+) -> None:
+    """List the versions of a model that a store has, or remove one that nobody names any more.
+
+    Exit code 1: the store cannot be read, or a file still names the version.
+    """
+    from serve_app.errors import SettingsError
+
+    with errors_in_words():
+        if remove != (version is not None):
+            raise SettingsError(
+                "versions: found only one of --remove and a version; expected both, as in "
+                f"`sluice versions --remove {model} 1.0.0`, or none to list them"
+            )
+        if version is not None:
+            typer.echo(_removed(model, version, store, config))
+            return
+    _list(model, store)
+
+
+def _removed(model: str, version: str, store: str, files: list[Path]) -> str:
+    """Remove a version, and say so. Raises SettingsError when a file names it, and BundleError."""
+    from serve_app.bundle.stores import open_store
+    from serve_app.commands.target import named_versions, read_config
+    from serve_app.errors import SettingsError
+    from serve_app.models import name_of
+
+    name = name_of(model)
+    if not re.fullmatch(VERSION, version):
+        raise SettingsError(f"versions: found {version!r}, expected a version such as 1.0.0")
+    for path in files:
+        where = named_versions(read_config(path), name).get(version)
+        if where is not None:
+            raise SettingsError(
+                f"{path}: {where} still names {name} {version}; take it out there and deploy that "
+                "before you remove it"
+            )
+    place = open_store(store)
+    place.remove(name, version)
+    looked_at = ", ".join(str(path) for path in files)
+    return f"{place.uri}/{name}/{version}: removed; {looked_at} did not name it"
+
+
+def _list(model: str, store: str) -> None:
     from rich.console import Console
     from rich.table import Table
 

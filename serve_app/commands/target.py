@@ -68,10 +68,21 @@ def read_config(path: Path) -> dict[str, Any]:
         ) from None
     except (UnicodeDecodeError, yaml.YAMLError):
         raise SettingsError(f"{path}: is no YAML; `sluice check {path}` says where") from None
-    applications = values.get("applications", []) if isinstance(values, dict) else None
+    if isinstance(values, dict) and values.get("kind") == "RayService":
+        values = _inside(values, path)
+    applications = values.get("applications") if isinstance(values, dict) else None
     if not isinstance(applications, list):
         raise SettingsError(f"{path}: found no list of applications; see `sluice check {path}`")
     return dict(values)
+
+
+def _inside(values: Mapping[str, Any], path: Path) -> Any:
+    """What the manifest of a RayService serves."""
+    text = _mapping(values.get("spec")).get("serveConfigV2")
+    try:
+        return yaml.safe_load(text) if isinstance(text, str) else None
+    except yaml.YAMLError:
+        raise SettingsError(f"{path}: spec.serveConfigV2 is no YAML; see `sluice check`") from None
 
 
 def servers_of(config: Mapping[str, Any]) -> list[Served]:
