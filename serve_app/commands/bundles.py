@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from serve_app.commands.exit_codes import errors_in_words
-from serve_app.commands.target import CONFIG
+from serve_app.commands.target import CONFIG, ConfigOption, ModelOption, take_model
 
 if TYPE_CHECKING:
     from serve_app.bundle.manifest import Manifest
 
-Model = Annotated[str, typer.Argument(help="The model, such as churn, or a module with its SPEC.")]
-Version = Annotated[str, typer.Argument(help="Its version, such as 1.1.0.")]
+ModelAndVersion = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="[MODEL] VERSION",
+        help="The model, such as churn, or a module with its SPEC; a version such as 1.1.0.",
+    ),
+]
 Place = Annotated[
     str, typer.Option("--store", envvar="MODEL_PATH", help="Folder, or s3://, gs://, az:// URI.")
 ]
@@ -25,12 +30,13 @@ HEADLINES = ("auc", "accuracy", "mae", "relative_mae", "share_flagged")
 
 
 def push(
-    model: Model,
-    version: Version,
+    words: ModelAndVersion,
     store: Annotated[
         str, typer.Option("--store", help="Where to: folder, or s3://, gs://, az:// URI.")
     ],
     source: Annotated[str, typer.Option("--from", help="Where it is now.")] = HERE,
+    model: ModelOption = None,
+    config: ConfigOption = CONFIG,
 ) -> None:
     """Copy a version to another store, verified. Other bytes under its name there are refused.
 
@@ -41,7 +47,8 @@ def push(
     from serve_app.models import name_of
 
     with errors_in_words():
-        pushed = push_version(open_store(source), open_store(store), name_of(model), version)
+        name, [version] = take_model(words, 1, model, config)
+        pushed = push_version(open_store(source), open_store(store), name_of(name), version)
     what = f"{pushed.n_files} files, {pushed.n_bytes / 1e6:.1f} MB"
     if pushed.was_there:
         what = "was there already"
@@ -49,14 +56,15 @@ def push(
 
 
 def versions(
-    model: Model,
-    version: Annotated[
-        str | None, typer.Argument(metavar="[VERSION]", help="The one for --remove.")
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[MODEL] [VERSION]", help="The version is for --remove alone."),
     ] = None,
     store: Place = HERE,
     remove: Annotated[
         bool, typer.Option("--remove", help="Take VERSION out of the store, for good.")
     ] = False,
+    model: ModelOption = None,
     config: Annotated[
         list[Path],
         typer.Option("--config", help="Files that may still name it; more than once for several."),
@@ -69,15 +77,18 @@ def versions(
     from serve_app.errors import SettingsError
 
     with errors_in_words():
-        if remove != (version is not None):
+        found = words or []
+        n_words = len(found) + (model is not None)
+        if (n_words == 2 and not remove) or (n_words == 1 and remove and model is None):
             raise SettingsError(
                 "versions: found only one of --remove and a version; expected both, as in "
-                f"`sluice versions --remove {model} 1.0.0`, or none to list them"
+                "`sluice versions --remove churn 1.0.0`, or none to list them"
             )
-        if version is not None:
-            typer.echo(_removed(model, version, store, config))
+        name, more = take_model(found, 1 if remove else 0, model, config[0])
+        if remove:
+            typer.echo(_removed(name, more[0], store, config))
             return
-    _list(model, store)
+    _list(name, store)
 
 
 def _removed(model: str, version: str, store: str, files: list[Path]) -> str:
@@ -158,10 +169,11 @@ def keygen(
 
 
 def sign(
-    model: Model,
-    version: Version,
+    words: ModelAndVersion,
     key: Annotated[Path, typer.Option("--key", help="The private key of `sluice keygen`.")],
     store: Place = HERE,
+    model: ModelOption = None,
+    config: ConfigOption = CONFIG,
 ) -> None:
     """Sign a version's manifest, which holds the hashes of all its files.
 
@@ -177,16 +189,17 @@ def sign(
 
     with errors_in_words():
         private = read_key(key)
-        model = name_of(model)
+        given, [version] = take_model(words, 1, model, config)
+        name = name_of(given)
         place = open_store(store)
-        read_manifest(place, model, version)
-        before = signatures_of(place, model, version).decode().split()
-        mine = signature_of(private, place.read(model, version, MANIFEST))
+        read_manifest(place, name, version)
+        before = signatures_of(place, name, version).decode().split()
+        mine = signature_of(private, place.read(name, version, MANIFEST))
         # A key that signs twice leaves one line: a dict keeps the first of equal keys.
         lines = dict.fromkeys([*before, mine])
         text = "".join(f"{line}\n" for line in lines)
-        place.put(model, version, SIGNATURE, text.encode())
-    typer.echo(f"{place.uri}/{model}/{version}: signed by {public_key_of(private)}")
+        place.put(name, version, SIGNATURE, text.encode())
+    typer.echo(f"{place.uri}/{name}/{version}: signed by {public_key_of(private)}")
 
 
 def _headline(manifest: "Manifest") -> str:

@@ -126,6 +126,27 @@ def find_target(url: str | None, model: str | None, path: Path) -> Target:
     return Target(served.url, f"{served.model} at {served.url} ({path})")
 
 
+def take_model(
+    words: Sequence[str], n_more: int, model: str | None, path: Path
+) -> tuple[str, list[str]]:
+    """The model and the `n_more` words after it: the first word, or `--model`, or the file's.
+
+    Raises typer.BadParameter for another number of words, and SettingsError.
+    """
+    if len(words) == n_more + 1:
+        if model is not None and model != words[0]:
+            raise SettingsError(f"--model: found {model} and {words[0]}; keep one of the two")
+        return words[0], list(words[1:])
+    if len(words) != n_more:
+        raise typer.BadParameter(
+            f"found {len(words)} words, expected {n_more} after the model, or after --model"
+        )
+    if model is None:
+        model = choose(servers_of(read_config(path)), None, path).model
+        typer.echo(f"model: {model} (of {path}; another one: --model)", err=True)
+    return model, list(words)
+
+
 def alone(config: Mapping[str, Any], model: str, path: Path) -> dict[str, Any]:
     """The configuration with one server and its isolated versions. Raises SettingsError."""
     left_out = places_left_out(config, model, path)

@@ -194,6 +194,18 @@ def test_what_cannot_be_removed_is_a_sentence(
     assert here.versions("churn") == list(VERSIONS)
 
 
+def test_the_model_may_be_an_option_or_left_out(here: FolderStore) -> None:
+    """The file serves one model; which one it was is said."""
+    assert remove("1.3.0", "--model", "churn").exit_code == 0
+    assert here.versions("churn") == ["1.0.0", "1.1.0", "1.2.0"]
+    found = CliRunner().invoke(app, ["push", "9.9.9", "--to", "x"])
+    assert found.exit_code == 2
+    found = CliRunner().invoke(app, ["push", "9.9.9", "--store", "other"])
+    assert found.exit_code == 1
+    assert "model: churn (of serve_config.yaml" in found.output
+    assert "churn/9.9.9/manifest.json: not found" in found.output.replace("\n", " ")
+
+
 def test_a_version_without_remove_is_no_listing(here: FolderStore) -> None:
     """Somebody may have forgotten the option."""
     found = CliRunner().invoke(app, ["versions", "churn", "1.3.0"])
