@@ -32,6 +32,7 @@ READERS_OWN = {
     "fit.py",
     "fitted.joblib",
     "holdout.csv",
+    "scored.csv",
     "sluice.key",
     "sbom.json",
 }
