@@ -65,6 +65,10 @@ class NodeCache:
         """Put a file next to the bundle into the store."""
         self._remote.put(model, version, file, data)
 
+    def remove(self, model: str, version: str) -> None:
+        """Take a version out of the store; nodes that have it keep it."""
+        self._remote.remove(model, version)
+
     def _kept(self, model: str, version: str) -> Manifest | None:
         try:
             return parse(

@@ -1,6 +1,7 @@
 """Bundles in an object store: S3, Google Cloud Storage, Azure."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import PurePosixPath
 from typing import TypeVar
 
@@ -12,7 +13,7 @@ from serve_app.bundle.objects import (
     Objects,
     open_objects,
 )
-from serve_app.bundle.store import immutable, missing
+from serve_app.bundle.store import immutable, missing, nothing_to_remove
 from serve_app.errors import BundleError, BundleUnavailable, StoreAway
 
 RETRY_S = 10.0
@@ -70,6 +71,16 @@ class ObjectStoreStore:
         """Put a file next to the bundle; an older one is replaced."""
         key = f"{model}/{version}/{file}"
         _ask(f"{self.uri}/{key}", lambda: self._objects.replace(key, data))
+
+    def remove(self, model: str, version: str) -> None:
+        """Delete the manifest first, since a version without one does not exist; then the files."""
+        place = f"{self.uri}/{model}/{version}"
+        keys = _ask(place, lambda: self._objects.below(f"{model}/{version}/"))
+        if not keys:
+            raise BundleUnavailable(nothing_to_remove(place))
+        manifest = f"{model}/{version}/{MANIFEST}"
+        for key in sorted(keys, key=lambda key: key != manifest):
+            _ask(f"{self.uri}/{key}", partial(self._objects.delete, key))
 
     def _create(self, key: str, data: bytes) -> None:
         _ask(f"{self.uri}/{key}", lambda: self._objects.create(key, data))

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -76,6 +77,11 @@ class Objects:
     def replace(self, key: str, data: bytes) -> None:
         """Put bytes, whatever was there."""
         _ask(lambda: obstore.put(self._store, key, data, mode="overwrite"))
+
+    def delete(self, key: str) -> None:
+        """Take away what is under a key; nothing there is no fault."""
+        with suppress(NotFoundError, FileNotFoundError):
+            _ask(lambda: obstore.delete(self._store, key), (NotFoundError, FileNotFoundError))
 
     def below(self, prefix: str) -> list[str]:
         """All keys below a folder, at any depth."""

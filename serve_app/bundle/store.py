@@ -33,6 +33,13 @@ class Store(Protocol):
     def put(self, model: str, version: str, file: str, data: bytes) -> None:
         """Put a file next to the bundle, such as its signature; an older one is replaced."""
 
+    def remove(self, model: str, version: str) -> None:
+        """Take a version away whole: whoever reads finds it complete, or not at all.
+
+        Raises BundleUnavailable when there is none. What a removal that was cut off has left may be
+        removed again.
+        """
+
 
 class FolderStore:
     """Bundles in a local folder; a relative one is taken from where Ray was started."""
@@ -59,7 +66,9 @@ class FolderStore:
 
     def versions(self, model: str) -> list[str]:
         """The versions that have a manifest, in lexical order."""
-        return sorted(path.parent.name for path in self.root.glob(f"{model}/*/{MANIFEST}"))
+        found = (path.parent.name for path in self.root.glob(f"{model}/*/{MANIFEST}"))
+        # A name with a dot in front is a draft.
+        return sorted(name for name in found if not name.startswith("."))
 
     def write(self, model: str, version: str, files: Mapping[str, bytes]) -> None:
         """Write next to the final place and rename, so that nobody ever sees half a bundle."""
@@ -91,6 +100,19 @@ class FolderStore:
         finally:
             draft.unlink(missing_ok=True)
 
+    def remove(self, model: str, version: str) -> None:
+        """Rename it out of sight first, which is one step, and delete it then."""
+        target = self.root / model / version
+        if not target.is_dir():
+            raise BundleUnavailable(nothing_to_remove(str(target)))
+        try:
+            away = Path(tempfile.mkdtemp(prefix=f".removed-{version}-", dir=target.parent))
+            # A folder may take the place of an empty one.
+            target.rename(away)
+            shutil.rmtree(away)
+        except OSError as error:
+            raise BundleError(f"{target}: cannot be removed ({error.strerror})") from error
+
 
 @contextmanager
 def _folder(path: Path) -> Iterator[None]:
@@ -115,6 +137,11 @@ def missing(place: str, model: str, version: str) -> str:
         f"{place}: not found; expected the bundle of {model} {version}. Make it with: python -m "
         f"training {model} --version {version}"
     )
+
+
+def nothing_to_remove(place: str) -> str:
+    """What to say of a version that would be removed and is not there."""
+    return f"{place}: not found; expected a version of this store. `sluice versions` lists them."
 
 
 def immutable(place: str) -> str:

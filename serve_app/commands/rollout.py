@@ -2,11 +2,13 @@
 
 import getpass
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from serve_app.commands.exit_codes import ExitCode, errors_in_words
+from serve_app.commands.target import CONFIG, ConfigOption, ModelOption
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,14 +22,15 @@ app = typer.Typer(
     help="Watch a rollout, and command it. Exit code 1: refused; 2: no answer.",
 )
 Url = Annotated[
-    str,
+    str | None,
     typer.Option(
-        "--url", help="Of the server; with the model's prefix, such as …:8000/delivery-time."
+        "--url",
+        help="Of the server, with the model's prefix, such as …:8000/delivery-time; else as the "
+        "file says.",
     ),
 ]
 Reason = Annotated[str, typer.Option("--reason", help="Kept in the log.")]
 By = Annotated[str | None, typer.Option("--by", help="Kept in the log; else your login name.")]
-HERE = "http://127.0.0.1:8000"
 REFRESH_S = 1.0
 # `serve deploy` ends before a server has taken the file: whoever watches next may be early.
 BEGIN_TIMEOUT_S = 60.0
@@ -36,7 +39,9 @@ OUT = ("aborted", "rolled_back")
 
 @app.command()
 def status(
-    url: Url = HERE,
+    url: Url = None,
+    model: ModelOption = None,
+    config: ConfigOption = CONFIG,
     watch: Annotated[
         bool,
         typer.Option(
@@ -57,6 +62,7 @@ def status(
     from serve_app.commands.rollout_page import page
 
     console = Console(highlight=False)
+    url = _found(url, model, config)
     with errors_in_words(client.Unreachable):
         view = _first_view(url, console) if watch else client.status(url)
     if as_json:
@@ -70,39 +76,86 @@ def status(
 
 
 @app.command()
-def pause(url: Url = HERE, reason: Reason = "", by: By = None) -> None:
+def pause(
+    url: Url = None,
+    model: ModelOption = None,
+    config: ConfigOption = CONFIG,
+    reason: Reason = "",
+    by: By = None,
+) -> None:
     """Stay at this share; the candidate is still judged."""
-    _command("pause", url, reason, by)
+    _command("pause", _found(url, model, config), reason, by)
 
 
 @app.command()
-def resume(url: Url = HERE, reason: Reason = "", by: By = None) -> None:
+def resume(
+    url: Url = None,
+    model: ModelOption = None,
+    config: ConfigOption = CONFIG,
+    reason: Reason = "",
+    by: By = None,
+) -> None:
     """Go on; what held it is accepted for this run."""
-    _command("resume", url, reason, by)
+    _command("resume", _found(url, model, config), reason, by)
 
 
 @app.command()
-def promote(url: Url = HERE, reason: Reason = "", by: By = None) -> None:
+def promote(
+    url: Url = None,
+    model: ModelOption = None,
+    config: ConfigOption = CONFIG,
+    reason: Reason = "",
+    by: By = None,
+) -> None:
     """Go to 100 % as soon as the candidate is ready for it."""
-    _command("promote", url, reason, by)
+    _command("promote", _found(url, model, config), reason, by)
 
 
 @app.command()
-def abort(url: Url = HERE, reason: Reason = "", by: By = None) -> None:
+def abort(
+    url: Url = None,
+    model: ModelOption = None,
+    config: ConfigOption = CONFIG,
+    reason: Reason = "",
+    by: By = None,
+) -> None:
     """Go to 0 % within two seconds, and stay there until `start`."""
-    _command("abort", url, reason, by)
+    _command("abort", _found(url, model, config), reason, by)
 
 
 @app.command()
-def rollback(url: Url = HERE, reason: Reason = "", by: By = None) -> None:
+def rollback(
+    url: Url = None,
+    model: ModelOption = None,
+    config: ConfigOption = CONFIG,
+    reason: Reason = "",
+    by: By = None,
+) -> None:
     """Bring the version before back within two seconds, after 100 %."""
-    _command("rollback", url, reason, by)
+    _command("rollback", _found(url, model, config), reason, by)
 
 
 @app.command()
-def start(url: Url = HERE, reason: Reason = "", by: By = None) -> None:
+def start(
+    url: Url = None,
+    model: ModelOption = None,
+    config: ConfigOption = CONFIG,
+    reason: Reason = "",
+    by: By = None,
+) -> None:
     """Begin again, as another run: other routing keys come first."""
-    _command("start", url, reason, by)
+    _command("start", _found(url, model, config), reason, by)
+
+
+def _found(url: str | None, model: str | None, config: Path) -> str:
+    """Where the server is, which is said unless it was given."""
+    from serve_app.commands.target import find_target
+
+    with errors_in_words():
+        target = find_target(url, model, config)
+    if url is None:
+        typer.echo(target.said, err=True)
+    return target.url
 
 
 def _command(action: "Action", url: str, reason: str, by: str | None) -> None:

@@ -7,12 +7,12 @@ without Ray, so that a command stays quick; `sluice check` finds the faults of a
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-import yaml
 
-from serve_app.errors import SettingsError
+if TYPE_CHECKING:
+    from serve_app.errors import SettingsError
 
 CONFIG = Path("serve_config.yaml")
 SERVER = "serve_app.app:server"
@@ -58,20 +58,42 @@ class Target:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The values of a serve_config.yaml. Raises SettingsError."""
+    """The values of a serve_config.yaml, or of one in a RayService. Raises SettingsError."""
+    import yaml
+
     try:
         values = yaml.safe_load(path.read_text())
     except OSError as error:
-        raise SettingsError(
+        raise _fault(
             f"{path}: cannot be read ({error.strerror}); expected a serve_config.yaml "
             "(another one: --config)"
         ) from None
     except (UnicodeDecodeError, yaml.YAMLError):
-        raise SettingsError(f"{path}: is no YAML; `sluice check {path}` says where") from None
-    applications = values.get("applications", []) if isinstance(values, dict) else None
+        raise _fault(f"{path}: is no YAML; `sluice check {path}` says where") from None
+    if isinstance(values, dict) and values.get("kind") == "RayService":
+        values = _inside(values, path)
+    applications = values.get("applications") if isinstance(values, dict) else None
     if not isinstance(applications, list):
-        raise SettingsError(f"{path}: found no list of applications; see `sluice check {path}`")
+        raise _fault(f"{path}: found no list of applications; see `sluice check {path}`")
     return dict(values)
+
+
+def _fault(text: str) -> "SettingsError":
+    """Imported late, since every command imports this module for its options."""
+    from serve_app.errors import SettingsError
+
+    return SettingsError(text)
+
+
+def _inside(values: Mapping[str, Any], path: Path) -> Any:
+    """What the manifest of a RayService serves."""
+    import yaml
+
+    text = _mapping(values.get("spec")).get("serveConfigV2")
+    try:
+        return yaml.safe_load(text) if isinstance(text, str) else None
+    except yaml.YAMLError:
+        raise _fault(f"{path}: spec.serveConfigV2 is no YAML; see `sluice check`") from None
 
 
 def servers_of(config: Mapping[str, Any]) -> list[Served]:
@@ -88,16 +110,16 @@ def servers_of(config: Mapping[str, Any]) -> list[Served]:
 def choose(served: Sequence[Served], model: str | None, path: Path) -> Served:
     """The server that is meant. Raises SettingsError, which lists those of the file."""
     if not served:
-        raise SettingsError(f"{path}: applications: found no {SERVER}, expected at least one")
+        raise _fault(f"{path}: applications: found no {SERVER}, expected at least one")
     names = ", ".join(one.model for one in served)
     if model is not None:
         for one in served:
             if one.is_called(model):
                 return one
-        raise SettingsError(f"--model: found {model}, expected one that {path} serves: {names}")
+        raise _fault(f"--model: found {model}, expected one that {path} serves: {names}")
     at_root = [one for one in served if one.url.count("/") == 2]
     if len(served) > 1 and len(at_root) != 1:
-        raise SettingsError(f"{path}: serves {names}; say which one with --model")
+        raise _fault(f"{path}: serves {names}; say which one with --model")
     return served[0] if len(served) == 1 else at_root[0]
 
 
@@ -113,6 +135,27 @@ def find_target(url: str | None, model: str | None, path: Path) -> Target:
         return Target(HERE, f"{HERE} (no {path} here; another one: --url)")
     served = choose(servers_of(read_config(path)), model, path)
     return Target(served.url, f"{served.model} at {served.url} ({path})")
+
+
+def take_model(
+    words: Sequence[str], n_more: int, model: str | None, path: Path
+) -> tuple[str, list[str]]:
+    """The model and the `n_more` words after it: the first word, or `--model`, or the file's.
+
+    Raises typer.BadParameter for another number of words, and SettingsError.
+    """
+    if len(words) == n_more + 1:
+        if model is not None and model != words[0]:
+            raise _fault(f"--model: found {model} and {words[0]}; keep one of the two")
+        return words[0], list(words[1:])
+    if len(words) != n_more:
+        raise typer.BadParameter(
+            f"found {len(words)} words, expected {n_more} after the model, or after --model"
+        )
+    if model is None:
+        model = choose(servers_of(read_config(path)), None, path).model
+        typer.echo(f"model: {model} (of {path}; another one: --model)", err=True)
+    return model, list(words)
 
 
 def alone(config: Mapping[str, Any], model: str, path: Path) -> dict[str, Any]:
@@ -162,6 +205,7 @@ def _named_in(table: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _is_module_of(args: Mapping[str, Any], model: str) -> bool:
     """Whether `args.model` is a module whose SPEC has this name."""
+    from serve_app.errors import SettingsError
     from serve_app.models import is_module, name_of
 
     module = str(args.get("model", ""))

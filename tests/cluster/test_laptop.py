@@ -2,8 +2,10 @@
 Ctrl-C.
 """
 
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -147,6 +149,29 @@ def test_told_to_end_it_is_not_ready_first_and_still_answers(
         wait_until(lambda: requests.get(f"{url}/ready", timeout=60).status_code == 503, "not ready")
         answer = requests.post(f"{url}/v1/predict", json=ROW, timeout=60)
         assert answer.json()["label"] == "Churned"
+        assert program.code(PATIENCE_S) == 0
+        until_nothing_is_left(program)
+
+
+def test_up_says_why_a_model_does_not_get_ready_and_serves_no_other(
+    folder: Path, ports: PortBlock, shipped: tuple[Path, str], trained_store: Any
+) -> None:
+    """The sentence of the bundle that does not prove itself, while it is still waited for."""
+    config, _ = shipped
+    store = folder / "store"
+    shutil.copytree(trained_store.root / "churn", store / "churn")
+    path = store / "churn" / "1.0.0" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["golden_rows"][0]["score"] = 0.123
+    path.write_text(json.dumps(manifest))
+    config.write_text(config.read_text().replace(trained_store.uri, str(store)))
+    reason = "churn failed to deploy: churn/1.0.0: 1 of "
+    command = [BIN / "sluice", "up", config, "--model", "churn", "--plain"]
+    with started(command, folder, ports, lambda text: reason in text) as program:
+        text = (folder / "up.log").read_text()
+        assert "delivery_time" not in text
+        assert "Ctrl-C ends it" not in text
+        program.signal(signal.SIGINT)
         assert program.code(PATIENCE_S) == 0
         until_nothing_is_left(program)
 

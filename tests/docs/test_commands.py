@@ -35,6 +35,7 @@ READERS_OWN = {
     "fit.py",
     "fitted.joblib",
     "holdout.csv",
+    "scored.csv",
     "sluice.key",
     "sbom.json",
 }

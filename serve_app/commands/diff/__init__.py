@@ -11,12 +11,17 @@ from typing import Annotated
 import typer
 
 from serve_app.commands.exit_codes import ExitCode, errors_in_words
+from serve_app.commands.target import CONFIG, ConfigOption, ModelOption, take_model
 
 
 def diff(
-    model: Annotated[str, typer.Argument(help="The model, such as churn.")],
-    stable: Annotated[str, typer.Argument(help="The version that answers now.")],
-    candidate: Annotated[str, typer.Argument(help="The version to be let in.")],
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[MODEL] STABLE CANDIDATE",
+            help="The model, such as churn; the version that answers now; the one to be let in.",
+        ),
+    ],
     store: Annotated[
         str,
         typer.Option(
@@ -27,6 +32,8 @@ def diff(
         Path | None, typer.Option("--csv", help="Rows to score with both, best of real traffic.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    model: ModelOption = None,
+    config: ConfigOption = CONFIG,
 ) -> None:
     """Compare two versions before one is let in: contract, metrics, scores, size and speed.
 
@@ -41,7 +48,8 @@ def diff(
     from serve_app.models import get_spec
 
     with errors_in_words(SluiceError):
-        found = compare(open_store(store), get_spec(model), stable, candidate, csv)
+        name, [stable, candidate] = take_model(words, 2, model, config)
+        found = compare(open_store(store), get_spec(name), stable, candidate, csv)
     if json:
         typer.echo(as_json(found))
     else:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from serve_app.commands.exit_codes import ExitCode, errors_in_words
-from serve_app.commands.target import CONFIG, ConfigOption, ModelOption
+from serve_app.commands.target import CONFIG, ConfigOption, ModelOption, take_model
 
 if TYPE_CHECKING:
     from serve_app.bundle.predictor import Predictor
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 
 def score(
-    first: Annotated[
-        str, typer.Argument(metavar="[MODEL]", help="The model, such as churn; or --model.")
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[MODEL] FILE",
+            help="The model, such as churn; rows in a .csv, or in a .parquet with pyarrow.",
+        ),
     ],
-    second: Annotated[
-        str | None, typer.Argument(metavar="FILE", help="Rows: .csv, or .parquet with pyarrow.")
-    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Where to, .csv or .parquet; else CSV on stdout.")
     ] = None,
@@ -53,16 +54,13 @@ def score(
     from rich.console import Console
 
     from serve_app.commands.score.run import score_file
-    from serve_app.commands.target import choose, read_config, servers_of
     from serve_app.errors import SluiceError
     from serve_app.models import get_spec
 
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-    path = Path(first if second is None else second)
-    named = model if second is None else first
     with errors_in_words(SluiceError):
-        if named is None:
-            named = choose(servers_of(read_config(config)), None, config).model
+        named, [file] = take_model(words, 1, model, config)
+        path = Path(file)
         spec = get_spec(_listed(named, config))
         source, said = _source(spec, named, version, store, url, online, config)
         found = score_file(spec, source, path, out, console)

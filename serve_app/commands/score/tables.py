@@ -161,7 +161,12 @@ def open_out(path: Path | None, header: Sequence[str], types: dict[str, Any]) ->
     CsvError.
     """
     if path is None:
-        yield CsvOut(sys.stdout, header, list(types))
+        try:
+            yield CsvOut(sys.stdout, header, list(types))
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Whoever read has enough, such as `head`. Python writes what is left at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     draft = path.with_name(f".{path.name}-{os.getpid()}")
     try:

@@ -48,6 +48,8 @@ class ServerScorer:
         self._place = place
         self._sleep = sleep
         self._pool = ThreadPoolExecutor(N_AT_A_TIME)
+        # Before the first answer, a connection that fails means a wrong URL.
+        self._has_answered = False
 
     def close(self) -> None:
         """Leave the connections."""
@@ -106,13 +108,26 @@ class ServerScorer:
         return outcomes
 
     def _post(self, body: bytes) -> tuple[int, bytes]:
-        """Status and body, after waiting for a server that is busy or starting."""
+        """Status and body, after waiting for a server that is busy, starting or away for a moment.
+
+        Raises Unreachable.
+        """
         waited_s = 0.0
         next_s = 0.5
         while True:
-            status, answer, wish_s = self._once(body)
+            wish_s: float | None = None
+            gone: Unreachable | None = None
+            status, answer = 0, b""
+            try:
+                status, answer, wish_s = self._once(body)
+            except Unreachable as error:
+                gone = error
             wait_s = min(MOST_WAIT_S, next_s if wish_s is None else wish_s)
-            if status not in TRY_LATER or waited_s + wait_s > PATIENCE_S:
+            is_late = waited_s + wait_s > PATIENCE_S
+            if gone is not None and (is_late or not self._has_answered):
+                raise gone
+            if gone is None and (is_late or status not in TRY_LATER):
+                self._has_answered = True
                 return status, answer
             self._sleep(wait_s)
             # What a server that says 0 would make endless is counted, too.

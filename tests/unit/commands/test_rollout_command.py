@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -142,6 +143,55 @@ def test_watching_ends_by_itself_when_it_is_over(
     assert found.exit_code == 0
     assert "finished at 100 %" in found.output
     assert len(recorded.asked) == 4
+
+
+def write_config(path: Path, url: str) -> Path:
+    """A file that serves one model at the root of a URL, and one below a prefix."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    applications = [
+        {
+            "name": model,
+            "route_prefix": prefix,
+            "import_path": "serve_app.app:server",
+            "args": {"model": model},
+        }
+        for model, prefix in (("churn", "/"), ("delivery_time", "/delivery-time"))
+    ]
+    values = {"http_options": {"host": host, "port": int(port)}, "applications": applications}
+    path.write_text(json.dumps(values))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "path", "model"),
+    [
+        ([], "/v1/rollout", "churn"),
+        (["--model", "delivery_time"], "/delivery-time/v1/rollout", "delivery_time"),
+    ],
+)
+def test_the_file_says_where_the_server_is_and_the_command_says_which_it_asked(
+    serve: Any, tmp_path: Path, words: list[str], path: str, model: str
+) -> None:
+    """Without --url; what a program reads on stdout stays one document."""
+    recorded = Recorded(ok())
+    url = serve(recorded)
+    config = write_config(tmp_path / "serve_config.yaml", url)
+    found = call("status", "--json", "--config", str(config), *words)
+    assert found.exit_code == 0, found.output
+    assert recorded.asked == [("GET", path, b"")]
+    assert f"{model} at {url}" in found.stderr
+    assert json.loads(found.stdout)["candidate"] == "1.1.0"
+    assert call("abort", "--config", str(config), *words).exit_code == 0
+    assert recorded.asked[1][:2] == ("POST", f"{path}/abort")
+
+
+def test_a_model_that_the_file_does_not_serve_is_a_sentence(tmp_path: Path) -> None:
+    """It lists those that are served; nobody is asked."""
+    config = write_config(tmp_path / "serve_config.yaml", "http://127.0.0.1:1")
+    found = call("abort", "--model", "chrun", "--config", str(config))
+    assert found.exit_code == 1
+    assert "--model: found chrun, expected one that" in found.output
+    assert "churn, delivery_time" in found.output.replace("\n", " ")
 
 
 NO_ROLLOUT = json.dumps(

@@ -13,7 +13,7 @@ from fakes import example_rows, expected_answer
 from typer.testing import CliRunner
 
 from serve_app.commands.main import app
-from serve_app.commands.rollout_client import Refused
+from serve_app.commands.rollout_client import Refused, Unreachable
 from serve_app.commands.score import with_server
 from serve_app.commands.score.answers import AnswerColumns
 from serve_app.commands.score.rows import BlockReader
@@ -34,6 +34,8 @@ class FakeServer:
 
     def __init__(self) -> None:
         self.max_rows = 100
+        # So many requests get no answer: the connection ends.
+        self.n_cut_off = 0
         self.refusals: list[HttpError] = []
         self.n_rows: list[int] = []
         self.n_at_a_time = 0
@@ -83,6 +85,10 @@ def url(fake: FakeServer) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
+            if fake.n_cut_off:
+                fake.n_cut_off -= 1
+                self.close_connection = True
+                return
             status, headers, answer = fake.answer(body)
             if self.path != "/churn/v1/predict/batch":
                 status, headers, answer = 404, {}, b"not found"
@@ -194,6 +200,22 @@ def test_a_busy_server_is_asked_again_when_it_wishes(url: str, fake: FakeServer)
     assert waits == [7.0, MOST_WAIT_S, 2.0]
     assert n_bad == 0
     assert tails[0][-1] is None
+
+
+def test_a_server_that_is_away_for_a_moment_is_asked_again(url: str, fake: FakeServer) -> None:
+    """Hours of work are not lost to one connection; before the first answer the URL is wrong."""
+    waits: list[float] = []
+    asked = scorer(url, waits)
+    fake.n_cut_off = 1
+    with pytest.raises(Unreachable, match="no answer"):
+        asked.score([row_of(0)], [2])
+    assert waits == []
+    assert asked.score([row_of(0)], [2])[1] == 0
+    fake.n_cut_off = 2
+    tails, n_bad = asked.score([row_of(0)], [2])
+    asked.close()
+    assert waits == [0.5, 1.0]
+    assert (n_bad, tails[0][-1]) == (0, None)
 
 
 @pytest.mark.parametrize("retry_after_s", [0, 10])

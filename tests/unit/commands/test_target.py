@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 
 from serve_app.commands.target import (
@@ -14,6 +15,7 @@ from serve_app.commands.target import (
     places_left_out,
     read_config,
     servers_of,
+    take_model,
 )
 from serve_app.errors import SettingsError
 
@@ -130,6 +132,31 @@ def test_a_file_that_is_none_is_a_sentence(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(SettingsError, match="sluice check"):
         read_config(path)
+
+
+@pytest.mark.parametrize(
+    ("words", "model", "found"),
+    [
+        (["churn", "1.0.0"], None, ("churn", ["1.0.0"])),
+        (["1.0.0"], "loan", ("loan", ["1.0.0"])),
+        (["churn", "1.0.0"], "churn", ("churn", ["1.0.0"])),
+        (["1.0.0"], None, ("churn", ["1.0.0"])),
+    ],
+)
+def test_a_model_is_the_first_word_or_the_option_or_the_one_of_the_file(
+    path: Path, words: list[str], model: str | None, found: tuple[str, list[str]]
+) -> None:
+    """Words that scripts have written before the option came mean what they meant."""
+    assert take_model(words, 1, model, path) == found
+
+
+def test_two_models_or_another_number_of_words_are_refused(path: Path) -> None:
+    """Nothing is guessed."""
+    with pytest.raises(SettingsError, match="found loan and churn; keep one"):
+        take_model(["churn", "1.0.0"], 1, "loan", path)
+    for words in ([], ["a", "b", "c"]):
+        with pytest.raises(typer.BadParameter, match="expected 1 after the model"):
+            take_model(words, 1, None, path)
 
 
 def test_a_model_alone_keeps_its_isolated_versions() -> None:

@@ -1,0 +1,87 @@
+"""`sluice up` before anything starts: what keeps a file, or one model of it, from being served."""
+
+import json
+import socket
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from serve_app.bundle.store import FolderStore
+from serve_app.commands.main import app
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # Ray's own models warn when they are imported
+    from serve_app.commands.check import report  # noqa: F401
+
+
+def server(model: str, prefix: str, store: str) -> dict[str, Any]:
+    """The application of a model."""
+    return {
+        "name": model,
+        "route_prefix": prefix,
+        "import_path": "serve_app.app:server",
+        "args": {"model": model, "store": store},
+        "deployments": [{"name": "Server", "user_config": {"stable": "1.0.0"}}],
+    }
+
+
+@pytest.fixture
+def busy_port() -> Iterator[int]:
+    """A port on which somebody listens: nothing is started there."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def config(
+    tmp_path: Path,
+    trained_store: FolderStore,
+    busy_port: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """Two models; the bundle of the second one is gone."""
+    monkeypatch.delenv("MODEL_PATH", raising=False)
+    applications = [
+        server("churn", "/", trained_store.uri),
+        server("delivery_time", "/delivery-time", str(tmp_path / "empty")),
+    ]
+    path = tmp_path / "serve_config.yaml"
+    values = {"http_options": {"port": busy_port}, "applications": applications}
+    path.write_text(json.dumps(values))
+    return path
+
+
+def up(*words: Any) -> tuple[int, str]:
+    """The exit code, and all that was said as one line."""
+    found = CliRunner().invoke(app, ["up", *map(str, words)])
+    return found.exit_code, found.output.replace("\n", " ")
+
+
+def test_a_model_alone_is_not_kept_by_the_faults_of_another(config: Path) -> None:
+    """It gets as far as the port, where somebody else listens."""
+    code, said = up(config, "--model", "churn")
+    assert code == 1
+    assert "in use by another program" in said
+    assert "delivery_time" not in said
+
+
+@pytest.mark.parametrize("words", [[], ["--model", "delivery_time"]])
+def test_a_fault_of_what_is_served_is_said_before_anything_starts(
+    config: Path, words: list[str]
+) -> None:
+    """With its line, as `sluice check` says it."""
+    code, said = up(config, *words)
+    assert code == 1
+    assert "delivery_time/1.0.0/manifest.json: not found" in said
+    assert "in use" not in said
+
+
+def test_a_model_that_the_file_does_not_serve_is_a_sentence(config: Path) -> None:
+    """Nothing is started."""
+    code, said = up(config, "--model", "chrun")
+    assert code == 1
+    assert "--model: found chrun, expected one that" in said
