@@ -116,6 +116,8 @@ def _forms(
         base.model_copy(update={**texts, **missing})
         for missing in missing_forms
         for texts in TEXT_FORMS
+        # The other types of pandas make None NaN, which is another value to an encoder.
+        if missing["missing_text"] != "none" or texts["texts"] == "object"
     ]
 
 

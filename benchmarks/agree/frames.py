@@ -39,7 +39,6 @@ def read_frame(
         keep_default_na=False,
         na_values=[""],
         skip_blank_lines=False,
-        float_precision="round_trip",
     )
     for name in words:
         if texts == "none":

@@ -12,6 +12,9 @@ from serve_app.contract import ModelSpec
 
 # Rows of one call: one that raises is halved until the row that is to blame stands alone.
 N_ROWS_OF_CALL = 4_000
+N_ROWS_ALONE = 8
+
+Method = Callable[[pd.DataFrame], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -32,24 +35,27 @@ class PipelineAnswers:
 
 def ask(pipeline: Any, spec: ModelSpec, frame: pd.DataFrame) -> PipelineAnswers:
     """Scores and labels of each row of a frame, as the pipeline's own methods give them."""
+    scores = _each(_scoring(pipeline, spec), frame, spec.n_scores)
+    if not spec.is_classifier and not spec.is_anomaly_score:
+        return PipelineAnswers(scores, None)
+    labels = np.full(len(frame), None, dtype=object)
+    asked = np.isfinite(scores).all(axis=1)
+    if asked.any():
+        found = np.asarray(pipeline.predict(frame[asked])).reshape(-1)
+        labels[asked] = [str(label) for label in found]
+    return PipelineAnswers(scores, labels)
+
+
+def _scoring(pipeline: Any, spec: ModelSpec) -> Method:
+    """The method whose answer is served, in the contract's order."""
     if spec.is_anomaly_score:
-        scores = _each(lambda rows: _matrix(pipeline.decision_function(rows)), frame, 1)
-        labels = _each(lambda rows: pipeline.predict(rows).astype(object)[:, None], frame, 1)
-        return PipelineAnswers(scores.astype(np.float64), labels[:, 0])
+        return lambda rows: _matrix(pipeline.decision_function(rows))
     if not spec.is_classifier:
-        n_values = len(spec.outputs) or 1
-        values = _each(lambda rows: _matrix(pipeline.predict(rows)), frame, n_values)
-        return PipelineAnswers(values.astype(np.float64), None)
+        return lambda rows: _matrix(pipeline.predict(rows))
     names = [str(label) for label in pipeline.classes_]
     wanted = [spec.positive] if spec.kind == "binary_classifier" else spec.classes
     places = [names.index(str(label)) for label in wanted]
-    scores = _each(lambda rows: pipeline.predict_proba(rows)[:, places], frame, len(places))
-    labels = _each(lambda rows: _labels(pipeline.predict(rows)), frame, 1)
-    return PipelineAnswers(scores.astype(np.float64), labels[:, 0])
-
-
-def _labels(answer: Any) -> NDArray[np.object_]:
-    return np.array([str(label) for label in np.asarray(answer).reshape(-1)], object)[:, None]
+    return lambda rows: _matrix(pipeline.predict_proba(rows)[:, places])
 
 
 def _matrix(answer: Any) -> NDArray[np.float64]:
@@ -57,11 +63,9 @@ def _matrix(answer: Any) -> NDArray[np.float64]:
     return values.reshape(len(values), -1)
 
 
-def _each(
-    method: Callable[[pd.DataFrame], NDArray[Any]], frame: pd.DataFrame, n_columns: int
-) -> NDArray[Any]:
+def _each(method: Method, frame: pd.DataFrame, n_columns: int) -> NDArray[np.float64]:
     """(n_rows, n_columns) answers, NaN where a row raises."""
-    answers = np.full((len(frame), n_columns), np.nan, dtype=object)
+    answers = np.full((len(frame), n_columns), np.nan)
     waiting = [
         slice(start, min(start + N_ROWS_OF_CALL, len(frame)))
         for start in range(0, len(frame), N_ROWS_OF_CALL)
@@ -72,7 +76,16 @@ def _each(
             answers[part] = method(frame.iloc[part])
         except Exception:
             # Whatever an estimator raises: it does not take one of these rows.
-            middle = (part.start + part.stop) // 2
-            if part.stop - part.start > 1:
-                waiting += [slice(part.start, middle), slice(middle, part.stop)]
+            waiting += _pieces(part)
     return answers
+
+
+def _pieces(part: slice) -> list[slice]:
+    """The halves of a part, the single rows of a small one, and nothing of a single row."""
+    n_rows = part.stop - part.start
+    if n_rows == 1:
+        return []
+    if n_rows <= N_ROWS_ALONE:
+        return [slice(row, row + 1) for row in range(part.start, part.stop)]
+    middle = (part.start + part.stop) // 2
+    return [slice(part.start, middle), slice(middle, part.stop)]

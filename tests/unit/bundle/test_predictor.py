@@ -5,7 +5,7 @@ import pytest
 from watching import manifest
 
 from serve_app.bundle.manifest import GoldenRow, Manifest
-from serve_app.bundle.predictor import Predictor
+from serve_app.bundle.predictor import Predictor, differing
 from serve_app.contract.block import Block, Scores
 from serve_app.errors import BundleError
 from serve_app.models import get_spec
@@ -40,3 +40,21 @@ def test_a_golden_row_must_keep_its_label_at_the_models_threshold() -> None:
         Predictor(proven, "", just_below, threshold=0.3)
     tie = golden(0.3)
     assert Predictor(tie, "", just_below, threshold=0.3).manifest is tie
+
+
+def test_a_probability_that_rounding_moved_beyond_one_is_one() -> None:
+    """Float32 sums give 1.0000001 now and then, which no answer may hold; 1.5 is no probability."""
+    rows = Block(np.zeros((3, 7)), np.empty((3, 0), dtype=object))
+    for found, right in ((1.0000001192, 1.0), (-1e-7, 0.0), (0.25, 0.25)):
+        predictor = Predictor(golden(right), "", Fixed(found), threshold=0.5)
+        assert predictor.score(rows).tolist() == [right] * 3
+    with pytest.raises(BundleError, match="found no score"):
+        Predictor(golden(1.0), "", Fixed(1.5), threshold=0.5)
+
+
+def test_a_score_far_from_all_others_may_differ_by_the_rounding_of_a_sum() -> None:
+    """A block of another size sums in another order: 1e12 moves by far more than a tolerance."""
+    differs = differing(
+        np.array([1e12 + 0.01, 10.01]), np.array([1e12, 10.0]), 1e-5, 0.5, "regressor"
+    )
+    assert differs.tolist() == [False, True]
