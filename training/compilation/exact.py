@@ -1,5 +1,6 @@
 """The exact graph of a pipeline: its steps asked, its trees and sums emitted in float64."""
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,9 @@ from serve_app.contract.block import Block
 from training.compilation.columns import Asker, NotCompiled
 from training.compilation.emission import Emitter
 from training.compilation.graph import Graph
+
+# Seconds of CPU: then the pipeline is left to the converter.
+BUDGET_CPU_S = 45.0
 
 
 @dataclass(frozen=True)
@@ -26,9 +30,18 @@ class Exact:
     cuts: dict[str, NDArray[np.float64]]
 
 
-def compile_exactly(pipeline: Any, spec: ModelSpec, call: PipelineCall, rows: Block) -> Exact:
-    """Emit a pipeline, whose steps are asked about `rows` that it answers. Never raises."""
-    asker = Asker(spec, call, rows, pipeline)
+def compile_exactly(
+    pipeline: Any,
+    spec: ModelSpec,
+    call: PipelineCall,
+    rows: Block,
+    budget_cpu_s: float = BUDGET_CPU_S,
+) -> Exact:
+    """Emit a pipeline, whose steps are asked about `rows` that it answers. Never raises.
+
+    There is no graph of a pipeline whose steps use more than `budget_cpu_s` for their answers.
+    """
+    asker = Asker(spec, call, rows, pipeline, time.process_time() + budget_cpu_s)
     graph = Graph(asker.layout)
     data, reason = None, ""
     try:

@@ -6,7 +6,7 @@ import numpy as np
 
 from training.compilation.columns import AFFINE_TOLERANCE, Columns, Matrix
 from training.compilation.graph import Graph, Tensor
-from training.compilation.tables import table_of, tried_numbers
+from training.compilation.tables import ask_tables_ahead, table_of, tried_numbers
 
 
 def matrix_of(graph: Graph, columns: Columns) -> tuple[Tensor, Any]:
@@ -18,6 +18,7 @@ def matrix_of(graph: Graph, columns: Columns) -> tuple[Tensor, Any]:
     parts: list[str] = []
     order: list[int] = []
     lines: list[tuple[int, int, float, float, float]] = []
+    _ask_ahead(columns)
     for position, feature in enumerate(columns.asker.spec.contract):
         made = columns.of(position)
         if not feature.is_text:
@@ -43,6 +44,16 @@ def matrix_of(graph: Graph, columns: Columns) -> tuple[Tensor, Any]:
         matrix = graph.node("Concat", [matrix, constants], axis=1) if order else constants
         order += columns.constants.tolist()
     return Tensor(matrix, True), np.array(order, dtype=int)
+
+
+def _ask_ahead(columns: Columns) -> None:
+    """Ask about the numbers and the texts of all fields that make columns, together."""
+    asker = columns.asker
+    made = [p for p in range(len(asker.spec.contract)) if len(columns.of(p))]
+    numbers = {p: asker.spec.contract[p] for p in made if not asker.spec.contract[p].is_text}
+    columns.ask_ahead({p: tried_numbers(asker, feature) for p, feature in numbers.items()})
+    columns.ask_ahead({p: np.array([np.nan]) for p, f in numbers.items() if f.nullable})
+    ask_tables_ahead(columns, [p for p in made if p not in numbers])
 
 
 def ordered(graph: Graph, columns: Columns) -> Tensor:

@@ -1,5 +1,6 @@
 """Columns as tables: what they are for each text, or each run of numbers, of their field."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,16 +50,57 @@ def table_of(graph: Graph, columns: Columns, position: int, wanted: NDArray[np.i
     return _of_numbers(graph, columns, position, wanted)
 
 
+def ask_tables_ahead(columns: Columns, positions: Sequence[int]) -> None:
+    """Ask about all that tables of these fields need to know, many fields in one call."""
+    asker = columns.asker
+    first: dict[int, Any] = {}
+    second: dict[int, Any] = {}
+    for position in positions:
+        feature = asker.spec.contract[position]
+        if feature.is_text:
+            first[position] = _table_texts(asker, feature)
+            second[position] = _unseen_texts(feature, asker.texts(feature))
+            continue
+        first[position] = _table_numbers(asker, feature)
+        if feature.nullable:
+            second[position] = np.array([np.nan])
+    columns.ask_ahead(first)
+    columns.ask_ahead(second)
+
+
+def _table_texts(asker: Asker, feature: Feature) -> NDArray[Any]:
+    """A text for each row of the table of a field; the last may stand for all unseen ones."""
+    texts = asker.texts(feature)
+    return np.array(texts if feature.choices is not None else [*texts, UNSEEN_TEXTS[0]], object)
+
+
+def _table_numbers(asker: Asker, feature: Feature) -> Matrix:
+    listed = listed_numbers(feature)
+    return tried_numbers(asker, feature) if listed is None else listed
+
+
+def _unseen_texts(feature: Feature, known: list[str]) -> NDArray[Any]:
+    """Texts that a field of any text may have, made to be like known ones and not; else none."""
+    if feature.choices is not None:
+        return np.array([], dtype=object)
+    some = [text for text in known if text != MISSING_CATEGORY][:N_MIXED_TEXTS]
+    mixed = [f"{a} {b}" for a, b in zip(some, some[::-1], strict=True)]
+    most = feature.max_length or 1
+    unseen = {text[:most] for text in (*UNSEEN_TEXTS, *mixed, *(text.upper() for text in some))}
+    return np.array(sorted(unseen - set(known)), dtype=object)
+
+
 def _of_texts(graph: Graph, columns: Columns, position: int, wanted: Any) -> Table:
     asker = columns.asker
     feature = asker.spec.contract[position]
     known = asker.texts(feature)
-    rows = list(known)
-    if feature.choices is None:
-        rows.append(UNSEEN_TEXTS[0])
-    values = columns.on(position, np.array(rows, dtype=object))[:, wanted]
-    if feature.choices is None:
-        _require_unseen_alike(columns, position, wanted, values[-1], known)
+    values = columns.on(position, _table_texts(asker, feature))[:, wanted]
+    tried = _unseen_texts(feature, known)
+    if len(tried):
+        # Steps that look into a text make unseen ones differ from each other.
+        found = columns.on(position, tried)[:, wanted]
+        if not np.array_equal(found, np.broadcast_to(values[-1], found.shape), equal_nan=True):
+            raise NotCompiled(f"a step looks into the text of {feature.name}")
     texts = graph.text(asker.place(feature))
     index = graph.node(
         "LabelEncoder",
@@ -66,26 +108,9 @@ def _of_texts(graph: Graph, columns: Columns, position: int, wanted: Any) -> Tab
         domain=ML,
         keys_strings=known,
         values_int64s=list(range(len(known))),
-        default_int64=len(rows) - 1,
+        default_int64=len(values) - 1,
     )
     return Table(index, values, wanted)
-
-
-def _require_unseen_alike(
-    columns: Columns, position: int, wanted: Any, expected: Matrix, known: list[str]
-) -> None:
-    """Refuse steps that look into a text: then unseen texts differ from each other."""
-    feature = columns.asker.spec.contract[position]
-    some = [text for text in known if text != MISSING_CATEGORY][:N_MIXED_TEXTS]
-    mixed = [f"{a} {b}" for a, b in zip(some, some[::-1], strict=True)]
-    most = feature.max_length or 1
-    unseen = {text[:most] for text in (*UNSEEN_TEXTS, *mixed, *(text.upper() for text in some))}
-    tried = sorted(unseen - set(known))
-    if not tried:
-        return
-    found = columns.on(position, np.array(tried, dtype=object))[:, wanted]
-    if not np.array_equal(found, np.broadcast_to(expected, found.shape), equal_nan=True):
-        raise NotCompiled(f"a step looks into the text of {feature.name}")
 
 
 def _of_numbers(graph: Graph, columns: Columns, position: int, wanted: Any) -> Table:
@@ -93,7 +118,7 @@ def _of_numbers(graph: Graph, columns: Columns, position: int, wanted: Any) -> T
     feature = asker.spec.contract[position]
     place = asker.place(feature)
     listed = listed_numbers(feature)
-    tried = tried_numbers(asker, feature) if listed is None else listed
+    tried = _table_numbers(asker, feature)
     found = columns.on(position, tried)[:, wanted]
     is_step = ~_same(found[1:], found[:-1])
     before = np.flatnonzero(is_step)

@@ -8,7 +8,7 @@ column of its own: 0 for the codes that go left, 1 for others.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,13 @@ from training.compilation.columns import Columns, Matrix, NotCompiled
 from training.compilation.ensembles import LEAF, Categories, Ensemble
 from training.compilation.graph import ML, Graph, Tensor
 from training.compilation.matrix import matrix_of
-from training.compilation.tables import Table, table_of, tried_numbers, unit_of
+from training.compilation.tables import (
+    Table,
+    ask_tables_ahead,
+    table_of,
+    tried_numbers,
+    unit_of,
+)
 
 # Farther than any count of cuts, and small enough for a float32 to hold halves of it.
 FAR = 2.0**17
@@ -55,6 +61,19 @@ class Ranked:
         n_same = np.searchsorted(spots, spots, side="right") - first
         coded: Matrix = spots + (np.arange(n) - first + 1) / (n_same + 1)
         return coded
+
+
+class Lane(NamedTuple):
+    """A threshold of a column whose cut is searched between two numbers of the field."""
+
+    position: int
+    column: int
+    # Its place among the thresholds of the column.
+    threshold: int
+    sign: int
+    low: float
+    high: float
+    guess: float
 
 
 @dataclass
@@ -113,10 +132,12 @@ class _Emission:
             int(column): np.unique(self.threshold[self.is_number & (self.feature == column)])
             for column in used
         }
-        for position, feature in enumerate(contract):
-            if not feature.is_text:
-                made = np.intersect1d(self.columns.of(position), used)
-                self._ranked(position, made, thresholds)
+        made = {
+            position: np.intersect1d(self.columns.of(position), used)
+            for position, feature in enumerate(contract)
+            if not feature.is_text
+        }
+        self._ranked(made, thresholds)
 
     def tensor(self) -> Tensor:
         """The sums of the leaves."""
@@ -184,17 +205,25 @@ class _Emission:
         ranked: dict[int, Ranked] = {}
         tabled: dict[int, Table] = {}
         contract = self.columns.asker.spec.contract
-        for position, feature in enumerate(contract):
-            made = np.intersect1d(self.columns.of(position), used)
-            if not feature.is_text:
-                ranked |= self._ranked(position, np.setdiff1d(made, by_code), thresholds)
+        made = {
+            position: np.intersect1d(self.columns.of(position), used)
+            for position in range(len(contract))
+        }
+        numbered = {
+            position: np.setdiff1d(of_field, by_code)
+            for position, of_field in made.items()
+            if not contract[position].is_text
+        }
+        ranked |= self._ranked(numbered, thresholds)
         # After all numbers: their cuts are worth knowing also where a table is refused.
-        for position in range(len(contract)):
-            made = np.intersect1d(self.columns.of(position), used)
-            rest = np.setdiff1d(made, list(ranked))
-            if len(rest):
-                table = table_of(self.graph, self.columns, position, rest)
-                tabled |= {int(column): table for column in rest}
+        rests = {
+            position: np.setdiff1d(of_field, list(ranked)) for position, of_field in made.items()
+        }
+        rests = {position: rest for position, rest in rests.items() if len(rest)}
+        ask_tables_ahead(self.columns, list(rests))
+        for position, rest in rests.items():
+            table = table_of(self.graph, self.columns, position, rest)
+            tabled |= {int(column): table for column in rest}
         constants = np.intersect1d(self.columns.constants, used)
         self._add_constants(constants, thresholds, ranked, tabled, by_code)
         return ranked, tabled
@@ -233,28 +262,59 @@ class _Emission:
     # Columns of numbers.
 
     def _ranked(
-        self, position: int, made: NDArray[np.int64], thresholds: dict[int, Matrix]
+        self, made: dict[int, NDArray[np.int64]], thresholds: dict[int, Matrix]
     ) -> dict[int, Ranked]:
-        """Those of these columns that only rise, or only fall, with their number."""
+        """Those of the columns `made` by each field that only rise, or only fall, with its number.
+
+        Fields are asked together.
+        """
         columns = self.columns
         asker = columns.asker
-        feature = asker.spec.contract[position]
-        if not len(made):
-            return {}
-        numbers = tried_numbers(asker, feature)
-        found = columns.on(position, numbers)[:, made]
-        steps = np.diff(found, axis=0)
-        signs = {
-            int(column): 1 if (steps[:, i] >= 0).all() else -1
-            for i, column in enumerate(made)
-            if (steps[:, i] >= 0).all() or (steps[:, i] <= 0).all()
-        }
+        contract = asker.spec.contract
+        made = {position: of_field for position, of_field in made.items() if len(of_field)}
+        numbers = {position: tried_numbers(asker, contract[position]) for position in made}
+        columns.ask_ahead(numbers)
+        columns.ask_ahead({p: np.array([np.nan]) for p in made if contract[p].nullable})
+        signs: dict[int, dict[int, int]] = {}
+        cuts: dict[int, Matrix] = {}
+        lanes: list[Lane] = []
+        for position, of_field in made.items():
+            found = columns.on(position, numbers[position])[:, of_field]
+            steps = np.diff(found, axis=0)
+            signs[position] = {
+                int(column): 1 if (steps[:, i] >= 0).all() else -1
+                for i, column in enumerate(of_field)
+                if (steps[:, i] >= 0).all() or (steps[:, i] <= 0).all()
+            }
+            by_column = dict(zip(of_field.tolist(), found.T, strict=True))
+            some, waiting = self._cuts(
+                position, numbers[position], by_column, signs[position], thresholds
+            )
+            cuts |= some
+            lanes += waiting
+        # Floats, whole numbers and days have neighbours of their own.
+        for unit in dict.fromkeys(unit_of(contract[lane.position]) for lane in lanes):
+            alike = [lane for lane in lanes if unit_of(contract[lane.position]) == unit]
+            self._bisect(alike, thresholds, cuts, unit)
+        ranked = {}
+        for position, of_position in signs.items():
+            ranked |= self._ranked_of(position, of_position, cuts, thresholds)
+        return ranked
+
+    def _ranked_of(
+        self,
+        position: int,
+        signs: dict[int, int],
+        cuts: dict[int, Matrix],
+        thresholds: dict[int, Matrix],
+    ) -> dict[int, Ranked]:
+        """The columns of one field, and their cuts for the graph."""
+        columns = self.columns
+        feature = columns.asker.spec.contract[position]
         if not signs:
             return {}
         missing = columns.on(position, [np.nan])[0] if feature.nullable else None
-        by_column = dict(zip(made.tolist(), found.T, strict=True))
-        cuts = self._cuts(position, numbers, by_column, signs, thresholds)
-        place = asker.place(feature)
+        place = columns.asker.place(feature)
         ranked = {}
         for column, sign in signs.items():
             finite = cuts[column][np.isfinite(cuts[column])]
@@ -274,14 +334,14 @@ class _Emission:
         found: dict[int, Matrix],
         signs: dict[int, int],
         thresholds: dict[int, Matrix],
-    ) -> dict[int, Matrix]:
+    ) -> tuple[dict[int, Matrix], list[Lane]]:
         """For each threshold the last number in front of the change; infinite where there is none.
 
-        `numbers` (n,) ascend, `found` has the columns (n,) for them.
+        `numbers` (n,) ascend, `found` has the columns (n,) for them. Those that are only known to
+        lie between two numbers come as lanes to search.
         """
-        feature = self.columns.asker.spec.contract[position]
-        unit = unit_of(feature)
-        lanes: list[tuple[int, int, float, float, float, float]] = []
+        unit = unit_of(self.columns.asker.spec.contract[position])
+        lanes: list[Lane] = []
         cuts = {}
         for column, sign in signs.items():
             values = found[column]
@@ -304,10 +364,9 @@ class _Emission:
                 low, high = numbers[i - 1], numbers[i]
                 rise = values[i] - values[i - 1]
                 share = (thresholds[column][k] - values[i - 1]) / rise if rise else 0.5
-                lanes.append((column, int(k), sign, low, high, low + share * (high - low)))
-        if lanes:
-            self._bisect(position, lanes, thresholds, cuts, unit)
-        return cuts
+                guess = low + share * (high - low)
+                lanes.append(Lane(position, column, int(k), sign, low, high, guess))
+        return cuts, lanes
 
     def _own_cuts(self, thresholds: Matrix) -> Matrix:
         """The cuts of a column that is the number itself."""
@@ -321,25 +380,24 @@ class _Emission:
             guess=thresholds,
         )
 
-    def _bisect(
-        self, position: int, lanes: list[Any], thresholds: Any, cuts: Any, unit: float | None
-    ) -> None:
-        column, place, sign, low, high, guess = (
-            np.array(part) for part in zip(*lanes, strict=True)
-        )
-        wanted = np.array([thresholds[c][k] for c, k in zip(column, place, strict=True)])
-        rows_of = {c: i for i, c in enumerate(sorted(set(column.tolist())))}
-        row = np.array([rows_of[c] for c in column.tolist()])
-        columns = np.array(sorted(rows_of))
+    def _bisect(self, lanes: list[Lane], thresholds: Any, cuts: Any, unit: float | None) -> None:
+        """Find the cuts of all lanes, whatever their fields, with the same questions."""
+        positions = np.array([lane.position for lane in lanes])
+        made = np.array([lane.column for lane in lanes])
+        is_rising = np.array([lane.sign > 0 for lane in lanes])
+        wanted = np.array([thresholds[lane.column][lane.threshold] for lane in lanes])
 
         def is_left(numbers: Matrix, asked: NDArray[np.intp]) -> NDArray[np.bool_]:
-            seen = self.columns.on(position, numbers)[:, columns]
-            left = self._is_left(seen[np.arange(len(asked)), row[asked]], wanted[asked])
-            return np.asarray(left == (sign[asked] > 0))
+            seen = self.columns.each(positions[asked], numbers, made[asked])
+            return np.asarray(self._is_left(seen, wanted[asked]) == is_rising[asked])
 
+        low, high, guess = (
+            np.array(part)
+            for part in zip(*((lane.low, lane.high, lane.guess) for lane in lanes), strict=True)
+        )
         found = last_left(is_left, low, high, unit, guess)
-        for c, k, value in zip(column, place, found, strict=True):
-            cuts[c][k] = value
+        for lane, value in zip(lanes, found, strict=True):
+            cuts[lane.column][lane.threshold] = value
 
     # Columns of tables.
 
