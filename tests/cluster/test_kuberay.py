@@ -123,6 +123,24 @@ def test_a_replica_starts_from_the_nodes_cache_while_the_store_is_away(
         proxy.way = "pass"
 
 
+def two_nodes_with_replicas(cluster: KubeRay) -> tuple[Any, Any]:
+    """Two nodes that answer: Ray has a proxy only where a replica is."""
+    cluster.need_workers(2)
+    nodes = cluster.workers[:2]
+    more = yaml.safe_load(cluster.config)
+    # Too many for one node.
+    more["applications"][0]["deployments"][0]["autoscaling_config"] |= {"min_replicas": 4}
+    cluster.apply(yaml.safe_dump(more))
+
+    def are_on_both() -> bool:
+        found = pids(cluster)
+        return len(found) == 4 and {ip for ip, _ in found} == {node.ip for node in nodes}
+
+    wait_until(are_on_both, "four replicas on two nodes")
+    wait_until(lambda: all(node.is_ready() for node in nodes), "a proxy on each")
+    return nodes[0], nodes[1]
+
+
 @pytest.mark.real_time
 def test_draining_a_node_under_load_fails_no_request(
     kuberay: tuple[KubeRay, StoreProxy],
@@ -131,11 +149,8 @@ def test_draining_a_node_under_load_fails_no_request(
     second.
     """
     cluster, _ = kuberay
-    cluster.need_workers(2)
-    wait_until(lambda: len(pids(cluster)) == 2, "two replicas")
-    with_replicas = {ip for ip, _ in pids(cluster)}
-    leaving = next(node for node in cluster.workers if node.ip in with_replicas)
-    targets = list(cluster.workers)
+    staying, leaving = two_nodes_with_replicas(cluster)
+    targets = [staying, leaving]
     turns = itertools.count()
 
     def next_url() -> str:
@@ -157,19 +172,7 @@ def test_killing_a_node_under_load_fails_at_most_three_requests(
 ) -> None:
     """The proxy of the node that stays asks again elsewhere what died with a replica."""
     cluster, _ = kuberay
-    cluster.need_workers(2)
-    staying, victim = cluster.workers[:2]
-    more = yaml.safe_load(cluster.config)
-    # Too many for one node.
-    more["applications"][0]["deployments"][0]["autoscaling_config"] |= {"min_replicas": 4}
-    cluster.apply(yaml.safe_dump(more))
-
-    def are_on_both() -> bool:
-        found = pids(cluster)
-        return len(found) == 4 and {ip for ip, _ in found} == {staying.ip, victim.ip}
-
-    wait_until(are_on_both, "four replicas on two nodes")
-    wait_until(victim.is_ready, "the proxy of the node that will be killed")
+    staying, victim = two_nodes_with_replicas(cluster)
     with Load(f"{staying.url}/v1/predict", 8) as load:
         load.until(300)
         victim.kill()

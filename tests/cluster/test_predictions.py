@@ -8,6 +8,7 @@ from typing import Any
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import requests
 from harness import wait_until
@@ -15,8 +16,6 @@ from probe import POISON, calls, openings
 from stage import EXPENSIVE, ISOLATED, LIMITS, SLOW, server
 
 from serve_app.bundle.manifest import PIPELINE
-from serve_app.bundle.runtimes.sklearn_runtime import frame
-from serve_app.contract.block import Layout
 from serve_app.models import get_spec
 from training.models.churn import TRAINING as CHURN
 from training.models.delivery_time import TRAINING as DELIVERY
@@ -40,7 +39,7 @@ def unseen_rows(training: Any, spec: Any, n_rows: int) -> list[dict[str, Any]]:
 def pipeline_answers(store: Any, spec: Any, rows: list[dict[str, Any]]) -> Any:
     """What the fitted pipeline itself says."""
     pipeline = joblib.load(io.BytesIO(store.read(spec.name, "1.0.0", PIPELINE)))
-    data = frame(Layout(spec.contract).block(rows), spec.contract)
+    data = pd.DataFrame(rows)
     return (
         pipeline.predict_proba(data)[:, 1]
         if spec.kind == "binary_classifier"

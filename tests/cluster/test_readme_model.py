@@ -19,7 +19,7 @@ def block_after(heading: str) -> str:
     """The code block below a line of the README or of a page of docs/ that has this text."""
     for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
         found = re.search(
-            re.escape(heading) + r"[^\n]*\n+```\w*\n(.*?)```", page.read_text(), re.DOTALL
+            re.escape(heading) + r".*?\n```[^\n]*\n(.*?)```", page.read_text(), re.DOTALL
         )
         if found:
             return found.group(1)
