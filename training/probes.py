@@ -5,19 +5,17 @@ a float32 cannot hold, fractions) and from the model (the values on both sides o
 trees). Each is put into rows of the file, alone and in pairs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.bundle.call import PipelineCall
 from serve_app.contract import Feature
 from serve_app.contract.block import MISSING_CATEGORY, US_PER_DAY, Block, Layout
 from serve_app.contract.feature import UNSEEN_TEXTS
 from training.bounds import bounds
-from training.cuts import cuts_by_field
 from training.table import Numbers, Table, plain_number
 
 # Rows of the file that each single value is tried in.
@@ -151,16 +149,15 @@ def pairs(probes: Sequence[Probe], table: Table, seed: int) -> tuple[Block, list
 
 
 def beside_cuts(
-    pipeline: Any, table: Table, call: PipelineCall, seed: int
+    by_field: Mapping[str, Numbers], table: Table, seed: int
 ) -> tuple[Block, list[str]]:
-    """Rows with values on both sides of the cuts of the pipeline's trees, many fields at a time.
+    """Rows with values on both sides of the cuts of a pipeline, many fields at a time.
 
     Each such value stands in at least one row, up to MAX_CUT_ROWS of a field.
     """
     rng = np.random.default_rng(seed)
     layout = Layout(table.spec.contract)
     values = {}
-    by_field = cuts_by_field(pipeline, table, call)
     for feature in table.spec.contract:
         cuts = by_field.get(feature.name)
         if cuts is not None and len(cuts):

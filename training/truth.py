@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,9 +12,13 @@ from serve_app.bundle.manifest import Refusal
 from serve_app.bundle.refusals import RefusedRows
 from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
 from serve_app.contract.block import Block, Layout, Scores, has_failed
+from training.cuts import analysed
 from training.golden import example_block
 from training.probes import N_BASE, Probe, base_rows, beside_cuts, pairs, single_probes
 from training.table import Table, plain_number
+
+if TYPE_CHECKING:
+    from training.compilation.exact import Exact
 
 SEED = 20_241_128
 SPREAD_PERCENT = (0.1, 99.9)
@@ -34,7 +38,8 @@ class Truth:
 
     The first `n_file_rows` are those of the file, whose scores have the spread that `tolerance` is
     a part of. `said` tells what is special in a row, for errors. `refusals` are values that the
-    pipeline refuses wherever they stand; `notes` tell a person what else to know.
+    pipeline refuses wherever they stand; `notes` tell a person what else to know. `exact` is what
+    was learned of the pipeline on the way: its cuts, and the graph that they belong to.
     """
 
     block: Block
@@ -44,6 +49,7 @@ class Truth:
     tolerance: float
     refusals: list[Refusal]
     notes: list[str]
+    exact: "Exact"
 
     @property
     def file_scores(self) -> Scores:
@@ -66,7 +72,6 @@ def find_truth(
     said = ["a row of the file"] * len(table) + ["an example"] * len(examples)
     known_scores = score_each(score, known)
 
-    started_s = time.monotonic()
     probes = single_probes(table)
     tried = _tried(probes, table)
     scores = score_each(score, tried)
@@ -74,9 +79,16 @@ def find_truth(
     said += [_said(probe) for probe in probes for _ in range(N_BASE)]
     blocks = [known, tried]
     found = [known_scores, scores]
+    answered = ~has_failed(_stacked(found))
+    # Of one analysis, which asks every step: its cuts are probed, its graph is what is proven.
+    exact = analysed(pipeline, spec, call, Block.concat(blocks)[answered])
+    started_s = time.monotonic()
     if probes:
         refused = RefusedRows(refusals, spec.contract)
-        for block, words in (beside_cuts(pipeline, table, call, SEED), pairs(probes, table, SEED)):
+        for block, words in (
+            beside_cuts(exact.cuts, table, SEED),
+            pairs(probes, table, SEED),
+        ):
             left_s = budget_s - (time.monotonic() - started_s)
             some = _score_in(score, block, refused, left_s)
             blocks.append(block[: len(some)])
@@ -93,6 +105,7 @@ def find_truth(
         tolerance_of(file_scores),
         refusals,
         _notes(refusals),
+        exact,
     )
 
 

@@ -279,7 +279,7 @@ class Columns:
             np.stack([rng.permutation(n_rows) % len(values) for values in samples])
             for _ in range(N_COMPANIES)
         ]
-        expected: list[Matrix | None] = [None] * len(samples)
+        expected: dict[int, Matrix] = {}
         constants = np.flatnonzero(fields < 0)
         for turn in turns:
             found = self._in_company(
@@ -294,12 +294,10 @@ class Columns:
                 if not len(made):
                     continue
                 own = found[:, made]
-                known = expected[position]
-                if known is None:
-                    known = np.empty((len(values), len(made)))
-                    known[turn[position]] = own
-                    expected[position] = known
-                if not _equal(own, known[turn[position]]).all():
+                if position not in expected:
+                    expected[position] = np.empty((len(values), len(made)))
+                    expected[position][turn[position]] = own
+                if not _equal(own, expected[position][turn[position]]).all():
                     return False
         return True
 
@@ -324,7 +322,7 @@ class Columns:
             return
         n_rows = max(len(given) for given in arrays.values())
         found = self._in_company(arrays, n_rows)
-        is_refused = np.isnan(found).all(axis=1)
+        is_refused = np.asarray(np.isnan(found).all(axis=1))
         for position, given in arrays.items():
             # Whose value was refused is not known from here: then it is asked alone.
             if not is_refused[: len(given)].any():
@@ -398,21 +396,20 @@ def _spread(values: NDArray[Any], n: int) -> NDArray[Any]:
     """At most so many of the values, evenly taken, the last among them."""
     if len(values) <= n:
         return values
-    return values[np.unique(np.linspace(0, len(values) - 1, n).astype(int))]
+    chosen: NDArray[Any] = values[np.unique(np.linspace(0, len(values) - 1, n).astype(int))]
+    return chosen
 
 
 def _equal(found: Matrix, expected: Matrix) -> NDArray[np.bool_]:
     """Where two matrices are equal; NaN is equal to NaN."""
-    same: NDArray[np.bool_] = (found == expected) | (np.isnan(found) & np.isnan(expected))
-    return same
+    return np.asarray((found == expected) | (np.isnan(found) & np.isnan(expected)))
 
 
 def _changing(found: Matrix) -> NDArray[np.bool_]:
     """(n_columns,) whether rows differ in a column."""
     if not len(found):
         return np.zeros(found.shape[1], dtype=bool)
-    changing: NDArray[np.bool_] = ~_equal(found, found[0]).all(axis=0)
-    return changing
+    return np.asarray(~_equal(found, found[0]).all(axis=0))
 
 
 def _key(values: Any) -> Any:

@@ -10,9 +10,8 @@ from serve_app.bundle.predictor import differing
 from serve_app.bundle.refusals import RefusedRows
 from serve_app.bundle.runtimes.onnx_runtime import OnnxRuntime
 from serve_app.contract import ModelSpec
-from serve_app.contract.block import Scores, has_failed
+from serve_app.contract.block import Scores
 from training.compilation.direct import convert
-from training.compilation.exact import compile_exactly
 from training.compilation.reasons import cannot, difference, joined
 from training.truth import Truth, score_each
 
@@ -37,7 +36,7 @@ def compile_pipeline(
     First exactly, with float64 numbers and counts of the trees' cuts; then as the converter makes
     it, in float32. What is taken is decided by the rows alone.
     """
-    exact = compile_exactly(pipeline, spec, call, truth.block[~has_failed(truth.scores)])
+    exact = truth.exact
     reasons = [exact.reason] if exact.graph is None else []
     if exact.graph is not None:
         outcome = _proven(exact.graph, spec, call, truth, threshold)

@@ -296,7 +296,7 @@ class _Emission:
         for unit in dict.fromkeys(unit_of(contract[lane.position]) for lane in lanes):
             alike = [lane for lane in lanes if unit_of(contract[lane.position]) == unit]
             self._bisect(alike, thresholds, cuts, unit)
-        ranked = {}
+        ranked: dict[int, Ranked] = {}
         for position, of_position in signs.items():
             ranked |= self._ranked_of(position, of_position, cuts, thresholds)
         return ranked
