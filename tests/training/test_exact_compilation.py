@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from lookalikes import wide
 from purchases import NUMBERS, TEXTS, compiled_purchases, fitted, opened, purchases
+from pydantic import Field, create_model
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.decomposition import PCA
@@ -28,6 +30,7 @@ from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
+    FunctionTransformer,
     KBinsDiscretizer,
     MinMaxScaler,
     OneHotEncoder,
@@ -39,7 +42,12 @@ from sklearn.preprocessing import (
 )
 from sklearn.tree import DecisionTreeClassifier
 
+from serve_app.contract import Example, Features, ModelSpec
+from training.calling import find_call
+from training.compilation.exact import compile_exactly
 from training.cuts import cuts_by_field
+from training.reading import check
+from training.table import Table
 from training.threshold import find_threshold
 
 FOREST = {"n_estimators": 8, "max_depth": 5, "random_state": 0}
@@ -298,3 +306,63 @@ def test_a_tie_within_float_noise_of_the_threshold_does_not_hinder_compiling() -
     threshold, note = find_threshold(pipeline, rows, call, scores)
     assert note is None
     assert np.array_equal(scores >= threshold, pipeline.predict(rows.frame_for(call)) == 1)
+
+
+def wide_model() -> tuple[Any, ModelSpec, Table]:
+    """Forty numbers through a scaler and some trees, as `sluice new` would meet them."""
+    rows = wide(300, 50).rows
+    names = [name for name in rows if name.startswith("x")]
+    fields = {name: (float, Field(ge=-100, le=100)) for name in names}
+    features = create_model("WideFeatures", __base__=Features, **fields)  # type: ignore[call-overload]
+    example = Example("typical", "Somebody", features(**dict.fromkeys(names, 0.0)))
+    spec = ModelSpec(
+        name="wide",
+        title="Wide",
+        kind="binary_classifier",
+        target="y",
+        features=features,
+        examples=(example,),
+    )
+    pipeline = make_pipeline(StandardScaler(), boosting()).fit(rows[names], rows["y"])
+    return pipeline, spec, check(rows, spec, "recipe")
+
+
+def test_many_fields_are_asked_in_few_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each field in calls of its own made a table of 300 columns take longer than a coffee."""
+    pipeline, spec, rows = wide_model()
+    calls = []
+    transform = StandardScaler.transform
+
+    def counted(self: Any, *arguments: Any, **more: Any) -> Any:
+        calls.append(1)
+        return transform(self, *arguments, **more)
+
+    monkeypatch.setattr(StandardScaler, "transform", counted)
+    exact = compile_exactly(pipeline, spec, find_call(pipeline, rows), rows.block)
+    assert exact.graph is not None, exact.reason
+    # Those of halving the distance to a cut, whatever the number of fields.
+    assert len(calls) < 100
+
+
+def test_a_pipeline_that_is_slow_to_ask_is_left_uncompiled_with_the_reason() -> None:
+    """Nobody waits for hours: time is over, which is said."""
+    pipeline, spec, rows = wide_model()
+    call = find_call(pipeline, rows)
+    exact = compile_exactly(pipeline, spec, call, rows.block, budget_cpu_s=-1.0)
+    assert exact.graph is None
+    assert exact.reason == "asking its steps what they do takes too long"
+
+
+def seldom_mixed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The amount, which counts twice on a seldom day of visits."""
+    return pd.DataFrame({"amount": frame["amount_usd"] * np.where(frame["n_visits"] == 11, 2, 1)})
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_field_that_matters_in_one_of_its_values_is_found() -> None:
+    """The first look at a few values may miss it; all of them together do not."""
+    mixing = FunctionTransformer(seldom_mixed)
+    pipeline = fitted(make_pipeline(mixing, DecisionTreeClassifier(max_depth=3)), "binary")
+    compilation, _, _ = compiled_purchases(pipeline, "binary")
+    assert compilation.graph is None
+    assert "a step mixes amount_usd and n_visits" in compilation.reason
