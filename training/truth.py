@@ -26,8 +26,12 @@ SPREAD_PERCENT = (0.1, 99.9)
 RELATIVE_TOLERANCE = 1e-5
 # Rows of one call: what a kernel or neighbours need for a call grows with them.
 N_ROWS_OF_CALL = 1_024
-# A pipeline that is slow is asked about fewer of the random rows.
-BUDGET_S = 20.0
+# Fewer rows than these are asked one by one when one of them makes the pipeline raise.
+N_ROWS_ALONE = 8
+# A pipeline that is slow, or that raises often, is asked about fewer of the random rows.
+BUDGET_S = 10.0
+# Between two looks at the clock.
+N_ROWS_OF_TURN = 256
 
 Score = Callable[[Block], Scores]
 
@@ -138,8 +142,10 @@ def _score_part(score: Score, block: Block) -> Scores:
         # Whatever a foreign estimator raises, the row has no score.
         if len(block) == 1:
             return np.full(1, np.nan)
-    middle = len(block) // 2
-    return _stacked([_score_part(score, block[:middle]), _score_part(score, block[middle:])])
+    size = 1 if len(block) <= N_ROWS_ALONE else (len(block) + 1) // 2
+    return _stacked(
+        [_score_part(score, block[start : start + size]) for start in range(0, len(block), size)]
+    )
 
 
 def _stacked(parts: Sequence[Scores]) -> Scores:
@@ -153,14 +159,14 @@ def _stacked(parts: Sequence[Scores]) -> Scores:
 
 
 def _score_in(score: Score, block: Block, refused: RefusedRows, budget_s: float) -> Scores:
-    """Scores of the first rows of a block, as many as the time allows, and one call's at least.
+    """Scores of the first rows of a block, as many as the time allows, and one turn's at least.
 
     Rows that hold a refused value are not asked.
     """
     parts = []
     deadline_s = time.monotonic() + budget_s
-    for start in range(0, len(block), N_ROWS_OF_CALL):
-        part = block[start : start + N_ROWS_OF_CALL]
+    for start in range(0, len(block), N_ROWS_OF_TURN):
+        part = block[start : start + N_ROWS_OF_TURN]
         marked = refused.find(part)
         asked = np.ones(len(part), bool) if marked is None else ~marked
         found = score_each(score, part[asked])

@@ -45,7 +45,7 @@ def booster_cases() -> Iterator[Case]:
     for name, make in (("LightGBM", lightgbm), ("XGBoost", xgboost), ("CatBoost", catboost)):
         library = name.lower()
         yield Case(name, make, NUMBERS, library=library)
-        yield Case(f"{name}, three classes", make, WHOLE, "tier", library=library)
+        yield Case(f"{name}, three classes", make, WHOLE, "grade", library=library)
         yield Case(f"{name} of prices", _of_values(make), NUMBERS, "price", library=library)
         yield Case(f"{name} behind one-hot", _behind(make), library=library)
     yield Case("LightGBM, categories by pandas", lightgbm, texts="category", library="lightgbm")

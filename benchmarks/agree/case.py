@@ -45,6 +45,8 @@ class Case:
         elif target == "tier":
             # In another order than the pipeline's own.
             words = {"classes": TIERS}
+        elif target == "grade":
+            words = {"classes": (0, 1, 2)}
         elif not isinstance(self.target, str):
             words = {"outputs": self.target}
         features = features_of(self.fields)
@@ -65,6 +67,7 @@ class Case:
             "churned": "binary_classifier",
             "answer": "binary_classifier",
             "tier": "classifier",
+            "grade": "classifier",
         }
         return kinds.get(self.target, "regressor")
 

@@ -46,6 +46,7 @@ from sklearn.linear_model import (
 from sklearn.model_selection import (
     FixedThresholdClassifier,
     GridSearchCV,
+    StratifiedKFold,
     TunedThresholdClassifierCV,
 )
 from sklearn.multioutput import MultiOutputRegressor
@@ -77,6 +78,7 @@ from benchmarks.agree.parts import (
     day_numbers,
     filled_with_missing,
     imputed,
+    log_of_room,
     of_texts,
     one_hot,
 )
@@ -399,12 +401,18 @@ def other_cases() -> Iterator[Case]:
         "naive Bayes of categories",
         lambda: make_pipeline(OrdinalEncoder(), CategoricalNB()),
         TEXTS,
+        fit_gaps=False,
     )
     yield case("linear discriminant", LinearDiscriminantAnalysis())
     yield case("linear discriminant, three classes", LinearDiscriminantAnalysis(), "tier")
     yield case("quadratic discriminant", QuadraticDiscriminantAnalysis(reg_param=0.1))
     yield case("Gaussian process", GaussianProcessClassifier(optimizer=None))
-    yield Case("isolation forest", lambda: IsolationForest(N_TREES, random_state=0), WHOLE, ())
+    yield Case(
+        "isolation forest",
+        lambda: IsolationForest(n_estimators=N_TREES, contamination=0.1, random_state=0),
+        WHOLE,
+        (),
+    )
     yield Case("one-class SVM", lambda: make_pipeline(imputed(), OneClassSVM(nu=0.1)), NUMBERS, ())
 
 
@@ -476,9 +484,9 @@ def encoder_cases() -> Iterator[Case]:
         OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=9, min_frequency=0.15),
         hist(),
     )
-    yield case("target encoder", TargetEncoder(random_state=0), hist())
-    yield case("target encoder, None", TargetEncoder(random_state=0), texts="none")
-    yield case("target encoder, three classes", TargetEncoder(random_state=0), target="tier")
+    yield case("target encoder", TargetEncoder(cv=StratifiedKFold(5)), hist())
+    yield case("target encoder, None", TargetEncoder(cv=StratifiedKFold(5)), texts="none")
+    yield case("target encoder, three classes", TargetEncoder(cv=StratifiedKFold(5)), target="tier")
     yield Case(
         "columns chosen by type, categories",
         lambda: make_pipeline(
@@ -560,9 +568,8 @@ def number_cases() -> Iterator[Case]:
     )
     yield Case(
         "logarithms of what may be negative",
-        lambda: make_pipeline(FunctionTransformer(np.sqrt), StandardScaler(), logistic()),
-        ("amount", "income"),
-        fit_gaps=False,
+        lambda: make_pipeline(FunctionTransformer(log_of_room), StandardScaler(), logistic()),
+        ("amount", "age"),
     )
 
 
@@ -614,7 +621,7 @@ def field_cases() -> Iterator[Case]:
     yield Case(
         "open text, target encoder",
         lambda: make_pipeline(
-            columns(("amount",), ("city",), text=TargetEncoder(random_state=0)), hist()
+            columns(("amount",), ("city",), text=TargetEncoder(cv=StratifiedKFold(5))), hist()
         ),
         ("amount", "city"),
     )
@@ -664,6 +671,8 @@ def field_cases() -> Iterator[Case]:
         lambda: make_pipeline(StandardScaler(), logistic()),
         ("income", "share"),
     )
-    yield Case("numbers without bounds, forest", forest, ("income", "share"))
+    yield Case(
+        "numbers without bounds, forest", lambda: forest(max_depth=4), ("income", "share", "amount")
+    )
     yield Case("large whole numbers, boosted", hist, ("account", "store", "amount"))
     yield Case("large whole numbers, forest", forest, ("account", "since", "amount"))

@@ -57,6 +57,11 @@ def as_categories(rows: pd.DataFrame) -> Any:
     return rows.astype(dict.fromkeys(texts, "category"))
 
 
+def log_of_room(rows: pd.DataFrame) -> Any:
+    """How far amounts are from 200,000, which a customer may exceed: there it is no number."""
+    return rows.assign(amount=np.log(200_000 - rows["amount"]))
+
+
 def of_texts(rows: pd.DataFrame) -> Any:
     """The column of texts itself: a vectorizer takes no frame."""
     return rows.iloc[:, 0].astype(str)

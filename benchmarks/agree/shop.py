@@ -68,9 +68,9 @@ def plain_rows(customers: pd.DataFrame, names: Iterable[str]) -> list[dict[str, 
 def make_customers(n_rows: int, seed: int) -> pd.DataFrame:
     """Customers with all fields, gaps as None, and every target that a case may want.
 
-    `churned` is 0 or 1, `answer` the same as a text, `tier` one of three classes, `price` about
-    50,000, `rate` about 0.00007, `weeks` above 0; `low` and `high` are two outputs. No customer
-    has the plan "legacy".
+    `churned` is 0 or 1, `answer` the same as a text, `tier` one of three classes, `grade` its
+    number, `price` about 50,000, `rate` about 0.00007, `weeks` above 0; `low` and `high` are two
+    outputs. No customer has the plan "legacy".
     """
     rng = np.random.default_rng(seed)
     rows = pd.DataFrame(
@@ -144,6 +144,7 @@ def _targets(effect: NDArray[np.float64], rng: np.random.Generator) -> dict[str,
         "churned": churned,
         "answer": np.array(LABELS)[churned],
         "tier": np.array(TIERS)[tier],
+        "grade": tier,
         "price": np.round(50_000 + 9_000 * effect, 2),
         "rate": 1e-5 * (7 + effect),
         "weeks": np.round(np.exp(effect / 4) * 10, 1),
