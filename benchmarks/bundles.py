@@ -16,6 +16,8 @@ from rich.console import Console
 from benchmarks import estimators
 from benchmarks.errors import BenchmarkError
 from benchmarks.place import ROOT
+from serve_app.models.churn import SPEC
+from training.compilation.direct import convert
 from training.models import churn
 
 STABLE = "1.0.0"
@@ -23,6 +25,7 @@ FOREST = "5.0.0"
 UNCOMPILED = "6.0.0"
 WAITING = "7.0.0"
 COMPUTING = "8.0.0"
+CONVERTED = "converted.onnx"
 TRAINED = ROOT / "model_store" / "churn" / STABLE
 N_ROWS = 20_000
 N_HOLDOUT = 2_000
@@ -45,7 +48,18 @@ def trained() -> Path:
 def kept() -> Iterator[Path]:
     """A copy of the trained bundle, so that another training does not change a run under way."""
     with TemporaryDirectory(prefix="slb-store-") as store:
-        yield shutil.copytree(trained(), Path(store) / "churn" / STABLE)
+        folder = shutil.copytree(trained(), Path(store) / "churn" / STABLE)
+        add_converted(folder)
+        yield folder
+
+
+def add_converted(folder: Path) -> None:
+    """Write `converted.onnx` next to a bundle's own graph: the model as the converter makes it.
+
+    The others serve that, as people who have no Sluice do. Our graph wants numbers coded first.
+    """
+    pipeline = joblib.load(folder / "pipeline.joblib")
+    (folder / CONVERTED).write_bytes(convert(pipeline, SPEC))
 
 
 def hard_store(versions: Iterable[str], console: Console) -> Path:
@@ -53,10 +67,13 @@ def hard_store(versions: Iterable[str], console: Console) -> Path:
     folder = ROOT / ".run" / "bench" / f"store-{sklearn.__version__}" / "churn"
     shutil.rmtree(folder / STABLE, ignore_errors=True)
     shutil.copytree(trained(), folder / STABLE)
+    add_converted(folder / STABLE)
     for version in versions:
         if not (folder / version / "manifest.json").exists():
             console.print(f"making churn {version} …")
             _make(version, folder.parent)
+            if version == FOREST:
+                add_converted(folder / version)
     return folder
 
 

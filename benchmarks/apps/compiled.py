@@ -16,7 +16,7 @@ from serve_app.models.churn import ChurnFeatures, risk_level
 
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = options.inter_op_num_threads = 1
-model = str(Path(os.environ["BUNDLE"]) / "model.onnx")
+model = str(Path(os.environ["BUNDLE"]) / "converted.onnx")
 session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 one_row = TypeAdapter(ChurnFeatures)
 many_rows = TypeAdapter(list[ChurnFeatures])

@@ -29,7 +29,7 @@ class Model:
     def __init__(self) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        path = str(Path(os.environ["BUNDLE"]) / "model.onnx")
+        path = str(Path(os.environ["BUNDLE"]) / "converted.onnx")
         self.session = onnxruntime.InferenceSession(
             path, options, providers=["CPUExecutionProvider"]
         )

@@ -1,4 +1,7 @@
-"""What the peers serve: a bundle's pipeline, or its compiled model. Imports nothing of Sluice."""
+"""What the peers serve: a bundle's pipeline, or that pipeline as the converter makes it.
+
+Imports nothing of Sluice.
+"""
 
 import json
 import os
@@ -23,7 +26,7 @@ def _compiled(bundle: Path) -> Callable[[Numbers], Numbers]:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    path = str(bundle / "model.onnx")
+    path = str(bundle / "converted.onnx")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
     def score(numbers: Numbers) -> Numbers:

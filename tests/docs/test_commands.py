@@ -164,7 +164,7 @@ def test_a_command_exists_with_its_options_and_files(block: Block) -> None:
 WRONG = {
     "an option that is not there": "sluice check serve_config.yaml --sore",
     "a command that is not there": "sluice chek",
-    "an argument is missing": "sluice diff 1.0.0",
+    "an argument is missing": "python -m training bundle",
     "a number that is none": "sluice size --rate many --p95-ms 200",
     "a group without its command": "sluice rollout",
     "a file that is not there": "sluice check server_config.yaml",
