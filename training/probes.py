@@ -18,13 +18,15 @@ from serve_app.contract.block import MISSING_CATEGORY, US_PER_DAY, Block, Layout
 from serve_app.contract.feature import UNSEEN_TEXTS
 from training.bounds import bounds
 from training.cuts import cuts_by_field
-from training.table import Numbers, Table
+from training.table import Numbers, Table, plain_number
 
 # Rows of the file that each single value is tried in.
 N_BASE = 4
 N_PAIRS = 3_000
 MAX_CUT_ROWS = 8_000
 MAX_CHOICES = 200
+# Fields of a row that a sentence names.
+MAX_NAMED = 3
 FLOAT32_WHOLE = 2.0**24
 
 
@@ -47,6 +49,14 @@ class Probe:
     def is_missing(self) -> bool:
         """Whether it stands for no value."""
         return self.value == MISSING_CATEGORY if self.field.is_text else bool(np.isnan(self.value))
+
+    @property
+    def words(self) -> str:
+        """The field and the value, for a sentence."""
+        if self.is_missing:
+            return f"{self.field.name} missing"
+        value = self.value if self.field.is_text else plain_number(float(self.value), self.field)
+        return f"{self.field.name} = {value!r}"
 
 
 def single_probes(table: Table) -> list[Probe]:
@@ -135,7 +145,8 @@ def pairs(probes: Sequence[Probe], table: Table, seed: int) -> tuple[Block, list
         chosen = [probes[i] for i in rng.integers(0, len(probes), rng.integers(2, 4))]
         for probe in chosen:
             probe.put(block, row, layout)
-        said.append(", ".join(dict.fromkeys(probe.field.name for probe in chosen)))
+        by_field = {probe.field.name: probe.words for probe in chosen}
+        said.append(", ".join(by_field.values()))
     return block, said
 
 
@@ -162,7 +173,16 @@ def beside_cuts(
         column = layout.number_names.index(name)
         rows = rng.permutation(n_rows)[: len(found)]
         block.numbers[rows, column] = found
-    return block, ["values beside the cuts of its trees"] * n_rows
+    named = [
+        (feature, layout.number_names.index(feature.name))
+        for feature in table.spec.contract
+        if feature.name in values
+    ][:MAX_NAMED]
+    said = [
+        ", ".join(Probe(feature, row[column]).words for feature, column in named)
+        for row in block.numbers
+    ]
+    return block, [f"values next to cuts ({words})" for words in said]
 
 
 def _sides(cuts: Numbers, feature: Feature, seen: NDArray[Any]) -> Numbers:

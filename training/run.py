@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 from serve_app.bundle.manifest import VERSION_PATTERN
 from serve_app.bundle.store import Store
 from serve_app.contract import ModelSpec
+from serve_app.contract.block import Scores
 from training.baseline import constant_metrics
 from training.bundling import Written, require_new, write
 from training.calling import find_call
@@ -129,11 +130,15 @@ def bundle(
         return _publish(candidate, table, store, step)
 
 
-def with_threshold(candidate: Candidate, rows: Table) -> Candidate:
-    """The candidate with the threshold that gives the pipeline's own labels on `rows`."""
+def with_threshold(candidate: Candidate, rows: Table, scores: Scores | None = None) -> Candidate:
+    """The candidate with the threshold that gives the pipeline's own labels on `rows`.
+
+    `scores` (n_rows,) are those of the runtime that serves, else the pipeline's.
+    """
     if candidate.spec.kind != "binary_classifier":
         return candidate
-    scores = candidate.score(rows.block)
+    if scores is None:
+        scores = candidate.score(rows.block)
     threshold, note = find_threshold(candidate.pipeline, rows, candidate.call, scores)
     return replace(candidate, threshold=threshold, notes=[note] if note else [])
 
@@ -146,6 +151,9 @@ def _publish(candidate: Candidate, rows: Table, store: Store, step: Step) -> Wri
     compilation = compile_pipeline(
         candidate.pipeline, candidate.spec, candidate.call, truth, candidate.threshold
     )
+    if compilation.scores is not None:
+        # A tie at one half may fall on either side in float32.
+        candidate = with_threshold(candidate, rows, compilation.scores[: truth.n_file_rows])
     step("Writing the report and the bundle, and proving it")
     return write(candidate, truth, compilation, store)
 

@@ -1,5 +1,6 @@
 """Which pipelines become ONNX, that they agree, and the plain reason when they do not."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,13 +22,15 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from serve_app.bundle.manifest import TOLERANCE
+from serve_app.bundle.call import PipelineCall
 from serve_app.bundle.runtimes.onnx_runtime import OnnxRuntime
 from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
 from serve_app.contract import ModelSpec
+from training.calling import find_call
 from training.compilation import Compilation, compile_pipeline
 from training.reading import check
 from training.table import Table
+from training.truth import Truth, find_truth
 
 LOAN_NUMBERS = ["income_usd", "age_years", "n_children"]
 ORDER_NUMBERS = ["order_hour", "distance_km", "n_items", "n_distinct_items"]
@@ -102,24 +105,26 @@ CHURN_PIPELINES = {
 }
 
 
-def compiled(pipeline: Any, rows: Table) -> tuple[Compilation, np.ndarray]:
-    """The fitted pipeline compiled, and its own scores."""
-    pipeline.fit(rows.frame, rows.target)
-    scores = SklearnRuntime(pipeline, rows.spec.contract, rows.spec.kind).score(rows.block)
-    return compile_pipeline(pipeline, rows.spec, rows.block, scores), scores
+def compiled(pipeline: Any, rows: Table) -> tuple[Compilation, Truth, PipelineCall]:
+    """The fitted pipeline compiled, what it was compared with, and how it is called."""
+    pipeline.fit(rows.frame, rows.labels)
+    some = rows.take(np.arange(300))
+    call = find_call(pipeline, some)
+    truth = find_truth(pipeline, some, call)
+    return compile_pipeline(pipeline, rows.spec, call, truth, 0.5), truth, call
 
 
 def expect_agreement(pipeline: Any, rows: Table, inputs: set[str]) -> None:
     """The graph takes serving's matrices and gives the pipeline's scores, together and alone."""
-    compilation, scores = compiled(pipeline, rows)
+    compilation, truth, call = compiled(pipeline, rows)
     assert compilation.graph is not None, compilation.reason
-    assert scores.std() > 0.01
-    runtime = OnnxRuntime(compilation.graph)
+    assert truth.file_scores.std() > 0.01
+    runtime = OnnxRuntime(compilation.graph, call)
+    expected = SklearnRuntime(pipeline, rows.spec.contract, call).score(rows.block)
     together = runtime.score(rows.block)
     alone = np.concatenate([runtime.score(rows.block[i : i + 1]) for i in range(20)])
-    tolerance = TOLERANCE[rows.spec.kind]
-    assert np.abs(together - scores).max() <= tolerance
-    assert np.abs(alone - scores[:20]).max() <= tolerance
+    assert np.abs(together - expected).max() <= truth.tolerance
+    assert np.abs(alone - expected[:20]).max() <= truth.tolerance
     session = onnxruntime.InferenceSession(compilation.graph)
     assert {given.name for given in session.get_inputs()} == inputs
     assert [made.name for made in session.get_outputs()] == ["score"]
@@ -156,38 +161,35 @@ def test_a_function_that_only_python_knows_is_not_compiled_and_the_reason_names_
 ) -> None:
     """The bundle explains why it falls back to scikit-learn."""
     pipeline = make_pipeline(FunctionTransformer(log_of_columns), LogisticRegression())
-    compilation, _ = compiled(pipeline, churn_rows)
+    compilation, _, _ = compiled(pipeline, churn_rows)
     assert compilation.graph is None
-    assert compilation.reason.startswith("skl2onnx cannot convert")
     assert "FunctionTransformer" in compilation.reason
 
 
-def test_a_calibration_around_a_pipeline_is_not_compiled_and_the_reason_says_where_it_belongs(
-    loan_rows: Table,
-) -> None:
-    """The one mistake that everybody makes gets a hint."""
+def test_a_calibration_around_a_pipeline_is_compiled(loan_rows: Table) -> None:
+    """Each of its folds is a pipeline, and their calibrators are a few nodes each."""
     inner = Pipeline(
         [
-            ("columns", loans(SimpleImputer(), one_hot())),
-            ("model", LogisticRegression(max_iter=3_000)),
+            (
+                "columns",
+                loans(make_pipeline(SimpleImputer(), StandardScaler()), one_hot()),
+            ),
+            ("model", LogisticRegression()),
         ]
     )
-    compilation, _ = compiled(CalibratedClassifierCV(inner, cv=3), loan_rows)
-    assert compilation.graph is None
-    assert "converts as the last step of a Pipeline" in compilation.reason
+    calibrated = CalibratedClassifierCV(inner, cv=2)
+    expect_agreement(calibrated, loan_rows, {"numbers", "categories"})
 
 
 def test_an_unknown_estimator_is_not_compiled_and_the_reason_names_it(delivery_rows: Table) -> None:
     """An estimator of one's own is served as it is."""
-    compilation, _ = compiled(Pipeline([("model", MeanOfColumns())]), delivery_rows)
+    compilation, _, _ = compiled(Pipeline([("model", MeanOfColumns())]), delivery_rows)
     assert compilation.graph is None
     assert "MeanOfColumns" in compilation.reason
 
 
-def test_a_graph_that_disagrees_is_not_accepted_and_the_reason_counts_the_rows(
-    loan_spec: ModelSpec,
-) -> None:
-    """Trees that cut finer than float32 can tell are found on the hold-out, not by a customer."""
+def test_trees_that_cut_between_cents_are_compiled(loan_spec: ModelSpec) -> None:
+    """A float32 holds no cents at 900,000; the count of the cuts below a number does."""
     rng = np.random.default_rng(0)
     steps = rng.integers(0, 400, 1_500)
     rows = pd.DataFrame(
@@ -201,9 +203,22 @@ def test_a_graph_that_disagrees_is_not_accepted_and_the_reason_counts_the_rows(
     rows["defaulted"] = (steps // 2) % 2
     table = check(rows, loan_spec, "test")
     trees = HistGradientBoostingClassifier(max_iter=60, min_samples_leaf=2, random_state=0)
-    compilation, _ = compiled(
-        Pipeline([("columns", loans("passthrough", one_hot())), ("model", trees)]), table
-    )
+    columns = loans("passthrough", one_hot())
+    expect_agreement(Pipeline([("columns", columns), ("model", trees)]), table, {"numbers"})
+
+
+def test_a_graph_that_disagrees_is_not_accepted_and_the_reason_names_both_answers(
+    churn_rows: Table,
+) -> None:
+    """What the author reads: how many rows, which value, what each of the two says."""
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression())
+    _, truth, call = compiled(pipeline, churn_rows)
+    wrong = replace(truth, scores=truth.scores + 0.01)
+    compilation = compile_pipeline(pipeline, churn_rows.spec, call, wrong, 0.5)
     assert compilation.graph is None
-    assert "differs on" in compilation.reason
-    assert "of 1500 rows" in compilation.reason
+    n_rows = f"{len(truth.block):,}"
+    assert f"differs from the pipeline on {n_rows} of {n_rows} rows" in compilation.reason
+    assert "compiled " in compilation.reason
+    assert "pipeline " in compilation.reason
+    assert "scaler" not in compilation.reason
+    assert len(compilation.reason) <= 400

@@ -5,15 +5,15 @@ from typing import Any
 import numpy as np
 
 from training.compilation.columns import NotCompiled
-from training.compilation.functions import plus, sigmoid, times, two_classes
+from training.compilation.functions import logistic, plus, sigmoid, softmax, times, two_classes
 from training.compilation.graph import Graph, Tensor
 
 
 def calibrated(graph: Graph, member: Any, answer: Tensor, method: str) -> Tensor:
     """(n_rows, n_classes) from the answer of one calibrated classifier's estimator, float64."""
     n_classes = len(member.classes)
-    if member.method not in ("sigmoid", "isotonic"):
-        raise NotCompiled(f"a calibration by {member.method} has no graph here")
+    if member.method == "temperature":
+        return _tempered(graph, member.calibrators[0], answer, method, n_classes)
     if list(member.estimator.classes_) != list(member.classes):
         raise NotCompiled("a fold of the calibration has not seen all classes")
     if n_classes == 2:
@@ -31,6 +31,19 @@ def calibrated(graph: Graph, member: Any, answer: Tensor, method: str) -> Tensor
     share = graph.node("Div", [joined, safe])
     uniform = graph.constant(np.full((1, n_classes), 1 / n_classes), np.float64)
     return Tensor(graph.node("Where", [is_zero, uniform, share]), True)
+
+
+def _tempered(graph: Graph, calibrator: Any, answer: Tensor, method: str, n_classes: int) -> Tensor:
+    """Probabilities by one temperature: softmax of the scaled logits."""
+    beta = float(calibrator.beta_)
+    if method == "predict_proba":
+        # As scikit-learn keeps the logarithm of zero away.
+        shifted = plus(graph, answer, np.finfo(np.float64).eps)
+        answer = Tensor(graph.node("Log", [shifted.name]), True)
+    elif n_classes == 2:
+        # The logits of the two classes are −x and x.
+        return logistic(graph, times(graph, answer, 2 * beta))
+    return softmax(graph, times(graph, answer, beta))
 
 
 def _column(graph: Graph, value: Tensor, place: int) -> Tensor:

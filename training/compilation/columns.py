@@ -30,7 +30,7 @@ View = Callable[[Any], Any]
 MAX_LISTED = 5_000
 # Of a field's values in the rows, those that a column is asked about.
 MAX_SAMPLES = 2_000
-N_BASE = 16
+N_BASE = 3
 MAX_CELLS = 4_000_000
 AFFINE_TOLERANCE = 1e-9
 
@@ -180,15 +180,22 @@ class Columns:
         base = asker.matrix(self.view, asker.base)
         self.first = base[0]
         fields = np.full(base.shape[1], -1)
+        changes = np.zeros((len(asker.spec.contract), base.shape[1]), dtype=bool)
         for position, feature in enumerate(asker.spec.contract):
             values = asker.samples(feature)
             if feature.nullable and not feature.is_text:
                 values = np.append(values, np.nan)
-            # A rare value is tried in one row, so each row gets a run of all.
-            found = self._asked(asker.with_values(feature, values, asker.base))
-            expected = base[np.arange(len(values)) % len(base)]
-            is_same = (found == expected) | (np.isnan(found) & np.isnan(expected))
-            for column in np.flatnonzero(~is_same.all(axis=0)):
+            # All values in one row, then all in another: what varies within a row depends on them.
+            for row in range(N_BASE):
+                found = self.on(position, values, row)
+                # A value that a step refuses tells nothing.
+                found = found[~np.isnan(found).all(axis=1)]
+                if not len(found):
+                    continue
+                is_same = (found == found[0]) | (np.isnan(found) & np.isnan(found[0]))
+                changes[position] |= ~is_same.all(axis=0)
+        for position, feature in enumerate(asker.spec.contract):
+            for column in np.flatnonzero(changes[position]):
                 if fields[column] >= 0:
                     names = (asker.spec.contract[fields[column]].name, feature.name)
                     raise NotCompiled(f"a step mixes {names[0]} and {names[1]}")
@@ -196,29 +203,33 @@ class Columns:
         return fields
 
     def _asked(self, block: Block) -> Matrix:
-        """The matrix of many rows, a part at a time."""
+        """The matrix of many rows, a part at a time; NaN for rows that a step refuses."""
         n_rows = max(1, MAX_CELLS // max(1, len(self.first)))
         parts = [
-            self.asker.matrix(self.view, block[start : start + n_rows])
-            for start in range(0, len(block), n_rows)
+            self._answered(block[start : start + n_rows]) for start in range(0, len(block), n_rows)
         ]
-        return np.concatenate(parts)
+        return np.concatenate(parts) if parts else np.zeros((0, len(self.first)))
 
-    def on(self, position: int, values: Any) -> Matrix:
-        """(n_values, n_columns): what the columns of one field are for these values of it."""
+    def _answered(self, block: Block) -> Matrix:
+        try:
+            return self.asker.matrix(self.view, block)
+        except NotCompiled:
+            raise
+        except Exception:
+            # Whatever a foreign step raises, it is about some of the rows.
+            if len(block) == 1:
+                return np.full((1, len(self.first)), np.nan)
+        middle = len(block) // 2
+        return np.concatenate([self._answered(block[:middle]), self._answered(block[middle:])])
+
+    def on(self, position: int, values: Any, row: int = 0) -> Matrix:
+        """(n_values, n_columns): what the columns are for these values of one field.
+
+        The other fields have the values of one row, which does not matter to columns of this field.
+        """
         feature = self.asker.spec.contract[position]
-        return self._asked(self.asker.with_values(feature, values, self.asker.base[:1]))
-
-    def at(
-        self, positions: NDArray[np.int64], values: Matrix, columns: NDArray[np.int64]
-    ) -> Matrix:
-        """(n,) what each of `columns` is where the field at `positions` has the value."""
-        asker = self.asker
-        rows = np.zeros(len(values), dtype=int)
-        block = Block(asker.base.numbers[rows].copy(), asker.base.categories[rows].copy())
-        places = np.array([asker.place(asker.spec.contract[p]) for p in positions], dtype=int)
-        block.numbers[np.arange(len(values)), places] = values
-        return self._asked(block)[np.arange(len(values)), columns]
+        base = self.asker.base[row : row + 1]
+        return self._asked(self.asker.with_values(feature, values, base))
 
     def of(self, position: int) -> NDArray[np.int64]:
         """The columns that a field makes."""

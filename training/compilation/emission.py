@@ -19,8 +19,8 @@ from training.compilation.ensembles import (
 from training.compilation.functions import (
     exponential,
     inverse_of,
+    logistic,
     mean,
-    sigmoid,
     softmax,
     times,
     two_classes,
@@ -28,7 +28,8 @@ from training.compilation.functions import (
 from training.compilation.graph import Graph, Tensor
 from training.compilation.linear import LINEAR, linear_answer, perceptron_answer
 from training.compilation.matrix import ordered
-from training.compilation.tree_graph import raw_scores
+from training.compilation.tree_graph import add_cuts, raw_scores
+from training.estimators import walk
 
 # The estimators that scikit-learn fits inside of these do the whole work.
 INNER = ("best_estimator_", "estimator_")
@@ -65,6 +66,9 @@ class Emitter:
         if booster is not None:
             return self._booster(booster, view, method)
         columns = Columns(self.asker, view)
+        for part in walk(estimator):
+            if hasattr(part, "tree_") and part.n_features_in_ == columns.n_columns:
+                add_cuts(self.graph, columns, of_forest(part))
         return self._on_matrix(estimator, ordered(self.graph, columns), columns.n_columns, method)
 
     def _on_matrix(self, estimator: Any, matrix: Tensor, n_columns: int, method: str) -> Tensor:
@@ -231,7 +235,7 @@ class Emitter:
 
     def _probabilities(self, raw: Tensor, n_classes: int) -> Tensor:
         if n_classes == 2:
-            return two_classes(self.graph, sigmoid(self.graph, raw))
+            return logistic(self.graph, raw)
         return softmax(self.graph, raw)
 
     def _booster(self, booster: boosters.Booster, view: View, method: str) -> Tensor:
@@ -240,7 +244,7 @@ class Emitter:
         match booster.link:
             case "sigmoid":
                 scaled = raw if booster.scale == 1 else times(graph, raw, booster.scale)
-                return two_classes(graph, sigmoid(graph, scaled))
+                return logistic(graph, scaled)
             case "softmax":
                 return softmax(graph, raw)
             case "exp":

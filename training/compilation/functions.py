@@ -13,6 +13,13 @@ def sigmoid(graph: Graph, raw: Tensor) -> Tensor:
     return Tensor(graph.node("Sigmoid", [raw.name]), raw.is_double)
 
 
+def logistic(graph: Graph, raw: Tensor) -> Tensor:
+    """(n_rows, 2) probabilities of both classes from the raw score of the second (n_rows, 1)."""
+    dtype = np.float64 if raw.is_double else np.float32
+    both = graph.node("Mul", [raw.name, graph.constant([[-1.0, 1.0]], dtype)])
+    return sigmoid(graph, Tensor(both, raw.is_double))
+
+
 def softmax(graph: Graph, raw: Tensor) -> Tensor:
     """Probabilities that sum to one, row by row."""
     return Tensor(graph.node("Softmax", [raw.name], axis=1), raw.is_double)
@@ -38,8 +45,9 @@ def plus(graph: Graph, value: Tensor, amount: Any) -> Tensor:
 def two_classes(graph: Graph, positive: Tensor) -> Tensor:
     """(n_rows, 2) from the probability of the second class (n_rows, 1)."""
     dtype = np.float64 if positive.is_double else np.float32
-    other = graph.node("Sub", [graph.constant(1.0, dtype), positive.name])
-    return Tensor(graph.node("Concat", [other, positive.name], axis=1), positive.is_double)
+    signed = graph.node("Mul", [positive.name, graph.constant([[-1.0, 1.0]], dtype)])
+    both = graph.node("Add", [signed, graph.constant([[1.0, 0.0]], dtype)])
+    return Tensor(both, positive.is_double)
 
 
 def mean(graph: Graph, parts: list[Tensor], weights: Any) -> Tensor:

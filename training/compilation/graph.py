@@ -54,7 +54,7 @@ class Graph:
     def constant(self, values: Any, dtype: Any) -> str:
         """An initializer with these values."""
         name = self.name("constant")
-        array = np.ascontiguousarray(np.asarray(values, dtype=dtype))
+        array = np.asarray(values, dtype=dtype, order="C")
         self._initializers.append(numpy_helper.from_array(array, name))
         return name
 
@@ -95,8 +95,20 @@ class Graph:
         return len(self._columns) - 1
 
     def take(self, columns: Sequence[int]) -> str:
-        """(n_rows, n) float64 of these columns of the input."""
+        """(n_rows, n) of these columns of the input."""
         return self.node("Gather", ["numbers", self.constant(columns, np.int64)], axis=1)
+
+    @property
+    def _takes_float32(self) -> bool:
+        """Whether all columns are counts, which a float32 holds; only when all are known."""
+        return all(kind == "rank" for kind, _, _ in self._columns)
+
+    def ranks(self, columns: Sequence[int]) -> str:
+        """(n_rows, n) float32 of these columns of the input; only when all columns are known."""
+        value = "numbers"
+        if list(columns) != list(range(len(self._columns))):
+            value = self.take(columns)
+        return self.cast(Tensor(value, not self._takes_float32), is_double=False).name
 
     def text(self, field: int) -> str:
         """(n_rows,) the texts of a field."""
@@ -127,7 +139,8 @@ class Graph:
         inputs = []
         if self._columns:
             shape = [None, len(self._columns)]
-            inputs.append(helper.make_tensor_value_info("numbers", TensorProto.DOUBLE, shape))
+            type_ = TensorProto.FLOAT if self._takes_float32 else TensorProto.DOUBLE
+            inputs.append(helper.make_tensor_value_info("numbers", type_, shape))
         if self._takes_texts:
             shape = [None, len(self.layout.category_names)]
             inputs.append(helper.make_tensor_value_info("categories", TensorProto.STRING, shape))

@@ -5,7 +5,13 @@ from typing import Any
 import numpy as np
 
 from training.compilation.columns import NotCompiled
-from training.compilation.functions import exponential, plus, sigmoid, softmax, two_classes
+from training.compilation.functions import (
+    exponential,
+    logistic,
+    plus,
+    sigmoid,
+    softmax,
+)
 from training.compilation.graph import Graph, Tensor
 
 # With `coef_` and `intercept_`.
@@ -73,15 +79,12 @@ def _probabilities(graph: Graph, model: Any, raw: Tensor) -> Tensor:
     n_classes = len(model.classes_)
     if name == "SGDClassifier" and (model.loss != "log_loss" or n_classes > 2):
         raise NotCompiled(f"SGDClassifier with {n_classes} classes and loss {model.loss}")
-    if name not in ("LogisticRegression", "LogisticRegressionCV", "LinearDiscriminantAnalysis"):
-        if name != "SGDClassifier":
-            raise NotCompiled(f"{name} gives no probabilities")
     is_binary = n_classes == 2
     one_vs_rest = getattr(model, "multi_class", None) == "ovr" or (
         getattr(model, "solver", None) == "liblinear"
     )
     if is_binary:
-        return two_classes(graph, sigmoid(graph, raw))
+        return logistic(graph, raw)
     if one_vs_rest:
         each = sigmoid(graph, raw)
         axes = graph.constant([1], np.int64)
@@ -118,7 +121,7 @@ def perceptron_answer(graph: Graph, model: Any, matrix: Tensor) -> Tensor:
             value = Tensor(graph.node(op, [value.name]), True)
     match model.out_activation_:
         case "logistic":
-            return two_classes(graph, sigmoid(graph, value))
+            return logistic(graph, value)
         case "softmax":
             return softmax(graph, value)
         case "identity":

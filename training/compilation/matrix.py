@@ -74,8 +74,9 @@ def _lines(
         sizes = np.abs(found) + np.abs(slopes) * (x_high - x_low)
         is_line = (errors <= AFFINE_TOLERANCE * sizes).all(axis=0)
     missing = columns.on(position, [np.nan])[0, made] if feature.nullable else found[0] * np.nan
+    place = asker.place(feature)
     return [
-        (int(column), asker.place(feature), *map(float, (slopes[i], offsets[i], missing[i])))
+        (int(column), place, float(slopes[i]), float(offsets[i]), float(missing[i]))
         for i, column in enumerate(made)
         if is_line[i]
     ]

@@ -48,11 +48,13 @@ def compile_pipeline(
         graph = convert(pipeline, spec)
     except Exception as error:
         # The converter raises dozens of types for "cannot".
-        return Compilation(None, joined(pipeline, [*reasons, cannot(error)]))
+        return Compilation(
+            None, joined([*reasons, cannot(error, "skl2onnx cannot convert this pipeline")])
+        )
     outcome = _proven(graph, spec, call, truth, threshold)
     if outcome.graph is not None:
         return outcome
-    return Compilation(None, joined(pipeline, [*reasons, outcome.reason]))
+    return Compilation(None, joined([*reasons, outcome.reason]))
 
 
 def _proven(
@@ -61,7 +63,7 @@ def _proven(
     try:
         found = score_each(OnnxRuntime(graph, call).score, truth.block)
     except Exception as error:
-        return Compilation(None, cannot(error))
+        return Compilation(None, cannot(error, "onnxruntime cannot run the compiled model"))
     if found.shape != truth.scores.shape:
         return Compilation(
             None, f"the compiled model gives {found.shape[1:]} scores a row, not those expected"

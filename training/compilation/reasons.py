@@ -6,17 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.contract.block import Scores
-from training.estimators import walk
 from training.truth import Truth
 
 MAX_LENGTH = 400
 MAX_CAUSE_LENGTH = 160
+DIFFERS = "compiled, it differs from the pipeline"
 
 
-def cannot(error: Exception) -> str:
+def cannot(error: Exception, what: str) -> str:
     """What the converter or the runtime says, its first sentence."""
     text = " ".join((str(error) or type(error).__name__).split()).split(". ")[0]
-    return f"skl2onnx cannot convert this pipeline: {cut(text, MAX_CAUSE_LENGTH)}"
+    return f"{what}: {cut(text, MAX_CAUSE_LENGTH)}"
 
 
 def difference(found: Scores, truth: Truth, differs: NDArray[np.bool_]) -> str:
@@ -26,28 +26,21 @@ def difference(found: Scores, truth: Truth, differs: NDArray[np.bool_]) -> str:
     apart = np.where(np.isnan(apart), np.inf, apart)
     worst = int(np.argmax(np.where(differs, apart, -1.0)))
     return (
-        f"compiled, it differs from the pipeline on {int(differs.sum()):,} of {len(differs):,} "
+        f"{DIFFERS} on {int(differs.sum()):,} of {len(differs):,} "
         f"rows; one with {truth.said[worst]}: compiled {_shown(found[worst])}, pipeline "
         f"{_shown(truth.scores[worst])}"
     )
 
 
-def joined(pipeline: Any, reasons: list[str]) -> str:
-    """One readable sentence or two: what happened last, then the cause where it is known."""
-    causes = [reason for reason in reasons[:-1] if reason]
-    text = cut(reasons[-1], MAX_LENGTH)
-    cause = known_cause(pipeline) or (causes[0] if causes else "")
-    if cause and cause not in text:
-        text = f"{cut(text, MAX_LENGTH - MAX_CAUSE_LENGTH)}. Cause: {cut(cause, MAX_CAUSE_LENGTH)}"
-    return cut(text, MAX_LENGTH)
+def joined(reasons: list[str]) -> str:
+    """One readable sentence or two: why there is no exact graph, then what the converter's does.
 
-
-def known_cause(pipeline: Any) -> str | None:
-    """What of a pipeline the converter is known to get wrong."""
-    for part in walk(pipeline):
-        if type(part).__name__ == "CalibratedClassifierCV" and part.method == "temperature":
-            return "CalibratedClassifierCV(method='temperature') has no graph"
-    return None
+    Where both graphs differ from the pipeline, the exact one tells more.
+    """
+    first, last = reasons[0], reasons[-1]
+    if len(reasons) == 1 or (first.startswith(DIFFERS) and last.startswith(DIFFERS)):
+        return cut(first, MAX_LENGTH)
+    return cut(f"{cut(first, MAX_LENGTH // 2)}; {last}", MAX_LENGTH)
 
 
 def cut(text: str, length: int) -> str:

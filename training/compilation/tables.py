@@ -19,7 +19,7 @@ MAX_STEPS = 2_000
 N_MIXED_TEXTS = 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """`index` is the row (n_rows,) in the graph; `values` (n_table_rows, n_columns) the table.
 

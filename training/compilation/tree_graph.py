@@ -1,12 +1,12 @@
 """Trees in a graph, on counts of cuts: every split sends every float64 where the fitted tree does.
 
 Each column of the graph's matrix belongs to one column of the fitted trees and says, as a small
-number, between which of their thresholds a value lies. A missing value is a number too: far left or
-far right. Where nodes of one column send it to different sides, the column is there twice. A split
-by categories becomes a column of its own: 0 for the codes that go left, 1 for others.
+number, between which of their thresholds a value lies. A missing number stays missing, and each
+node says where it goes. A missing value in a table is a number, far left or far right; where nodes
+of one column send it to different sides, the column is there twice. A split by categories becomes a
+column of its own: 0 for the codes that go left, 1 for others.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from training.compilation.bisection import last_left
 from training.compilation.columns import Columns, Matrix, NotCompiled
 from training.compilation.ensembles import LEAF, Categories, Ensemble
 from training.compilation.graph import ML, Graph, Tensor
+from training.compilation.matrix import matrix_of
 from training.compilation.tables import Table, table_of, tried_numbers, unit_of
 
 # Farther than any count of cuts, and small enough for a float32 to hold halves of it.
@@ -38,12 +39,13 @@ class Ranked:
     cuts: Matrix
     # How many thresholds lie below the value of a missing number; None where it stays missing.
     missing_rank: int | None
+    # Of a constant: `missing_rank` is that of its value.
 
     def coded(self, graph: Graph) -> Matrix:
         """The thresholds as the graph compares them, strictly ascending."""
         n = len(self.thresholds)
         if self.sign == 0:
-            return np.arange(n) + 0.5
+            return np.arange(n, dtype=np.float64) - float(self.missing_rank or 0) + 0.5
         spots = np.where(self.cuts > 0, FAR, -FAR)
         is_inside = np.isfinite(self.cuts)
         found = np.searchsorted(graph.sorted_cuts(self.place), self.cuts[is_inside])
@@ -51,24 +53,15 @@ class Ranked:
         # Thresholds between the same two numbers lie evenly in the gap.
         first = np.searchsorted(spots, spots, side="left")
         n_same = np.searchsorted(spots, spots, side="right") - first
-        return np.asarray(spots + (np.arange(n) - first + 1) / (n_same + 1))
-
-    def missing(self, graph: Graph) -> float:
-        """The number that stands for a missing one."""
-        assert self.missing_rank is not None
-        coded = self.coded(graph)
-        if self.missing_rank == 0:
-            return -2 * FAR
-        if self.missing_rank == len(coded):
-            return 2 * FAR
-        return float(coded[self.missing_rank - 1] + coded[self.missing_rank]) / 2
+        coded: Matrix = spots + (np.arange(n) - first + 1) / (n_same + 1)
+        return coded
 
 
 @dataclass
 class Inputs:
     """The columns of the graph's matrix: first the ranked ones, then those of tables."""
 
-    ranked: list[tuple[Ranked, float | None]] = field(default_factory=list)
+    ranked: list[Ranked] = field(default_factory=list)
     tabled: list[tuple[Table, Matrix]] = field(default_factory=list)
 
 
@@ -80,7 +73,14 @@ def raw_scores(graph: Graph, columns: Columns, ensemble: Ensemble) -> Tensor:
     return _Emission(graph, columns, ensemble).tensor()
 
 
+def add_cuts(graph: Graph, columns: Columns, ensemble: Ensemble) -> None:
+    """Note the cuts of trees that a converter puts into the graph, so that they are probed."""
+    _Emission(graph, columns, ensemble).add_cuts()
+
+
 class _Emission:
+    """One ensemble on its way into a graph."""
+
     def __init__(self, graph: Graph, columns: Columns, ensemble: Ensemble) -> None:
         self.graph = graph
         self.columns = columns
@@ -103,8 +103,23 @@ class _Emission:
         # For each node: which column of which kind, and which of its thresholds.
         self.input = np.zeros(len(self.feature), dtype=int)
         self.threshold_place = np.zeros(len(self.feature), dtype=int)
+        self.sends_missing_left = np.zeros(len(self.feature), dtype=bool)
+
+    def add_cuts(self) -> None:
+        """Note the cuts of numbers, and nothing else."""
+        contract = self.columns.asker.spec.contract
+        used = np.unique(self.feature[self.is_number])
+        thresholds = {
+            int(column): np.unique(self.threshold[self.is_number & (self.feature == column)])
+            for column in used
+        }
+        for position, feature in enumerate(contract):
+            if not feature.is_text:
+                made = np.intersect1d(self.columns.of(position), used)
+                self._ranked(position, made, thresholds)
 
     def tensor(self) -> Tensor:
+        """The sums of the leaves."""
         inputs = self._inputs()
         tables = [
             (
@@ -127,10 +142,15 @@ class _Emission:
         inputs = Inputs()
         tabled_nodes: list[tuple[Table, Matrix, NDArray[np.intp]]] = []
         for column, kind in ranked.items():
-            for nodes, missing in self._sides(column, has_missing=kind.missing_rank is None):
-                side = None if missing is None or kind.missing_rank is not None else missing
-                self.input[nodes] = len(inputs.ranked)
-                inputs.ranked.append((kind, side))
+            nodes = np.flatnonzero(self.is_number & (self.feature == column))
+            self.input[nodes] = len(inputs.ranked)
+            self.sends_missing_left[nodes] = (
+                self.is_missing_left[nodes]
+                if kind.missing_rank is None
+                else kind.missing_rank <= self.threshold_place[nodes]
+            )
+            self.graph.column("rank", kind.place)
+            inputs.ranked.append(kind)
         for column, table in tabled.items():
             tabled_nodes += self._table_columns(column, table)
         # Columns of one table stand together.
@@ -166,10 +186,11 @@ class _Emission:
         contract = self.columns.asker.spec.contract
         for position, feature in enumerate(contract):
             made = np.intersect1d(self.columns.of(position), used)
-            counted = np.zeros(0, dtype=np.int64)
             if not feature.is_text:
-                counted = np.setdiff1d(made, by_code)
-                ranked |= self._ranked(position, counted, thresholds)
+                ranked |= self._ranked(position, np.setdiff1d(made, by_code), thresholds)
+        # After all numbers: their cuts are worth knowing also where a table is refused.
+        for position in range(len(contract)):
+            made = np.intersect1d(self.columns.of(position), used)
             rest = np.setdiff1d(made, list(ranked))
             if len(rest):
                 table = table_of(self.graph, self.columns, position, rest)
@@ -184,21 +205,16 @@ class _Emission:
         """Columns that no value of the contract changes, which trees cut all the same."""
         if not len(constants):
             return
-        contract = self.columns.asker.spec.contract
-        numbers = self.columns.asker.layout.number_names
-        if numbers and not len(np.intersect1d(constants, by_code)):
-            for column in constants:
+        if self.columns.asker.layout.number_names and not len(np.intersect1d(constants, by_code)):
+            for column in constants.tolist():
                 value = self.columns.first[column]
-                rank = int(self._below(value, thresholds[int(column)]))
-                # The number counts for nothing, and a missing one is treated like all.
-                shifted = Ranked(0, 0, thresholds[int(column)] - 0.0, np.zeros(0), rank)
                 if np.isnan(value):
                     raise NotCompiled("trees cut a column that is always missing")
-                ranked[int(column)] = shifted
+                rank = int(self._below(value, thresholds[column]))
+                ranked[column] = Ranked(0, 0, thresholds[column], np.zeros(0), rank)
             return
         table = table_of(self.graph, self.columns, 0, constants)
-        if contract[0].is_text or len(constants):
-            tabled.update({int(column): table for column in constants})
+        tabled.update({int(column): table for column in constants})
 
     def _is_left(self, values: Any, thresholds: Any) -> Any:
         """Whether values go left of thresholds, as the trees compare them."""
@@ -342,9 +358,9 @@ class _Emission:
         for node, split in self.categories.items():
             if self.feature[node] == column:
                 by_split.setdefault(split, []).append(node)
-        for split, nodes in by_split.items():
+        for split, split_nodes in by_split.items():
             goes_right = np.array([0.0 if split.goes_left(value) else 1.0 for value in values])
-            made.append((table, goes_right, np.array(nodes)))
+            made.append((table, goes_right, np.array(split_nodes)))
         return made
 
     # Nodes of the graph.
@@ -354,19 +370,12 @@ class _Emission:
         graph = self.graph
         parts = []
         if inputs.ranked:
-            places = [graph.column("rank", kind.place) for kind, _ in inputs.ranked]
-            value = numbers = graph.take(places)
-            signs = np.array([kind.sign for kind, _ in inputs.ranked], dtype=np.float64)
-            contract = self.columns.asker.spec.contract
-            names = self.columns.asker.layout.number_names
+            places = [graph.column("rank", kind.place) for kind in inputs.ranked]
+            value = graph.ranks(places)
+            signs = np.array([kind.sign for kind in inputs.ranked])
             if (signs != 1).any():
-                value = graph.node("Mul", [value, graph.constant(signs, np.float64)])
-            nullable = {f.name for f in contract if f.nullable}
-            if any(names[kind.place] in nullable for kind, _ in inputs.ranked):
-                fills = [_fill(graph, kind, side) for kind, side in inputs.ranked]
-                is_missing = graph.node("IsNaN", [numbers])
-                value = graph.node("Where", [is_missing, graph.constant(fills, float), value])
-            parts.append(graph.cast(Tensor(value, True), is_double=False).name)
+                value = graph.node("Mul", [value, graph.constant(signs, np.float32)])
+            parts.append(value)
         for index, values in tables:
             parts.append(graph.node("Gather", [graph.constant(values, np.float32), index], axis=0))
         if not parts:
@@ -376,10 +385,9 @@ class _Emission:
 
     def _coded_thresholds(self, inputs: Inputs) -> Matrix:
         coded = np.zeros(len(self.feature))
-        for i, (kind, _) in enumerate(inputs.ranked):
+        for i, kind in enumerate(inputs.ranked):
             nodes = np.flatnonzero(self.is_split & (self.input == i))
-            shift = kind.missing_rank if kind.sign == 0 and kind.missing_rank else 0
-            coded[nodes] = kind.coded(self.graph)[self.threshold_place[nodes]] - shift
+            coded[nodes] = kind.coded(self.graph)[self.threshold_place[nodes]]
         is_tabled = self.is_split & (self.input >= len(inputs.ranked))
         coded[is_tabled] = self.threshold_place[is_tabled] + 0.5
         coded[list(self.categories)] = 0.5
@@ -412,6 +420,7 @@ class _Emission:
             nodes_featureids=np.where(self.is_split, self.input, 0).tolist(),
             nodes_modes=np.where(self.is_split, "BRANCH_LEQ", "LEAF").tolist(),
             nodes_values=self._coded_thresholds(inputs).astype(np.float32).tolist(),
+            nodes_missing_value_tracks_true=self.sends_missing_left.astype(int).tolist(),
             nodes_truenodeids=left.tolist(),
             nodes_falsenodeids=right.tolist(),
             target_treeids=self.tree[places].tolist(),
@@ -422,18 +431,6 @@ class _Emission:
         self.graph.rename(made, output)
 
 
-def _fill(graph: Graph, kind: Ranked, side: float | None) -> float:
-    """What stands for a missing number in a column."""
-    if kind.sign == 0:
-        return 0.0
-    return kind.missing(graph) if side is None else side
-
-
 def _any_number(graph: Graph, columns: Columns) -> str:
-    from training.compilation.matrix import matrix_of
-
     tensor, _ = matrix_of(graph, columns)
     return graph.cast(tensor, is_double=False).name
-
-
-Emit = Callable[[Graph, Columns], Tensor]

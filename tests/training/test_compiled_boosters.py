@@ -1,0 +1,125 @@
+"""LightGBM, XGBoost and CatBoost are compiled from their own trees, and answer as they do."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from purchases import NUMBERS, TEXTS, compiled_purchases, fitted, opened, purchases
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+SMALL = {"n_estimators": 8, "n_jobs": 1, "random_state": 0}
+# The boosters complain of names of columns, and of what an encoder never saw.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def lightgbm() -> Any:
+    """The library, or a skip: it is no requirement of Sluice."""
+    return pytest.importorskip("lightgbm", reason="LightGBM is not installed")
+
+
+def xgboost() -> Any:
+    """The library, or a skip."""
+    return pytest.importorskip("xgboost", reason="XGBoost is not installed")
+
+
+def catboost() -> Any:
+    """The library, or a skip."""
+    return pytest.importorskip("catboost", reason="CatBoost is not installed")
+
+
+def behind(booster: Any, numbers: Any = "passthrough") -> Any:
+    """The booster at the end of a pipeline."""
+    texts = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    steps = ColumnTransformer([("texts", texts, TEXTS), ("numbers", numbers, NUMBERS)])
+    return make_pipeline(steps, booster)
+
+
+def quiet(**more: Any) -> dict[str, Any]:
+    """Settings of LightGBM for few rows."""
+    return {**SMALL, "verbose": -1, "min_child_samples": 5, **more}
+
+
+CATBOOST = {
+    "iterations": 8,
+    "depth": 3,
+    "verbose": 0,
+    "thread_count": 1,
+    "random_seed": 0,
+    "allow_writing_files": False,
+}
+BOOSTERS: dict[str, tuple[str, Callable[[], Any]]] = {
+    "lightgbm": ("binary", lambda: behind(lightgbm().LGBMClassifier(**quiet()))),
+    "lightgbm behind a scaler": (
+        "binary",
+        lambda: behind(lightgbm().LGBMClassifier(**quiet()), StandardScaler()),
+    ),
+    "lightgbm as a forest": (
+        "binary",
+        lambda: behind(
+            lightgbm().LGBMClassifier(
+                **quiet(boosting_type="rf", bagging_freq=1, bagging_fraction=0.7)
+            )
+        ),
+    ),
+    "lightgbm of three classes": ("three", lambda: behind(lightgbm().LGBMClassifier(**quiet()))),
+    "lightgbm poisson": (
+        "value",
+        lambda: behind(lightgbm().LGBMRegressor(**quiet(objective="poisson"))),
+    ),
+    "xgboost": ("binary", lambda: behind(xgboost().XGBClassifier(max_depth=3, **SMALL))),
+    "xgboost of three classes": (
+        "three",
+        lambda: behind(xgboost().XGBClassifier(max_depth=3, **SMALL)),
+    ),
+    "xgboost gamma": (
+        "value",
+        lambda: behind(xgboost().XGBRegressor(objective="reg:gamma", max_depth=3, **SMALL)),
+    ),
+    "catboost": ("binary", lambda: behind(catboost().CatBoostClassifier(**CATBOOST))),
+    "catboost of three classes": (
+        "three",
+        lambda: behind(catboost().CatBoostClassifier(**CATBOOST)),
+    ),
+    "catboost of prices": ("value", lambda: behind(catboost().CatBoostRegressor(**CATBOOST))),
+}
+
+
+@pytest.mark.parametrize("name", BOOSTERS)
+def test_a_booster_is_compiled_and_answers_as_it_does(name: str) -> None:
+    """Also next to its cuts, which are float64 in LightGBM and float32 in the others."""
+    kind, make = BOOSTERS[name]
+    pipeline = fitted(make(), kind)
+    compilation, truth, call = compiled_purchases(pipeline, kind)
+    rows = purchases(300, 3, kind)
+    found = opened(compilation, call).score(rows.block)
+    expected = np.asarray(getattr(pipeline, call.method)(rows.frame_for(call)), dtype=float)
+    if call.columns is not None:
+        expected = expected[:, call.columns]
+    assert np.abs(found - expected.reshape(found.shape)).max() <= truth.tolerance
+    assert found.std() > 0
+
+
+def test_lightgbm_on_pandas_categories_is_compiled_exactly() -> None:
+    """A category that training never saw, or a missing one, goes where LightGBM sends it."""
+    model = lightgbm().LGBMClassifier(**quiet())
+    rows = purchases(400, 1, "binary")
+    model.fit(rows.frame.astype(dict.fromkeys(TEXTS, "category")), rows.labels)
+    compilation, truth, call = compiled_purchases(model, "binary")
+    assert call.texts == "category"
+    found = opened(compilation, call).score(truth.block)
+    known = ~np.isnan(truth.scores)
+    assert np.abs(found - truth.scores)[known].max() <= truth.tolerance
+    assert np.isin(["legacy", ""], truth.block.categories[known, 0]).all()
+
+
+def test_a_booster_without_a_graph_is_served_uncompiled_with_a_true_reason() -> None:
+    """The name of the objective stands in the reason."""
+    model = behind(lightgbm().LGBMRegressor(**quiet(objective="cross_entropy_lambda")))
+    rows = purchases(400, 1, "value")
+    target = (rows.labels - rows.labels.min()) / np.ptp(rows.labels)
+    compilation, _, _ = compiled_purchases(model.fit(rows.frame, target), "value")
+    assert compilation.graph is None
+    assert "cross_entropy_lambda" in compilation.reason
