@@ -80,7 +80,10 @@ def _texts(feature: Feature, seen: NDArray[Any]) -> Iterator[str]:
     if feature.nullable:
         yield MISSING_CATEGORY
     if feature.choices is not None:
-        yield from (str(choice) for choice in feature.choices[:MAX_CHOICES])
+        # Those that the file does not have go first: an encoder may refuse them.
+        known = {str(value) for value in seen}
+        choices = sorted((str(choice) for choice in feature.choices), key=known.__contains__)
+        yield from choices[:MAX_CHOICES]
         return
     common = [str(value) for value in dict.fromkeys(seen) if value != MISSING_CATEGORY]
     yield from common[:MAX_CHOICES]

@@ -11,10 +11,11 @@ from serve_app.bundle.call import PipelineCall
 from serve_app.bundle.manifest import Refusal
 from serve_app.bundle.refusals import RefusedRows
 from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
+from serve_app.contract import Feature
 from serve_app.contract.block import Block, Layout, Scores, has_failed
 from training.cuts import analysed
 from training.golden import example_block
-from training.probes import N_BASE, Probe, base_rows, beside_cuts, pairs, single_probes
+from training.probes import MAX_CHOICES, N_BASE, Probe, base_rows, beside_cuts, pairs, single_probes
 from training.table import Table, plain_number
 
 if TYPE_CHECKING:
@@ -199,6 +200,26 @@ def _refusals(score: Score, probes: Sequence[Probe], tried: Block, scores: Score
         for number, probe in enumerate(probes)
         if failed[number]
     ]
+
+
+def complete_refusals(refusals: Sequence[Refusal], contract: Sequence[Feature]) -> list[Refusal]:
+    """Those of fields where each value was tried: a missing one, or one of a short list.
+
+    An unseen text or a large number that is refused stands for others, which no list names: there
+    a compiled model must refuse by itself.
+    """
+    features = {feature.name: feature for feature in contract}
+    return [
+        refusal
+        for refusal in refusals
+        if refusal.value is None or _is_tried_whole(features[refusal.field])
+    ]
+
+
+def _is_tried_whole(feature: Feature) -> bool:
+    if feature.choices is not None:
+        return len(feature.choices) <= MAX_CHOICES
+    return feature.dtype == "bool"
 
 
 def _reason(score: Score, block: Block) -> str:

@@ -13,7 +13,7 @@ from serve_app.contract import ModelSpec
 from serve_app.contract.block import Scores
 from training.compilation.direct import convert
 from training.compilation.reasons import cannot, difference, joined
-from training.truth import Truth, score_each
+from training.truth import Truth, complete_refusals, score_each
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ def _proven(
         return Compilation(
             None, f"the compiled model gives {found.shape[1:]} scores a row, not those expected"
         )
-    refused = RefusedRows(truth.refusals, spec.contract).find(truth.block)
+    listed = complete_refusals(truth.refusals, spec.contract)
+    refused = RefusedRows(listed, spec.contract).find(truth.block)
     if refused is not None:
         found[refused] = np.nan
     differs = differing(found, truth.scores, truth.tolerance, threshold, spec.kind)

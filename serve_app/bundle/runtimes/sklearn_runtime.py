@@ -29,7 +29,7 @@ def frame(block: Block, contract: tuple[Feature, ...], call: PipelineCall) -> pd
     texts = dict(zip(layout.category_names, block.categories.T, strict=True))
     return pd.DataFrame(
         {
-            f.name: _texts(texts[f.name], call) if f.is_text else _numbers(numbers[f.name], f)
+            f.name: _texts(texts[f.name], f, call) if f.is_text else _numbers(numbers[f.name], f)
             for f in contract
         }
     )
@@ -49,7 +49,7 @@ def _numbers(column: NDArray[np.float64], feature: Feature) -> Any:
     return column.astype(np.int64 if feature.dtype == "int" and not feature.nullable else float)
 
 
-def _texts(column: NDArray[np.object_], call: PipelineCall) -> Any:
+def _texts(column: NDArray[np.object_], feature: Feature, call: PipelineCall) -> Any:
     missing = {"nan": np.nan, "none": None, "value": call.missing_value}[call.missing_text]
     values = column
     if missing != MISSING_CATEGORY:
@@ -57,7 +57,12 @@ def _texts(column: NDArray[np.object_], call: PipelineCall) -> Any:
         values[column == MISSING_CATEGORY] = missing
     if call.texts == "object":
         return pd.Series(values, dtype=object)
-    return pd.Series(values, dtype="str" if call.texts == "str" else "category")
+    if call.texts == "str":
+        return pd.Series(values, dtype="str")
+    if feature.choices is not None and pd.isna(values).all():
+        # XGBoost refuses a category column without categories: one row whose text is missing.
+        return pd.Series(pd.Categorical(values, categories=pd.Index(feature.choices[:1])))
+    return pd.Series(values, dtype="category")
 
 
 class SklearnRuntime:
