@@ -29,8 +29,8 @@ GROUPS = {
     "cluster/test_scaling": "rollouts",
     "cluster/test_kuberay": "kuberay",
     "cluster/test_laptop": "laptop",
-    "cluster/test_readme_model": "laptop",
     "tests/benchmarks/": "benchmarks",
+    "tests/docs/": "docs",
     "tests/training/": "training",
     "tests/store/": "store",
 }
@@ -40,6 +40,7 @@ LONGEST_FIRST = (
     "plain",
     "kuberay",
     "laptop",
+    "docs",
     "benchmarks",
     "training",
     "store",

@@ -61,7 +61,7 @@ def stage(
     """The stage, in both modes of Ray Serve."""
     with until_group_ends as stack:
         cluster = stack.enter_context(running_cluster(request.param, n_cpus=32))
-        stage = Stage(cluster, store, base_applications(store))
+        stage = Stage(cluster, store, base_applications(store, request.param))
         path = cluster.folder / "config.yaml"
         path.write_text(yaml.safe_dump(cluster.config(config(*stage.applications))))
         assert "Sent deploy request successfully" in cluster.serve("deploy", path)

@@ -122,10 +122,8 @@ def test_a_body_without_a_length_is_refused_when_it_grows_too_large(stage: Any) 
 
 def test_docs_load_nothing_from_the_internet(stage: Any) -> None:
     """Every script and style of /docs comes from the server itself."""
-    page = requests.get(f"{stage.url}/delivery-time/docs", timeout=60).text
+    page = requests.get(f"{stage.url}/docs", timeout=60).text
     assert "https://" not in page
-    script = requests.get(
-        f"{stage.url}/delivery-time/static-offline-docs/swagger-ui-bundle.js", timeout=60
-    )
+    script = requests.get(f"{stage.url}/static-offline-docs/swagger-ui-bundle.js", timeout=60)
     assert script.status_code == 200
     assert len(script.content) > 500_000

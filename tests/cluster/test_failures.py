@@ -8,11 +8,12 @@ from typing import Any
 import requests
 from harness import wait_until
 from load import ROW, Load
-from stage import ISOLATED, LIMITS, config, server
+from stage import ISOLATED, LIMITS, config, in_fast_mode, server
 
 VERSION = f"churn-{ISOLATED}"
 
 
+@in_fast_mode
 def test_killing_a_replica_of_an_isolated_version_loses_no_request(stage: Any) -> None:
     """Calls that died with the replica are asked again of another one."""
     victims = [replica["pid"] for replica in stage.cluster.replicas(VERSION, "Version")]
@@ -48,6 +49,7 @@ def test_killing_a_server_replica_loses_at_most_what_it_was_answering(stage: Any
     assert stage.cluster.mode == "plain" or not lost[-1], lost
 
 
+@in_fast_mode
 def test_when_an_isolated_version_goes_stable_answers_for_it_or_its_server_is_not_ready(
     stage: Any,
 ) -> None:

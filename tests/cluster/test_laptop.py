@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import requests
 from harness import (
@@ -27,6 +28,10 @@ from harness import (
 from load import ROW
 from ports import PortBlock
 from program import Program
+from trained import pipeline_answers, unseen_rows
+
+from serve_app.models import get_spec
+from training.models.delivery_time import TRAINING as DELIVERY
 
 
 @pytest.fixture
@@ -84,16 +89,21 @@ def started(
         program.end()
 
 
+def keep_churn_alone(config: Path) -> None:
+    """One of the two models is enough where it is not about both."""
+    config.write_text(config.read_text().partition("- name: delivery_time")[0])
+
+
 def says_so(text: str) -> bool:
     """Whether `sluice up` has said that it is ready."""
     return "Ctrl-C ends it" in text
 
 
 def test_make_serve_says_where_it_answers_and_ctrl_c_ends_it_and_nothing_else(
-    folder: Path, ports: PortBlock, shipped: tuple[Path, str]
+    folder: Path, ports: PortBlock, shipped: tuple[Path, str], trained_store: Any
 ) -> None:
-    """The curl that it prints works as printed; a second start on the same port is refused; Ctrl-C
-    leaves nothing.
+    """The curl that it prints works as printed; a thousand delivery times are those of the fitted
+    pipeline; a second start on the same port is refused; Ctrl-C leaves nothing.
     """
     config, url = shipped
     log = folder / "up.log"
@@ -110,6 +120,7 @@ def test_make_serve_says_where_it_answers_and_ctrl_c_ends_it_and_nothing_else(
             ]
             assert '"label":"Churned"' in answers[0].stdout
             assert '"delivery_minutes"' in answers[1].stdout
+            assert_delivery_times_of_the_pipeline(f"{url}/delivery-time", trained_store)
             second = subprocess.run(
                 [BIN / "sluice", "up", config],
                 cwd=ROOT,
@@ -139,8 +150,7 @@ def test_told_to_end_it_is_not_ready_first_and_still_answers(
     with code 0.
     """
     config, url = shipped
-    # One of the two models is enough here.
-    config.write_text(config.read_text().partition("- name: delivery_time")[0])
+    keep_churn_alone(config)
     # As long as a busy machine may take for the two requests below.
     command = [BIN / "sluice", "up", config, "--drain-s", "10"]
     with started(command, folder, ports, says_so) as program:
@@ -179,17 +189,15 @@ def test_up_says_why_a_model_does_not_get_ready_and_serves_no_other(
 def test_plain_serve_run_works_as_the_readme_says(
     folder: Path, ports: PortBlock, shipped: tuple[Path, str]
 ) -> None:
-    """Without the two flags the same file serves both models; Ctrl-C ends it."""
+    """Without the two flags the same file is served; Ctrl-C ends it."""
     config, url = shipped
+    keep_churn_alone(config)
 
-    def both_are_ready(_: str) -> bool:
-        return all(
-            requests.get(f"{url}{prefix}/ready", timeout=60).status_code == 200
-            for prefix in ("", "/delivery-time")
-        )
+    def is_ready(_: str) -> bool:
+        return requests.get(f"{url}/ready", timeout=60).status_code == 200
 
     command = [BIN / "serve", "run", config]
-    with started(command, folder, ports, both_are_ready) as program:
+    with started(command, folder, ports, is_ready) as program:
         answer = requests.post(f"{url}/v1/predict", json=ROW, timeout=60)
         assert answer.json()["label"] == "Churned"
         for line in (
@@ -201,6 +209,22 @@ def test_plain_serve_run_works_as_the_readme_says(
         program.signal(signal.SIGINT)
         assert program.code(PATIENCE_S) is not None
         until_nothing_is_left(program)
+
+
+def assert_delivery_times_of_the_pipeline(url: str, store: Any) -> None:
+    """A thousand rows that no training saw, of the regressor with a text feature."""
+    spec = get_spec("delivery_time")
+    rows = unseen_rows(DELIVERY, spec, 1_000)
+    entries = []
+    for start in range(0, 1_000, 100):
+        sent = rows[start : start + 100]
+        answer = requests.post(f"{url}/predict/batch", json=sent, timeout=60).json()
+        entries += answer["predictions"]
+    expected = pipeline_answers(store, spec, rows)
+    found = [entry["delivery_minutes"] for entry in entries]
+    np.testing.assert_allclose(found, expected, atol=7e-3)
+    for entry in entries:
+        assert entry["low_minutes"] < entry["delivery_minutes"] < entry["high_minutes"]
 
 
 def until_nothing_is_left(program: Program) -> None:

@@ -1,53 +1,37 @@
 """Predictions over real HTTP through real Ray, in both modes and both placements."""
 
-import io
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
-import pandas as pd
 import pytest
 import requests
 from harness import wait_until
 from probe import POISON, calls, openings
-from stage import EXPENSIVE, ISOLATED, LIMITS, SLOW, server
+from stage import EXPENSIVE, ISOLATED, LIMITS, SLOW, in_fast_mode, server
+from trained import pipeline_answers, unseen_rows
 
-from serve_app.bundle.manifest import PIPELINE
 from serve_app.models import get_spec
 from training.models.churn import TRAINING as CHURN
-from training.models.delivery_time import TRAINING as DELIVERY
 
 SPEC = get_spec("churn")
 LEAVING, STAYING = (example.row.model_dump() for example in SPEC.examples)
-PREFIXES = {
-    "in the server, compiled": "",
-    "in the server, coalesced": "/expensive",
-    "isolated behind two servers": "/isolated",
+# Every way of a row to a model.
+WAYS = {
+    "plain-compiled": ("plain", ""),
+    "plain-isolated": ("plain", "/isolated"),
+    "fast-compiled": ("fast", ""),
+    "fast-coalesced": ("fast", "/expensive"),
+    "fast-isolated": ("fast", "/isolated"),
 }
+on_every_way = pytest.mark.parametrize(
+    ("stage", "prefix"), WAYS.values(), ids=list(WAYS), indirect=["stage"]
+)
 
 
-def unseen_rows(training: Any, spec: Any, n_rows: int) -> list[dict[str, Any]]:
-    """Rows of the recipe that no training saw."""
-    names = [feature.name for feature in spec.contract]
-    rows: list[dict[str, Any]] = training.make_rows(n_rows, 7_654_321)[names].to_dict("records")
-    return rows
-
-
-def pipeline_answers(store: Any, spec: Any, rows: list[dict[str, Any]]) -> Any:
-    """What the fitted pipeline itself says."""
-    pipeline = joblib.load(io.BytesIO(store.read(spec.name, "1.0.0", PIPELINE)))
-    data = pd.DataFrame(rows)
-    return (
-        pipeline.predict_proba(data)[:, 1]
-        if spec.kind == "binary_classifier"
-        else pipeline.predict(data)
-    )
-
-
-@pytest.mark.parametrize("prefix", PREFIXES.values(), ids=list(PREFIXES))
+@on_every_way
 def test_the_two_sample_customers_come_out_as_people_expect(stage: Any, prefix: str) -> None:
     """A customer in trouble is Churned/High, a happy one Retained/Low, in every placement; no
     constant can do it.
@@ -66,7 +50,7 @@ def test_the_two_sample_customers_come_out_as_people_expect(stage: Any, prefix: 
     )
 
 
-@pytest.mark.parametrize("prefix", PREFIXES.values(), ids=list(PREFIXES))
+@on_every_way
 def test_a_thousand_predictions_over_http_equal_the_fitted_pipelines(
     stage: Any, prefix: str
 ) -> None:
@@ -84,29 +68,7 @@ def test_a_thousand_predictions_over_http_equal_the_fitted_pipelines(
     )  # rounded to 4 digits
 
 
-def test_a_thousand_delivery_times_over_http_equal_the_fitted_pipelines(stage: Any) -> None:
-    """The same for the regressor with a text feature, and its interval has the half-width of the
-    bundle.
-    """
-    spec = get_spec("delivery_time")
-    rows = unseen_rows(DELIVERY, spec, 1_000)
-    entries = [
-        entry
-        for start in range(0, 1_000, 100)
-        for entry in requests.post(
-            f"{stage.url}/delivery-time/predict/batch", json=rows[start : start + 100], timeout=60
-        ).json()["predictions"]
-    ]
-    expected = pipeline_answers(stage.store, spec, rows)
-    np.testing.assert_allclose(
-        [entry["delivery_minutes"] for entry in entries], expected, atol=7e-3
-    )
-    assert all(
-        entry["low_minutes"] < entry["delivery_minutes"] < entry["high_minutes"]
-        for entry in entries
-    )
-
-
+@in_fast_mode
 @pytest.mark.parametrize(
     ("prefix", "version", "most"), [("/expensive", EXPENSIVE, 32), ("/isolated", ISOLATED, 48)]
 )
@@ -127,6 +89,7 @@ def test_concurrent_single_requests_reach_the_model_in_far_fewer_calls(
     wait_until(shares_calls, f"a burst of 64 requests in {most} calls or fewer")
 
 
+@in_fast_mode
 def test_blocks_of_two_servers_are_merged_in_the_isolated_version(stage: Any, log_of: Any) -> None:
     """Each server sends blocks of its own; a version's call holds more rows than any one server
     sent it.
@@ -163,6 +126,7 @@ def _probability(url: str, row: dict[str, Any]) -> float:
     return float(answer.json()["churn_probability"])
 
 
+@in_fast_mode
 @pytest.mark.parametrize("prefix", ["/expensive", "/isolated"])
 def test_one_failing_row_among_32_coalesced_hurts_nobody_else(stage: Any, prefix: str) -> None:
     """The row that makes the pipeline raise gets a 500 of its own; the 31 beside it get their
@@ -186,6 +150,7 @@ def test_one_failing_row_among_32_coalesced_hurts_nobody_else(stage: Any, prefix
     assert batch["predictions"][17]["status"] == "error"
 
 
+@in_fast_mode
 def test_each_process_opens_a_version_once(stage: Any, log_of: Any) -> None:
     """A server of one replica has opened its expensive version once, and so has each replica of the
     isolated one.
@@ -199,6 +164,7 @@ def test_each_process_opens_a_version_once(stage: Any, log_of: Any) -> None:
     assert sorted(opened) == sorted(version_pids)
 
 
+@in_fast_mode
 def test_coalescing_is_decided_by_the_measured_cost_or_by_the_table(
     stage: Any, log_of: Any
 ) -> None:
@@ -225,6 +191,7 @@ def test_coalescing_is_decided_by_the_measured_cost_or_by_the_table(
     assert {n_rows for _, n_rows in calls(log_of(SLOW))[before:]} == {1}
 
 
+@in_fast_mode
 def test_a_candidate_over_its_deadline_is_answered_for_by_stable(stage: Any) -> None:
     """0.3 s is more than candidate_deadline_ms: stable answers in time."""
     answer = requests.post(
@@ -308,6 +275,7 @@ def test_ray_gives_up_after_the_callers_timeout(stage: Any) -> None:
     stage.until_ready("", lambda s: s["versions"].keys() == {"1.0.0"})
 
 
+@in_fast_mode
 def test_what_was_counted_is_exported(stage: Any) -> None:
     """Rows by version, fallbacks and failed rows arrive at Ray's own metrics endpoint."""
     rows = unseen_rows(CHURN, SPEC, 3)

@@ -16,6 +16,7 @@ from stage import (
     MISMATCH,
     MISSING,
     OTHER_CONTRACT,
+    in_fast_mode,
     isolated,
     server,
 )
@@ -63,6 +64,7 @@ def test_a_change_of_weight_takes_effect_in_the_same_process_and_is_sticky(stage
     assert set(load.statuses) == {200}, load.statuses
 
 
+@in_fast_mode
 def test_a_caller_can_ask_for_one_version_of_the_table(stage: Any) -> None:
     """X-Model-Version is answered by that version; one that is not in the table is a 400 that lists
     those that are.
@@ -76,6 +78,7 @@ def test_a_caller_can_ask_for_one_version_of_the_table(stage: Any) -> None:
     assert GOOD in refused.json()["detail"]
 
 
+@in_fast_mode
 @pytest.mark.parametrize(
     ("version", "reason"),
     [
@@ -105,6 +108,7 @@ def test_a_broken_candidate_leaves_stable_answering_everything(
     assert load.answered_by == {"1.0.0"}
 
 
+@in_fast_mode
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
@@ -135,6 +139,7 @@ def test_a_bad_table_is_refused_live_while_the_last_good_one_stays(
     stage.until_ready("", lambda s: s["stable"] == GOOD and s["config_error"] is None)
 
 
+@in_fast_mode
 def test_an_isolated_candidate_joins_like_one_in_the_server(stage: Any) -> None:
     """Placement is a line of the table: the same keys, the same answers, another process."""
     put_table(
@@ -153,6 +158,7 @@ def test_an_isolated_candidate_joins_like_one_in_the_server(stage: Any) -> None:
     )
 
 
+@in_fast_mode
 def test_an_isolated_candidate_that_is_not_there_leaves_stable_answering(stage: Any) -> None:
     """A table may name an application that nobody deployed."""
     put_table(
@@ -167,6 +173,7 @@ def test_an_isolated_candidate_that_is_not_there_leaves_stable_answering(stage: 
     assert {ask(stage, str(i)).json()["model_version"] for i in range(20)} == {"1.0.0"}
 
 
+@in_fast_mode
 @pytest.mark.parametrize(
     ("version", "entry", "reason"),
     [
@@ -192,6 +199,7 @@ def test_a_broken_isolated_candidate_leaves_stable_answering_everything(
     stage.deploy()
 
 
+@in_fast_mode
 def test_golden_rows_that_differ_in_stable_keep_a_new_replica_from_getting_ready(
     stage: Any,
 ) -> None:

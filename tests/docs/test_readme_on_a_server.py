@@ -1,4 +1,6 @@
-"""README from the first prediction to the finished canary, as printed, against a running Sluice."""
+"""README from the first prediction to the finished canary, and the model of docs/your-model.md, as
+printed, against a running Sluice.
+"""
 
 import os
 import re
@@ -119,7 +121,7 @@ def reader(clone: Clone, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
     """The shipped file is deployed with this folder's store, as `make serve` does in a clone."""
     path: Path = clone.folder / FILE
     shipped = path.read_text()
-    with running_cluster("fast") as cluster:
+    with running_cluster("fast", beside=[clone.folder]) as cluster:
         port = shipped.replace("port: 8000", f"port: {cluster.http_port}")
         places = port.replace("store: model_store", f"store: {clone.folder}/model_store")
         state = tmp_path_factory.mktemp("state")
@@ -157,3 +159,52 @@ def test_readme_can_be_followed_from_the_first_prediction_to_the_finished_canary
         page = reader.run(watch)
         assert re.search(r"\bfinished\b", page), page
         assert reader.answers("1.1.0")
+
+
+def test_the_model_of_the_page_is_trained_bundled_and_served(reader: Reader) -> None:
+    """Missing values are sent as null; the poor come out riskier than the rich; the rest is as with
+    any model.
+    """
+    run, application = blocks_of_the_model()
+    # Whoever has read the page in this folder before has it already.
+    if not (reader.clone.folder / "model_store/loan").exists():
+        for block in run:
+            reader.clone.run(block)
+    [loan] = yaml.safe_load(application.text)
+    loan["args"]["store"] = str(reader.clone.folder / "model_store")
+    # Beside the reader's own application, which another test may still need.
+    path = reader.clone.folder / FILE
+    shipped = yaml.safe_load(path.read_text())
+    reader.cluster.deploy({**shipped, "applications": [*shipped["applications"], loan]})
+    reader.cluster.wait_for("RUNNING", "loan")
+    check_answers(f"{reader.cluster.url}/loan")
+
+
+def blocks_of_the_model() -> tuple[list[Block], Block]:
+    """Of docs/your-model.md: what makes the version of the loan model, and its application."""
+    blocks = blocks_of(ROOT / "docs/your-model.md")
+    names = [block.text for block in blocks]
+    first = next(i for i, text in enumerate(names) if text.startswith("# shop/loan.py"))
+    last = next(i for i, text in enumerate(names) if "training shop.loan --version" in text)
+    application = next(block for block in blocks if block.language == "yaml")
+    return blocks[first : last + 1], application
+
+
+def check_answers(url: str) -> None:
+    """Ask the model as a client would."""
+    ready = f"{url}/ready"
+    wait_until(lambda: requests.get(ready, timeout=60).status_code == 200, ready)
+    poor = {"income_usd": 900.0, "n_children": 3, "employment": "none"}
+    rich = {"income_usd": 9000.0, "n_children": None, "employment": None}
+    found = []
+    for row in (poor, rich):
+        answer = requests.post(f"{url}/v1/predict", json=row, timeout=60)
+        assert answer.status_code == 200, answer.text
+        found.append(answer.json()["probability"])
+    assert found[0] > 0.6 > 0.2 > found[1], found
+    unknown = {**poor, "employment": "pirate"}
+    wrong = requests.post(f"{url}/v1/predict", json=unknown, timeout=60)
+    assert wrong.status_code == 422
+    assert wrong.json()["errors"][0]["allowed"] == "one of salaried, self, none or null"
+    model = requests.get(f"{url}/v1/model", timeout=60).json()
+    assert model["versions"]["1.0.0"]["runtime"] == "onnx", "texts and missing values are compiled"

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -42,6 +42,8 @@ FRUGAL = {
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
     "REPORTER_UPDATE_INTERVAL_MS": "60000",
     "RAY_task_events_report_interval_ms": "0",
+    # What cannot start for a reason is not tried three times.
+    "RAY_SERVE_MAX_PER_REPLICA_RETRY_COUNT": "1",
 }
 
 
@@ -89,11 +91,11 @@ def short_folder() -> Iterator[Path]:
 
 
 def own_environment(
-    mode: Mode, folder: Path, ports: PortBlock, project: Path = ROOT
+    mode: Mode, folder: Path, ports: PortBlock, beside: Sequence[Path] = ()
 ) -> dict[str, str]:
     """Environment of a Ray that shares nothing with another one on this machine.
 
-    The code is that of the folder `project`.
+    What lies in the folders `beside` can be imported too.
     """
     env = {
         key: value
@@ -104,7 +106,7 @@ def own_environment(
     tmp = folder / "ray"
     home.mkdir()
     tmp.mkdir()
-    paths = [str(project), str(ROOT / "tests/support"), os.environ.get("PYTHONPATH", "")]
+    folders = (ROOT, ROOT / "tests/support", *beside, os.environ.get("PYTHONPATH", ""))
     env |= {
         "HOME": str(home),
         "RAY_TMPDIR": str(tmp),
@@ -113,7 +115,7 @@ def own_environment(
         **PATIENT,
         **FRUGAL,
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join(paths).rstrip(os.pathsep),
+        "PYTHONPATH": os.pathsep.join(map(str, folders)).rstrip(os.pathsep),
         "PYTHONWARNINGS": "ignore",
     }
     if mode == "fast":
@@ -135,11 +137,11 @@ def own_environment(
 class Cluster:
     """One running Ray head with its Serve."""
 
-    def __init__(self, mode: Mode, folder: Path, n_cpus: int, project: Path) -> None:
+    def __init__(self, mode: Mode, folder: Path, n_cpus: int, beside: Sequence[Path]) -> None:
         self.mode = mode
         self.folder = folder
         self._ports = PortBlock()
-        self.env = own_environment(mode, folder, self._ports, project)
+        self.env = own_environment(mode, folder, self._ports, beside)
         self.dashboard_port = self._ports.one()
         self.http_port = self._ports.one()
         self.metrics_port = self._ports.one()
@@ -149,7 +151,7 @@ class Cluster:
         token = folder / "home" / ".ray" / "auth_token"
         token.parent.mkdir()
         token.write_text(TOKEN)
-        self._program = Program(self._command(n_cpus), self._log, self.env, project)
+        self._program = Program(self._command(n_cpus), self._log, self.env, ROOT)
 
     def _command(self, n_cpus: int) -> list[Any]:
         options = {
@@ -237,23 +239,23 @@ def running_replicas(applications: Any, application: str, deployment: str) -> li
 
 
 @contextmanager
-def running_cluster(mode: Mode, n_cpus: int = 16, project: Path = ROOT) -> Iterator[Cluster]:
-    """A cluster for a `with` block, with the code of `project`. Ray may reserve these CPUs."""
+def running_cluster(mode: Mode, n_cpus: int = 16, beside: Sequence[Path] = ()) -> Iterator[Cluster]:
+    """A cluster for a `with` block. Ray may reserve these CPUs, and import from `beside` too."""
     with short_folder() as folder:
-        cluster = _started(mode, folder, n_cpus, project)
+        cluster = _started(mode, folder, n_cpus, beside)
         try:
             yield cluster
         finally:
             cluster.stop()
 
 
-def _started(mode: Mode, folder: Path, n_cpus: int, project: Path) -> Cluster:
+def _started(mode: Mode, folder: Path, n_cpus: int, beside: Sequence[Path]) -> Cluster:
     """A cluster whose dashboard answers. Ray gives up a start by itself, so there are three."""
 
     def start(name: str) -> Cluster:
         own = folder / name
         own.mkdir()
-        cluster = Cluster(mode, own, n_cpus, project)
+        cluster = Cluster(mode, own, n_cpus, beside)
         try:
             cluster.until_up()
         except BaseException:

@@ -59,22 +59,29 @@ class RolloutApp:
         self._state = str(store.root / f"state-{name}-{uuid.uuid4().hex}")
         self._number = itertools.count()
 
-    def begin(self, candidate: str, options: Mapping[str, Any] | None = None, **plan: Any) -> None:
+    def begin(
+        self,
+        candidate: str,
+        options: Mapping[str, Any] | None = None,
+        limits: Mapping[str, Any] = LIMITS,
+        **plan: Any,
+    ) -> None:
         """Deploy a table with a new rollout of this candidate.
 
-        `options` are those of the candidate's own application, where it is isolated.
+        `options` are those of the candidate's own application, where it is isolated; `limits` are
+        those of the table.
         """
         # The log knows what it has seen: a plan that differs from all before is a new rollout.
         rails = {"alpha": 0.01 + next(self._number) / 1e6} | RAILS | plan.pop("guardrails", {})
         rollout = {"stable": "1.0.0", "candidate": candidate, **PLAN, **plan, "guardrails": rails}
-        self._deployed = candidate, options, rollout
+        self._deployed = candidate, options, limits, rollout
         self.deploy_again()
 
     def deploy_again(self) -> None:
         """Deploy the same file as last time."""
-        candidate, options, rollout = self._deployed
+        candidate, options, limits, rollout = self._deployed
         expected = Rollout.model_validate(rollout).id
-        table: dict[str, Any] = {"rollout": rollout, "limits": LIMITS}
+        table: dict[str, Any] = {"rollout": rollout, "limits": dict(limits)}
         more = []
         if self.placement == "isolated":
             table["versions"] = {candidate: {"placement": "isolated"}}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import pytest
 from faulty import Fault, Faulty
 from probe import Probe
 
@@ -132,9 +133,15 @@ def config(*applications: dict[str, Any]) -> dict[str, Any]:
     return {"logging_config": {"enable_access_log": False}, "applications": list(applications)}
 
 
-def base_applications(store: FolderStore) -> list[dict[str, Any]]:
-    """What every cluster test finds: both models, an expensive version in a server, an isolated one
-    behind two. Tests change the table of `churn`, and put it back.
+# For tests of what is the same code in both modes.
+in_fast_mode = pytest.mark.parametrize("stage", ["fast"], indirect=True)
+
+
+def base_applications(store: FolderStore, mode: str) -> list[dict[str, Any]]:
+    """What the tests of a mode find: a version in a server, and an isolated one behind two; in the
+    fast mode also an expensive version in a server.
+
+    Tests change the table of `churn`, and put it back.
     """
     stable = {"stable": "1.0.0", "limits": LIMITS}
     # The deadline of a candidate is the one that ships: SLOW is over it.
@@ -150,10 +157,11 @@ def base_applications(store: FolderStore) -> list[dict[str, Any]]:
         "batch": {"max_rows": 4},
         "limits": LIMITS,
     }
-    return [
+    both = [
         server("churn", "/", store, stable),
-        server("delivery_time", "/delivery-time", store, stable, model="delivery_time"),
-        server("expensive", "/expensive", store, expensive),
         server("isolated", "/isolated", store, isolated_stable, num_replicas=2),
         isolated(ISOLATED, store),
     ]
+    if mode == "plain":
+        return both
+    return [*both, server("expensive", "/expensive", store, expensive)]
