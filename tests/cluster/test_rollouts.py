@@ -203,7 +203,7 @@ def test_an_isolated_candidate_has_the_replicas_for_a_share_before_it_gets_it(
         waited_for.add(str(view.get("waits_for")))
         return view.get("share") == 100
 
-    with RolloutLoad(f"{app.url}/v1/predict", pause_s=1.0) as load:
+    with RolloutLoad(f"{app.url}/v1/predict", pause_s=0.5) as load:
         wait_until(has_all_of_the_traffic, "100 %")
         n_running = len(app.pids("Version", f"churn-{SLOW}"))
     assert n_running > 1
