@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 
 from serve_app.contract import ModelSpec
-from serve_app.errors import BundleError, BundleUnavailable, RequestError
+from serve_app.errors import BundleError, BundleUnavailable
+from serve_app.rollout.fault import fault_of, is_clients_fault
 from serve_app.rollout.orders import Candidate, Orders, RolloutReply, RolloutReport
 from serve_app.rollout.phase_counter import PhaseCounter
 from serve_app.rollout.shadow import Shadow
@@ -68,18 +69,17 @@ class ActiveRollout:
             self._n_rows += len(answered.rows)
         assigned = answered.assigned
         phase = self._phases.get((assigned.run, assigned.phase)) if assigned.run else None
-        if phase is None:
+        table = self._versions.table
+        if phase is None or table is None or is_clients_fault(answered):
             return
-        if not answered.version:
-            # A 4xx is the client's fault; every other failure is that of the version asked.
-            if not isinstance(answered.failures[-1].error, RequestError):
-                phase.note(answered.routing_key, assigned.version, answered.seconds, None)
-            return
+        fault = fault_of(answered, table.limits.candidate_deadline_ms / 1000)
         score = None
-        if answered.version == assigned.version and not answered.n_failed:
+        if fault is None:
             score = answered.scores[0].tolist()  # type: ignore[index]  # an answer has scores
-        phase.note(answered.routing_key, assigned.version, answered.seconds, score)
-        if phase.is_shadow:
+        phase.note(answered.routing_key, assigned.version, answered.seconds, fault, score)
+        if answered.version and answered.version != assigned.version:
+            phase.stood_in()
+        if answered.version and phase.is_shadow:
             self._offer(phase, answered)
 
     def take(self) -> RolloutReport:
@@ -118,7 +118,9 @@ class ActiveRollout:
         if orders is None or plan is None or stable is None or plan.id != orders.rollout:
             return None
         key = (orders.run, orders.phase)
-        phase = self._phases.get(key) or PhaseCounter(self._spec, plan, key, stable.manifest)
+        phase = self._phases.get(key) or PhaseCounter(
+            self._spec, plan, key, stable.manifest, self._clock
+        )
         phase.is_shadow = orders.shadow
         return phase
 

@@ -17,11 +17,12 @@ from serve_app.errors import CommandRefused, Fenced, NoRollout, NotReady, Rollou
 from serve_app.rollout import decide as plans
 from serve_app.rollout.decide import Facts, Readiness, Verdict, Wait
 from serve_app.rollout.event import Draft
-from serve_app.rollout.evidence import Record, requests_of
+from serve_app.rollout.evidence import Record, requests_of, stable_before
 from serve_app.rollout.fleet import Fleet, IsolatedApplications
 from serve_app.rollout.log import Log
 from serve_app.rollout.orders import Orders, RolloutReply, RolloutReport
 from serve_app.rollout.state import MOVING, State, fold, weights
+from serve_app.rollout.verdict import verdict
 from serve_app.settings import Rollout
 
 logger = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class Controller:
         self.fleet.hear(server, taken, is_new=is_new)
         if is_new and self.ongoing is not None:
             for counts in taken.counts:
-                self.ongoing.record.add(counts)
+                self.ongoing.record.add(counts, self._clock())
 
     def tell(self, server: str) -> RolloutReply:
         """What every server should do now."""
@@ -195,7 +196,8 @@ class Controller:
         self.trouble = ""
         n_claims = sum(event.kind == "claimed" and event.run == state.run for event in log.events)
         restarts = max(0, n_claims - 1) if state.run else 0
-        self.ongoing = self._current(wanted, log, state, Record(state.id, restarts))
+        record = Record(state.id, restarts, stable_before(log.events, state))
+        self.ongoing = self._current(wanted, log, state, record)
 
     async def _decide(self, ongoing: Ongoing) -> None:
         """The next event, if it is time for one."""
@@ -270,4 +272,9 @@ class Controller:
         phase = record.phases.get(state.phase)
         if state.step is None or phase is None:
             return Facts(readiness, state.phase, 0, 0, NOTHING)
-        return Facts(readiness, state.phase, *requests_of(phase), record.verdict(state.phase, plan))
+        return Facts(
+            readiness,
+            state.phase,
+            *requests_of(phase),
+            verdict(record, state.phase, plan, self._clock()),
+        )

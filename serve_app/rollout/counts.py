@@ -3,16 +3,19 @@
 Requests, scores and rows are whole numbers; keys are sets of digests, since a key counts once.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import zip_longest
 from typing import Literal
 
+from serve_app.rollout.fault import Fault
+
 Arm = Literal["stable", "candidate"]
 ARMS: tuple[Arm, ...] = ("stable", "candidate")
 
-# Keys of each set in one report. Which keys are left out does not depend on the arm, so that the
-# judge's guarantee still holds.
+# Keys of one rail in one report, of both arms together: which keys are left out does not depend on
+# the arm, so what is kept tells the same ratio.
 MOST_KEYS = 2_000
 
 
@@ -23,6 +26,37 @@ def digest(key: str) -> bytes:
 
 def _sets() -> dict[Arm, set[bytes]]:
     return {arm: set() for arm in ARMS}
+
+
+@dataclass
+class Incidents:
+    """Keys of bad answers, by arm.
+
+    An incident is a series of bad answers of one process that no good answer of it interrupts: a
+    process that stalls turns many keys bad, and is one event all the same. `first` has the key
+    with which each began. `others` are the keys that were bad in the course of one: they are used
+    up, and count for nothing. `n_left_out` keys had no room.
+    """
+
+    first: dict[Arm, set[bytes]] = field(default_factory=_sets)
+    others: dict[Arm, set[bytes]] = field(default_factory=_sets)
+    n_left_out: int = 0
+
+    @property
+    def n_keys(self) -> int:
+        """Return how many keys are kept."""
+        return sum(len(self.first[arm]) + len(self.others[arm]) for arm in ARMS)
+
+    def put(self, arm: Arm, routing_key: str, *, begins: bool) -> None:
+        """Keep the key of a bad answer, which begins an incident or belongs to one."""
+        if self.n_keys >= MOST_KEYS:
+            self.n_left_out += 1
+            return
+        key = digest(routing_key)
+        if begins:
+            self.first[arm].add(key)
+        else:
+            self.others[arm].add(key)
 
 
 @dataclass
@@ -75,28 +109,22 @@ class Shadowed:
 class Counts:
     """What was counted in one phase of one run.
 
-    `run` is State.id; `errors` and `slow` hold keys, `scores` counts by bin. A key may be told
+    `run` is State.id, `scores` are counts by bin. `bad` are requests by their fault, and
+    `n_stood_in` those that stable answered because the candidate had failed. A key may be told
     several times; the coordinator counts it once.
     """
 
     run: str
     phase: int
     requests: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
-    errors: dict[Arm, set[bytes]] = field(default_factory=_sets)
-    slow: dict[Arm, set[bytes]] = field(default_factory=_sets)
+    bad: dict[Arm, Counter[Fault]] = field(default_factory=lambda: {arm: Counter() for arm in ARMS})
+    n_stood_in: int = 0
+    errors: Incidents = field(default_factory=Incidents)
+    slow: Incidents = field(default_factory=Incidents)
     scores: dict[Arm, list[int]] = field(default_factory=lambda: {arm: [] for arm in ARMS})
     shadowed: Shadowed = field(default_factory=Shadowed)
 
-    def add(self, other: "Counts") -> None:
-        """Take in what was counted elsewhere in the same phase, or later."""
-        for arm in ARMS:
-            self.requests[arm] += other.requests[arm]
-            self.errors[arm] |= other.errors[arm]
-            self.slow[arm] |= other.slow[arm]
-            self.scores[arm] = _added(self.scores[arm], other.scores[arm])
-        self.shadowed.add(other.shadowed)
 
-
-def _added(ours: list[int], theirs: list[int]) -> list[int]:
+def added(ours: list[int], theirs: list[int]) -> list[int]:
     """Add two histograms of the same bins; an empty list has not counted anything yet."""
     return [one + other for one, other in zip_longest(ours, theirs, fillvalue=0)]

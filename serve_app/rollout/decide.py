@@ -55,8 +55,8 @@ class Readiness:
 class Verdict:
     """What the judge says of a phase; `wait` means that it cannot tell yet.
 
-    A fail counts at any time, the others at the end of a step. `cause` is that of a hold: it is the
-    same word each time, because it is what a person accepts by resuming.
+    A fail counts at any time, the others at the end of a step. `cause` is the same word each time:
+    of a hold it is what a person accepts by resuming.
     """
 
     outcome: Literal["pass", "wait", "hold", "fail"]
@@ -168,7 +168,8 @@ def decide(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | W
         reason = f"refused: {facts.readiness.reason}"
         return _draft(state, plan, "aborted", "coordinator", reason, facts)
     if _is_of(facts, state) and facts.verdict.outcome == "fail":
-        return _draft(state, plan, "aborted", "judge", facts.verdict.reason, facts)
+        kind: Kind = "rolled_back" if state.status == "baking" else "aborted"
+        return _draft(state, plan, kind, "judge", facts.verdict.reason, facts)
     if state.status in STOPPED:
         return Wait(f"{state.status} by {state.by}: {state.reason}")
     if state.status == "baking":

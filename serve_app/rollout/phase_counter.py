@@ -1,11 +1,14 @@
 """What one server counts of the answers of one phase of a rollout."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from serve_app.bundle.manifest import Manifest
 from serve_app.contract import ModelSpec
 from serve_app.contract.block import Block, Scores, has_failed
-from serve_app.rollout.counts import MOST_KEYS, Arm, Counts, Slice, digest
+from serve_app.rollout.counts import ARMS, MOST_KEYS, Arm, Counts, Slice, digest
+from serve_app.rollout.fault import Fault
 from serve_app.settings import Rollout
 from serve_app.statistics.bins import Bins
 from serve_app.statistics.disagreement import Comparison, largest_shift
@@ -13,6 +16,31 @@ from serve_app.statistics.score_bins import ScoreBins
 
 # Keys of a phase whose first score goes into the histograms: enough to tell where scores lie.
 MOST_SCORED_KEYS = 20_000
+
+
+@dataclass
+class _Series:
+    """Whether a version's answers of one process are bad one after the other, in seconds.
+
+    A good answer ends an incident when it began after the last bad one was given up: beside a
+    replica that stalls, others go on answering well.
+    """
+
+    is_open: bool = False
+    last_bad_s: float = 0.0
+    ended_s: float = 0.0
+
+    def good(self, began_s: float) -> None:
+        if self.is_open and began_s > self.last_bad_s:
+            self.is_open = False
+            self.ended_s = began_s
+
+    def begins(self, began_s: float, now_s: float) -> bool:
+        """Take in a bad answer; whether an incident begins with it."""
+        is_new = not self.is_open and began_s >= self.ended_s
+        self.is_open = True
+        self.last_bad_s = now_s
+        return is_new
 
 
 class PhaseCounter:
@@ -24,8 +52,16 @@ class PhaseCounter:
     """
 
     def __init__(
-        self, spec: ModelSpec, plan: Rollout, key: tuple[str, int], stable: Manifest
+        self,
+        spec: ModelSpec,
+        plan: Rollout,
+        key: tuple[str, int],
+        stable: Manifest,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
+        self._errors = {arm: _Series() for arm in ARMS}
+        self._slow = {arm: _Series() for arm in ARMS}
         self.key = key
         self.is_shadow = False
         self._candidate = plan.candidate
@@ -44,26 +80,45 @@ class PhaseCounter:
         routing_key: str,
         version: str,
         seconds: float,
-        score: float | Sequence[float] | None,
+        fault: Fault | None,
+        score: float | Sequence[float] | None = None,
     ) -> None:
         """Count a request for the version that it was assigned to.
 
-        `score` is that of its first row, or are those of its classes or outputs; None when that
-        version gave no valid answer to every row in time.
+        `fault` is what that version did wrong; `score` is that of its first row, or are those of
+        its classes or outputs, where it did nothing wrong.
         """
         counts = self._counts
         arm: Arm = "candidate" if version == self._candidate else "stable"
         counts.requests[arm] += 1
-        if score is None:
-            _put(counts.errors[arm], routing_key)
-        elif len(self._scored) < MOST_SCORED_KEYS and routing_key not in self._scored:
-            self._scored.add(routing_key)
-            histogram = counts.scores[arm]
-            if not histogram:
-                histogram.extend([0] * self._score_bins.n_bins)
-            histogram[self._score_bins.bin_of(score)] += 1
+        now_s = self._clock()
+        began_s = now_s - seconds
+        if fault is not None:
+            counts.bad[arm][fault] += 1
+            begins = self._errors[arm].begins(began_s, now_s)
+            counts.errors.put(arm, routing_key, begins=begins)
+            return
+        self._errors[arm].good(began_s)
         if seconds > self._slow_s:
-            _put(counts.slow[arm], routing_key)
+            begins = self._slow[arm].begins(began_s, now_s)
+            counts.slow.put(arm, routing_key, begins=begins)
+        else:
+            self._slow[arm].good(began_s)
+        if score is not None:
+            self._count_score(arm, routing_key, score)
+
+    def stood_in(self) -> None:
+        """Count a request that stable answered in the candidate's place."""
+        self._counts.n_stood_in += 1
+
+    def _count_score(self, arm: Arm, routing_key: str, score: float | Sequence[float]) -> None:
+        if len(self._scored) >= MOST_SCORED_KEYS or routing_key in self._scored:
+            return
+        self._scored.add(routing_key)
+        histogram = self._counts.scores[arm]
+        if not histogram:
+            histogram.extend([0] * self._score_bins.n_bins)
+        histogram[self._score_bins.bin_of(score)] += 1
 
     @property
     def wants_pairs(self) -> bool:
@@ -113,8 +168,3 @@ class PhaseCounter:
     def _empty(self) -> Counts:
         run, phase = self.key
         return Counts(run, phase)
-
-
-def _put(keys: set[bytes], routing_key: str) -> None:
-    if len(keys) < MOST_KEYS:
-        keys.add(digest(routing_key))

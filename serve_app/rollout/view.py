@@ -10,6 +10,7 @@ from serve_app.rollout.decide import Action, actions
 from serve_app.rollout.event import Event, Share, finite
 from serve_app.rollout.evidence import Record, requests_of, worst_slices
 from serve_app.rollout.state import Status
+from serve_app.rollout.verdict import evidence_numbers, judged
 from serve_app.statistics.sequential_test import Finding, Rail, Since
 
 
@@ -137,13 +138,13 @@ def _seen(ongoing: Ongoing, now_s: float) -> _Seen:
     phase = record.phases.get(state.phase)
     if state.step is None or phase is None:
         return _Seen()
-    findings = record.judgement(state.phase, ongoing.plan).findings
+    findings = judged(record, state.phase, ongoing.plan).findings
     stable_requests, candidate_requests = requests_of(phase)
     return _Seen(
         seconds=max(0.0, round(now_s - state.phase_began_s, 1)),
         stable_requests=stable_requests,
         candidate_requests=candidate_requests,
-        numbers=finite(record.verdict(state.phase, ongoing.plan).numbers),
+        numbers=finite(evidence_numbers(record, state.phase, ongoing.plan)),
         evidence=[_rail(finding) for finding in findings],
         worst_slices=_slices(record),
     )

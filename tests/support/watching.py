@@ -51,14 +51,18 @@ def phase_counter(
 def counts_of(phase: int = 1, run: str = RUN, **counts: Any) -> Counts:
     """Return what a server counted in one phase.
 
-    `requests` and `scores` are (stable, candidate); so are `errors` and `slow`, of keys by name.
-    `pairs` says of each key, by name, whether the versions disagree.
+    `requests`, `bad` and `scores` are (stable, candidate); so are `errors` and `slow`, of keys by
+    name, each of which begins an incident. `pairs` says of each key, by name, whether the versions
+    disagree.
     """
     found = Counts(run, phase)
     for i, arm in enumerate(ARMS):
         found.requests[arm] = counts.get("requests", (0, 0))[i]
-        found.errors[arm] = {digest(key) for key in counts.get("errors", ((), ()))[i]}
-        found.slow[arm] = {digest(key) for key in counts.get("slow", ((), ()))[i]}
+        found.errors.first[arm] = {digest(key) for key in counts.get("errors", ((), ()))[i]}
+        found.slow.first[arm] = {digest(key) for key in counts.get("slow", ((), ()))[i]}
+        # A key that begins an incident was bad in a request.
+        n_bad = len(found.errors.first[arm])
+        found.bad[arm]["raised"] = counts.get("bad", (n_bad, n_bad))[i]
         found.scores[arm] = list(counts.get("scores", ((), ()))[i])
     for key, disagrees in counts.get("pairs", {}).items():
         found.shadowed.pairs[digest(key)] = disagrees

@@ -1,0 +1,57 @@
+"""What was bad about an answer: one bar for both versions."""
+
+from typing import Literal, get_args
+
+from serve_app.errors import DeadlineExceeded, NotReady, Overloaded, RequestError
+from serve_app.serving.answer import Answered, Failure
+
+# late: not within `candidate_deadline_ms`, whichever version it is. invalid: not a number, or no
+# answer to a valid row. refused: a 429 of the version itself, whose queue is full.
+Fault = Literal["late", "raised", "invalid", "not_ready", "refused"]
+FAULTS: tuple[Fault, ...] = get_args(Fault)
+WORDS: dict[Fault, str] = {
+    "late": "late",
+    "raised": "raised an error",
+    "invalid": "gave no valid number",
+    "not_ready": "not ready",
+    "refused": "refused with a full queue",
+}
+
+
+def is_clients_fault(answered: Answered) -> bool:
+    """Tell whether nobody answered because the request is wrong (4xx): it is not counted."""
+    if answered.version or not answered.failures:
+        return False
+    error = answered.failures[-1].error
+    return isinstance(error, RequestError) and not isinstance(error, Overloaded)
+
+
+def fault_of(answered: Answered, late_s: float) -> Fault | None:
+    """Return what the version that a request was assigned to did wrong; None: nothing.
+
+    It owes a valid answer of its own to every row within `late_s` seconds. That stable stands in
+    for a candidate, or may take longer, changes nothing about what is counted.
+    """
+    assigned = answered.assigned.version
+    if answered.version == assigned:
+        if answered.n_failed:
+            return "invalid"
+        return "late" if answered.seconds > late_s else None
+    for failure in answered.failures:
+        if failure.version == assigned:
+            return _kind(failure)
+    return "not_ready"
+
+
+def _kind(failure: Failure) -> Fault:
+    match failure.error:
+        case None:
+            return "invalid"
+        case DeadlineExceeded():
+            return "late"
+        case NotReady():
+            return "not_ready"
+        case Overloaded():
+            return "refused"
+        case _:
+            return "raised"

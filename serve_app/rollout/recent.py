@@ -1,0 +1,133 @@
+"""The last minute of a rollout, in requests: what needs no comparison of keys.
+
+Everything here is pure; times are seconds of any one clock.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from serve_app.rollout.counts import ARMS, Arm
+from serve_app.rollout.fault import Fault
+
+KEPT_S = 60.0
+# A version that fails this share of its requests for so long, in each of so many parts of it, is
+# failing. A process that stops for five seconds is not.
+FAILING_SHARE = 0.5
+FAILING_S = 10.0
+N_PARTS = 5
+# Fewer requests than this say nothing yet.
+MIN_REQUESTS = 10
+# Stable fails too, and then nothing is said of the candidate.
+STABLE_SHARE = 0.25
+# Above its limit in each third of half a minute.
+ABOVE_S = 30.0
+N_THIRDS = 3
+
+
+@dataclass
+class Seen:
+    """Requests of a stretch of time by the version that they were assigned to, and the bad ones.
+
+    Stable answered `n_stood_in` of the candidate's.
+    """
+
+    requests: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
+    bad: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
+    n_stood_in: int = 0
+
+    def add(self, other: "Seen") -> None:
+        """Take in another stretch."""
+        for arm in ARMS:
+            self.requests[arm] += other.requests[arm]
+            self.bad[arm] += other.bad[arm]
+        self.n_stood_in += other.n_stood_in
+
+    @property
+    def candidate_share(self) -> float:
+        """Return what the candidate failed of its requests; 0 where it had none."""
+        return _share(self.bad["candidate"], self.requests["candidate"])
+
+    @property
+    def stable_share(self) -> float:
+        """Return what stable failed of all that it was asked.
+
+        It was asked in the candidate's place too, and then failed where it did not stand in.
+        """
+        asked_instead = self.bad["candidate"]
+        n_asked = self.requests["stable"] + asked_instead
+        n_bad = self.bad["stable"] + asked_instead - self.n_stood_in
+        return _share(n_bad, n_asked)
+
+
+class Recent:
+    """What the reports of the last minute told, by the time at which they came."""
+
+    def __init__(self) -> None:
+        self._parts: deque[tuple[float, Seen]] = deque()
+
+    def add(self, now_s: float, seen: Seen) -> None:
+        """Note what a report tells; what is older than a minute is forgotten."""
+        self._parts.append((now_s, seen))
+        while self._parts[0][0] < now_s - KEPT_S:
+            self._parts.popleft()
+
+    def between(self, begin_s: float, end_s: float) -> Seen:
+        """Return the sum of what came after `begin_s`, up to `end_s`."""
+        total = Seen()
+        for at_s, seen in self._parts:
+            if begin_s < at_s <= end_s:
+                total.add(seen)
+        return total
+
+    def failing(self, now_s: float) -> Seen | None:
+        """Return the stretch in which the candidate failed most of its requests; None: it did not.
+
+        The stretch is the last ten seconds, or as much of the last minute as has ten requests of
+        the candidate.
+        """
+        stretch_s = self._stretch_s(now_s)
+        if stretch_s is None:
+            return None
+        if not self._is_above(now_s, stretch_s, N_PARTS, FAILING_SHARE):
+            return None
+        return self.between(now_s - stretch_s, now_s)
+
+    def above(self, now_s: float, limit_share: float) -> Seen | None:
+        """Return the last half minute where the candidate was above this share all the time."""
+        seen = self.between(now_s - ABOVE_S, now_s)
+        if seen.bad["candidate"] < MIN_REQUESTS:
+            return None
+        return seen if self._is_above(now_s, ABOVE_S, N_THIRDS, limit_share) else None
+
+    def _stretch_s(self, now_s: float) -> float | None:
+        n_requests = 0
+        for at_s, seen in reversed(self._parts):
+            n_requests += seen.requests["candidate"]
+            # A report tells of the second before it.
+            passed_s = now_s - at_s + 1.0
+            if n_requests >= MIN_REQUESTS and passed_s >= FAILING_S:
+                return passed_s
+        return None
+
+    def _is_above(self, now_s: float, stretch_s: float, n_parts: int, share: float) -> bool:
+        """Tell whether the candidate failed more than this in each part that has requests of it."""
+        part_s = stretch_s / n_parts
+        for n in range(n_parts):
+            end_s = now_s - n * part_s
+            seen = self.between(end_s - part_s, end_s)
+            if seen.requests["candidate"] and seen.candidate_share <= share:
+                return False
+        return True
+
+
+def seen_of(
+    requests: Mapping[Arm, int], bad: Mapping[Arm, Mapping[Fault, int]], n_stood_in: int
+) -> Seen:
+    """Return what a report counted, all faults together."""
+    n_bad = {arm: sum(bad[arm].values()) for arm in ARMS}
+    return Seen(dict(requests), n_bad, n_stood_in)
+
+
+def _share(n: int, total: int) -> float:
+    return n / total if total else 0.0

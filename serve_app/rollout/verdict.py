@@ -1,0 +1,235 @@
+"""What the judge says of a phase: pure functions of the evidence, the plan and the time.
+
+Some rails compare keys, by the sequential test; they need many keys. Others need no comparison: a
+candidate that fails most of its requests for ten seconds is out, however few keys there are.
+"""
+
+from collections.abc import Mapping
+
+from serve_app.rollout.counts import ARMS, Arm
+from serve_app.rollout.decide import Verdict
+from serve_app.rollout.evidence import RAILS, Phase, Record
+from serve_app.rollout.fault import WORDS
+from serve_app.rollout.recent import STABLE_SHARE, Seen
+from serve_app.settings import Guardrails, Rollout
+from serve_app.statistics.intervals import wilson
+from serve_app.statistics.psi import is_shifted, psi, psi_noise
+from serve_app.statistics.sequential_test import (
+    Evidence,
+    Finding,
+    Judgement,
+    Rail,
+    Trials,
+    bad_keys,
+    judge,
+    pairs,
+)
+
+# After this many times `min_requests` pairs, a person decides.
+UNDECIDED_FACTOR = 10
+# If no disagreement at all were tolerated, a single pair would be proof of anything.
+LEAST_TOLERATED_PERCENT = 0.01
+# Below this share of bad requests a ratio to stable's means nothing.
+TOLERATED_SHARE = 0.001
+# At 100 % and while baking: this many times what stable did before, and never less than this share.
+BAKE_RATIO = 2.0
+BAKE_SHARE = 0.01
+NONE = Trials(0, 0, 1.0)
+
+
+def verdict(record: Record, number: int, plan: Rollout, now_s: float) -> Verdict:
+    """Return what is known of a candidate in this phase.
+
+    It is cheap enough to be asked at each look. `now_s` is of the clock that the record was told.
+    """
+    phase = record.phases[number]
+    judgement = judged(record, number, plan)
+    numbers = _evidence_numbers(phase, judgement)
+    failing = record.recent.failing(now_s)
+    if failing is not None and failing.stable_share < STABLE_SHARE:
+        return Verdict("fail", _failing_reason(failing, phase), numbers, "failing")
+    failed = _failed(judgement, phase)
+    if failed is not None:
+        return Verdict("fail", _rail_reason(failed, phase), numbers, failed.rail)
+    if phase.share == "shadow":
+        return _of_shadow(phase, plan, numbers)
+    if phase.percent == 100:
+        return _of_all_traffic(record, phase, now_s, numbers)
+    if failing is not None:
+        reason = f"stable fails too, so that nothing can be said: {_shares(failing)}"
+        return Verdict("wait", reason, numbers)
+    return _at_the_end_of_a_step(phase, plan, numbers)
+
+
+def judged(record: Record, number: int, plan: Rollout) -> Judgement:
+    """Compare every guardrail with its limits, since this phase began and since the run did."""
+    phase = record.phases[number]
+    guardrails = plan.guardrails
+    evidence = []
+    for rail in RAILS:
+        in_step = _trials(rail, phase, phase.counted[rail], guardrails)
+        in_rollout = tuple(
+            _trials(rail, one, one.first[rail], guardrails) for one in record.phases.values()
+        )
+        evidence.append(Evidence(rail, in_step, in_rollout))
+    n_steps = max(1, sum(step != 100 for step in plan.steps))
+    return judge(evidence, alpha=guardrails.alpha, n_steps=n_steps, restarts=record.restarts)
+
+
+def _failed(judgement: Judgement, phase: Phase) -> Finding | None:
+    """Return the guardrail that the candidate broke.
+
+    Not that of errors while hardly a request of it is bad: one late answer in 20,000 is no harm,
+    even if stable has none.
+    """
+    failed = judgement.failed
+    if failed is None or failed.rail != "errors":
+        return failed
+    return failed if phase.total.candidate_share > TOLERATED_SHARE else None
+
+
+def _of_all_traffic(
+    record: Record, phase: Phase, now_s: float, numbers: Mapping[str, float]
+) -> Verdict:
+    """Judge a candidate that answers everybody by what stable did before."""
+    before = record.stable_before()
+    limit = max(BAKE_SHARE, BAKE_RATIO * before.stable_share)
+    above = record.recent.above(now_s, limit)
+    if above is None:
+        return Verdict("pass", "no more bad answers than stable gave before", numbers)
+    reason = (
+        f"bad answers: {_of(above, 'candidate')} of the candidate in the last half minute; "
+        f"tolerated: up to {100 * limit:.1f} %, since {_of(before, 'stable')} of stable were bad "
+        f"before ({_faults(phase, 'candidate')})"
+    )
+    return Verdict("fail", reason, numbers, "worse than before")
+
+
+def _at_the_end_of_a_step(phase: Phase, plan: Rollout, numbers: Mapping[str, float]) -> Verdict:
+    """Judge a candidate of which no guardrail has proof."""
+    if phase.n_left_out:
+        reason = f"{phase.n_left_out} bad keys had no room, so that the judge does not see all"
+        return Verdict("hold", reason, numbers, "too many bad keys")
+    total = phase.total
+    if _is_worse(total, plan.guardrails.max_error_ratio):
+        reason = (
+            f"bad answers: {_of(total, 'candidate')} of the candidate, {_of(total, 'stable')} of "
+            "stable; too few keys to tell whether the candidate is the cause; a person decides"
+        )
+        return Verdict("hold", reason, numbers, "rates differ")
+    stable = phase.scores["stable"]
+    candidate = phase.scores["candidate"]
+    if phase.has_scores_of_both and is_shifted(stable, candidate):
+        shift = psi(stable, candidate)
+        reason = f"the scores lie elsewhere: PSI {shift:.2f}, more than 0.25; a person decides"
+        return Verdict("hold", reason, numbers, "psi")
+    n_slow = phase.counted["slow"]["candidate"]
+    reason = (
+        f"{phase.requests['candidate']} requests of the candidate within the rails "
+        f"(errors: {phase.counted['errors']['candidate']} keys, slow: {n_slow} keys)"
+    )
+    return Verdict("pass", reason, numbers)
+
+
+def _is_worse(total: Seen, max_ratio: float) -> bool:
+    """Tell whether the candidate's share of bad requests is above stable's beyond chance.
+
+    By the bounds of two 95 % intervals that do not meet. Requests of one key go together, so that
+    this is no proof.
+    """
+    low, _ = wilson(total.bad["candidate"], total.requests["candidate"])
+    _, high = wilson(total.bad["stable"], total.requests["stable"])
+    return low > max(TOLERATED_SHARE, max_ratio * high)
+
+
+def _failing_reason(failing: Seen, phase: Phase) -> str:
+    return (
+        f"failing: {_of(failing, 'candidate')} of the candidate's requests had no valid answer of "
+        f"it in time ({_faults(phase, 'candidate')}); of stable's {_of(failing, 'stable')}"
+    )
+
+
+def _rail_reason(failed: Finding, phase: Phase) -> str:
+    if failed.rail != "errors":
+        return failed.reason
+    return f"{failed.reason} (the candidate: {_faults(phase, 'candidate')})"
+
+
+def _faults(phase: Phase, arm: Arm) -> str:
+    """Name what was bad in the phase, most of it first."""
+    found = phase.bad[arm].most_common()
+    return ", ".join(f"{n_requests} {WORDS[fault]}" for fault, n_requests in found)
+
+
+def _shares(seen: Seen) -> str:
+    return f"{_of(seen, 'candidate')} of the candidate, {_of(seen, 'stable')} of stable are bad"
+
+
+def _of(seen: Seen, arm: Arm) -> str:
+    return f"{seen.bad[arm]} of {seen.requests[arm]}"
+
+
+def _trials(rail: Rail, phase: Phase, by_arm: Mapping[Arm, int], limits: Guardrails) -> Trials:
+    """Return keys counted in a phase as the sequential test wants them."""
+    hits = by_arm["candidate"]
+    others = by_arm["stable"]
+    if rail == "errors":
+        return bad_keys(hits, others, phase.percent, limits.max_error_ratio)
+    if rail == "slow":
+        return bad_keys(hits, others, phase.percent, limits.max_slow_ratio)
+    tolerated_percent = max(limits.max_disagreement_percent, LEAST_TOLERATED_PERCENT)
+    if tolerated_percent >= 100:
+        return NONE
+    return pairs(hits, hits + others, tolerated_percent)
+
+
+def _of_shadow(phase: Phase, plan: Rollout, numbers: Mapping[str, float]) -> Verdict:
+    """Judge shadow: it passes when no more disagree than is tolerated, by the upper 95 % bound."""
+    if not phase.n_pairs:
+        return Verdict("wait", "no row was scored by both versions yet", numbers)
+    low_percent, high_percent = (100 * bound for bound in wilson(phase.n_disagree, phase.n_pairs))
+    found = (
+        f"{phase.n_disagree} of {phase.n_pairs} pairs disagree, "
+        f"{low_percent:.1f} to {high_percent:.1f} %"
+    )
+    most_percent = plan.guardrails.max_disagreement_percent
+    if high_percent <= most_percent:
+        return Verdict("pass", f"{found}; tolerated: up to {most_percent:g} %", numbers)
+    if phase.n_pairs >= UNDECIDED_FACTOR * plan.min_requests:
+        reason = f"{found}, neither within nor beyond {most_percent:g} %; a person decides"
+        return Verdict("hold", reason, numbers, "shadow")
+    reason = f"{found}; passes when the upper bound is within {most_percent:g} %"
+    return Verdict("wait", reason, numbers)
+
+
+def evidence_numbers(record: Record, number: int, plan: Rollout) -> dict[str, float]:
+    """Return the numbers of a phase by which it is judged."""
+    return _evidence_numbers(record.phases[number], judged(record, number, plan))
+
+
+def _evidence_numbers(phase: Phase, judgement: Judgement) -> dict[str, float]:
+    numbers: dict[str, float] = {}
+    for arm in ARMS:
+        numbers[f"errors_{arm}_keys"] = phase.counted["errors"][arm]
+    for arm in ARMS:
+        numbers[f"slow_{arm}_keys"] = phase.counted["slow"][arm]
+    for arm in ARMS:
+        numbers[f"{arm}_bad_requests"] = phase.total.bad[arm]
+        for fault, n_requests in phase.bad[arm].items():
+            numbers[f"{arm}_{fault}_requests"] = n_requests
+    for finding in judgement.findings:
+        numbers[f"{finding.rail}_{finding.since}_log_e"] = round(finding.log_e, 6)
+        numbers[f"{finding.rail}_{finding.since}_limit"] = round(finding.limit, 6)
+    if phase.n_pairs:
+        numbers["pairs"] = phase.n_pairs
+        numbers["disagreements"] = phase.n_disagree
+        numbers["shadow_dropped_rows"] = phase.shadowed.n_dropped
+        if phase.shadowed.n_compared:
+            numbers["mean_difference"] = phase.shadowed.difference / phase.shadowed.n_compared
+            numbers["largest_shift"] = phase.shadowed.largest
+    if phase.has_scores_of_both:
+        stable = phase.scores["stable"]
+        candidate = phase.scores["candidate"]
+        numbers["psi"] = psi(stable, candidate)
+        numbers["psi_noise"] = psi_noise(len(stable), sum(stable), sum(candidate))
+    return numbers
