@@ -25,7 +25,7 @@ from serve_app.contract.block import Layout
 from serve_app.errors import SluiceError
 from training.cli import app
 from training.new.contract_text import contract_text
-from training.new.guess import Marks
+from training.new.field import Marks
 from training.new.look import Wishes, look
 from training.new.source import find_source
 from training.new.training_text import training_text

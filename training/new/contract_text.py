@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from training.new.guess import Field, LeftOut, Target
+from training.new.field import Field, LeftOut, Target
 from training.new.names import class_name, title_of
 from training.new.python_text import Call, Expression, choice, literal, number, written
 from training.new.source import Source

@@ -9,7 +9,7 @@ from sklearn.metrics import r2_score, roc_auc_score
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from training.new.guess import Field, LeftOut, Target
+from training.new.field import Field, LeftOut, Target
 
 # From here on one column alone is better than anything that is known before.
 LEAK_AUC = 0.999

@@ -9,19 +9,13 @@ import pandas as pd
 from serve_app.contract import Kind
 from training.errors import InvalidData, InvalidPipeline
 from training.new.contract_text import Guess
-from training.new.guess import (
-    Field,
-    LeftOut,
-    Marks,
-    Target,
-    find_column,
-    guess_field,
-    guess_target,
-)
+from training.new.field import Field, LeftOut, Marks, Target
+from training.new.guess import guess_field
 from training.new.leaks import leaks
-from training.new.names import field_names
+from training.new.names import field_names, find_column
 from training.new.source import Source
 from training.new.summary import Summary, summarize
+from training.new.target import guess_target
 from training.new.values import Row, examples, read_fields, read_target
 from training.reading import require_rows
 

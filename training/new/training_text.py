@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from serve_app.contract.feature import DType
 from training.new.contract_text import Guess, docstring
-from training.new.guess import Field, Reading
+from training.new.field import Field, Reading
 from training.new.names import title_of
 from training.new.python_text import INDENT, Call, Expression, choice, dictionary, literal, written
 

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from training import columns
-from training.new.guess import Field, Reading, Target
+from training.new.field import Field, Reading, Target
 
 # A text of an open field that stands in fewer rows may say who a person is.
 ROWS_OF_TEXT = 5
