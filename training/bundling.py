@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from serve_app.bundle.loading import load
 from serve_app.bundle.manifest import (
     COMPILED,
     FORMAT,
@@ -15,7 +16,6 @@ from serve_app.bundle.manifest import (
     Manifest,
     sha256_of,
 )
-from serve_app.bundle.predictor import load
 from serve_app.bundle.runtimes.needs import installed_version
 from serve_app.bundle.runtimes.registry import ONNX, SKLEARN
 from serve_app.bundle.store import FolderStore, Store

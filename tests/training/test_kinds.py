@@ -16,7 +16,7 @@ from kinds import Kind
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import IsolationForest
 
-from serve_app.bundle.predictor import load
+from serve_app.bundle.loading import load
 from serve_app.bundle.store import FolderStore
 from serve_app.contract.block import Layout
 from training.bundling import Written

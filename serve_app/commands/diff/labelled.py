@@ -12,14 +12,8 @@ from serve_app.commands.diff.scoring import Scored
 from serve_app.contract import ModelSpec
 from serve_app.contract.block import has_failed
 from serve_app.contract.labels import name_of_label
-from serve_app.statistics.quality import (
-    Loss,
-    MeasuredPair,
-    Truth,
-    loss_of,
-    mean_difference,
-    measure_both,
-)
+from serve_app.statistics.paired import MeasuredPair, mean_difference, measure_both
+from serve_app.statistics.quality import Loss, Truth, loss_of
 from serve_app.statistics.slicing import MIN_ROWS, masks
 
 Parameters = Mapping[str, float]
