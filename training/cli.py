@@ -17,6 +17,7 @@ from rich.table import Table as RichTable
 from typer.core import TyperGroup
 
 from serve_app.bundle.stores import open_store
+from serve_app.commands.target import STORE, StoreOption
 from serve_app.errors import SettingsError, SluiceError
 from serve_app.models import EXAMPLE, MODELS, get_spec, is_module
 from training.bundling import Written
@@ -70,12 +71,6 @@ app = typer.Typer(
 VersionOption = Annotated[
     str, typer.Option("--version", help="Semantic version of the new bundle, such as 1.0.0.")
 ]
-StoreOption = Annotated[
-    str,
-    typer.Option(
-        "--store", envvar="MODEL_PATH", help="Folder or object-store URI that keeps the bundles."
-    ),
-]
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="CSV file; without it, a recipe makes the rows.")
 ]
@@ -116,7 +111,7 @@ def _add_model(to: typer.Typer, model: str) -> None:
 
     @to.command(model, help=_help(model))
     def command(
-        version: VersionOption, data: DataOption = None, store: StoreOption = "model_store"
+        version: VersionOption, data: DataOption = None, store: StoreOption = STORE
     ) -> None:
         _run(
             lambda step: train(
@@ -150,7 +145,7 @@ def bundle_command(
     pipeline: PipelineOption,
     data: HoldoutOption,
     version: VersionOption,
-    store: StoreOption = "model_store",
+    store: StoreOption = STORE,
     missing_text: MissingTextOption = None,
     trust: TrustOption = None,
 ) -> None:

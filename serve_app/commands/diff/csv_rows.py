@@ -28,7 +28,7 @@ class CsvError(SluiceError):
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that the model's contract refuses.
+    """A row that the model's contract refuses, or whose label cannot be read.
 
     `line` is where it begins in the file; the header is line 1.
     """
