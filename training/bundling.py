@@ -88,12 +88,17 @@ def _manifest(
     notes: list[str],
 ) -> Manifest:
     spec = candidate.spec
+    runtime = SKLEARN
+    libraries = needs.libraries
+    if compilation.graph is not None:
+        runtime = ONNX
+        libraries = libraries | _compilers()
     return Manifest(
         format=FORMAT,
         model=candidate.spec.name,
         version=candidate.version,
         kind=candidate.spec.kind,
-        runtime=(SKLEARN if compilation.graph is None else ONNX).name,
+        runtime=runtime.name,
         runtime_reason=compilation.reason,
         features=list(candidate.spec.contract),
         references=references(candidate.reference),
@@ -103,7 +108,7 @@ def _manifest(
         # How many rows a foreign pipeline was fitted on, nobody here knows.
         n_training_rows=0 if candidate.is_foreign else len(candidate.reference),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        libraries=needs.libraries | ({} if compilation.graph is None else _compilers()),
+        libraries=libraries,
         modules=needs.modules,
         files={
             name: File(sha256=sha256_of(data), size_bytes=len(data))

@@ -91,7 +91,9 @@ class Candidate:
         if self.contamination is not None:
             return self.contamination, "Training.contamination"
         own = own_contamination(self.pipeline)
-        return None if own is None else (own, "what the pipeline was given")
+        if own is None:
+            return None
+        return own, "what the pipeline was given"
 
     @cached_property
     def by_class(self) -> list[OfClass]:

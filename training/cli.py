@@ -171,12 +171,13 @@ def _trusted(pipeline: Path, trust: list[str]) -> list[str]:
     """The types that may be opened; at a terminal, a person is asked about the others."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return trust
-    asked = [name for name in types_to_trust(pipeline) if name not in trust]
-    return trust + [
-        name
-        for name in asked
-        if typer.confirm(f"{pipeline}: {name} is not known to skops. Run its code?")
-    ]
+    trusted = list(trust)
+    for name in types_to_trust(pipeline):
+        if name in trusted:
+            continue
+        if typer.confirm(f"{pipeline}: {name} is not known to skops. Run its code?"):
+            trusted.append(name)
+    return trusted
 
 
 @contextmanager
@@ -254,4 +255,6 @@ def _show(written: Written) -> None:
 
 def _number(value: float) -> str:
     """Four decimals, or four digits where these would say nothing."""
-    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.4g}"
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{value:.4f}"
+    return f"{value:.4g}"

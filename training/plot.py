@@ -133,13 +133,10 @@ def predicted_against_truth(
 def importance(found: Sequence[Importance], meaning: str) -> str:
     """Draw horizontal bars, the most important feature on top; of many fields the first ones."""
     n_shown = min(MAX_BARS, len(found))
-    more = len(found) - n_shown
-    figure, axes = canvas(
-        "Permutation importance" + (f" (and {more} fields with less)" if more else ""),
-        f"{meaning} when shuffled",
-        "",
-        height=0.8 + 0.28 * n_shown,
-    )
+    title = "Permutation importance"
+    if len(found) > n_shown:
+        title += f" (and {len(found) - n_shown} fields with less)"
+    figure, axes = canvas(title, f"{meaning} when shuffled", "", height=0.8 + 0.28 * n_shown)
     items = list(reversed(found[:n_shown]))
     axes.barh(
         [i.feature for i in items],
@@ -194,9 +191,12 @@ def class_calibration(target: Numbers, scores: Numbers, labels: Sequence[str]) -
 def certainty(sure: Numbers, is_right: Numbers) -> str:
     """Draw how sure the labels are, the right and the wrong ones."""
     figure, axes = canvas("How sure the labels are", "probability of the label", "rows")
+    bins: int | list[float] = 26
+    if sure.min() < 1:
+        bins = list(np.linspace(sure.min(), 1, 26))
     axes.hist(
         [sure[is_right == 0], sure[is_right == 1]],
-        bins=list(np.linspace(sure.min(), 1, 26)) if sure.min() < 1 else 26,
+        bins=bins,
         stacked=True,
         color=[LINEAR, MODEL],
         label=["wrong", "right"],

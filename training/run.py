@@ -67,9 +67,10 @@ def train(
         step(f"Fitting on {len(fitting):,} rows")
         frame = fitting.frame_for(AS_READ.model_copy(update={"texts": training.texts}))
         pipeline = training.pipeline()
-        pipeline = (
-            pipeline.fit(frame) if spec.is_anomaly_score else pipeline.fit(frame, fitting.labels)
-        )
+        if spec.is_anomaly_score:
+            pipeline = pipeline.fit(frame)
+        else:
+            pipeline = pipeline.fit(frame, fitting.labels)
         step(f"Measuring on {len(holdout):,} rows")
         call = find_call(pipeline, holdout)
         candidate = Candidate(

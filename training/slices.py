@@ -35,11 +35,10 @@ def slices(candidate: Candidate, fields: Collection[str]) -> list[MeasuredSlice]
     for feature in candidate.spec.contract:
         if feature.name not in fields:
             continue
-        parts = [
-            _slice(candidate, feature.name, label, mask)
-            for label, mask in masks(candidate.holdout.column(feature.name), feature)
-            if mask.sum() >= MIN_ROWS
-        ]
+        parts = []
+        for label, mask in masks(candidate.holdout.column(feature.name), feature):
+            if mask.sum() >= MIN_ROWS:
+                parts.append(_slice(candidate, feature.name, label, mask))
         # Where no text is frequent, the others are nearly all rows.
         if [part.label for part in parts] != [OTHER]:
             found += parts

@@ -67,8 +67,9 @@ def look(
             left.append(guessed)
 
     values = read_fields(sample, fields)
-    truth = read_target(sample, target) if target.column else pd.Series([0.0] * len(sample))
+    truth = pd.Series([0.0] * len(sample))
     if target.column:
+        truth = read_target(sample, target)
         asked = [field for field in fields if field.column not in keep]
         found = leaks(asked, values, target, truth)
         left += found.values()
@@ -129,13 +130,8 @@ def _require_one_notation(
     Raises InvalidData.
     """
     commas = [f for f in fields if f.reading and dict(f.reading.arguments).get("decimal") == ","]
-    points = [
-        f
-        for f in fields
-        if f.dtype in ("int", "float")
-        and summaries[f.column].is_number
-        and summaries[f.column].has_point
-    ]
+    numbers = [f for f in fields if f.dtype in ("int", "float") and summaries[f.column].is_number]
+    points = [f for f in numbers if summaries[f.column].has_point]
     if commas and points:
         raise InvalidData(
             f"{source.path}: found decimal commas in {commas[0].column}, and points in "

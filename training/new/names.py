@@ -62,12 +62,15 @@ def _field_name(column: str) -> str:
     name = unicodedata.normalize("NFKC", column)
     if not name.isidentifier():
         name = re.sub(r"\W+", "_", name).strip("_").lower()
-        name = name if name.isidentifier() else f"column_{name}".rstrip("_")
+        if not name.isidentifier():
+            name = f"column_{name}".rstrip("_")
     # A field may not begin with _, nor be what a pydantic model has already.
     name = name.lstrip("_") or "column"
     if name.startswith(PROTECTED):
         return f"the_{name}"
-    return f"{name}_" if keyword.iskeyword(name) or hasattr(Features, name) else name
+    if keyword.iskeyword(name) or hasattr(Features, name):
+        return f"{name}_"
+    return name
 
 
 def class_name(model: str) -> str:
