@@ -11,7 +11,7 @@ from typing import Any
 
 from ray import serve
 
-from serve_app.bundle.predictor import load
+from serve_app.bundle.loading import load
 from serve_app.bundle.stores import open_store, served_uri
 from serve_app.cluster.coordinator import Coordinator
 from serve_app.cluster.handles import IsolatedReplicas, RemoteRollout

@@ -14,9 +14,14 @@ def bounds(feature: Feature, known: Numbers) -> tuple[float, float]:
         # From 1900 to 2100: pipelines that count days overflow at the ends of what pandas holds.
         return (-25_567 * US_PER_DAY * 1.0, 47_482 * US_PER_DAY * 1.0)
     far = 1e3 * float(np.abs(known).max(initial=1.0))
-    low = feature.minimum if feature.minimum is not None else feature.exclusive_minimum
-    low = -far if low is None else low
-    high = far if feature.maximum is None else feature.maximum
+    low = -far
+    high = far
+    if feature.minimum is not None:
+        low = feature.minimum
+    elif feature.exclusive_minimum is not None:
+        low = feature.exclusive_minimum
+    if feature.maximum is not None:
+        high = feature.maximum
     if feature.dtype == "int":
         return (max(np.ceil(low), -MOST_INT), min(np.floor(high), MOST_INT))
     if feature.exclusive_minimum is not None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from serve_app.bundle.loading import load
 from serve_app.bundle.manifest import (
     COMPILED,
     FORMAT,
@@ -15,7 +16,6 @@ from serve_app.bundle.manifest import (
     Manifest,
     sha256_of,
 )
-from serve_app.bundle.predictor import load
 from serve_app.bundle.runtimes.needs import installed_version
 from serve_app.bundle.runtimes.registry import ONNX, SKLEARN
 from serve_app.bundle.store import FolderStore, Store
@@ -88,12 +88,17 @@ def _manifest(
     notes: list[str],
 ) -> Manifest:
     spec = candidate.spec
+    runtime = SKLEARN
+    libraries = needs.libraries
+    if compilation.graph is not None:
+        runtime = ONNX
+        libraries = libraries | _compilers()
     return Manifest(
         format=FORMAT,
         model=candidate.spec.name,
         version=candidate.version,
         kind=candidate.spec.kind,
-        runtime=(SKLEARN if compilation.graph is None else ONNX).name,
+        runtime=runtime.name,
         runtime_reason=compilation.reason,
         features=list(candidate.spec.contract),
         references=references(candidate.reference),
@@ -103,7 +108,7 @@ def _manifest(
         # How many rows a foreign pipeline was fitted on, nobody here knows.
         n_training_rows=0 if candidate.is_foreign else len(candidate.reference),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        libraries=needs.libraries | ({} if compilation.graph is None else _compilers()),
+        libraries=libraries,
         modules=needs.modules,
         files={
             name: File(sha256=sha256_of(data), size_bytes=len(data))

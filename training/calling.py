@@ -1,5 +1,6 @@
 """How a fitted pipeline has to be called, found out by asking it; refused if it cannot answer."""
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -45,9 +46,10 @@ def find_call(pipeline: Any, rows: Table, missing_text: str | None = None) -> Pi
     spec = rows.spec
     method = method_of(spec)
     if not callable(getattr(pipeline, method, None)):
+        wanted = "anomaly detector" if spec.is_anomaly_score else spec.kind
         raise InvalidPipeline(
             f"pipeline: found a {type(pipeline).__name__} without {method}(), expected a fitted "
-            f"{'anomaly detector' if spec.is_anomaly_score else spec.kind}{_advice(method)}"
+            f"{wanted}{_advice(method)}"
         )
     require_known_texts(pipeline, spec)
     base = PipelineCall(method=method, columns=_columns(pipeline, spec))
@@ -68,7 +70,7 @@ def _advice(method: Method) -> str:
 def _columns(pipeline: Any, spec: ModelSpec) -> list[int] | None:
     """Which columns of the answer are meant, in the contract's order."""
     if not spec.is_classifier:
-        return list(range(len(spec.outputs))) if spec.outputs else None
+        return list(range(len(spec.outputs))) or None
     found = [name_of_class(label) for label in getattr(pipeline, "classes_", ())]
     expected = [name_of_class(label) for label in spec.classes]
     if not found:
@@ -110,15 +112,13 @@ def _forms(
 ) -> list[PipelineCall]:
     if not any(feature.is_text for feature in spec.contract):
         return [base]
-    hint = asked_form(missing_text) if missing_text is not None else fitted_form(pipeline)
-    missing_forms = (hint,) if hint else MISSING_FORMS
-    return [
-        base.model_copy(update={**texts, **missing})
-        for missing in missing_forms
-        for texts in TEXT_FORMS
+    hint = fitted_form(pipeline) if missing_text is None else asked_form(missing_text)
+    forms = []
+    for missing, texts in product([hint] if hint else MISSING_FORMS, TEXT_FORMS):
         # The other types of pandas make None NaN, which is another value to an encoder.
-        if missing["missing_text"] != "none" or texts["texts"] == "object"
-    ]
+        if missing["missing_text"] != "none" or texts["texts"] == "object":
+            forms.append(base.model_copy(update={**texts, **missing}))
+    return forms
 
 
 def asked_form(text: str) -> dict[str, Any]:

@@ -69,10 +69,18 @@ class Candidate:
         spec = self.spec
         if spec.kind == "binary_classifier":
             return {"threshold": self.threshold}
-        if spec.kind == "classifier" or spec.outputs or spec.is_anomaly_score:
+        if spec.kind == "classifier" or spec.is_anomaly_score or is_quantiles(spec):
             return {}
-        width = half_width(self.calibration.target, self.score(self.calibration.block))
-        return {"half_width": rounded(width), "coverage": COVERAGE}
+        rows = self.calibration
+        scores = self.score(rows.block)
+        if not spec.outputs:
+            width = rounded(half_width(rows.target, scores))
+            return {"half_width": width, "coverage": COVERAGE}
+        # Not for the answer: a rollout compares two versions by them.
+        return {
+            f"half_width_{output}": rounded(half_width(rows.target[:, i], scores[:, i]))
+            for i, output in enumerate(spec.outputs)
+        }
 
     @cached_property
     def yardstick(self) -> Yardstick:
@@ -91,7 +99,9 @@ class Candidate:
         if self.contamination is not None:
             return self.contamination, "Training.contamination"
         own = own_contamination(self.pipeline)
-        return None if own is None else (own, "what the pipeline was given")
+        if own is None:
+            return None
+        return own, "what the pipeline was given"
 
     @cached_property
     def by_class(self) -> list[OfClass]:

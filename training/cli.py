@@ -17,6 +17,7 @@ from rich.table import Table as RichTable
 from typer.core import TyperGroup
 
 from serve_app.bundle.stores import open_store
+from serve_app.commands.target import STORE, StoreOption
 from serve_app.errors import SettingsError, SluiceError
 from serve_app.models import EXAMPLE, MODELS, get_spec, is_module
 from training.bundling import Written
@@ -70,12 +71,6 @@ app = typer.Typer(
 VersionOption = Annotated[
     str, typer.Option("--version", help="Semantic version of the new bundle, such as 1.0.0.")
 ]
-StoreOption = Annotated[
-    str,
-    typer.Option(
-        "--store", envvar="MODEL_PATH", help="Folder or object-store URI that keeps the bundles."
-    ),
-]
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="CSV file; without it, a recipe makes the rows.")
 ]
@@ -116,7 +111,7 @@ def _add_model(to: typer.Typer, model: str) -> None:
 
     @to.command(model, help=_help(model))
     def command(
-        version: VersionOption, data: DataOption = None, store: StoreOption = "model_store"
+        version: VersionOption, data: DataOption = None, store: StoreOption = STORE
     ) -> None:
         _run(
             lambda step: train(
@@ -150,7 +145,7 @@ def bundle_command(
     pipeline: PipelineOption,
     data: HoldoutOption,
     version: VersionOption,
-    store: StoreOption = "model_store",
+    store: StoreOption = STORE,
     missing_text: MissingTextOption = None,
     trust: TrustOption = None,
 ) -> None:
@@ -176,12 +171,13 @@ def _trusted(pipeline: Path, trust: list[str]) -> list[str]:
     """The types that may be opened; at a terminal, a person is asked about the others."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return trust
-    asked = [name for name in types_to_trust(pipeline) if name not in trust]
-    return trust + [
-        name
-        for name in asked
-        if typer.confirm(f"{pipeline}: {name} is not known to skops. Run its code?")
-    ]
+    trusted = list(trust)
+    for name in types_to_trust(pipeline):
+        if name in trusted:
+            continue
+        if typer.confirm(f"{pipeline}: {name} is not known to skops. Run its code?"):
+            trusted.append(name)
+    return trusted
 
 
 @contextmanager
@@ -259,4 +255,6 @@ def _show(written: Written) -> None:
 
 def _number(value: float) -> str:
     """Four decimals, or four digits where these would say nothing."""
-    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.4g}"
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{value:.4f}"
+    return f"{value:.4g}"

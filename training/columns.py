@@ -24,7 +24,9 @@ def numbers(column: pd.Series, decimal: str = ".", thousands: str = "") -> pd.Se
         return column
     texts = _stripped(column)
     missing = is_missing_word(texts)
-    plain = texts.str.replace(thousands, "", regex=False) if thousands else texts
+    plain = texts
+    if thousands:
+        plain = plain.str.replace(thousands, "", regex=False)
     if decimal != ".":
         plain = plain.str.replace(decimal, ".", regex=False)
     values = pd.to_numeric(plain.where(~missing), errors="coerce").astype(np.float64)

@@ -24,16 +24,14 @@ def require_quality(candidate: Candidate, training: Training) -> None:
     """
     found = candidate.metrics
     _require_known({**training.at_least, **training.at_most}, found, candidate)
-    faults = [
-        f"{name}: found {found[name].value:.4g}, expected at least {floor:g}"
-        for name, floor in training.at_least.items()
-        if not found[name].value >= floor
-    ]
-    faults += [
-        f"{name}: found {found[name].value:.4g}, expected at most {floor:g}"
-        for name, floor in training.at_most.items()
-        if not found[name].value <= floor
-    ]
+    faults = []
+    # Not `<` and `>`: a metric that is no number is at fault too.
+    for name, floor in training.at_least.items():
+        if not found[name].value >= floor:
+            faults.append(f"{name}: found {found[name].value:.4g}, expected at least {floor:g}")
+    for name, ceiling in training.at_most.items():
+        if not found[name].value <= ceiling:
+            faults.append(f"{name}: found {found[name].value:.4g}, expected at most {ceiling:g}")
     _refuse(candidate, faults + _behind_best(found) + _faults_of_kind(candidate))
 
 
@@ -43,12 +41,14 @@ def require_better_than_constant(candidate: Candidate, constant: Mapping[str, Me
     Raises QualityTooLow.
     """
     names = candidate.yardstick.must_beat
-    pairs = [(name, candidate.metrics[name].value, constant[name].value) for name in names]
-    faults = [
-        f"{name}: found {found:.4g}, expected better than a constant's {floor:.4g}"
-        for name, found, floor in pairs
-        if not _is_better(name, found, floor)
-    ]
+    faults = []
+    for name in names:
+        found = candidate.metrics[name].value
+        floor = constant[name].value
+        if not _is_better(name, found, floor):
+            faults.append(
+                f"{name}: found {found:.4g}, expected better than a constant's {floor:.4g}"
+            )
     scores = candidate.scores
     is_constant = bool((scores == scores[0]).all())
     if is_constant and not faults and not candidate.spec.is_anomaly_score:
@@ -74,7 +74,9 @@ def _faults_of_kind(candidate: Candidate) -> list[str]:
     if spec.is_anomaly_score:
         share, origin = candidate.expected_contamination or (None, "")
         fault = fault_of(candidate.scores, share, origin)
-        return [] if fault is None else [fault]
+        if fault is None:
+            return []
+        return [fault]
     if is_quantiles(spec) and candidate.metrics["crossing"].value > MOST_CROSSING:
         low, high = (spec.outputs[place] for place in ends(spec.outputs))
         share = candidate.metrics["crossing"].value
@@ -99,7 +101,9 @@ def _behind_best(found: Mapping[str, Metric]) -> list[str]:
 
 
 def _is_better(name: str, found: float, other: float) -> bool:
-    return found > other if direction(name) > 0 else found < other
+    if direction(name) > 0:
+        return found > other
+    return found < other
 
 
 def _refuse(candidate: Candidate, faults: list[str]) -> None:

@@ -47,4 +47,6 @@ def types_to_trust(path: Path) -> list[str]:
     Nothing is run to find them. Raises InvalidPipeline.
     """
     file = skops_file(path) if is_mlflow(path) else path
-    return [] if file is None or file.suffix != SKOPS else untrusted_types(file)
+    if file is None or file.suffix != SKOPS:
+        return []
+    return untrusted_types(file)

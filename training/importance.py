@@ -47,7 +47,7 @@ def importances(candidate: Candidate, seed: int = 0) -> list[Importance]:
     for start in range(0, len(names), n_together):
         some = names[start : start + n_together]
         blocks = [_shuffled(holdout, name, n_repeats, rng) for name in some]
-        together = candidate.score(blocks[0] if len(blocks) == 1 else Block.concat(blocks))
+        together = candidate.score(Block.concat(blocks))
         for name, shuffled in zip(some, np.split(together, len(some)), strict=True):
             rises = [error(target, part) - base for part in np.split(shuffled, n_repeats)]
             found.append(Importance(name, float(np.mean(rises)), float(np.std(rises))))
@@ -62,8 +62,5 @@ def _shuffled(rows: Table, feature: str, n_repeats: int, rng: np.random.Generato
     layout = Layout(rows.spec.contract)
     column: Numbers = rows.column(feature)
     shuffled = np.concatenate([rng.permutation(column) for _ in range(n_repeats)])
-    is_number = feature in layout.number_names
-    names = layout.number_names if is_number else layout.category_names
-    matrix = block.numbers if is_number else block.categories
-    matrix[:, names.index(feature)] = shuffled
+    layout.column(block, feature)[:] = shuffled
     return block

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serve_app.bundle.manifest import Metric
+from serve_app.statistics.paired import N_RESAMPLES
 from serve_app.statistics.quality import (
     CLIP,
     HIGHER_IS_BETTER,
-    N_RESAMPLES,
     absolute_errors,
     accuracy,
     auc,

@@ -125,15 +125,21 @@ def _is_editable(distribution: str) -> bool:
 
 
 def _own_module(module: str, name: str) -> Module:
-    spec = None if module == "__main__" else find_module(module)
-    sha256 = None if spec is None else source_sha256(spec)
-    if sha256 is None:
-        where = "the script that fitted it" if module == "__main__" else "which has no file"
-        raise InvalidPipeline(
-            f"pipeline: found {name} of the module {module}, {where}: serving could not import it; "
-            f"{ADVICE}"
-        )
-    return Module(sha256=sha256)
+    if module == "__main__":
+        raise _cannot_be_imported(name, module, "the script that fitted it")
+    spec = find_module(module)
+    if spec is not None:
+        sha256 = source_sha256(spec)
+        if sha256 is not None:
+            return Module(sha256=sha256)
+    raise _cannot_be_imported(name, module, "which has no file")
+
+
+def _cannot_be_imported(name: str, module: str, why: str) -> InvalidPipeline:
+    return InvalidPipeline(
+        f"pipeline: found {name} of the module {module}, {why}: serving could not import it; "
+        f"{ADVICE}"
+    )
 
 
 def require_named(pipeline: Any) -> None:

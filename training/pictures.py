@@ -6,6 +6,7 @@ from serve_app.contract.block import Scores
 from training import plot
 from training.baseline import Baseline
 from training.candidate import Candidate
+from training.canvas import plain
 from training.class_metrics import confusion, is_right
 from training.importance import Importance
 from training.metrics import Numbers
@@ -47,9 +48,7 @@ def _of_two_classes(candidate: Candidate, linear: Scores) -> dict[str, str]:
     pairs = {name: (target, values) for name, values in curves.items()}
     [negative] = [label for label in spec.classes if label != spec.positive]
     return {
-        "Calibration plot": plot.calibration(
-            pairs, f"probability of {plot.plain(str(spec.positive))}"
-        ),
+        "Calibration plot": plot.calibration(pairs, f"probability of {plain(str(spec.positive))}"),
         "Scores by true class": plot.histogram(target, score, (str(negative), str(spec.positive))),
         "ROC curve": plot.roc(target, curves),
         "Precision-recall curve": plot.precision_recall(target, curves),

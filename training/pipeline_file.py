@@ -105,8 +105,9 @@ def with_interface(pipeline: Any) -> Any:
         return pipeline
     if kind.__module__.startswith("lightgbm"):
         objective = str(pipeline.dump_model(num_iteration=1).get("objective", ""))
-        is_classifier = objective.startswith(CLASSIFYING)
-        return (LightGBMClassifier if is_classifier else LightGBMRegressor)(pipeline)
+        if objective.startswith(CLASSIFYING):
+            return LightGBMClassifier(pipeline)
+        return LightGBMRegressor(pipeline)
     if kind.__module__.startswith("xgboost"):
         return _xgboost_estimator(pipeline)
     return pipeline

@@ -1,49 +1,18 @@
-"""The report's plots as SVG in data URIs: no file next to the page, no script, no font to load."""
+"""The report's plots, each as a data URI."""
 
-import base64
-import io
-import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from training.canvas import COLOURS, GUIDE, LINEAR, MODEL, as_uri, canvas, line_of, plain
 from training.importance import Importance
 from training.table import Numbers
 
-MODEL = "#1f5f8b"
-LINEAR = "#d9822b"
-GUIDE = "#9aa5b1"
-STYLE: Any = {
-    # Text stays text: small files, and the reader's own font.
-    "svg.fonttype": "none",
-    # The same plot gives the same bytes.
-    "svg.hashsalt": "sluice",
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#52606d",
-    "axes.grid": True,
-    "grid.color": "#e4e7eb",
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-}
 N_BINS = 10
-# Clouds of dots are drawn as pixels: as shapes they would make the page heavy.
-DOTS_PER_INCH = 160
-
-# Of classes and outputs, in their order.
-COLOURS = ("#1f5f8b", "#d9822b", "#20744a", "#a6341b", "#6b4fa0", "#7a6a00", "#0f8b8d", "#b0457b")
-MAX_LABEL = 24
 # Bars of fields, and cells with a number in them.
 MAX_BARS = 25
 MAX_CELLS_WITH_NUMBERS = 12
-
 # "model" and "linear" to scores (n_rows,).
 Curves = Mapping[str, Numbers]
 
@@ -53,7 +22,7 @@ def calibration(curves: Mapping[str, tuple[Numbers, Numbers]], x: str) -> str:
 
     `curves` have truth and probability (n_rows,) of "model" and "linear"; `x` says what of.
     """
-    figure, axes = _canvas("Calibration", x, "observed share")
+    figure, axes = canvas("Calibration", x, "observed share")
     axes.plot([0, 1], [0, 1], color=GUIDE, linestyle="--", linewidth=1, label="perfect")
     for name, (target, score) in curves.items():
         bins = np.array_split(np.argsort(score, kind="stable"), N_BINS)
@@ -63,41 +32,41 @@ def calibration(curves: Mapping[str, tuple[Numbers, Numbers]], x: str) -> str:
             marker="o",
             markersize=4,
             label=name,
-            **_line(name),
+            **line_of(name),
         )
     axes.legend()
-    return _uri(figure)
+    return as_uri(figure)
 
 
 def roc(target: Numbers, scores: Curves) -> str:
     """Draw the true-positive rate against the false-positive rate."""
-    figure, axes = _canvas("ROC curve", "false-positive rate", "true-positive rate")
+    figure, axes = canvas("ROC curve", "false-positive rate", "true-positive rate")
     axes.plot([0, 1], [0, 1], color=GUIDE, linestyle="--", linewidth=1, label="constant")
     for name, score in scores.items():
         hits, misses = _cumulated(target, score)
-        axes.plot(*_thin(misses / misses[-1], hits / hits[-1]), label=name, **_line(name))
+        axes.plot(*_thin(misses / misses[-1], hits / hits[-1]), label=name, **line_of(name))
     axes.legend(loc="lower right")
-    return _uri(figure)
+    return as_uri(figure)
 
 
 def precision_recall(target: Numbers, scores: Curves) -> str:
     """Draw precision against recall."""
-    figure, axes = _canvas("Precision and recall", "recall", "precision")
+    figure, axes = canvas("Precision and recall", "recall", "precision")
     axes.axhline(target.mean(), color=GUIDE, linestyle="--", linewidth=1, label="constant")
     for name, score in scores.items():
         hits, misses = _cumulated(target, score)
         # With no rows at all precision is 0 / 0.
         hits = hits[1:]
         misses = misses[1:]
-        axes.plot(*_thin(hits / hits[-1], hits / (hits + misses)), label=name, **_line(name))
+        axes.plot(*_thin(hits / hits[-1], hits / (hits + misses)), label=name, **line_of(name))
     axes.set_ylim(0, 1.02)
     axes.legend(loc="lower left")
-    return _uri(figure)
+    return as_uri(figure)
 
 
 def histogram(target: Numbers, score: Numbers, labels: tuple[str, str]) -> str:
     """Draw how the probabilities of the two classes, the negative one first, spread."""
-    figure, axes = _canvas("Scores by true class", "predicted probability", "rows")
+    figure, axes = canvas("Scores by true class", "predicted probability", "rows")
     bins = list(np.linspace(0, 1, 26))
     axes.hist(
         [score[target == 0], score[target == 1]],
@@ -107,12 +76,12 @@ def histogram(target: Numbers, score: Numbers, labels: tuple[str, str]) -> str:
         label=[plain(label) for label in labels],
     )
     axes.legend(title="truth")
-    return _uri(figure)
+    return as_uri(figure)
 
 
 def residuals(target: Numbers, score: Numbers, half_width: float, unit: str) -> str:
     """Draw truth minus prediction against the prediction, with the interval as lines."""
-    figure, axes = _canvas(
+    figure, axes = canvas(
         "Residuals and the interval",
         f"predicted ({plain(unit)})",
         f"truth - predicted ({plain(unit)})",
@@ -121,7 +90,7 @@ def residuals(target: Numbers, score: Numbers, half_width: float, unit: str) -> 
     for height in (-half_width, half_width):
         axes.axhline(height, color=LINEAR, linewidth=1.2)
     axes.axhline(0, color=GUIDE, linewidth=1)
-    return _uri(figure)
+    return as_uri(figure)
 
 
 def coverage(
@@ -131,7 +100,7 @@ def coverage(
 
     `wanted` is the line that the shares should lie around.
     """
-    figure, axes = _canvas(
+    figure, axes = canvas(
         "Coverage by prediction", f"predicted ({plain(unit)})", "share inside the interval"
     )
     bins = np.array_split(np.argsort(score, kind="stable"), N_BINS)
@@ -146,7 +115,7 @@ def coverage(
     )
     axes.set_ylim(min(0.6, float(shares.min()) - 0.05), 1.08)
     axes.legend(loc="lower left")
-    return _uri(figure)
+    return as_uri(figure)
 
 
 def predicted_against_truth(
@@ -154,23 +123,20 @@ def predicted_against_truth(
 ) -> str:
     """Draw the truth against the prediction."""
     name = plain(unit)
-    figure, axes = _canvas(plain(title), f"predicted ({name})", f"truth ({name})")
+    figure, axes = canvas(plain(title), f"predicted ({name})", f"truth ({name})")
     axes.plot(score, target, ".", markersize=3, alpha=0.4, color=MODEL, rasterized=True)
     ends = [min(score.min(), target.min()), max(score.max(), target.max())]
     axes.plot(ends, ends, color=GUIDE, linestyle="--", linewidth=1)
-    return _uri(figure)
+    return as_uri(figure)
 
 
 def importance(found: Sequence[Importance], meaning: str) -> str:
     """Draw horizontal bars, the most important feature on top; of many fields the first ones."""
     n_shown = min(MAX_BARS, len(found))
-    more = len(found) - n_shown
-    figure, axes = _canvas(
-        "Permutation importance" + (f" (and {more} fields with less)" if more else ""),
-        f"{meaning} when shuffled",
-        "",
-        height=0.8 + 0.28 * n_shown,
-    )
+    title = "Permutation importance"
+    if len(found) > n_shown:
+        title += f" (and {len(found) - n_shown} fields with less)"
+    figure, axes = canvas(title, f"{meaning} when shuffled", "", height=0.8 + 0.28 * n_shown)
     items = list(reversed(found[:n_shown]))
     axes.barh(
         [i.feature for i in items],
@@ -179,14 +145,14 @@ def importance(found: Sequence[Importance], meaning: str) -> str:
         color=MODEL,
     )
     axes.grid(visible=False, axis="y")
-    return _uri(figure)
+    return as_uri(figure)
 
 
 def confusion(counts: NDArray[np.int64], labels: Sequence[str]) -> str:
     """Draw the rows of each true class by their label, as shares of the class."""
     n_classes = len(labels)
     size = min(8.0, 2.2 + 0.35 * n_classes)
-    figure, axes = _canvas("Confusion matrix", "label", "truth", height=max(3.2, size))
+    figure, axes = canvas("Confusion matrix", "label", "truth", height=max(3.2, size))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     axes.grid(visible=False)
@@ -195,17 +161,17 @@ def confusion(counts: NDArray[np.int64], labels: Sequence[str]) -> str:
     axes.set_xticks(range(n_classes), names, rotation=90 if is_long else 0)
     axes.set_yticks(range(n_classes), names)
     if n_classes > MAX_CELLS_WITH_NUMBERS:
-        return _uri(figure)
+        return as_uri(figure)
     for (row, column), share in np.ndenumerate(shares):
         colour = "white" if share > 0.55 else "#1f2933"
         text = f"{counts[row, column]:,}"
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
-    return _uri(figure)
+    return as_uri(figure)
 
 
 def class_calibration(target: Numbers, scores: Numbers, labels: Sequence[str]) -> str:
     """Draw, for each class against all others, mean probability against the observed share."""
-    figure, axes = _canvas("Calibration by class", "predicted probability", "observed share")
+    figure, axes = canvas("Calibration by class", "predicted probability", "observed share")
     axes.plot([0, 1], [0, 1], color=GUIDE, linestyle="--", linewidth=1, label="perfect")
     for place, label in enumerate(labels[: len(COLOURS)]):
         bins = np.array_split(np.argsort(scores[:, place], kind="stable"), N_BINS)
@@ -219,28 +185,31 @@ def class_calibration(target: Numbers, scores: Numbers, labels: Sequence[str]) -
             label=plain(label),
         )
     axes.legend(fontsize=8)
-    return _uri(figure)
+    return as_uri(figure)
 
 
 def certainty(sure: Numbers, is_right: Numbers) -> str:
     """Draw how sure the labels are, the right and the wrong ones."""
-    figure, axes = _canvas("How sure the labels are", "probability of the label", "rows")
+    figure, axes = canvas("How sure the labels are", "probability of the label", "rows")
+    bins: int | list[float] = 26
+    if sure.min() < 1:
+        bins = list(np.linspace(sure.min(), 1, 26))
     axes.hist(
         [sure[is_right == 0], sure[is_right == 1]],
-        bins=list(np.linspace(sure.min(), 1, 26)) if sure.min() < 1 else 26,
+        bins=bins,
         stacked=True,
         color=[LINEAR, MODEL],
         label=["wrong", "right"],
     )
     axes.legend(title="label")
-    return _uri(figure)
+    return as_uri(figure)
 
 
 def interval_by_prediction(
     target: Numbers, middle: Numbers, low: Numbers, high: Numbers, unit: str
 ) -> str:
     """Draw the interval of each row, in the order of the prediction, and the truth in it."""
-    figure, axes = _canvas("The interval and the truth", "rows by prediction", plain(unit))
+    figure, axes = canvas("The interval and the truth", "rows by prediction", plain(unit))
     order = np.argsort(middle, kind="stable")
     rows = order[np.linspace(0, len(order) - 1, min(150, len(order))).astype(int)]
     places = np.arange(len(rows))
@@ -248,14 +217,14 @@ def interval_by_prediction(
     axes.plot(places, target[rows], ".", markersize=4, color=LINEAR, label="truth")
     axes.set_xticks([])
     axes.legend(loc="upper left")
-    return _uri(figure)
+    return as_uri(figure)
 
 
 def shares_below(
     target: Numbers, scores: Numbers, middle: Numbers, outputs: Sequence[str], unit: str
 ) -> str:
     """Draw the share of the truth at or below each quantile, in ten bins of the prediction."""
-    figure, axes = _canvas("Truth below each quantile", f"predicted ({plain(unit)})", "share")
+    figure, axes = canvas("Truth below each quantile", f"predicted ({plain(unit)})", "share")
     bins = np.array_split(np.argsort(middle, kind="stable"), N_BINS)
     middles = [middle[rows].mean() for rows in bins]
     for place, output in enumerate(outputs[: len(COLOURS)]):
@@ -266,12 +235,12 @@ def shares_below(
         axes.plot(middles, shares, "o-", markersize=3, color=colour, label=plain(output))
     axes.set_ylim(-0.03, 1.03)
     axes.legend(fontsize=8)
-    return _uri(figure)
+    return as_uri(figure)
 
 
 def anomaly_scores(score: Numbers) -> str:
     """Draw how the scores spread, and the cut at zero below which a row is unusual."""
-    figure, axes = _canvas("Anomaly scores", "score (below 0: unusual)", "rows")
+    figure, axes = canvas("Anomaly scores", "score (below 0: unusual)", "rows")
     bins = list(np.linspace(min(score.min(), 0.0), max(score.max(), 0.0), 41))
     axes.hist(
         [score[score < 0], score[score >= 0]],
@@ -282,30 +251,7 @@ def anomaly_scores(score: Numbers) -> str:
     )
     axes.axvline(0, color="#1f2933", linewidth=1.2, linestyle="--")
     axes.legend()
-    return _uri(figure)
-
-
-def plain(text: str) -> str:
-    """A label as it is: dollars begin no formula, and a first underscore hides nothing."""
-    short = text if len(text) <= MAX_LABEL else text[: MAX_LABEL - 1] + "…"
-    escaped = short.replace("$", r"\$")
-    return " " + escaped if escaped.startswith("_") else escaped
-
-
-def _canvas(title: str, x: str, y: str, height: float = 3.2) -> tuple[Figure, Axes]:
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(4.6, height), layout="constrained")
-        axes = figure.subplots()
-    axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
-    axes.set_xlabel(x)
-    # Small numbers have long names.
-    axes.locator_params(axis="x", nbins=6)
-    axes.set_ylabel(y)
-    return figure, axes
-
-
-def _line(name: str) -> dict[str, Any]:
-    return {"color": MODEL if name == "model" else LINEAR}
+    return as_uri(figure)
 
 
 def _cumulated(target: Numbers, score: Numbers) -> tuple[Numbers, Numbers]:
@@ -319,17 +265,3 @@ def _cumulated(target: Numbers, score: Numbers) -> tuple[Numbers, Numbers]:
 def _thin(x: Numbers, y: Numbers) -> tuple[Numbers, Numbers]:
     rows = np.linspace(0, len(x) - 1, min(400, len(x))).astype(int)
     return x[rows], y[rows]
-
-
-def _uri(figure: Figure) -> str:
-    """The figure as a data URI; without metadata, so that the bytes depend on the plot alone."""
-    buffer = io.BytesIO()
-    with mpl.rc_context(STYLE), warnings.catch_warnings():
-        # A label may be in any script: the reader's font draws it.
-        warnings.filterwarnings("ignore", "Glyph", UserWarning)
-        nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-        figure.savefig(buffer, format="svg", dpi=DOTS_PER_INCH, metadata=nothing)
-    image = buffer.getvalue()
-    # The document type before it points to a server.
-    image = image[image.index(b"<svg") :]
-    return "data:image/svg+xml;base64," + base64.b64encode(image).decode()

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from serve_app.contract import Feature
 from serve_app.contract.block import MISSING_CATEGORY, US_PER_DAY, Block, Layout
-from serve_app.contract.feature import UNSEEN_TEXTS
+from serve_app.contract.feature import UNSEEN_TEXTS, Value
 from training.bounds import bounds
-from training.table import Numbers, Table, plain_number
+from training.table import Numbers, Table, plain_value
 
 # Rows of the file that each single value is tried in.
 N_BASE = 4
@@ -37,24 +37,26 @@ class Probe:
 
     def put(self, block: Block, rows: Any, layout: Layout) -> None:
         """Write the value into rows of a block, in place."""
-        name = self.field.name
-        if self.field.is_text:
-            block.categories[rows, layout.category_names.index(name)] = self.value
-        else:
-            block.numbers[rows, layout.number_names.index(name)] = self.value
+        layout.column(block, self.field.name)[rows] = self.value
 
     @property
     def is_missing(self) -> bool:
         """Whether it stands for no value."""
-        return self.value == MISSING_CATEGORY if self.field.is_text else bool(np.isnan(self.value))
+        if self.field.is_text:
+            return bool(self.value == MISSING_CATEGORY)
+        return bool(np.isnan(self.value))
+
+    @property
+    def plain(self) -> Value:
+        """The value as it stands in JSON, None where it is missing."""
+        return plain_value(self.value, self.field)
 
     @property
     def words(self) -> str:
         """The field and the value, for a sentence."""
         if self.is_missing:
             return f"{self.field.name} missing"
-        value = self.value if self.field.is_text else plain_number(float(self.value), self.field)
-        return f"{self.field.name} = {value!r}"
+        return f"{self.field.name} = {self.plain!r}"
 
 
 def single_probes(table: Table) -> list[Probe]:
@@ -107,9 +109,8 @@ def _numbers(feature: Feature, known: Numbers) -> Iterator[float]:
     candidates = [low, high, 0.0, float(span.min()), float(span.max()), float(np.median(span))]
     if feature.dtype in ("date", "datetime"):
         unit = US_PER_DAY if feature.dtype == "date" else 1_000_000
-        yield from (
-            float(np.round(value / unit) * unit) for value in candidates if low <= value <= high
-        )
+        allowed = [value for value in candidates if low <= value <= high]
+        yield from (float(np.round(value / unit) * unit) for value in allowed)
         return
     for power in range(1, 10):
         candidates += [10.0**power, -(10.0**power)]
@@ -125,8 +126,10 @@ def _numbers(feature: Feature, known: Numbers) -> Iterator[float]:
         candidates += [np.nextafter(low, np.inf), np.nextafter(high, -np.inf)]
         if feature.exclusive_minimum is not None:
             candidates.remove(low)
-    whole_only = feature.dtype == "int"
-    yield from (v for v in candidates if low <= v <= high and (not whole_only or v == np.floor(v)))
+    allowed = [value for value in candidates if low <= value <= high]
+    if feature.dtype == "int":
+        allowed = [value for value in allowed if value == np.floor(value)]
+    yield from allowed
 
 
 def base_rows(table: Table, n_rows: int, seed: int) -> Block:
@@ -170,19 +173,15 @@ def beside_cuts(
     n_rows = max((len(found) for found in values.values()), default=0)
     block = base_rows(table, n_rows, seed)
     for name, found in values.items():
-        column = layout.number_names.index(name)
         rows = rng.permutation(n_rows)[: len(found)]
-        block.numbers[rows, column] = found
-    named = [
-        (feature, layout.number_names.index(feature.name))
-        for feature in table.spec.contract
-        if feature.name in values
-    ][:MAX_NAMED]
-    said = [
-        ", ".join(Probe(feature, row[column]).words for feature, column in named)
-        for row in block.numbers
-    ]
-    return block, [f"values next to cuts ({words})" for words in said]
+        layout.column(block, name)[rows] = found
+    named = [feature for feature in table.spec.contract if feature.name in values][:MAX_NAMED]
+    columns = [layout.column(block, feature.name) for feature in named]
+    said = []
+    for row in zip(*columns, strict=True):
+        words = [Probe(feature, value).words for feature, value in zip(named, row, strict=True)]
+        said.append(f"values next to cuts ({', '.join(words)})")
+    return block, said
 
 
 def _sides(cuts: Numbers, feature: Feature, seen: NDArray[Any]) -> Numbers:

@@ -170,7 +170,9 @@ def _is_allowed(numbers: pd.Series, feature: Feature) -> pd.Series:
         inside &= numbers >= feature.minimum
     if feature.exclusive_minimum is not None:
         inside &= numbers > feature.exclusive_minimum
-    return inside if feature.maximum is None else inside & (numbers <= feature.maximum)
+    if feature.maximum is not None:
+        inside &= numbers <= feature.maximum
+    return inside
 
 
 def _refuse(raw: pd.Series, wrong: pd.Series, feature: Feature) -> None:

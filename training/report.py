@@ -15,7 +15,7 @@ from training.compilation import Compilation
 from training.importance import importances
 from training.metrics import BY_OUTPUT, difference, direction
 from training.pictures import pictures
-from training.slices import Slice, slices
+from training.slices import MeasuredSlice, slices
 
 TEMPLATE = "report.html.jinja"
 FLOAT_NOISE = 1e-9
@@ -141,7 +141,7 @@ def _verdict(name: str, candidate: Candidate, found: Mapping[str, Baseline]) -> 
     return "better than linear" if gap.value * direction(name) > 0 else "worse than linear"
 
 
-def _slice_rows(found: list[Slice]) -> list[dict[str, Any]]:
+def _slice_rows(found: list[MeasuredSlice]) -> list[dict[str, Any]]:
     """Each slice, whether it starts a feature, and its error as a share of the largest."""
     largest = max((item.error for item in found), default=1.0) or 1.0
     return [

@@ -28,8 +28,8 @@ from training.truth import find_truth
 # Hears what begins.
 Step = Callable[[str], None]
 SEED = 20_240_601
-# Fit, calibration, hold-out. Only an interval, made or given as quantiles, needs calibration rows
-# that the pipeline has not seen.
+# Fit, calibration, hold-out. Only the interval of a value, made or given as quantiles, needs
+# calibration rows that the pipeline has not seen.
 WITH_INTERVAL = (0.65, 0.15, 0.20)
 WITHOUT_INTERVAL = (0.80, 0.0, 0.20)
 MAX_VERSION_LENGTH = 40
@@ -59,7 +59,7 @@ def train(
         )
     step("Reading rows")
     table = _rows(training, spec, data)
-    has_interval = spec.kind == "regressor" and spec.target
+    has_interval = spec.kind == "regressor" and not spec.is_anomaly_score
     shares = WITH_INTERVAL if has_interval else WITHOUT_INTERVAL
     fitting, calibration, holdout = table.parts(shares, SEED)
     source = f"recipe, seed {SEED}" if data is None else data.name
@@ -67,9 +67,10 @@ def train(
         step(f"Fitting on {len(fitting):,} rows")
         frame = fitting.frame_for(AS_READ.model_copy(update={"texts": training.texts}))
         pipeline = training.pipeline()
-        pipeline = (
-            pipeline.fit(frame) if spec.is_anomaly_score else pipeline.fit(frame, fitting.labels)
-        )
+        if spec.is_anomaly_score:
+            pipeline = pipeline.fit(frame)
+        else:
+            pipeline = pipeline.fit(frame, fitting.labels)
         step(f"Measuring on {len(holdout):,} rows")
         call = find_call(pipeline, holdout)
         candidate = Candidate(

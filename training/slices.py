@@ -7,7 +7,7 @@ import numpy as np
 
 from serve_app.contract import ModelSpec
 from serve_app.statistics.labels import OTHER
-from serve_app.statistics.slicing import MIN_ROWS, Mask, masks
+from serve_app.statistics.slicing import MIN_ROWS, Mask, Slice, masks
 from training.anomaly import share_flagged
 from training.candidate import Candidate
 from training.class_metrics import is_right
@@ -18,42 +18,38 @@ from training.yardstick import is_quantiles
 
 
 @dataclass(frozen=True)
-class Slice:
-    """The rows with one value, or one range, of one feature.
+class MeasuredSlice(Slice):
+    """What a version is like among the rows of one slice.
 
     `numbers` are means over the rows, which differ by kind of model. `error` is that of the
     version's yardstick, or the share of flagged rows for an anomaly score.
     """
 
-    feature: str
-    label: str
-    n_rows: int
     numbers: Mapping[str, float]
     error: float
 
 
-def slices(candidate: Candidate, fields: Collection[str]) -> list[Slice]:
+def slices(candidate: Candidate, fields: Collection[str]) -> list[MeasuredSlice]:
     """Measure every slice of the hold-out with enough rows, in the order of the contract."""
     found = []
     for feature in candidate.spec.contract:
         if feature.name not in fields:
             continue
-        parts = [
-            _slice(candidate, feature.name, label, mask)
-            for label, mask in masks(candidate.holdout.column(feature.name), feature)
-            if mask.sum() >= MIN_ROWS
-        ]
+        parts = []
+        for label, mask in masks(candidate.holdout.column(feature.name), feature):
+            if mask.sum() >= MIN_ROWS:
+                parts.append(_slice(candidate, feature.name, label, mask))
         # Where no text is frequent, the others are nearly all rows.
         if [part.label for part in parts] != [OTHER]:
             found += parts
     return found
 
 
-def _slice(candidate: Candidate, feature: str, label: str, mask: Mask) -> Slice:
+def _slice(candidate: Candidate, feature: str, label: str, mask: Mask) -> MeasuredSlice:
     target = candidate.holdout.target[mask]
     score = candidate.scores[mask]
     error = share_flagged if candidate.spec.is_anomaly_score else candidate.yardstick.error
-    return Slice(
+    return MeasuredSlice(
         feature=feature,
         label=label,
         n_rows=int(mask.sum()),

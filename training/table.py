@@ -49,11 +49,7 @@ class Table:
 
     def column(self, name: str) -> NDArray[Any]:
         """(n_rows,) one feature as it stands in the block: numbers, or texts ("" for missing)."""
-        layout = Layout(self.spec.contract)
-        is_text = name in layout.category_names
-        names = layout.category_names if is_text else layout.number_names
-        matrix = self.block.categories if is_text else self.block.numbers
-        return np.asarray(matrix[:, names.index(name)])
+        return Layout(self.spec.contract).column(self.block, name)
 
     @property
     def labels(self) -> NDArray[Any]:
@@ -107,15 +103,16 @@ class Table:
 def plain_row(block: Block, row: int, contract: tuple[Feature, ...]) -> dict[str, Value]:
     """One row of a block as it would stand in JSON."""
     layout = Layout(contract)
-    numbers = dict(zip(layout.number_names, block.numbers[row], strict=True))
-    texts = dict(zip(layout.category_names, block.categories[row], strict=True))
     return {
-        f.name: _text(texts[f.name]) if f.is_text else plain_number(float(numbers[f.name]), f)
-        for f in contract
+        feature.name: plain_value(layout.column(block, feature.name)[row], feature)
+        for feature in contract
     }
 
 
-def _text(value: Any) -> str | None:
+def plain_value(value: Any, feature: Feature) -> Value:
+    """A number or a text of a block as it would stand in JSON, None where missing."""
+    if not feature.is_text:
+        return plain_number(float(value), feature)
     return None if value == MISSING_CATEGORY else str(value)
 
 
@@ -127,5 +124,7 @@ def plain_number(number: float, feature: Feature) -> Value:
         return bool(number)
     if feature.dtype in ("date", "datetime"):
         time = np.datetime64(int(number), "us").astype(object)
-        return str(time.date().isoformat() if feature.dtype == "date" else time.isoformat())
+        if feature.dtype == "date":
+            time = time.date()
+        return str(time.isoformat())
     return int(number) if feature.dtype == "int" else number

@@ -62,7 +62,9 @@ def _candidates(pipeline: Any, call: PipelineCall) -> list[float]:
 def own_threshold(pipeline: Any) -> float | None:
     """The threshold on the probability that a pipeline was given, or has tuned."""
     value = _cut_of(pipeline)
-    return value if value is not None and 0 < value < 1 else None
+    if value is None or not 0 < value < 1:
+        return None
+    return value
 
 
 def _cut_of(pipeline: Any) -> float | None:

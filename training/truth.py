@@ -16,7 +16,7 @@ from serve_app.contract.block import Block, Layout, Scores, has_failed
 from training.cuts import analysed
 from training.golden import example_block
 from training.probes import MAX_CHOICES, N_BASE, Probe, base_rows, beside_cuts, pairs, single_probes
-from training.table import Table, plain_number
+from training.table import Table
 
 if TYPE_CHECKING:
     from training.compilation.exact import Exact
@@ -81,7 +81,7 @@ def find_truth(
     tried = _tried(probes, table)
     scores = score_each(score, tried)
     refusals = _refusals(score, probes, tried, scores)
-    said += [_said(probe) for probe in probes for _ in range(N_BASE)]
+    said += [probe.words for probe in probes for _ in range(N_BASE)]
     blocks = [known, tried]
     found = [known_scores, scores]
     answered = ~has_failed(_stacked(found))
@@ -123,7 +123,9 @@ def tolerance_of(scores: Scores) -> float:
     if not len(known):
         return 0.0
     low, high = np.percentile(known, SPREAD_PERCENT)
-    spread = high - low if high > low else float(np.abs(known).max())
+    spread = high - low
+    if spread <= 0:
+        spread = np.abs(known).max()
     return float(RELATIVE_TOLERANCE * spread)
 
 
@@ -133,7 +135,7 @@ def score_each(score: Score, block: Block) -> Scores:
         _score_part(score, block[start : start + N_ROWS_OF_CALL])
         for start in range(0, len(block), N_ROWS_OF_CALL)
     ]
-    return _stacked(parts) if parts else np.empty(0)
+    return _stacked(parts)
 
 
 def _score_part(score: Score, block: Block) -> Scores:
@@ -151,6 +153,8 @@ def _score_part(score: Score, block: Block) -> Scores:
 
 def _stacked(parts: Sequence[Scores]) -> Scores:
     """One array; a part of which all rows failed does not know how many scores a row has."""
+    if not parts:
+        return np.empty(0)
     n_scores = max((part.shape[1] for part in parts if part.ndim == 2), default=0)
     if n_scores:
         parts = [
@@ -176,7 +180,7 @@ def _score_in(score: Score, block: Block, refused: RefusedRows, budget_s: float)
         parts.append(scores)
         if time.monotonic() > deadline_s:
             break
-    return _stacked(parts) if parts else np.empty(0)
+    return _stacked(parts)
 
 
 def _tried(probes: Sequence[Probe], table: Table) -> Block:
@@ -194,7 +198,7 @@ def _refusals(score: Score, probes: Sequence[Probe], tried: Block, scores: Score
     return [
         Refusal(
             field=probe.field.name,
-            value=_plain(probe),
+            value=probe.plain,
             reason=_reason(score, tried[number * N_BASE : number * N_BASE + 1]),
         )
         for number, probe in enumerate(probes)
@@ -236,23 +240,12 @@ def _finite(scores: Scores) -> Scores:
     return np.where(np.isfinite(scores), scores, np.nan)
 
 
-def _said(probe: Probe) -> str:
-    """A probe in words: the field and the value."""
-    value = "missing" if probe.is_missing else f"= {_plain(probe)!r}"
-    return f"{probe.field.name} {value}"
-
-
-def _plain(probe: Probe) -> Any:
-    """A probe's value as it stands in JSON."""
-    if probe.is_missing:
-        return None
-    return probe.value if probe.field.is_text else plain_number(probe.value, probe.field)
-
-
 def _notes(refusals: list[Refusal]) -> list[str]:
-    return [
-        f"{refusal.field} {'null' if refusal.value is None else repr(refusal.value)}: allowed by "
-        f"the contract, but {refusal.reason}. Such a row gets an error; narrow the contract, or "
-        "let the pipeline handle it"
-        for refusal in refusals
-    ]
+    notes = []
+    for refusal in refusals:
+        value = "null" if refusal.value is None else repr(refusal.value)
+        notes.append(
+            f"{refusal.field} {value}: allowed by the contract, but {refusal.reason}. Such a row "
+            "gets an error; narrow the contract, or let the pipeline handle it"
+        )
+    return notes

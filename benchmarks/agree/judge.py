@@ -21,7 +21,8 @@ from benchmarks.agree.frames import read_frame
 from benchmarks.agree.pipeline_answers import PipelineAnswers, ask
 from benchmarks.agree.rows import random_rows
 from benchmarks.agree.shop import make_customers, plain_rows
-from serve_app.bundle.predictor import Predictor, load
+from serve_app.bundle.loading import load
+from serve_app.bundle.predictor import Predictor
 from serve_app.bundle.store import FolderStore
 from serve_app.contract import Features
 from serve_app.contract.block import Layout

@@ -7,7 +7,7 @@ from typing import Any
 
 from ray import serve
 
-from serve_app.bundle.predictor import load
+from serve_app.bundle.loading import load
 from serve_app.bundle.stores import open_store, served_uri
 from serve_app.cluster.logs import log_to_ray
 from serve_app.cluster.placements import InServerVersion

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from serve_app.commands.exit_codes import errors_in_words
-from serve_app.commands.target import CONFIG, ConfigOption, ModelOption, take_model
+from serve_app.commands.target import (
+    CONFIG,
+    STORE,
+    ConfigOption,
+    ModelOption,
+    StoreOption,
+    take_model,
+)
 
 if TYPE_CHECKING:
     from serve_app.bundle.manifest import Manifest
@@ -19,10 +26,6 @@ ModelAndVersion = Annotated[
         help="The model, such as churn, or a module with its SPEC; a version such as 1.1.0.",
     ),
 ]
-Place = Annotated[
-    str, typer.Option("--store", envvar="MODEL_PATH", help="Folder, or s3://, gs://, az:// URI.")
-]
-HERE = "model_store"
 # Never a path: what is removed is a folder below the model's.
 VERSION = r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?"
 # A list has room for one metric: the first of these that a version has.
@@ -34,7 +37,7 @@ def push(
     store: Annotated[
         str, typer.Option("--store", help="Where to: folder, or s3://, gs://, az:// URI.")
     ],
-    source: Annotated[str, typer.Option("--from", help="Where it is now.")] = HERE,
+    source: Annotated[str, typer.Option("--from", help="Where it is now.")] = STORE,
     model: ModelOption = None,
     config: ConfigOption = CONFIG,
 ) -> None:
@@ -60,7 +63,7 @@ def versions(
         list[str] | None,
         typer.Argument(metavar="[MODEL] [VERSION]", help="The version is for --remove alone."),
     ] = None,
-    store: Place = HERE,
+    store: StoreOption = STORE,
     remove: Annotated[
         bool, typer.Option("--remove", help="Take VERSION out of the store, for good.")
     ] = False,
@@ -171,7 +174,7 @@ def keygen(
 def sign(
     words: ModelAndVersion,
     key: Annotated[Path, typer.Option("--key", help="The private key of `sluice keygen`.")],
-    store: Place = HERE,
+    store: StoreOption = STORE,
     model: ModelOption = None,
     config: ConfigOption = CONFIG,
 ) -> None:

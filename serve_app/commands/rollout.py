@@ -29,8 +29,6 @@ Url = Annotated[
         "file says.",
     ),
 ]
-Reason = Annotated[str, typer.Option("--reason", help="Kept in the log.")]
-By = Annotated[str | None, typer.Option("--by", help="Kept in the log; else your login name.")]
 REFRESH_S = 1.0
 # `serve deploy` ends before a server has taken the file: whoever watches next may be early.
 BEGIN_TIMEOUT_S = 60.0
@@ -75,76 +73,26 @@ def status(
         raise typer.Exit(ExitCode.CANDIDATE_OUT)
 
 
-@app.command()
-def pause(
-    url: Url = None,
-    model: ModelOption = None,
-    config: ConfigOption = CONFIG,
-    reason: Reason = "",
-    by: By = None,
-) -> None:
-    """Stay at this share; the candidate is still judged."""
-    _command("pause", _found(url, model, config), reason, by)
+def _add_command(action: "Action", said: str) -> None:
+    @app.command(action, help=said)
+    def command(
+        url: Url = None,
+        model: ModelOption = None,
+        config: ConfigOption = CONFIG,
+        reason: Annotated[str, typer.Option("--reason", help="Kept in the log.")] = "",
+        by: Annotated[
+            str | None, typer.Option("--by", help="Kept in the log; else your login name.")
+        ] = None,
+    ) -> None:
+        _command(action, _found(url, model, config), reason, by)
 
 
-@app.command()
-def resume(
-    url: Url = None,
-    model: ModelOption = None,
-    config: ConfigOption = CONFIG,
-    reason: Reason = "",
-    by: By = None,
-) -> None:
-    """Go on; what held it is accepted for this run."""
-    _command("resume", _found(url, model, config), reason, by)
-
-
-@app.command()
-def promote(
-    url: Url = None,
-    model: ModelOption = None,
-    config: ConfigOption = CONFIG,
-    reason: Reason = "",
-    by: By = None,
-) -> None:
-    """Go to 100 % as soon as the candidate is ready for it."""
-    _command("promote", _found(url, model, config), reason, by)
-
-
-@app.command()
-def abort(
-    url: Url = None,
-    model: ModelOption = None,
-    config: ConfigOption = CONFIG,
-    reason: Reason = "",
-    by: By = None,
-) -> None:
-    """Go to 0 % within two seconds, and stay there until `start`."""
-    _command("abort", _found(url, model, config), reason, by)
-
-
-@app.command()
-def rollback(
-    url: Url = None,
-    model: ModelOption = None,
-    config: ConfigOption = CONFIG,
-    reason: Reason = "",
-    by: By = None,
-) -> None:
-    """Bring the version before back within two seconds, after 100 %."""
-    _command("rollback", _found(url, model, config), reason, by)
-
-
-@app.command()
-def start(
-    url: Url = None,
-    model: ModelOption = None,
-    config: ConfigOption = CONFIG,
-    reason: Reason = "",
-    by: By = None,
-) -> None:
-    """Begin again, as another run: other routing keys come first."""
-    _command("start", _found(url, model, config), reason, by)
+_add_command("pause", "Stay at this share; the candidate is still judged.")
+_add_command("resume", "Go on; what held it is accepted for this run.")
+_add_command("promote", "Go to 100 % as soon as the candidate is ready for it.")
+_add_command("abort", "Go to 0 % within two seconds, and stay there until `start`.")
+_add_command("rollback", "Bring the version before back within two seconds, after 100 %.")
+_add_command("start", "Begin again, as another run: other routing keys come first.")
 
 
 def _found(url: str | None, model: str | None, config: Path) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from serve_app.errors import SettingsError
 
 CONFIG = Path("serve_config.yaml")
+STORE = "model_store"
 SERVER = "serve_app.app:server"
 VERSION = "serve_app.app:version"
 HERE = "http://127.0.0.1:8000"
@@ -25,6 +26,14 @@ ModelOption = Annotated[
 ]
 ConfigOption = Annotated[
     Path, typer.Option("--config", help="The file that says what is served where.")
+]
+StoreOption = Annotated[
+    str,
+    typer.Option(
+        "--store",
+        envvar="MODEL_PATH",
+        help="Folder that keeps the bundles, or s3://, gs://, az:// URI.",
+    ),
 ]
 
 
@@ -39,7 +48,7 @@ class Served:
     model: str
     application: str
     url: str
-    store: str = "model_store"
+    store: str = STORE
     stable: str | None = None
     pin: str | None = None
     public_keys: tuple[str, ...] = ()

@@ -87,6 +87,12 @@ class Layout:
         categories = np.array(texts, dtype=object).reshape(len(rows), len(self.category_names))
         return Block(numbers.reshape(shape), categories)
 
+    def column(self, block: Block, name: str) -> NDArray[Any]:
+        """(n_rows,) one field as it stands in the block, whose memory it shares."""
+        if name in self.category_names:
+            return block.categories[:, self.category_names.index(name)]
+        return block.numbers[:, self.number_names.index(name)]
+
 
 def _us_of_date(value: date | str) -> float:
     day = date.fromisoformat(value) if isinstance(value, str) else value

@@ -61,8 +61,8 @@ class ModelSpec:
 
     `answer(score, parameters)` gets the score, or a list of them where there are several, and the
     `parameters` of the bundle: `threshold` of a binary classifier, `half_width` and `coverage` of a
-    regressor's interval. Without `prediction` and `answer` the model answers with the standard
-    fields of its kind (`contract/answers.py`).
+    value's interval, `half_width_<output>` of each of several values. Without `prediction` and
+    `answer` the model answers with the standard fields of its kind (`contract/answers.py`).
     """
 
     name: str

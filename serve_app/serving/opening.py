@@ -5,12 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from serve_app.bundle.loading import kind_fault
 from serve_app.bundle.manifest import parse
 from serve_app.bundle.pin import fits_pin
-from serve_app.bundle.predictor import Predictor, kind_fault
+from serve_app.bundle.predictor import Predictor
 from serve_app.contract import ModelSpec, differences
 from serve_app.errors import BundleError, NotReady
-from serve_app.serving.versions import Opened, Scorer
+from serve_app.serving.member import Opened, Scorer
 from serve_app.settings import Batch, Coalesce, Table, VersionEntry, application_of
 
 DESCRIBE_TIMEOUT_S = 10.0

@@ -13,8 +13,9 @@ from serve_app.errors import HttpError, NotReady, UnknownVersion
 from serve_app.serving import status
 from serve_app.serving.answer import Answered, Assignment, Failure, Observer
 from serve_app.serving.assignment import assign
+from serve_app.serving.member import Opened
 from serve_app.serving.status import Description, Health, Readiness
-from serve_app.serving.versions import Opened, Versions
+from serve_app.serving.versions import Versions
 from serve_app.settings import Limits, Table
 
 logger = logging.getLogger(__name__)

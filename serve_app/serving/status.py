@@ -9,7 +9,8 @@ from serve_app.bundle.manifest import File, Metric, RuntimeName
 from serve_app.contract import Feature, Kind, Label, ModelSpec
 from serve_app.errors import SluiceError
 from serve_app.serving.drain import is_draining
-from serve_app.serving.versions import Opened, Versions
+from serve_app.serving.member import Opened
+from serve_app.serving.versions import Versions
 
 PING_TIMEOUT_S = 2.0
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -24,6 +25,15 @@ MIN_ROWS = 30
 DIGITS = 6
 
 Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The rows with one value, or one range, of one feature."""
+
+    feature: str
+    label: str
+    n_rows: int
 
 
 def masks(column: NDArray[Any], feature: Feature) -> Iterator[tuple[str, Mask]]:

@@ -25,10 +25,10 @@ def test_killing_a_replica_of_an_isolated_version_loses_no_request(stage: Any) -
     wait_until(lambda: len(stage.cluster.replicas(VERSION, "Version")) == 2, "two replicas")
 
 
+@in_fast_mode
 def test_killing_a_server_replica_loses_at_most_what_it_was_answering(stage: Any) -> None:
-    """Plain Ray loses what was in the replica. In the fast mode HAProxy asks another one, which
-    saves nearly all: an answer that was half sent it cannot (docs/decisions/006), so one kill of
-    three must lose nothing.
+    """HAProxy asks another one, which saves nearly all: an answer that was half sent it cannot
+    (docs/decisions/006), so one kill of three must lose nothing.
     """
     n_clients = 4
     lost: list[dict[int | str, int]] = []
@@ -36,7 +36,7 @@ def test_killing_a_server_replica_loses_at_most_what_it_was_answering(stage: Any
     def has_two_servers() -> bool:
         return len(stage.cluster.replicas("isolated", "Server")) == 2
 
-    for _ in range(3 if stage.cluster.mode == "fast" else 1):
+    for _ in range(3):
         with Load(f"{stage.url}/isolated/v1/predict", n_clients) as load:
             load.until(50)
             os.kill(stage.cluster.replicas("isolated", "Server")[0]["pid"], signal.SIGKILL)
@@ -46,7 +46,7 @@ def test_killing_a_server_replica_loses_at_most_what_it_was_answering(stage: Any
         assert sum(lost[-1].values()) <= n_clients, lost
         if not lost[-1]:
             break
-    assert stage.cluster.mode == "plain" or not lost[-1], lost
+    assert not lost[-1], lost
 
 
 @in_fast_mode

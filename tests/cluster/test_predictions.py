@@ -18,10 +18,9 @@ from training.models.churn import TRAINING as CHURN
 
 SPEC = get_spec("churn")
 LEAVING, STAYING = (example.row.model_dump() for example in SPEC.examples)
-# Every way of a row to a model.
+# The ways of a row to a model; a handle is the same in both modes.
 WAYS = {
     "plain-compiled": ("plain", ""),
-    "plain-isolated": ("plain", "/isolated"),
     "fast-compiled": ("fast", ""),
     "fast-coalesced": ("fast", "/expensive"),
     "fast-isolated": ("fast", "/isolated"),

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from serve_app.bundle.loading import load
 from serve_app.bundle.manifest import COMPILED, MANIFEST, PIPELINE, File, parse, sha256_of
-from serve_app.bundle.predictor import load
 from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
 from serve_app.bundle.store import FolderStore
 from serve_app.commands.diff.comparison import Diff, compare

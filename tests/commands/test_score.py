@@ -14,7 +14,8 @@ import pytest
 from fakes import client_of
 from typer.testing import CliRunner
 
-from serve_app.bundle.predictor import Predictor, load
+from serve_app.bundle.loading import load
+from serve_app.bundle.predictor import Predictor
 from serve_app.bundle.store import FolderStore
 from serve_app.commands.main import app
 from serve_app.commands.score import tables
@@ -22,8 +23,9 @@ from serve_app.contract import ModelSpec
 from serve_app.contract.block import Block, Scores
 from serve_app.http.application import create_app
 from serve_app.models import get_spec
+from serve_app.serving.member import Opened
 from serve_app.serving.router import Router
-from serve_app.serving.versions import Opened, Versions
+from serve_app.serving.versions import Versions
 from serve_app.settings import Limits, Table, VersionEntry
 
 N_ROWS = 300

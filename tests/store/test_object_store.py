@@ -12,8 +12,9 @@ from s3 import StoreProxy, Way, overwrite
 
 from serve_app.bundle import object_store, objects
 from serve_app.bundle.cache import NodeCache, cache_folder
+from serve_app.bundle.loading import load
 from serve_app.bundle.manifest import COMPILED, MANIFEST
-from serve_app.bundle.predictor import Predictor, load
+from serve_app.bundle.predictor import Predictor
 from serve_app.bundle.push import push
 from serve_app.bundle.store import FolderStore
 from serve_app.bundle.stores import open_store

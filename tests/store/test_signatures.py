@@ -9,8 +9,8 @@ import pytest
 from s3 import StoreProxy
 from typer.testing import CliRunner
 
+from serve_app.bundle.loading import load
 from serve_app.bundle.manifest import MANIFEST, SIGNATURE
-from serve_app.bundle.predictor import load
 from serve_app.bundle.store import FolderStore
 from serve_app.bundle.stores import open_store
 from serve_app.commands.main import app

@@ -26,8 +26,8 @@ from serve_app.http.application import create_app
 from serve_app.models import get_spec
 from serve_app.rollout.view import RolloutView, Unknown
 from serve_app.serving.answer import Answered, Assignment
+from serve_app.serving.member import Opened
 from serve_app.serving.status import Description, Health, Readiness
-from serve_app.serving.versions import Opened
 from serve_app.settings import Limits, Table, VersionEntry
 
 # Whatever a model's `answer` asks the bundle for (a half-width, a coverage) is 0.9 here.

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+import lookalikes
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, create_model
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import IsolationForest, RandomForestRegressor
+from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest, RandomForestRegressor
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -206,6 +207,21 @@ def one_class(nu: float = 0.05) -> Kind:
     """An anomaly score of a one-class SVM."""
     spec = _spec("regressor", "one_class", target="")
     return Kind(spec, _unusual, lambda: make_pipeline(_columns(), OneClassSVM(nu=nu, gamma=0.1)))
+
+
+def wide(n_numbers: int) -> Kind:
+    """A binary classifier of so many numbers, some of which matter, with a few trees."""
+    names = [f"x{i}" for i in range(n_numbers)]
+    fields = {name: (float, Field(ge=-100, le=100)) for name in names}
+    features = create_model("WideFeatures", __base__=Features, **fields)  # type: ignore[call-overload]
+
+    def make_rows(n_rows: int, seed: int) -> pd.DataFrame:
+        rows = lookalikes.wide(n_rows, n_numbers * 5 // 4, seed).rows
+        return rows[names].assign(truth=rows["y"])
+
+    spec = _spec("binary_classifier", "wide", features)
+    trees = HistGradientBoostingClassifier(max_iter=10, random_state=0)
+    return Kind(spec, make_rows, lambda: make_pipeline(StandardScaler(), trees))
 
 
 WORDS = ("late", "broken", "thanks", "refund", "great", "again", "parcel", "waiting", "happy")

@@ -138,12 +138,15 @@ in_fast_mode = pytest.mark.parametrize("stage", ["fast"], indirect=True)
 
 
 def base_applications(store: FolderStore, mode: str) -> list[dict[str, Any]]:
-    """What the tests of a mode find: a version in a server, and an isolated one behind two; in the
-    fast mode also an expensive version in a server.
+    """What the tests of a mode find: a version in a server; in the fast mode also an expensive one
+    in a server, and an isolated one behind two.
 
     Tests change the table of `churn`, and put it back.
     """
     stable = {"stable": "1.0.0", "limits": LIMITS}
+    churn = server("churn", "/", store, stable)
+    if mode == "plain":
+        return [churn]
     # The deadline of a candidate is the one that ships: SLOW is over it.
     expensive = {
         "stable": EXPENSIVE,
@@ -157,11 +160,9 @@ def base_applications(store: FolderStore, mode: str) -> list[dict[str, Any]]:
         "batch": {"max_rows": 4},
         "limits": LIMITS,
     }
-    both = [
-        server("churn", "/", store, stable),
+    return [
+        churn,
+        server("expensive", "/expensive", store, expensive),
         server("isolated", "/isolated", store, isolated_stable, num_replicas=2),
         isolated(ISOLATED, store),
     ]
-    if mode == "plain":
-        return both
-    return [*both, server("expensive", "/expensive", store, expensive)]

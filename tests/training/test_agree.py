@@ -69,7 +69,7 @@ class _Moved:
     """A version whose scores are a little beside those of the bundle."""
 
     def __init__(self, *words: object) -> None:
-        from serve_app.bundle.predictor import load
+        from serve_app.bundle.loading import load
 
         self._right = load(*words)  # type: ignore[arg-type]
         self.manifest = self._right.manifest

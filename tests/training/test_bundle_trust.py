@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from obstore.store import MemoryStore
 
+from serve_app.bundle.loading import load
 from serve_app.bundle.manifest import MANIFEST, parse, sha256_of
 from serve_app.bundle.object_store import ObjectStoreStore
 from serve_app.bundle.objects import Objects
-from serve_app.bundle.predictor import load
 from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
 from serve_app.bundle.store import FolderStore
 from serve_app.contract.block import Layout

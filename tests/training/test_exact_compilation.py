@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from lookalikes import wide
+from kinds import wide
 from purchases import NUMBERS, TEXTS, compiled_purchases, fitted, opened, purchases
-from pydantic import Field, create_model
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.decomposition import PCA
@@ -42,7 +41,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.tree import DecisionTreeClassifier
 
-from serve_app.contract import Example, Features, ModelSpec
+from serve_app.contract import ModelSpec
 from training.calling import find_call
 from training.compilation.exact import compile_exactly
 from training.cuts import cuts_by_field
@@ -310,21 +309,10 @@ def test_a_tie_within_float_noise_of_the_threshold_does_not_hinder_compiling() -
 
 def wide_model() -> tuple[Any, ModelSpec, Table]:
     """Forty numbers through a scaler and some trees, as `sluice new` would meet them."""
-    rows = wide(300, 50).rows
-    names = [name for name in rows if name.startswith("x")]
-    fields = {name: (float, Field(ge=-100, le=100)) for name in names}
-    features = create_model("WideFeatures", __base__=Features, **fields)  # type: ignore[call-overload]
-    example = Example("typical", "Somebody", features(**dict.fromkeys(names, 0.0)))
-    spec = ModelSpec(
-        name="wide",
-        title="Wide",
-        kind="binary_classifier",
-        target="y",
-        features=features,
-        examples=(example,),
-    )
-    pipeline = make_pipeline(StandardScaler(), boosting()).fit(rows[names], rows["y"])
-    return pipeline, spec, check(rows, spec, "recipe")
+    kind = wide(40)
+    rows = check(kind.make_rows(300, 4), kind.spec, "recipe")
+    pipeline = kind.pipeline().fit(rows.frame, rows.labels)
+    return pipeline, kind.spec, rows
 
 
 def test_many_fields_are_asked_in_few_calls(monkeypatch: pytest.MonkeyPatch) -> None:

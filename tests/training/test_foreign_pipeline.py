@@ -22,8 +22,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from typer.testing import CliRunner
 
+from serve_app.bundle.loading import load
 from serve_app.bundle.manifest import Manifest
-from serve_app.bundle.predictor import load
 from serve_app.bundle.store import FolderStore
 from serve_app.contract.block import Block, Layout
 from serve_app.models import get_spec

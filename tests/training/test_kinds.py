@@ -16,9 +16,10 @@ from kinds import Kind
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import IsolationForest
 
-from serve_app.bundle.predictor import load
+from serve_app.bundle.loading import load
 from serve_app.bundle.store import FolderStore
 from serve_app.contract.block import Layout
+from serve_app.statistics.disagreement import Comparison
 from training.bundling import Written
 from training.errors import QualityTooLow, TrainingError
 from training.reading import check
@@ -132,6 +133,23 @@ def test_several_outputs_are_measured_each_in_its_own_unit(tmp_path: Path) -> No
         assert metrics[f"r2_{output}"].value > 0.6
         assert metrics[f"mae_{output}"].value < rows[output].std() / 2
     assert metrics["relative_mae"].value < 0.5
+
+
+def test_each_of_several_outputs_has_an_interval_that_a_rollout_judges_by(tmp_path: Path) -> None:
+    """Without it no row of a candidate could disagree in shadow, however wrong the candidate is."""
+    kind = kinds.outputs()
+    parameters = written_of(kind, tmp_path).manifest.parameters
+    comparison = Comparison.of(kind.spec, parameters)
+    rows = fresh(kind)
+    answers = answers_of(kind, tmp_path, rows)
+    scores = np.array([[answer["grams"], answer["metres"]] for answer in answers])
+    assert comparison.has_limit
+    outside = comparison.outside(scores, rows[["grams", "metres"]].to_numpy())
+    assert ((outside.mean(axis=0) > 0.03) & (outside.mean(axis=0) < 0.2)).all()
+    far = scores.copy()
+    far[:, 1] += 2 * parameters["half_width_metres"]
+    assert comparison.disagree(scores, far).all()
+    assert not comparison.disagree(scores, scores).any()
 
 
 def test_quantiles_answer_with_an_interval_of_their_own(tmp_path: Path) -> None:

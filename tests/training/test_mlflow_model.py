@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from typer.testing import CliRunner
 
-from serve_app.bundle.predictor import load
+from serve_app.bundle.loading import load
 from serve_app.bundle.store import FolderStore
 from serve_app.models import get_spec
 from training.cli import app

@@ -10,19 +10,14 @@ import pytest
 from serve_app.contract.date_parts import date_parts
 from training import columns
 from training.errors import InvalidData, TrainingError
-from training.new.guess import (
-    Field,
-    LeftOut,
-    Marks,
-    bounds_with_room,
-    find_column,
-    guess_field,
-    guess_target,
-)
+from training.new.field import Field, LeftOut, Marks
+from training.new.guess import guess_field
 from training.new.leaks import leaks
-from training.new.names import field_names, require_model_name
+from training.new.names import field_names, find_column, require_model_name
+from training.new.number import bounds_with_room
 from training.new.source import find_source
 from training.new.summary import Summary
+from training.new.target import guess_target
 from training.new.values import examples, read_fields, read_target
 
 N_ROWS = 600

@@ -19,13 +19,14 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 from typer.testing import CliRunner
 
-from serve_app.bundle.predictor import Predictor, load
+from serve_app.bundle.loading import load
+from serve_app.bundle.predictor import Predictor
 from serve_app.bundle.store import FolderStore
 from serve_app.contract.block import Layout
 from serve_app.errors import SluiceError
 from training.cli import app
 from training.new.contract_text import contract_text
-from training.new.guess import Marks
+from training.new.field import Marks
 from training.new.look import Wishes, look
 from training.new.source import find_source
 from training.new.training_text import training_text

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from serve_app.bundle.predictor import Predictor, load
+from serve_app.bundle.loading import load
+from serve_app.bundle.predictor import Predictor
 from serve_app.bundle.store import FolderStore
 from serve_app.contract import ModelSpec
 from serve_app.contract.block import Block, Layout

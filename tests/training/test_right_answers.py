@@ -25,7 +25,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler, TargetEncoder
 
-from serve_app.bundle.predictor import Predictor, load
+from serve_app.bundle.loading import load
+from serve_app.bundle.predictor import Predictor
 from serve_app.bundle.store import FolderStore
 from serve_app.contract import Features, ModelSpec, Text
 from serve_app.contract.block import Block, Layout

@@ -19,7 +19,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 from typer.testing import CliRunner
 
-from serve_app.bundle.predictor import load
+from serve_app.bundle.loading import load
 from serve_app.bundle.store import FolderStore
 from serve_app.contract import ModelSpec
 from serve_app.models import get_spec

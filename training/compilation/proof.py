@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from serve_app.bundle.call import PipelineCall
-from serve_app.bundle.predictor import differing
 from serve_app.bundle.refusals import RefusedRows
 from serve_app.bundle.runtimes.onnx_runtime import OnnxRuntime
+from serve_app.bundle.tolerance import differing
 from serve_app.contract import ModelSpec
 from serve_app.contract.block import Scores
 from training.compilation.direct import convert

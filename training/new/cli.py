@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from serve_app.bundle.manifest import Manifest
-from training.new.guess import Marks
+from training.new.field import Marks
 from training.new.look import Wishes
 from training.new.write import Made, Order, make
 from training.run import Step

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from training.new.guess import Field, LeftOut, Target
+from training.new.field import Field, LeftOut, Target
 from training.new.names import class_name, title_of
 from training.new.python_text import Call, Expression, choice, literal, number, written
 from training.new.source import Source
@@ -100,27 +100,29 @@ def _flat_annotation(field: Field) -> str:
 
 def _annotation(field: Field) -> Expression:
     """The type of a field; the file's own name of the column is its description."""
-    about = f"description={literal(field.column)}" if field.column != field.name else ""
-    described = [Call("Field", [about])] if about else []
-    if field.dtype in TYPES:
-        return (
-            Call("Annotated", [TYPES[field.dtype], *described], "[]")
-            if about
-            else (TYPES[field.dtype])
-        )
+    about: list[Expression] = []
+    if field.column != field.name:
+        about.append(f"description={literal(field.column)}")
+    if field.minimum is not None and field.maximum is not None:
+        bounds = [f"ge={number(field.minimum)}", f"le={number(field.maximum)}"]
+        return Call("Annotated", [field.dtype, Call("Field", [*bounds, *about])], "[]")
+    parts = _unbounded(field)
+    if about:
+        parts.append(Call("Field", about))
+    if len(parts) == 1:
+        return parts[0]
+    return Call("Annotated", parts, "[]")
+
+
+def _unbounded(field: Field) -> list[Expression]:
+    """The type of a field without bounds, and what narrows it."""
     if field.dtype == "category":
-        values = choice(field.choices or (), "Literal", "[]")
-        return Call("Annotated", [values, *described], "[]") if about else values
+        return [choice(field.choices or (), "Literal", "[]")]
     if field.dtype == "text":
-        return Call("Annotated", ["str", f"Text({field.max_length})", *described], "[]")
+        return ["str", f"Text({field.max_length})"]
     if field.choices is not None:
-        values = Call("Choice", [choice(field.choices)])
-        return Call("Annotated", ["int", values, *described], "[]")
-    assert field.minimum is not None
-    assert field.maximum is not None
-    bounds = [f"ge={number(field.minimum)}", f"le={number(field.maximum)}"]
-    bounds += [about] if about else []
-    return Call("Annotated", [field.dtype, Call("Field", bounds)], "[]")
+        return ["int", Call("Choice", [choice(field.choices)])]
+    return [TYPES[field.dtype]]
 
 
 def _spec(guess: Guess, examples: Sequence[Row]) -> str:

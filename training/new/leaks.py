@@ -9,7 +9,7 @@ from sklearn.metrics import r2_score, roc_auc_score
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from training.new.guess import Field, LeftOut, Target
+from training.new.field import Field, LeftOut, Target
 
 # From here on one column alone is better than anything that is known before.
 LEAK_AUC = 0.999
@@ -32,15 +32,18 @@ def leaks(
     is_classifier = target.kind != "regressor"
     if is_classifier and pd.Series(labels).value_counts().min() < N_FOLDS:
         return {}
+    measure = "R²"
+    limit = LEAK_R2
     if is_classifier:
+        measure = "AUC"
+        limit = LEAK_AUC
         # Once for all fields: texts take longer to sort than a tree to grow.
         labels = np.unique(labels.astype(str), return_inverse=True)[1]
     found = {}
     for field in fields:
         numbers = _as_numbers(columns[field.column][known], field)[:MOST_ROWS]
         quality = _quality(numbers, labels, is_classifier)
-        if quality >= (LEAK_AUC if is_classifier else LEAK_R2):
-            measure = "AUC" if is_classifier else "R²"
+        if quality >= limit:
             found[field.column] = LeftOut(
                 field.column,
                 f"it gives {target.column} away: alone it predicts it with {measure} "

@@ -9,19 +9,13 @@ import pandas as pd
 from serve_app.contract import Kind
 from training.errors import InvalidData, InvalidPipeline
 from training.new.contract_text import Guess
-from training.new.guess import (
-    Field,
-    LeftOut,
-    Marks,
-    Target,
-    find_column,
-    guess_field,
-    guess_target,
-)
+from training.new.field import Field, LeftOut, Marks, Target
+from training.new.guess import guess_field
 from training.new.leaks import leaks
-from training.new.names import field_names
+from training.new.names import field_names, find_column
 from training.new.source import Source
 from training.new.summary import Summary, summarize
+from training.new.target import guess_target
 from training.new.values import Row, examples, read_fields, read_target
 from training.reading import require_rows
 
@@ -73,8 +67,9 @@ def look(
             left.append(guessed)
 
     values = read_fields(sample, fields)
-    truth = read_target(sample, target) if target.column else pd.Series([0.0] * len(sample))
+    truth = pd.Series([0.0] * len(sample))
     if target.column:
+        truth = read_target(sample, target)
         asked = [field for field in fields if field.column not in keep]
         found = leaks(asked, values, target, truth)
         left += found.values()
@@ -135,13 +130,8 @@ def _require_one_notation(
     Raises InvalidData.
     """
     commas = [f for f in fields if f.reading and dict(f.reading.arguments).get("decimal") == ","]
-    points = [
-        f
-        for f in fields
-        if f.dtype in ("int", "float")
-        and summaries[f.column].is_number
-        and summaries[f.column].has_point
-    ]
+    numbers = [f for f in fields if f.dtype in ("int", "float") and summaries[f.column].is_number]
+    points = [f for f in numbers if summaries[f.column].has_point]
     if commas and points:
         raise InvalidData(
             f"{source.path}: found decimal commas in {commas[0].column}, and points in "

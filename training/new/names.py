@@ -1,17 +1,20 @@
 """Names: of a model, and of columns that have to become names of Python."""
 
+import difflib
 import keyword
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from serve_app.contract import Features
 from serve_app.models import MODELS
-from training.errors import TrainingError
+from training.errors import InvalidData, TrainingError
 
 # Names that pydantic keeps for itself begin so.
 PROTECTED = ("model_dump", "model_validate")
+# Columns of a file in an error.
+MOST_LISTED = 30
 MODEL_NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 
 
@@ -59,12 +62,15 @@ def _field_name(column: str) -> str:
     name = unicodedata.normalize("NFKC", column)
     if not name.isidentifier():
         name = re.sub(r"\W+", "_", name).strip("_").lower()
-        name = name if name.isidentifier() else f"column_{name}".rstrip("_")
+        if not name.isidentifier():
+            name = f"column_{name}".rstrip("_")
     # A field may not begin with _, nor be what a pydantic model has already.
     name = name.lstrip("_") or "column"
     if name.startswith(PROTECTED):
         return f"the_{name}"
-    return f"{name}_" if keyword.iskeyword(name) or hasattr(Features, name) else name
+    if keyword.iskeyword(name) or hasattr(Features, name):
+        return f"{name}_"
+    return name
 
 
 def class_name(model: str) -> str:
@@ -80,3 +86,18 @@ def title_of(model: str) -> str:
 def folder_of(config: Path, package: str) -> Path:
     """Where the user's own models stand: next to the file that names them."""
     return config.resolve().parent / package
+
+
+def find_column(asked: str, columns: Sequence[str], option: str) -> str:
+    """The column of a file that a person names. Raises InvalidData with the nearest names."""
+    if asked in columns:
+        return asked
+    folded = {column.strip().casefold(): column for column in columns}
+    near = difflib.get_close_matches(asked.strip().casefold(), folded, 3, 0.6)
+    listed = ", ".join(columns[:MOST_LISTED])
+    if len(columns) > MOST_LISTED:
+        listed += " …"
+    proposed = ""
+    if near:
+        proposed = f"did you mean {' or '.join(folded[name] for name in near)}? "
+    raise InvalidData(f"{option}: found no column {asked!r}; {proposed}The file has: {listed}")

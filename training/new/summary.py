@@ -135,7 +135,8 @@ class Summary:
 
     def _look_at_texts(self, values: pd.Series) -> None:
         lengths = values.str.len()
-        self.longest = max(self.longest, int(lengths.max() if len(values) else 0))
+        if len(values):
+            self.longest = max(self.longest, int(lengths.max()))
         self.n_characters += int(lengths.sum())
         self.n_spaces += int(values.str.count(" ").sum())
         self.n_lengths += len(values)
@@ -176,7 +177,9 @@ class Summary:
                 self.forms[name] = all(map(pattern.fullmatch, values))
         for name, (decimal, thousands) in MARKS.items():
             if self.forms[name]:
-                plain = values.str.replace(thousands, "", regex=False) if thousands else values
+                plain = values
+                if thousands:
+                    plain = plain.str.replace(thousands, "", regex=False)
                 plain = plain.str.replace(decimal, ".", regex=False)
                 self.ranges[name].add(pd.to_numeric(plain, errors="coerce").to_numpy(np.float64))
         if self.forms["decimal_comma"]:
@@ -204,4 +207,6 @@ def summarize(chunks: Iterable[pd.DataFrame]) -> tuple[dict[str, Summary], pd.Da
             sample = chunk.sample(n_rows, random_state=SEED).sort_index().reset_index(drop=True)
         for name, column in columns.items():
             summaries.setdefault(name, Summary(name)).add(column)
-    return summaries, pd.DataFrame() if sample is None else sample
+    if sample is None:
+        sample = pd.DataFrame()
+    return summaries, sample

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from serve_app.contract.feature import DType
 from training.new.contract_text import Guess, docstring
-from training.new.guess import Field, Reading
+from training.new.field import Field, Reading
 from training.new.names import title_of
 from training.new.python_text import INDENT, Call, Expression, choice, dictionary, literal, written
 
@@ -21,18 +21,20 @@ MANY_ROWS = 20_000
 def training_text(guess: Guess, *, is_fitted_elsewhere: bool = False) -> str:
     """The whole module, which ends with TRAINING; no pipeline for one that is fitted already."""
     mapping = _mapping(guess)
-    pipeline = "" if is_fitted_elsewhere else _pipeline(guess)
-    body = [part for part in (mapping, pipeline, _training(guess, mapping, pipeline)) if part]
-    groups = "" if is_fitted_elsewhere else _groups(guess.fields)
+    pipeline = ""
+    constants = []
+    if not is_fitted_elsewhere:
+        pipeline = _pipeline(guess)
+        constants.append(_groups(guess.fields))
     if not guess.target.column:
-        groups = f"{groups}\n{UNUSUAL}".strip()
-    head = [_head(guess), _imports(guess, mapping, pipeline)]
-    constants = "\n".join(part for part in (groups, _csv(guess)) if part)
-    return (
-        "\n".join(head)
-        + (f"\n\n{constants}" if constants else "")
-        + ("\n\n\n" + "\n\n\n".join(body) + "\n")
-    )
+        constants.append(UNUSUAL)
+    constants.append(_csv(guess))
+    head = f"{_head(guess)}\n{_imports(guess, mapping, pipeline)}"
+    told = "\n".join(filter(None, constants))
+    if told:
+        head = f"{head}\n\n{told}"
+    parts = [head, mapping, pipeline, _training(guess, mapping, pipeline)]
+    return "\n\n\n".join(filter(None, parts)) + "\n"
 
 
 def _head(guess: Guess) -> str:
@@ -51,7 +53,11 @@ def _head(guess: Guess) -> str:
 
 def _imports(guess: Guess, mapping: str, pipeline: str) -> str:
     text = mapping + pipeline
-    outside = ["import pandas as pd"] if mapping else []
+    outside = []
+    if "np." in text:
+        outside.append("import numpy as np")
+    if mapping:
+        outside.append("import pandas as pd")
     modules = {
         "sklearn.compose": ("ColumnTransformer",),
         "sklearn.ensemble": (
@@ -69,16 +75,17 @@ def _imports(guess: Guess, mapping: str, pipeline: str) -> str:
         used = [name for name in names if f"{name}(" in text]
         if used:
             outside.append(f"from {module} import {', '.join(used)}")
-    if "np." in text:
-        outside.insert(0, "import numpy as np")
-    used = [name for name in ("dates", "numbers", "texts", "truths") if f" {name}(" in mapping]
-    inside = [f"from training.columns import {', '.join(used)}"] if used else []
-    inside.append("from training.recipe import Training")
+    inside = []
     if "date_parts" in pipeline:
-        inside.insert(0, "from serve_app.contract.date_parts import date_parts")
-    first = ["from typing import Any", ""] if pipeline else []
-    blank = [""] if outside else []
-    return "\n".join([*first, *outside, *blank, *inside])
+        inside.append("from serve_app.contract.date_parts import date_parts")
+    used = [name for name in ("dates", "numbers", "texts", "truths") if f" {name}(" in mapping]
+    if used:
+        inside.append(f"from training.columns import {', '.join(used)}")
+    inside.append("from training.recipe import Training")
+    blocks = [outside, inside]
+    if pipeline:
+        blocks.insert(0, ["from typing import Any"])
+    return "\n\n".join("\n".join(lines) for lines in blocks if lines)
 
 
 def _csv(guess: Guess) -> str:
@@ -86,15 +93,14 @@ def _csv(guess: Guess) -> str:
     options: list[Expression] = [
         f"{literal(key)}: {literal(value)}" for key, value in guess.source.options.items()
     ]
-    texts = [
-        field.column
-        for field in guess.fields
-        if field.column != field.name and field.dtype in ("category", "text")
-    ]
+    renamed = [field for field in guess.fields if field.column != field.name]
+    texts = [field.column for field in renamed if field.dtype in ("category", "text")]
     if texts:
         pairs: list[Expression] = [f"{literal(column)}: str" for column in texts]
         options.append(Call('"dtype": ', pairs, "{}"))
-    return written("CSV = ", Call("", options, "{}")) if options else ""
+    if not options:
+        return ""
+    return written("CSV = ", Call("", options, "{}"))
 
 
 def _mapping(guess: Guess) -> str:
@@ -153,11 +159,12 @@ GROUPS: dict[str, tuple[DType, ...]] = {
 
 def _groups(fields: Sequence[Field]) -> str:
     """A list of the fields of each step."""
-    return "\n".join(
-        written(f"{name} = ", choice(_group(fields, name), "", "[]"))
-        for name in GROUPS
-        if _group(fields, name)
-    )
+    lines = []
+    for name in GROUPS:
+        names = _group(fields, name)
+        if names:
+            lines.append(written(f"{name} = ", choice(names, "", "[]")))
+    return "\n".join(lines)
 
 
 def _pipeline(guess: Guess) -> str:
@@ -219,13 +226,16 @@ def _words(field: Field) -> Call:
 def _estimator(guess: Guess) -> Call:
     if not guess.target.column:
         return Call("IsolationForest", ["contamination=CONTAMINATION", "random_state=0"])
-    many = guess.n_rows >= MANY_ROWS
-    leaf_rows = 40 if many else max(5, min(40, guess.n_rows // 100))
+    n_iterations = 150
+    n_leaves = 8
+    if guess.n_rows >= MANY_ROWS:
+        n_iterations = 300
+        n_leaves = 15
     settings = [
         "learning_rate=0.05",
-        f"max_iter={300 if many else 150}",
-        f"max_leaf_nodes={15 if many else 8}",
-        f"min_samples_leaf={leaf_rows}",
+        f"max_iter={n_iterations}",
+        f"max_leaf_nodes={n_leaves}",
+        f"min_samples_leaf={max(5, min(40, guess.n_rows // 100))}",
         "l2_regularization=1.0",
         "early_stopping=False",
         "random_state=0",

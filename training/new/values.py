@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from training import columns
-from training.new.guess import Field, Reading, Target
+from training.new.field import Field, Reading, Target
 
 # A text of an open field that stands in fewer rows may say who a person is.
 ROWS_OF_TEXT = 5
@@ -56,11 +56,9 @@ def read_target(sample: pd.DataFrame, target: Target) -> pd.Series:
 
 
 def _plain_name(text: str) -> str:
-    return (
-        text.removesuffix(".0").lower()
-        if text.lower() in ("true", "false")
-        else (text.removesuffix(".0"))
-    )
+    if text.lower() in ("true", "false"):
+        return text.lower()
+    return text.removesuffix(".0")
 
 
 def examples(
@@ -78,13 +76,12 @@ def examples(
         ]
     else:
         labels = sorted(target.classes, key=lambda label: label != target.positive)
+        names = ["positive", "negative"]
+        if target.kind == "classifier":
+            names = [f"class_{i + 1}" for i in range(MOST_EXAMPLES)]
         groups = [
-            (
-                (truth == label).to_numpy(bool),
-                f"class_{i + 1}" if target.kind == "classifier" else ("positive", "negative")[i],
-                f"A typical row with {target.column} = {label}",
-            )
-            for i, label in enumerate(labels[:MOST_EXAMPLES])
+            ((truth == label).to_numpy(bool), name, f"A typical row with {target.column} = {label}")
+            for name, label in zip(names, labels, strict=False)
         ]
     return [_typical(fields, values, group, *words) for group, *words in groups if group.any()]
 

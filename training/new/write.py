@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from serve_app.bundle.predictor import load
+from serve_app.bundle.loading import load
 from serve_app.bundle.store import Store
 from serve_app.bundle.stores import open_store
 from serve_app.contract import ModelSpec
@@ -144,8 +144,9 @@ def _require_new(order: Order, config: Mapping[str, Any], module: str, store: St
     files = [path for path in _files(order) if path.exists()]
     there = application_there(config, order.name, module)
     if order.overwrite:
-        there = None if there and "serves the model" in there else there
         files = []
+        if there and "serves the model" in there:
+            there = None
     if there or files:
         what = f"{order.config}: {there}" if there else f"{files[0]}: exists already"
         raise TrainingError(
@@ -190,14 +191,16 @@ def _store_of(config: Mapping[str, Any]) -> str:
 
 def _from(config: Path, store: str) -> str:
     """A relative folder is meant from where `sluice up` is started: next to the file."""
-    is_uri = "://" in store
-    return store if is_uri else str(config.resolve().parent / store)
+    if "://" in store:
+        return store
+    return str(config.resolve().parent / store)
 
 
 def _url(config: Mapping[str, Any], model: str) -> str:
     http = config.get("http_options") or {}
     host = http.get("host", "127.0.0.1")
-    host = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+    if host in ("0.0.0.0", "::"):
+        host = "127.0.0.1"
     return f"http://{host}:{http.get('port', 8000)}{route_of(model)}"
 
 

@@ -146,7 +146,9 @@ def _added(text: str, application: str) -> str | None:
         dash = node.start_mark.column
     else:
         return None
-    block = ["\n"] if isinstance(node, yaml.SequenceNode) else []
+    block = []
+    if isinstance(node, yaml.SequenceNode):
+        block.append("\n")
     block += [" " * dash + line for line in application.splitlines(keepends=True)]
     return "".join([*lines[:place], *block, *lines[place:]])
 
@@ -157,5 +159,6 @@ def _last_line(node: yaml.Node) -> int:
         return max(_last_line(value) for _, value in node.value)
     if isinstance(node, yaml.SequenceNode) and node.value and not node.flow_style:
         return max(_last_line(value) for value in node.value)
-    is_block_text = isinstance(node, yaml.ScalarNode) and node.style in ("|", ">")
-    return node.end_mark.line - (1 if is_block_text else 0)
+    if isinstance(node, yaml.ScalarNode) and node.style in ("|", ">"):
+        return node.end_mark.line - 1
+    return node.end_mark.line

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from serve_app.bundle.loading import kind_fault
 from serve_app.bundle.manifest import Manifest
 from serve_app.bundle.pin import fits_pin, missing_pin
-from serve_app.bundle.predictor import kind_fault
 from serve_app.bundle.runtimes.registry import record_of
 from serve_app.bundle.stores import open_store, served_uri
 from serve_app.bundle.verified import read_manifest

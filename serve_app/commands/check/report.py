@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from serve_app.commands.check.capacity import check_cpus
 from serve_app.commands.check.document import Document, Fault, read_document
 from serve_app.commands.check.plan import Plan, check_whole, read_plan
 from serve_app.commands.check.rayservice import check_rayservice, is_rayservice
-from serve_app.commands.check.rules import RULES, check_cpus
+from serve_app.commands.check.rules import RULES
 
 __all__ = ["Fault", "Report", "check_file"]
 

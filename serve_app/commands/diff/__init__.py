@@ -11,7 +11,14 @@ from typing import Annotated
 import typer
 
 from serve_app.commands.exit_codes import ExitCode, errors_in_words
-from serve_app.commands.target import CONFIG, ConfigOption, ModelOption, take_model
+from serve_app.commands.target import (
+    CONFIG,
+    STORE,
+    ConfigOption,
+    ModelOption,
+    StoreOption,
+    take_model,
+)
 
 
 def diff(
@@ -22,12 +29,7 @@ def diff(
             help="The model, such as churn; the version that answers now; the one to be let in.",
         ),
     ],
-    store: Annotated[
-        str,
-        typer.Option(
-            "--store", envvar="MODEL_PATH", help="Folder or object-store URI of the bundles."
-        ),
-    ] = "model_store",
+    store: StoreOption = STORE,
     csv: Annotated[
         Path | None, typer.Option("--csv", help="Rows to score with both, best of real traffic.")
     ] = None,

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from serve_app.bundle.loading import open_version
 from serve_app.bundle.manifest import MANIFEST, Metric
-from serve_app.bundle.predictor import Predictor, open_version
+from serve_app.bundle.predictor import Predictor
 from serve_app.bundle.store import Store
 from serve_app.bundle.verified import read_manifest
 from serve_app.commands.diff.csv_rows import BadRow, CsvError, Row, read_labelled_rows

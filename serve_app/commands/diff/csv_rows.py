@@ -7,6 +7,7 @@ import csv
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ class CsvError(SluiceError):
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that the model's contract refuses.
+    """A row that the model's contract refuses, or whose label cannot be read.
 
     `line` is where it begins in the file; the header is line 1.
     """
@@ -62,16 +63,24 @@ def read_labelled_rows(path: Path, spec: ModelSpec) -> Iterator[LabelledRow | Ba
     value, and a line with nothing in it is no row. Raises CsvError for a file that is no such CSV,
     naming the line.
     """
+    with reading(path), path.open(encoding="utf-8-sig", newline="") as file:
+        # Else a quote that is never closed would make one row of all that follows.
+        lines = csv.reader(file, strict=True)
+        try:
+            yield from _rows(lines, spec, path)
+        except csv.Error as error:
+            raise CsvError(f"{path}: line {lines.line_num} is no CSV ({error})") from None
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """While a file is opened and read: what goes wrong then is a CsvError that names the file."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            # Else a quote that is never closed would make one row of all that follows.
-            lines = csv.reader(file, strict=True)
-            try:
-                yield from _rows(lines, spec, path)
-            except csv.Error as error:
-                raise CsvError(f"{path}: line {lines.line_num} is no CSV ({error})") from None
+        yield
     except OSError as error:
-        raise CsvError(f"{path}: cannot be read ({error.strerror}); expected a CSV file") from None
+        raise CsvError(
+            f"{path}: cannot be read ({error.strerror or error}); expected a file with rows"
+        ) from None
     except UnicodeDecodeError as error:
         raise CsvError(
             f"{path}: found the byte 0x{error.object[error.start]:02x}, expected UTF-8"

@@ -7,20 +7,14 @@ from math import isfinite
 import numpy as np
 
 from serve_app.bundle.manifest import Metric
-from serve_app.commands.diff.csv_rows import NUMBER, LabelledRow
+from serve_app.commands.diff.csv_rows import NUMBER, BadRow, LabelledRow
 from serve_app.commands.diff.scoring import Scored
 from serve_app.contract import ModelSpec
 from serve_app.contract.block import has_failed
 from serve_app.contract.labels import name_of_label
-from serve_app.statistics.quality import (
-    Loss,
-    MeasuredPair,
-    Truth,
-    loss_of,
-    mean_difference,
-    measure_both,
-)
-from serve_app.statistics.slicing import MIN_ROWS, masks
+from serve_app.statistics.paired import MeasuredPair, mean_difference, measure_both
+from serve_app.statistics.quality import Loss, Truth, loss_of
+from serve_app.statistics.slicing import MIN_ROWS, Slice, masks
 
 Parameters = Mapping[str, float]
 # With fewer, an interval says nothing.
@@ -29,23 +23,12 @@ N_CLASSES_LISTED = 10
 
 
 @dataclass(frozen=True)
-class BadLabel:
-    """A row whose label cannot be read; it is scored all the same."""
-
-    line: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class SliceQuality:
+class SliceQuality(Slice):
     """The mean error of both versions among the rows of one slice.
 
     `difference` is candidate minus stable: above zero the candidate is worse.
     """
 
-    feature: str
-    label: str
-    n_rows: int
     stable: float
     candidate: float
     difference: Metric
@@ -63,14 +46,14 @@ class Quality:
     """What the labels of a file say of both versions.
 
     `n_rows` have a label and a score of both versions; `n_unlabelled` rows have an empty label, and
-    `bad_labels` are those that cannot be read. `reason` says why nothing was measured, and is empty
-    when it was. `error` names what the slices are compared by; slices come with the one first where
-    the candidate loses most.
+    `bad_labels` are those that cannot be read: their rows are scored all the same. `reason` says
+    why nothing was measured, and is empty when it was. `error` names what the slices are compared
+    by; slices come with the one first where the candidate loses most.
     """
 
     n_rows: int
     n_unlabelled: int
-    bad_labels: tuple[BadLabel, ...]
+    bad_labels: tuple[BadRow, ...]
     reason: str
     metrics: tuple[MeasuredPair, ...] = ()
     error: str = ""
@@ -87,7 +70,7 @@ class Labels:
         self._truth: list[list[float]] = []
         self._has_columns = False
         self._n_unlabelled = 0
-        self._bad: list[BadLabel] = []
+        self._bad: list[BadRow] = []
 
     def add(self, row: LabelledRow) -> None:
         """Take the label of the next row."""
@@ -97,7 +80,7 @@ class Labels:
             try:
                 truth = [self._read(name, text) for name, text in row.labels.items()]
             except ValueError as error:
-                self._bad.append(BadLabel(row.line, str(error)))
+                self._bad.append(BadRow(row.line, str(error)))
         else:
             self._n_unlabelled += 1
         self._truth.append(truth)

@@ -7,22 +7,17 @@ from typing import Any
 from pydantic_core import to_json
 from rich.console import Console, RenderableType
 from rich.filesize import decimal
-from rich.table import Table
 from rich.text import Text
 
-from serve_app.bundle.manifest import Metric
+from serve_app.commands.diff.cells import interval, signed, table_of
 from serve_app.commands.diff.comparison import CsvShift, Diff
-from serve_app.commands.diff.labelled import Quality
+from serve_app.commands.diff.labelled_page import quality_lines
 from serve_app.commands.diff.shift import Flips, Shift
 from serve_app.statistics.disagreement import AnswerKind
 
 N_BAD_ROWS = 5
 N_SLICES = 3
 N_GROUPS = 8
-LEAST_FIXED = 0.001
-MOST_FIXED = 10_000
-N_QUALITY_SLICES = 5
-VERDICTS = {"better": "green", "worse": "red"}
 FLIPS: dict[AnswerKind, str] = {
     "label": "label flips",
     "class": "label flips",
@@ -72,7 +67,7 @@ def _csv(found: CsvShift) -> dict[str, Any]:
 
 def show(diff: Diff, console: Console) -> None:
     """Print contract, metrics, scores, size and speed, then the verdict in one line."""
-    parts = (_contract, _metrics, _scores, _quality, _bad_rows, _size)
+    parts = (_contract, _metrics, _scores, quality_lines, _bad_rows, _size)
     for part in parts:
         for line in part(diff):
             console.print(line)
@@ -85,24 +80,9 @@ def show(diff: Diff, console: Console) -> None:
     console.print(f"{names}: {verdict}", style="red" if diff.broken else "green", soft_wrap=True)
 
 
-def _table(title: str, *columns: str) -> Table:
-    """A table whose long cells go on in the next line instead of being cut off."""
-    table = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        pad_edge=False,
-        padding=(0, 2, 0, 0),
-    )
-    for column in columns:
-        table.add_column(column, overflow="fold", header_style="dim")
-    return table
-
-
 def _contract(diff: Diff) -> Iterator[RenderableType]:
     if diff.changes:
-        table = _table("contract", "field", "change", diff.stable.version, diff.candidate.version)
+        table = table_of("contract", "field", "change", diff.stable.version, diff.candidate.version)
         for change in diff.changes:
             cells = change.field, change.kind, change.before or "–", change.after or "–"
             table.add_row(*cells, style="red" if change.breaks else None)
@@ -120,7 +100,7 @@ def _contract(diff: Diff) -> Iterator[RenderableType]:
 
 
 def _metrics(diff: Diff) -> Iterator[RenderableType]:
-    table = _table(
+    table = table_of(
         "metrics, each on its own hold-out",
         "metric",
         diff.stable.version,
@@ -129,7 +109,7 @@ def _metrics(diff: Diff) -> Iterator[RenderableType]:
     )
     for pair in diff.metrics:
         table.add_row(
-            pair.name, _metric(pair.stable), _metric(pair.candidate), OVERLAP[pair.overlap]
+            pair.name, interval(pair.stable), interval(pair.candidate), OVERLAP[pair.overlap]
         )
     yield table
     yield "Intervals are 95 %. Overlap is no proof that the versions are equally good."
@@ -138,22 +118,10 @@ def _metrics(diff: Diff) -> Iterator[RenderableType]:
     yield ""
 
 
-def _metric(metric: Metric | None) -> str:
-    if metric is None:
-        return "–"
-    return f"{_number(metric.value)} ({_number(metric.low)} – {_number(metric.high)})"
-
-
-def _number(value: float, sign: str = "") -> str:
-    """Four decimals, or four digits of what is too small or too large for them."""
-    digits = ".4f" if value == 0 or LEAST_FIXED <= abs(value) < MOST_FIXED else ".4g"
-    return format(value, sign + digits)
-
-
 def _scores(diff: Diff) -> Iterator[RenderableType]:
     shifts = [diff.golden, *([diff.csv.shift] if diff.csv else [])]
     names = ["golden rows", *([Path(diff.csv.path).name] if diff.csv else [])]
-    table = _table("scores of the same rows", "", *names)
+    table = table_of("scores of the same rows", "", *names)
     for label, text in _lines(diff):
         table.add_row(label, *(text(found) for found in shifts))
     yield table
@@ -171,7 +139,7 @@ def _groups(diff: Diff, found: Shift) -> Iterator[RenderableType]:
     groups = found.flips.groups if found.flips else ()
     if not groups:
         return
-    table = _table("flips" if diff.answers == "class" else "outside", "which", "rows")
+    table = table_of("flips" if diff.answers == "class" else "outside", "which", "rows")
     for group in groups[:N_GROUPS]:
         table.add_row(group.name, f"{group.n:,}")
     yield table
@@ -188,21 +156,17 @@ def _lines(diff: Diff) -> list[tuple[str, Callable[[Shift], str]]]:
         ("scored by both", lambda found: f"{found.n_compared:,}"),
         (f"only by {diff.stable.version}", lambda found: f"{found.n_stable_only:,}"),
         (f"only by {diff.candidate.version}", lambda found: f"{found.n_candidate_only:,}"),
-        ("mean difference", lambda found: _signed(found.mean)),
+        ("mean difference", lambda found: signed(found.mean)),
         ("largest difference", _largest),
         (flips, lambda found: _flips(found.flips)),
         ("their share, 95 %", lambda found: _share(found.flips)),
     ]
 
 
-def _signed(number: float | None) -> str:
-    return "–" if number is None else f"{number:+.4g}"
-
-
 def _largest(found: Shift) -> str:
     """The number, with the class or output that it is of."""
     of = "" if found.largest_of is None else f" ({found.largest_of})"
-    return _signed(found.largest) + of
+    return signed(found.largest) + of
 
 
 def _flips(flips: Flips | None) -> str:
@@ -223,88 +187,16 @@ def _slices(diff: Diff, found: Shift) -> Iterator[RenderableType]:
     if not found.slices:
         return
     flips = "label flips" if diff.answers in ("label", "class", "anomaly") else "outside"
-    table = _table(
+    table = table_of(
         "where the mean shifts most", "feature", "slice", "rows", "mean difference", flips
     )
     for part in found.slices[:N_SLICES]:
         table.add_row(
-            part.feature, part.label, f"{part.n_rows:,}", _signed(part.mean), f"{part.n_flips:,}"
+            part.feature, part.label, f"{part.n_rows:,}", signed(part.mean), f"{part.n_flips:,}"
         )
     yield table
     yield "The farthest slice of a feature; a small one may lie far off by luck."
     yield ""
-
-
-def _quality(diff: Diff) -> Iterator[RenderableType]:
-    """What the labels of the file say of both versions."""
-    quality = diff.csv.quality if diff.csv else None
-    if diff.csv is None or quality is None:
-        return
-    name = Path(diff.csv.path).name
-    if quality.reason:
-        yield Text(f"no metrics on {name}: {quality.reason}", style="yellow")
-    else:
-        versions = diff.stable.version, diff.candidate.version
-        title = f"metrics of both on the same {quality.n_rows:,} rows of {name}"
-        table = _table(title, "metric", *versions, "difference", "")
-        for pair in quality.metrics:
-            table.add_row(
-                pair.name,
-                _metric(pair.stable),
-                _metric(pair.candidate),
-                _gap(pair.difference),
-                pair.verdict,
-                style=VERDICTS.get(pair.verdict),
-            )
-        yield table
-        yield (
-            f"Difference: {diff.candidate.version} minus {diff.stable.version} on the same "
-            "resampled rows; alike: it may be chance."
-        )
-        yield ""
-        yield from _quality_slices(diff, quality)
-    yield from _bad_labels(quality)
-    yield ""
-
-
-def _quality_slices(diff: Diff, quality: Quality) -> Iterator[RenderableType]:
-    """The slices where the candidate loses most."""
-    if not quality.slices:
-        return
-    title = f"where {diff.candidate.version} loses most, by {quality.error} (less is better)"
-    versions = diff.stable.version, diff.candidate.version
-    table = _table(title, "feature", "slice", "rows", *versions, "difference", "")
-    for part in quality.slices[:N_QUALITY_SLICES]:
-        table.add_row(
-            part.feature,
-            part.label,
-            f"{part.n_rows:,}",
-            _number(part.stable),
-            _number(part.candidate),
-            _gap(part.difference),
-            part.verdict,
-            style=VERDICTS.get(part.verdict),
-        )
-    yield table
-    n_worse = sum(part.verdict == "worse" for part in quality.slices)
-    yield (
-        f"Of {len(quality.slices)} slices {n_worse} are worse; by luck alone one in forty is. "
-        "--json has them all."
-    )
-
-
-def _bad_labels(quality: Quality) -> Iterator[RenderableType]:
-    if quality.n_unlabelled:
-        yield f"rows without a label: {quality.n_unlabelled:,}"
-    bad = quality.bad_labels
-    if bad:
-        text = f"labels that cannot be read: {len(bad):,}; line {bad[0].line}: {bad[0].reason}"
-        yield Text(text, style="yellow")
-
-
-def _gap(metric: Metric) -> str:
-    low, high = (_number(bound, "+") for bound in (metric.low, metric.high))
-    return f"{_number(metric.value, '+')} ({low} – {high})"
 
 
 def _bad_rows(diff: Diff) -> Iterator[RenderableType]:
@@ -322,7 +214,7 @@ def _bad_rows(diff: Diff) -> Iterator[RenderableType]:
 
 def _size(diff: Diff) -> Iterator[RenderableType]:
     sides = diff.stable, diff.candidate
-    table = _table("size and speed", "", *(side.version for side in sides))
+    table = table_of("size and speed", "", *(side.version for side in sides))
     table.add_row("runtime", *(side.runtime for side in sides))
     table.add_row("file that serving opens", *(decimal(side.model_bytes) for side in sides))
     table.add_row("whole bundle", *(decimal(side.bundle_bytes) for side in sides))

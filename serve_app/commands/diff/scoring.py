@@ -54,9 +54,7 @@ def _columns(contract: Contract, blocks: list[Block]) -> dict[Feature, Column]:
         return {}
     block = Block.concat(blocks)
     layout = Layout(contract)
-    columns: dict[str, Column] = dict(zip(layout.number_names, block.numbers.T, strict=True))
-    columns |= dict(zip(layout.category_names, block.categories.T, strict=True))
-    return {feature: columns[feature.name] for feature in contract}
+    return {feature: layout.column(block, feature.name) for feature in contract}
 
 
 def _score(predictor: Predictor, rows: list[Row]) -> Scores:

@@ -11,7 +11,7 @@ from serve_app.contract import Feature
 from serve_app.contract.block import Scores, has_failed
 from serve_app.statistics.disagreement import Comparison, best_class
 from serve_app.statistics.intervals import wilson
-from serve_app.statistics.slicing import MIN_ROWS, Mask, masks
+from serve_app.statistics.slicing import MIN_ROWS, Mask, Slice, masks
 
 # Of the rows: among many small slices, one always differs much.
 MIN_SHARE = 0.02
@@ -43,12 +43,9 @@ class Flips:
 
 
 @dataclass(frozen=True)
-class SliceShift:
-    """The shift among the rows with one value, or one range, of one feature."""
+class SliceShift(Slice):
+    """The shift among the rows of one slice."""
 
-    feature: str
-    label: str
-    n_rows: int
     mean: float
     n_flips: int
 

@@ -96,7 +96,7 @@ def _source(
     config: Path,
 ) -> "tuple[Predictor | str, str]":
     """Who answers, and how to say that. Raises SettingsError or BundleError."""
-    from serve_app.bundle.predictor import load
+    from serve_app.bundle.loading import load
     from serve_app.bundle.stores import open_store, served_uri
     from serve_app.commands.target import choose, find_target, read_config, servers_of
     from serve_app.errors import SettingsError

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from serve_app.commands.diff.csv_rows import CsvError
+from serve_app.commands.diff.csv_rows import CsvError, reading
 
 N_ROWS = 4_096
 PARQUET = ".parquet"
@@ -51,18 +51,12 @@ class Out(Protocol):
 @contextmanager
 def open_table(path: Path) -> Iterator[Table]:
     """A file by its suffix. Raises CsvError for what cannot be read, also while it is read."""
-    try:
+    with reading(path):
         if path.suffix == PARQUET:
             yield ParquetTable(path)
             return
         with path.open(encoding="utf-8-sig", newline="") as file:
             yield CsvTable(file, path)
-    except OSError as error:
-        raise CsvError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except UnicodeDecodeError as error:
-        raise CsvError(
-            f"{path}: found the byte 0x{error.object[error.start]:02x}, expected UTF-8"
-        ) from None
 
 
 class CsvTable:

@@ -13,8 +13,9 @@ from statistics import median
 from time import monotonic, process_time
 from typing import Any
 
+from serve_app.bundle.loading import load
 from serve_app.bundle.manifest import Manifest
-from serve_app.bundle.predictor import Predictor, load
+from serve_app.bundle.predictor import Predictor
 from serve_app.bundle.stores import open_store, served_uri
 from serve_app.cluster.placements import InServerVersion
 from serve_app.contract import ModelSpec
@@ -22,8 +23,9 @@ from serve_app.contract.block import Block, Layout, Scores
 from serve_app.errors import BundleError
 from serve_app.http.application import PATHS, create_app
 from serve_app.models import get_spec
+from serve_app.serving.member import Opened
 from serve_app.serving.router import Router
-from serve_app.serving.versions import Opened, Versions
+from serve_app.serving.versions import Versions
 from serve_app.settings import Table, VersionEntry
 
 N_ROUNDS = 5

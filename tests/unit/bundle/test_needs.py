@@ -9,8 +9,8 @@ from checking import manifest_of
 from own_package import FILES, importable, write_package
 from toy_runtime import toy, write_toy
 
+from serve_app.bundle.loading import load
 from serve_app.bundle.manifest import Manifest, Module
-from serve_app.bundle.predictor import load
 from serve_app.bundle.runtimes.needs import (
     find_module,
     first_fault,

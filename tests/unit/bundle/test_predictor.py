@@ -5,7 +5,8 @@ import pytest
 from watching import manifest
 
 from serve_app.bundle.manifest import GoldenRow, Manifest
-from serve_app.bundle.predictor import Predictor, differing
+from serve_app.bundle.predictor import Predictor
+from serve_app.bundle.tolerance import differing
 from serve_app.contract.block import Block, Scores
 from serve_app.errors import BundleError
 from serve_app.models import get_spec

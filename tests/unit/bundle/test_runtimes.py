@@ -11,8 +11,9 @@ from checking import SHIPPED, TABLE, manifest_of, report_on
 from fakes import table
 from toy_runtime import MODEL_FILE, expected_scores, toy, write_toy
 
+from serve_app.bundle.loading import load, open_version
 from serve_app.bundle.manifest import Manifest, parse
-from serve_app.bundle.predictor import Predictor, load, open_version
+from serve_app.bundle.predictor import Predictor
 from serve_app.bundle.runtimes.record import RuntimeRecord
 from serve_app.bundle.runtimes.registry import RUNTIMES, record_of
 from serve_app.bundle.store import FolderStore

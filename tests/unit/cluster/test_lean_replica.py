@@ -16,7 +16,7 @@ class Refuse:
 sys.meta_path.insert(0, Refuse())
 from pathlib import Path
 from serve_app.contract.block import Layout
-from serve_app.bundle.predictor import load
+from serve_app.bundle.loading import load
 from serve_app.bundle.store import FolderStore
 from serve_app.models import get_spec
 import serve_app.serving.router, serve_app.http.application, serve_app.serving.versions

@@ -22,8 +22,9 @@ from pydantic import create_model
 
 from serve_app.contract import Example, Features, ModelSpec
 from serve_app.http.application import create_app
+from serve_app.serving.member import Opened
 from serve_app.serving.router import Router
-from serve_app.serving.versions import Opened, Versions
+from serve_app.serving.versions import Versions
 from serve_app.settings import Table, VersionEntry
 
 SINGLE, BATCH = "/v1/predict", "/v1/predict/batch"

@@ -13,8 +13,9 @@ from serve_app.errors import BundleError, BundleUnavailable, DeadlineExceeded, N
 from serve_app.rollout.active_rollout import KEEP_S, ActiveRollout
 from serve_app.rollout.counts import MOST_KEYS, Counts, digest
 from serve_app.rollout.orders import Orders, RolloutReply, RolloutReport
+from serve_app.serving.member import Opened
 from serve_app.serving.router import Router
-from serve_app.serving.versions import Opened, Versions
+from serve_app.serving.versions import Versions
 from serve_app.settings import Table, VersionEntry
 
 PLAN = {

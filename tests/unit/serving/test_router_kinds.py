@@ -13,8 +13,9 @@ from serve_app.contract import ModelSpec
 from serve_app.contract.block import Block
 from serve_app.serving.answer import Answered
 from serve_app.serving.coalescer import Coalescer
+from serve_app.serving.member import Opened
 from serve_app.serving.router import Router
-from serve_app.serving.versions import Opened, Versions
+from serve_app.serving.versions import Versions
 from serve_app.settings import Table, VersionEntry
 
 NAN = math.nan

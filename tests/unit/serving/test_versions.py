@@ -13,7 +13,8 @@ import pytest
 from fakes import FakeScorer, FakeStore, table, until
 
 from serve_app.errors import BundleError
-from serve_app.serving.versions import Opened, Versions, backoff
+from serve_app.serving.member import Opened
+from serve_app.serving.versions import Versions, backoff
 from serve_app.settings import Batch, Table, VersionEntry
 
 

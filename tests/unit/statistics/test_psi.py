@@ -61,6 +61,15 @@ def test_a_shift_holds_only_when_there_are_scores_enough_to_tell() -> None:
     assert not is_shifted(stable, [0] * len(stable))
 
 
+@pytest.mark.parametrize(("n_candidate", "is_enough"), [(150, False), (200, True)])
+def test_ten_bins_take_some_200_scores_of_the_candidate(n_candidate: int, is_enough: bool) -> None:
+    """As docs/rollouts.md says: with fewer, chance alone may look like a shift."""
+    stable = (SHARES * 20_000).astype(int).tolist()
+    shifted = (SHARES[::-1] * n_candidate).astype(int).tolist()
+    assert len(stable) == 10
+    assert is_shifted(stable, shifted) == is_enough
+
+
 def test_no_rollout_is_held_by_chance() -> None:
     """1,000 candidates that are like stable, each with as few scores as may count."""
     rng = np.random.default_rng(26)

@@ -5,7 +5,8 @@ import pytest
 from every_kind import ANOMALY, CLASSIFIER, KINDS, OUTPUTS, QUANTILES, VALUE, YES_NO
 from sklearn import metrics as reference
 
-from serve_app.statistics.quality import loss_of, measure_both, measures_of
+from serve_app.statistics.paired import measure_both
+from serve_app.statistics.quality import loss_of, measures_of
 
 RNG = np.random.default_rng(7)
 N_ROWS = 400

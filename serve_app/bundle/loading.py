@@ -1,0 +1,111 @@
+"""From a bundle in a store to a version that has proven itself: verified, opened, replayed."""
+
+from collections.abc import Sequence
+
+from serve_app.bundle.manifest import Manifest
+from serve_app.bundle.pin import missing_pin
+from serve_app.bundle.predictor import Predictor
+from serve_app.bundle.runtimes.needs import import_fault
+from serve_app.bundle.runtimes.record import Runtime
+from serve_app.bundle.runtimes.registry import record_of
+from serve_app.bundle.store import Store
+from serve_app.bundle.verified import read_manifest, read_verified
+from serve_app.contract import Label, ModelSpec, differences
+from serve_app.errors import BundleError
+
+
+def load(
+    store: Store,
+    spec: ModelSpec,
+    version: str,
+    pin: str | None = None,
+    public_keys: Sequence[str] = (),
+) -> Predictor:
+    """Verify, open and prove one version that is to serve.
+
+    Raises BundleError saying what was expected and found.
+    """
+    manifest, digest = read_manifest(store, spec.name, version, pin, public_keys)
+    lines = differences(spec.contract, manifest.contract)
+    if lines:
+        where = f"{store.uri}/{spec.name}/{version}"
+        raise BundleError(f"{where}: does not fit the contract of {spec.name}: " + "; ".join(lines))
+    return open_version(store, spec, manifest, digest, is_pinned=pin is not None)
+
+
+def open_version(
+    store: Store, spec: ModelSpec, manifest: Manifest, digest: str, *, is_pinned: bool
+) -> Predictor:
+    """Verify, open and prove one version whatever fields it takes: to be compared, not to serve.
+
+    Raises BundleError.
+    """
+    where = f"{store.uri}/{spec.name}/{manifest.version}"
+    fault = kind_fault(spec, manifest)
+    if fault:
+        raise BundleError(f"{where}: {fault}")
+    fault = missing_pin(manifest, digest, is_local=store.is_local, is_pinned=is_pinned)
+    if fault:
+        raise BundleError(f"{where}: {fault}")
+    files = {
+        file: read_verified(store, manifest, file)
+        for file in {*manifest.files, manifest.model_file}
+    }
+    try:
+        runtime = _open(files[manifest.model_file], manifest)
+        predictor = Predictor(manifest, digest, runtime, spec.threshold)
+    except BundleError:
+        raise
+    except Exception as error:
+        raise BundleError(
+            f"{where}/{manifest.model_file}: cannot be opened ({type(error).__name__})"
+        ) from error
+    _require_answers(spec, manifest, where)
+    return predictor
+
+
+def kind_fault(spec: ModelSpec, manifest: Manifest) -> str | None:
+    """Why a bundle's scores are not what this contract asks for; None when they are."""
+    if manifest.kind != spec.kind:
+        return f"expected a {spec.kind}, found a {manifest.kind}"
+    if manifest.format == 1:
+        # It knew the classes 0 and 1 only, and one value.
+        classes: list[Label] = [0, 1] if spec.kind == "binary_classifier" else []
+        found = (classes, manifest.outputs)
+    else:
+        found = (manifest.classes, manifest.outputs)
+    expected = (list(spec.classes), list(spec.outputs))
+    if found != expected:
+        return f"expected classes and outputs {expected}, found {found}"
+    return None
+
+
+def _require_answers(spec: ModelSpec, manifest: Manifest, where: str) -> None:
+    """Make an answer of each golden score, by the bundle's parameters. Raises BundleError."""
+    try:
+        for item in manifest.golden_rows:
+            if item.score is not None:
+                spec.answer(item.score, manifest.parameters)
+    except Exception as error:
+        raise BundleError(
+            f"{where}: found parameters {sorted(manifest.parameters)}, from which no "
+            f"{spec.prediction.__name__} can be made ({type(error).__name__}); expected those that "
+            "training writes"
+        ) from error
+
+
+def _open(data: bytes, manifest: Manifest) -> Runtime:
+    """Open a model, its modules imported before. Raises BundleError naming what is missing."""
+    record = record_of(manifest.runtime)
+    fault = record.needs_fault(manifest)
+    if fault is None and record.runs_code:
+        fault = import_fault(manifest.modules)
+    if fault:
+        raise BundleError(f"{manifest.model}/{manifest.version}: {fault}")
+    try:
+        return record.open(data, manifest)
+    except ModuleNotFoundError as error:
+        raise BundleError(
+            f"{manifest.model}/{manifest.version}: {record.file} needs the module {error.name}, "
+            "found none. Install the package that has it where it serves."
+        ) from error
