@@ -49,15 +49,19 @@ class Seen:
         return _share(self.bad["candidate"], self.requests["candidate"])
 
     @property
-    def stable_share(self) -> float:
-        """Return what stable failed of all that it was asked.
+    def n_asked_stable(self) -> int:
+        """Return how often stable was asked: by its own keys, and in the candidate's place."""
+        return self.requests["stable"] + self.bad["candidate"]
 
-        It was asked in the candidate's place too, and then failed where it did not stand in.
-        """
-        asked_instead = self.bad["candidate"]
-        n_asked = self.requests["stable"] + asked_instead
-        n_bad = self.bad["stable"] + asked_instead - self.n_stood_in
-        return _share(n_bad, n_asked)
+    @property
+    def n_bad_of_stable(self) -> int:
+        """Return how often stable gave no good answer, in the candidate's place too."""
+        return self.bad["stable"] + self.bad["candidate"] - self.n_stood_in
+
+    @property
+    def stable_share(self) -> float:
+        """Return what stable failed of all that it was asked; 0 where it was not."""
+        return _share(self.n_bad_of_stable, self.n_asked_stable)
 
 
 class Recent:
@@ -89,7 +93,9 @@ class Recent:
         stretch_s = self._stretch_s(now_s)
         if stretch_s is None:
             return None
-        if not self._is_above(now_s, stretch_s, N_PARTS, FAILING_SHARE):
+        # A part without requests says nothing: clients may come once in five seconds.
+        shares = [share for share in self._shares(now_s, stretch_s, N_PARTS) if share >= 0]
+        if any(share < FAILING_SHARE for share in shares):
             return None
         return self.between(now_s - stretch_s, now_s)
 
@@ -98,7 +104,9 @@ class Recent:
         seen = self.between(now_s - ABOVE_S, now_s)
         if seen.bad["candidate"] < MIN_REQUESTS:
             return None
-        return seen if self._is_above(now_s, ABOVE_S, N_THIRDS, limit_share) else None
+        shares = self._shares(now_s, ABOVE_S, N_THIRDS)
+        # A part without requests is one in which the candidate was not bad.
+        return seen if all(share > limit_share for share in shares) else None
 
     def _stretch_s(self, now_s: float) -> float | None:
         n_requests = 0
@@ -110,15 +118,15 @@ class Recent:
                 return passed_s
         return None
 
-    def _is_above(self, now_s: float, stretch_s: float, n_parts: int, share: float) -> bool:
-        """Tell whether the candidate failed more than this in each part that has requests of it."""
+    def _shares(self, now_s: float, stretch_s: float, n_parts: int) -> list[float]:
+        """Return what the candidate failed in each part of the stretch; -1 without requests."""
         part_s = stretch_s / n_parts
+        shares = []
         for n in range(n_parts):
             end_s = now_s - n * part_s
             seen = self.between(end_s - part_s, end_s)
-            if seen.requests["candidate"] and seen.candidate_share <= share:
-                return False
-        return True
+            shares.append(seen.candidate_share if seen.requests["candidate"] else -1.0)
+        return shares
 
 
 def seen_of(

@@ -137,8 +137,10 @@ def _is_worse(total: Seen, max_ratio: float) -> bool:
     By the bounds of two 95 % intervals that do not meet. Requests of one key go together, so that
     this is no proof.
     """
+    if not total.requests["candidate"] or not total.n_asked_stable:
+        return False
     low, _ = wilson(total.bad["candidate"], total.requests["candidate"])
-    _, high = wilson(total.bad["stable"], total.requests["stable"])
+    _, high = wilson(total.n_bad_of_stable, total.n_asked_stable)
     return low > max(TOLERATED_SHARE, max_ratio * high)
 
 

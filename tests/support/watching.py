@@ -1,5 +1,7 @@
 """What the tests of a rollout's counting share: a manifest, a table, counters and counts."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from serve_app.bundle.manifest import GoldenRow, Manifest, Reference
@@ -40,12 +42,17 @@ def table(**rollout: Any) -> Table:
 
 
 def phase_counter(
-    run: str = RUN, phase: int = 1, of: Table | None = None, spec: ModelSpec = SPEC, **kind: Any
+    run: str = RUN,
+    phase: int = 1,
+    of: Table | None = None,
+    spec: ModelSpec = SPEC,
+    clock: Callable[[], float] = time.monotonic,
+    **kind: Any,
 ) -> PhaseCounter:
     """Return the counter of one phase, which has counted nothing."""
     plan = (of or table()).rollout
     assert plan is not None
-    return PhaseCounter(spec, plan, (run, phase), manifest(**kind))
+    return PhaseCounter(spec, plan, (run, phase), manifest(**kind), clock)
 
 
 def counts_of(phase: int = 1, run: str = RUN, **counts: Any) -> Counts:
@@ -57,12 +64,15 @@ def counts_of(phase: int = 1, run: str = RUN, **counts: Any) -> Counts:
     """
     found = Counts(run, phase)
     for i, arm in enumerate(ARMS):
-        found.requests[arm] = counts.get("requests", (0, 0))[i]
         found.errors.first[arm] = {digest(key) for key in counts.get("errors", ((), ()))[i]}
         found.slow.first[arm] = {digest(key) for key in counts.get("slow", ((), ()))[i]}
         # A key that begins an incident was bad in a request.
         n_bad = len(found.errors.first[arm])
         found.bad[arm]["raised"] = counts.get("bad", (n_bad, n_bad))[i]
+        n_requests = found.bad[arm].total()
+        found.requests[arm] = counts.get("requests", (n_requests, n_requests))[i]
+    found.n_stood_in = counts.get("stood_in", found.bad["candidate"].total())
+    for i, arm in enumerate(ARMS):
         found.scores[arm] = list(counts.get("scores", ((), ()))[i])
     for key, disagrees in counts.get("pairs", {}).items():
         found.shadowed.pairs[digest(key)] = disagrees

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,16 @@ import pytest
 from fakes import FakeScorer, FakeStore, rows_of, until
 from watching import CANDIDATE, SPEC, STABLE, manifest
 
-from serve_app.errors import BundleError, BundleUnavailable, DeadlineExceeded, NotReady, Overloaded
+from serve_app.errors import (
+    BundleError,
+    BundleUnavailable,
+    DeadlineExceeded,
+    NotReady,
+    Overloaded,
+    TooManyRows,
+)
 from serve_app.rollout.active_rollout import KEEP_S, ActiveRollout
-from serve_app.rollout.counts import MOST_KEYS, Counts, digest
+from serve_app.rollout.counts import MOST_KEYS, Arm, Counts, digest
 from serve_app.rollout.orders import Orders, RolloutReply, RolloutReport
 from serve_app.serving.member import Opened
 from serve_app.serving.router import Router
@@ -224,8 +232,9 @@ async def test_a_candidate_that_fails_is_charged_and_stable_answers(failure: str
     vars(server.store.scorers[CANDIDATE]).update(FAILURES[failure])
     assert await server.ask("ada", n_rows=2) == STABLE
     found = server.counted()
-    assert found.errors == {"stable": set(), "candidate": {digest("ada")}}
+    assert found.errors.first == {"stable": set(), "candidate": {digest("ada")}}
     assert found.requests == {"stable": 0, "candidate": 1}
+    assert found.n_stood_in == 1
     assert sum(found.scores["candidate"]) == 0
 
 
@@ -235,7 +244,9 @@ async def test_a_candidate_that_is_not_there_is_charged_too() -> None:
     server.store.errors = {CANDIDATE: BundleUnavailable("away")}
     await server.start(100)
     assert await server.ask() == STABLE
-    assert server.counted().errors["candidate"] == {digest("ada")}
+    found = server.counted()
+    assert found.errors.first["candidate"] == {digest("ada")}
+    assert found.bad["candidate"] == {"not_ready": 1}
 
 
 async def test_stables_own_failures_count_against_stable() -> None:
@@ -251,17 +262,45 @@ async def test_stables_own_failures_count_against_stable() -> None:
     stable.error = RuntimeError("a fault of ours")
     with pytest.raises(RuntimeError):
         await server.ask("eve")
-    bad = {digest(key) for key in ("ada", "bob", "eve")}
-    assert server.counted().errors == {"stable": bad, "candidate": set()}
+    found = server.counted()
+    assert found.bad["stable"] == {"not_ready": 1, "invalid": 1, "raised": 1}
+    assert found.errors.first == {"stable": {digest("ada")}, "candidate": set()}
+    assert found.errors.others["stable"] == {digest("bob"), digest("eve")}, "one incident"
 
 
-async def test_forced_refused_and_abandoned_requests_count_nowhere() -> None:
-    """That is X-Model-Version, a 429 of stable's own application, and a client that left."""
+@pytest.mark.parametrize("percent", [0, 100])
+async def test_a_full_queue_counts_alike_for_both(percent: float) -> None:
+    """A 429 of the version itself is its own fault, whoever gets the answer in the end."""
+    server = await Server().start(percent)
+    version = CANDIDATE if percent else STABLE
+    server.store.scorers[version].error = Overloaded("full", retry_after_s=1)
+    with suppress(Overloaded):
+        await server.ask("refused")
+    arm: Arm = "candidate" if percent else "stable"
+    assert server.counted().bad[arm] == {"refused": 1}
+
+
+@pytest.mark.parametrize("percent", [0, 100])
+async def test_late_is_the_same_for_both(percent: float) -> None:
+    """Stable may take longer before its client hears of it, and is late for the judge all the same.
+
+    In the server and cheap, a candidate is not cut off either: its answer is valid and late.
+    """
+    server = await Server().start(percent, limits={"candidate_deadline_ms": 20})
+    version = CANDIDATE if percent else STABLE
+    server.store.scorers[version].delay_s = 0.05
+    assert await server.ask("ada") == version
+    arm: Arm = "candidate" if percent else "stable"
+    assert server.counted().bad[arm] == {"late": 1}
+
+
+async def test_forced_and_abandoned_requests_and_faults_of_clients_count_nowhere() -> None:
+    """That is X-Model-Version, a client that left, and a 4xx."""
     server = await Server().start(0, limits={"candidate_deadline_ms": 1_000})
     assert await server.ask(forced=CANDIDATE) == CANDIDATE
     stable = server.store.scorers[STABLE]
-    stable.error = Overloaded("full", retry_after_s=1)
-    with pytest.raises(Overloaded):
+    stable.error = TooManyRows("a client's fault")
+    with pytest.raises(TooManyRows):
         await server.ask("refused")
     stable.error = None
     stable.delay_s = 60
@@ -271,7 +310,7 @@ async def test_forced_refused_and_abandoned_requests_count_nowhere() -> None:
     await asyncio.gather(waiting, return_exceptions=True)
     found = server.counted()
     assert found.requests == {"stable": 0, "candidate": 0}
-    assert found.errors == {"stable": set(), "candidate": set()}
+    assert found.errors.n_keys == 0
 
 
 async def test_in_shadow_the_answer_does_not_wait_and_both_are_compared() -> None:

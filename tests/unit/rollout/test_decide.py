@@ -124,7 +124,7 @@ DECISIONS: dict[str, tuple[Status, float, dict[str, Any], Status, float]] = {
     "worse with few requests": ("running", 0, {"outcome": "fail", "requests": 1}, "aborted", 0),
     "worse while paused": ("paused", 0, {"outcome": "fail"}, "aborted", 0),
     "worse while held": ("held", 0, {"outcome": "fail"}, "aborted", 0),
-    "worse at 100 %": ("baking", 0, {"outcome": "fail"}, "aborted", 0),
+    "worse at 100 %": ("baking", 0, {"outcome": "fail"}, "rolled_back", 0),
     "refused before it began": ("waiting", 0, {"readiness": "refused"}, "aborted", 0),
     "refused on the way": ("running", 0, {"readiness": "refused", "share": 1.0}, "aborted", 0),
     "refused while paused": ("paused", 0, {"readiness": "refused"}, "aborted", 0),

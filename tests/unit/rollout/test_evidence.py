@@ -10,6 +10,7 @@ from watching import RUN, counts_of
 from serve_app.rollout.counts import Counts, Shadowed, Slice
 from serve_app.rollout.decide import Verdict
 from serve_app.rollout.evidence import Record, requests_of, worst_slices
+from serve_app.rollout.verdict import verdict
 from serve_app.settings import Rollout
 
 PLAN = Rollout(
@@ -23,6 +24,11 @@ def names(prefix: str, n: int) -> list[str]:
     return [f"{prefix}{i}" for i in range(n)]
 
 
+def tell(found: Record, counts: Counts, now_s: float = 1.0) -> None:
+    """Hand over what a server counted."""
+    found.add(counts, now_s)
+
+
 def record(share: float | str = 10.0, phase: int = 1, **more: int) -> Record:
     """Return a record that has entered one phase."""
     found = Record(RUN, **more)
@@ -30,20 +36,20 @@ def record(share: float | str = 10.0, phase: int = 1, **more: int) -> Record:
     return found
 
 
-def verdict(of: Record, phase: int = 1, **limits: float) -> Verdict:
+def judged(of: Record, phase: int = 1, now_s: float = 1.0, **limits: float) -> Verdict:
     """Return the verdict under these guardrails."""
     guardrails = PLAN.guardrails.model_copy(update=limits)
-    return of.verdict(phase, PLAN.model_copy(update={"guardrails": guardrails}))
+    return verdict(of, phase, PLAN.model_copy(update={"guardrails": guardrails}), now_s)
 
 
 def test_a_key_counts_once_however_many_servers_and_reports_tell_it() -> None:
     """Requests of all reports add up, keys do not."""
     found = record()
     for _ in range(3):
-        found.add(counts_of(errors=(["s"], ["a", "b"]), slow=([], ["a"]), requests=(9, 2)))
+        tell(found, counts_of(errors=(["s"], ["a", "b"]), slow=([], ["a"]), requests=(9, 2)))
     phase = found.phases[1]
-    assert phase.bad["errors"] == {"stable": 1, "candidate": 2}
-    assert phase.bad["slow"] == {"stable": 0, "candidate": 1}
+    assert phase.counted["errors"] == {"stable": 1, "candidate": 2}
+    assert phase.counted["slow"] == {"stable": 0, "candidate": 1}
     assert requests_of(phase) == (27, 6)
 
 
@@ -51,9 +57,9 @@ def test_a_key_counts_again_in_the_next_phase_but_once_in_the_run() -> None:
     """It is judged since the step began, and since the rollout began."""
     found = record()
     found.enter(2, 50.0)
-    found.add(counts_of(1, errors=([], ["a"])))
-    found.add(counts_of(2, errors=([], ["a", "b"])))
-    assert [phase.bad["errors"]["candidate"] for phase in found.phases.values()] == [1, 2]
+    tell(found, counts_of(1, errors=([], ["a"])))
+    tell(found, counts_of(2, errors=([], ["a", "b"])))
+    assert [phase.counted["errors"]["candidate"] for phase in found.phases.values()] == [1, 2]
     assert [phase.first["errors"]["candidate"] for phase in found.phases.values()] == [1, 1]
 
 
@@ -61,9 +67,9 @@ def test_what_comes_late_counts_in_its_own_phase_and_what_is_of_another_run_nowh
     """A server learns of a new weight up to two seconds late."""
     found = record()
     found.enter(2, 50.0)
-    found.add(counts_of(1, requests=(5, 5)))
-    found.add(counts_of(2, run="another", requests=(7, 7)))
-    found.add(counts_of(3, requests=(7, 7)))
+    tell(found, counts_of(1, requests=(5, 5)))
+    tell(found, counts_of(2, run="another", requests=(7, 7)))
+    tell(found, counts_of(3, requests=(7, 7)))
     assert [requests_of(phase) for phase in found.phases.values()] == [(5, 5), (0, 0)]
 
 
@@ -78,21 +84,21 @@ def test_the_order_of_reports_changes_nothing(
     def reported(turns: Iterable[int]) -> Record:
         found = record()
         for i in turns:
-            found.add(counts_of(errors=errors[i], requests=(1, 2), scores=([1, 2], [0, i])))
+            tell(found, counts_of(errors=errors[i], requests=(10, 10), scores=([1, 2], [0, i])))
         return found
 
     mixed = reported(order)
     in_order = reported(range(4))
-    assert mixed.phases[1].bad == in_order.phases[1].bad
+    assert mixed.phases[1].counted == in_order.phases[1].counted
     assert mixed.phases[1].scores == in_order.phases[1].scores
-    assert mixed.verdict(1, PLAN) == in_order.verdict(1, PLAN)
+    assert judged(mixed) == judged(in_order)
 
 
 def test_a_sound_candidate_passes_with_its_numbers() -> None:
     """A candidate that is as bad as stable is within the guardrails."""
     found = record()
-    found.add(counts_of(requests=(900, 100), errors=(names("s", 18), names("c", 2))))
-    said = verdict(found)
+    tell(found, counts_of(requests=(900, 100), errors=(names("s", 18), names("c", 2))))
+    said = judged(found)
     assert said.outcome == "pass"
     assert said.numbers["errors_candidate_keys"] == 2
     assert said.numbers["errors_rollout_log_e"] < said.numbers["errors_rollout_limit"]
@@ -102,8 +108,8 @@ def test_a_sound_candidate_passes_with_its_numbers() -> None:
 def test_a_candidate_that_turns_keys_bad_fails_by_name(rail: str) -> None:
     """Eight bad keys of a tenth of the traffic, and none of stable's, are no chance."""
     found = record()
-    found.add(counts_of(requests=(900, 100), **{rail: ([], names("c", 8))}))
-    said = verdict(found)
+    tell(found, counts_of(requests=(900, 100), **{rail: ([], names("c", 8))}))
+    said = judged(found)
     assert said.outcome == "fail"
     assert said.reason.startswith(f"{rail}: 8 of 8 keys")
 
@@ -112,30 +118,125 @@ def test_evidence_adds_up_over_steps() -> None:
     """Of four keys in each of two phases, neither four are enough, but all eight are."""
     found = record()
     found.enter(2, 10.0)
-    found.add(counts_of(1, errors=([], names("a", 4))))
-    assert verdict(found).outcome == "pass"
-    found.add(counts_of(2, errors=([], names("b", 4))))
-    assert verdict(found, 2).outcome == "fail"
-    assert "since the rollout began" in verdict(found, 2).reason
+    tell(found, counts_of(1, errors=([], names("a", 4))))
+    assert judged(found).outcome == "pass"
+    tell(found, counts_of(2, errors=([], names("b", 4))))
+    assert judged(found, 2).outcome == "fail"
+    assert "since the rollout began" in judged(found, 2).reason
 
 
 def test_an_outage_of_both_is_no_evidence_against_one() -> None:
     """At a tenth of the traffic, the candidate has a tenth of the bad keys."""
     found = record()
-    found.add(counts_of(errors=(names("s", 900), names("c", 100))))
-    assert verdict(found).outcome == "pass"
+    tell(found, counts_of(errors=(names("s", 900), names("c", 100))))
+    assert judged(found).outcome == "pass"
 
 
-def test_at_100_percent_there_is_nothing_to_compare_with() -> None:
-    """Without keys of stable nothing is concluded, however many are bad."""
-    found = record(100.0)
-    found.add(counts_of(errors=([], names("c", 500)), requests=(0, 500)))
-    assert verdict(found).outcome == "pass"
+def at_100(n_bad_a_second: int, seconds: int, n_bad_before: int = 9) -> Verdict:
+    """Return what is said when of 100 requests a second so many are bad, after a step of 50 %."""
+    found = record(50.0)
+    tell(found, counts_of(requests=(900, 900), bad=(n_bad_before, 9)))
+    found.enter(2, 100.0)
+    for second in range(seconds):
+        tell(found, counts_of(2, requests=(0, 100), bad=(0, n_bad_a_second)), 100.0 + second)
+    return judged(found, 2, 99.5 + seconds)
+
+
+def test_at_100_percent_a_candidate_is_judged_by_what_stable_did_before() -> None:
+    """1 % of stable's requests were bad: a tenth of them for half a minute is worse."""
+    assert at_100(1, 40).outcome == "pass"
+    assert at_100(10, 20).outcome == "pass", "not long enough"
+    said = at_100(10, 40)
+    assert said.outcome == "fail"
+    assert said.reason.startswith("bad answers: 300 of 3000 of the candidate")
+    assert at_100(10, 40, n_bad_before=90).outcome == "pass", "stable was as bad"
+
+
+def test_at_100_percent_a_candidate_that_dies_is_out_after_ten_seconds() -> None:
+    """Half a minute would be too long."""
+    assert at_100(100, 8).outcome == "pass"
+    said = at_100(100, 12)
+    assert (said.outcome, said.cause) == ("fail", "failing")
+
+
+def failing(
+    n_seconds: int, candidate: tuple[int, int], stable: tuple[int, int], **more: int
+) -> Verdict:
+    """Return what is said after so many seconds with (requests, bad ones) of both."""
+    found = record()
+    for second in range(n_seconds):
+        counts = counts_of(
+            requests=(stable[0], candidate[0]),
+            bad=(stable[1], candidate[1]),
+            errors=(["s"][: stable[1]], ["c"][: candidate[1]]),
+            **more,
+        )
+        tell(found, counts, float(second))
+    return judged(found, now_s=n_seconds - 0.5)
+
+
+def test_one_key_is_enough_to_put_out_what_fails_everything() -> None:
+    """Keys tell nothing where there is one; requests do, for ten seconds."""
+    assert failing(8, (2, 2), (20, 0)).outcome == "hold", "the rates differ, for less than that"
+    said = failing(12, (2, 2), (20, 0))
+    assert (said.outcome, said.cause) == ("fail", "failing")
+    assert "raised an error" in said.reason
+
+
+def test_a_stall_of_five_seconds_puts_nobody_out() -> None:
+    """Seven seconds of good answers around it are enough to see that it is over."""
+    found = record()
+    for second in range(12):
+        is_stalled = 3 <= second < 8
+        tell(found, counts_of(requests=(20, 20), bad=(0, 20 * is_stalled)), float(second))
+        assert judged(found, now_s=second + 0.5).cause != "failing"
+
+
+def test_where_stable_fails_too_nothing_is_said() -> None:
+    """Not that the candidate is within the rails: it waits for the end of the outage."""
+    said = failing(12, (10, 10), (10, 10), stood_in=0)
+    assert said.outcome == "wait"
+    assert "stable fails too" in said.reason
+
+
+def test_hardly_any_bad_request_is_no_harm_whatever_the_ratio() -> None:
+    """Eight keys of 20,000 requests, and stable has none."""
+    found = record()
+    tell(found, counts_of(requests=(180_000, 20_000), errors=([], names("c", 8))))
+    assert judged(found).outcome == "pass"
+
+
+def test_rates_that_differ_where_keys_cannot_tell_are_for_a_person() -> None:
+    """Both have had each of a few keys once; of the requests the candidate fails a tenth."""
+    found = record(50.0)
+    keys = (names("s", 4), names("c", 4))
+    tell(found, counts_of(requests=(1_000, 1_000), bad=(10, 100), errors=keys))
+    said = judged(found)
+    assert (said.outcome, said.cause) == ("hold", "rates differ")
+    assert "100 of 1000 of the candidate" in said.reason
+
+
+def test_a_judge_that_could_not_see_all_keys_says_so() -> None:
+    """A full set must not look like a candidate that is within the rails."""
+    found = record()
+    counts = counts_of(requests=(900, 100))
+    counts.errors.n_left_out = 3
+    tell(found, counts)
+    assert judged(found).cause == "too many bad keys"
+
+
+def test_a_key_that_was_bad_in_shadow_is_still_evidence_later() -> None:
+    """In shadow nothing is compared, so that it must not be used up there."""
+    found = record("shadow")
+    tell(found, counts_of(1, errors=(["a"], [])))
+    found.enter(2, 10.0)
+    tell(found, counts_of(2, errors=([], ["a"])))
+    assert found.phases[2].first["errors"] == {"stable": 0, "candidate": 1}
 
 
 def test_a_restart_raises_the_limits() -> None:
     """What was counted before is gone, and the false alarms of all restarts share alpha."""
-    limits = [verdict(record(restarts=n)).numbers["errors_rollout_limit"] for n in range(3)]
+    limits = [judged(record(restarts=n)).numbers["errors_rollout_limit"] for n in range(3)]
     assert limits[0] < limits[1] < limits[2]
 
 
@@ -155,16 +256,16 @@ def test_shadow_passes_by_the_upper_bound_of_what_disagrees(
 ) -> None:
     """10 % are tolerated: few pairs prove nothing, and many that disagree abort the rollout."""
     found = record("shadow")
-    found.add(counts_of(pairs={f"k{n}": n < n_disagree for n in range(n_pairs)}))
-    assert verdict(found).outcome == outcome
+    tell(found, counts_of(pairs={f"k{n}": n < n_disagree for n in range(n_pairs)}))
+    assert judged(found).outcome == outcome
     assert requests_of(found.phases[1])[1] == n_pairs
 
 
 def test_a_shadow_that_stays_undecided_is_for_a_person() -> None:
     """Beyond ten times min_requests more pairs would hardly tell."""
     found = record("shadow")
-    found.add(counts_of(pairs={f"k{n}": n < 98 for n in range(1_000)}))
-    said = verdict(found)
+    tell(found, counts_of(pairs={f"k{n}": n < 98 for n in range(1_000)}))
+    said = judged(found)
     assert (said.outcome, said.cause) == ("hold", "shadow")
 
 
@@ -172,17 +273,17 @@ def test_a_shadow_that_stays_undecided_is_for_a_person() -> None:
 def test_the_ends_of_the_tolerated_disagreement_work(most: float, outcome: str) -> None:
     """With 0 nothing is tolerated, and with 100 everything is."""
     found = record("shadow")
-    found.add(counts_of(pairs={f"k{n}": n < 50 for n in range(100)}))
-    assert verdict(found, max_disagreement_percent=most).outcome == outcome
+    tell(found, counts_of(pairs={f"k{n}": n < 50 for n in range(100)}))
+    assert judged(found, max_disagreement_percent=most).outcome == outcome
 
 
 def test_scores_that_lie_elsewhere_hold_the_rollout() -> None:
     """A better model may score differently, so a person decides; few scores say nothing."""
     found = record()
-    found.add(counts_of(requests=(900, 100), scores=([90] * 10, [0] * 5 + [4] * 5)))
-    assert verdict(found).outcome == "pass"
-    found.add(counts_of(scores=([900] * 10, [0] * 5 + [200] * 5)))
-    said = verdict(found)
+    tell(found, counts_of(requests=(900, 100), scores=([90] * 10, [0] * 5 + [4] * 5)))
+    assert judged(found).outcome == "pass"
+    tell(found, counts_of(scores=([900] * 10, [0] * 5 + [200] * 5)))
+    said = judged(found)
     assert (said.outcome, said.cause) == ("hold", "psi")
     assert said.numbers["psi"] > 0.25
 
@@ -197,7 +298,7 @@ def test_the_worst_slices_come_first_and_small_ones_not_at_all() -> None:
         ("age", "tiny"): Slice(20, 20),
     }
     shadowed = Shadowed(whole=Slice(1_000, 120), slices=slices)
-    found.add(Counts(RUN, 1, shadowed=shadowed))
+    tell(found, Counts(RUN, 1, shadowed=shadowed))
     assert [(feature, rows) for feature, rows, _ in worst_slices(found.phases[1])] == [
         ("plan", "old"),
         ("age", "under 30"),

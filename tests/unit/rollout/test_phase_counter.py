@@ -11,7 +11,7 @@ from watching import CANDIDATE, STABLE, manifest, phase_counter, table
 from serve_app.contract import ModelSpec
 from serve_app.contract.block import Layout
 from serve_app.models import get_spec
-from serve_app.rollout.counts import MOST_KEYS, digest
+from serve_app.rollout.counts import ARMS, MOST_KEYS, digest
 from serve_app.rollout.phase_counter import MOST_SCORED_KEYS, PhaseCounter
 from serve_app.statistics.score_bins import score_edges
 
@@ -25,29 +25,74 @@ def block(**column: list[float]) -> Any:
     return Layout(SPEC.contract).block([row | {name: value} for value in values])
 
 
+class Clock:
+    """Seconds that a test sets."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        """Tell the time."""
+        return self.now_s
+
+
 def test_an_answer_counts_for_the_version_that_the_request_was_assigned_to() -> None:
-    """An answer that is not valid is an error of its key; a late one is slow, and may be both."""
+    """A bad one by its fault; a good one that took long is slow. One thing has one name."""
     counter = phase_counter()
-    counter.note("a", STABLE, 0.01, 0.4)
-    counter.note("b", CANDIDATE, 0.01, 0.6)
-    counter.note("c", CANDIDATE, 0.01, None)
-    counter.note("d", CANDIDATE, 0.3, None)
-    counter.note("e", STABLE, 0.3, 0.4)
+    counter.note("a", STABLE, 0.01, None, 0.4)
+    counter.note("b", CANDIDATE, 0.01, None, 0.6)
+    counter.note("c", CANDIDATE, 0.3, "late")
+    counter.note("e", STABLE, 0.3, None, 0.4)
     found = counter.take()
-    assert found.requests == {"stable": 2, "candidate": 3}
-    assert found.errors == {"stable": set(), "candidate": {digest("c"), digest("d")}}
-    assert found.slow == {"stable": {digest("e")}, "candidate": {digest("d")}}
+    assert found.requests == {"stable": 2, "candidate": 2}
+    assert found.bad == {"stable": {}, "candidate": {"late": 1}}
+    assert found.errors.first == {"stable": set(), "candidate": {digest("c")}}
+    assert found.slow.first == {"stable": {digest("e")}, "candidate": set()}
     assert counter.take().requests == {"stable": 0, "candidate": 0}, (
         "what was taken is not counted again"
     )
+
+
+def test_bad_answers_that_no_good_one_interrupts_are_one_incident() -> None:
+    """A process that stalls is one event; keys that it hit are used up."""
+    clock = Clock()
+    counter = phase_counter(clock=clock)
+    for n in range(5):
+        clock.now_s += 1
+        counter.note(f"stalled {n}", CANDIDATE, 0.1, "late")
+    counter.note("fine", STABLE, 0.1, None, 0.4)
+    counter.note("still stalled", CANDIDATE, 0.1, "late")
+    clock.now_s += 1
+    counter.note("good again", CANDIDATE, 0.1, None, 0.4)
+    clock.now_s += 1
+    counter.note("another", CANDIDATE, 0.1, "raised")
+    found = counter.take()
+    assert found.errors.first["candidate"] == {digest("stalled 0"), digest("another")}
+    assert len(found.errors.others["candidate"]) == 5
+    assert found.bad["candidate"] == {"late": 6, "raised": 1}
+
+
+def test_a_good_answer_of_another_replica_ends_no_stall() -> None:
+    """It began while the bad one was waited for; and what began before the end belongs to it."""
+    clock = Clock()
+    counter = phase_counter(clock=clock)
+    counter.note("stalled", CANDIDATE, 0.15, "late")
+    clock.now_s += 0.05
+    counter.note("beside it", CANDIDATE, 0.1, None, 0.4)
+    counter.note("stalled too", CANDIDATE, 0.15, "late")
+    clock.now_s += 0.05
+    counter.note("after it", CANDIDATE, 0.01, None, 0.4)
+    counter.note("began before", CANDIDATE, 0.15, "late")
+    found = counter.take()
+    assert found.errors.first["candidate"] == {digest("stalled")}
 
 
 def test_the_histogram_takes_a_keys_first_score_alone_in_its_bin() -> None:
     """The scores of one heavy key are no sample of the others'."""
     counter = phase_counter()
     for score in (0.05, 0.95, 0.95):
-        counter.note("heavy", CANDIDATE, 0.0, score)
-    counter.note("other", CANDIDATE, 0.0, 0.999)
+        counter.note("heavy", CANDIDATE, 0.0, None, score)
+    counter.note("other", CANDIDATE, 0.0, None, 0.999)
     edges = score_edges(manifest())
     assert len(edges) == 9
     found = counter.take().scores
@@ -59,12 +104,16 @@ def test_what_is_kept_between_two_reports_is_bounded() -> None:
     """A flood of bad keys fills no memory, and the requests are counted all the same."""
     counter = phase_counter()
     for n in range(MOST_KEYS + 10):
-        counter.note(str(n), STABLE, 1.0, None)
+        counter.note(str(n), STABLE if n % 4 else CANDIDATE, 1.0, "raised")
     found = counter.take()
-    assert len(found.errors["stable"]) == len(found.slow["stable"]) == MOST_KEYS
-    assert found.requests["stable"] == MOST_KEYS + 10
+    assert (found.errors.n_keys, found.errors.n_left_out) == (MOST_KEYS, 10)
+    n_stable, n_candidate = (
+        len(found.errors.first[arm] | found.errors.others[arm]) for arm in ARMS
+    )
+    assert n_stable == 3 * n_candidate, "one bound for both, so that the ratio is the true one"
+    assert sum(found.requests.values()) == MOST_KEYS + 10
     for n in range(MOST_SCORED_KEYS + 10):
-        counter.note(str(n), STABLE, 0.0, 0.5)
+        counter.note(str(n), STABLE, 0.0, None, 0.5)
     assert sum(counter.take().scores["stable"]) == MOST_SCORED_KEYS
 
 
@@ -124,15 +173,15 @@ def test_a_classifiers_histogram_counts_its_labels() -> None:
     """PSI of a classifier is that of its labels: a bin a class, of ties the first."""
     counter = counter_of(CLASSIFIER, [[0.2, 0.5, 0.3]])
     for key, scores in {"a": [0.5, 0.3, 0.2], "b": [0.4, 0.2, 0.4], "c": [0.1, 0.1, 0.8]}.items():
-        counter.note(key, CANDIDATE, 0.0, scores)
+        counter.note(key, CANDIDATE, 0.0, None, scores)
     assert counter.take().scores["candidate"] == [2, 0, 1]
 
 
 def test_of_several_outputs_the_first_one_has_the_histogram() -> None:
     """It is binned by tenths of the golden ones; an error row of the bundle has none."""
     counter = counter_of(OUTPUTS, [None, *([float(n), -1.0] for n in range(100))])
-    counter.note("a", STABLE, 0.0, [3.0, 1e9])
-    counter.note("b", STABLE, 0.0, [97.0, 1e9])
+    counter.note("a", STABLE, 0.0, None, [3.0, 1e9])
+    counter.note("b", STABLE, 0.0, None, [97.0, 1e9])
     found = counter.take().scores["stable"]
     assert len(found) == 10
     assert (found[0], found[-1]) == (1, 1)
@@ -141,7 +190,7 @@ def test_of_several_outputs_the_first_one_has_the_histogram() -> None:
 def test_a_bundle_whose_golden_rows_are_all_refused_has_one_bin() -> None:
     """Nothing to compare with is no reason to fail."""
     counter = counter_of(ANOMALY, [None])
-    counter.note("a", STABLE, 0.0, -0.3)
+    counter.note("a", STABLE, 0.0, None, -0.3)
     assert counter.take().scores["stable"] == [1]
 
 
