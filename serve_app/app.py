@@ -72,7 +72,7 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
     counters = Counters()
     rollout = ActiveRollout(spec, versions)
     router = Router(spec, versions, observers=(counters, rollout), assigner=rollout)
-    app = create_app(spec, router, RemoteRollout(coordinator))
+    app = create_app(spec, router, RemoteRollout(coordinator, rollout.put_out))
     put_in_front(app.state.door)
     return ServerParts(
         app=app,

@@ -1,14 +1,13 @@
 """The Ray class of a coordinator: one process a model, which merges reports and decides."""
 
 import asyncio
-import time
 from collections.abc import Callable
 
 from serve_app.cluster.logs import log_to_ray
 from serve_app.cluster.report import Inbox, Reply, Report
 from serve_app.errors import HttpError, NotReady
 from serve_app.rollout.controller import Controller
-from serve_app.rollout.decide import Action
+from serve_app.rollout.decide import CommandName
 from serve_app.rollout.view import RolloutView, Unknown, view
 from serve_app.settings import ServerArgs
 
@@ -35,9 +34,9 @@ class Coordinator:
 
     async def view(self) -> RolloutView | Unknown:
         """How far the rollout is."""
-        return view(self._controller, time.time())
+        return view(self._controller)
 
-    async def command(self, action: Action, by: str, reason: str) -> HttpError | None:
+    async def command(self, action: CommandName, by: str, reason: str) -> HttpError | None:
         """Carry out a person's command.
 
         Returns the error that says why not: one that is raised would arrive as Ray's own.

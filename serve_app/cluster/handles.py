@@ -1,13 +1,13 @@
 """What is asked of other deployments: the coordinator, and replicas of isolated versions."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from ray import serve
 
 from serve_app.errors import HttpError, NotReady
-from serve_app.rollout.decide import Action
+from serve_app.rollout.decide import CommandName
 from serve_app.rollout.fleet import Replicas
 from serve_app.rollout.view import RolloutView, Unknown
 from serve_app.settings import application_of
@@ -19,18 +19,34 @@ T = TypeVar("T")
 
 
 class RemoteRollout:
-    """The coordinator behind its handle, for the routes."""
+    """The coordinator behind its handle, for the routes.
 
-    def __init__(self, coordinator: Any) -> None:
+    `put_out` takes all share from the candidate in this server alone, and tells whether it did.
+    """
+
+    def __init__(self, coordinator: Any, put_out: Callable[[], bool]) -> None:
         self._coordinator = coordinator
+        self._put_out = put_out
 
     async def view(self) -> RolloutView | Unknown:
         """How far the rollout is. Raises NotReady when the coordinator does not answer."""
         found: RolloutView | Unknown = await _in_time(self._coordinator.view.remote())
         return found
 
-    async def command(self, action: Action, by: str, reason: str) -> RolloutView | Unknown:
-        """Carry out a command. Raises CommandRefused, NoRollout or NotReady."""
+    async def command(self, action: CommandName, by: str, reason: str) -> RolloutView | Unknown:
+        """Carry out a command. Raises CommandRefused, NoRollout or NotReady.
+
+        Where the coordinator cannot carry out `out`, it is in force in this server; the coordinator
+        learns it from the next report, and the other servers from it.
+        """
+        try:
+            return await self._command(action, by, reason)
+        except NotReady as error:
+            if action == "out" and self._put_out():
+                raise NotReady(f"Out in this server. {error.detail}") from None
+            raise
+
+    async def _command(self, action: CommandName, by: str, reason: str) -> RolloutView | Unknown:
         refused: HttpError | None = await _in_time(
             self._coordinator.command.remote(action, by, reason)
         )

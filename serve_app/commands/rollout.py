@@ -13,7 +13,7 @@ from serve_app.commands.target import CONFIG, ConfigOption, ModelOption
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from serve_app.rollout.decide import Action
+    from serve_app.rollout.decide import CommandName
     from serve_app.rollout.view import RolloutView
 
 app = typer.Typer(
@@ -73,7 +73,7 @@ def status(
         raise typer.Exit(ExitCode.CANDIDATE_OUT)
 
 
-def _add_command(action: "Action", said: str) -> None:
+def _add_command(action: "CommandName", said: str) -> None:
     @app.command(action, help=said)
     def command(
         url: Url = None,
@@ -92,6 +92,7 @@ _add_command("resume", "Go on; what held it is accepted for this run.")
 _add_command("promote", "Go to 100 % as soon as the candidate is ready for it.")
 _add_command("abort", "Go to 0 % within two seconds, and stay there until `start`.")
 _add_command("rollback", "Bring the version before back within two seconds, after 100 %.")
+_add_command("out", "Go to 0 % now, in every state; as often as you like.")
 _add_command("start", "Begin again, as another run: other routing keys come first.")
 
 
@@ -106,7 +107,7 @@ def _found(url: str | None, model: str | None, config: Path) -> str:
     return target.url
 
 
-def _command(action: "Action", url: str, reason: str, by: str | None) -> None:
+def _command(action: "CommandName", url: str, reason: str, by: str | None) -> None:
     from rich.console import Console
 
     from serve_app.commands import rollout_client as client

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from serve_app.errors import NoRollout, NotReady, SluiceError
-from serve_app.rollout.decide import Action
+from serve_app.rollout.decide import CommandName
 from serve_app.rollout.view import RolloutView
 
 TIMEOUT_S = 10.0
@@ -33,7 +33,7 @@ def status(url: str) -> RolloutView:
     return _ask(_route(url))
 
 
-def command(url: str, action: Action, by: str, reason: str) -> RolloutView:
+def command(url: str, action: CommandName, by: str, reason: str) -> RolloutView:
     """Carry out a command. Raises Refused or Unreachable."""
     return _ask(f"{_route(url)}/{action}", json.dumps({"by": by, "reason": reason}).encode())
 

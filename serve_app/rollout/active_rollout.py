@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from serve_app.contract import ModelSpec
 from serve_app.errors import BundleError, BundleUnavailable
@@ -38,6 +39,8 @@ class ActiveRollout:
         # Whether the coordinator has told, since this server started, how far the rollout is.
         self.is_known = False
         self._orders: Orders | None = None
+        # The newest run in which the candidate was put out.
+        self._out = ""
         self._phases: dict[tuple[str, int], PhaseCounter] = {}
         # When another phase took over, by phase.
         self._left_s: dict[tuple[str, int], float] = {}
@@ -95,14 +98,29 @@ class ActiveRollout:
         n_rows = self._n_rows
         self._n_rows = 0
         plan = table.rollout if table else None
-        return RolloutReport(plan, self._candidate(table), n_rows, tuple(counts))
+        return RolloutReport(plan, self._candidate(table), n_rows, tuple(counts), self._out)
 
     def follow(self, told: RolloutReply) -> None:
         """Put the coordinator's orders in force; the last ones stay while it does not know."""
         self.is_known = told.known
         if told.known and told.orders != self._orders:
-            self._orders = told.orders
-            self._table = None
+            self._put_in_force(told.orders)
+
+    def put_out(self) -> bool:
+        """Take all share from the candidate here and now; whether it had orders.
+
+        The coordinator, which does not answer, learns it from the next report.
+        """
+        if self._orders is None:
+            return False
+        self._put_in_force(replace(self._orders, percent=0.0, shadow=False, is_out=True))
+        return True
+
+    def _put_in_force(self, orders: Orders | None) -> None:
+        self._orders = orders
+        self._table = None
+        if orders is not None and orders.is_out:
+            self._out = orders.run
 
     def _phase_of(self, table: Table) -> PhaseCounter | None:
         """The counter of the orders in force, if they are for the rollout of this table."""

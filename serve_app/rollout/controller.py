@@ -8,21 +8,19 @@ thread.
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from serve_app.errors import CommandRefused, Fenced, NoRollout, NotReady, RolloutError
 from serve_app.rollout import decide as plans
-from serve_app.rollout.decide import Facts, Readiness, Verdict, Wait
+from serve_app.rollout.clock import SteadyClock
+from serve_app.rollout.decide import Facts, Wait
 from serve_app.rollout.event import Draft
-from serve_app.rollout.evidence import Record, requests_of, stable_before
+from serve_app.rollout.evidence import Record, stable_before
 from serve_app.rollout.fleet import Fleet, IsolatedApplications
 from serve_app.rollout.log import Log
+from serve_app.rollout.ongoing import FORGOTTEN, Ongoing, Out, current, facts_of
 from serve_app.rollout.orders import Orders, RolloutReply, RolloutReport
-from serve_app.rollout.state import MOVING, State, fold, weights
-from serve_app.rollout.verdict import verdict
+from serve_app.rollout.state import DONE, MOVING, State, fold, weights
 from serve_app.settings import Rollout
 
 logger = logging.getLogger(__name__)
@@ -32,26 +30,19 @@ LOOK_S = 0.5
 LISTEN_S = 2.5
 # How long it waits before a log that could not be held is tried again.
 RETRY_S = 2.0
-# The events that take all share from the candidate.
+# The events that take all share from the candidate, and the statuses after them.
 FALLING = ("aborted", "rolled_back")
-NOTHING = Verdict("wait", "nothing is counted yet")
-
-
-@dataclass(frozen=True)
-class Ongoing:
-    """A rollout whose log is held: how far it is, and the evidence of its run."""
-
-    plan: Rollout
-    log: Log
-    state: State
-    record: Record
+OUT = FALLING
 
 
 class Controller:
     """One model's rollout; a part of the report.
 
-    `open_log(id)` opens the log of a rollout; `isolated` tells of isolated versions; `clock` gives
-    seconds since 1970. `trouble` says why the log cannot be read, written or held.
+    `open_log(id)` opens the log of a rollout; `isolated` tells of isolated versions. `trouble` says
+    why the log cannot be read, written or held.
+
+    What takes share away is in force before it is written, and stays so: servers echo the run in
+    which the candidate was put out, so that a coordinator that starts anew begins from there.
     """
 
     name = "rollout"
@@ -60,16 +51,17 @@ class Controller:
         self,
         open_log: Callable[[str], Log],
         isolated: IsolatedApplications,
-        clock: Callable[[], float] = time.time,
+        clock: SteadyClock | None = None,
     ) -> None:
         self._open_log = open_log
-        self._clock = clock
-        self._not_before_s = clock() + LISTEN_S
+        self._clock = clock or SteadyClock()
+        self._not_before_s = self._clock() + LISTEN_S
         self._lock = asyncio.Lock()
-        # An event that takes share away: it is in force, but the log does not say so yet.
-        self._owed: Draft | None = None
-        # Commands under way that take share away.
-        self._n_urgent = 0
+        # Why the candidate is out, by run (State.id): in force whatever the log says, or whoever
+        # holds it.
+        self._out: dict[str, Out] = {}
+        # The same, commanded before the run was known.
+        self._wished_out: Out | None = None
         self.fleet = Fleet(isolated)
         self.ongoing: Ongoing | None = None
         self.trouble = ""
@@ -78,6 +70,8 @@ class Controller:
     def hear(self, server: str, taken: RolloutReport, *, is_new: bool) -> None:
         """Take in a server's report; its counts are added once."""
         self.fleet.hear(server, taken, is_new=is_new)
+        if taken.out:
+            self._out.setdefault(taken.out, FORGOTTEN)
         if is_new and self.ongoing is not None:
             for counts in taken.counts:
                 self.ongoing.record.add(counts, self._clock())
@@ -89,9 +83,17 @@ class Controller:
         return RolloutReply(is_known, orders)
 
     @property
+    def now_s(self) -> float:
+        """Seconds since 1970, as the log's times."""
+        return self._clock()
+
+    @property
     def is_falling(self) -> bool:
-        """Whether the candidate is being put out, and the log does not say so yet."""
-        return self._owed is not None or self._n_urgent > 0
+        """Whether the candidate is out, and the log does not say so yet."""
+        if self.ongoing is None:
+            return False
+        state = self.ongoing.state
+        return state.id in self._out and state.status not in OUT
 
     @property
     def orders(self) -> Orders | None:
@@ -99,19 +101,40 @@ class Controller:
         if self.ongoing is None:
             return None
         state = self.ongoing.state
-        percent, shadow = weights(state)
-        if self.is_falling:
-            percent, shadow = 0.0, False
-        return Orders(self.ongoing.plan.id, state.id, state.phase, percent, shadow)
+        is_out = self.is_falling or state.status in OUT
+        percent, shadow = (0.0, False) if is_out else weights(state)
+        return Orders(self.ongoing.plan.id, state.id, state.phase, percent, shadow, is_out)
 
     async def look_forever(self) -> None:
-        """Look until cancelled; a fault in one look must not end the rest."""
-        while True:
-            try:
-                await self.look()
-            except Exception:
-                logger.exception("a look at the rollout failed")
-            await asyncio.sleep(LOOK_S)
+        """Look until cancelled; a fault in one look must not end the rest.
+
+        A look may wait for a store that hangs. What the judge says is in force all the same.
+        """
+        looking: asyncio.Task[None] | None = None
+        try:
+            while True:
+                self.watch()
+                if looking is None or looking.done():
+                    looking = asyncio.create_task(self._look_safely())
+                await asyncio.sleep(LOOK_S)
+        finally:
+            if looking is not None:
+                looking.cancel()
+
+    async def _look_safely(self) -> None:
+        try:
+            await self.look()
+        except Exception:
+            logger.exception("a look at the rollout failed")
+
+    def watch(self) -> None:
+        """Put the candidate out as soon as the judge says so; waits for nothing."""
+        ongoing = self.ongoing
+        if ongoing is None or ongoing.state.status in DONE:
+            return
+        facts = facts_of(ongoing, self.fleet, self._clock())
+        if facts.verdict.outcome == "fail":
+            self._out.setdefault(ongoing.state.id, Out("judge", facts.verdict.reason))
 
     async def look(self) -> None:
         """Adopt the plan that the servers agree on, and decide what comes next."""
@@ -127,32 +150,48 @@ class Controller:
             if self.ongoing is not None:
                 await self._decide(self.ongoing)
 
-    async def command(self, action: plans.Action, by: str, reason: str) -> None:
+    async def command(self, action: plans.CommandName, by: str, reason: str) -> None:
         """A person's command. Raises CommandRefused, NoRollout or NotReady."""
-        with self._at_once(action):
-            await self._command(action, by, reason)
-
-    @contextmanager
-    def _at_once(self, action: plans.Action) -> Iterator[None]:
-        """What takes share away does not wait for a look that waits for a slow store."""
+        if action == "out":
+            await self._command_out(Out(by, reason or "out"))
+            return
         state = self.ongoing.state if self.ongoing else State()
-        is_urgent = plans.COMMANDS[action][0] in FALLING and action in plans.actions(state)
-        self._n_urgent += is_urgent
-        try:
-            yield
-        finally:
-            self._n_urgent -= is_urgent
-
-    async def _command(self, action: plans.Action, by: str, reason: str) -> None:
+        if plans.COMMANDS[action][0] in FALLING and action in plans.actions(state):
+            await self._command_out(Out(by, reason or action))
+            return
         async with self._lock:
             ongoing = self._require()
-            facts = self._facts(ongoing.state, ongoing.plan, ongoing.record)
+            facts = facts_of(ongoing, self.fleet, self._clock())
             draft = plans.command(ongoing.state, ongoing.plan, action, by, reason, facts)
             failure = await self._write(ongoing, draft)
-            if failure and self._owed:
-                raise NotReady(f"In force, and written as soon as it can be: {failure}")
             if failure:
                 raise NotReady(failure)
+
+    async def _command_out(self, out: Out) -> None:
+        """In force at once, in every state; raises NotReady while it is not written."""
+        if self.ongoing is None:
+            if self.fleet.wants_none:
+                raise NoRollout("The table of this server has no `rollout`.")
+            # Stable answers everybody while the log cannot be read, and goes on to afterwards.
+            self._wished_out = out
+            raise NotReady(
+                "In force, and written as soon as the log is known: "
+                + (self.trouble or "the coordinator has just started")
+            )
+        self._out.setdefault(self.ongoing.state.id, out)
+        async with self._lock:
+            failure = await self._write_out(self.ongoing) if self.ongoing else ""
+        if failure:
+            raise NotReady(f"In force, and written as soon as it can be: {failure}")
+
+    async def _write_out(self, ongoing: Ongoing) -> str:
+        """Write that the candidate is out, if the log does not say so; why it is not written."""
+        if not ongoing.log.epoch:
+            return self.trouble
+        out = self._out[ongoing.state.id]
+        facts = facts_of(ongoing, self.fleet, self._clock())
+        draft = plans.put_out(ongoing.state, ongoing.plan, out.by, out.reason, facts)
+        return await self._write(ongoing, draft) if draft else ""
 
     def _require(self) -> Ongoing:
         if self.ongoing is None:
@@ -163,7 +202,7 @@ class Controller:
             )
         if not self.ongoing.log.epoch:
             raise CommandRefused(self.trouble)
-        if self._owed is not None:
+        if self.is_falling:
             raise NotReady(f"The candidate is out, and the log must say so first: {self.trouble}")
         return self.ongoing
 
@@ -179,10 +218,11 @@ class Controller:
         if self._clock() < self._not_before_s:
             return
         self.ongoing = None
-        self._owed = None
         self._not_before_s = self._clock() + RETRY_S
         try:
             log = await asyncio.to_thread(self._open_log, wanted.id)
+            for event in await asyncio.to_thread(log.read):
+                self._clock.not_before(event.at_s)
             now_s = self._clock()
             await asyncio.to_thread(
                 log.claim, lambda events: plans.claim(fold(events), wanted), now_s
@@ -194,18 +234,22 @@ class Controller:
             logger.error("rollout %s: %s", wanted.id, error)
             return
         self.trouble = ""
+        if self._wished_out is not None:
+            self._out.setdefault(state.id, self._wished_out)
+            self._wished_out = None
         n_claims = sum(event.kind == "claimed" and event.run == state.run for event in log.events)
         restarts = max(0, n_claims - 1) if state.run else 0
         record = Record(state.id, restarts, stable_before(log.events, state))
-        self.ongoing = self._current(wanted, log, state, record)
+        self.ongoing = current(wanted, log, state, record)
 
     async def _decide(self, ongoing: Ongoing) -> None:
         """The next event, if it is time for one."""
         if not ongoing.log.epoch:
             await self._read_along(ongoing)
             return
-        if self._owed is not None:
-            await self._write(ongoing, self._owed)
+        if self.is_falling:
+            self.waits_for = "the log, which must say that the candidate is out"
+            await self._write_out(ongoing)
             return
         facts = await self._asked_facts(ongoing)
         found = plans.decide(ongoing.state, ongoing.plan, self._clock(), facts)
@@ -219,7 +263,7 @@ class Controller:
         """Another coordinator holds the log: do what it says, and write nothing."""
         try:
             events = await asyncio.to_thread(ongoing.log.read)
-            self.ongoing = self._current(ongoing.plan, ongoing.log, fold(events), ongoing.record)
+            self.ongoing = current(ongoing.plan, ongoing.log, fold(events), ongoing.record)
         except RolloutError as error:
             self.trouble = str(error)
 
@@ -229,7 +273,7 @@ class Controller:
         What takes share away is in force before it is written.
         """
         if draft.kind in FALLING:
-            self._owed = draft
+            self._out.setdefault(ongoing.state.id, Out(draft.by, draft.reason))
         try:
             await asyncio.to_thread(ongoing.log.append, draft, self._clock())
         except RolloutError as error:
@@ -239,42 +283,16 @@ class Controller:
                 return self.trouble
         # It is written; or the log has grown otherwise: an attempt that seemed lost came through,
         # or another coordinator has written.
-        self._owed = None
-        self.ongoing = self._current(
-            ongoing.plan, ongoing.log, fold(ongoing.log.events), ongoing.record
-        )
+        self.ongoing = current(ongoing.plan, ongoing.log, fold(ongoing.log.events), ongoing.record)
         if not ongoing.log.epoch or ongoing.log.events[-1].kind != draft.kind:
             return self.trouble
         self.trouble = ""
         self.waits_for = ""
         return ""
 
-    def _current(self, plan: Rollout, log: Log, state: State, record: Record) -> Ongoing:
-        """With the evidence of the state's run and phase."""
-        if record.run != state.id:
-            record = Record(state.id)
-        if state.step is not None:
-            record.enter(state.phase, state.share)
-        return Ongoing(plan, log, state, record)
-
     async def _asked_facts(self, ongoing: Ongoing) -> Facts:
         step = plans.next_step(ongoing.state, ongoing.plan)
         if step is not None and ongoing.state.status in MOVING:
             percent = 0.0 if step[1] == "shadow" else float(step[1])
             await self.fleet.ask_isolated(ongoing.plan.candidate, percent)
-        return self._facts(ongoing.state, ongoing.plan, ongoing.record)
-
-    def _facts(self, state: State, plan: Rollout, record: Record) -> Facts:
-        step = plans.next_step(state, plan)
-        share = step[1] if step else 100.0
-        loaded, reason = self.fleet.readiness(plan)
-        readiness = Readiness(share, loaded, reason)
-        phase = record.phases.get(state.phase)
-        if state.step is None or phase is None:
-            return Facts(readiness, state.phase, 0, 0, NOTHING)
-        return Facts(
-            readiness,
-            state.phase,
-            *requests_of(phase),
-            verdict(record, state.phase, plan, self._clock()),
-        )
+        return facts_of(ongoing, self.fleet, self._clock())

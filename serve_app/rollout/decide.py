@@ -17,6 +17,8 @@ from serve_app.rollout.state import DONE, MOVING, POSSIBLE, STOPPED, State, Stat
 from serve_app.settings import Rollout
 
 Action = Literal["pause", "resume", "promote", "abort", "rollback", "start"]
+# `out` is none of these: it can be given in every state, and means 0 % now.
+CommandName = Literal["pause", "resume", "promote", "abort", "rollback", "start", "out"]
 
 # What each command writes into the log, and the statuses in which a person can give it.
 COMMANDS: Mapping[Action, tuple[Kind, frozenset[Status]]] = {
@@ -152,6 +154,18 @@ def command(
     kind, _ = COMMANDS[action]
     run = state.run + 1 if action == "start" else state.run
     return _draft(state, plan, kind, by, reason, facts, run=run)
+
+
+def put_out(state: State, plan: Rollout, by: str, reason: str, facts: Facts) -> Draft | None:
+    """Draft what takes all share from the candidate; None when the log says so already."""
+    kind: Kind
+    if state.status in POSSIBLE["aborted"] and state.status != "baking":
+        kind = "aborted"
+    elif state.status in POSSIBLE["rolled_back"]:
+        kind = "rolled_back"
+    else:
+        return None
+    return _draft(state, plan, kind, by, reason, facts)
 
 
 def decide(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | Wait:

@@ -1,5 +1,6 @@
 """The servers of a model as their reports show them: their plan, and who has the candidate."""
 
+import asyncio
 import math
 import time
 from collections import deque
@@ -15,6 +16,7 @@ from serve_app.settings import Rollout
 SILENT_S = 5.0
 RATE_OVER_S = 10.0
 ASK_EVERY_S = 1.0
+ASK_TIMEOUT_S = 5.0
 UNKNOWN: tuple[Loaded, str] = ("missing", "its replicas are not known yet")
 
 
@@ -94,6 +96,11 @@ class Fleet:
         return plans[0] if plans and all(plan == plans[0] for plan in plans) else None
 
     @property
+    def out(self) -> set[str]:
+        """The runs in which servers know that the candidate was put out."""
+        return {server.report.out for server in self._servers.values() if server.report.out}
+
+    @property
     def wants_none(self) -> bool:
         """Whether all of them have a table without a rollout."""
         plans = [server.report.plan for server in self._servers.values()]
@@ -141,9 +148,10 @@ class Fleet:
         capacity = PLANNED_BUSY * min(capacities, default=math.inf)
         needed = max(1, math.ceil(percent / 100 * self.rows_per_s / capacity))
         try:
-            found = await self._isolated.replicas(version)
-            if found.n_running:
-                await self._isolated.wish(version, needed)
+            async with asyncio.timeout(ASK_TIMEOUT_S):
+                found = await self._isolated.replicas(version)
+                if found.n_running:
+                    await self._isolated.wish(version, needed)
         except Exception as error:
             # Ray's controller may be away for a moment; the next look asks again.
             kind = type(error).__name__

@@ -28,20 +28,24 @@ class RolloutReport:
     """A server's part of its report.
 
     `plan` is the rollout of its table; `n_rows` were answered since the last report; `counts` has
-    one entry for each phase.
+    one entry for each phase. `out` names the run (State.id) in which this server knows that the
+    candidate was put out; a coordinator that has forgotten it, or could not write it, learns it
+    again.
     """
 
     plan: Rollout | None
     candidate: Candidate
     n_rows: int
     counts: tuple[Counts, ...]
+    out: str = ""
 
 
 @dataclass(frozen=True)
 class Orders:
     """What the candidate gets in this phase of this run.
 
-    `rollout` is Rollout.id; `run` is State.id, the salt of the assignment.
+    `rollout` is Rollout.id; `run` is State.id, the salt of the assignment. `is_out`: it was put out
+    in this run, and gets nothing any more.
     """
 
     rollout: str
@@ -49,6 +53,7 @@ class Orders:
     phase: int
     percent: float
     shadow: bool
+    is_out: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from serve_app.rollout.controller import Controller, Ongoing
+from serve_app.rollout.controller import Controller
 from serve_app.rollout.decide import Action, actions
 from serve_app.rollout.event import Event, Share, finite
 from serve_app.rollout.evidence import Record, requests_of, worst_slices
+from serve_app.rollout.ongoing import Ongoing
 from serve_app.rollout.state import Status
 from serve_app.rollout.verdict import evidence_numbers, judged
 from serve_app.statistics.sequential_test import Finding, Rail, Since
@@ -77,14 +78,14 @@ class Unknown(BaseModel):
     detail: str
 
 
-def view(controller: Controller, now_s: float) -> RolloutView | Unknown:
-    """Return all that can be told of a rollout; `now_s` is seconds since 1970."""
+def view(controller: Controller) -> RolloutView | Unknown:
+    """Return all that can be told of a rollout."""
     ongoing = controller.ongoing
     if ongoing is None:
         return _unknown(controller)
     state = ongoing.state
     plan = ongoing.plan
-    seen = _seen(ongoing, now_s)
+    seen = _seen(ongoing, controller.now_s)
     return RolloutView(
         rollout=plan.id,
         run=state.run,

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from serve_app.errors import BadCommand, FieldError, NoRollout, NotReady
 from serve_app.http.problems import MEDIA_TYPE, Problem
-from serve_app.rollout.decide import Action
+from serve_app.rollout.decide import CommandName
 from serve_app.rollout.view import RolloutView, Unknown
 
 MAX_BODY_KB = 4
@@ -17,10 +17,10 @@ ROLLOUT_TEXT = (
     "and every decision so far."
 )
 COMMAND_TEXT = (
-    "`promote`: 100 % as soon as the candidate is ready; `abort`: 0 % now; "
-    "`start`: anew, from the first step."
+    "`promote`: 100 % as soon as the candidate is ready; `out`: 0 % now, in every state, as often "
+    "as you like; `start`: anew, from the first step."
 )
-ACTIONS: tuple[Action, ...] = get_args(Action)
+ACTIONS: tuple[CommandName, ...] = get_args(CommandName)
 
 
 class Command(BaseModel):
@@ -38,7 +38,7 @@ class Operator(Protocol):
     async def view(self) -> RolloutView | Unknown:
         """How far the rollout is. Raises NotReady when the coordinator does not answer."""
 
-    async def command(self, action: Action, by: str, reason: str) -> RolloutView | Unknown:
+    async def command(self, action: CommandName, by: str, reason: str) -> RolloutView | Unknown:
         """Carry out a command. Raises CommandRefused, NoRollout or NotReady."""
 
 

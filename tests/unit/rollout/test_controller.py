@@ -11,6 +11,7 @@ from fakes import until
 from watching import CANDIDATE, FakeIsolated, counts_of
 
 from serve_app.errors import CommandRefused, NoRollout, NotReady, RolloutError
+from serve_app.rollout.clock import SteadyClock
 from serve_app.rollout.controller import LISTEN_S, Controller
 from serve_app.rollout.counts import Counts
 from serve_app.rollout.decide import Action
@@ -41,13 +42,15 @@ class TwoServers:
         self.now_s = now_s
         self.candidate = Candidate("ready")
         self.broken: Exception | None = None
+        self.out = ""
         self.n_seconds = 0
         self.reply = RolloutReply(known=False)
         self.restart_coordinator()
 
     def restart_coordinator(self) -> None:
         """Replace the controller, as a new coordinator process does."""
-        self.controller = Controller(self._open, FakeIsolated(), lambda: self.now_s)
+        clock = SteadyClock(lambda: self.now_s, lambda: self.now_s)
+        self.controller = Controller(self._open, FakeIsolated(), clock)
 
     def _open(self, rollout: str) -> Log:
         if self.broken:
@@ -75,7 +78,7 @@ class TwoServers:
         plan: Rollout | None = None,
     ) -> None:
         """Report from one server, with the plan of both or another."""
-        report = RolloutReport(plan or self.plan, self.candidate, n_rows, counts)
+        report = RolloutReport(plan or self.plan, self.candidate, n_rows, counts, self.out)
         self.controller.hear(server, report, is_new=True)
 
     def _counts(self, counts: dict[str, Any]) -> tuple[Counts, ...]:
@@ -98,7 +101,7 @@ class TwoServers:
 
     def view(self) -> RolloutView:
         """Return the rollout as the routes show it."""
-        found = view(self.controller, self.now_s)
+        found = view(self.controller)
         assert isinstance(found, RolloutView)
         return found
 
@@ -175,7 +178,9 @@ async def test_a_candidate_is_out_even_when_the_log_cannot_be_written(tmp_path: 
 async def test_an_abort_does_not_wait_for_a_slow_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A write that hangs in the store holds up the log, not the servers."""
+    """A write that hangs in the store holds up the log, not the servers; and what was commanded
+    stays so, whoever gave up waiting for the log.
+    """
     servers = TwoServers(tmp_path)
     await servers.until_share(10.0)
     controller = servers.controller
@@ -202,11 +207,97 @@ async def test_an_abort_does_not_wait_for_a_slow_store(
     await until(lambda: percent() == 0.0, timeout_s=30)
     abort.cancel()
     await asyncio.gather(abort, return_exceptions=True)
-    assert percent() == 10.0, "given up, and a command that does not fit takes nothing away"
+    assert percent() == 0.0
     may_end.set()
     await paused
-    with pytest.raises(CommandRefused):
+    with pytest.raises(NotReady, match="the log must say so first"):
         await rollback
+    await servers.report_for(2)
+    assert servers.status == "aborted"
+
+
+async def test_the_judge_does_not_wait_for_a_slow_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a look hangs in the store, a candidate that fails is out all the same."""
+    servers = TwoServers(tmp_path)
+    await servers.until_share(10.0)
+    controller = servers.controller
+    assert controller.ongoing is not None
+    may_end = Event()
+    append = controller.ongoing.log.append
+
+    def hang(draft: Draft, now_s: float) -> Any:
+        may_end.wait(timeout=60)
+        return append(draft, now_s)
+
+    monkeypatch.setattr(controller.ongoing.log, "append", hang)
+    paused = asyncio.ensure_future(controller.command("pause", "ada", ""))
+    looking = asyncio.ensure_future(controller.look_forever())
+    servers.report("a", counts=servers._counts({"errors": ([], [f"c{n}" for n in range(40)])}))
+    await until(lambda: controller.is_falling, timeout_s=30)
+    assert controller.tell("a").orders.percent == 0.0
+    may_end.set()
+    await paused
+    await until(lambda: servers.status == "aborted", timeout_s=30)
+    looking.cancel()
+    assert written(tmp_path)[-1]["by"] == "judge"
+
+
+async def test_what_is_out_stays_out_when_the_coordinator_has_forgotten_it(
+    tmp_path: Path,
+) -> None:
+    """The log could not be written, and the coordinator died: the servers tell the next one."""
+    servers = TwoServers(tmp_path)
+    await servers.until_share(10.0)
+    assert servers.controller.ongoing is not None
+    run = servers.controller.ongoing.state.id
+    servers.restart_coordinator()
+    servers.out = run
+    await servers.report_for(int(LISTEN_S) + 1)
+    assert servers.orders.percent == 0.0
+    await servers.report_for(2)
+    assert servers.status == "aborted"
+    assert "put out before" in written(tmp_path)[-1]["reason"]
+
+
+async def test_out_means_out_in_every_state_and_again(tmp_path: Path) -> None:
+    """Also twice, while the log cannot be read, and after a rollout has finished."""
+    servers = TwoServers(tmp_path)
+    await servers.until_share(10.0)
+    await servers.controller.command("out", "ada", "")
+    await servers.controller.command("out", "ada", "")
+    assert (servers.status, servers.view().share) == ("aborted", 0.0)
+    await servers.controller.command("start", "ada", "")
+    await servers.until_share(100.0)
+    await servers.controller.command("out", "ada", "")
+    assert servers.status == "rolled_back"
+    await servers.controller.command("start", "ada", "")
+    await servers.until_share(10.0)
+    servers.broken = RolloutError("state: cannot be opened")
+    servers.restart_coordinator()
+    await servers.report_for(5)
+    with pytest.raises(NotReady, match="In force"):
+        await servers.controller.command("out", "ada", "")
+    servers.broken = None
+    await servers.report_for(5)
+    assert servers.status == "aborted"
+
+
+async def test_a_fenced_coordinator_keeps_out_what_it_has_put_out(tmp_path: Path) -> None:
+    """Another one holds the log and knows nothing of it: our servers' clients are safe all the
+    same.
+    """
+    servers = TwoServers(tmp_path)
+    await servers.until_share(10.0)
+    old = servers.controller
+    servers.restart_coordinator()
+    await servers.report_for(int(LISTEN_S) + 1)
+    servers.controller = old
+    with pytest.raises(NotReady, match="In force"):
+        await old.command("abort", "ada", "")
+    await servers.report_for(3)
+    assert servers.orders.percent == 0.0
 
 
 async def test_a_new_coordinator_goes_on_where_the_last_one_was(tmp_path: Path) -> None:
@@ -232,9 +323,7 @@ async def test_while_the_log_cannot_be_read_stable_answers_everybody(tmp_path: P
     servers.restart_coordinator()
     await servers.report_for(5)
     assert servers.reply == RolloutReply(known=True, orders=None)
-    assert "cannot be opened" in str(view(servers.controller, servers.now_s))
-    with pytest.raises(NotReady, match="cannot be opened"):
-        await servers.controller.command("abort", "ada", "")
+    assert "cannot be opened" in str(view(servers.controller))
     servers.broken = None
     await servers.report_for(5)
     assert servers.orders.percent == 10.0
@@ -333,11 +422,9 @@ async def test_the_view_says_when_the_table_has_no_rollout(tmp_path: Path) -> No
     """Stable answers everybody, and commands are refused; a new coordinator knows nothing yet."""
     servers = TwoServers(tmp_path, plan=None)
     unknown = Unknown(status="unknown", detail="The coordinator has just started.")
-    assert view(servers.controller, 0) == unknown
+    assert view(servers.controller) == unknown
     assert await servers.report_for(3) == RolloutReply(known=True, orders=None)
-    assert view(servers.controller, 0) == Unknown(
-        status="none", detail="The table has no `rollout`."
-    )
+    assert view(servers.controller) == Unknown(status="none", detail="The table has no `rollout`.")
     with pytest.raises(NoRollout):
         await servers.controller.command("abort", "ada", "")
 

@@ -1,0 +1,58 @@
+"""A rollout whose log is known here, and what is known of it at one moment."""
+
+from dataclasses import dataclass
+
+from serve_app.rollout.decide import Facts, Readiness, Verdict, next_step
+from serve_app.rollout.evidence import Record, requests_of
+from serve_app.rollout.fleet import Fleet
+from serve_app.rollout.log import Log
+from serve_app.rollout.state import State
+from serve_app.rollout.verdict import verdict
+from serve_app.settings import Rollout
+
+NOTHING = Verdict("wait", "nothing is counted yet")
+
+
+@dataclass(frozen=True)
+class Out:
+    """Who put the candidate out, and why."""
+
+    by: str
+    reason: str
+
+
+FORGOTTEN = Out("coordinator", "it was put out before, which the log did not say yet")
+
+
+@dataclass(frozen=True)
+class Ongoing:
+    """A rollout whose log is held: how far it is, and the evidence of its run."""
+
+    plan: Rollout
+    log: Log
+    state: State
+    record: Record
+
+
+def current(plan: Rollout, log: Log, state: State, record: Record) -> Ongoing:
+    """Return the rollout in this state, with the evidence of its run and phase."""
+    if record.run != state.id:
+        record = Record(state.id)
+    if state.step is not None:
+        record.enter(state.phase, state.share)
+    return Ongoing(plan, log, state, record)
+
+
+def facts_of(ongoing: Ongoing, fleet: Fleet, now_s: float) -> Facts:
+    """Return what `decide` must know, about the phase that is being judged and the next share."""
+    state = ongoing.state
+    plan = ongoing.plan
+    step = next_step(state, plan)
+    share = step[1] if step else 100.0
+    loaded, reason = fleet.readiness(plan)
+    readiness = Readiness(share, loaded, reason)
+    phase = ongoing.record.phases.get(state.phase)
+    if state.step is None or phase is None:
+        return Facts(readiness, state.phase, 0, 0, NOTHING)
+    said = verdict(ongoing.record, state.phase, plan, now_s)
+    return Facts(readiness, state.phase, *requests_of(phase), said)
