@@ -60,12 +60,15 @@ class _Nodes:
 class Booster:
     """Trees, what their sum is turned into (`identity`, `sigmoid`, `softmax`, `exp`), and `view`:
     the matrix of numbers that they see of what the booster is shown.
+
+    `adds_in_float32`: the library itself rounds its sums.
     """
 
     ensemble: Ensemble
     link: str
     view: View
     scale: float = 1.0
+    adds_in_float32: bool = False
 
 
 def read(estimator: Any) -> Booster | None:
@@ -221,6 +224,7 @@ def _xgboost(estimator: Any) -> Booster:
         Ensemble(trees, base, cast=np.float32, is_strict=True),
         link,
         lambda rows: _xgboost_view(rows, names),
+        adds_in_float32=True,
     )
 
 

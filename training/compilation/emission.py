@@ -28,6 +28,7 @@ from training.compilation.functions import (
 from training.compilation.graph import Graph, Tensor
 from training.compilation.linear import LINEAR, linear_answer, perceptron_answer
 from training.compilation.matrix import ordered
+from training.compilation.rounding import IN_FLOAT32, staircase_of
 from training.compilation.tree_graph import add_cuts, raw_scores
 from training.estimators import walk
 
@@ -46,11 +47,15 @@ FORESTS = {
 
 
 class Emitter:
-    """Adds the answer of an estimator's method to a graph."""
+    """Adds the answer of an estimator's method to a graph.
 
-    def __init__(self, graph: Graph, asker: Asker) -> None:
+    `staircase` names what follows where steps do: then every sum is one of float64 numbers.
+    """
+
+    def __init__(self, graph: Graph, asker: Asker, staircase: str = "") -> None:
         self.graph = graph
         self.asker = asker
+        self.staircase = staircase
 
     def answer(self, estimator: Any, view: View, method: str) -> Tensor:
         """(n_rows, n) the answer of a method for what a view shows. Raises NotCompiled."""
@@ -78,7 +83,21 @@ class Emitter:
             return linear_answer(self.graph, estimator, matrix, method)
         if name in ("MLPClassifier", "MLPRegressor"):
             return perceptron_answer(self.graph, estimator, matrix)
+        return self._converted(estimator, matrix, n_columns, method)
+
+    def _converted(self, estimator: Any, matrix: Tensor, n_columns: int, method: str) -> Tensor:
+        """The answer of an estimator that skl2onnx knows."""
+        if self.staircase:
+            name = type(estimator).__name__
+            raise NotCompiled(f"{name}, as skl2onnx converts it, {IN_FLOAT32} {self.staircase}")
         return answer_of_converted(self.graph, estimator, matrix, n_columns, method)
+
+    def _before_steps(self, estimator: Any) -> "Emitter":
+        """The emitter for the members of an estimator, which may put a staircase behind them."""
+        staircase = staircase_of(estimator)
+        if not staircase:
+            return self
+        return Emitter(self.graph, self.asker, staircase)
 
     # What holds other estimators.
 
@@ -110,7 +129,7 @@ class Emitter:
             steps = steps[1:]
         if len(steps) == 1:
             return self._on_matrix(steps[0], matrix, n_columns, method)
-        return answer_of_converted(self.graph, make_pipeline(*steps), matrix, n_columns, method)
+        return self._converted(make_pipeline(*steps), matrix, n_columns, method)
 
     def _inner(self, estimator: Any, view: View, method: str) -> Tensor:
         inner = next(getattr(estimator, name) for name in INNER if hasattr(estimator, name))
@@ -132,9 +151,11 @@ class Emitter:
 
     def _stacking(self, stacking: Any, view: View, method: str) -> Tensor:
         graph = self.graph
-        parts, n_columns = [], 0
+        emitter = self._before_steps(stacking)
+        parts = []
+        n_columns = 0
         for member, asked in zip(stacking.estimators_, stacking.stack_method_, strict=True):
-            part = graph.cast(self.answer(member, view, asked), is_double=True)
+            part = graph.cast(emitter.answer(member, view, asked), is_double=True)
             width = 1
             if asked == "predict_proba":
                 n_classes = len(member.classes_)
@@ -150,6 +171,8 @@ class Emitter:
             columns = Columns(self.asker, view)
             parts.append(ordered(graph, columns).name)
             n_columns += columns.n_columns
+        if any(hasattr(part, "_predictors") for part in walk(stacking.final_estimator_)):
+            raise NotCompiled("skl2onnx rounds the cuts of the last estimator of the stack")
         matrix = Tensor(graph.node("Concat", parts, axis=1), True)
         return self._on_matrix(stacking.final_estimator_, matrix, n_columns, method)
 
@@ -174,11 +197,12 @@ class Emitter:
     _MultiOutputRegressor = _multi_output
 
     def _CalibratedClassifierCV(self, model: Any, view: View, method: str) -> Tensor:  # noqa: N802
+        emitter = self._before_steps(model)
         parts = []
         for member in model.calibrated_classifiers_:
             inner = member.estimator
             asked = "decision_function" if hasattr(inner, "decision_function") else "predict_proba"
-            answer = self.graph.cast(self.answer(inner, view, asked), is_double=True)
+            answer = self.graph.cast(emitter.answer(inner, view, asked), is_double=True)
             parts.append(calibrated(self.graph, member, answer, asked))
         return mean(self.graph, parts, None)
 
@@ -191,7 +215,8 @@ class Emitter:
     # Trees.
 
     def _raw(self, ensemble: Ensemble, view: View) -> Tensor:
-        return raw_scores(self.graph, Columns(self.asker, view), ensemble)
+        columns = Columns(self.asker, view)
+        return raw_scores(self.graph, columns, ensemble, is_double=bool(self.staircase))
 
     def _forest(self, forest: Any, view: View, method: str) -> Tensor:
         raw = self._raw(of_forest(forest), view)
@@ -239,7 +264,11 @@ class Emitter:
         return softmax(self.graph, raw)
 
     def _booster(self, booster: boosters.Booster, view: View, method: str) -> Tensor:
+        if self.staircase and booster.adds_in_float32:
+            raise NotCompiled(f"XGBoost itself {IN_FLOAT32} {self.staircase}")
         raw = self._raw(booster.ensemble, lambda rows: booster.view(view(rows)))
+        if method == "decision_function":
+            return raw
         graph = self.graph
         match booster.link:
             case "sigmoid":

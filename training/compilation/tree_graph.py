@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from training.compilation.bisection import last_left
 from training.compilation.columns import Columns, Matrix, NotCompiled
 from training.compilation.ensembles import LEAF, Categories, Ensemble
+from training.compilation.float_parts import float32_parts
+from training.compilation.functions import plus
 from training.compilation.graph import ML, Graph, Tensor
 from training.compilation.matrix import matrix_of
 from training.compilation.tables import (
@@ -84,12 +86,14 @@ class Inputs:
     tabled: list[tuple[Table, Matrix]] = field(default_factory=list)
 
 
-def raw_scores(graph: Graph, columns: Columns, ensemble: Ensemble) -> Tensor:
-    """(n_rows, n_targets) float32: the sums of the leaves.
+def raw_scores(
+    graph: Graph, columns: Columns, ensemble: Ensemble, *, is_double: bool = False
+) -> Tensor:
+    """(n_rows, n_targets): the sums of the leaves, rounded to float32 unless they are `is_double`.
 
     Raises NotCompiled where a column can be neither counted nor tabled.
     """
-    return _Emission(graph, columns, ensemble).tensor()
+    return _Emission(graph, columns, ensemble).tensor(is_double=is_double)
 
 
 def add_cuts(graph: Graph, columns: Columns, ensemble: Ensemble) -> None:
@@ -139,7 +143,7 @@ class _Emission:
         }
         self._ranked(made, thresholds)
 
-    def tensor(self) -> Tensor:
+    def tensor(self, *, is_double: bool) -> Tensor:
         """The sums of the leaves."""
         inputs = self._inputs()
         tables = [
@@ -150,11 +154,28 @@ class _Emission:
             for table in dict.fromkeys(table for table, _ in inputs.tabled)
         ]
 
+        values = np.concatenate([tree.values for tree in self.ensemble.trees])
+        base = self.ensemble.base
+        parts = [values]
+        if is_double:
+            parts = float32_parts(values, self.start)
+            base = np.zeros(len(parts) * len(base))
+        weights = np.concatenate(parts, axis=1)
+
         def make(output: str) -> None:
             matrix = self._matrix(inputs, tables)
-            self._trees(matrix, output, inputs)
+            self._trees(matrix, output, inputs, weights, base)
 
-        return Tensor(self.graph.later(make), is_double=False)
+        sums = Tensor(self.graph.later(make), is_double=False)
+        return self._joined(sums, len(parts)) if is_double else sums
+
+    def _joined(self, sums: Tensor, n_parts: int) -> Tensor:
+        """(n_rows, n_targets) float64 from the sums of the parts (n_rows, n_parts · n_targets)."""
+        graph = self.graph
+        places = np.tile(np.eye(len(self.ensemble.base)), (n_parts, 1))
+        parts = graph.cast(sums, is_double=True).name
+        total = graph.node("MatMul", [parts, graph.constant(places, np.float64)])
+        return plus(graph, Tensor(total, is_double=True), self.ensemble.base)
 
     # What the columns are.
 
@@ -451,9 +472,10 @@ class _Emission:
         coded[list(self.categories)] = 0.5
         return coded
 
-    def _trees(self, matrix: str, output: str, inputs: Inputs) -> None:
+    def _trees(
+        self, matrix: str, output: str, inputs: Inputs, values: Matrix, base: Matrix
+    ) -> None:
         trees = self.ensemble.trees
-        values = np.concatenate([tree.values for tree in trees])
         left = np.concatenate([np.where(t.feature == LEAF, 0, t.left) for t in trees])
         right = np.concatenate([np.where(t.feature == LEAF, 0, t.right) for t in trees])
         node_ids = np.arange(len(self.feature)) - self.start[self.tree]
@@ -472,7 +494,7 @@ class _Emission:
             n_targets=n_targets,
             aggregate_function="SUM",
             post_transform="NONE",
-            base_values=self.ensemble.base.astype(np.float32).tolist(),
+            base_values=base.astype(np.float32).tolist(),
             nodes_treeids=self.tree.tolist(),
             nodes_nodeids=node_ids.tolist(),
             nodes_featureids=np.where(self.is_split, self.input, 0).tolist(),
