@@ -6,9 +6,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+)
 from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+N_TREES = 25
 
 
 def columns(
@@ -65,3 +73,23 @@ def log_of_room(rows: pd.DataFrame) -> Any:
 def of_texts(rows: pd.DataFrame) -> Any:
     """The column of texts itself: a vectorizer takes no frame."""
     return rows.iloc[:, 0].astype(str)
+
+
+def logistic(**words: object) -> LogisticRegression:
+    """A logistic regression that converges."""
+    return LogisticRegression(**{"max_iter": 1_000, **words})
+
+
+def hist(**words: object) -> HistGradientBoostingClassifier:
+    """A small boosting of histograms."""
+    return HistGradientBoostingClassifier(**{"max_iter": N_TREES, "random_state": 0, **words})
+
+
+def hist_values(**words: object) -> HistGradientBoostingRegressor:
+    """The same for values."""
+    return HistGradientBoostingRegressor(**{"max_iter": N_TREES, "random_state": 0, **words})
+
+
+def forest(**words: object) -> RandomForestClassifier:
+    """A forest of deep trees."""
+    return RandomForestClassifier(**{"n_estimators": N_TREES, "random_state": 0, **words})

@@ -7,7 +7,7 @@ from multiprocessing import get_context
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.agree.cases import all_cases
+from benchmarks.agree.families import all_cases
 from benchmarks.agree.judge import Verdict, judge
 from benchmarks.errors import BenchmarkError
 
