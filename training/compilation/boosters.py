@@ -5,55 +5,15 @@ None of the libraries is imported here: a pipeline that holds a model of one has
 
 import json
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from training.compilation.columns import NotCompiled, View
+from training.compilation.asker import NotCompiled, View
 from training.compilation.ensembles import LEAF, Categories, Ensemble, Tree, one_target
-
-
-@dataclass
-class _Nodes:
-    """The nodes of one tree in the making."""
-
-    n_targets: int
-    feature: list[int] = field(default_factory=list)
-    threshold: list[float] = field(default_factory=list)
-    left: list[int] = field(default_factory=list)
-    right: list[int] = field(default_factory=list)
-    is_missing_left: list[bool] = field(default_factory=list)
-    values: list[Any] = field(default_factory=list)
-    categories: dict[int, Categories] = field(default_factory=dict)
-
-    def add(self, feature: int, threshold: float, *, is_missing_left: bool) -> int:
-        """A split whose children come later; its position."""
-        self.feature.append(feature)
-        self.threshold.append(threshold)
-        self.left.append(0)
-        self.right.append(0)
-        self.is_missing_left.append(is_missing_left)
-        self.values.append(np.zeros(self.n_targets))
-        return len(self.feature) - 1
-
-    def add_leaf(self, values: Any) -> int:
-        """A leaf with a value for each target; its position."""
-        place = self.add(LEAF, 0.0, is_missing_left=False)
-        self.values[place] = values
-        return place
-
-    def tree(self) -> Tree:
-        return Tree(
-            np.array(self.feature, dtype=np.int64),
-            np.array(self.threshold, dtype=np.float64),
-            np.array(self.left, dtype=np.int64),
-            np.array(self.right, dtype=np.int64),
-            np.array(self.is_missing_left, dtype=bool),
-            np.array(self.values, dtype=np.float64).reshape(len(self.feature), self.n_targets),
-            self.categories,
-        )
+from training.compilation.tree_builder import TreeBuilder
 
 
 @dataclass(frozen=True)
@@ -107,7 +67,7 @@ def _lightgbm(estimator: Any) -> Booster:
     n_targets = model["num_tree_per_iteration"]
     trees = []
     for i, info in enumerate(model["tree_info"]):
-        nodes = _Nodes(n_targets)
+        nodes = TreeBuilder(n_targets)
         _lightgbm_node(nodes, info["tree_structure"], i % n_targets)
         trees.append(nodes.tree())
     base = np.zeros(n_targets)
@@ -136,7 +96,7 @@ def _scaled(tree: Tree, factor: float) -> Tree:
     )
 
 
-def _lightgbm_node(nodes: _Nodes, node: Any, target: int) -> int:
+def _lightgbm_node(nodes: TreeBuilder, node: Any, target: int) -> int:
     if "split_feature" not in node:
         return nodes.add_leaf(
             one_target(np.array([node["leaf_value"]]), target, nodes.n_targets)[0]
@@ -283,7 +243,7 @@ def _catboost(estimator: Any) -> Booster:
 
 def _oblivious(tree: Any, floats: Any, n_targets: int, scale: float) -> Tree:
     """A tree with one split a level: the bits of the splits make the number of the leaf."""
-    nodes = _Nodes(n_targets)
+    nodes = TreeBuilder(n_targets)
     splits = tree["splits"] or []
     leaves = np.array(tree["leaf_values"], dtype=np.float64).reshape(-1, n_targets) * scale
 

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from training.compilation import boosters
+from training.compilation.asker import Asker, NotCompiled, View
 from training.compilation.calibration import calibrated
-from training.compilation.columns import Asker, Columns, NotCompiled, View
+from training.compilation.columns import Columns
 from training.compilation.converted import answer_of_converted
 from training.compilation.ensembles import (
     Ensemble,
@@ -30,6 +31,7 @@ from training.compilation.linear import LINEAR, linear_answer, perceptron_answer
 from training.compilation.matrix import ordered
 from training.compilation.rounding import IN_FLOAT32, staircase_of
 from training.compilation.tree_graph import add_cuts, raw_scores
+from training.compilation.views import chosen, flat_steps, through
 from training.estimators import walk
 
 # The estimators that scikit-learn fits inside of these do the whole work.
@@ -103,16 +105,16 @@ class Emitter:
 
     def _steps(self, pipeline: Any, view: View, method: str) -> Tensor:
         """A pipeline: as many steps as possible are known column by column."""
-        steps = _flat(pipeline)
+        steps = flat_steps(pipeline)
         try:
-            return self.answer(steps[-1], _through(view, steps[:-1]), method)
+            return self.answer(steps[-1], through(view, steps[:-1]), method)
         except NotCompiled as error:
             if len(steps) < 2:
                 raise
             reason = error
         for n_known in range(len(steps) - 2, -1, -1):
             try:
-                columns = Columns(self.asker, _through(view, steps[:n_known]))
+                columns = Columns(self.asker, through(view, steps[:n_known]))
                 matrix = ordered(self.graph, columns)
             except Exception:
                 # Not a matrix of numbers, or mixed columns: one step less may be.
@@ -180,7 +182,7 @@ class Emitter:
 
     def _bagging(self, bagging: Any, view: View, method: str) -> Tensor:
         parts = [
-            self.answer(member, _some(view, places), method)
+            self.answer(member, chosen(view, places), method)
             for member, places in zip(
                 bagging.estimators_, bagging.estimators_features_, strict=True
             )
@@ -279,38 +281,3 @@ class Emitter:
             case "exp":
                 return exponential(graph, raw)
         return raw
-
-
-def _flat(pipeline: Any) -> list[Any]:
-    """The steps of a pipeline, and of pipelines in it."""
-    steps = []
-    for _, step in pipeline.steps:
-        if hasattr(step, "steps"):
-            steps += _flat(step)
-        elif step is not None and step != "passthrough":
-            steps.append(step)
-    return steps
-
-
-def _through(view: View, steps: list[Any]) -> View:
-    """What rows are after these steps."""
-
-    def seen(rows: Any) -> Any:
-        rows = view(rows)
-        for step in steps:
-            rows = step.transform(rows)
-        return rows
-
-    return seen
-
-
-def _some(view: View, places: Any) -> View:
-    """Some columns of a view."""
-
-    def seen(rows: Any) -> Any:
-        shown = view(rows)
-        if hasattr(shown, "iloc"):
-            return shown.iloc[:, places]
-        return shown[:, places]
-
-    return seen

@@ -63,6 +63,25 @@ class Ensemble:
     cast: Any = np.float64
     is_strict: bool = False
 
+    def goes_left(self, values: Any, thresholds: Any) -> NDArray[np.bool_]:
+        """Whether values go left of thresholds, as the trees compare them."""
+        seen = self._seen(values)
+        if self.is_strict:
+            return np.asarray(seen < thresholds)
+        return np.asarray(seen <= thresholds)
+
+    def n_below(self, values: Any, thresholds: NDArray[np.float64]) -> NDArray[np.int64]:
+        """How many of the ascending thresholds lie below values: those that they are right of."""
+        if self.is_strict:
+            return np.asarray(np.searchsorted(thresholds, self._seen(values), side="right"))
+        return np.asarray(np.searchsorted(thresholds, self._seen(values), side="left"))
+
+    def _seen(self, values: Any) -> NDArray[np.float64]:
+        """Values as the trees see them."""
+        with np.errstate(over="ignore"):
+            cast = np.asarray(values, dtype=np.float64).astype(self.cast)
+        return np.asarray(cast, dtype=np.float64)
+
 
 def of_sklearn(
     trees: list[Any], values: list[NDArray[np.float64]], base: Any, columns: list[Any] | None = None

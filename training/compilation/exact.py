@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from serve_app.bundle.call import PipelineCall
 from serve_app.contract import ModelSpec
 from serve_app.contract.block import Block
-from training.compilation.columns import Asker, NotCompiled
+from training.compilation.asker import Asker, NotCompiled
 from training.compilation.emission import Emitter
 from training.compilation.graph import Graph
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from training.compilation.columns import NotCompiled
+from training.compilation.asker import NotCompiled
 from training.compilation.functions import (
     exponential,
     logistic,

@@ -4,9 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from training.compilation.columns import AFFINE_TOLERANCE, Columns, Matrix
+from training.compilation.asker import Matrix
+from training.compilation.columns import Columns
 from training.compilation.graph import Graph, Tensor
 from training.compilation.tables import ask_tables_ahead, table_of, tried_numbers
+
+# Of the size of a column: how far it may be from a straight line.
+AFFINE_TOLERANCE = 1e-9
 
 
 def matrix_of(graph: Graph, columns: Columns) -> tuple[Tensor, Any]:

@@ -11,8 +11,9 @@ from serve_app.contract import Feature
 from serve_app.contract.block import MISSING_CATEGORY, US_PER_DAY
 from serve_app.contract.feature import UNSEEN_TEXTS
 from training.bounds import bounds
+from training.compilation.asker import Asker, Matrix, NotCompiled, listed_numbers
 from training.compilation.bisection import last_left
-from training.compilation.columns import Asker, Columns, Matrix, NotCompiled, listed_numbers
+from training.compilation.columns import Columns
 from training.compilation.graph import ML, Graph
 
 # A table of more rows is no step function any more.
