@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
@@ -93,3 +94,8 @@ def hist_values(**words: object) -> HistGradientBoostingRegressor:
 def forest(**words: object) -> RandomForestClassifier:
     """A forest of deep trees."""
     return RandomForestClassifier(**{"n_estimators": N_TREES, "random_state": 0, **words})
+
+
+def isotonic(model: Any) -> CalibratedClassifierCV:
+    """The model, calibrated by steps, which make small differences of its scores large."""
+    return CalibratedClassifierCV(model, method="isotonic", cv=3)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import (
+    GradientBoostingClassifier,
     StackingClassifier,
     StackingRegressor,
     VotingClassifier,
@@ -15,7 +16,7 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from benchmarks.agree.case import NUMBERS, TEXTS, Case
-from benchmarks.agree.parts import columns, forest, hist, logistic
+from benchmarks.agree.parts import columns, forest, hist, isotonic, logistic
 
 
 def combined_cases() -> Iterator[Case]:
@@ -26,7 +27,12 @@ def combined_cases() -> Iterator[Case]:
 
     yield case(
         "calibrated boosting, isotonic",
-        CalibratedClassifierCV(hist(max_iter=10), method="isotonic", cv=3),
+        isotonic(hist(max_iter=10)),
+    )
+    yield case("calibrated forest, isotonic", isotonic(forest(n_estimators=10, max_depth=6)))
+    yield case(
+        "calibrated gradient boosting, isotonic",
+        isotonic(GradientBoostingClassifier(n_estimators=10, random_state=0)),
     )
     yield case("calibrated linear SVC, sigmoid", CalibratedClassifierCV(LinearSVC(), cv=3))
     yield case("calibrated SVC", CalibratedClassifierCV(SVC(), cv=2))
