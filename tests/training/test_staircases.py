@@ -23,8 +23,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from training.compilation.calibration import calibrated
 from training.compilation.asker import NotCompiled
+from training.compilation.calibration import calibrated
 from training.compilation.float_parts import float32_parts
 from training.compilation.graph import Graph, Tensor
 
