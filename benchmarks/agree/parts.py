@@ -25,10 +25,14 @@ def columns(
 ) -> ColumnTransformer:
     """Numbers through one transformer, texts through another: imputed and scaled, and one-hot."""
     ways = []
+    if number is None:
+        number = imputed()
+    if text is None:
+        text = one_hot()
     if numbers:
-        ways.append(("numbers", imputed() if number is None else number, list(numbers)))
+        ways.append(("numbers", number, list(numbers)))
     if texts:
-        ways.append(("texts", one_hot() if text is None else text, list(texts)))
+        ways.append(("texts", text, list(texts)))
     return ColumnTransformer(ways)
 
 
@@ -44,7 +48,8 @@ def imputed(*more: Any, **words: Any) -> Any:
 
 def day_numbers(rows: pd.DataFrame) -> Any:
     """Dates as days since 2020 and weekdays, NaN where missing."""
-    start, day = pd.Timestamp("2020-01-01"), pd.Timedelta(days=1)
+    start = pd.Timestamp("2020-01-01")
+    day = pd.Timedelta(days=1)
     since = rows.apply(lambda column: (column - start) / day)
     weekdays = rows.apply(lambda column: column.dt.weekday).add_suffix("_weekday")
     return pd.concat([since, weekdays], axis=1).astype(np.float64)

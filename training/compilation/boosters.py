@@ -35,7 +35,9 @@ def read(estimator: Any) -> Booster | None:
     """The trees of a booster; None for what is none. Raises NotCompiled."""
     library = type(estimator).__module__.split(".")[0]
     reader = {"lightgbm": _lightgbm, "xgboost": _xgboost, "catboost": _catboost}.get(library)
-    return None if reader is None else reader(estimator)
+    if reader is None:
+        return None
+    return reader(estimator)
 
 
 # LightGBM
@@ -74,13 +76,16 @@ def _lightgbm(estimator: Any) -> Booster:
     if model.get("average_output"):
         n_rounds = len(trees) // n_targets
         trees = [_scaled(tree, 1 / n_rounds) for tree in trees]
-    sigmoid = [float(word.split(":")[1]) for word in words if word.startswith("sigmoid:")]
+    scale = 1.0
+    for word in words:
+        if word.startswith("sigmoid:"):
+            scale = float(word.split(":")[1])
     categories = model.get("pandas_categorical") or []
     return Booster(
         Ensemble(trees, base),
         link,
         lambda rows: _lightgbm_view(rows, categories),
-        scale=sigmoid[0] if sigmoid else 1.0,
+        scale=scale,
     )
 
 
@@ -113,8 +118,10 @@ def _lightgbm_node(nodes: TreeBuilder, node: Any, target: int) -> int:
         nodes.categories[place] = Categories(left, None, is_left)
     else:
         threshold = float(node["threshold"])
-        # Without missing values in training they are taken for zero.
-        is_left = threshold >= 0.0 if missing == "None" else bool(node["default_left"])
+        is_left = bool(node["default_left"])
+        if missing == "None":
+            # Without missing values in training they are taken for zero.
+            is_left = threshold >= 0.0
         place = nodes.add(node["split_feature"], threshold, is_missing_left=is_left)
     nodes.left[place] = _lightgbm_node(nodes, node["left_child"], target)
     nodes.right[place] = _lightgbm_node(nodes, node["right_child"], target)
@@ -167,12 +174,11 @@ def _xgboost(estimator: Any) -> Booster:
     group = gradient["model"]["tree_info"]
     parameters = learner["learner_model_param"]
     n_targets = max(1, int(parameters["num_class"]), int(parameters.get("num_target", 1)))
-    best = getattr(estimator, "best_iteration", None) if _stopped_early(estimator) else None
-    if best is not None:
-        rounds = gradient["model"]["iteration_indptr"]
-        n_trees = rounds[best + 1]
-        listed, group = listed[:n_trees], group[:n_trees]
-    trees = [_xgboost_tree(tree, group[i], n_targets) for i, tree in enumerate(listed)]
+    n_trees = len(listed)
+    best = getattr(estimator, "best_iteration", None)
+    if _stopped_early(estimator) and best is not None:
+        n_trees = gradient["model"]["iteration_indptr"][best + 1]
+    trees = [_xgboost_tree(tree, group[i], n_targets) for i, tree in enumerate(listed[:n_trees])]
     base = np.atleast_1d(json.loads(parameters["base_score"])).astype(np.float64)
     if link == "sigmoid":
         base = np.log(base / (1 - base))
@@ -212,7 +218,9 @@ def _xgboost_tree(tree: Any, target: int, n_targets: int) -> Tree:
 def _xgboost_view(rows: Any, names: Any) -> Any:
     if hasattr(rows, "dtypes") and any(str(kind) == "category" for kind in rows.dtypes):
         raise NotCompiled("XGBoost with pandas categories has no graph here")
-    return rows[names] if names is not None and hasattr(rows, "columns") else rows
+    if names is not None and hasattr(rows, "columns"):
+        return rows[names]
+    return rows
 
 
 # CatBoost
@@ -227,8 +235,8 @@ def _catboost(estimator: Any) -> Booster:
         estimator.save_model(str(file), format="json")
         model = json.loads(file.read_text())
     loss = model["model_info"]["params"]["loss_function"]["type"]
-    link = CATBOOST_LINKS.get(loss) or ("identity" if loss in CATBOOST_VALUES else "")
-    if not link:
+    link = CATBOOST_LINKS.get(loss, "identity")
+    if loss not in CATBOOST_LINKS and loss not in CATBOOST_VALUES:
         raise NotCompiled(f"CatBoost's loss {loss} has no graph here")
     if "oblivious_trees" not in model or model["features_info"].get("categorical_features"):
         raise NotCompiled("CatBoost with categories, or with trees of its own kind, has no graph")

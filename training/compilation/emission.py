@@ -160,8 +160,9 @@ class Emitter:
             part = graph.cast(emitter.answer(member, view, asked), is_double=True)
             width = 1
             if asked == "predict_proba":
-                n_classes = len(member.classes_)
-                places = [1] if n_classes == 2 else list(range(n_classes))
+                places = list(range(len(member.classes_)))
+                if len(places) == 2:
+                    places = [1]
                 width = len(places)
                 name = graph.node("Gather", [part.name, graph.constant(places, np.int64)], axis=1)
                 part = Tensor(name, True)
@@ -222,8 +223,9 @@ class Emitter:
 
     def _forest(self, forest: Any, view: View, method: str) -> Tensor:
         raw = self._raw(of_forest(forest), view)
-        is_binary = hasattr(forest, "classes_") and len(forest.classes_) == 2
-        return two_classes(self.graph, raw) if is_binary else raw
+        if hasattr(forest, "classes_") and len(forest.classes_) == 2:
+            return two_classes(self.graph, raw)
+        return raw
 
     def _gradient_boosting(self, model: Any, view: View, method: str) -> Tensor:
         if type(model.init_).__name__ not in ("DummyClassifier", "DummyRegressor", "str"):
@@ -244,8 +246,9 @@ class Emitter:
         raw = self._raw(of_hist_gradient_boosting(model), own)
         if method == "predict_proba":
             return self._probabilities(raw, len(model.classes_))
-        is_log = type(model._loss.link).__name__ == "LogLink" and method == "predict"
-        return exponential(self.graph, raw) if is_log else raw
+        if type(model._loss.link).__name__ == "LogLink" and method == "predict":
+            return exponential(self.graph, raw)
+        return raw
 
     _HistGradientBoostingClassifier = _HistGradientBoostingRegressor = _hist_gradient_boosting
 
@@ -274,8 +277,9 @@ class Emitter:
         graph = self.graph
         match booster.link:
             case "sigmoid":
-                scaled = raw if booster.scale == 1 else times(graph, raw, booster.scale)
-                return logistic(graph, scaled)
+                if booster.scale != 1:
+                    raw = times(graph, raw, booster.scale)
+                return logistic(graph, raw)
             case "softmax":
                 return softmax(graph, raw)
             case "exp":

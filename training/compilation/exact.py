@@ -43,7 +43,8 @@ def compile_exactly(
     """
     asker = Asker(spec, call, rows, pipeline, time.process_time() + budget_cpu_s)
     graph = Graph(asker.layout)
-    data, reason = None, ""
+    data = None
+    reason = ""
     try:
         score = Emitter(graph, asker).answer(pipeline, lambda seen: seen, call.method)
         data = graph.bytes(score, spec.name)
