@@ -12,6 +12,8 @@ import yaml
 from container import HARDENED, STORE, readable, running, wait_until
 from engine import ROOT, Engine, context
 
+from training.bundling import COMPILERS
+
 GUIDE = ROOT / "docs" / "your-model.md"
 # What the shop of the guide needs besides, as a user's code may: the image has it by REQUIREMENTS
 # alone, this machine by the tools of the tests.
@@ -55,9 +57,13 @@ def uncompiled(engine: Engine) -> str:
 
 
 def as_if_uncompiled(bundle: Path) -> None:
-    """Let the manifest say that the pipeline itself serves."""
+    """Let the manifest say that the pipeline itself serves, which then needs no compilers."""
     path = bundle / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"runtime": "sklearn"}))
+    manifest = json.loads(path.read_text())
+    manifest["runtime"] = "sklearn"
+    for name in COMPILERS:
+        manifest["libraries"].pop(name, None)
+    path.write_text(json.dumps(manifest))
 
 
 def boosters(engine: Engine) -> str:
