@@ -66,7 +66,7 @@ class Container:
             found: dict[str, Any] = json.load(answer)
             return found
 
-    def until_ready(self, timeout_s: float = 120) -> float:
+    def until_ready(self, timeout_s: float = 300) -> float:
         """Wait until `/ready` says so; the seconds that it took."""
         start_s = time.monotonic()
         try:

@@ -9,6 +9,13 @@ from engine import ROOT, Engine
 from serve_app.commands.cluster_config import for_cluster
 
 TOKEN = "t" * 64
+# Ray gives up on a process that does not come up in time; on a busy machine it takes longer.
+PATIENT = (
+    *("-e", "RAY_worker_register_timeout_seconds=300"),
+    *("-e", "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S=60"),
+    *("-e", "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S=60"),
+)
+DEADLINE_S = 300.0
 
 
 def cluster(engine: Engine) -> str:
@@ -24,9 +31,12 @@ def cluster(engine: Engine) -> str:
         with ExitStack() as stack:
 
             def node(ip: str, start: str) -> Container:
-                options = (*HARDENED, *MODELS, *auth, "--network", network, "--ip", ip)
-                # A login shell, as KubeRay starts it.
-                command = ("-lc", f'eval "$(sluice env)" && exec ray start {start} --block')
+                place = ("--network", network, "--ip", ip)
+                options = (*HARDENED, *MODELS, *auth, *PATIENT, *place)
+                # A login shell, as KubeRay starts it. KubeRay also starts a node again that gave
+                # up, which `ray start` does after 30 s.
+                start = f"until ray start {start} --block; do sleep 1; done"
+                command = ("-lc", f'eval "$(sluice env)" && {start}')
                 return stack.enter_context(
                     running(engine, "sluice:serve", *options, command=command)
                 )
@@ -34,7 +44,7 @@ def cluster(engine: Engine) -> str:
             ports = "--port=6379 --dashboard-host=0.0.0.0"
             head = node(f"{subnet}.2", f"--head {ports} --num-cpus=0 --node-ip-address={subnet}.2")
             address = f"--address={subnet}.2:6379 --num-cpus=4"
-            wait_until(lambda: "Ray runtime started" in head.logs(), 90, "the head")
+            wait_until(lambda: "Ray runtime started" in head.logs(), DEADLINE_S, "the head")
             worker = node(f"{subnet}.3", f"{address} --node-ip-address={subnet}.3")
             shipped = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
             config = yaml.safe_dump(for_cluster(shipped))
@@ -44,7 +54,7 @@ def cluster(engine: Engine) -> str:
                 said = engine.call("exec", head.name, "bash", "-lc", write, check=False)
                 return "Sent deploy" in said
 
-            wait_until(deployed, 90, "deploy")
+            wait_until(deployed, DEADLINE_S, "deploy")
             first_s = worker.until_ready()
             assert worker.predict()["label"] == "Churned"
             engine.call("kill", worker.name)
