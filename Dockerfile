@@ -16,72 +16,69 @@ ENV PATH=/opt/sluice/bin:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin
     PYTHONUNBUFFERED=1 \
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
+# The code that every target installs: Sluice's own, and yours.
+FROM base AS code
+ARG REQUIREMENTS
+ARG PACKAGES
+WORKDIR /src
+COPY ${REQUIREMENTS} yours/requirements.txt
+COPY ${PACKAGES} yours/${PACKAGES}
+RUN echo "$PACKAGES" > yours/package.txt
+COPY pyproject.toml README.md ./
+COPY serve_app serve_app
+
+# The locked libraries of each target. Only the last step compiles .pyc files, when nothing more is taken out.
 FROM base AS tools
+ENV PIP_NO_CACHE_DIR=1 PIP_COMPILE=0
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 WORKDIR /src
 # hadolint ignore=DL3008  # whichever `strip` the base has: nothing of it goes into the image
 RUN apt-get update -qq && apt-get install -qq -y --no-install-recommends binutils >/dev/null && rm -rf /var/lib/apt/lists/* \
     && python -m venv /opt/sluice
+COPY docker/slim.sh docker/install.sh ./
 COPY requirements/serve.txt requirements/
-COPY docker/slim.sh docker/yours.sh docker/
-RUN pip install --no-cache-dir --no-compile --require-hashes -r requirements/serve.txt && bash docker/slim.sh /opt/sluice
+RUN pip install --require-hashes -r requirements/serve.txt && bash slim.sh /opt/sluice
 
 FROM tools AS tools-sklearn
 COPY requirements/sklearn.txt requirements/
-RUN pip install --no-cache-dir --no-compile --require-hashes -r requirements/sklearn.txt && bash docker/slim.sh /opt/sluice
+RUN pip install --require-hashes -r requirements/sklearn.txt && bash slim.sh /opt/sluice
 
 # CatBoost asks for what draws its plots, and predicts without: a third of what it would add.
 FROM tools-sklearn AS tools-boosters
 COPY requirements/boosters.txt requirements/
-RUN pip install --no-cache-dir --no-compile --require-hashes -r requirements/boosters.txt \
+RUN pip install --require-hashes -r requirements/boosters.txt \
     && pip uninstall -q -y plotly graphviz matplotlib contourpy cycler fonttools kiwisolver pillow pyparsing \
-    && bash docker/slim.sh /opt/sluice
+    && bash slim.sh /opt/sluice
 
-# Training keeps its libraries whole.
 FROM tools-sklearn AS tools-train
 COPY requirements/train.txt requirements/
-RUN pip install --no-cache-dir --no-compile --require-hashes -r requirements/train.txt && bash docker/slim.sh /opt/sluice
+RUN pip install --require-hashes -r requirements/train.txt && bash slim.sh /opt/sluice
 
-FROM tools AS built
-ARG REQUIREMENTS
-ARG PACKAGES
-COPY ${REQUIREMENTS} yours/requirements.txt
-RUN bash docker/yours.sh requirements yours/requirements.txt
-COPY pyproject.toml README.md ./
-COPY serve_app serve_app
-COPY ${PACKAGES} yours/${PACKAGES}
-RUN pip install --no-cache-dir --no-deps --no-build-isolation . && bash docker/yours.sh package "$PACKAGES" && bash docker/slim.sh --last /opt/sluice
+# Libraries and code. Your requirements come first: a change of code does not download them again.
+FROM tools AS built-serve
+COPY --from=code /src/yours/requirements.txt yours/
+RUN bash install.sh requirements
+COPY --from=code /src ./
+RUN bash install.sh code
 
 FROM tools-sklearn AS built-sklearn
-ARG REQUIREMENTS
-ARG PACKAGES
-COPY ${REQUIREMENTS} yours/requirements.txt
-RUN bash docker/yours.sh requirements yours/requirements.txt
-COPY pyproject.toml README.md ./
-COPY serve_app serve_app
-COPY ${PACKAGES} yours/${PACKAGES}
-RUN pip install --no-cache-dir --no-deps --no-build-isolation . && bash docker/yours.sh package "$PACKAGES" && bash docker/slim.sh --last /opt/sluice
+COPY --from=code /src/yours/requirements.txt yours/
+RUN bash install.sh requirements
+COPY --from=code /src ./
+RUN bash install.sh code
 
 FROM tools-boosters AS built-boosters
-ARG REQUIREMENTS
-ARG PACKAGES
-COPY ${REQUIREMENTS} yours/requirements.txt
-RUN bash docker/yours.sh requirements yours/requirements.txt
-COPY pyproject.toml README.md ./
-COPY serve_app serve_app
-COPY ${PACKAGES} yours/${PACKAGES}
-RUN pip install --no-cache-dir --no-deps --no-build-isolation . && bash docker/yours.sh package "$PACKAGES" && bash docker/slim.sh --last /opt/sluice
+COPY --from=code /src/yours/requirements.txt yours/
+RUN bash install.sh requirements
+COPY --from=code /src ./
+RUN bash install.sh code
 
 FROM tools-train AS built-train
-ARG REQUIREMENTS
-ARG PACKAGES
-COPY ${REQUIREMENTS} yours/requirements.txt
-RUN bash docker/yours.sh requirements yours/requirements.txt
-COPY pyproject.toml README.md ./
-COPY serve_app serve_app
+COPY --from=code /src/yours/requirements.txt yours/
+RUN bash install.sh requirements
+COPY --from=code /src ./
 COPY training training
-COPY ${PACKAGES} yours/${PACKAGES}
-RUN pip install --no-cache-dir --no-deps --no-build-isolation . && bash docker/yours.sh package "$PACKAGES" && bash docker/slim.sh --last /opt/sluice
+RUN bash install.sh code
 
 FROM base AS runtime
 ARG BAKE=docker/no-models
@@ -126,4 +123,4 @@ FROM runtime AS sklearn
 COPY --from=built-sklearn /opt/sluice /opt/sluice
 
 FROM runtime AS serve
-COPY --from=built /opt/sluice /opt/sluice
+COPY --from=built-serve /opt/sluice /opt/sluice

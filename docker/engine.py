@@ -5,27 +5,17 @@ Docker, or podman as `container_build.sh` sets it up, by the same words.
 
 import os
 import shutil
-import socket
 import subprocess
-import time
-import urllib.error
-import urllib.request
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT.parent / "shared" / "tools" / "container_build.sh"
 # The script's own folder.
 WORK = Path("/var/tmp/container-build")
-HARDENED = (
-    *("--read-only", "--tmpfs", "/tmp:rw,size=512m,mode=1777", "--user", "123456:0"),
-    *("--cap-drop", "all", "--security-opt", "no-new-privileges"),
-    *("--memory", "2g", "--shm-size", "128m"),
-)
 
 
 @dataclass(frozen=True)
@@ -85,75 +75,6 @@ class Engine:
         return int(packed.stdout) / 1e6
 
 
-@dataclass
-class Container:
-    """A running container."""
-
-    engine: Engine
-    name: str
-    port: int
-
-    @property
-    def url(self) -> str:
-        """Where its port 8000 is published."""
-        return f"http://127.0.0.1:{self.port}"
-
-    def logs(self) -> str:
-        """Read all that it said."""
-        return self.engine.call("logs", self.name, check=False)
-
-    def inspect(self, what: str) -> str:
-        """Ask the engine for one of its facts about it."""
-        return self.engine.call("inspect", "-f", what, self.name).strip()
-
-    def get(self, path: str, timeout_s: float = 5) -> int:
-        """Send a GET; its status, or 0 for no answer."""
-        try:
-            with urllib.request.urlopen(self.url + path, timeout=timeout_s) as answer:
-                return int(answer.status)
-        except urllib.error.HTTPError as error:
-            return error.code
-        except OSError:
-            return 0
-
-    def until_ready(self, timeout_s: float = 120) -> float:
-        """Wait until `/ready` says so; the seconds that it took."""
-        start_s = time.monotonic()
-        try:
-            wait_until(lambda: self.get("/ready") == 200, timeout_s, "ready")
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.logs()[-3000:]}") from None
-        return time.monotonic() - start_s
-
-    def ended(self, timeout_s: float = 120) -> int:
-        """Wait until it has ended; its exit code."""
-        wait_until(
-            lambda: self.inspect("{{.State.Status}}") == "exited",
-            timeout_s,
-            f"the end of {self.name}",
-        )
-        return int(self.inspect("{{.State.ExitCode}}"))
-
-
-@contextmanager
-def running(
-    engine: Engine, tag: str, *options: object, command: Sequence[str] = ()
-) -> Iterator[Container]:
-    """A container for a `with` block; it goes with it, whatever happens."""
-    name = f"sluice-{uuid.uuid4().hex[:8]}"
-    port = free_port()
-    given = [option for option in options if option != "--healthcheck"]
-    if engine.program == "podman" and "--healthcheck" not in options:
-        # There may be no systemd to run podman's health checks: they are run by hand.
-        given.append("--no-healthcheck")
-    words = ("-d", "--name", name, "-p", f"127.0.0.1:{port}:8000")
-    try:
-        engine.call("run", *words, *given, tag, *command)
-        yield Container(engine, name, port)
-    finally:
-        engine.call("rm", "-f", name, check=False)
-
-
 def find_engine() -> Engine | None:
     """Find Docker when its daemon answers, else podman through the script when that may run."""
     if shutil.which("docker"):
@@ -167,20 +88,18 @@ def find_engine() -> Engine | None:
     return Engine("podman", {"CONTAINERS_CONF": str(WORK / "containers.conf")}, tuple(lent))
 
 
-def wait_until(condition: Callable[[], Any], timeout_s: float, what: str) -> Any:
-    """Wait for the first true value. Raises AssertionError that says what was waited for."""
-    until_s = time.monotonic() + timeout_s
-    while time.monotonic() < until_s:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.2)
-    raise AssertionError(f"not within {timeout_s:g} s: {what}")
-
-
-def free_port() -> int:
-    """Find a port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+@contextmanager
+def context() -> Iterator[Path]:
+    """What git would send: the script has no .dockerignore of its own to rely on."""
+    files = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    with tempfile.TemporaryDirectory() as name:
+        for file in filter(lambda file: (ROOT / file).is_file(), files.stdout.splitlines()):
+            (Path(name) / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / file, Path(name) / file)
+        yield Path(name)

@@ -21,6 +21,10 @@ rm -rf ray/_private/runtime_env/agent/thirdparty_files
 
 # onnxruntime: a C library next to the Python module that has all of it inside, and what only its tools read.
 rm -rf onnxruntime/capi/libonnxruntime.so* onnxruntime/{transformers,quantization,tools,datasets} sympy mpmath isympy.py
+# rapidfuzz: the same once more for newer CPUs, where it was no faster, and distances that nobody asks for.
+rm -rf rapidfuzz/fuzz_cpp_avx2*.so rapidfuzz/distance/metrics_cpp*.so
+# numpy: tools that build packages.
+rm -rf numpy/distutils
 # CatBoost's widget for notebooks.
 rm -rf ../../../share/jupyter
 # pip and setuptools as wheels for new environments, and 500 languages that nobody prints in colour.

@@ -1,5 +1,6 @@
 """What the fitted pipeline says of each row that a bundle is proven on: the truth, or a refusal."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,16 @@ N_ROWS_ALONE = 8
 BUDGET_S = 10.0
 # Between two looks at the clock.
 N_ROWS_OF_TURN = 256
+
+MAX_REASON_LENGTH = 150
+# XGBoost says when and where in its sources it raised, and shows the stack.
+TIME_AND_PLACE = re.compile(r"^\[\d\d:\d\d:\d\d\] \S+:\d+: ")
+STACK_TRACE = "Stack trace:"
+# dmlc/xgboost#12189: it refuses those alone that sort behind all that it knows.
+UNSEEN_OF_XGBOOST = "Found a category not in the training set"
+ANSWERED_BY_XGBOOST = (
+    "XGBoost before 3.3 answers other unseen texts as if they were the next one in the alphabet"
+)
 
 Score = Callable[[Block], Scores]
 
@@ -231,9 +242,19 @@ def _reason(score: Score, block: Block) -> str:
     try:
         score(block)
     except Exception as error:
-        words = " ".join(str(error).split())[:150]
-        return f"the pipeline raises {type(error).__name__}: {words}"
+        return f"the pipeline raises {type(error).__name__}: {_words_of(error)}"
     return "the pipeline gives no finite number"
+
+
+def _words_of(error: Exception) -> str:
+    """What an error says, in one short line."""
+    said = str(error).split(STACK_TRACE)[0]
+    words = " ".join(TIME_AND_PLACE.sub("", said).split())
+    if len(words) > MAX_REASON_LENGTH:
+        words = words[: MAX_REASON_LENGTH - 1] + "…"
+    if UNSEEN_OF_XGBOOST in words:
+        words = f"{words} ({ANSWERED_BY_XGBOOST})"
+    return words
 
 
 def _finite(scores: Scores) -> Scores:

@@ -4,7 +4,7 @@ import json
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from benchmarks.agree.shop import make_customers, plain_rows
 from serve_app.bundle.loading import load
 from serve_app.bundle.predictor import Predictor
 from serve_app.bundle.store import FolderStore
-from serve_app.contract import Features
+from serve_app.contract import Features, ModelSpec
 from serve_app.contract.block import Layout
 from serve_app.contract.rows import RowReader
 from serve_app.errors import SluiceError
@@ -126,7 +126,9 @@ def _judge(case: Case, n_rows: int, seed: int, n_fit_rows: int) -> Verdict:
 
 def _customers(case: Case, n_rows: int, seed: int) -> pd.DataFrame:
     customers = make_customers(n_rows, seed)
-    return customers if case.fit_gaps else customers.dropna(subset=list(case.fields))
+    if case.fit_gaps:
+        return customers
+    return customers.dropna(subset=list(case.fields))
 
 
 def _fitted(case: Case, customers: pd.DataFrame) -> Any:
@@ -134,10 +136,9 @@ def _fitted(case: Case, customers: pd.DataFrame) -> Any:
     pipeline = deepcopy(case.make())
     if not case.target:
         return pipeline.fit(frame)
-    targets = [case.target] if isinstance(case.target, str) else list(case.target)
-    values = customers[targets].to_numpy()
-    values = np.array(values.tolist())
-    return pipeline.fit(frame, values[:, 0] if isinstance(case.target, str) else values)
+    if isinstance(case.target, str):
+        return pipeline.fit(frame, np.array(customers[case.target].tolist()))
+    return pipeline.fit(frame, np.array(customers[list(case.target)].to_numpy().tolist()))
 
 
 def _bundled(case: Case, pipeline: Any, folder: Path, seed: int) -> Predictor:
@@ -169,15 +170,7 @@ def _served(case: Case, predictor: Predictor, rows: Sequence[dict[str, Any]]) ->
         found = predictor.score(layout.block([row.__dict__ for row in read]))
         scores.append(found.reshape(len(found), -1))
     matrix = np.concatenate(scores)
-    answers = [
-        None
-        if np.isnan(row).any()
-        else spec.answer(
-            row.tolist() if spec.n_scores > 1 else float(row[0]), predictor.manifest.parameters
-        )
-        for row in matrix
-    ]
-    return Served(matrix, [_label(answer) for answer in answers])
+    return Served(matrix, [_label(spec, row, predictor.manifest.parameters) for row in matrix])
 
 
 def _parts(n_rows: int) -> Iterator[slice]:
@@ -194,11 +187,22 @@ def _valid(row: Any) -> Features:
     return row
 
 
-def _label(answer: Any) -> str | None:
+def _label(
+    spec: ModelSpec, scores: NDArray[np.float64], parameters: Mapping[str, float]
+) -> str | None:
+    """The label of the answer for one row's scores; None for an error row, and without labels."""
+    if np.isnan(scores).any():
+        return None
+    said: Any = scores.tolist()
+    if spec.n_scores == 1:
+        said = said[0]
+    answer = spec.answer(said, parameters)
     if hasattr(answer, "is_anomaly"):
         # As `predict` of a detector says it.
         return "-1" if answer.is_anomaly else "1"
-    return str(answer.label) if hasattr(answer, "label") else None
+    if hasattr(answer, "label"):
+        return str(answer.label)
+    return None
 
 
 def _differs(
@@ -266,5 +270,7 @@ def _parts_of(value: Any) -> list[Any]:
     if isinstance(value, list | tuple):
         return list(value)
     if isinstance(value, np.ndarray):
-        return list(value.reshape(-1)) if value.dtype == object else []
+        if value.dtype != object:
+            return []
+        return list(value.reshape(-1))
     return list(getattr(value, "__dict__", {}).values())

@@ -5,10 +5,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+)
 from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+N_TREES = 25
 
 
 def columns(
@@ -16,10 +25,14 @@ def columns(
 ) -> ColumnTransformer:
     """Numbers through one transformer, texts through another: imputed and scaled, and one-hot."""
     ways = []
+    if number is None:
+        number = imputed()
+    if text is None:
+        text = one_hot()
     if numbers:
-        ways.append(("numbers", imputed() if number is None else number, list(numbers)))
+        ways.append(("numbers", number, list(numbers)))
     if texts:
-        ways.append(("texts", one_hot() if text is None else text, list(texts)))
+        ways.append(("texts", text, list(texts)))
     return ColumnTransformer(ways)
 
 
@@ -35,7 +48,8 @@ def imputed(*more: Any, **words: Any) -> Any:
 
 def day_numbers(rows: pd.DataFrame) -> Any:
     """Dates as days since 2020 and weekdays, NaN where missing."""
-    start, day = pd.Timestamp("2020-01-01"), pd.Timedelta(days=1)
+    start = pd.Timestamp("2020-01-01")
+    day = pd.Timedelta(days=1)
     since = rows.apply(lambda column: (column - start) / day)
     weekdays = rows.apply(lambda column: column.dt.weekday).add_suffix("_weekday")
     return pd.concat([since, weekdays], axis=1).astype(np.float64)
@@ -65,3 +79,28 @@ def log_of_room(rows: pd.DataFrame) -> Any:
 def of_texts(rows: pd.DataFrame) -> Any:
     """The column of texts itself: a vectorizer takes no frame."""
     return rows.iloc[:, 0].astype(str)
+
+
+def logistic(**words: object) -> LogisticRegression:
+    """A logistic regression that converges."""
+    return LogisticRegression(**{"max_iter": 1_000, **words})
+
+
+def hist(**words: object) -> HistGradientBoostingClassifier:
+    """A small boosting of histograms."""
+    return HistGradientBoostingClassifier(**{"max_iter": N_TREES, "random_state": 0, **words})
+
+
+def hist_values(**words: object) -> HistGradientBoostingRegressor:
+    """The same for values."""
+    return HistGradientBoostingRegressor(**{"max_iter": N_TREES, "random_state": 0, **words})
+
+
+def forest(**words: object) -> RandomForestClassifier:
+    """A forest of deep trees."""
+    return RandomForestClassifier(**{"n_estimators": N_TREES, "random_state": 0, **words})
+
+
+def isotonic(model: Any) -> CalibratedClassifierCV:
+    """The model, calibrated by steps, which make small differences of its scores large."""
+    return CalibratedClassifierCV(model, method="isotonic", cv=3)

@@ -143,11 +143,11 @@ def _numbers(
     if feature.dtype == "int":
         return [int(value) for value in plain]
     # JSON may write a whole number without its point.
-    wholes = rng.random(n_rows) < 0.5
-    return [
-        int(value) if whole and value.is_integer() and abs(value) < 2**53 else value
-        for whole, value in zip(wholes, plain, strict=True)
-    ]
+    for row in np.flatnonzero(rng.random(n_rows) < 0.5):
+        value = plain[row]
+        if value.is_integer() and abs(value) < 2**53:
+            plain[row] = int(value)
+    return plain
 
 
 def _bounds(feature: Feature, known: NDArray[np.float64]) -> tuple[float, float]:

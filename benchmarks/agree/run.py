@@ -7,7 +7,7 @@ from multiprocessing import get_context
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.agree.cases import all_cases
+from benchmarks.agree.families import all_cases
 from benchmarks.agree.judge import Verdict, judge
 from benchmarks.errors import BenchmarkError
 
@@ -71,10 +71,13 @@ def table_of(found: Sequence[Verdict]) -> Table:
         if one.skipped:
             continue
         reason = one.refusal or one.reason
+        if len(reason) > MAX_REASON_LENGTH:
+            reason = reason[: MAX_REASON_LENGTH - 1] + "…"
+        compiled = "yes" if one.is_compiled else "no"
         table.add_row(
             one.name,
-            "refused" if one.refusal else "yes" if one.is_compiled else "no",
-            reason if len(reason) <= MAX_REASON_LENGTH else reason[: MAX_REASON_LENGTH - 1] + "…",
+            "refused" if one.refusal else compiled,
+            reason,
             f"{one.n_rows:,}",
             f"{one.n_different:,}",
             f"{one.n_errors:,}",

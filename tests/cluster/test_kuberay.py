@@ -128,8 +128,6 @@ def two_nodes_with_replicas(cluster: KubeRay) -> tuple[Any, Any]:
     cluster.need_workers(2)
     nodes = cluster.workers[:2]
     more = yaml.safe_load(cluster.config)
-    # One model is enough where nodes go.
-    del more["applications"][1:]
     # Too many for one node.
     more["applications"][0]["deployments"][0]["autoscaling_config"] |= {"min_replicas": 4}
     cluster.apply(yaml.safe_dump(more))

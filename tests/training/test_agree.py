@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.agree.cases import all_cases
+from benchmarks.agree.families import all_cases
 from benchmarks.agree.frames import read_frame
 from benchmarks.agree.judge import Verdict, judge
 from benchmarks.agree.rows import random_rows

@@ -10,6 +10,10 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
+from training.calling import find_call
+from training.truth import find_truth
+
 SMALL = {"n_estimators": 8, "n_jobs": 1, "random_state": 0}
 # The boosters complain of names of columns, and of what an encoder never saw.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -113,6 +117,41 @@ def test_lightgbm_on_pandas_categories_is_compiled_exactly() -> None:
     known = ~np.isnan(truth.scores)
     assert np.abs(found - truth.scores)[known].max() <= truth.tolerance
     assert np.isin(["legacy", ""], truth.block.categories[known, 0]).all()
+
+
+def xgboost_on_categories() -> tuple[Any, Any, Any]:
+    """A model of XGBoost that was fitted on pandas categories, rows, and its call."""
+    model = xgboost().XGBClassifier(max_depth=3, enable_categorical=True, **SMALL)
+    rows = purchases(400, 1, "binary")
+    model.fit(rows.frame.astype(dict.fromkeys(TEXTS, "category")), rows.labels)
+    return model, rows, find_call(model, rows)
+
+
+def test_a_row_alone_whose_category_is_missing_is_answered_as_in_company() -> None:
+    """XGBoost refuses a column without categories, which is all that pandas can make of it."""
+    model, rows, call = xgboost_on_categories()
+    runtime = SklearnRuntime(model, rows.spec.contract, call)
+    block = rows.block[:6]
+    block.categories[:3] = [["", "Lyon"], ["pro", ""], ["", ""]]
+    together = runtime.score(block)
+    assert len(set(together.tolist())) > 2
+    for row in range(3):
+        assert runtime.score(block[row : row + 1]) == together[row]
+
+
+def test_what_xgboost_refuses_is_said_without_its_sources_and_with_what_it_does_not() -> None:
+    """It refuses only texts that sort behind all it knows; others it takes for the next one."""
+    model, rows, call = xgboost_on_categories()
+    truth = find_truth(model, rows, call)
+    refused = {refusal.value: refusal.reason for refusal in truth.refusals}
+    assert "nan" in refused
+    assert None not in refused
+    reason = refused["nan"]
+    assert "XGBoostError: Found a category not in the training set" in reason
+    assert "answers other unseen texts as if they were the next one in the alphabet" in reason
+    for reason in refused.values():
+        assert "cat_container" not in reason
+        assert "Stack trace" not in reason
 
 
 def test_a_booster_without_a_graph_is_served_uncompiled_with_a_true_reason() -> None:

@@ -46,7 +46,8 @@ def last_left(
     `is_left(numbers, lanes)` is asked about one number for each of these lanes. It is true for
     `low` and false for `high`, (n,) each, and changes once between.
     """
-    lows, highs = orders_of(low, unit), orders_of(high, unit)
+    lows = orders_of(low, unit)
+    highs = orders_of(high, unit)
 
     def narrow(middles: Orders, lanes: NDArray[np.intp]) -> None:
         if len(lanes):

@@ -5,74 +5,39 @@ None of the libraries is imported here: a pipeline that holds a model of one has
 
 import json
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from training.compilation.columns import NotCompiled, View
+from training.compilation.asker import NotCompiled, View
 from training.compilation.ensembles import LEAF, Categories, Ensemble, Tree, one_target
-
-
-@dataclass
-class _Nodes:
-    """The nodes of one tree in the making."""
-
-    n_targets: int
-    feature: list[int] = field(default_factory=list)
-    threshold: list[float] = field(default_factory=list)
-    left: list[int] = field(default_factory=list)
-    right: list[int] = field(default_factory=list)
-    is_missing_left: list[bool] = field(default_factory=list)
-    values: list[Any] = field(default_factory=list)
-    categories: dict[int, Categories] = field(default_factory=dict)
-
-    def add(self, feature: int, threshold: float, *, is_missing_left: bool) -> int:
-        """A split whose children come later; its position."""
-        self.feature.append(feature)
-        self.threshold.append(threshold)
-        self.left.append(0)
-        self.right.append(0)
-        self.is_missing_left.append(is_missing_left)
-        self.values.append(np.zeros(self.n_targets))
-        return len(self.feature) - 1
-
-    def add_leaf(self, values: Any) -> int:
-        """A leaf with a value for each target; its position."""
-        place = self.add(LEAF, 0.0, is_missing_left=False)
-        self.values[place] = values
-        return place
-
-    def tree(self) -> Tree:
-        return Tree(
-            np.array(self.feature, dtype=np.int64),
-            np.array(self.threshold, dtype=np.float64),
-            np.array(self.left, dtype=np.int64),
-            np.array(self.right, dtype=np.int64),
-            np.array(self.is_missing_left, dtype=bool),
-            np.array(self.values, dtype=np.float64).reshape(len(self.feature), self.n_targets),
-            self.categories,
-        )
+from training.compilation.tree_builder import TreeBuilder
 
 
 @dataclass(frozen=True)
 class Booster:
     """Trees, what their sum is turned into (`identity`, `sigmoid`, `softmax`, `exp`), and `view`:
     the matrix of numbers that they see of what the booster is shown.
+
+    `adds_in_float32`: the library itself rounds its sums.
     """
 
     ensemble: Ensemble
     link: str
     view: View
     scale: float = 1.0
+    adds_in_float32: bool = False
 
 
 def read(estimator: Any) -> Booster | None:
     """The trees of a booster; None for what is none. Raises NotCompiled."""
     library = type(estimator).__module__.split(".")[0]
     reader = {"lightgbm": _lightgbm, "xgboost": _xgboost, "catboost": _catboost}.get(library)
-    return None if reader is None else reader(estimator)
+    if reader is None:
+        return None
+    return reader(estimator)
 
 
 # LightGBM
@@ -104,20 +69,23 @@ def _lightgbm(estimator: Any) -> Booster:
     n_targets = model["num_tree_per_iteration"]
     trees = []
     for i, info in enumerate(model["tree_info"]):
-        nodes = _Nodes(n_targets)
+        nodes = TreeBuilder(n_targets)
         _lightgbm_node(nodes, info["tree_structure"], i % n_targets)
         trees.append(nodes.tree())
     base = np.zeros(n_targets)
     if model.get("average_output"):
         n_rounds = len(trees) // n_targets
         trees = [_scaled(tree, 1 / n_rounds) for tree in trees]
-    sigmoid = [float(word.split(":")[1]) for word in words if word.startswith("sigmoid:")]
+    scale = 1.0
+    for word in words:
+        if word.startswith("sigmoid:"):
+            scale = float(word.split(":")[1])
     categories = model.get("pandas_categorical") or []
     return Booster(
         Ensemble(trees, base),
         link,
         lambda rows: _lightgbm_view(rows, categories),
-        scale=sigmoid[0] if sigmoid else 1.0,
+        scale=scale,
     )
 
 
@@ -133,7 +101,7 @@ def _scaled(tree: Tree, factor: float) -> Tree:
     )
 
 
-def _lightgbm_node(nodes: _Nodes, node: Any, target: int) -> int:
+def _lightgbm_node(nodes: TreeBuilder, node: Any, target: int) -> int:
     if "split_feature" not in node:
         return nodes.add_leaf(
             one_target(np.array([node["leaf_value"]]), target, nodes.n_targets)[0]
@@ -150,8 +118,10 @@ def _lightgbm_node(nodes: _Nodes, node: Any, target: int) -> int:
         nodes.categories[place] = Categories(left, None, is_left)
     else:
         threshold = float(node["threshold"])
-        # Without missing values in training they are taken for zero.
-        is_left = threshold >= 0.0 if missing == "None" else bool(node["default_left"])
+        is_left = bool(node["default_left"])
+        if missing == "None":
+            # Without missing values in training they are taken for zero.
+            is_left = threshold >= 0.0
         place = nodes.add(node["split_feature"], threshold, is_missing_left=is_left)
     nodes.left[place] = _lightgbm_node(nodes, node["left_child"], target)
     nodes.right[place] = _lightgbm_node(nodes, node["right_child"], target)
@@ -204,12 +174,11 @@ def _xgboost(estimator: Any) -> Booster:
     group = gradient["model"]["tree_info"]
     parameters = learner["learner_model_param"]
     n_targets = max(1, int(parameters["num_class"]), int(parameters.get("num_target", 1)))
-    best = getattr(estimator, "best_iteration", None) if _stopped_early(estimator) else None
-    if best is not None:
-        rounds = gradient["model"]["iteration_indptr"]
-        n_trees = rounds[best + 1]
-        listed, group = listed[:n_trees], group[:n_trees]
-    trees = [_xgboost_tree(tree, group[i], n_targets) for i, tree in enumerate(listed)]
+    n_trees = len(listed)
+    best = getattr(estimator, "best_iteration", None)
+    if _stopped_early(estimator) and best is not None:
+        n_trees = gradient["model"]["iteration_indptr"][best + 1]
+    trees = [_xgboost_tree(tree, group[i], n_targets) for i, tree in enumerate(listed[:n_trees])]
     base = np.atleast_1d(json.loads(parameters["base_score"])).astype(np.float64)
     if link == "sigmoid":
         base = np.log(base / (1 - base))
@@ -221,6 +190,7 @@ def _xgboost(estimator: Any) -> Booster:
         Ensemble(trees, base, cast=np.float32, is_strict=True),
         link,
         lambda rows: _xgboost_view(rows, names),
+        adds_in_float32=True,
     )
 
 
@@ -248,7 +218,9 @@ def _xgboost_tree(tree: Any, target: int, n_targets: int) -> Tree:
 def _xgboost_view(rows: Any, names: Any) -> Any:
     if hasattr(rows, "dtypes") and any(str(kind) == "category" for kind in rows.dtypes):
         raise NotCompiled("XGBoost with pandas categories has no graph here")
-    return rows[names] if names is not None and hasattr(rows, "columns") else rows
+    if names is not None and hasattr(rows, "columns"):
+        return rows[names]
+    return rows
 
 
 # CatBoost
@@ -263,8 +235,8 @@ def _catboost(estimator: Any) -> Booster:
         estimator.save_model(str(file), format="json")
         model = json.loads(file.read_text())
     loss = model["model_info"]["params"]["loss_function"]["type"]
-    link = CATBOOST_LINKS.get(loss) or ("identity" if loss in CATBOOST_VALUES else "")
-    if not link:
+    link = CATBOOST_LINKS.get(loss, "identity")
+    if loss not in CATBOOST_LINKS and loss not in CATBOOST_VALUES:
         raise NotCompiled(f"CatBoost's loss {loss} has no graph here")
     if "oblivious_trees" not in model or model["features_info"].get("categorical_features"):
         raise NotCompiled("CatBoost with categories, or with trees of its own kind, has no graph")
@@ -279,7 +251,7 @@ def _catboost(estimator: Any) -> Booster:
 
 def _oblivious(tree: Any, floats: Any, n_targets: int, scale: float) -> Tree:
     """A tree with one split a level: the bits of the splits make the number of the leaf."""
-    nodes = _Nodes(n_targets)
+    nodes = TreeBuilder(n_targets)
     splits = tree["splits"] or []
     leaves = np.array(tree["leaf_values"], dtype=np.float64).reshape(-1, n_targets) * scale
 

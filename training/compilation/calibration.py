@@ -4,9 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from training.compilation.columns import NotCompiled
+from training.compilation.asker import NotCompiled
 from training.compilation.functions import logistic, plus, sigmoid, softmax, times, two_classes
 from training.compilation.graph import Graph, Tensor
+
+# How many times as fast an answer may rise as it would along one straight line from zero. Sums of
+# float64 are off by some 1e-14: behind such a step by 1e-7 of what the calibration spans.
+MAX_STEEPNESS = 1e7
 
 
 def calibrated(graph: Graph, member: Any, answer: Tensor, method: str) -> Tensor:
@@ -64,14 +68,17 @@ def _isotonic(graph: Graph, calibrator: Any, value: Tensor) -> Tensor:
     y = np.asarray(calibrator.y_thresholds_, dtype=np.float64)
     if calibrator.out_of_bounds != "clip" or len(x) < 2:
         raise NotCompiled("an isotonic calibration that does not clip has no graph here")
-    low, high = graph.constant(x[0], np.float64), graph.constant(x[-1], np.float64)
+    slopes = np.diff(y) / np.diff(x)
+    if slopes.max() * np.abs(x).max() > MAX_STEEPNESS * (y[-1] - y[0]):
+        raise NotCompiled("a step of its isotonic calibration is steeper than sums are exact")
+    low = graph.constant(x[0], np.float64)
+    high = graph.constant(x[-1], np.float64)
     clipped = graph.node("Clip", [value.name, low, high])
     reached = graph.node("GreaterOrEqual", [clipped, graph.constant(x[None, 1:-1], np.float64)])
     # 7 is int64 in ONNX.
     counted = graph.node("Cast", [reached], to=7)
     axes = graph.constant([1], np.int64)
     piece = graph.node("ReduceSum", [counted, axes], keepdims=1)
-    slopes = np.diff(y) / np.diff(x)
 
     def of_piece(values: Any) -> str:
         return graph.node("Gather", [graph.constant(values, np.float64), piece], axis=0)

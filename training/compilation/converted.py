@@ -7,7 +7,7 @@ import numpy as np
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
-from training.compilation.columns import NotCompiled
+from training.compilation.asker import NotCompiled
 from training.compilation.graph import OPSET, Graph, Tensor
 
 DOUBLE = 11

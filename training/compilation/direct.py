@@ -28,11 +28,9 @@ def convert(pipeline: Any, spec: ModelSpec) -> bytes:
     while hasattr(first, "steps"):
         first = first.steps[0][1]
     by_column = bool(layout.category_names) or isinstance(first, ColumnTransformer)
-    inputs = (
-        _column_inputs(spec)
-        if by_column
-        else [("numbers", FloatTensorType([None, len(layout.number_names)]))]
-    )
+    inputs = [("numbers", FloatTensorType([None, len(layout.number_names)]))]
+    if by_column:
+        inputs = _column_inputs(spec)
     with warnings.catch_warnings():
         # Notes for the converter's authors.
         warnings.simplefilter("ignore")
@@ -55,18 +53,18 @@ def convert(pipeline: Any, spec: ModelSpec) -> bytes:
 
 def _column_inputs(spec: ModelSpec) -> list[tuple[str, Any]]:
     """One (n_rows, 1) input per field: what a ColumnTransformer that selects by name asks for."""
-    return [
-        (
-            f.name,
-            StringTensorType([None, 1]) if f.is_text else FloatTensorType([None, 1]),
-        )
-        for f in spec.contract
-    ]
+    inputs: list[tuple[str, Any]] = []
+    for feature in spec.contract:
+        kind = StringTensorType if feature.is_text else FloatTensorType
+        inputs.append((feature.name, kind([None, 1])))
+    return inputs
 
 
 def _options(pipeline: Any, spec: ModelSpec) -> dict[int, dict[str, bool]]:
     """A plain matrix of probabilities instead of a list of dictionaries."""
-    return {id(pipeline): {"zipmap": False}} if spec.is_classifier else {}
+    if not spec.is_classifier:
+        return {}
+    return {id(pipeline): {"zipmap": False}}
 
 
 def _wrap(graph: Any, layout: Layout, by_column: bool) -> None:

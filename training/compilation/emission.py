@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from training.compilation import boosters
+from training.compilation.asker import Asker, NotCompiled, View
 from training.compilation.calibration import calibrated
-from training.compilation.columns import Asker, Columns, NotCompiled, View
+from training.compilation.columns import Columns
 from training.compilation.converted import answer_of_converted
 from training.compilation.ensembles import (
     Ensemble,
@@ -28,7 +29,9 @@ from training.compilation.functions import (
 from training.compilation.graph import Graph, Tensor
 from training.compilation.linear import LINEAR, linear_answer, perceptron_answer
 from training.compilation.matrix import ordered
+from training.compilation.rounding import IN_FLOAT32, staircase_of
 from training.compilation.tree_graph import add_cuts, raw_scores
+from training.compilation.views import chosen, flat_steps, through
 from training.estimators import walk
 
 # The estimators that scikit-learn fits inside of these do the whole work.
@@ -46,11 +49,15 @@ FORESTS = {
 
 
 class Emitter:
-    """Adds the answer of an estimator's method to a graph."""
+    """Adds the answer of an estimator's method to a graph.
 
-    def __init__(self, graph: Graph, asker: Asker) -> None:
+    `staircase` names what follows where steps do: then every sum is one of float64 numbers.
+    """
+
+    def __init__(self, graph: Graph, asker: Asker, staircase: str = "") -> None:
         self.graph = graph
         self.asker = asker
+        self.staircase = staircase
 
     def answer(self, estimator: Any, view: View, method: str) -> Tensor:
         """(n_rows, n) the answer of a method for what a view shows. Raises NotCompiled."""
@@ -78,22 +85,36 @@ class Emitter:
             return linear_answer(self.graph, estimator, matrix, method)
         if name in ("MLPClassifier", "MLPRegressor"):
             return perceptron_answer(self.graph, estimator, matrix)
+        return self._converted(estimator, matrix, n_columns, method)
+
+    def _converted(self, estimator: Any, matrix: Tensor, n_columns: int, method: str) -> Tensor:
+        """The answer of an estimator that skl2onnx knows."""
+        if self.staircase:
+            name = type(estimator).__name__
+            raise NotCompiled(f"{name}, as skl2onnx converts it, {IN_FLOAT32} {self.staircase}")
         return answer_of_converted(self.graph, estimator, matrix, n_columns, method)
+
+    def _before_steps(self, estimator: Any) -> "Emitter":
+        """The emitter for the members of an estimator, which may put a staircase behind them."""
+        staircase = staircase_of(estimator)
+        if not staircase:
+            return self
+        return Emitter(self.graph, self.asker, staircase)
 
     # What holds other estimators.
 
     def _steps(self, pipeline: Any, view: View, method: str) -> Tensor:
         """A pipeline: as many steps as possible are known column by column."""
-        steps = _flat(pipeline)
+        steps = flat_steps(pipeline)
         try:
-            return self.answer(steps[-1], _through(view, steps[:-1]), method)
+            return self.answer(steps[-1], through(view, steps[:-1]), method)
         except NotCompiled as error:
             if len(steps) < 2:
                 raise
             reason = error
         for n_known in range(len(steps) - 2, -1, -1):
             try:
-                columns = Columns(self.asker, _through(view, steps[:n_known]))
+                columns = Columns(self.asker, through(view, steps[:n_known]))
                 matrix = ordered(self.graph, columns)
             except Exception:
                 # Not a matrix of numbers, or mixed columns: one step less may be.
@@ -110,7 +131,7 @@ class Emitter:
             steps = steps[1:]
         if len(steps) == 1:
             return self._on_matrix(steps[0], matrix, n_columns, method)
-        return answer_of_converted(self.graph, make_pipeline(*steps), matrix, n_columns, method)
+        return self._converted(make_pipeline(*steps), matrix, n_columns, method)
 
     def _inner(self, estimator: Any, view: View, method: str) -> Tensor:
         inner = next(getattr(estimator, name) for name in INNER if hasattr(estimator, name))
@@ -132,13 +153,16 @@ class Emitter:
 
     def _stacking(self, stacking: Any, view: View, method: str) -> Tensor:
         graph = self.graph
-        parts, n_columns = [], 0
+        emitter = self._before_steps(stacking)
+        parts = []
+        n_columns = 0
         for member, asked in zip(stacking.estimators_, stacking.stack_method_, strict=True):
-            part = graph.cast(self.answer(member, view, asked), is_double=True)
+            part = graph.cast(emitter.answer(member, view, asked), is_double=True)
             width = 1
             if asked == "predict_proba":
-                n_classes = len(member.classes_)
-                places = [1] if n_classes == 2 else list(range(n_classes))
+                places = list(range(len(member.classes_)))
+                if len(places) == 2:
+                    places = [1]
                 width = len(places)
                 name = graph.node("Gather", [part.name, graph.constant(places, np.int64)], axis=1)
                 part = Tensor(name, True)
@@ -150,6 +174,8 @@ class Emitter:
             columns = Columns(self.asker, view)
             parts.append(ordered(graph, columns).name)
             n_columns += columns.n_columns
+        if any(hasattr(part, "_predictors") for part in walk(stacking.final_estimator_)):
+            raise NotCompiled("skl2onnx rounds the cuts of the last estimator of the stack")
         matrix = Tensor(graph.node("Concat", parts, axis=1), True)
         return self._on_matrix(stacking.final_estimator_, matrix, n_columns, method)
 
@@ -157,7 +183,7 @@ class Emitter:
 
     def _bagging(self, bagging: Any, view: View, method: str) -> Tensor:
         parts = [
-            self.answer(member, _some(view, places), method)
+            self.answer(member, chosen(view, places), method)
             for member, places in zip(
                 bagging.estimators_, bagging.estimators_features_, strict=True
             )
@@ -174,11 +200,12 @@ class Emitter:
     _MultiOutputRegressor = _multi_output
 
     def _CalibratedClassifierCV(self, model: Any, view: View, method: str) -> Tensor:  # noqa: N802
+        emitter = self._before_steps(model)
         parts = []
         for member in model.calibrated_classifiers_:
             inner = member.estimator
             asked = "decision_function" if hasattr(inner, "decision_function") else "predict_proba"
-            answer = self.graph.cast(self.answer(inner, view, asked), is_double=True)
+            answer = self.graph.cast(emitter.answer(inner, view, asked), is_double=True)
             parts.append(calibrated(self.graph, member, answer, asked))
         return mean(self.graph, parts, None)
 
@@ -191,12 +218,14 @@ class Emitter:
     # Trees.
 
     def _raw(self, ensemble: Ensemble, view: View) -> Tensor:
-        return raw_scores(self.graph, Columns(self.asker, view), ensemble)
+        columns = Columns(self.asker, view)
+        return raw_scores(self.graph, columns, ensemble, is_double=bool(self.staircase))
 
     def _forest(self, forest: Any, view: View, method: str) -> Tensor:
         raw = self._raw(of_forest(forest), view)
-        is_binary = hasattr(forest, "classes_") and len(forest.classes_) == 2
-        return two_classes(self.graph, raw) if is_binary else raw
+        if hasattr(forest, "classes_") and len(forest.classes_) == 2:
+            return two_classes(self.graph, raw)
+        return raw
 
     def _gradient_boosting(self, model: Any, view: View, method: str) -> Tensor:
         if type(model.init_).__name__ not in ("DummyClassifier", "DummyRegressor", "str"):
@@ -217,8 +246,9 @@ class Emitter:
         raw = self._raw(of_hist_gradient_boosting(model), own)
         if method == "predict_proba":
             return self._probabilities(raw, len(model.classes_))
-        is_log = type(model._loss.link).__name__ == "LogLink" and method == "predict"
-        return exponential(self.graph, raw) if is_log else raw
+        if type(model._loss.link).__name__ == "LogLink" and method == "predict":
+            return exponential(self.graph, raw)
+        return raw
 
     _HistGradientBoostingClassifier = _HistGradientBoostingRegressor = _hist_gradient_boosting
 
@@ -239,49 +269,19 @@ class Emitter:
         return softmax(self.graph, raw)
 
     def _booster(self, booster: boosters.Booster, view: View, method: str) -> Tensor:
+        if self.staircase and booster.adds_in_float32:
+            raise NotCompiled(f"XGBoost itself {IN_FLOAT32} {self.staircase}")
         raw = self._raw(booster.ensemble, lambda rows: booster.view(view(rows)))
+        if method == "decision_function":
+            return raw
         graph = self.graph
         match booster.link:
             case "sigmoid":
-                scaled = raw if booster.scale == 1 else times(graph, raw, booster.scale)
-                return logistic(graph, scaled)
+                if booster.scale != 1:
+                    raw = times(graph, raw, booster.scale)
+                return logistic(graph, raw)
             case "softmax":
                 return softmax(graph, raw)
             case "exp":
                 return exponential(graph, raw)
         return raw
-
-
-def _flat(pipeline: Any) -> list[Any]:
-    """The steps of a pipeline, and of pipelines in it."""
-    steps = []
-    for _, step in pipeline.steps:
-        if hasattr(step, "steps"):
-            steps += _flat(step)
-        elif step is not None and step != "passthrough":
-            steps.append(step)
-    return steps
-
-
-def _through(view: View, steps: list[Any]) -> View:
-    """What rows are after these steps."""
-
-    def seen(rows: Any) -> Any:
-        rows = view(rows)
-        for step in steps:
-            rows = step.transform(rows)
-        return rows
-
-    return seen
-
-
-def _some(view: View, places: Any) -> View:
-    """Some columns of a view."""
-
-    def seen(rows: Any) -> Any:
-        shown = view(rows)
-        if hasattr(shown, "iloc"):
-            return shown.iloc[:, places]
-        return shown[:, places]
-
-    return seen

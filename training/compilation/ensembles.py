@@ -26,11 +26,8 @@ class Categories:
             return self.is_missing_left
         if int(code) in self.left:
             return True
-        return (
-            self.is_missing_left
-            if self.known is not None and int(code) not in self.known
-            else False
-        )
+        is_unknown = self.known is not None and int(code) not in self.known
+        return is_unknown and self.is_missing_left
 
 
 @dataclass(frozen=True)
@@ -62,6 +59,25 @@ class Ensemble:
     base: NDArray[np.float64]
     cast: Any = np.float64
     is_strict: bool = False
+
+    def goes_left(self, values: Any, thresholds: Any) -> NDArray[np.bool_]:
+        """Whether values go left of thresholds, as the trees compare them."""
+        seen = self._seen(values)
+        if self.is_strict:
+            return np.asarray(seen < thresholds)
+        return np.asarray(seen <= thresholds)
+
+    def n_below(self, values: Any, thresholds: NDArray[np.float64]) -> NDArray[np.int64]:
+        """How many of the ascending thresholds lie below values: those that they are right of."""
+        if self.is_strict:
+            return np.asarray(np.searchsorted(thresholds, self._seen(values), side="right"))
+        return np.asarray(np.searchsorted(thresholds, self._seen(values), side="left"))
+
+    def _seen(self, values: Any) -> NDArray[np.float64]:
+        """Values as the trees see them."""
+        with np.errstate(over="ignore"):
+            cast = np.asarray(values, dtype=np.float64).astype(self.cast)
+        return np.asarray(cast, dtype=np.float64)
 
 
 def of_sklearn(
@@ -112,7 +128,8 @@ def of_forest(forest: Any) -> Ensemble:
         if hasattr(forest, "classes_"):
             value = value[:, 0, :]
             value = value / value.sum(axis=1, keepdims=True)
-            value = value[:, 1:] if value.shape[1] == 2 else value
+            if value.shape[1] == 2:
+                value = value[:, 1:]
         else:
             value = value[:, :, 0]
         values.append(value / len(trees))
@@ -122,7 +139,8 @@ def of_forest(forest: Any) -> Ensemble:
 def of_gradient_boosting(model: Any) -> Ensemble:
     """GradientBoostingClassifier and -Regressor: raw predictions."""
     n_targets = model.estimators_.shape[1]
-    trees, values = [], []
+    trees = []
+    values = []
     for stage in model.estimators_:
         for target, member in enumerate(stage):
             trees.append(member.tree_)
@@ -175,7 +193,8 @@ def _codes(bits: NDArray[np.uint32]) -> frozenset[int]:
 
 def of_isolation_forest(model: Any) -> Ensemble:
     """IsolationForest: the sum of the depths at which a row is alone."""
-    trees, values = [], []
+    trees = []
+    values = []
     for i, member in enumerate(model.estimators_):
         trees.append(member.tree_)
         depth = model._decision_path_lengths[i] + model._average_path_length_per_tree[i] - 1.0

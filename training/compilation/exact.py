@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from serve_app.bundle.call import PipelineCall
 from serve_app.contract import ModelSpec
 from serve_app.contract.block import Block
-from training.compilation.columns import Asker, NotCompiled
+from training.compilation.asker import Asker, NotCompiled
 from training.compilation.emission import Emitter
 from training.compilation.graph import Graph
 
@@ -43,7 +43,8 @@ def compile_exactly(
     """
     asker = Asker(spec, call, rows, pipeline, time.process_time() + budget_cpu_s)
     graph = Graph(asker.layout)
-    data, reason = None, ""
+    data = None
+    reason = ""
     try:
         score = Emitter(graph, asker).answer(pipeline, lambda seen: seen, call.method)
         data = graph.bytes(score, spec.name)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from training.compilation.columns import NotCompiled
+from training.compilation.asker import NotCompiled
 from training.compilation.graph import Graph, Tensor
 
 
@@ -15,8 +15,7 @@ def sigmoid(graph: Graph, raw: Tensor) -> Tensor:
 
 def logistic(graph: Graph, raw: Tensor) -> Tensor:
     """(n_rows, 2) probabilities of both classes from the raw score of the second (n_rows, 1)."""
-    dtype = np.float64 if raw.is_double else np.float32
-    both = graph.node("Mul", [raw.name, graph.constant([[-1.0, 1.0]], dtype)])
+    both = graph.node("Mul", [raw.name, graph.constant([[-1.0, 1.0]], raw.dtype)])
     return sigmoid(graph, Tensor(both, raw.is_double))
 
 
@@ -32,33 +31,38 @@ def exponential(graph: Graph, raw: Tensor) -> Tensor:
 
 def times(graph: Graph, value: Tensor, factor: float) -> Tensor:
     """A value, multiplied."""
-    dtype = np.float64 if value.is_double else np.float32
-    return Tensor(graph.node("Mul", [value.name, graph.constant(factor, dtype)]), value.is_double)
+    return Tensor(
+        graph.node("Mul", [value.name, graph.constant(factor, value.dtype)]), value.is_double
+    )
 
 
 def plus(graph: Graph, value: Tensor, amount: Any) -> Tensor:
     """A value, moved."""
-    dtype = np.float64 if value.is_double else np.float32
-    return Tensor(graph.node("Add", [value.name, graph.constant(amount, dtype)]), value.is_double)
+    return Tensor(
+        graph.node("Add", [value.name, graph.constant(amount, value.dtype)]), value.is_double
+    )
 
 
 def two_classes(graph: Graph, positive: Tensor) -> Tensor:
     """(n_rows, 2) from the probability of the second class (n_rows, 1)."""
-    dtype = np.float64 if positive.is_double else np.float32
-    signed = graph.node("Mul", [positive.name, graph.constant([[-1.0, 1.0]], dtype)])
-    both = graph.node("Add", [signed, graph.constant([[1.0, 0.0]], dtype)])
+    signed = graph.node("Mul", [positive.name, graph.constant([[-1.0, 1.0]], positive.dtype)])
+    both = graph.node("Add", [signed, graph.constant([[1.0, 0.0]], positive.dtype)])
     return Tensor(both, positive.is_double)
 
 
 def mean(graph: Graph, parts: list[Tensor], weights: Any) -> Tensor:
     """The weighted mean of values of one shape, float64."""
-    shares = np.ones(len(parts)) if weights is None else np.asarray(weights, dtype=np.float64)
+    if weights is None:
+        weights = np.ones(len(parts))
+    shares = np.asarray(weights, dtype=np.float64)
     shares = shares / shares.sum()
     scaled = [
         times(graph, graph.cast(part, is_double=True), share).name
         for part, share in zip(parts, shares, strict=True)
     ]
-    return Tensor(scaled[0] if len(scaled) == 1 else graph.node("Sum", scaled), True)
+    if len(scaled) == 1:
+        return Tensor(scaled[0], True)
+    return Tensor(graph.node("Sum", scaled), True)
 
 
 def inverse_of(graph: Graph, transformer: Any, value: Tensor) -> Tensor:
@@ -70,10 +74,10 @@ def inverse_of(graph: Graph, transformer: Any, value: Tensor) -> Tensor:
             return plus(graph, exponential(graph, value), -1.0)
         if function == "exp":
             return exponential(graph, value)
-        if function in ("square", "sqrt"):
-            operands = [value.name] * 2 if function == "square" else [value.name]
-            op = "Mul" if function == "square" else "Sqrt"
-            return Tensor(graph.node(op, operands), True)
+        if function == "square":
+            return Tensor(graph.node("Mul", [value.name, value.name]), True)
+        if function == "sqrt":
+            return Tensor(graph.node("Sqrt", [value.name]), True)
         if transformer.inverse_func is None:
             return value
     if name in ("StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler"):

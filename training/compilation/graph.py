@@ -25,6 +25,11 @@ class Tensor:
     name: str
     is_double: bool
 
+    @property
+    def dtype(self) -> Any:
+        """The NumPy type of its numbers."""
+        return np.float64 if self.is_double else np.float32
+
 
 class Graph:
     """Collects nodes; `bytes` makes the model when all are there.
@@ -161,7 +166,8 @@ class Graph:
 
     def _resolved(self) -> list[Any]:
         """All nodes, with those that had to wait in their places."""
-        waiting, self._nodes = self._nodes, []
+        waiting = self._nodes
+        self._nodes = []
         for node in waiting:
             if isinstance(node, tuple):
                 make, output = node

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from training.compilation.columns import NotCompiled
+from training.compilation.asker import NotCompiled
 from training.compilation.functions import (
     exponential,
     logistic,
@@ -94,8 +94,10 @@ def _probabilities(graph: Graph, model: Any, raw: Tensor) -> Tensor:
 
 
 def _by_link(graph: Graph, model: Any, raw: Tensor) -> Tensor:
-    link = type(model._base_loss.link).__name__ if hasattr(model, "_base_loss") else "LogLink"
-    return raw if link == "IdentityLink" else exponential(graph, raw)
+    loss = getattr(model, "_base_loss", None)
+    if loss is not None and type(loss.link).__name__ == "IdentityLink":
+        return raw
+    return exponential(graph, raw)
 
 
 def _reduced(graph: Graph, model: Any, matrix: Tensor) -> Tensor:
@@ -104,7 +106,8 @@ def _reduced(graph: Graph, model: Any, matrix: Tensor) -> Tensor:
         offset = -(components @ model.mean_)
         if model.whiten:
             scale = np.sqrt(model.explained_variance_)
-            components, offset = components / scale[:, None], offset / scale
+            components = components / scale[:, None]
+            offset = offset / scale
         return _weighted(graph, matrix, components, offset)
     return _weighted(graph, matrix, components, np.zeros(len(components)))
 

@@ -4,9 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from training.compilation.columns import AFFINE_TOLERANCE, Columns, Matrix
+from training.compilation.asker import Matrix
+from training.compilation.columns import Columns
 from training.compilation.graph import Graph, Tensor
 from training.compilation.tables import ask_tables_ahead, table_of, tried_numbers
+
+# Of the size of a column: how far it may be from a straight line.
+AFFINE_TOLERANCE = 1e-9
 
 
 def matrix_of(graph: Graph, columns: Columns) -> tuple[Tensor, Any]:
@@ -35,7 +39,9 @@ def matrix_of(graph: Graph, columns: Columns) -> tuple[Tensor, Any]:
         order = [column for column, *_ in lines] + order
     if not parts:
         parts.append(_nothing(graph, columns))
-    matrix = parts[0] if len(parts) == 1 else graph.node("Concat", parts, axis=1)
+    matrix = parts[0]
+    if len(parts) > 1:
+        matrix = graph.node("Concat", parts, axis=1)
     if len(columns.constants):
         # Added to the columns that are there: the constants stand at the end.
         shape = columns.first[columns.constants][None, :]
@@ -76,15 +82,20 @@ def _lines(
         return []
     found = columns.on(position, numbers)[:, made]
     seen = asker.samples(feature)
-    ends = np.searchsorted(numbers, [seen.min(), seen.max()]) if len(seen) > 1 else [0, -1]
-    x_low, x_high = numbers[ends[0]], numbers[ends[1]]
+    ends = [0, -1]
+    if len(seen) > 1:
+        ends = np.searchsorted(numbers, [seen.min(), seen.max()]).tolist()
+    x_low = numbers[ends[0]]
+    x_high = numbers[ends[1]]
     with np.errstate(all="ignore"):
         slopes = (found[ends[1]] - found[ends[0]]) / (x_high - x_low)
         offsets = found[ends[0]] - slopes * x_low
         errors = np.abs(found - (numbers[:, None] * slopes + offsets))
         sizes = np.abs(found) + np.abs(slopes) * (x_high - x_low)
         is_line = (errors <= AFFINE_TOLERANCE * sizes).all(axis=0)
-    missing = columns.on(position, [np.nan])[0, made] if feature.nullable else found[0] * np.nan
+    missing = np.full(len(made), np.nan)
+    if feature.nullable:
+        missing = columns.on(position, [np.nan])[0, made]
     place = asker.place(feature)
     return [
         (int(column), place, float(slopes[i]), float(offsets[i]), float(missing[i]))

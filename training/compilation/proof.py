@@ -13,6 +13,7 @@ from serve_app.contract import ModelSpec
 from serve_app.contract.block import Scores
 from training.compilation.direct import convert
 from training.compilation.reasons import cannot, difference, joined
+from training.compilation.rounding import IN_FLOAT32, staircase
 from training.truth import Truth, complete_refusals, score_each
 
 
@@ -43,6 +44,11 @@ def compile_pipeline(
         if outcome.graph is not None:
             return outcome
         reasons.append(outcome.reason)
+    steps = staircase(pipeline)
+    if steps:
+        if not any(IN_FLOAT32 in reason for reason in reasons):
+            reasons.append(f"skl2onnx {IN_FLOAT32} {steps}")
+        return Compilation(None, joined(reasons))
     try:
         graph = convert(pipeline, spec)
     except Exception as error:

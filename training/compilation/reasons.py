@@ -37,7 +37,8 @@ def joined(reasons: list[str]) -> str:
 
     Where both graphs differ from the pipeline, the exact one tells more.
     """
-    first, last = reasons[0], reasons[-1]
+    first = reasons[0]
+    last = reasons[-1]
     if len(reasons) == 1 or (first.startswith(DIFFERS) and last.startswith(DIFFERS)):
         return cut(first, MAX_LENGTH)
     return cut(f"{cut(first, MAX_LENGTH // 2)}; {last}", MAX_LENGTH)
@@ -45,7 +46,9 @@ def joined(reasons: list[str]) -> str:
 
 def cut(text: str, length: int) -> str:
     """A text of at most so many characters."""
-    return text if len(text) <= length else text[: length - 1] + "…"
+    if len(text) <= length:
+        return text
+    return text[: length - 1] + "…"
 
 
 def _shown(score: Any) -> str:

@@ -11,8 +11,9 @@ from serve_app.contract import Feature
 from serve_app.contract.block import MISSING_CATEGORY, US_PER_DAY
 from serve_app.contract.feature import UNSEEN_TEXTS
 from training.bounds import bounds
+from training.compilation.asker import Asker, Matrix, NotCompiled, listed_numbers
 from training.compilation.bisection import last_left
-from training.compilation.columns import Asker, Columns, Matrix, NotCompiled, listed_numbers
+from training.compilation.columns import Columns
 from training.compilation.graph import ML, Graph
 
 # A table of more rows is no step function any more.
@@ -71,12 +72,16 @@ def ask_tables_ahead(columns: Columns, positions: Sequence[int]) -> None:
 def _table_texts(asker: Asker, feature: Feature) -> NDArray[Any]:
     """A text for each row of the table of a field; the last may stand for all unseen ones."""
     texts = asker.texts(feature)
-    return np.array(texts if feature.choices is not None else [*texts, UNSEEN_TEXTS[0]], object)
+    if feature.choices is None:
+        texts.append(UNSEEN_TEXTS[0])
+    return np.array(texts, dtype=object)
 
 
 def _table_numbers(asker: Asker, feature: Feature) -> Matrix:
     listed = listed_numbers(feature)
-    return tried_numbers(asker, feature) if listed is None else listed
+    if listed is None:
+        return tried_numbers(asker, feature)
+    return listed
 
 
 def _unseen_texts(feature: Feature, known: list[str]) -> NDArray[Any]:
@@ -151,7 +156,9 @@ def tried_numbers(asker: Asker, feature: Feature) -> Matrix:
     numbers = np.unique(np.concatenate([seen, *near, np.array([low, high])]))
     numbers = numbers[(numbers >= low) & (numbers <= high)]
     unit = unit_of(feature)
-    return numbers if unit is None else np.unique(np.round(numbers / unit) * unit)
+    if unit is None:
+        return numbers
+    return np.unique(np.round(numbers / unit) * unit)
 
 
 def _exact_steps(

@@ -59,9 +59,11 @@ def _texts(column: NDArray[np.object_], feature: Feature, call: PipelineCall) ->
         return pd.Series(values, dtype=object)
     if call.texts == "str":
         return pd.Series(values, dtype="str")
-    if feature.choices is not None and pd.isna(values).all():
-        # XGBoost refuses a category column without categories: one row whose text is missing.
-        return pd.Series(pd.Categorical(values, categories=pd.Index(feature.choices[:1])))
+    if pd.isna(values).all():
+        # XGBoost refuses a category column without categories (one row whose text is missing), and
+        # one with a category that sorts behind all it knows.
+        first = min(map(str, feature.choices or [""]))
+        return pd.Series(pd.Categorical(values, categories=pd.Index([first], dtype="str")))
     return pd.Series(values, dtype="category")
 
 

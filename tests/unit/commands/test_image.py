@@ -63,11 +63,17 @@ def test_what_is_copied_into_a_build_is_let_through_by_dockerignore() -> None:
 def test_each_target_takes_a_file_of_requirements_and_a_package_of_the_users() -> None:
     """Whichever target a bundle needs, its own code can come along."""
     stages = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)
+    [code] = [stage for stage in stages if stage.startswith("base AS code")]
+    assert "COPY ${REQUIREMENTS} yours/requirements.txt" in code
+    assert "COPY ${PACKAGES} yours/${PACKAGES}" in code
     built = [stage for stage in stages if re.match(r"\S+ AS built", stage)]
     assert len(built) == 4
     for stage in built:
-        assert "yours.sh requirements yours/requirements.txt" in stage
-        assert 'yours.sh package "$PACKAGES"' in stage
+        requirements = stage.index("install.sh requirements")
+        assert requirements < stage.index("COPY --from=code /src ./"), (
+            "a change of code would download them again"
+        )
+        assert stage.index("COPY --from=code /src ./") < stage.index("install.sh code")
 
 
 @pytest.mark.parametrize(
@@ -87,16 +93,19 @@ def test_a_package_of_the_users_is_copied_where_python_finds_it(
     site = tmp_path / "site"
     (site / "serve_app").mkdir(parents=True)
     (tmp_path / "yours" / folder).mkdir(parents=True)
+    (tmp_path / "yours" / "package.txt").write_text(f"{folder}\n")
+    (tmp_path / "slim.sh").touch()
     contracts = tmp_path / "yours" / folder / "contracts.py"
     contracts.touch(0o600)
-    python = tmp_path / "bin" / "python"
-    python.parent.mkdir()
-    python.write_text(f"#!/bin/sh\necho {site}\n")
-    python.chmod(0o755)
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, line in (("python", f"echo {site}"), ("pip", "exit 0")):
+        (programs / name).write_text(f"#!/bin/sh\n{line}\n")
+        (programs / name).chmod(0o755)
     done = subprocess.run(
-        ["bash", ROOT / "docker/yours.sh", "package", folder],
+        ["bash", ROOT / "docker/install.sh", "code"],
         cwd=tmp_path,
-        env={"PATH": f"{python.parent}:{os.environ['PATH']}"},
+        env={"PATH": f"{programs}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         check=False,

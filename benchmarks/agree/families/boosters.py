@@ -8,9 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from benchmarks.agree.case import NUMBERS, TEXTS, WHOLE, Case
-from benchmarks.agree.parts import as_categories, columns, filled_with_missing
-
-N_TREES = 25
+from benchmarks.agree.parts import N_TREES, as_categories, columns, filled_with_missing, isotonic
 
 
 def lightgbm(kind: str = "Classifier", **words: Any) -> Any:
@@ -58,6 +56,12 @@ def booster_cases() -> Iterator[Case]:
     yield Case(
         "LightGBM, categories by a function",
         lambda: make_pipeline(FunctionTransformer(as_categories), lightgbm()),
+        library="lightgbm",
+    )
+    yield Case(
+        "LightGBM, calibrated, isotonic",
+        lambda: isotonic(lightgbm()),
+        NUMBERS,
         library="lightgbm",
     )
     yield Case(

@@ -1,0 +1,88 @@
+"""One container that serves: hardened, told to end, without a model."""
+
+import http.client
+import json
+import threading
+import time
+from collections import Counter
+
+from container import HARDENED, MODELS, ROW, Container, running, wait_until
+from engine import Engine
+
+from serve_app.models import get_spec
+
+ORDER = json.dumps(get_spec("delivery_time").examples[0].row.model_dump()).encode()
+# On two cores that have nothing else to do.
+USUALLY_READY_S = 15.0
+
+
+def hardened(engine: Engine) -> str:
+    """Ready, healthy and right, with a read-only root, an unknown user, no capabilities."""
+    with running(
+        engine, "sluice:serve", *HARDENED, "--cpus", "2", *MODELS, "--healthcheck"
+    ) as container:
+        ready_s = container.until_ready()
+        assert container.predict()["label"] == "Churned"
+        assert container.predict(ORDER, "/delivery-time")["delivery_minutes"] > 5
+        if engine.program == "podman":
+            engine.call("healthcheck", "run", container.name)
+        words = ("--no-stream", "--format", "{{.MemUsage}}", container.name)
+        stats = engine.call("stats", *words).split("/")[0].strip()
+    return f"ready after {ready_s:.1f} s (usually below {USUALLY_READY_S:g} s), {stats} in use"
+
+
+def drained(engine: Engine) -> str:
+    """Told to end, it is not ready at once, answers what is under way and comes, exit code 0."""
+    with running(engine, "sluice:serve", *HARDENED, *MODELS) as container:
+        container.until_ready()
+        statuses: Counter[int | str] = Counter()
+        unready = threading.Event()
+        load = threading.Thread(target=_ask_until, args=(container, unready, statuses))
+        load.start()
+        half = _half_sent(container)
+        stop = threading.Thread(target=engine.call, args=("stop", "-t", 60, container.name))
+        told_s = time.monotonic()
+        stop.start()
+        wait_until(lambda: container.get("/ready") == 503, 10, "not ready")
+        unready_s = time.monotonic() - told_s
+        time.sleep(1)
+        unready.set()
+        half.send(ROW[10:])
+        under_way = half.getresponse().status
+        load.join(30)
+        stop.join(90)
+        code = container.ended()
+        assert under_way == 200, under_way
+        assert set(statuses) == {200}, statuses
+        assert code == 0, container.logs()[-2000:]
+    return (
+        f"not ready after {unready_s:.1f} s, the request under way 200, {statuses.total()} others, "
+        "0 failed, exit 0"
+    )
+
+
+def _half_sent(container: Container) -> http.client.HTTPConnection:
+    connection = http.client.HTTPConnection("127.0.0.1", container.port, timeout=30)
+    connection.putrequest("POST", "/v1/predict")
+    connection.putheader("Content-Type", "application/json")
+    connection.putheader("Content-Length", str(len(ROW)))
+    connection.endheaders(ROW[:10])
+    time.sleep(0.5)
+    return connection
+
+
+def _ask_until(container: Container, stop: threading.Event, statuses: Counter[int | str]) -> None:
+    while not stop.is_set():
+        try:
+            statuses[200 if container.predict()["label"] == "Churned" else "another answer"] += 1
+        except OSError as error:
+            statuses[repr(error)] += 1
+        time.sleep(0.01)
+
+
+def without_a_model(engine: Engine) -> str:
+    """No store: it ends with a sentence that says what to do, and not with exit code 0."""
+    with running(engine, "sluice:serve", *HARDENED) as container:
+        assert container.ended() == 1
+        assert "not found; expected the bundle of churn 1.0.0" in container.logs(), container.logs()
+    return "refused in words"
