@@ -88,7 +88,11 @@ class NodeCache:
             # It may have been cut off or altered on its way, so it is asked for again.
             raise BundleUnavailable(str(error)) from error
         shutil.rmtree(self._here.root / model / version, ignore_errors=True)
-        self._here.write(model, version, files)
+        try:
+            self._here.write(model, version, files)
+        except BundleError as error:
+            # A full disk is this node's fault, and passes.
+            raise BundleUnavailable(str(error)) from error
         return manifest
 
     def _read_through(self, model: str, version: str, file: str) -> bytes:
@@ -99,7 +103,9 @@ class NodeCache:
             with suppress(BundleError):
                 return self._here.read(model, version, file)
             raise
-        self._here.put(model, version, file, data)
+        # Kept for when the store is away; a full disk does not make it wrong.
+        with suppress(BundleError):
+            self._here.put(model, version, file, data)
         return data
 
     @contextmanager

@@ -11,7 +11,7 @@ from serve_app.bundle.runtimes.registry import record_of
 from serve_app.bundle.store import Store
 from serve_app.bundle.verified import read_manifest, read_verified
 from serve_app.contract import Label, ModelSpec, differences
-from serve_app.errors import BundleError
+from serve_app.errors import BundleError, BundleUnavailable
 
 
 def load(
@@ -57,11 +57,20 @@ def open_version(
     except BundleError:
         raise
     except Exception as error:
-        raise BundleError(
+        kind = BundleUnavailable if is_passing(error) else BundleError
+        raise kind(
             f"{where}/{manifest.model_file}: cannot be opened ({type(error).__name__})"
         ) from error
     _require_answers(spec, manifest, where)
     return predictor
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether this machine is at fault and not the bundle: no memory, no thread, a full disk."""
+    if isinstance(error, MemoryError | OSError):
+        return True
+    text = str(error).lower()
+    return "can't start new thread" in text or "alloc" in text
 
 
 def kind_fault(spec: ModelSpec, manifest: Manifest) -> str | None:

@@ -15,6 +15,8 @@ from serve_app.settings import application_of
 TIMEOUT_S = 5.0
 # The judge waits meanwhile, and a wish is repeated a second later.
 WISH_TIMEOUT_S = 1.0
+# What Ray says of replicas that could not start, though nothing is wrong with the bundle.
+PASSING = ("BundleUnavailable", "StoreAway", "MemoryError", "No space left on device")
 T = TypeVar("T")
 
 
@@ -70,6 +72,9 @@ class IsolatedReplicas:
         if app is None:
             return Replicas(0)
         if app.status == "DEPLOY_FAILED":
+            messages = [app.message, *(one.message for one in app.deployments.values())]
+            if any(word in message for message in messages for word in PASSING):
+                return Replicas(0)
             return Replicas(0, f"application {name} cannot be deployed; `serve status` says why")
         counts = [d.replica_states.get("RUNNING", 0) for d in app.deployments.values()]
         return Replicas(sum(counts))

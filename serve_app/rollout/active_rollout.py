@@ -17,6 +17,8 @@ from serve_app.settings import Rollout, Table
 
 # Requests and shadows that began in a phase are still counted this long after another has begun.
 KEEP_S = 10.0
+# A bundle that is half copied is wrong at first, and right some seconds later.
+FINAL_AFTER_FAILURES = 4
 
 
 class ActiveRollout:
@@ -41,6 +43,8 @@ class ActiveRollout:
         self._orders: Orders | None = None
         # The newest run in which the candidate was put out.
         self._out = ""
+        # Failed attempts to open the candidate before this run began: they do not end it.
+        self._n_failures_before = 0
         self._phases: dict[tuple[str, int], PhaseCounter] = {}
         # When another phase took over, by phase.
         self._left_s: dict[tuple[str, int], float] = {}
@@ -117,6 +121,9 @@ class ActiveRollout:
         return True
 
     def _put_in_force(self, orders: Orders | None) -> None:
+        before = self._orders
+        if orders is not None and before is not None and orders.run != before.run:
+            self._n_failures_before = self._n_failures()
         self._orders = orders
         self._table = None
         if orders is not None and orders.is_out:
@@ -167,8 +174,17 @@ class ActiveRollout:
         if member.opened is not None and member.opened_as == member.identity:
             return Candidate("ready", "", is_isolated, member.opened.rows_per_s)
         error = member.error
-        is_final = isinstance(error, BundleError) and not isinstance(error, BundleUnavailable)
+        is_wrong = isinstance(error, BundleError) and not isinstance(error, BundleUnavailable)
+        least = max(FINAL_AFTER_FAILURES, self._n_failures_before + 1)
+        is_final = is_wrong and member.n_failures >= least
         return Candidate("refused" if is_final else "missing", member.detail, is_isolated)
+
+    def _n_failures(self) -> int:
+        table = self._versions.table
+        if table is None or table.rollout is None:
+            return 0
+        member = self._versions.members().get(table.rollout.candidate)
+        return member.n_failures if member else 0
 
     @property
     def is_shadowing(self) -> bool:

@@ -52,13 +52,15 @@ class Member:
     """A version of the table and how far it is.
 
     `opened_as` says under which settings `opened` was opened: while new ones are being opened, the
-    old one answers. `error` is of the last attempt, until one succeeds.
+    old one answers. `error` is of the last attempt, until one succeeds; `n_failures` attempts in a
+    row have failed.
     """
 
     identity: Identity
     state: State = "loading"
     detail: str = ""
     error: Exception | None = None
+    n_failures: int = 0
     opened: Opened | None = None
     opened_as: Identity | None = None
     attempt: "asyncio.Task[None] | None" = field(default=None, repr=False)

@@ -186,6 +186,7 @@ class Versions:
         member.state = "ready"
         member.detail = ""
         member.error = None
+        member.n_failures = 0
         self._close_what_left()
 
     async def _bring_up(self, name: str, member: Member, table: Table) -> None:
@@ -200,6 +201,7 @@ class Versions:
                 member.state = "failed"
                 member.detail = _reason(error)
                 member.error = error
+                member.n_failures += 1
                 logger.warning("version %s is not ready: %s", name, member.detail)
                 _forget_traceback(error)
             await asyncio.sleep(wait_s)

@@ -28,8 +28,13 @@ class Guardrails(Setting):
         float, Field(ge=1, le=100, description="its slow answers to stable's")
     ] = 1.5
     slow_ms: Annotated[
-        float, Field(ge=1, le=600_000, description="an answer that takes longer is slow")
-    ] = 200.0
+        float,
+        Field(
+            ge=1,
+            le=600_000,
+            description="a good answer that takes longer is slow; below candidate_deadline_ms",
+        ),
+    ] = 100.0
     max_disagreement_percent: Annotated[
         float,
         Field(ge=0, le=100, description="shadow: pairs in which it answers otherwise than stable"),

@@ -174,12 +174,12 @@ def rollouts(plan: Plan) -> Iterator[Fault]:
             continue
         late_ms = table.limits.candidate_deadline_ms
         slow_ms = rollout.guardrails.slow_ms
-        if late_ms >= slow_ms:
+        if slow_ms >= late_ms:
             text = (
-                f"found {late_ms}, expected less than guardrails.slow_ms ({slow_ms:g}): else an "
-                "answer of stable in place of a late candidate's is slow itself"
+                f"found {slow_ms:g}, expected less than limits.candidate_deadline_ms ({late_ms}): "
+                "an answer that takes longer is late, an error, and none would be slow"
             )
-            yield Fault((*app.table_place, "limits", "candidate_deadline_ms"), text, "warning")
+            yield Fault((*app.table_place, "rollout", "guardrails", "slow_ms"), text)
         name = _application_of(args.model, rollout.candidate)
         candidates = [other for other in plan.ours if other.name == name]
         for deployment in (d for candidate in candidates for d in candidate.deployments):

@@ -49,8 +49,8 @@ def test_the_rollout_that_is_shipped_as_a_comment_is_sound(tmp_path: Path) -> No
         ),
         (
             'candidate: "1.1.0"',
-            'candidate: "1.1.0", guardrails: {slow_ms: 100}',
-            "expected less than guardrails.slow_ms",
+            'candidate: "1.1.0", guardrails: {slow_ms: 150}',
+            "expected less than limits.candidate_deadline_ms (150)",
         ),
         (
             "      limits:",

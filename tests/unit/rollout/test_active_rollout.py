@@ -18,7 +18,7 @@ from serve_app.errors import (
     Overloaded,
     TooManyRows,
 )
-from serve_app.rollout.active_rollout import KEEP_S, ActiveRollout
+from serve_app.rollout.active_rollout import FINAL_AFTER_FAILURES, KEEP_S, ActiveRollout
 from serve_app.rollout.counts import MOST_KEYS, Arm, Counts, digest
 from serve_app.rollout.orders import Orders, RolloutReply, RolloutReport
 from serve_app.serving.member import Opened
@@ -44,7 +44,7 @@ class Server:
             CANDIDATE: FakeScorer(lambda _: 0.9),
         }
         self.now_s = 1_000.0
-        self.versions = Versions(self._open)
+        self.versions = Versions(self._open, retry_first_s=0.01)
         self.rollout = ActiveRollout(SPEC, self.versions, lambda: self.now_s)
         self.router = Router(SPEC, self.versions, (self.rollout,), self.rollout)
 
@@ -60,10 +60,12 @@ class Server:
         self.order(percent, shadow=shadow)
         return self
 
-    def order(self, percent: float, *, shadow: bool = False, phase: int = 1) -> None:
+    def order(
+        self, percent: float, *, shadow: bool = False, phase: int = 1, run: str = "run-1"
+    ) -> None:
         """Let the server hear these orders of the coordinator."""
         assert self.table.rollout is not None
-        orders = Orders(self.table.rollout.id, "run-1", phase, percent, shadow)
+        orders = Orders(self.table.rollout.id, run, phase, percent, shadow)
         self.rollout.follow(RolloutReply(True, orders))
 
     async def change(self, **more: Any) -> None:
@@ -81,11 +83,9 @@ class Server:
         return self.rollout.take()
 
     def counted(self) -> Counts:
-        """Take the counts that the server reports next, all phases in one."""
-        first, *more = self.report().counts
-        for counts in more:
-            first.add(counts)
-        return first
+        """Take the counts that the server reports next, which are of one phase."""
+        (counts,) = self.report().counts
+        return counts
 
 
 async def test_orders_are_followed_from_the_next_request_on() -> None:
@@ -208,12 +208,30 @@ async def test_an_abort_within_a_phase_keeps_what_the_phase_has_counted() -> Non
 async def test_a_wrong_bundle_is_refused_and_one_that_may_still_come_is_not(
     error: Exception, state: str
 ) -> None:
-    """The report says which it is, and why."""
+    """The report says which it is, and why; a bundle that is half copied is wrong at first."""
     server = Server()
     server.store.errors = {CANDIDATE: error}
     await server.start(0)
+    first = server.report().candidate
+    assert (first.state, first.reason) == ("missing", str(error))
+    member = server.versions.members()[CANDIDATE]
+    await until(lambda: member.n_failures >= FINAL_AFTER_FAILURES)
     candidate = server.report().candidate
     assert (candidate.state, candidate.reason) == (state, str(error))
+
+
+async def test_a_bundle_that_was_mended_before_start_ends_no_new_run() -> None:
+    """What failed in the run before is looked at again first."""
+    server = Server()
+    server.store.errors = {CANDIDATE: BundleError("wrong hash")}
+    await server.start(0)
+    member = server.versions.members()[CANDIDATE]
+    await until(lambda: member.n_failures >= FINAL_AFTER_FAILURES)
+    assert server.report().candidate.state == "refused"
+    server.order(0, run="another run")
+    assert server.report().candidate.state == "missing"
+    server.store.errors = {}
+    await until(lambda: server.report().candidate.state == "ready")
 
 
 FAILURES: Mapping[str, Any] = {

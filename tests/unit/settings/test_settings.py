@@ -334,7 +334,7 @@ def test_the_same_plan_written_otherwise_is_the_same_rollout() -> None:
     again.
     """
     spelled = rollout(
-        steps=["shadow", 1.0, 5, 25, 50, 100], min_seconds=300, guardrails={"slow_ms": 200}, run=3
+        steps=["shadow", 1.0, 5, 25, 50, 100], min_seconds=300, guardrails={"slow_ms": 100}, run=3
     )
     assert spelled.id == rollout().id
 
