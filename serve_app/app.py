@@ -27,6 +27,7 @@ from serve_app.models import get_spec
 from serve_app.rollout.active_rollout import ActiveRollout
 from serve_app.rollout.controller import Controller
 from serve_app.rollout.log import open_log
+from serve_app.rollout.state import State, fold
 from serve_app.serving.answer import Counters
 from serve_app.serving.opening import Opening
 from serve_app.serving.router import Router
@@ -70,7 +71,7 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
     )
     versions: Versions = Versions(opening.open)
     counters = Counters()
-    rollout = ActiveRollout(spec, versions)
+    rollout = ActiveRollout(spec, versions, lambda rollout: read_log(args, rollout))
     router = Router(spec, versions, observers=(counters, rollout), assigner=rollout)
     app = create_app(spec, router, RemoteRollout(coordinator, rollout.put_out))
     put_in_front(app.state.door)
@@ -85,7 +86,17 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
 
 def coordinator_parts(args: ServerArgs) -> tuple[Inbox, Controller]:
     """What a coordinator is made of."""
-    state = os.environ.get("STATE_PATH") or args.state
     name = get_spec(args.model).name
-    controller = Controller(partial(open_log, state, name), IsolatedReplicas(name))
+    controller = Controller(partial(open_log, state_of(args), name), IsolatedReplicas(name))
     return Inbox(parts=(controller,)), controller
+
+
+def read_log(args: ServerArgs, rollout: str) -> State:
+    """How far a rollout is, by its log alone."""
+    log = open_log(state_of(args), get_spec(args.model).name, rollout)
+    return fold(log.read())
+
+
+def state_of(args: ServerArgs) -> str:
+    """Where the logs of rollouts are."""
+    return os.environ.get("STATE_PATH") or args.state

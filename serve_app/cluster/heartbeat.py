@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable
 
 from serve_app.cluster.report import Reply, Report, ServerPart, named
@@ -15,7 +16,8 @@ ANSWER_TIMEOUT_S = 5.0
 class Heartbeat:
     """Reports the parts of one server; knows nothing of what they hold.
 
-    While the coordinator is away, the parts follow what they were told last, and keep counting.
+    While the coordinator is away, the parts keep counting, and decide themselves how long they
+    follow what they were told last.
     """
 
     def __init__(
@@ -23,10 +25,13 @@ class Heartbeat:
         server: str,
         parts: Iterable[ServerPart],
         send: Callable[[Report], Awaitable[Reply]],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._server = server
         self._parts = named(parts)
         self._send = send
+        self._clock = clock
+        self._heard_s = clock()
         self._seq = 0
         # A report whose reply was lost. The coordinator may have counted it, so it is sent again
         # as it was, and what came since waits for the next one.
@@ -47,11 +52,21 @@ class Heartbeat:
                 reply = await self._send(report)
         except Exception as error:
             kind = type(error).__name__
-            logger.warning("the coordinator does not answer (%s): its last orders stay", kind)
+            logger.warning("the coordinator does not answer (%s)", kind)
+            await self._be_alone()
             return False
+        self._heard_s = self._clock()
         self._unanswered = None
         self._follow(reply)
         return True
+
+    async def _be_alone(self) -> None:
+        seconds = self._clock() - self._heard_s
+        for name, part in self._parts.items():
+            try:
+                await part.alone(seconds)
+            except Exception:
+                logger.exception("the part %s of the report cannot go on alone", name)
 
     def _report(self) -> Report:
         self._seq += 1

@@ -49,6 +49,9 @@ class ServerPart(_Named, Protocol):
     def follow(self, told: Any) -> None:
         """Put in force what the coordinator tells."""
 
+    async def alone(self, seconds: float) -> None:
+        """The coordinator has not answered for so long, or since the start."""
+
 
 class CoordinatorPart(_Named, Protocol):
     """A part's end in the coordinator."""

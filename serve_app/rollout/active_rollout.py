@@ -1,22 +1,28 @@
 """A server's end of a rollout: it assigns by the orders in force, counts answers, and shadows."""
 
+import asyncio
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
 from serve_app.contract import ModelSpec
-from serve_app.errors import BundleError, BundleUnavailable
+from serve_app.errors import BundleError, BundleUnavailable, RolloutError
 from serve_app.rollout.fault import fault_of, is_clients_fault
-from serve_app.rollout.orders import Candidate, Orders, RolloutReply, RolloutReport
+from serve_app.rollout.orders import Candidate, Orders, RolloutReply, RolloutReport, orders_of
 from serve_app.rollout.phase_counter import PhaseCounter
 from serve_app.rollout.shadow import Shadow
+from serve_app.rollout.state import State
 from serve_app.serving.answer import Answered, Assignment
 from serve_app.serving.assignment import assign
 from serve_app.serving.versions import Versions
 from serve_app.settings import Rollout, Table
 
+logger = logging.getLogger(__name__)
+
 # Requests and shadows that began in a phase are still counted this long after another has begun.
 KEEP_S = 10.0
+READ_TIMEOUT_S = 10.0
 # A bundle that is half copied is wrong at first, and right some seconds later.
 FINAL_AFTER_FAILURES = 4
 
@@ -27,15 +33,23 @@ class ActiveRollout:
     It is an observer of answers, the router's assigner, and a part of the report. An answer counts
     for the phase in which it was assigned, whatever the orders or the table say by then: no change
     of either loses a count. Nobody else counts for a rollout.
+
+    `read_log(id)` reads how far a rollout is, for when there is no coordinator; it waits for the
+    store, and raises RolloutError.
     """
 
     name = "rollout"
 
     def __init__(
-        self, spec: ModelSpec, versions: Versions, clock: Callable[[], float] = time.monotonic
+        self,
+        spec: ModelSpec,
+        versions: Versions,
+        read_log: Callable[[str], State],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._spec = spec
         self._versions = versions
+        self._read_log = read_log
         self._clock = clock
         self._shadow = Shadow()
         # Whether the coordinator has told, since this server started, how far the rollout is.
@@ -109,6 +123,29 @@ class ActiveRollout:
         self.is_known = told.known
         if told.known and told.orders != self._orders:
             self._put_in_force(told.orders)
+
+    async def alone(self, seconds: float) -> None:
+        """Without a coordinator: go on for a while, then by what is written, else by stable.
+
+        A server that has just started has nothing to go on with, and reads the log at once. At
+        100 % the log says no less.
+        """
+        table = self._versions.table
+        plan = table.rollout if table else None
+        orders = self._orders
+        if plan is None or (orders is not None and orders.is_out):
+            return
+        if orders is not None and (seconds < plan.keep_seconds or orders.percent == 100):
+            return
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                state = await asyncio.to_thread(self._read_log, plan.id)
+        except (RolloutError, TimeoutError) as error:
+            kind = type(error).__name__
+            logger.error("no coordinator, and the log cannot be read (%s): stable answers", kind)
+            self._put_in_force(None)
+            return
+        self._put_in_force(orders_of(plan.id, state))
 
     def put_out(self) -> bool:
         """Take all share from the candidate here and now; whether it had orders.

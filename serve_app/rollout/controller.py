@@ -19,8 +19,8 @@ from serve_app.rollout.evidence import Record, stable_before
 from serve_app.rollout.fleet import Fleet, IsolatedApplications
 from serve_app.rollout.log import Log
 from serve_app.rollout.ongoing import FORGOTTEN, Ongoing, Out, current, facts_of
-from serve_app.rollout.orders import Orders, RolloutReply, RolloutReport
-from serve_app.rollout.state import DONE, MOVING, State, fold, weights
+from serve_app.rollout.orders import Orders, RolloutReply, RolloutReport, orders_of
+from serve_app.rollout.state import DONE, MOVING, OUT, State, fold
 from serve_app.settings import Rollout
 
 logger = logging.getLogger(__name__)
@@ -30,9 +30,8 @@ LOOK_S = 0.5
 LISTEN_S = 2.5
 # How long it waits before a log that could not be held is tried again.
 RETRY_S = 2.0
-# The events that take all share from the candidate, and the statuses after them.
+# The events that take all share from the candidate.
 FALLING = ("aborted", "rolled_back")
-OUT = FALLING
 
 
 class Controller:
@@ -100,10 +99,7 @@ class Controller:
         """What servers should do now."""
         if self.ongoing is None:
             return None
-        state = self.ongoing.state
-        is_out = self.is_falling or state.status in OUT
-        percent, shadow = (0.0, False) if is_out else weights(state)
-        return Orders(self.ongoing.plan.id, state.id, state.phase, percent, shadow, is_out)
+        return orders_of(self.ongoing.plan.id, self.ongoing.state, is_out=self.is_falling)
 
     async def look_forever(self) -> None:
         """Look until cancelled; a fault in one look must not end the rest.

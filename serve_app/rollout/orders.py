@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from serve_app.rollout.counts import Counts
+from serve_app.rollout.state import OUT, State, weights
 from serve_app.settings import Rollout
 
 # refused: the bundle is wrong, and trying again cannot help.
@@ -54,6 +55,13 @@ class Orders:
     percent: float
     shadow: bool
     is_out: bool = False
+
+
+def orders_of(rollout: str, state: State, *, is_out: bool = False) -> Orders:
+    """Return what servers should do in this state, or when the candidate is out all the same."""
+    is_out = is_out or state.status in OUT
+    percent, shadow = (0.0, False) if is_out else weights(state)
+    return Orders(rollout, state.id, state.phase, percent, shadow, is_out)
 
 
 @dataclass(frozen=True)

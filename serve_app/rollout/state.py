@@ -21,6 +21,8 @@ Status = Literal[
 
 ALL: frozenset[Status] = frozenset(get_args(Status))
 DONE: frozenset[Status] = frozenset({"aborted", "finished", "rolled_back"})
+# All share was taken from the candidate.
+OUT: frozenset[Status] = frozenset({"aborted", "rolled_back"})
 STOPPED: frozenset[Status] = frozenset({"paused", "held"})
 MOVING: frozenset[Status] = frozenset({"waiting", "running"})
 

@@ -84,6 +84,15 @@ class Rollout(Setting):
             description="how long stable stays loaded after 100 %, for a rollback",
         ),
     ] = 3_600
+    keep_seconds: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=86_400,
+            description="how long a server keeps a share below 100 % that hears no coordinator; "
+            "then the log decides, or stable answers",
+        ),
+    ] = 60
     guardrails: Annotated[Guardrails, Field(description="what the judge tests")] = Guardrails()
     run: Annotated[
         int, Field(ge=1, le=1_000_000, description="raise it to begin again, as `start` does")

@@ -18,6 +18,7 @@ class ToyCounter:
     def __init__(self) -> None:
         self.n = 0
         self.told: Any = None
+        self.alone_s: float | None = None
 
     def take(self) -> int:
         """What was counted."""
@@ -28,6 +29,10 @@ class ToyCounter:
     def follow(self, told: Any) -> None:
         """Remember."""
         self.told = told
+
+    async def alone(self, seconds: float) -> None:
+        """Remember for how long."""
+        self.alone_s = seconds
 
 
 class ToySum:

@@ -16,11 +16,13 @@ from serve_app.errors import (
     DeadlineExceeded,
     NotReady,
     Overloaded,
+    RolloutError,
     TooManyRows,
 )
 from serve_app.rollout.active_rollout import FINAL_AFTER_FAILURES, KEEP_S, ActiveRollout
 from serve_app.rollout.counts import MOST_KEYS, Arm, Counts, digest
 from serve_app.rollout.orders import Orders, RolloutReply, RolloutReport
+from serve_app.rollout.state import State
 from serve_app.serving.member import Opened
 from serve_app.serving.router import Router
 from serve_app.serving.versions import Versions
@@ -44,9 +46,16 @@ class Server:
             CANDIDATE: FakeScorer(lambda _: 0.9),
         }
         self.now_s = 1_000.0
+        # What the log says, for a server that is alone.
+        self.written: State | None = None
         self.versions = Versions(self._open, retry_first_s=0.01)
-        self.rollout = ActiveRollout(SPEC, self.versions, lambda: self.now_s)
+        self.rollout = ActiveRollout(SPEC, self.versions, self._read_log, lambda: self.now_s)
         self.router = Router(SPEC, self.versions, (self.rollout,), self.rollout)
+
+    def _read_log(self, rollout: str) -> State:
+        if self.written is None:
+            raise RolloutError("cannot be read")
+        return self.written
 
     async def _open(self, version: str, entry: VersionEntry, table: Table) -> Opened:
         opened = await self.store.open(version, entry, table)
@@ -96,6 +105,41 @@ async def test_orders_are_followed_from_the_next_request_on() -> None:
     assert await server.ask() == CANDIDATE
     server.rollout.follow(RolloutReply(known=True))
     assert await server.ask() == STABLE
+
+
+async def test_a_server_that_hears_nothing_goes_on_for_a_while_and_then_by_the_log() -> None:
+    """The share that is written stands; what cannot be read is stable's."""
+    server = await Server().start(100)
+    server.order(50)
+    server.written = State(status="running", share=0.0)
+    await server.rollout.alone(59)
+    assert server.rollout.percent == 50
+    server.written = State(status="running", share=20.0)
+    await server.rollout.alone(61)
+    assert server.rollout.percent == 20
+    server.written = None
+    await server.rollout.alone(62)
+    assert server.rollout.percent == 0
+    assert await server.ask() == STABLE
+
+
+async def test_a_new_server_that_finds_no_coordinator_reads_the_log() -> None:
+    """At 100 % stable may be scaled down already: all at once to it would be an outage."""
+    server = await Server().start(0)
+    server.rollout.follow(RolloutReply(True, None))
+    server.written = State(status="baking", share=100.0)
+    await server.rollout.alone(0)
+    assert await server.ask() == CANDIDATE
+
+
+async def test_what_is_out_here_stays_out_whatever_the_log_says() -> None:
+    """It was put out while the log could not be written."""
+    server = await Server().start(100)
+    assert server.rollout.put_out()
+    server.written = State(status="running", share=50.0)
+    await server.rollout.alone(1_000)
+    assert await server.ask() == STABLE
+    assert server.report().out == "run-1"
 
 
 async def test_a_new_server_answers_from_stable_until_the_coordinator_knows() -> None:
