@@ -1,0 +1,83 @@
+"""A scenario: what a cluster, its clients, its versions and its bad luck are like; plain values.
+
+To add one, write it into one of the lists that `scenarios.py` joins. Everything that can happen is
+a fault of `faults.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from benchmarks.simulator.faults import Fault
+from benchmarks.simulator.models import Behaviour
+from benchmarks.simulator.traffic import Traffic
+
+STABLE = "1.0.0"
+CANDIDATE = "1.1.0"
+# Steps and limits as they are shipped, without the step of 1 %, and in a fifth of the time: at 60
+# requests a second every step has its `min_requests`, and a rollout has some 20,000 requests.
+PLAN: Mapping[str, Any] = {
+    "stable": STABLE,
+    "candidate": CANDIDATE,
+    "steps": ["shadow", 5, 25, 50, 100],
+    "min_seconds": 60,
+    "min_requests": 300,
+    "bake_seconds": 600,
+}
+LONGEST_EXPOSURE_S = 15.0
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What must hold over all runs of a scenario; None: nothing is said about it.
+
+    Shares are of runs. `longest_exposure_s`: in so many seconds, at most, clients may be given to a
+    candidate that fails everything. In every scenario no answer is lost, and a person can take the
+    share away.
+    """
+
+    most_aborted: float | None = None
+    most_passed: float | None = None
+    longest_exposure_s: float | None = None
+    most_median_requests: float | None = None
+
+
+# A candidate that is as good as stable; where it cannot be decided the rollout holds or waits.
+EQUAL = Expectation(most_aborted=0.01)
+# A candidate that fails everything.
+BROKEN = Expectation(most_passed=0.0, longest_exposure_s=LONGEST_EXPOSURE_S)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One row of the table.
+
+    `plan` is changed in `rollout`; `until` says when a run is over: at 100 %, or when the rollout is
+    finished, unless the candidate is out or held before. `finds` names findings that it shows.
+    """
+
+    name: str
+    about: str
+    expected: Expectation
+    placement: Literal["in_server", "isolated"] = "in_server"
+    rollout: Mapping[str, Any] = field(default_factory=dict)
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    traffic: Traffic = Traffic()
+    stable: Behaviour = Behaviour()
+    candidate: Behaviour = Behaviour()
+    n_servers: int = 2
+    n_replicas: int = 2
+    faults: tuple[Fault, ...] = ()
+    until: Literal["100 %", "finished"] = "100 %"
+    longest_s: float = 1_800.0
+    finds: tuple[str, ...] = ()
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """The `user_config` of its servers."""
+        placed = {"placement": self.placement}
+        return {
+            "rollout": {**PLAN, **self.rollout},
+            "versions": {STABLE: placed, CANDIDATE: placed},
+            "limits": dict(self.limits),
+        }

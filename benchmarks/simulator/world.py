@@ -1,0 +1,343 @@
+"""A simulated cluster with its clients: processes, store and network, and what faults do to them."""
+
+import asyncio
+import math
+import random
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Literal
+
+from benchmarks.simulator.faults import Group, Moment
+from benchmarks.simulator.loop import Process, VirtualLoop
+from benchmarks.simulator.models import Behaviour, SimulatedRuntime
+from benchmarks.simulator.network import Handle, Network, Wire
+from benchmarks.simulator.processes import (
+    Application,
+    CoordinatorProcess,
+    Replica,
+    ServerProcess,
+)
+from benchmarks.simulator.scenario import CANDIDATE, STABLE, Scenario
+from benchmarks.simulator.store import SimulatedObjects, StoreState
+from benchmarks.simulator.story import Story
+from benchmarks.simulator.traffic import Clients
+from benchmarks.simulator.witness import Witness
+from serve_app.contract import Features
+from serve_app.errors import HttpError
+from serve_app.rollout.event import Event, parse
+
+VERSIONS: dict[str, str] = {"stable": STABLE, "candidate": CANDIDATE}
+# A load balancer that finds no server asks again.
+RETRY_S = 0.2
+# A server that died is replaced.
+SERVER_AWAY_S = 5.0
+
+
+class Cluster:
+    """One cluster: servers, their coordinator, and the ways between them."""
+
+    def __init__(self, world: "SimulatedWorld", name: str, n_servers: int) -> None:
+        self._world = world
+        self._name = name
+        self._n_started = 0
+        self._n_coordinators = 0
+        self.wires: dict[ServerProcess, Wire] = {}
+        self.coordinator: CoordinatorProcess | None = None
+        self.start_coordinator()
+        for _ in range(n_servers):
+            self.start_server()
+
+    @property
+    def servers(self) -> list[ServerProcess]:
+        """Those that live."""
+        return list(self.wires)
+
+    def start_server(self) -> None:
+        """One more; it takes clients when it is ready."""
+        self._n_started += 1
+        wire = Wire()
+        handle = Handle(self._world.network, self._current, wire)
+        name = f"{self._name}server-{self._n_started}"
+        server = ServerProcess(
+            self._world, name, self._world.scenario.table, handle, self._world.witness
+        )
+        self.wires[server] = wire
+
+    def kill_server(self, server: ServerProcess) -> None:
+        """One less, at once."""
+        server.process.is_dead = True
+        del self.wires[server]
+        self._world.network.died(server.process)
+
+    def start_coordinator(self) -> None:
+        """The only one."""
+        self._n_coordinators += 1
+        name = f"{self._name}coordinator-{self._n_coordinators}"
+        self.coordinator = CoordinatorProcess(self._world, name)
+
+    def kill_coordinator(self) -> None:
+        """Until another is started, there is none."""
+        if self.coordinator is not None:
+            self.coordinator.process.is_dead = True
+            self._world.network.died(self.coordinator.process)
+        self.coordinator = None
+
+    def _current(self) -> tuple[Any, Process] | None:
+        if self.coordinator is None:
+            return None
+        return self.coordinator.instance, self.coordinator.process
+
+
+class SimulatedWorld:
+    """Everything of one run; a `faults.World`, and the stage of its processes."""
+
+    def __init__(self, scenario: Scenario, seed: int, loop: VirtualLoop, story: Story) -> None:
+        self.scenario = scenario
+        self.loop = loop
+        self.story = story
+        self._rngs = {
+            name: random.Random(f"{scenario.name}/{seed}/{name}")
+            for name in ("clients", "balancer", "stable", "candidate", "network", "faults")
+        }
+        self.network = Network(loop, self._rngs["network"])
+        self.objects = SimulatedObjects(self._created)
+        self.witness = Witness(CANDIDATE, loop.time, self._is_failing)
+        self._runtimes = {
+            STABLE: SimulatedRuntime(
+                self._rngs["stable"], scenario.stable, failed=self.witness.excuse
+            ),
+            CANDIDATE: SimulatedRuntime(self._rngs["candidate"], scenario.candidate),
+        }
+        self.events: list[Event] = []
+        self.person_wants_out = False
+        self.is_closed = False
+        self._waiting: dict[str, list[Moment | Any]] = {}
+        self._open: dict[ServerProcess, set[tuple[str, Features]]] = {}
+        self._clients = Clients(scenario.traffic, self._rngs["clients"])
+        self._rate_per_s = self._clients.rate_per_s
+        self.applications: dict[str, Application] = {}
+        if scenario.placement == "isolated":
+            self.applications = {
+                version: Application(self, version, scenario.n_replicas)
+                for version in (STABLE, CANDIDATE)
+            }
+        self.clusters = [Cluster(self, "", scenario.n_servers)]
+        for fault in scenario.faults:
+            fault.plan(self)
+        self.loop.call_later(self._clients.wait_s(), self._arrive)
+
+    # What the processes are started on.
+
+    def runtime(self, version: str) -> SimulatedRuntime:
+        """The model of a version."""
+        return self._runtimes[version]
+
+    # Clients.
+
+    def _arrive(self) -> None:
+        if self.is_closed:
+            return
+        key, row = self._clients.request()
+        self._send(key, row)
+        self.loop.call_later(self._clients.wait_s(), self._arrive)
+
+    def _send(self, key: str, row: Features) -> None:
+        """Hand a request to a server that is ready; later, when there is none."""
+        ready = [server for server in self.clusters[0].servers if server.is_ready]
+        if not ready:
+            self.loop.call_later(RETRY_S, self._send, key, row)
+            return
+        server = ready[0]
+        if len(ready) > 1:
+            server = ready[int(self._rngs["balancer"].random() * len(ready))]
+        self.loop.create_task(self._ask(server, key, row), context=server.context.copy())
+
+    async def _ask(self, server: ServerProcess, key: str, row: Features) -> None:
+        request = (key, row)
+        waiting = self._open.setdefault(server, set())
+        waiting.add(request)
+        try:
+            await server.router.predict([row], key, None)
+        except HttpError as error:
+            self.story.tell(f"a client of {key} got {error.status}: {error.detail}", is_loud=False)
+        finally:
+            waiting.discard(request)
+
+    # What the log says.
+
+    def _created(self, key: str, data: bytes) -> None:
+        event = parse(data, key)
+        self.events.append(event)
+        self.story.event(event)
+        for name in _names(event):
+            for moment, act in self._waiting.pop(name, []):
+                self.loop.call_later(moment.after_s, act, context=self.network.outside)
+
+    @property
+    def percents(self) -> list[float]:
+        """What each server gives the candidate now."""
+        return [
+            server.rollout.percent
+            for cluster in self.clusters
+            for server in cluster.servers
+            if server.is_ready
+        ]
+
+    def _is_failing(self) -> bool:
+        return self._runtimes[CANDIDATE].behaviour.fails_everything
+
+    # What faults do.
+
+    def tell(self, text: str) -> None:
+        """A line of the story."""
+        self.story.tell(f"* {text}")
+
+    def at(self, moment: Moment, act: Callable[[], None]) -> None:
+        """Do something once at a moment."""
+        if moment.since == "deploy":
+            self.later(moment.after_s, act)
+        else:
+            self._waiting.setdefault(moment.since, []).append((moment, act))
+
+    def later(self, seconds: float, act: Callable[[], None]) -> None:
+        """Do something once, so many seconds from now."""
+        self.loop.call_later(seconds, act, context=self.network.outside)
+
+    def every(self, mean_s: float, act: Callable[[], None]) -> None:
+        """Do something again and again from now on, at exponential intervals."""
+        rng = self._rngs["faults"]
+
+        def again() -> None:
+            act()
+            self.later(rng.expovariate(1 / mean_s), again)
+
+        self.later(rng.expovariate(1 / mean_s), again)
+
+    def processes(self, group: Group) -> list[Process]:
+        """Those that live now."""
+        found: list[Process] = []
+        if group in ("servers", "everything"):
+            found += [server.process for server in self.clusters[0].servers]
+        for name, version in VERSIONS.items():
+            if group in (name, "versions", "everything") and version in self.applications:
+                found += [replica.process for replica in self.applications[version].replicas]
+        coordinator = self.clusters[0].coordinator
+        if group in ("coordinator", "everything") and coordinator is not None:
+            found.append(coordinator.process)
+        return found
+
+    def one_of(self, processes: Sequence[Process]) -> Process:
+        """Any of them."""
+        return self._rngs["faults"].choice(processes)
+
+    def between(self, least_s: float, most_s: float) -> float:
+        """A time, by its logarithm evenly."""
+        return math.exp(self._rngs["faults"].uniform(math.log(least_s), math.log(most_s)))
+
+    def stall(self, process: Process, seconds: float) -> None:
+        """Stop a process for a while."""
+        self.witness.excuse(seconds)
+        self.loop.stall(process, seconds)
+
+    def restart(self, group: Group, away_s: float) -> None:
+        """Kill one process of a group; another starts after a while."""
+        cluster = self.clusters[0]
+        if group == "coordinator":
+            self.tell("the coordinator dies")
+            cluster.kill_coordinator()
+            self.later(away_s, self._start_coordinator)
+        elif group == "servers":
+            self._restart_server(away_s)
+        else:
+            application = self.applications[VERSIONS[group]]
+            if application.replicas:
+                replica: Replica = self._rngs["faults"].choice(application.replicas)
+                self.tell(f"{replica.process.name} dies")
+                self.witness.excuse()
+                application.kill_replica(replica)
+                self.later(away_s, application.start_replica)
+
+    def _start_coordinator(self) -> None:
+        self.tell("a coordinator starts")
+        self.clusters[0].start_coordinator()
+
+    def _restart_server(self, away_s: float) -> None:
+        cluster = self.clusters[0]
+        if not cluster.servers:
+            return
+        server = self._rngs["faults"].choice(cluster.servers)
+        self.tell(f"{server.process.name} dies")
+        cluster.kill_server(server)
+        self.later(away_s, cluster.start_server)
+        # Predictions are idempotent: the balancer sends them to another server.
+        for key, row in self._open.pop(server, ()):
+            self.later(RETRY_S, partial(self._send, key, row))
+
+    def wires(self, share: float) -> list[Wire]:
+        """The ways of this share of the servers to the coordinator."""
+        found = list(self.clusters[0].wires.values())
+        return found[: math.ceil(share * len(found))]
+
+    def set_store(self, state: StoreState) -> None:
+        """How the store of the logs is from now on."""
+        self.tell(f"the store of the logs is {state}")
+        self.objects.state = state
+
+    def behaviour(self, version: Literal["stable", "candidate"]) -> Behaviour:
+        """How a version answers now."""
+        return self._runtimes[VERSIONS[version]].behaviour
+
+    def set_behaviour(self, version: Literal["stable", "candidate"], how: Behaviour) -> None:
+        """How a version answers from now on."""
+        self.tell(f"{version} answers otherwise from now on: {how}")
+        self._runtimes[VERSIONS[version]].behaviour = how
+
+    def set_traffic(self, rate_per_s: float | None, batch_share: float = 0.0) -> None:
+        """How much is asked from now on."""
+        self._clients.rate_per_s = rate_per_s or self._rate_per_s
+        self._clients.batch_share = batch_share
+        self.tell(f"{self._clients.rate_per_s:g} requests/s, {batch_share:.0%} of them one batch")
+
+    def limit_queues(self, most_ongoing: int | None) -> None:
+        """How much isolated versions take."""
+        for application in self.applications.values():
+            application.most_ongoing = 300 if most_ongoing is None else most_ongoing
+        limit = "as always" if most_ongoing is None else f"at most {most_ongoing} calls"
+        self.tell(f"isolated versions take {limit}")
+
+    def start_second_cluster(self) -> None:
+        """Another cluster with the same file and the same store of logs, and no clients."""
+        self.tell("a second cluster starts with the same store of logs")
+        self.clusters.append(Cluster(self, "second-", self.scenario.n_servers))
+
+    def command(self, action: str) -> None:
+        """A person's command, sent to a server."""
+        self.loop.create_task(self._command(action), context=self.network.outside.copy())
+
+    async def _command(self, action: str) -> None:
+        ready = [server for server in self.clusters[0].servers if server.is_ready]
+        if not ready:
+            self.tell(f"a person says {action}: no server answers")
+            return
+        task: asyncio.Task[Any] = self.loop.create_task(
+            ready[0].remote.command(action, "ada", "I say so"),  # type: ignore[arg-type]
+            context=ready[0].context.copy(),
+        )
+        try:
+            await task
+            self.tell(f"a person says {action}: done")
+        except HttpError as error:
+            self.tell(f"a person says {action}: {error.status} {error.detail}")
+
+    def take_away(self) -> None:
+        """A person wants the candidate out: the run ends with whether that works."""
+        self.person_wants_out = True
+
+
+def _names(event: Event) -> list[str]:
+    """The moments that an event begins; see `faults.Since`."""
+    if event.kind != "entered":
+        return []
+    if event.share == "shadow":
+        return ["shadow"]
+    return ["canary", f"{event.share:g} %"]
