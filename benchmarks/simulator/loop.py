@@ -84,35 +84,37 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """Stop a process for a while, from outside."""
         process.busy_until_s = max(self._now_s, process.busy_until_s) + seconds
 
-    def run_until(self, is_over: Callable[[], bool], until_s: float) -> None:
-        """Run until `is_over`, or nothing is left to do, or this time has come."""
+    def stop(self) -> None:
+        """End `run_until` before the next time."""
+        self._is_stopping = True
+
+    def run_until(self, until_s: float) -> None:
+        """Run until `stop`, or nothing is left to do, or this time has come."""
+        self._is_stopping = False
+        timers = self._timers
         asyncio._set_running_loop(self)
         try:
-            while not is_over() and self._has_next(until_s):
-                self._run_due()
+            self._run_ready()
+            while not self._is_stopping:
+                if not timers or timers[0][0] > until_s:
+                    self._now_s = max(self._now_s, until_s)
+                    return
+                # What is due at the same time is ready before any of it runs, as in asyncio: after
+                # a stall an answer that has come and its deadline are both there.
+                self._now_s = max(self._now_s, timers[0][0])
+                while timers and timers[0][0] <= self._now_s:
+                    self._ready.append(heapq.heappop(timers)[2])
+                self._run_ready()
         finally:
             asyncio._set_running_loop(None)
 
-    def _has_next(self, until_s: float) -> bool:
-        """Whether something is to be done by then; moves the clock there."""
-        if self._ready:
-            return True
-        if not self._timers or self._timers[0][0] > until_s:
-            self._now_s = max(self._now_s, until_s)
-            return False
-        self._now_s = max(self._now_s, self._timers[0][0])
-        return True
-
-    def _run_due(self) -> None:
-        """One turn: everything that is due by now, as asyncio's own loop does it."""
+    def _run_ready(self) -> None:
+        """Everything that is ready, and what becomes so meanwhile; no time passes."""
         ready = self._ready
-        timers = self._timers
         now_s = self._now_s
-        while timers and timers[0][0] <= now_s:
-            ready.append(heapq.heappop(timers)[2])
-        for _ in range(len(ready)):
+        while ready:
             handle = ready.popleft()
-            if handle.cancelled():
+            if handle._cancelled:  # type: ignore[attr-defined]
                 continue
             # A handle keeps the context in which it was made.
             process = handle._context.get(PROCESS)  # type: ignore[attr-defined]

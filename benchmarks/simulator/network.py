@@ -34,7 +34,7 @@ POLL_S = 0.05
 
 
 class Network:
-    """Carries calls. Arguments and answers are copied, as between real processes."""
+    """Carries calls. Arguments are copied where somebody may change them, as counts are."""
 
     def __init__(self, loop: VirtualLoop, rng: random.Random) -> None:
         self._loop = loop
@@ -43,12 +43,20 @@ class Network:
         # What waits for an answer of a process.
         self._open: dict[Process, set[asyncio.Future[Any]]] = {}
 
-    def call(self, target: Target, wire: Wire, method: str, args: tuple[Any, ...]) -> Any:
+    def call(
+        self,
+        target: Target,
+        wire: Wire,
+        method: str,
+        args: tuple[Any, ...],
+        *,
+        is_copied: bool = True,
+    ) -> Any:
         """A future of the answer, which never comes when call or answer is lost."""
         loop = self._loop
         answer = loop.create_future()
         context = copy_context()
-        payload = pickle.dumps(args)
+        payload = pickle.dumps(args) if is_copied else b""
 
         def arrive() -> None:
             found = target()
@@ -59,11 +67,10 @@ class Network:
                 loop.call_later(POLL_S, arrive, context=self.outside)
                 return
             instance, process = found
+            given = pickle.loads(payload) if is_copied else args
             # The call is made in the target's process, whatever state that is in.
             inside = context_of(process)
-            task = loop.create_task(
-                getattr(instance, method)(*pickle.loads(payload)), context=inside
-            )
+            task = loop.create_task(getattr(instance, method)(*given), context=inside)
             self._open.setdefault(process, set()).add(answer)
             answer.add_done_callback(self._open[process].discard, context=self.outside)
             task.add_done_callback(reply, context=inside)
@@ -74,7 +81,7 @@ class Network:
             if task.cancelled():
                 return
             error = task.exception()
-            found = None if error else pickle.loads(pickle.dumps(task.result()))
+            found = None if error else task.result()
             loop.call_later(HOP_S, _settle, answer, found, error, context=context)
 
         if wire.is_cut or self._hits(wire.lost_share):

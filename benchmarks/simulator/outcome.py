@@ -30,7 +30,7 @@ class Outcome:
     n_lost: int
     exposed_s: int
     is_stuck: bool
-    real_s: float
+    cpu_s: float
     story: tuple[str, ...] = field(default=(), repr=False)
 
 

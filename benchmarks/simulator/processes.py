@@ -13,7 +13,7 @@ from ray.serve.exceptions import BackPressureError
 
 from benchmarks.simulator.loop import Process, VirtualLoop, context_of
 from benchmarks.simulator.models import SPEC, SimulatedRuntime, proven
-from benchmarks.simulator.network import Handle, Network, Wire
+from benchmarks.simulator.network import Handle, Network, Target, Wire
 from benchmarks.simulator.store import SimulatedObjects
 from serve_app.cluster.coordinator import Coordinator
 from serve_app.cluster.handles import IsolatedReplicas, RemoteRollout
@@ -195,10 +195,14 @@ class Application:
                 least.n_ongoing -= 1
 
             found = (least.instance, least.process)
-            answer = self._stage.network.call(lambda: found, self.wire, method, args)
+            answer = self._call_of(lambda: found, method, args)
             answer.add_done_callback(ended)
             return answer
-        return self._stage.network.call(self._any_ready, self.wire, method, args)
+        return self._call_of(self._any_ready, method, args)
+
+    def _call_of(self, target: Target, method: str, args: tuple[Any, ...]) -> Any:
+        # Nobody changes a block.
+        return self._stage.network.call(target, self.wire, method, args, is_copied=False)
 
     def _any_ready(self) -> Any:
         ready = self.ready

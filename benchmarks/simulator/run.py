@@ -4,7 +4,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -21,26 +21,28 @@ from benchmarks.simulator.world import SimulatedWorld
 from serve_app.bundle import predictor
 from serve_app.bundle.stores import open_store
 from serve_app.cluster.logs import log_to_ray
+from serve_app.rollout.decide import COMMANDS
 from serve_app.rollout.event import Event
 
 # A person's command is in force everywhere after so long, or never.
 COMMAND_S = 15.0
+LOOK_S = 0.25
 ENDS: dict[str, Ended] = {"aborted": "aborted", "rolled_back": "aborted", "held": "held"}
 # What takes all share away, by the words that there are.
-OUT_WORDS = ("out", "abort", "rollback")
+OUT_WORDS = tuple(word for word in ("out", "abort", "rollback") if word in COMMANDS)
 LOGGER = logging.getLogger("serve_app")
 
 
 def simulate(scenario: Scenario, seed: int, *, is_told: bool = False) -> Outcome:
     """Run a scenario once; the same seed gives the same outcome and the same story."""
-    begin_s = time.perf_counter()
+    begin_s = time.process_time()
     loop = VirtualLoop()
     story = Story(loop.time, is_told=is_told)
     names = random.Random(f"{scenario.name}/{seed}/names")
     rays = _ray_of(lambda: world)
     with _logged(story), in_place({**of_time(loop, names), **rays}), _own_context():
         world = SimulatedWorld(scenario, seed, loop, story)
-        loop.run_until(lambda: _is_over(world), scenario.longest_s)
+        loop.run_until(scenario.longest_s)
         ended, event = _ended(world)
         witness = world.witness
         n_requests = witness.n_requests
@@ -60,20 +62,9 @@ def simulate(scenario: Scenario, seed: int, *, is_told: bool = False) -> Outcome
         n_lost=witness.n_lost,
         exposed_s=witness.exposed_s,
         is_stuck=is_stuck,
-        real_s=time.perf_counter() - begin_s,
+        cpu_s=time.process_time() - begin_s,
         story=tuple(story.lines) if is_told else (),
     )
-
-
-def _is_over(world: SimulatedWorld) -> bool:
-    if world.person_wants_out:
-        return True
-    last = _last_decision(world)
-    if last is None:
-        return False
-    if last.kind in ENDS or last.kind == "finished":
-        return True
-    return world.scenario.until == "100 %" and last.kind == "entered" and last.share == 100
 
 
 def _ended(world: SimulatedWorld) -> tuple[Ended, Event | None]:
@@ -113,13 +104,20 @@ def _can_take_away(world: SimulatedWorld) -> bool:
     if not is_out():
         # What was decided may still be on its way to the servers.
         if _last_is_out(world):
-            loop.run_until(is_out, loop.time() + COMMAND_S)
+            _wait(world, is_out)
         for word in OUT_WORDS:
             if is_out():
                 break
             world.command(word)
-            loop.run_until(is_out, loop.time() + COMMAND_S)
+            _wait(world, is_out)
     return is_out()
+
+
+def _wait(world: SimulatedWorld, is_over: Callable[[], bool]) -> None:
+    """Until this holds, or it is too late."""
+    until_s = world.loop.time() + COMMAND_S
+    while not is_over() and world.loop.time() < until_s:
+        world.loop.run_until(world.loop.time() + LOOK_S)
 
 
 def _last_is_out(world: SimulatedWorld) -> bool:

@@ -109,7 +109,6 @@ class SimulatedWorld:
             CANDIDATE: SimulatedRuntime(self._rngs["candidate"], scenario.candidate),
         }
         self.events: list[Event] = []
-        self.person_wants_out = False
         self.is_closed = False
         self._waiting: dict[str, list[Moment | Any]] = {}
         self._open: dict[ServerProcess, set[tuple[str, Features]]] = {}
@@ -169,6 +168,8 @@ class SimulatedWorld:
         event = parse(data, key)
         self.events.append(event)
         self.story.event(event)
+        if _is_last(event, self.scenario):
+            self.loop.stop()
         for name in _names(event):
             for moment, act in self._waiting.pop(name, []):
                 self.loop.call_later(moment.after_s, act, context=self.network.outside)
@@ -331,7 +332,14 @@ class SimulatedWorld:
 
     def take_away(self) -> None:
         """A person wants the candidate out: the run ends with whether that works."""
-        self.person_wants_out = True
+        self.loop.stop()
+
+
+def _is_last(event: Event, scenario: Scenario) -> bool:
+    """Whether a run ends with this event."""
+    if event.kind in ("aborted", "rolled_back", "held", "finished"):
+        return True
+    return scenario.until == "100 %" and event.kind == "entered" and event.share == 100
 
 
 def _names(event: Event) -> list[str]:
