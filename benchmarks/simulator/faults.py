@@ -9,8 +9,8 @@ from benchmarks.simulator.models import Behaviour
 from benchmarks.simulator.network import Wire
 from benchmarks.simulator.store import StoreState
 
-# deploy: the beginning. The others: when the log first says so.
-Since = Literal["deploy", "shadow", "canary", "25 %", "50 %", "100 %"]
+# deploy: the beginning. The others: when the log first says so; canary: at the first percent.
+Since = Literal["deploy", "shadow", "canary", "50 %", "100 %", "out"]
 Group = Literal["servers", "stable", "candidate", "versions", "coordinator", "everything"]
 
 
@@ -67,11 +67,16 @@ class World(Protocol):
     def set_traffic(self, rate_per_s: float | None, batch_share: float = 0.0) -> None:
         """How much is asked from now on; None: as the scenario says."""
 
-    def limit_queues(self, most_ongoing: int | None) -> None:
-        """How much isolated versions take; None: as always."""
+    def limit_queue(
+        self, version: Literal["stable", "candidate"], most_ongoing: int | None
+    ) -> None:
+        """How many calls an isolated version takes; None: as always."""
 
     def start_second_cluster(self) -> None:
         """Another cluster with the same file and the same store of logs, and no clients."""
+
+    def make_stable(self) -> None:
+        """The file is deployed with the candidate as stable, and without a rollout."""
 
     def command(self, action: str) -> None:
         """A person's command, sent to a server."""
@@ -245,9 +250,7 @@ class Changes:
             before = world.behaviour(self.version)
             world.set_behaviour(self.version, self.how)
             if self.lasts_s is not None:
-                world.later(
-                    self.lasts_s, lambda: world.set_behaviour(self.version, before)
-                )
+                world.later(self.lasts_s, lambda: world.set_behaviour(self.version, before))
 
         world.at(self.at, begin)
 
@@ -282,8 +285,9 @@ class Rush:
 
 @dataclass(frozen=True)
 class FullQueues:
-    """Isolated versions take no more calls for a while."""
+    """An isolated version takes no more calls for a while."""
 
+    of: Literal["stable", "candidate"]
     at: Moment
     lasts_s: float
     most_ongoing: int = 0
@@ -292,8 +296,8 @@ class FullQueues:
         """Plan it."""
 
         def begin() -> None:
-            world.limit_queues(self.most_ongoing)
-            world.later(self.lasts_s, lambda: world.limit_queues(None))
+            world.limit_queue(self.of, self.most_ongoing)
+            world.later(self.lasts_s, lambda: world.limit_queue(self.of, None))
 
         world.at(self.at, begin)
 
@@ -307,6 +311,17 @@ class SecondCluster:
     def plan(self, world: World) -> None:
         """Plan it."""
         world.at(self.at, world.start_second_cluster)
+
+
+@dataclass(frozen=True)
+class MakeStable:
+    """A person writes the candidate as stable, takes the rollout out, and deploys the file."""
+
+    at: Moment
+
+    def plan(self, world: World) -> None:
+        """Plan it."""
+        world.at(self.at, world.make_stable)
 
 
 @dataclass(frozen=True)

@@ -201,9 +201,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return False
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """A task of a process that died is no fault; any other exception is told."""
+        """Tell of a task or a callback that raised; an answer that nobody waited for is no fault."""
         error = context.get("exception")
-        if error is not None:
+        is_task = isinstance(context.get("future"), asyncio.Task)
+        is_answer = "future" in context and not is_task
+        if error is not None and not is_answer:
             logger.error("%s", context.get("message"), exc_info=error)
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:

@@ -80,7 +80,9 @@ def _missed(outcomes: Sequence[Outcome], expected: Expectation) -> list[str]:
 
     def check(name: str, bad: Sequence[Outcome], most: float | None) -> None:
         if most is not None and len(bad) > most * n:
-            found.append(f"{name} {100 * len(bad) / n:.0f} % > {100 * most:g} % (seed {bad[0].seed})")
+            found.append(
+                f"{name} {100 * len(bad) / n:.0f} % > {100 * most:g} % (seed {bad[0].seed})"
+            )
 
     aborted = [one for one in outcomes if one.ended == "aborted"]
     passed = [one for one in outcomes if one.ended == "passed"]

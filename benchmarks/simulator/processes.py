@@ -31,6 +31,8 @@ from serve_app.serving.router import Router
 from serve_app.serving.versions import Versions
 from serve_app.settings import ServerArgs, VersionArgs
 
+# Calls that one replica takes; beyond it Ray refuses, as with max_queued_requests.
+MOST_ONGOING = 300
 ARGS = ServerArgs(model=SPEC.name)
 
 
@@ -146,14 +148,19 @@ class Replica:
 
 
 class Application:
-    """An isolated version: its replicas, behind one handle that chooses among them."""
+    """An isolated version: its replicas, behind one handle that chooses among them.
 
-    def __init__(self, stage: Stage, version: str, n_replicas: int) -> None:
+    `refused` is told of each call that is too many.
+    """
+
+    def __init__(
+        self, stage: Stage, version: str, n_replicas: int, refused: Callable[[], None]
+    ) -> None:
         self.version = version
         self.wire = Wire()
         self.replicas: list[Replica] = []
-        # Calls that one replica takes; beyond it Ray refuses, as with max_queued_requests.
-        self.most_ongoing = 300
+        self.most_ongoing = MOST_ONGOING
+        self._refused = refused
         self._stage = stage
         self._n_started = 0
         for _ in range(n_replicas):
@@ -186,6 +193,7 @@ class Application:
         if ready:
             least = min(ready, key=lambda replica: replica.n_ongoing)
             if method == "score" and least.n_ongoing >= self.most_ongoing:
+                self._refused()
                 refused = self._stage.loop.create_future()
                 refused.set_exception(BackPressureError(self.most_ongoing, self.most_ongoing))
                 return refused
@@ -212,4 +220,3 @@ class Application:
 def coordinator_handle(stage: Stage, current: Callable[[], Any], wire: Wire) -> Handle:
     """What a server reaches its coordinator by; `current` gives the one that lives, or None."""
     return Handle(stage.network, current, wire)
-

@@ -1,5 +1,6 @@
 """One run of a scenario from its seed."""
 
+import gc
 import logging
 import os
 import random
@@ -24,8 +25,10 @@ from serve_app.cluster.logs import log_to_ray
 from serve_app.rollout.decide import COMMANDS
 from serve_app.rollout.event import Event
 
-# A person's command is in force everywhere after so long, or never.
+# A person's command is in force everywhere after so long, or never: a server that is cut off may
+# keep its share for a minute.
 COMMAND_S = 15.0
+PATIENCE_S = 75.0
 LOOK_S = 0.25
 ENDS: dict[str, Ended] = {"aborted": "aborted", "rolled_back": "aborted", "held": "held"}
 # What takes all share away, by the words that there are.
@@ -36,6 +39,8 @@ LOGGER = logging.getLogger("serve_app")
 def simulate(scenario: Scenario, seed: int, *, is_told: bool = False) -> Outcome:
     """Run a scenario once; the same seed gives the same outcome and the same story."""
     begin_s = time.process_time()
+    # Ray's modules are a large heap to look through, again and again.
+    gc.freeze()
     loop = VirtualLoop()
     story = Story(loop.time, is_told=is_told)
     names = random.Random(f"{scenario.name}/{seed}/names")
@@ -49,9 +54,9 @@ def simulate(scenario: Scenario, seed: int, *, is_told: bool = False) -> Outcome
         n_candidate = witness.n_candidate
         seconds = loop.time()
         story.tell(f"the run ends: {ended}")
-        is_stuck = not _can_take_away(world)
         world.is_closed = True
         witness.close()
+        is_stuck = not _can_take_away(world)
     return Outcome(
         seed=seed,
         ended=ended,
@@ -110,12 +115,13 @@ def _can_take_away(world: SimulatedWorld) -> bool:
                 break
             world.command(word)
             _wait(world, is_out)
+        _wait(world, is_out, PATIENCE_S)
     return is_out()
 
 
-def _wait(world: SimulatedWorld, is_over: Callable[[], bool]) -> None:
+def _wait(world: SimulatedWorld, is_over: Callable[[], bool], most_s: float = COMMAND_S) -> None:
     """Until this holds, or it is too late."""
-    until_s = world.loop.time() + COMMAND_S
+    until_s = world.loop.time() + most_s
     while not is_over() and world.loop.time() < until_s:
         world.loop.run_until(world.loop.time() + LOOK_S)
 
@@ -191,5 +197,3 @@ def _own_context() -> Iterator[None]:
         yield
     finally:
         PROCESS.reset(token)
-
-

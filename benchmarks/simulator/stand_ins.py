@@ -99,5 +99,3 @@ def _replaced_defaults(function: FunctionType, by_id: Mapping[int, Any]) -> Iter
         }
         function.__kwdefaults__ = found
         yield function, "__kwdefaults__", keywords
-
-

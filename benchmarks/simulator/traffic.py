@@ -24,7 +24,7 @@ class Traffic:
 
     keys: Keys = "own"
     n_keys: int = 500
-    rate_per_s: float = 60.0
+    rate_per_s: float = 50.0
     probes_per_s: float = 0.0
 
 
@@ -52,7 +52,7 @@ class Clients:
         if self._probe_share and rng.random() < self._probe_share:
             return f"probe-{self._run}-{self._n}", ROWS[0]
         if self.batch_share and rng.random() < self.batch_share:
-            return f"batch-{self._run}-{self._n}", SEGMENT[self._n % len(SEGMENT)]
+            return f"batch-{self._run}", SEGMENT[self._n % len(SEGMENT)]
         return self._next_key(), ROWS[int(rng.random() * len(ROWS))]
 
     def _key_maker(self, traffic: Traffic) -> Callable[[], str]:

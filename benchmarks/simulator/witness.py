@@ -1,4 +1,4 @@
-"""Who was given to which version, and who got no answer: what clients see, counted by the second."""
+"""Who was given to which version, and who got no answer: what clients see."""
 
 from collections.abc import Callable
 

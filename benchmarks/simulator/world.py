@@ -1,4 +1,4 @@
-"""A simulated cluster with its clients: processes, store and network, and what faults do to them."""
+"""A simulated cluster with its clients, and what faults do to it."""
 
 import asyncio
 import math
@@ -12,6 +12,7 @@ from benchmarks.simulator.loop import Process, VirtualLoop
 from benchmarks.simulator.models import Behaviour, SimulatedRuntime
 from benchmarks.simulator.network import Handle, Network, Wire
 from benchmarks.simulator.processes import (
+    MOST_ONGOING,
     Application,
     CoordinatorProcess,
     Replica,
@@ -117,7 +118,9 @@ class SimulatedWorld:
         self.applications: dict[str, Application] = {}
         if scenario.placement == "isolated":
             self.applications = {
-                version: Application(self, version, scenario.n_replicas)
+                version: Application(
+                    self, version, scenario.n_replicas, partial(self._refused, version)
+                )
                 for version in (STABLE, CANDIDATE)
             }
         self.clusters = [Cluster(self, "", scenario.n_servers)]
@@ -149,7 +152,7 @@ class SimulatedWorld:
         server = ready[0]
         if len(ready) > 1:
             server = ready[int(self._rngs["balancer"].random() * len(ready))]
-        self.loop.create_task(self._ask(server, key, row), context=server.context.copy())
+        self.loop.create_task(self._ask(server, key, row), context=server.context)
 
     async def _ask(self, server: ServerProcess, key: str, row: Features) -> None:
         request = (key, row)
@@ -183,6 +186,10 @@ class SimulatedWorld:
             for server in cluster.servers
             if server.is_ready
         ]
+
+    def _refused(self, version: str) -> None:
+        if version == STABLE:
+            self.witness.excuse()
 
     def _is_failing(self) -> bool:
         return self._runtimes[CANDIDATE].behaviour.fails_everything
@@ -299,17 +306,25 @@ class SimulatedWorld:
         self._clients.batch_share = batch_share
         self.tell(f"{self._clients.rate_per_s:g} requests/s, {batch_share:.0%} of them one batch")
 
-    def limit_queues(self, most_ongoing: int | None) -> None:
-        """How much isolated versions take."""
-        for application in self.applications.values():
-            application.most_ongoing = 300 if most_ongoing is None else most_ongoing
-        limit = "as always" if most_ongoing is None else f"at most {most_ongoing} calls"
-        self.tell(f"isolated versions take {limit}")
+    def limit_queue(
+        self, version: Literal["stable", "candidate"], most_ongoing: int | None
+    ) -> None:
+        """How many calls an isolated version takes."""
+        limit = MOST_ONGOING if most_ongoing is None else most_ongoing
+        self.applications[VERSIONS[version]].most_ongoing = limit
+        self.tell(f"{version} takes at most {limit} calls")
 
     def start_second_cluster(self) -> None:
         """Another cluster with the same file and the same store of logs, and no clients."""
         self.tell("a second cluster starts with the same store of logs")
         self.clusters.append(Cluster(self, "second-", self.scenario.n_servers))
+
+    def make_stable(self) -> None:
+        """The file is deployed with the candidate as stable, and without a rollout."""
+        self.tell(f"a file is deployed: stable is {CANDIDATE}, no rollout")
+        table = {"stable": CANDIDATE, "versions": self.scenario.table["versions"]}
+        for server in self.clusters[0].servers:
+            server.take_table({**table, "limits": dict(self.scenario.limits)})
 
     def command(self, action: str) -> None:
         """A person's command, sent to a server."""
@@ -344,6 +359,8 @@ def _is_last(event: Event, scenario: Scenario) -> bool:
 
 def _names(event: Event) -> list[str]:
     """The moments that an event begins; see `faults.Since`."""
+    if event.kind in ("aborted", "rolled_back"):
+        return ["out"]
     if event.kind != "entered":
         return []
     if event.share == "shadow":
