@@ -114,7 +114,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         now_s = self._now_s
         while ready:
             handle = ready.popleft()
-            if handle._cancelled:  # type: ignore[attr-defined]
+            if handle._cancelled:
                 continue
             # A handle keeps the context in which it was made.
             process = handle._context.get(PROCESS)  # type: ignore[attr-defined]
@@ -201,7 +201,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return False
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Tell of a task or a callback that raised; an answer that nobody waited for is no fault."""
+        """Tell of what raised; an answer that nobody waited for any more is no fault."""
         error = context.get("exception")
         is_task = isinstance(context.get("future"), asyncio.Task)
         is_answer = "future" in context and not is_task

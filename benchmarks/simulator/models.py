@@ -12,9 +12,11 @@ from serve_app.bundle.predictor import Predictor
 from serve_app.contract import Features
 from serve_app.contract.block import Block, Layout, Scores
 from serve_app.models import get_spec
+from serve_app.settings import Limits
 
 SPEC = get_spec("churn")
 N_ROWS = 400
+CANDIDATE_DEADLINE_MS = Limits().candidate_deadline_ms
 N_GOLDEN = 40
 _SPEND = "monthly_spend_usd"
 _MONTHS = "contract_length_months"
@@ -42,8 +44,8 @@ class Behaviour:
 
     @property
     def fails_everything(self) -> bool:
-        """Whether no answer of it can be used."""
-        return self.error_share >= 1.0
+        """Whether no answer of it can be used: none is valid, or all come after its deadline."""
+        return self.error_share >= 1.0 or self.call_ms >= CANDIDATE_DEADLINE_MS
 
 
 def _rows() -> list[Features]:

@@ -17,8 +17,8 @@ class Outcome:
 
     `seconds` and `n_candidate` (requests that were assigned to the candidate) are those until it
     ended. `exposed_s` counts the seconds in which a client was given to a candidate that failed
-    everything. `n_lost` requests got no answer although stable could answer. `is_stuck`: neither the
-    judge nor a person could take the share away.
+    everything. `n_lost` requests got no answer although stable could answer. `is_stuck`: neither
+    the judge nor a person could take the share away.
     """
 
     seed: int
@@ -88,6 +88,8 @@ def _missed(outcomes: Sequence[Outcome], expected: Expectation) -> list[str]:
     passed = [one for one in outcomes if one.ended == "passed"]
     check("aborted", aborted, expected.most_aborted)
     check("passed", passed, expected.most_passed)
+    undecided = [one for one in outcomes if one.ended == "undecided"]
+    check("undecided", undecided, expected.most_undecided)
     longest = max(outcomes, key=lambda one: one.exposed_s)
     most_s = expected.longest_exposure_s
     if most_s is not None and longest.exposed_s > most_s:

@@ -3,7 +3,6 @@
 What is not real here: Ray and HTTP around them, the model call, the store and the network.
 """
 
-import random
 from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
@@ -42,8 +41,6 @@ class Stage(Protocol):
     loop: VirtualLoop
     network: Network
     objects: SimulatedObjects
-    # Draws the names of replicas.
-    names: random.Random
 
     def runtime(self, version: str) -> SimulatedRuntime:
         """The model of a version."""

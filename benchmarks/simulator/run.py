@@ -41,9 +41,11 @@ def simulate(scenario: Scenario, seed: int, *, is_told: bool = False) -> Outcome
     begin_s = time.process_time()
     # Ray's modules are a large heap to look through, again and again.
     gc.freeze()
-    loop = VirtualLoop()
+    # It has those methods of a loop that are used; asyncio's base class lists many more.
+    loop = VirtualLoop()  # type: ignore[abstract]
     story = Story(loop.time, is_told=is_told)
     names = random.Random(f"{scenario.name}/{seed}/names")
+    world: SimulatedWorld
     rays = _ray_of(lambda: world)
     with _logged(story), in_place({**of_time(loop, names), **rays}), _own_context():
         world = SimulatedWorld(scenario, seed, loop, story)
@@ -101,7 +103,6 @@ def _waits_for(world: SimulatedWorld) -> str:
 
 def _can_take_away(world: SimulatedWorld) -> bool:
     """Whether the candidate has no share, or a person can take it away in time."""
-    loop = world.loop
 
     def is_out() -> bool:
         return not any(world.percents)

@@ -14,8 +14,8 @@ from benchmarks.simulator.traffic import Traffic
 
 STABLE = "1.0.0"
 CANDIDATE = "1.1.0"
-# Limits as they are shipped, fewer steps, and a fifth of the time: at 50 requests a second each step
-# has its `min_requests` by then, and a rollout has some 6,000 requests.
+# Limits as they are shipped, fewer steps, and a fifth of the time: at 50 requests a second each
+# step has its `min_requests` by then, and a rollout has some 6,000 requests.
 PLAN: Mapping[str, Any] = {
     "stable": STABLE,
     "candidate": CANDIDATE,
@@ -38,6 +38,7 @@ class Expectation:
 
     most_aborted: float | None = None
     most_passed: float | None = None
+    most_undecided: float | None = None
     longest_exposure_s: float | None = None
     most_median_requests: float | None = None
 
@@ -52,8 +53,8 @@ BROKEN = Expectation(most_passed=0.0, longest_exposure_s=LONGEST_EXPOSURE_S)
 class Scenario:
     """One row of the table.
 
-    `plan` is changed in `rollout`; `until` says when a run is over: at 100 %, or when the rollout is
-    finished, unless the candidate is out or held before. `finds` names findings that it shows.
+    `rollout` changes keys of `PLAN`. `until` says when a run is over: at 100 %, or when the rollout
+    is finished, unless the candidate is out or held before. `finds` names findings that it shows.
     """
 
     name: str
@@ -62,9 +63,9 @@ class Scenario:
     placement: Literal["in_server", "isolated"] = "in_server"
     rollout: Mapping[str, Any] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)
-    traffic: Traffic = Traffic()
-    stable: Behaviour = Behaviour()
-    candidate: Behaviour = Behaviour()
+    traffic: Traffic = field(default_factory=Traffic)
+    stable: Behaviour = field(default_factory=Behaviour)
+    candidate: Behaviour = field(default_factory=Behaviour)
     n_servers: int = 2
     n_replicas: int = 1
     faults: tuple[Fault, ...] = ()

@@ -1,5 +1,6 @@
 """The store of the rollouts' logs: in memory, and as bad as a scenario wants it."""
 
+import random
 from collections.abc import Callable
 from typing import Literal
 
@@ -7,7 +8,7 @@ from benchmarks.simulator.loop import running_loop
 from serve_app.bundle.objects import NoSuchObject, ObjectExists, ObjectFault
 
 # away: refuses connections. slow: answers late. silent: no answer until the client gives up, though
-# what was written is there. refusing: no permission. full: can be read, and not be written.
+# half of what was to be written is there. refusing: no permission. full: can be read only.
 StoreState = Literal["well", "away", "slow", "silent", "refusing", "full"]
 
 CALL_S = 0.005
@@ -23,7 +24,8 @@ class SimulatedObjects:
     `created(key, data)` is told of each object that is put.
     """
 
-    def __init__(self, created: Callable[[str, bytes], None]) -> None:
+    def __init__(self, rng: random.Random, created: Callable[[str, bytes], None]) -> None:
+        self._rng = rng
         self._created = created
         self._data: dict[str, bytes] = {}
         self.state: StoreState = "well"
@@ -37,7 +39,8 @@ class SimulatedObjects:
 
     def create(self, key: str, data: bytes) -> None:
         """Put bytes where nothing is."""
-        if self.state == "silent" and key not in self._data:
+        comes_through = self.state == "silent" and self._rng.random() < 0.5
+        if comes_through and key not in self._data:
             self._put(key, data)
         self._wait(is_write=True)
         if key in self._data:

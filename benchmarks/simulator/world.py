@@ -98,10 +98,10 @@ class SimulatedWorld:
         self.story = story
         self._rngs = {
             name: random.Random(f"{scenario.name}/{seed}/{name}")
-            for name in ("clients", "balancer", "stable", "candidate", "network", "faults")
+            for name in ("clients", "balancer", "stable", "candidate", "network", "store", "faults")
         }
         self.network = Network(loop, self._rngs["network"])
-        self.objects = SimulatedObjects(self._created)
+        self.objects = SimulatedObjects(self._rngs["store"], self._created)
         self.witness = Witness(CANDIDATE, loop.time, self._is_failing)
         self._runtimes = {
             STABLE: SimulatedRuntime(
@@ -111,7 +111,7 @@ class SimulatedWorld:
         }
         self.events: list[Event] = []
         self.is_closed = False
-        self._waiting: dict[str, list[Moment | Any]] = {}
+        self._waiting: dict[str, list[tuple[Moment, Callable[[], None]]]] = {}
         self._open: dict[ServerProcess, set[tuple[str, Features]]] = {}
         self._clients = Clients(scenario.traffic, self._rngs["clients"])
         self._rate_per_s = self._clients.rate_per_s

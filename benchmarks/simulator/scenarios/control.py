@@ -6,6 +6,7 @@ from benchmarks.simulator.faults import (
     BadWires,
     Changes,
     ClockJump,
+    Command,
     Moment,
     Restart,
     SecondCluster,
@@ -16,11 +17,18 @@ from benchmarks.simulator.faults import (
 from benchmarks.simulator.models import Behaviour
 from benchmarks.simulator.network import Wire
 from benchmarks.simulator.scenario import BROKEN, Expectation, Scenario
+from benchmarks.simulator.store import StoreState
 
 FAILING = Behaviour(error_share=1.0)
 BREAKS = Changes("candidate", FAILING, Moment("canary", 20))
 # A server that hears nothing keeps its share for a minute, below 100 %.
 CUT_OFF = Expectation(most_passed=0.0, longest_exposure_s=75.0)
+BAD_STORES: tuple[tuple[StoreState, tuple[str, ...]], ...] = (
+    ("away", ()),
+    ("slow", ()),
+    ("silent", ("T10",)),
+    ("full", ()),
+)
 NOTHING_TO_JUDGE = Expectation()
 
 
@@ -40,7 +48,7 @@ SCENARIOS = [
     ),
     _control(
         "person-fenced",
-        "a second cluster without clients has claimed the log, and a person wants the candidate out",
+        "a second cluster without clients has claimed the log; a person wants the candidate out",
         "T3",
         "K2",
         expected=NOTHING_TO_JUDGE,
@@ -53,7 +61,7 @@ SCENARIOS = [
             *finds,
             faults=(Store(state, Moment("canary", 15), 120), BREAKS),
         )
-        for state, finds in (("away", ()), ("slow", ()), ("silent", ("T10",)), ("full", ()))
+        for state, finds in BAD_STORES
     ),
     _control(
         "broken-unwritten-restart",
@@ -64,6 +72,18 @@ SCENARIOS = [
             Store("full", Moment("canary", 15), 200),
             BREAKS,
             Restart("coordinator", Moment("canary", 50)),
+        ),
+    ),
+    _control(
+        "person-unwritten-restart",
+        "a person's abort is in force and not written, and the coordinator restarts",
+        "T12",
+        "L2",
+        expected=Expectation(most_passed=0.0),
+        faults=(
+            Store("full", Moment("canary", 15), 60),
+            Command("abort", Moment("canary", 25)),
+            Restart("coordinator", Moment("canary", 40)),
         ),
     ),
     _control(
@@ -130,7 +150,8 @@ SCENARIOS = [
             expected=NOTHING_TO_JUDGE,
             faults=(Store(state, Moment("canary", 15), 200), TakeAway(Moment("canary", 25))),
         )
-        for state in ("away", "silent", "full")
+        for state, _ in BAD_STORES
+        if state != "slow"
     ),
     _control(
         "person-clock-back",

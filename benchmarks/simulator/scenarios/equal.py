@@ -16,11 +16,13 @@ from benchmarks.simulator.faults import (
 )
 from benchmarks.simulator.models import Behaviour
 from benchmarks.simulator.network import Wire
-from benchmarks.simulator.scenario import EQUAL, Scenario
+from benchmarks.simulator.scenario import EQUAL, Expectation, Scenario
+from benchmarks.simulator.store import StoreState
 from benchmarks.simulator.traffic import Traffic
 
 # One call in fifty takes longer than a candidate may, and less than stable may.
 TAILS = Behaviour(tail_share=0.02, tail_ms=160.0)
+STORES: tuple[StoreState, ...] = ("away", "slow", "silent", "refusing", "full")
 ONE_PERCENT = Behaviour(error_share=0.01)
 
 
@@ -42,18 +44,18 @@ SCENARIOS = [
     ),
     _equal(
         "stalls-isolated",
-        "each process of both versions stops for 0.3-5 s every 2 min",
+        "each process of both versions stops for 0.3-5 s every minute",
         "T2",
         "L7",
         placement="isolated",
-        faults=(Stalls("versions", 120, 0.3, 5),),
+        faults=(Stalls("versions", 60, 0.3, 5),),
     ),
     _equal(
         "stalls-two-replicas",
         "the same, two replicas of each version",
         placement="isolated",
         n_replicas=2,
-        faults=(Stalls("versions", 120, 0.3, 5),),
+        faults=(Stalls("versions", 60, 0.3, 5),),
     ),
     _equal(
         "shadow",
@@ -62,8 +64,8 @@ SCENARIOS = [
     ),
     _equal(
         "stalls-in-server",
-        "each server stops for 0.3-5 s every 2 min",
-        faults=(Stalls("servers", 120, 0.3, 5),),
+        "each server stops for 0.3-5 s every minute",
+        faults=(Stalls("servers", 60, 0.3, 5),),
     ),
     _equal(
         "collections",
@@ -193,7 +195,7 @@ SCENARIOS = [
             candidate=ONE_PERCENT,
             faults=(Store(state, Moment("canary", 20), 60),),
         )
-        for state in ("away", "slow", "silent", "refusing", "full")
+        for state in STORES
     ),
     *(
         _equal(
@@ -205,6 +207,16 @@ SCENARIOS = [
             longest_s=400,
         )
         for n_keys in (10, 40)
+    ),
+    _equal(
+        "40-tenants-shadow",
+        "40 keys, with a shadow before: it comes to an end, in whatever way",
+        "T6",
+        "L4",
+        expected=Expectation(most_aborted=0.01, most_undecided=0.0),
+        traffic=Traffic("even", 40, 30.0),
+        rollout={"steps": ["shadow", 50, 100], "min_requests": 200},
+        longest_s=300,
     ),
     _equal(
         "zipf",

@@ -38,13 +38,13 @@ SCENARIOS = [
     ),
     _worse(
         "slow",
-        "isolated, 30 times slower: 3 and 100 ms",
+        "isolated, 20 times slower: 3 and 60 ms",
         "L5",
         placement="isolated",
-        traffic=Traffic(rate_per_s=20),
+        traffic=Traffic(rate_per_s=10),
         rollout={"min_requests": 100},
         stable=Behaviour(call_ms=3),
-        candidate=Behaviour(call_ms=100),
+        candidate=Behaviour(call_ms=60),
     ),
     _worse("constant", "every score is 0.37", "T17", candidate=Behaviour(constant=0.37)),
     _worse(
