@@ -1,95 +1,11 @@
-"""What can go wrong, and when: each fault is a record that plans itself in a world."""
+"""What can go wrong: each fault is a record that plans itself in a world."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from dataclasses import dataclass
 
-from benchmarks.simulator.loop import Process
+from benchmarks.simulator.fault import DEPLOY, Arm, Group, Moment, Since, World
 from benchmarks.simulator.models import Behaviour
 from benchmarks.simulator.network import Wire
 from benchmarks.simulator.store import StoreState
-
-# deploy: the beginning. The others: when the log first says so; canary: at the first percent.
-Since = Literal["deploy", "shadow", "canary", "50 %", "100 %", "out"]
-Group = Literal["servers", "stable", "candidate", "versions", "coordinator", "everything"]
-
-
-@dataclass(frozen=True)
-class Moment:
-    """So many seconds after something."""
-
-    since: Since = "deploy"
-    after_s: float = 0.0
-
-
-class World(Protocol):
-    """What faults act on."""
-
-    def at(self, moment: Moment, act: Callable[[], None]) -> None:
-        """Do something once at a moment."""
-
-    def later(self, seconds: float, act: Callable[[], None]) -> None:
-        """Do something once, so many seconds from now."""
-
-    def every(self, mean_s: float, act: Callable[[], None]) -> None:
-        """Do something again and again from now on, at exponential intervals."""
-
-    def tell(self, text: str) -> None:
-        """A line of the story."""
-
-    def processes(self, group: Group) -> list[Process]:
-        """Those that live now."""
-
-    def one_of(self, processes: Sequence[Process]) -> Process:
-        """Any of them."""
-
-    def between(self, least_s: float, most_s: float) -> float:
-        """A time, by its logarithm evenly."""
-
-    def stall(self, process: Process, seconds: float) -> None:
-        """Stop a process for a while."""
-
-    def restart(self, group: Group, away_s: float) -> None:
-        """Kill one process of a group; another starts after a while."""
-
-    def wires(self, share: float) -> list[Wire]:
-        """The ways of this share of the servers to the coordinator."""
-
-    def set_store(self, state: StoreState) -> None:
-        """How the store of the logs is from now on."""
-
-    def set_behaviour(self, version: Literal["stable", "candidate"], how: Behaviour) -> None:
-        """How a version answers from now on."""
-
-    def behaviour(self, version: Literal["stable", "candidate"]) -> Behaviour:
-        """How it answers now."""
-
-    def set_traffic(self, rate_per_s: float | None, batch_share: float = 0.0) -> None:
-        """How much is asked from now on; None: as the scenario says."""
-
-    def limit_queue(
-        self, version: Literal["stable", "candidate"], most_ongoing: int | None
-    ) -> None:
-        """How many calls an isolated version takes; None: as always."""
-
-    def start_second_cluster(self) -> None:
-        """Another cluster with the same file and the same store of logs, and no clients."""
-
-    def make_stable(self) -> None:
-        """The file is deployed with the candidate as stable, and without a rollout."""
-
-    def command(self, action: str) -> None:
-        """A person's command, sent to a server."""
-
-    def take_away(self) -> None:
-        """A person wants the candidate out: the run ends with whether that works."""
-
-
-class Fault(Protocol):
-    """Something that happens."""
-
-    def plan(self, world: World) -> None:
-        """Plan what happens when."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +70,7 @@ class Restart:
     """A process of a group dies, and another starts `away_s` later; again every `every_s`."""
 
     of: Group
-    at: Moment = Moment()
+    at: Moment = DEPLOY
     away_s: float = 3.0
     every_s: float | None = None
 
@@ -177,7 +93,7 @@ class BadWires:
 
     wire: Wire
     share: float = 1.0
-    at: Moment = Moment()
+    at: Moment = DEPLOY
     lasts_s: float = 1e9
 
     def plan(self, world: World) -> None:
@@ -238,7 +154,7 @@ class ClockJump:
 class Changes:
     """A version answers otherwise from a moment on, for a while."""
 
-    version: Literal["stable", "candidate"]
+    version: Arm
     how: Behaviour
     at: Moment
     lasts_s: float | None = None
@@ -257,7 +173,7 @@ class Changes:
 
 def outage(at: Moment, lasts_s: float) -> tuple[Changes, Changes]:
     """Both versions fail everything for a while: what they both need is away."""
-    failing = replace(Behaviour(), error_share=1.0)
+    failing = Behaviour(error_share=1.0)
     return (
         Changes("stable", failing, at, lasts_s),
         Changes("candidate", failing, at, lasts_s),
@@ -287,7 +203,7 @@ class Rush:
 class FullQueues:
     """An isolated version takes no more calls for a while."""
 
-    of: Literal["stable", "candidate"]
+    of: Arm
     at: Moment
     lasts_s: float
     most_ongoing: int = 0

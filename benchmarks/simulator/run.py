@@ -56,7 +56,7 @@ def simulate(scenario: Scenario, seed: int, *, is_told: bool = False) -> Outcome
         n_candidate = witness.n_candidate
         seconds = loop.time()
         story.tell(f"the run ends: {ended}")
-        world.is_closed = True
+        world.balancer.close()
         witness.close()
         is_stuck = not _can_take_away(world)
     return Outcome(

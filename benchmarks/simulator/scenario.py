@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from benchmarks.simulator.faults import Fault
+from benchmarks.simulator.fault import Fault
 from benchmarks.simulator.models import Behaviour
 from benchmarks.simulator.traffic import Traffic
 

@@ -5,88 +5,28 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
-from benchmarks.simulator.faults import Group, Moment
+from benchmarks.simulator.balancer import Balancer
+from benchmarks.simulator.cluster import Cluster
+from benchmarks.simulator.fault import Arm, Group, Moment
 from benchmarks.simulator.loop import Process, VirtualLoop
 from benchmarks.simulator.models import Behaviour, SimulatedRuntime
-from benchmarks.simulator.network import Handle, Network, Wire
+from benchmarks.simulator.network import Network, Wire
 from benchmarks.simulator.processes import (
     MOST_ONGOING,
     Application,
-    CoordinatorProcess,
     Replica,
-    ServerProcess,
 )
 from benchmarks.simulator.scenario import CANDIDATE, STABLE, Scenario
 from benchmarks.simulator.store import SimulatedObjects, StoreState
 from benchmarks.simulator.story import Story
 from benchmarks.simulator.traffic import Clients
 from benchmarks.simulator.witness import Witness
-from serve_app.contract import Features
 from serve_app.errors import HttpError
 from serve_app.rollout.event import Event, parse
 
 VERSIONS: dict[str, str] = {"stable": STABLE, "candidate": CANDIDATE}
-# A load balancer that finds no server asks again.
-RETRY_S = 0.2
-# A server that died is replaced.
-SERVER_AWAY_S = 5.0
-
-
-class Cluster:
-    """One cluster: servers, their coordinator, and the ways between them."""
-
-    def __init__(self, world: "SimulatedWorld", name: str, n_servers: int) -> None:
-        self._world = world
-        self._name = name
-        self._n_started = 0
-        self._n_coordinators = 0
-        self.wires: dict[ServerProcess, Wire] = {}
-        self.coordinator: CoordinatorProcess | None = None
-        self.start_coordinator()
-        for _ in range(n_servers):
-            self.start_server()
-
-    @property
-    def servers(self) -> list[ServerProcess]:
-        """Those that live."""
-        return list(self.wires)
-
-    def start_server(self) -> None:
-        """One more; it takes clients when it is ready."""
-        self._n_started += 1
-        wire = Wire()
-        handle = Handle(self._world.network, self._current, wire)
-        name = f"{self._name}server-{self._n_started}"
-        server = ServerProcess(
-            self._world, name, self._world.scenario.table, handle, self._world.witness
-        )
-        self.wires[server] = wire
-
-    def kill_server(self, server: ServerProcess) -> None:
-        """One less, at once."""
-        server.process.is_dead = True
-        del self.wires[server]
-        self._world.network.died(server.process)
-
-    def start_coordinator(self) -> None:
-        """The only one."""
-        self._n_coordinators += 1
-        name = f"{self._name}coordinator-{self._n_coordinators}"
-        self.coordinator = CoordinatorProcess(self._world, name)
-
-    def kill_coordinator(self) -> None:
-        """Until another is started, there is none."""
-        if self.coordinator is not None:
-            self.coordinator.process.is_dead = True
-            self._world.network.died(self.coordinator.process)
-        self.coordinator = None
-
-    def _current(self) -> tuple[Any, Process] | None:
-        if self.coordinator is None:
-            return None
-        return self.coordinator.instance, self.coordinator.process
 
 
 class SimulatedWorld:
@@ -110,9 +50,7 @@ class SimulatedWorld:
             CANDIDATE: SimulatedRuntime(self._rngs["candidate"], scenario.candidate),
         }
         self.events: list[Event] = []
-        self.is_closed = False
         self._waiting: dict[str, list[tuple[Moment, Callable[[], None]]]] = {}
-        self._open: dict[ServerProcess, set[tuple[str, Features]]] = {}
         self._clients = Clients(scenario.traffic, self._rngs["clients"])
         self._rate_per_s = self._clients.rate_per_s
         self.applications: dict[str, Application] = {}
@@ -123,47 +61,24 @@ class SimulatedWorld:
                 )
                 for version in (STABLE, CANDIDATE)
             }
-        self.clusters = [Cluster(self, "", scenario.n_servers)]
+        self.clusters: list[Cluster] = []
+        self._start_cluster("")
+        self.balancer = Balancer(
+            loop, self._rngs["balancer"], self._clients, lambda: self.clusters[0].servers, story
+        )
         for fault in scenario.faults:
             fault.plan(self)
-        self.loop.call_later(self._clients.wait_s(), self._arrive)
+
+    def _start_cluster(self, name: str) -> None:
+        scenario = self.scenario
+        cluster = Cluster(self, name, scenario.table, scenario.n_servers, self.witness)
+        self.clusters.append(cluster)
 
     # What the processes are started on.
 
     def runtime(self, version: str) -> SimulatedRuntime:
         """The model of a version."""
         return self._runtimes[version]
-
-    # Clients.
-
-    def _arrive(self) -> None:
-        if self.is_closed:
-            return
-        key, row = self._clients.request()
-        self._send(key, row)
-        self.loop.call_later(self._clients.wait_s(), self._arrive)
-
-    def _send(self, key: str, row: Features) -> None:
-        """Hand a request to a server that is ready; later, when there is none."""
-        ready = [server for server in self.clusters[0].servers if server.is_ready]
-        if not ready:
-            self.loop.call_later(RETRY_S, self._send, key, row)
-            return
-        server = ready[0]
-        if len(ready) > 1:
-            server = ready[int(self._rngs["balancer"].random() * len(ready))]
-        self.loop.create_task(self._ask(server, key, row), context=server.context)
-
-    async def _ask(self, server: ServerProcess, key: str, row: Features) -> None:
-        request = (key, row)
-        waiting = self._open.setdefault(server, set())
-        waiting.add(request)
-        try:
-            await server.router.predict([row], key, None)
-        except HttpError as error:
-            self.story.tell(f"a client of {key} got {error.status}: {error.detail}", is_loud=False)
-        finally:
-            waiting.discard(request)
 
     # What the log says.
 
@@ -277,9 +192,7 @@ class SimulatedWorld:
         self.tell(f"{server.process.name} dies")
         cluster.kill_server(server)
         self.later(away_s, cluster.start_server)
-        # Predictions are idempotent: the balancer sends them to another server.
-        for key, row in self._open.pop(server, ()):
-            self.later(RETRY_S, partial(self._send, key, row))
+        self.balancer.died(server)
 
     def wires(self, share: float) -> list[Wire]:
         """The ways of this share of the servers to the coordinator."""
@@ -291,11 +204,11 @@ class SimulatedWorld:
         self.tell(f"the store of the logs is {state}")
         self.objects.state = state
 
-    def behaviour(self, version: Literal["stable", "candidate"]) -> Behaviour:
+    def behaviour(self, version: Arm) -> Behaviour:
         """How a version answers now."""
         return self._runtimes[VERSIONS[version]].behaviour
 
-    def set_behaviour(self, version: Literal["stable", "candidate"], how: Behaviour) -> None:
+    def set_behaviour(self, version: Arm, how: Behaviour) -> None:
         """How a version answers from now on."""
         self.tell(f"{version} answers otherwise from now on: {how}")
         self._runtimes[VERSIONS[version]].behaviour = how
@@ -306,9 +219,7 @@ class SimulatedWorld:
         self._clients.batch_share = batch_share
         self.tell(f"{self._clients.rate_per_s:g} requests/s, {batch_share:.0%} of them one batch")
 
-    def limit_queue(
-        self, version: Literal["stable", "candidate"], most_ongoing: int | None
-    ) -> None:
+    def limit_queue(self, version: Arm, most_ongoing: int | None) -> None:
         """How many calls an isolated version takes."""
         limit = MOST_ONGOING if most_ongoing is None else most_ongoing
         self.applications[VERSIONS[version]].most_ongoing = limit
@@ -317,12 +228,13 @@ class SimulatedWorld:
     def start_second_cluster(self) -> None:
         """Another cluster with the same file and the same store of logs, and no clients."""
         self.tell("a second cluster starts with the same store of logs")
-        self.clusters.append(Cluster(self, "second-", self.scenario.n_servers))
+        self._start_cluster("second-")
 
     def make_stable(self) -> None:
         """The file is deployed with the candidate as stable, and without a rollout."""
         self.tell(f"a file is deployed: stable is {CANDIDATE}, no rollout")
-        table = {"stable": CANDIDATE, "versions": self.scenario.table["versions"]}
+        placed = self.scenario.table["versions"][CANDIDATE]
+        table = {"stable": CANDIDATE, "versions": {CANDIDATE: placed}}
         for server in self.clusters[0].servers:
             server.take_table({**table, "limits": dict(self.scenario.limits)})
 

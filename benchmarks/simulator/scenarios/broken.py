@@ -3,7 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.simulator.faults import Changes, Command, MakeStable, Moment
+from benchmarks.simulator.fault import Moment
+from benchmarks.simulator.faults import Changes, Command, MakeStable
 from benchmarks.simulator.models import Behaviour
 from benchmarks.simulator.scenario import BROKEN, Expectation, Scenario
 from benchmarks.simulator.traffic import Traffic

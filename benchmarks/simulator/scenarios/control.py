@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
+from benchmarks.simulator.fault import Moment
 from benchmarks.simulator.faults import (
     BadWires,
     Changes,
     ClockJump,
     Command,
-    Moment,
     Restart,
     SecondCluster,
     Stall,

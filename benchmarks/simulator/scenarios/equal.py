@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
+from benchmarks.simulator.fault import Moment
 from benchmarks.simulator.faults import (
     BadWires,
     ClockJump,
     FullQueues,
-    Moment,
     Restart,
     Rush,
     Stall,
