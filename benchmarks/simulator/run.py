@@ -111,7 +111,8 @@ def _can_take_away(world: SimulatedWorld) -> bool:
         # What was decided may still be on its way to the servers.
         if _last_is_out(world):
             _wait(world, is_out)
-        for word in OUT_WORDS:
+        # Who gets no answer asks again.
+        for word in OUT_WORDS * 2:
             if is_out():
                 break
             world.command(word)
@@ -181,12 +182,14 @@ def _ray_of(world: Any) -> dict[Any, Any]:
 def _logged(story: Story) -> Iterator[None]:
     """What serve_app logs goes into the story, or nowhere; afterwards all is as it was."""
     before = (LOGGER.handlers, LOGGER.level, LOGGER.propagate)
-    LOGGER.handlers = [StoryHandler(story)]
+    handler = StoryHandler(story)
+    LOGGER.handlers = [handler]
     LOGGER.propagate = False
     LOGGER.setLevel(logging.INFO if story.is_told else logging.CRITICAL + 1)
     try:
         yield
     finally:
+        handler.tell_rest()
         LOGGER.handlers, LOGGER.level, LOGGER.propagate = before
 
 

@@ -1,9 +1,12 @@
 """What happened in a run, as a log that a person can read."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 
 from serve_app.rollout.event import Event
+
+MOST_OF_A_LINE = 3
 
 
 class Story:
@@ -30,11 +33,21 @@ class StoryHandler(logging.Handler):
     def __init__(self, story: Story) -> None:
         super().__init__(logging.INFO)
         self._story = story
+        self._counts: Counter[str] = Counter()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """One line a record."""
+        """One line a record; of the same line, the first ones."""
         where = record.name.rpartition(".")[2]
-        self._story.tell(f"  {record.levelname.lower()} {where}: {record.getMessage()}")
+        text = f"  {record.levelname.lower()} {where}: {record.getMessage()}"
+        self._counts[text] += 1
+        if self._counts[text] <= MOST_OF_A_LINE:
+            self._story.tell(text)
+
+    def tell_rest(self) -> None:
+        """How often a line came that was not told each time."""
+        for text, count in self._counts.items():
+            if count > MOST_OF_A_LINE:
+                self._story.tell(f"{text} ({count} times in all)")
 
 
 def _clock(seconds: float) -> str:

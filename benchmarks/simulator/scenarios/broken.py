@@ -10,7 +10,7 @@ from benchmarks.simulator.scenario import BROKEN, Expectation, Scenario
 from benchmarks.simulator.traffic import Traffic
 
 FAILING = Behaviour(error_share=1.0)
-QUICK = {"steps": [50, 100], "min_seconds": 20}
+QUICK = {"steps": [50, 100], "min_seconds": 20, "min_requests": 100, "bake_seconds": 120}
 
 
 def _broken(name: str, about: str, *finds: str, **how: object) -> Scenario:
@@ -24,10 +24,10 @@ def _few(n_keys: int) -> Scenario:
         how = {"traffic": Traffic("zipf", n_keys, 50.0)}
     return _broken(
         f"broken-{n_keys}-keys",
-        f"fails everything, {n_keys} keys, no shadow",
+        f"fails everything, {n_keys} keys",
         "T6",
         candidate=FAILING,
-        longest_s=600,
+        longest_s=300,
         **how,
     )
 
@@ -36,7 +36,7 @@ SCENARIOS = [
     *(_few(n_keys) for n_keys in (1, 3, 10, 20, 40, 500)),
     _broken(
         "broken-no-keys",
-        "fails everything, clients without a key, no shadow",
+        "fails everything, clients without a key",
         candidate=FAILING,
         traffic=Traffic("none"),
     ),
@@ -48,7 +48,7 @@ SCENARIOS = [
     ),
     _broken(
         "broken-late",
-        "isolated, every call takes 400 ms, no shadow",
+        "isolated, every call takes 400 ms",
         candidate=Behaviour(call_ms=400),
         placement="isolated",
     ),
@@ -77,6 +77,7 @@ SCENARIOS = [
         "T8",
         "L1",
         rollout=QUICK,
+        traffic=Traffic(rate_per_s=20),
         until="finished",
         faults=(Changes("candidate", FAILING, Moment("100 %", 30)),),
     ),
@@ -86,6 +87,7 @@ SCENARIOS = [
         "T8",
         "L1",
         rollout=QUICK,
+        traffic=Traffic(rate_per_s=20),
         until="finished",
         faults=(
             Command("promote", Moment("canary", 10)),

@@ -18,6 +18,7 @@ from benchmarks.simulator.models import Behaviour
 from benchmarks.simulator.network import Wire
 from benchmarks.simulator.scenario import BROKEN, Expectation, Scenario
 from benchmarks.simulator.store import StoreState
+from benchmarks.simulator.traffic import Traffic
 
 FAILING = Behaviour(error_share=1.0)
 BREAKS = Changes("candidate", FAILING, Moment("canary", 20))
@@ -34,7 +35,15 @@ NOTHING_TO_JUDGE = Expectation()
 
 def _control(name: str, about: str, *finds: str, **how: object) -> Scenario:
     plan = {"steps": [50, 100], "min_seconds": 120}
-    scenario = Scenario(name, about, BROKEN, rollout=plan, finds=finds, longest_s=400)
+    scenario = Scenario(
+        name,
+        about,
+        BROKEN,
+        rollout=plan,
+        traffic=Traffic(rate_per_s=20),
+        finds=finds,
+        longest_s=260,
+    )
     return replace(scenario, **how)  # type: ignore[arg-type]
 
 
@@ -90,10 +99,10 @@ SCENARIOS = [
         "broken-store-silent-hold",
         "the store is silent while a decision is written, then the candidate breaks",
         "T10",
-        rollout={"steps": [10, 50, 100], "min_seconds": 30},
+        rollout={"steps": [25, 50, 100], "min_seconds": 30, "min_requests": 100},
         faults=(
-            Store("silent", Moment("canary", 55), 60),
-            Changes("candidate", FAILING, Moment("canary", 62)),
+            Store("silent", Moment("canary", 25), 60),
+            Changes("candidate", FAILING, Moment("canary", 32)),
         ),
     ),
     _control(
