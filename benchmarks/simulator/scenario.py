@@ -1,0 +1,84 @@
+"""A scenario: what a cluster, its clients, its versions and its bad luck are like; plain values.
+
+To add one, write it into one of the lists that `scenarios.py` joins. Everything that can happen is
+a fault of `faults.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from benchmarks.simulator.fault import Fault
+from benchmarks.simulator.models import Behaviour
+from benchmarks.simulator.traffic import Traffic
+
+STABLE = "1.0.0"
+CANDIDATE = "1.1.0"
+# Limits as they are shipped, fewer steps, and a fifth of the time: at 50 requests a second each
+# step has its `min_requests` by then, and a rollout has some 6,000 requests.
+PLAN: Mapping[str, Any] = {
+    "stable": STABLE,
+    "candidate": CANDIDATE,
+    "steps": [10, 50, 100],
+    "min_seconds": 60,
+    "min_requests": 300,
+    "bake_seconds": 600,
+}
+LONGEST_EXPOSURE_S = 15.0
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What must hold over all runs of a scenario; None: nothing is said about it.
+
+    Shares are of runs. `longest_exposure_s`: in so many seconds, at most, clients may be given to a
+    candidate that fails everything. In every scenario no answer is lost, and a person can take the
+    share away.
+    """
+
+    most_aborted: float | None = None
+    most_passed: float | None = None
+    most_undecided: float | None = None
+    longest_exposure_s: float | None = None
+    most_median_requests: float | None = None
+
+
+# A candidate that is as good as stable; where it cannot be decided the rollout holds or waits.
+EQUAL = Expectation(most_aborted=0.01)
+# A candidate that fails everything.
+BROKEN = Expectation(most_passed=0.0, longest_exposure_s=LONGEST_EXPOSURE_S)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One row of the table.
+
+    `rollout` changes keys of `PLAN`. `until` says when a run is over: at 100 %, or when the rollout
+    is finished, unless the candidate is out or held before. `finds` names findings that it shows.
+    """
+
+    name: str
+    about: str
+    expected: Expectation
+    placement: Literal["in_server", "isolated"] = "in_server"
+    rollout: Mapping[str, Any] = field(default_factory=dict)
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    traffic: Traffic = field(default_factory=Traffic)
+    stable: Behaviour = field(default_factory=Behaviour)
+    candidate: Behaviour = field(default_factory=Behaviour)
+    n_servers: int = 2
+    n_replicas: int = 1
+    faults: tuple[Fault, ...] = ()
+    until: Literal["100 %", "finished"] = "100 %"
+    longest_s: float = 900.0
+    finds: tuple[str, ...] = ()
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """The `user_config` of its servers."""
+        placed = {"placement": self.placement}
+        return {
+            "rollout": {**PLAN, **self.rollout},
+            "versions": {STABLE: placed, CANDIDATE: placed},
+            "limits": dict(self.limits),
+        }

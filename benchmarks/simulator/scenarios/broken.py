@@ -1,0 +1,114 @@
+"""A candidate that fails everything: clients meet it for at most 15 s, and it never passes."""
+
+from dataclasses import replace
+from typing import Any
+
+from benchmarks.simulator.fault import Moment
+from benchmarks.simulator.faults import Changes, Command, MakeStable
+from benchmarks.simulator.models import Behaviour
+from benchmarks.simulator.scenario import BROKEN, Expectation, Scenario
+from benchmarks.simulator.traffic import Traffic
+
+FAILING = Behaviour(error_share=1.0)
+QUICK = {"steps": [50, 100], "min_seconds": 20, "min_requests": 100, "bake_seconds": 120}
+
+
+def _broken(name: str, about: str, *finds: str, **how: object) -> Scenario:
+    scenario = Scenario(name, about, BROKEN, finds=finds)
+    return replace(scenario, **how)  # type: ignore[arg-type]
+
+
+def _few(n_keys: int) -> Scenario:
+    how: dict[str, Any] = {"traffic": Traffic("even", n_keys, 20.0)}
+    if n_keys == 500:
+        how = {"traffic": Traffic("zipf", n_keys, 50.0)}
+    return _broken(
+        f"broken-{n_keys}-keys",
+        f"fails everything, {n_keys} keys",
+        "T6",
+        candidate=FAILING,
+        longest_s=300,
+        **how,
+    )
+
+
+SCENARIOS = [
+    *(_few(n_keys) for n_keys in (1, 3, 10, 20, 40, 500)),
+    _broken(
+        "broken-no-keys",
+        "fails everything, clients without a key",
+        candidate=FAILING,
+        traffic=Traffic("none"),
+    ),
+    _broken(
+        "broken-probes",
+        "fails everything, 3 keys, and probes without a key",
+        candidate=FAILING,
+        traffic=Traffic("even", 3, 20.0, probes_per_s=2.0),
+    ),
+    _broken(
+        "broken-late",
+        "isolated, every call takes 400 ms",
+        candidate=Behaviour(call_ms=400),
+        placement="isolated",
+    ),
+    _broken(
+        "broken-after-many-bad-keys",
+        "40 keys of which all were bad on both sides before it breaks",
+        "T5",
+        traffic=Traffic("even", 40, 40.0),
+        rollout={"steps": [50, 100], "min_seconds": 300},
+        stable=Behaviour(error_share=0.05),
+        candidate=Behaviour(error_share=0.05),
+        faults=(Changes("candidate", FAILING, Moment("canary", 120)),),
+        longest_s=600,
+    ),
+    _broken(
+        "both-broken",
+        "both versions fail every request",
+        "T34",
+        expected=Expectation(most_passed=0.0),
+        stable=FAILING,
+        candidate=FAILING,
+    ),
+    _broken(
+        "dies-while-baking",
+        "breaks 30 s after 100 %",
+        "T8",
+        "L1",
+        rollout=QUICK,
+        traffic=Traffic(rate_per_s=20),
+        until="finished",
+        faults=(Changes("candidate", FAILING, Moment("100 %", 30)),),
+    ),
+    _broken(
+        "dies-after-promote",
+        "is promoted at 50 %, and breaks 5 s after 100 %",
+        "T8",
+        "L1",
+        rollout=QUICK,
+        traffic=Traffic(rate_per_s=20),
+        until="finished",
+        faults=(
+            Command("promote", Moment("canary", 10)),
+            Changes("candidate", FAILING, Moment("100 %", 5)),
+        ),
+    ),
+    _broken(
+        "late-when-made-stable",
+        "isolated, late by then (250 ms a call), and made stable at 100 %",
+        "T20",
+        expected=Expectation(),
+        rollout={**QUICK, "bake_seconds": 60},
+        placement="isolated",
+        stable=Behaviour(call_ms=5),
+        candidate=Behaviour(call_ms=5),
+        until="finished",
+        faults=(
+            Command("promote", Moment("canary", 10)),
+            Changes("candidate", Behaviour(call_ms=250), Moment("100 %", 5)),
+            MakeStable(Moment("100 %", 10)),
+        ),
+        longest_s=120,
+    ),
+]

@@ -1,0 +1,260 @@
+"""A candidate as good as stable, in every circumstance: aborted in at most 1 of 100 runs."""
+
+from dataclasses import replace
+
+from benchmarks.simulator.fault import Moment
+from benchmarks.simulator.faults import (
+    BadWires,
+    ClockJump,
+    FullQueues,
+    Restart,
+    Rush,
+    Stall,
+    Stalls,
+    Store,
+    outage,
+)
+from benchmarks.simulator.models import Behaviour
+from benchmarks.simulator.network import Wire
+from benchmarks.simulator.scenario import EQUAL, Expectation, Scenario
+from benchmarks.simulator.store import StoreState
+from benchmarks.simulator.traffic import Traffic
+
+# One call in fifty takes longer than a candidate may, and less than stable may.
+TAILS = Behaviour(tail_share=0.02, tail_ms=160.0)
+STORES: tuple[StoreState, ...] = ("away", "slow", "silent", "refusing", "full")
+ONE_PERCENT = Behaviour(error_share=0.01)
+
+
+def _equal(name: str, about: str, *finds: str, **how: object) -> Scenario:
+    scenario = Scenario(name, about, EQUAL, finds=finds)
+    return replace(scenario, **how)  # type: ignore[arg-type]
+
+
+SCENARIOS = [
+    _equal("equal", "nothing happens, in server"),
+    _equal("equal-isolated", "nothing happens, isolated", placement="isolated"),
+    _equal(
+        "tails",
+        "isolated, 2 % of the calls of both take 160 ms",
+        "T1",
+        placement="isolated",
+        stable=TAILS,
+        candidate=TAILS,
+    ),
+    _equal(
+        "stalls-isolated",
+        "each process of both versions stops for 0.3-5 s every minute",
+        "T2",
+        "L7",
+        placement="isolated",
+        faults=(Stalls("versions", 60, 0.3, 5),),
+    ),
+    _equal(
+        "stalls-two-replicas",
+        "the same, two replicas of each version",
+        placement="isolated",
+        n_replicas=2,
+        faults=(Stalls("versions", 60, 0.3, 5),),
+    ),
+    _equal(
+        "shadow",
+        "nothing happens, with a shadow before",
+        rollout={"steps": ["shadow", 10, 50, 100]},
+    ),
+    _equal(
+        "stalls-in-server",
+        "each server stops for 0.3-5 s every minute",
+        faults=(Stalls("servers", 60, 0.3, 5),),
+    ),
+    _equal(
+        "collections",
+        "isolated, pauses of 0.1-0.4 s every 20 s (garbage collection)",
+        "T2",
+        placement="isolated",
+        faults=(Stalls("versions", 20, 0.1, 0.4),),
+    ),
+    _equal(
+        "busy-node",
+        "isolated, all processes stop together for 0.3-3 s every minute",
+        "T1",
+        "T2",
+        placement="isolated",
+        faults=(Stalls("everything", 60, 0.3, 3, together=True),),
+    ),
+    _equal(
+        "full-queues",
+        "isolated, the queue of each version is full for 10 s, one after the other",
+        "T1",
+        placement="isolated",
+        faults=(
+            FullQueues("stable", Moment("50 %", 10), 10),
+            FullQueues("candidate", Moment("50 %", 30), 10),
+        ),
+    ),
+    _equal(
+        "replicas-come-and-go",
+        "isolated, a replica of each version dies every 40 s, another is there after 5 s",
+        n_replicas=2,
+        placement="isolated",
+        faults=(
+            Restart("stable", away_s=5, every_s=40),
+            Restart("candidate", away_s=5, every_s=40),
+        ),
+    ),
+    _equal(
+        "lost-report",
+        "1,500 requests/s, both versions are out for 8 s, and one report is lost",
+        "T4",
+        n_servers=1,
+        faults=(
+            Rush(Moment("canary", 20), 8, rate_per_s=1_500),
+            *outage(Moment("canary", 20), 8),
+            BadWires(Wire(lost_share=1.0), at=Moment("canary", 20.5), lasts_s=1.2),
+        ),
+    ),
+    _equal(
+        "outage", "what both versions need is away for 20 s", faults=outage(Moment("50 %", 20), 20)
+    ),
+    _equal(
+        "outage-isolated",
+        "the same, isolated",
+        placement="isolated",
+        faults=outage(Moment("50 %", 20), 20),
+    ),
+    _equal(
+        "coordinator-cut-off",
+        "no server reaches the coordinator for 4 min, errors of 1 % on both sides",
+        stable=ONE_PERCENT,
+        candidate=ONE_PERCENT,
+        faults=(BadWires(Wire(is_cut=True), at=Moment("canary", 20), lasts_s=240),),
+    ),
+    _equal(
+        "coordinator-half-cut-off",
+        "one of two servers does not reach the coordinator for 4 min",
+        stable=ONE_PERCENT,
+        candidate=ONE_PERCENT,
+        faults=(BadWires(Wire(is_cut=True), share=0.5, at=Moment("canary", 20), lasts_s=240),),
+    ),
+    _equal(
+        "coordinator-hangs",
+        "the coordinator stops for a minute",
+        stable=ONE_PERCENT,
+        candidate=ONE_PERCENT,
+        faults=(Stall("coordinator", Moment("canary", 20), 60),),
+    ),
+    _equal(
+        "coordinator-restarts",
+        "the coordinator dies every 30 s",
+        stable=ONE_PERCENT,
+        candidate=ONE_PERCENT,
+        faults=(Restart("coordinator", every_s=30),),
+    ),
+    _equal(
+        "servers-restart",
+        "a server dies every 40 s, another is there after 5 s",
+        stable=ONE_PERCENT,
+        candidate=ONE_PERCENT,
+        faults=(Restart("servers", away_s=5, every_s=40),),
+    ),
+    _equal(
+        "bad-network",
+        "of reports and replies a tenth each is lost, repeated, or 3 s late",
+        stable=ONE_PERCENT,
+        candidate=ONE_PERCENT,
+        faults=(
+            BadWires(
+                Wire(
+                    lost_share=0.1,
+                    lost_reply_share=0.1,
+                    repeated_share=0.1,
+                    late_share=0.1,
+                    late_s=3.0,
+                )
+            ),
+        ),
+    ),
+    _equal(
+        "clock-forward",
+        "the coordinator's clock jumps an hour ahead",
+        "T22",
+        faults=(ClockJump(3_600, Moment("canary", 20)),),
+    ),
+    _equal(
+        "clock-back",
+        "the coordinator's clock jumps an hour back",
+        "T22",
+        faults=(ClockJump(-3_600, Moment("canary", 20)),),
+        longest_s=300,
+    ),
+    *(
+        _equal(
+            f"store-{state}",
+            f"the store of the logs is {state} for a minute",
+            stable=ONE_PERCENT,
+            candidate=ONE_PERCENT,
+            faults=(Store(state, Moment("canary", 20), 60),),
+        )
+        for state in STORES
+    ),
+    *(
+        _equal(
+            f"{n_keys}-tenants",
+            f"{n_keys} keys with as much traffic each, errors of 1 % on both sides",
+            traffic=Traffic("even", n_keys, 30.0),
+            stable=ONE_PERCENT,
+            candidate=ONE_PERCENT,
+            longest_s=400,
+        )
+        for n_keys in (10, 40)
+    ),
+    _equal(
+        "40-tenants-shadow",
+        "40 keys, with a shadow before: it comes to an end, in whatever way",
+        "T6",
+        "L4",
+        expected=Expectation(most_aborted=0.01, most_undecided=0.0),
+        traffic=Traffic("even", 40, 30.0),
+        rollout={"steps": ["shadow", 50, 100], "min_requests": 200},
+        longest_s=300,
+    ),
+    _equal(
+        "zipf",
+        "500 keys by Zipf's law, errors of 1 % on both sides",
+        traffic=Traffic("zipf", 500),
+        stable=ONE_PERCENT,
+        candidate=ONE_PERCENT,
+        longest_s=400,
+    ),
+    _equal(
+        "nightly-batch",
+        "half of all requests are a batch of one segment under one key, errors of 1 %",
+        stable=ONE_PERCENT,
+        candidate=ONE_PERCENT,
+        faults=(Rush(Moment("canary", 20), 120, rate_per_s=100, batch_share=0.5),),
+    ),
+    _equal(
+        "shadow-stall",
+        "isolated, one replica of the candidate stops once for 1 s in shadow",
+        "T11",
+        placement="isolated",
+        rollout={"steps": ["shadow", 50, 100]},
+        faults=(Stall("candidate", Moment("shadow", 8), 1.0),),
+    ),
+    _equal(
+        "shadow-redeploy",
+        "isolated, the candidate's single replica is replaced in shadow",
+        "T11",
+        placement="isolated",
+        rollout={"steps": ["shadow", 50, 100]},
+        faults=(Restart("candidate", Moment("shadow", 10), away_s=4),),
+    ),
+    _equal(
+        "rare-errors",
+        "stable has no error, the candidate one in 1,250 requests",
+        "T18",
+        candidate=Behaviour(error_share=0.0008),
+        traffic=Traffic(rate_per_s=150),
+        rollout={"steps": [50, 100], "min_seconds": 250},
+    ),
+]

@@ -1,0 +1,68 @@
+"""A candidate that is worse, but answers: found in time, or held; it never passes."""
+
+from dataclasses import replace
+
+from benchmarks.simulator.models import Behaviour
+from benchmarks.simulator.scenario import Expectation, Scenario
+from benchmarks.simulator.traffic import Traffic
+
+NEVER_PASSES = Expectation(most_passed=0.0)
+# The candidate stays at 10 % until it is found.
+AT_10 = {"steps": [10, 25, 50, 75, 100], "min_seconds": 100_000}
+FAST = Traffic(rate_per_s=100)
+
+
+def _worse(name: str, about: str, *finds: str, **how: object) -> Scenario:
+    scenario = Scenario(name, about, NEVER_PASSES, finds=finds)
+    return replace(scenario, **how)  # type: ignore[arg-type]
+
+
+SCENARIOS = [
+    _worse(
+        "errors-0.1-to-1",
+        "own keys, errors of 0.1 % and 1 %, at 10 %",
+        expected=Expectation(most_passed=0.0, most_median_requests=1_100),
+        rollout=AT_10,
+        traffic=FAST,
+        stable=Behaviour(error_share=0.001),
+        candidate=Behaviour(error_share=0.01),
+    ),
+    _worse(
+        "errors-5-to-10",
+        "own keys, errors of 5 % and 10 %, at 10 %",
+        expected=Expectation(most_passed=0.0, most_median_requests=2_500),
+        rollout=AT_10,
+        traffic=FAST,
+        stable=Behaviour(error_share=0.05),
+        candidate=Behaviour(error_share=0.10),
+    ),
+    _worse(
+        "slow",
+        "isolated, 20 times slower: 3 and 60 ms",
+        "L5",
+        placement="isolated",
+        traffic=Traffic(rate_per_s=10),
+        rollout={"min_requests": 100},
+        stable=Behaviour(call_ms=3),
+        candidate=Behaviour(call_ms=60),
+    ),
+    _worse("constant", "every score is 0.37", "T17", candidate=Behaviour(constant=0.37)),
+    _worse(
+        "shifted",
+        "0.05 is added to every score; 800 keys by Zipf's law",
+        "L6",
+        candidate=Behaviour(shift=0.05),
+        traffic=Traffic("zipf", 800),
+    ),
+    _worse(
+        "inverted-slice",
+        "one row in twenty-five, all with the same length of contract, gets the other label",
+        "L8",
+        candidate=Behaviour(inverted_months=1),
+    ),
+    _worse(
+        "random",
+        "a tenth of the rows has the other label",
+        candidate=Behaviour(flip_share=0.12),
+    ),
+]

@@ -1,0 +1,309 @@
+"""The simulator itself: seeds, virtual time, and that each fault reaches the real code."""
+
+import asyncio
+import logging
+import random
+import time
+import warnings
+from dataclasses import replace
+
+import pytest
+
+with warnings.catch_warnings():
+    # Ray's own models warn when they are imported.
+    warnings.simplefilter("ignore")
+    from benchmarks.simulator.loop import Process, VirtualLoop, context_of
+    from benchmarks.simulator.run import simulate
+
+from benchmarks.errors import BenchmarkError
+from benchmarks.simulator.fault import Fault, Moment
+from benchmarks.simulator.faults import (
+    BadWires,
+    Changes,
+    ClockJump,
+    FullQueues,
+    Restart,
+    Rush,
+    SecondCluster,
+    Stall,
+    Store,
+    TakeAway,
+)
+from benchmarks.simulator.models import Behaviour
+from benchmarks.simulator.network import Wire
+from benchmarks.simulator.outcome import Outcome, summarize
+from benchmarks.simulator.runs import chosen
+from benchmarks.simulator.scenario import BROKEN, EQUAL, Scenario
+from benchmarks.simulator.scenarios import SCENARIOS
+from benchmarks.simulator.traffic import Traffic
+
+FAILING = Behaviour(error_share=1.0)
+SMALL = Scenario(
+    "small",
+    "a rollout of some hundred requests",
+    EQUAL,
+    rollout={"steps": [50, 100], "min_seconds": 20, "min_requests": 50, "bake_seconds": 10},
+    traffic=Traffic(rate_per_s=10),
+    longest_s=120,
+)
+
+
+def told(scenario: Scenario, *faults: Fault, seed: int = 1) -> Outcome:
+    """The outcome of a scenario with these faults, with its story."""
+    return simulate(replace(scenario, faults=faults), seed, is_told=True)
+
+
+def story_of(scenario: Scenario, *faults: Fault) -> str:
+    """The story of a scenario with these faults."""
+    return "\n".join(told(scenario, *faults, seed=2).story)
+
+
+def test_the_same_seed_gives_the_same_story_and_another_seed_another() -> None:
+    """A failing seed can be looked at again, line by line, with its times and names."""
+    scenario = replace(SMALL, stable=Behaviour(error_share=0.1), placement="isolated")
+    faults = (
+        Restart("coordinator", every_s=15),
+        BadWires(Wire(lost_share=0.2, repeated_share=0.2, late_share=0.2, late_s=2.0)),
+    )
+    first = told(scenario, *faults)
+    again = told(scenario, *faults)
+    other = told(scenario, *faults, seed=2)
+    assert first.story == again.story
+    assert replace(first, cpu_s=0) == replace(again, cpu_s=0)
+    assert first.story != other.story
+
+
+def test_half_an_hour_of_a_rollout_waits_for_nothing() -> None:
+    """So long passes between two events of the log, and the test is over in seconds."""
+    rare = replace(
+        SMALL,
+        rollout={**SMALL.rollout, "min_seconds": 1_800, "min_requests": 10},
+        traffic=Traffic(rate_per_s=0.02),
+        longest_s=9_000,
+    )
+    outcome = simulate(rare, 1)
+    assert outcome.ended == "passed"
+    assert outcome.seconds > 1_800
+
+
+def test_afterwards_clocks_and_logs_are_the_real_ones_again() -> None:
+    """A simulation leaves no virtual clock behind, wherever serve_app keeps a reference to one."""
+    from serve_app.rollout import fleet
+    from serve_app.serving import router
+
+    logger = logging.getLogger("serve_app")
+    before = (time.time, router.monotonic, fleet.Fleet.__init__.__defaults__, logger.handlers)
+    simulate(SMALL, 1)
+    after = (time.time, router.monotonic, fleet.Fleet.__init__.__defaults__, logger.handlers)
+    assert after == before
+    assert time.monotonic in (fleet.Fleet.__init__.__defaults__ or ())
+
+
+@pytest.mark.parametrize("placement", ["in_server", "isolated"])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_candidate_as_good_as_stable_passes_when_nothing_happens(
+    placement: str, seed: int
+) -> None:
+    """Both ends of the report, the log and the judge work together in either placement."""
+    scenario = replace(
+        SMALL, placement=placement, rollout={**SMALL.rollout, "steps": ["shadow", 50, 100]}
+    )
+    outcome = simulate(scenario, seed)
+    assert outcome.ended == "passed"
+    assert outcome.n_lost == 0
+    assert not outcome.is_stuck
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_candidate_that_fails_everything_is_out_and_stable_answers(seed: int) -> None:
+    """The judge finds it by its keys, and nobody gets an error."""
+    outcome = simulate(replace(SMALL, candidate=FAILING), seed)
+    assert outcome.ended == "aborted"
+    assert "errors" in outcome.reason
+    assert outcome.exposed_s > 0
+    assert outcome.n_lost == 0
+
+
+def test_a_passing_candidate_can_be_followed_to_the_end_of_its_bake_time() -> None:
+    """Scenarios about what happens at 100 % go on until the rollout is finished."""
+    outcome = told(replace(SMALL, until="finished"))
+    assert outcome.ended == "passed"
+    assert any("finished" in line for line in outcome.story)
+
+
+CANARY = Moment("canary", 5)
+REACHES = {
+    "cut": (BadWires(Wire(is_cut=True), at=CANARY), "the coordinator does not answer"),
+    "lost reply": (BadWires(Wire(lost_reply_share=1.0), at=CANARY), "does not answer"),
+    "coordinator restarts": (Restart("coordinator", CANARY), "a coordinator starts"),
+    "coordinator hangs": (Stall("coordinator", CANARY, 10), "does not answer"),
+    "store away": (Store("away", CANARY), "cannot be written (ConnectError)"),
+    "store silent": (Store("silent", CANARY), "(TimeoutError)"),
+    "store refusing": (Store("refusing", CANARY), "cannot be written (PermissionDeniedError)"),
+    "store full": (Store("full", CANARY), "cannot be written (OSError)"),
+    "second cluster": (SecondCluster(CANARY), "claimed it; this one must write no more"),
+    "rush": (Rush(CANARY, 5, rate_per_s=30), "30 requests/s"),
+    "person": (TakeAway(CANARY), "a person says abort: done"),
+    "server restarts": (Restart("servers", CANARY), " dies"),
+    "model breaks": (
+        Changes("candidate", FAILING, CANARY),
+        "keys with an error were the candidate's",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REACHES)
+def test_a_fault_reaches_the_code(name: str) -> None:
+    """The real code says, in its own log or in that of the rollout, what it met."""
+    fault, line = REACHES[name]
+    assert line in story_of(SMALL, fault)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Stall("candidate", CANARY, 3.0),
+        FullQueues("candidate", CANARY, 3.0),
+        Restart("candidate", CANARY),
+    ],
+    ids=["stall", "full queue", "death"],
+)
+def test_a_fault_of_an_isolated_candidate_is_charged_and_stable_answers(fault: Fault) -> None:
+    """It is late, refuses or is gone: no client sees it, and the judge counts keys."""
+    outcome = told(replace(SMALL, placement="isolated"), fault)
+    story = "\n".join(outcome.story)
+    assert outcome.n_lost == 0
+    assert "(errors: 0 keys" not in outcome.reason, story
+
+
+def test_a_jump_of_the_coordinators_clock_is_seen_by_what_it_decides() -> None:
+    """A step of an hour is over when the clock of the day has jumped an hour."""
+    slow = replace(SMALL, rollout={**SMALL.rollout, "min_seconds": 3_600})
+    assert simulate(slow, 1).ended == "undecided"
+    assert told(slow, ClockJump(3_600, Moment("canary", 20))).ended == "passed"
+
+
+def test_a_request_whose_server_dies_is_answered_by_another() -> None:
+    """The load balancer sends it again, as in front of Ray: that is no answer lost."""
+    outcome = told(
+        replace(SMALL, placement="isolated", traffic=Traffic(rate_per_s=30)),
+        Restart("servers", every_s=6, away_s=1),
+    )
+    assert outcome.n_lost == 0
+
+
+def test_after_a_stall_an_answer_and_its_deadline_are_both_there() -> None:
+    """As in asyncio's own loop, where the deadline wins: a stalled caller charges its callee."""
+    loop = VirtualLoop()
+    process = Process("caller")
+    found: list[str] = []
+
+    async def ask() -> None:
+        answer = loop.create_future()
+        loop.call_later(0.1, answer.set_result, "answer")
+        try:
+            async with asyncio.timeout(0.2):
+                found.append(await answer)
+        except TimeoutError:
+            found.append("late")
+
+    loop.create_task(ask(), context=context_of(process))
+    loop.run_until(0.05)
+    loop.stall(process, 1.0)
+    loop.run_until(10.0)
+    assert found == ["late"]
+
+
+def test_a_busy_process_does_nothing_else_and_a_dead_one_nothing_at_all() -> None:
+    """What one call computes delays what else the process has to do, by its own clock too."""
+    loop = VirtualLoop()
+    busy = Process("busy")
+    dead = Process("dead")
+    times_s: list[float] = []
+
+    def compute() -> None:
+        loop.spend(2.0)
+        times_s.append(loop.time())
+
+    for process in (busy, busy, dead):
+        loop.call_later(1.0, compute, context=context_of(process))
+    dead.is_dead = True
+    loop.run_until(100.0)
+    assert times_s == [3.0, 5.0]
+
+
+def test_a_stand_in_for_a_thread_takes_its_time_beside_the_loop() -> None:
+    """`asyncio.to_thread` returns when the work would be done, and the loop goes on meanwhile."""
+    loop = VirtualLoop()
+    heard: list[tuple[str, float]] = []
+
+    async def work() -> None:
+        found = await asyncio.to_thread(write)
+        heard.append((found, loop.time()))
+
+    def write() -> str:
+        loop.spend(8.0)
+        return "written"
+
+    loop.create_task(work(), context=context_of(Process("writer")))
+    loop.call_later(3.0, lambda: heard.append(("meanwhile", loop.time())))
+    loop.run_until(100.0)
+    assert heard == [("meanwhile", 3.0), ("written", 8.0)]
+
+
+def ended_as(ended: str, **how: object) -> Outcome:
+    """An outcome of which only this is known."""
+    known: dict[str, object] = {
+        "seed": 7,
+        "reason": "",
+        "seconds": 60.0,
+        "n_requests": 100,
+        "n_candidate": 10,
+        "n_lost": 0,
+        "exposed_s": 0,
+        "is_stuck": False,
+        "cpu_s": 0.0,
+    }
+    return Outcome(ended=ended, **(known | how))  # type: ignore[arg-type]
+
+
+def test_what_is_missed_is_said_with_a_seed_that_shows_it() -> None:
+    """One false abort in a hundred is within the promise, two are not."""
+    good = [ended_as("passed")] * 99
+    assert not summarize([*good, ended_as("aborted")], EQUAL).missed
+    [missed] = summarize([*good[1:], *[ended_as("aborted", seed=41)] * 2], EQUAL).missed
+    assert missed == "aborted 2 % > 1 % (seed 41)"
+    broken = summarize([ended_as("aborted", exposed_s=16, n_lost=2, is_stuck=True)], BROKEN)
+    assert [line.split()[0] for line in broken.missed] == ["exposed", "answers", "cannot"]
+
+
+def test_every_scenario_has_a_table_that_a_server_would_take() -> None:
+    """A plan with a typing error would only be found by running it."""
+    from serve_app.settings import Table
+
+    for scenario in SCENARIOS.values():
+        assert Table.model_validate(scenario.table, strict=False).rollout is not None
+
+
+def test_scenarios_are_chosen_by_a_whole_name_or_by_a_part() -> None:
+    """`--scenario equal` is one scenario, `--scenario stalls` are those with that word."""
+    assert [scenario.name for scenario in chosen(["equal"])] == ["equal"]
+    assert {"stalls-isolated", "stalls-in-server"} <= {one.name for one in chosen(["stalls"])}
+    with pytest.raises(BenchmarkError, match="no scenario has 'nothing-such'"):
+        chosen(["nothing-such"])
+
+
+def test_clients_draw_the_keys_that_a_scenario_asks_for() -> None:
+    """Own keys never come twice, tenants share the traffic, the first of Zipf's has the most."""
+    from benchmarks.simulator.traffic import Clients
+
+    def keys(traffic: Traffic) -> list[str]:
+        clients = Clients(traffic, random.Random(5))
+        return [clients.request()[0] for _ in range(2_000)]
+
+    assert len(set(keys(Traffic("own")))) == 2_000
+    assert len(set(keys(Traffic("even", 10)))) == 10
+    zipf = keys(Traffic("zipf", 500))
+    assert zipf.count(max(set(zipf), key=zipf.count)) > 2_000 / 500 * 10
+    probed = keys(Traffic("even", 3, rate_per_s=3.0, probes_per_s=1.0))
+    assert 3 < len(set(probed)) < 1_000
