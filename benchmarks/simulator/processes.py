@@ -24,6 +24,7 @@ from serve_app.cluster.version import Version
 from serve_app.rollout.active_rollout import ActiveRollout
 from serve_app.rollout.controller import Controller
 from serve_app.rollout.log import Log
+from serve_app.rollout.state import State, fold
 from serve_app.serving.answer import Counters, Observer
 from serve_app.serving.opening import Opening
 from serve_app.serving.router import Router
@@ -88,10 +89,10 @@ class ServerProcess:
             ),
         )
         self.versions = Versions(opening.open)
-        self.rollout = ActiveRollout(SPEC, self.versions)
+        self.rollout = ActiveRollout(SPEC, self.versions, self._read_log)
         observers = (Counters(), self.rollout, self._witness)
         self.router = Router(SPEC, self.versions, observers, assigner=self.rollout)
-        self.remote = RemoteRollout(coordinator)
+        self.remote = RemoteRollout(coordinator, self.rollout.put_out)
         return ServerParts(
             app=None,
             versions=self.versions,
@@ -101,6 +102,15 @@ class ServerProcess:
             is_joined=lambda: self.rollout.is_known,
             export_forever=_nothing,
         )
+
+
+    def _read_log(self, rollout: str) -> State:
+        return fold(log_of(self._stage, rollout).read())
+
+
+def log_of(stage: Stage, rollout: str) -> Log:
+    """The log of a rollout, in the store in memory."""
+    return Log(stage.objects, "memory", SPEC.name, rollout)  # type: ignore[arg-type]
 
 
 async def _nothing() -> None:
@@ -114,7 +124,7 @@ class CoordinatorProcess:
         self.process = Process(name)
         self.context = context_of(self.process)
         self.controller: Controller
-        self._objects = stage.objects
+        self._stage = stage
         self.instance: Coordinator = self.context.run(Coordinator, self._parts, ARGS)
 
     def _parts(self, args: ServerArgs) -> tuple[Inbox, Controller]:
@@ -123,7 +133,7 @@ class CoordinatorProcess:
         return Inbox(parts=(self.controller,)), self.controller
 
     def _open_log(self, rollout: str) -> Log:
-        return Log(self._objects, "memory", SPEC.name, rollout)  # type: ignore[arg-type]
+        return log_of(self._stage, rollout)
 
 
 class Replica:
