@@ -103,7 +103,6 @@ class ServerProcess:
             export_forever=_nothing,
         )
 
-
     def _read_log(self, rollout: str) -> State:
         return fold(log_of(self._stage, rollout).read())
 

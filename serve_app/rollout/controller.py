@@ -8,9 +8,10 @@ thread.
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 
-from serve_app.errors import CommandRefused, Fenced, NoRollout, NotReady, RolloutError
+from serve_app.errors import Fenced, NoRollout, NotReady, RolloutError
 from serve_app.rollout import decide as plans
 from serve_app.rollout.clock import SteadyClock
 from serve_app.rollout.decide import Facts, Wait
@@ -30,6 +31,10 @@ LOOK_S = 0.5
 LISTEN_S = 2.5
 # How long it waits before a log that could not be held is tried again.
 RETRY_S = 2.0
+# How often it looks whether another coordinator has claimed the log.
+CHECK_S = 5.0
+# How long the log must be quiet before one that lost it claims it again.
+RECLAIM_S = 60.0
 # The events that take all share from the candidate.
 FALLING = ("aborted", "rolled_back")
 
@@ -61,6 +66,9 @@ class Controller:
         self._out: dict[str, Out] = {}
         # The same, commanded before the run was known.
         self._wished_out: Out | None = None
+        # When another coordinator took the log, and when it was last looked whether one did.
+        self._fenced_s: float | None = None
+        self._checked_s = -math.inf
         self.fleet = Fleet(isolated)
         self.ongoing: Ongoing | None = None
         self.trouble = ""
@@ -156,7 +164,7 @@ class Controller:
             await self._command_out(Out(by, reason or action))
             return
         async with self._lock:
-            ongoing = self._require()
+            ongoing = await self._held()
             facts = facts_of(ongoing, self.fleet, self._clock())
             draft = plans.command(ongoing.state, ongoing.plan, action, by, reason, facts)
             failure = await self._write(ongoing, draft)
@@ -183,13 +191,17 @@ class Controller:
     async def _write_out(self, ongoing: Ongoing) -> str:
         """Write that the candidate is out, if the log does not say so; why it is not written."""
         if not ongoing.log.epoch:
+            await self._claim(ongoing)
+            ongoing = self.ongoing or ongoing
+        if not ongoing.log.epoch:
             return self.trouble
         out = self._out[ongoing.state.id]
         facts = facts_of(ongoing, self.fleet, self._clock())
         draft = plans.put_out(ongoing.state, ongoing.plan, out.by, out.reason, facts)
         return await self._write(ongoing, draft) if draft else ""
 
-    def _require(self) -> Ongoing:
+    async def _held(self) -> Ongoing:
+        """Return the rollout whose log this coordinator holds: a person's command claims it."""
         if self.ongoing is None:
             if self.fleet.wants_none:
                 raise NoRollout("The table of this server has no `rollout`.")
@@ -197,7 +209,9 @@ class Controller:
                 self.trouble or "The rollout is not known yet: no server has reported it."
             )
         if not self.ongoing.log.epoch:
-            raise CommandRefused(self.trouble)
+            await self._claim(self.ongoing)
+        if not self.ongoing.log.epoch:
+            raise NotReady(self.trouble)
         if self.is_falling:
             raise NotReady(f"The candidate is out, and the log must say so first: {self.trouble}")
         return self.ongoing
@@ -219,10 +233,6 @@ class Controller:
             log = await asyncio.to_thread(self._open_log, wanted.id)
             for event in await asyncio.to_thread(log.read):
                 self._clock.not_before(event.at_s)
-            now_s = self._clock()
-            await asyncio.to_thread(
-                log.claim, lambda events: plans.claim(fold(events), wanted), now_s
-            )
             state = fold(log.events)
         except RolloutError as error:
             self.trouble = str(error)
@@ -230,18 +240,51 @@ class Controller:
             logger.error("rollout %s: %s", wanted.id, error)
             return
         self.trouble = ""
+        self._fenced_s = None
         if self._wished_out is not None:
             self._out.setdefault(state.id, self._wished_out)
             self._wished_out = None
         n_claims = sum(event.kind == "claimed" and event.run == state.run for event in log.events)
-        restarts = max(0, n_claims - 1) if state.run else 0
-        record = Record(state.id, restarts, stable_before(log.events, state))
+        record = Record(state.id, n_claims, stable_before(log.events, state))
         self.ongoing = current(wanted, log, state, record)
+
+    def _may_claim(self, ongoing: Ongoing) -> bool:
+        """Tell whether the log is ours to hold: nobody has yet, or our servers have the clients.
+
+        A second cluster that is started beside the first one, as at an upgrade, must not take the
+        log from it before its clients come. Who has lost the log waits until the other is quiet.
+        """
+        if not ongoing.log.events:
+            return True
+        if not self.fleet.has_clients:
+            return False
+        if self._fenced_s is None:
+            return True
+        last_s = max(self._fenced_s, ongoing.log.events[-1].at_s)
+        return self._clock() >= last_s + RECLAIM_S
+
+    async def _claim(self, ongoing: Ongoing) -> None:
+        """Become the one writer of the log, or say in `trouble` why not."""
+        plan = ongoing.plan
+        try:
+            await asyncio.to_thread(
+                ongoing.log.claim, lambda events: plans.claim(fold(events), plan), self._clock()
+            )
+            state = fold(ongoing.log.events)
+        except RolloutError as error:
+            self.trouble = str(error)
+            logger.error("rollout %s: %s", plan.id, error)
+            return
+        self.trouble = ""
+        self._fenced_s = None
+        self.ongoing = current(plan, ongoing.log, state, ongoing.record)
 
     async def _decide(self, ongoing: Ongoing) -> None:
         """The next event, if it is time for one."""
         if not ongoing.log.epoch:
             await self._read_along(ongoing)
+            return
+        if await self._is_fenced(ongoing):
             return
         if self.is_falling:
             self.waits_for = "the log, which must say that the candidate is out"
@@ -256,12 +299,36 @@ class Controller:
         await self._write(ongoing, found)
 
     async def _read_along(self, ongoing: Ongoing) -> None:
-        """Another coordinator holds the log: do what it says, and write nothing."""
+        """Do what the log says, which another coordinator holds, and write nothing."""
+        if self._may_claim(ongoing):
+            await self._claim(ongoing)
+            return
+        self.waits_for = "another coordinator, which holds the log: our servers have no clients"
         try:
             events = await asyncio.to_thread(ongoing.log.read)
             self.ongoing = current(ongoing.plan, ongoing.log, fold(events), ongoing.record)
         except RolloutError as error:
             self.trouble = str(error)
+
+    async def _is_fenced(self, ongoing: Ongoing) -> bool:
+        """Look now and then whether another coordinator has claimed the log."""
+        if self._clock() < self._checked_s + CHECK_S:
+            return False
+        self._checked_s = self._clock()
+        try:
+            is_held = await asyncio.to_thread(ongoing.log.is_held)
+        except RolloutError as error:
+            # The next write says it again, if it matters.
+            logger.warning("rollout %s: %s", ongoing.state.id, error)
+            return False
+        if not is_held:
+            self._lost(ongoing, "another coordinator has claimed the log")
+        return not is_held
+
+    def _lost(self, ongoing: Ongoing, why: str) -> None:
+        self.trouble = why
+        self._fenced_s = self._clock()
+        self.ongoing = current(ongoing.plan, ongoing.log, fold(ongoing.log.events), ongoing.record)
 
     async def _write(self, ongoing: Ongoing, draft: Draft) -> str:
         """Write an event into the log, then put it in force; returns why it is not written.
@@ -275,7 +342,10 @@ class Controller:
         except RolloutError as error:
             self.trouble = str(error)
             logger.error("rollout %s: %s", ongoing.state.id, error)
-            if not isinstance(error, Fenced) and ongoing.log.events[-1].seq < draft.seq:
+            if isinstance(error, Fenced):
+                self._lost(ongoing, str(error))
+                return self.trouble
+            if ongoing.log.events[-1].seq < draft.seq:
                 return self.trouble
         # It is written; or the log has grown otherwise: an attempt that seemed lost came through,
         # or another coordinator has written.

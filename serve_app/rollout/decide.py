@@ -38,6 +38,9 @@ COMMANDS: Mapping[Action, tuple[Kind, frozenset[Status]]] = {
 
 # The cause of a hold after a last step below 100 %.
 END = "end of the plan"
+# A candidate must not stay in a step because nobody counts long enough.
+MOST_CLAIMS = 5
+RESTARTS = "restarts"
 
 
 @dataclass(frozen=True)
@@ -197,6 +200,12 @@ def decide(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | W
 
 def _judge(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | Wait | None:
     """Return what keeps a rollout in its step; None when it may go on."""
+    if state.n_claims >= MOST_CLAIMS and RESTARTS not in state.accepted:
+        reason = (
+            f"{state.n_claims} coordinators have begun to count anew in this step: what was seen "
+            "before is lost each time; a person decides"
+        )
+        return _draft(state, plan, "held", "coordinator", reason, facts, cause=RESTARTS)
     if not _is_of(facts, state):
         return Wait(f"no counts of phase {state.phase} yet")
     share = _named(state.share)

@@ -96,6 +96,11 @@ class Fleet:
         return plans[0] if plans and all(plan == plans[0] for plan in plans) else None
 
     @property
+    def has_clients(self) -> bool:
+        """Whether somebody was answered by these servers in the last seconds."""
+        return any(n_rows for server in self._servers.values() for _, n_rows in server.n_rows)
+
+    @property
     def out(self) -> set[str]:
         """The runs in which servers know that the candidate was put out."""
         return {server.report.out for server in self._servers.values() if server.report.out}

@@ -118,6 +118,15 @@ class Log:
             f"{self._place}: {draft.kind} not written, its place was taken; decide again"
         )
 
+    def is_held(self) -> bool:
+        """Whether this writer still holds the log; `epoch` is 0 when it does not.
+
+        Raises RolloutError.
+        """
+        if any(event.epoch > self.epoch for event in self.read()):
+            self.epoch = 0
+        return self.epoch > 0
+
     def _last_listed(self) -> int:
         """The highest number of an event's file; 0 when there is none."""
         try:

@@ -60,6 +60,8 @@ class State:
     # Stretch of evidence in this run: each entry into a step and each restart begins another.
     phase: int = 0
     step_began_s: float = 0.0
+    # Coordinators that have begun to count anew since this step began.
+    n_claims: int = 0
     phase_began_s: float = 0.0
     # A person wants 100 %, which is entered when the candidate is ready for it.
     promoted: bool = False
@@ -168,9 +170,9 @@ def _after(state: State, event: Event) -> State:
         known = replace(known, phase_began_s=event.at_s)
     # A claim changes who writes, not how far the rollout is, nor why.
     if event.kind == "claimed":
-        return known
+        return replace(known, n_claims=known.n_claims + 1)
     if event.kind == "entered":
-        known = replace(known, step_began_s=event.at_s)
+        known = replace(known, step_began_s=event.at_s, n_claims=0)
     return replace(
         known,
         status=_status(event),

@@ -12,7 +12,7 @@ from watching import CANDIDATE, FakeIsolated, counts_of
 
 from serve_app.errors import CommandRefused, NoRollout, NotReady, RolloutError
 from serve_app.rollout.clock import SteadyClock
-from serve_app.rollout.controller import LISTEN_S, Controller
+from serve_app.rollout.controller import CHECK_S, LISTEN_S, RECLAIM_S, Controller
 from serve_app.rollout.counts import Counts
 from serve_app.rollout.decide import Action
 from serve_app.rollout.event import Draft
@@ -43,6 +43,8 @@ class TwoServers:
         self.candidate = Candidate("ready")
         self.broken: Exception | None = None
         self.out = ""
+        # Answered rows of each server each second.
+        self.n_rows = 100
         self.n_seconds = 0
         self.reply = RolloutReply(known=False)
         self.restart_coordinator()
@@ -63,7 +65,7 @@ class TwoServers:
             self.now_s += 1
             self.n_seconds += 1
             for server in ("a", "b"):
-                self.report(server, 100, self._counts(counts))
+                self.report(server, self.n_rows, self._counts(counts))
             await self.controller.look()
             self.report("a")
             self.reply = self.controller.tell("a")
@@ -330,19 +332,52 @@ async def test_while_the_log_cannot_be_read_stable_answers_everybody(tmp_path: P
 
 
 async def test_of_two_coordinators_the_older_one_follows_and_writes_no_more(tmp_path: Path) -> None:
-    """It reads what the newer one decides, and says who holds the log."""
+    """It reads what the newer one decides, and says who holds the log; a person's command claims
+    it again.
+    """
     old = TwoServers(tmp_path)
     await old.until_share(10.0)
     new = TwoServers(tmp_path, now_s=old.now_s)
-    await new.report_for(4)
+    await new.report_for(5)
     await new.controller.command("abort", "ada", "enough")
-    await old.report_for(2, requests=(540, 60), errors=([], [f"bad-{n}" for n in range(12)]))
-    await old.report_for(2)
+    await old.report_for(int(CHECK_S) + 1)
     assert old.orders.percent == 0.0
     assert old.status == "aborted"
-    assert "claimed it" in old.view().trouble
-    with pytest.raises(CommandRefused, match="claimed it"):
-        await old.controller.command("start", "ada", "")
+    assert "has claimed the log" in old.view().trouble
+    n_events = len(written(tmp_path))
+    await old.report_for(3, requests=(540, 60), errors=([], [f"bad-{n}" for n in range(12)]))
+    assert len(written(tmp_path)) == n_events
+    await old.controller.command("start", "ada", "")
+    assert written(tmp_path)[-1]["kind"] == "started"
+
+
+async def test_a_second_cluster_takes_the_log_only_when_the_clients_come(tmp_path: Path) -> None:
+    """At an upgrade it stands beside the first one for a while, and its judge sees nothing."""
+    old = TwoServers(tmp_path)
+    await old.until_share(10.0)
+    new = TwoServers(tmp_path, now_s=old.now_s)
+    new.n_rows = 0
+    await new.report_for(8)
+    assert new.orders.percent == 10.0
+    assert "no clients" in new.view().waits_for
+    assert sum(event["kind"] == "claimed" for event in written(tmp_path)) == 1
+    new.n_rows = 100
+    await new.report_for(3)
+    assert written(tmp_path)[-1]["kind"] == "claimed"
+
+
+async def test_one_that_lost_the_log_claims_it_again_when_the_other_is_quiet(
+    tmp_path: Path,
+) -> None:
+    """Its servers have the clients, and nobody else writes."""
+    old = TwoServers(tmp_path)
+    await old.until_share(10.0)
+    new = TwoServers(tmp_path, now_s=old.now_s)
+    await new.report_for(5)
+    await old.report_for(int(CHECK_S + RECLAIM_S) + 10)
+    claims = [event for event in written(tmp_path) if event["kind"] == "claimed"]
+    assert len(claims) == 3
+    assert claims[-1]["writer"] == claims[0]["writer"]
 
 
 @pytest.mark.parametrize("way", ["aborted", "finished"])
