@@ -1,10 +1,10 @@
 """One run of a scenario from its seed."""
 
-import gc
 import logging
 import os
 import random
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -39,8 +39,6 @@ LOGGER = logging.getLogger("serve_app")
 def simulate(scenario: Scenario, seed: int, *, is_told: bool = False) -> Outcome:
     """Run a scenario once; the same seed gives the same outcome and the same story."""
     begin_s = time.process_time()
-    # Ray's modules are a large heap to look through, again and again.
-    gc.freeze()
     # It has those methods of a loop that are used; asyncio's base class lists many more.
     loop = VirtualLoop()  # type: ignore[abstract]
     story = Story(loop.time, is_told=is_told)
@@ -198,6 +196,9 @@ def _own_context() -> Iterator[None]:
     """Outside of all processes, whatever ran here before."""
     token = PROCESS.set(None)
     try:
-        yield
+        with warnings.catch_warnings():
+            # What a process was to do when it died.
+            warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+            yield
     finally:
         PROCESS.reset(token)
