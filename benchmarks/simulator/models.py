@@ -28,9 +28,9 @@ class Behaviour:
     """How a version answers.
 
     `call_ms` is what one call takes, and `tail_share` of all calls take `tail_ms` instead.
-    `error_share` of its rows get no score, `flip_share` the other label; scores are multiplied by
-    `scale`, `shift` is added, `constant` replaces them, and `inverted_months` names the contract length whose rows get
-    the other label.
+    `error_share` of its rows get no score, `flip_share` the other label. Scores are multiplied by
+    `scale`, `shift` is added, and `constant` replaces them. Rows whose contract has
+    `inverted_months` get the other label.
     """
 
     call_ms: float = 0.05

@@ -66,7 +66,7 @@ SCENARIOS = [
     ),
     _worse(
         "inverted-slice",
-        "one row in twenty, all with the same length of contract, gets the other label",
+        "one row in twenty gets the other label: all contracts of 24 months",
         "L8",
         candidate=Behaviour(inverted_months=24),
         rollout=SHADOW,
