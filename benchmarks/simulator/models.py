@@ -28,9 +28,9 @@ class Behaviour:
     """How a version answers.
 
     `call_ms` is what one call takes, and `tail_share` of all calls take `tail_ms` instead.
-    `error_share` of its rows get no score, `flip_share` the other label; `shift` is added to every
-    score, `constant` replaces them, and `inverted_months` names the contract length whose rows get
-    the other label.
+    `error_share` of its rows get no score, `flip_share` the other label. Scores are multiplied by
+    `scale`, `shift` is added, and `constant` replaces them. Rows whose contract has
+    `inverted_months` get the other label.
     """
 
     call_ms: float = 0.05
@@ -38,6 +38,7 @@ class Behaviour:
     tail_ms: float = 0.0
     error_share: float = 0.0
     flip_share: float = 0.0
+    scale: float = 1.0
     shift: float = 0.0
     constant: float | None = None
     inverted_months: int | None = None
@@ -49,11 +50,14 @@ class Behaviour:
 
 
 def _rows() -> list[Features]:
-    """Rows that differ in spend, which says the score, and in the length of their contract."""
+    """Rows that differ in spend, which says the score, and in the length of their contract.
+
+    One in twenty has a contract of 24 months.
+    """
     row = SPEC.examples[0].row
-    months = (1, 6, 12, 24)
+    months = (1, 6, 12)
     return [
-        row.model_copy(update={_SPEND: 10.0 + 7.31 * i, _MONTHS: months[i % 4 if i % 20 else 3]})
+        row.model_copy(update={_SPEND: 10.0 + 7.31 * i, _MONTHS: months[i % 3] if i % 20 else 24})
         for i in range(N_ROWS)
     ]
 
@@ -83,6 +87,8 @@ class SimulatedRuntime:
             seconds = how.tail_ms / 1000
         running_loop().spend(seconds)
         scores: Scores = (block.numbers[:, _COLUMN[_SPEND]] * 0.618034) % 1.0
+        if how.scale != 1.0:
+            scores = scores * how.scale
         if how.shift:
             scores = np.clip(scores + how.shift, 0.0, 1.0)
         if how.constant is not None:

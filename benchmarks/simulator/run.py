@@ -1,10 +1,10 @@
 """One run of a scenario from its seed."""
 
-import gc
 import logging
 import os
 import random
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -39,8 +39,6 @@ LOGGER = logging.getLogger("serve_app")
 def simulate(scenario: Scenario, seed: int, *, is_told: bool = False) -> Outcome:
     """Run a scenario once; the same seed gives the same outcome and the same story."""
     begin_s = time.process_time()
-    # Ray's modules are a large heap to look through, again and again.
-    gc.freeze()
     # It has those methods of a loop that are used; asyncio's base class lists many more.
     loop = VirtualLoop()  # type: ignore[abstract]
     story = Story(loop.time, is_told=is_told)
@@ -56,6 +54,9 @@ def simulate(scenario: Scenario, seed: int, *, is_told: bool = False) -> Outcome
         n_candidate = witness.n_candidate
         seconds = loop.time()
         story.tell(f"the run ends: {ended}")
+        if ended == "aborted":
+            # Clients go on until every server knows.
+            _wait(world, lambda: not any(world.percents), PATIENCE_S)
         world.balancer.close()
         witness.close()
         is_stuck = not _can_take_away(world)
@@ -108,9 +109,6 @@ def _can_take_away(world: SimulatedWorld) -> bool:
         return not any(world.percents)
 
     if not is_out():
-        # What was decided may still be on its way to the servers.
-        if _last_is_out(world):
-            _wait(world, is_out)
         # Who gets no answer asks again.
         for word in OUT_WORDS * 2:
             if is_out():
@@ -126,11 +124,6 @@ def _wait(world: SimulatedWorld, is_over: Callable[[], bool], most_s: float = CO
     until_s = world.loop.time() + most_s
     while not is_over() and world.loop.time() < until_s:
         world.loop.run_until(world.loop.time() + LOOK_S)
-
-
-def _last_is_out(world: SimulatedWorld) -> bool:
-    last = _last_decision(world)
-    return last is not None and ENDS.get(last.kind) == "aborted"
 
 
 def _ray_of(world: Any) -> dict[Any, Any]:
@@ -198,6 +191,9 @@ def _own_context() -> Iterator[None]:
     """Outside of all processes, whatever ran here before."""
     token = PROCESS.set(None)
     try:
-        yield
+        with warnings.catch_warnings():
+            # What a process was to do when it died.
+            warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+            yield
     finally:
         PROCESS.reset(token)

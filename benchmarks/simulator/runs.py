@@ -1,5 +1,6 @@
 """All runs of all scenarios, side by side in processes."""
 
+import gc
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -38,7 +39,8 @@ def all_runs(
             outcomes = [simulate(scenario, one) for one in seeds]
             yield scenario, summarize(outcomes, scenario.expected)
         return
-    with ProcessPoolExecutor(n_processes, mp_context=get_context("spawn")) as pool:
+    # Ray's modules are a large heap, which need not be looked through again and again.
+    with ProcessPoolExecutor(n_processes, get_context("spawn"), initializer=gc.freeze) as pool:
         waiting = [
             (
                 scenario,

@@ -9,6 +9,7 @@ from benchmarks.simulator.traffic import Traffic
 NEVER_PASSES = Expectation(most_passed=0.0)
 # The candidate stays at 10 % until it is found.
 AT_10 = {"steps": [10, 25, 50, 75, 100], "min_seconds": 100_000}
+SHADOW = {"steps": ["shadow", 10, 50, 100]}
 FAST = Traffic(rate_per_s=100)
 
 
@@ -46,23 +47,34 @@ SCENARIOS = [
         stable=Behaviour(call_ms=3),
         candidate=Behaviour(call_ms=60),
     ),
-    _worse("constant", "every score is 0.37", "T17", candidate=Behaviour(constant=0.37)),
+    _worse(
+        "constant",
+        "every score is 0.2, where one row in twenty-five is above the threshold; 300 keys",
+        "T17",
+        stable=Behaviour(scale=0.52),
+        candidate=Behaviour(constant=0.2),
+        traffic=Traffic("even", 300),
+        rollout=SHADOW,
+    ),
     _worse(
         "shifted",
         "0.05 is added to every score; 800 keys by Zipf's law",
         "L6",
         candidate=Behaviour(shift=0.05),
+        rollout=SHADOW,
         traffic=Traffic("zipf", 800),
     ),
     _worse(
         "inverted-slice",
-        "one row in twenty-five, all with the same length of contract, gets the other label",
+        "one row in twenty gets the other label: all contracts of 24 months",
         "L8",
-        candidate=Behaviour(inverted_months=1),
+        candidate=Behaviour(inverted_months=24),
+        rollout=SHADOW,
     ),
     _worse(
         "random",
-        "a tenth of the rows has the other label",
+        "an eighth of the rows has the other label",
         candidate=Behaviour(flip_share=0.12),
+        rollout=SHADOW,
     ),
 ]
