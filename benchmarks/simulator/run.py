@@ -19,7 +19,7 @@ from benchmarks.simulator.scenario import Scenario
 from benchmarks.simulator.stand_ins import in_place, of_time
 from benchmarks.simulator.story import Story, StoryHandler
 from benchmarks.simulator.world import SimulatedWorld
-from serve_app.bundle import predictor
+from serve_app.bundle import loading
 from serve_app.bundle.stores import open_store
 from serve_app.cluster.logs import log_to_ray
 from serve_app.rollout.decide import COMMANDS
@@ -164,7 +164,7 @@ def _ray_of(world: Any) -> dict[Any, Any]:
         serve.status: status,
         serve.get_app_handle: get_app_handle,
         serve.get_replica_context: replica_context,
-        predictor.load: load,
+        loading.load: load,
         open_store: lambda *_, **__: None,
         log_to_ray: lambda: None,
         os.nice: lambda _: 0,
