@@ -8,20 +8,20 @@ thread.
 
 import asyncio
 import logging
-import math
 from collections.abc import Callable
+from dataclasses import replace
 
-from serve_app.errors import Fenced, NoRollout, NotReady, RolloutError
+from serve_app.errors import NoRollout, NotReady
 from serve_app.rollout import decide as plans
 from serve_app.rollout.clock import SteadyClock
 from serve_app.rollout.decide import Facts, Wait
 from serve_app.rollout.event import Draft
-from serve_app.rollout.evidence import Record, stable_before
 from serve_app.rollout.fleet import Fleet, IsolatedApplications
+from serve_app.rollout.holder import Holder
 from serve_app.rollout.log import Log
-from serve_app.rollout.ongoing import FORGOTTEN, Ongoing, Out, current, facts_of
+from serve_app.rollout.ongoing import FORGOTTEN, Ongoing, Out, facts_of
 from serve_app.rollout.orders import Orders, RolloutReply, RolloutReport, orders_of
-from serve_app.rollout.state import DONE, MOVING, OUT, State, fold
+from serve_app.rollout.state import DONE, MOVING, OUT, State
 from serve_app.settings import Rollout
 
 logger = logging.getLogger(__name__)
@@ -31,10 +31,6 @@ LOOK_S = 0.5
 LISTEN_S = 2.5
 # How long it waits before a log that could not be held is tried again.
 RETRY_S = 2.0
-# How often it looks whether another coordinator has claimed the log.
-CHECK_S = 5.0
-# How long the log must be quiet before one that lost it claims it again.
-RECLAIM_S = 60.0
 # The events that take all share from the candidate.
 FALLING = ("aborted", "rolled_back")
 
@@ -42,8 +38,7 @@ FALLING = ("aborted", "rolled_back")
 class Controller:
     """One model's rollout; a part of the report.
 
-    `open_log(id)` opens the log of a rollout; `isolated` tells of isolated versions. `trouble` says
-    why the log cannot be read, written or held.
+    `open_log(id)` opens the log of a rollout; `isolated` tells of isolated versions.
 
     What takes share away is in force before it is written, and stays so: servers echo the run in
     which the candidate was put out, so that a coordinator that starts anew begins from there.
@@ -57,8 +52,8 @@ class Controller:
         isolated: IsolatedApplications,
         clock: SteadyClock | None = None,
     ) -> None:
-        self._open_log = open_log
         self._clock = clock or SteadyClock()
+        self._holder = Holder(open_log, self._clock)
         self._not_before_s = self._clock() + LISTEN_S
         self._lock = asyncio.Lock()
         # Why the candidate is out, by run (State.id): in force whatever the log says, or whoever
@@ -66,12 +61,8 @@ class Controller:
         self._out: dict[str, Out] = {}
         # The same, commanded before the run was known.
         self._wished_out: Out | None = None
-        # When another coordinator took the log, and when it was last looked whether one did.
-        self._fenced_s: float | None = None
-        self._checked_s = -math.inf
         self.fleet = Fleet(isolated)
         self.ongoing: Ongoing | None = None
-        self.trouble = ""
         self.waits_for = ""
 
     def hear(self, server: str, taken: RolloutReport, *, is_new: bool) -> None:
@@ -88,6 +79,11 @@ class Controller:
         orders = self.orders
         is_known = orders is not None or bool(self.trouble) or self.fleet.wants_none
         return RolloutReply(is_known, orders)
+
+    @property
+    def trouble(self) -> str:
+        """Why the log cannot be read, written or held; empty when it can."""
+        return self._holder.trouble
 
     @property
     def now_s(self) -> float:
@@ -149,7 +145,7 @@ class Controller:
                 await self._adopt(wanted)
             elif self.fleet.wants_none:
                 self.ongoing = None
-                self.trouble = ""
+                self._holder.trouble = ""
                 self.waits_for = ""
             if self.ongoing is not None:
                 await self._decide(self.ongoing)
@@ -191,8 +187,8 @@ class Controller:
     async def _write_out(self, ongoing: Ongoing) -> str:
         """Write that the candidate is out, if the log does not say so; why it is not written."""
         if not ongoing.log.epoch:
-            await self._claim(ongoing)
-            ongoing = self.ongoing or ongoing
+            ongoing = await self._holder.claim(ongoing)
+            self.ongoing = ongoing
         if not ongoing.log.epoch:
             return self.trouble
         out = self._out[ongoing.state.id]
@@ -209,7 +205,7 @@ class Controller:
                 self.trouble or "The rollout is not known yet: no server has reported it."
             )
         if not self.ongoing.log.epoch:
-            await self._claim(self.ongoing)
+            self.ongoing = await self._holder.claim(self.ongoing)
         if not self.ongoing.log.epoch:
             raise NotReady(self.trouble)
         if self.is_falling:
@@ -217,74 +213,33 @@ class Controller:
         return self.ongoing
 
     async def _adopt(self, wanted: Rollout) -> None:
-        """Hold the log of this plan. When it cannot be read, stable answers everybody."""
-        held = self.ongoing
-        if held is not None and held.plan == wanted:
+        """Open the log of this plan. While it cannot be read, stable answers everybody."""
+        known = self.ongoing
+        if known is not None and known.plan == wanted:
             return
         # Another `run` of the same plan.
-        if held is not None and held.plan.id == wanted.id:
-            self.ongoing = Ongoing(wanted, held.log, held.state, held.record)
+        if known is not None and known.plan.id == wanted.id:
+            self.ongoing = replace(known, plan=wanted)
             return
         if self._clock() < self._not_before_s:
             return
-        self.ongoing = None
         self._not_before_s = self._clock() + RETRY_S
-        try:
-            log = await asyncio.to_thread(self._open_log, wanted.id)
-            for event in await asyncio.to_thread(log.read):
-                self._clock.not_before(event.at_s)
-            state = fold(log.events)
-        except RolloutError as error:
-            self.trouble = str(error)
+        self.ongoing = None
+        self.ongoing = await self._holder.open(wanted)
+        if self.ongoing is None:
             self.waits_for = "the log of the rollout; stable answers everybody"
-            logger.error("rollout %s: %s", wanted.id, error)
             return
-        self.trouble = ""
-        self._fenced_s = None
         if self._wished_out is not None:
-            self._out.setdefault(state.id, self._wished_out)
+            self._out.setdefault(self.ongoing.state.id, self._wished_out)
             self._wished_out = None
-        n_claims = sum(event.kind == "claimed" and event.run == state.run for event in log.events)
-        record = Record(state.id, n_claims, stable_before(log.events, state))
-        self.ongoing = current(wanted, log, state, record)
-
-    def _may_claim(self, ongoing: Ongoing) -> bool:
-        """Tell whether the log is ours to hold: nobody has yet, or our servers have the clients.
-
-        A second cluster that is started beside the first one, as at an upgrade, must not take the
-        log from it before its clients come. Who has lost the log waits until the other is quiet.
-        """
-        if not ongoing.log.events:
-            return True
-        if not self.fleet.has_clients:
-            return False
-        if self._fenced_s is None:
-            return True
-        last_s = max(self._fenced_s, ongoing.log.events[-1].at_s)
-        return self._clock() >= last_s + RECLAIM_S
-
-    async def _claim(self, ongoing: Ongoing) -> None:
-        """Become the one writer of the log, or say in `trouble` why not."""
-        plan = ongoing.plan
-        try:
-            await asyncio.to_thread(
-                ongoing.log.claim, lambda events: plans.claim(fold(events), plan), self._clock()
-            )
-            state = fold(ongoing.log.events)
-        except RolloutError as error:
-            self.trouble = str(error)
-            logger.error("rollout %s: %s", plan.id, error)
-            return
-        self.trouble = ""
-        self._fenced_s = None
-        self.ongoing = current(plan, ongoing.log, state, ongoing.record)
 
     async def _decide(self, ongoing: Ongoing) -> None:
         """The next event, if it is time for one."""
         if not ongoing.log.epoch:
-            await self._read_along(ongoing)
+            await self._go_along(ongoing)
             return
-        if await self._is_fenced(ongoing):
+        self.ongoing = await self._holder.check(ongoing)
+        if not self.ongoing.log.epoch:
             return
         if self.is_falling:
             self.waits_for = "the log, which must say that the candidate is out"
@@ -298,63 +253,25 @@ class Controller:
         logger.info("rollout %s: %s: %s", ongoing.state.id, found.kind, found.reason)
         await self._write(ongoing, found)
 
-    async def _read_along(self, ongoing: Ongoing) -> None:
-        """Do what the log says, which another coordinator holds, and write nothing."""
-        if self._may_claim(ongoing):
-            await self._claim(ongoing)
+    async def _go_along(self, ongoing: Ongoing) -> None:
+        """Claim a log that nobody holds or that is ours to hold; else do what it says."""
+        if self._holder.may_claim(ongoing, has_clients=self.fleet.has_clients):
+            self.ongoing = await self._holder.claim(ongoing)
             return
-        self.waits_for = "another coordinator, which holds the log: our servers have no clients"
-        try:
-            events = await asyncio.to_thread(ongoing.log.read)
-            self.ongoing = current(ongoing.plan, ongoing.log, fold(events), ongoing.record)
-        except RolloutError as error:
-            self.trouble = str(error)
-
-    async def _is_fenced(self, ongoing: Ongoing) -> bool:
-        """Look now and then whether another coordinator has claimed the log."""
-        if self._clock() < self._checked_s + CHECK_S:
-            return False
-        self._checked_s = self._clock()
-        try:
-            is_held = await asyncio.to_thread(ongoing.log.is_held)
-        except RolloutError as error:
-            # The next write says it again, if it matters.
-            logger.warning("rollout %s: %s", ongoing.state.id, error)
-            return False
-        if not is_held:
-            self._lost(ongoing, "another coordinator has claimed the log")
-        return not is_held
-
-    def _lost(self, ongoing: Ongoing, why: str) -> None:
-        self.trouble = why
-        self._fenced_s = self._clock()
-        self.ongoing = current(ongoing.plan, ongoing.log, fold(ongoing.log.events), ongoing.record)
+        self.waits_for = "clients: another coordinator holds the log, or did before"
+        self.ongoing = await self._holder.read_along(ongoing)
 
     async def _write(self, ongoing: Ongoing, draft: Draft) -> str:
-        """Write an event into the log, then put it in force; returns why it is not written.
+        """Write an event, then put it in force; returns why it is not written.
 
         What takes share away is in force before it is written.
         """
         if draft.kind in FALLING:
             self._out.setdefault(ongoing.state.id, Out(draft.by, draft.reason))
-        try:
-            await asyncio.to_thread(ongoing.log.append, draft, self._clock())
-        except RolloutError as error:
-            self.trouble = str(error)
-            logger.error("rollout %s: %s", ongoing.state.id, error)
-            if isinstance(error, Fenced):
-                self._lost(ongoing, str(error))
-                return self.trouble
-            if ongoing.log.events[-1].seq < draft.seq:
-                return self.trouble
-        # It is written; or the log has grown otherwise: an attempt that seemed lost came through,
-        # or another coordinator has written.
-        self.ongoing = current(ongoing.plan, ongoing.log, fold(ongoing.log.events), ongoing.record)
-        if not ongoing.log.epoch or ongoing.log.events[-1].kind != draft.kind:
-            return self.trouble
-        self.trouble = ""
-        self.waits_for = ""
-        return ""
+        self.ongoing, failure = await self._holder.write(ongoing, draft)
+        if not failure:
+            self.waits_for = ""
+        return failure
 
     async def _asked_facts(self, ongoing: Ongoing) -> Facts:
         step = plans.next_step(ongoing.state, ongoing.plan)
