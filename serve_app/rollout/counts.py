@@ -10,6 +10,7 @@ from itertools import zip_longest
 from typing import Literal
 
 from serve_app.rollout.fault import Fault
+from serve_app.statistics.agreement import Agreement
 
 Arm = Literal["stable", "candidate"]
 ARMS: tuple[Arm, ...] = ("stable", "candidate")
@@ -78,18 +79,17 @@ class Shadowed:
     """What the two versions said of the same rows.
 
     `pairs` says of each key whether the versions disagree about its first row; `whole` counts all
-    rows, `slices` those of each (feature, label). `difference` is candidate minus stable, summed
-    over the `n_compared` rows to which both gave a score (`Comparison.difference`), and `largest`
-    the largest absolute difference of any of their scores. `n_dropped` rows were not scored,
-    because the candidate was busy or not there.
+    rows, `slices` those of each (feature, label), and `agreement` compares the scores of those that
+    both versions scored. `n_requests` were scored by the candidate; `n_missed` requests it did not
+    answer in time, and `n_dropped` rows were not sent to it, because it was busy or not there.
     """
 
     pairs: dict[bytes, bool] = field(default_factory=dict)
     whole: Slice = field(default_factory=Slice)
-    n_compared: int = 0
-    difference: float = 0.0
-    largest: float = 0.0
+    agreement: Agreement = field(default_factory=Agreement)
     slices: dict[tuple[str, str], Slice] = field(default_factory=dict)
+    n_requests: int = 0
+    n_missed: int = 0
     n_dropped: int = 0
 
     def add(self, other: "Shadowed") -> None:
@@ -97,9 +97,9 @@ class Shadowed:
         for key, disagrees in other.pairs.items():
             self.pairs.setdefault(key, disagrees)
         self.whole += other.whole
-        self.n_compared += other.n_compared
-        self.difference += other.difference
-        self.largest = max(self.largest, other.largest)
+        self.agreement.add(other.agreement)
+        self.n_requests += other.n_requests
+        self.n_missed += other.n_missed
         self.n_dropped += other.n_dropped
         for name, part in other.slices.items():
             self.slices[name] = self.slices.get(name, Slice()) + part

@@ -179,9 +179,9 @@ def stable_before(events: Iterable[Event], state: State) -> Seen:
 
 
 def requests_of(phase: Phase) -> tuple[int, int]:
-    """Return the requests of (stable, the candidate); in shadow a pair counts for both."""
+    """Return the requests of (stable, the candidate); in shadow it scores some of stable's."""
     if phase.share == "shadow":
-        return phase.requests["stable"], phase.n_pairs
+        return phase.requests["stable"], phase.shadowed.n_requests
     return phase.requests["stable"], phase.requests["candidate"]
 
 

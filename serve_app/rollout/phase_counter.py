@@ -145,15 +145,23 @@ class PhaseCounter:
             if len(shadowed.pairs) < MOST_KEYS:
                 shadowed.pairs.setdefault(digest(key), bool(disagrees[begin]))
             begin = end
+        shadowed.n_requests += len(keys)
         both = ~(has_failed(stable) | has_failed(candidate))
-        shadowed.n_compared += int(both.sum())
-        difference = self._comparison.difference(stable[both], candidate[both])
-        shadowed.difference += float(difference.sum())
-        shadowed.largest = max(shadowed.largest, largest_shift(stable[both], candidate[both]))
+        numbers = self._comparison.numbers(stable[both], candidate[both])
+        agreement = shadowed.agreement
+        agreement.count(*numbers, self._score_bins.edges)
+        agreement.largest = max(agreement.largest, largest_shift(stable[both], candidate[both]))
         shadowed.whole += Slice(len(disagrees), int(disagrees.sum()))
         for name, n_rows, n_disagree in self._bins.count(block, disagrees):
             known = shadowed.slices.get(name, Slice())
             shadowed.slices[name] = known + Slice(n_rows, n_disagree)
+
+    def miss(self, n_requests: int) -> None:
+        """Count requests that the candidate did not answer in time in shadow.
+
+        They are no disagreement: a process that stops for a second would be sixty of them.
+        """
+        self._counts.shadowed.n_missed += n_requests
 
     def drop(self, n_rows: int) -> None:
         """Count rows that the candidate did not score in shadow."""

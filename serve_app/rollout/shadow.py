@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from serve_app.contract.block import Block, Scores
-from serve_app.errors import HttpError
+from serve_app.errors import DeadlineExceeded, NotReady, Overloaded
 from serve_app.rollout.phase_counter import PhaseCounter
 
 logger = logging.getLogger(__name__)
@@ -102,9 +102,9 @@ class Shadow:
         first = taken[0]
         try:
             scores = await first.candidate.score(block, first.deadline_s)
-        except HttpError:
-            # Late, or not there: it had no answer, as it would have had none in a canary.
-            scores = np.full_like(stable, np.nan)
+        except (DeadlineExceeded, NotReady, Overloaded):
+            first.phase.miss(len(taken))
+            return
         except Exception:
             logger.exception("the candidate failed in shadow")
             scores = np.full_like(stable, np.nan)

@@ -115,19 +115,24 @@ class Comparison:
         return outside
 
     def difference(self, stable: Scores, candidate: Scores) -> Scores:
-        """(n_rows,) candidate minus stable, in the one number that stands for a row.
+        """(n_rows,) candidate minus stable, in the one number that stands for a row."""
+        one, other = self.numbers(stable, candidate)
+        return np.asarray(other - one)
+
+    def numbers(self, stable: Scores, candidate: Scores) -> tuple[Scores, Scores]:
+        """Of each version (n_rows,) the one number that stands for a row.
 
         That is the score, the first of several outputs, the median of quantiles, or the probability
-        of the class that stable answers: below zero, the candidate is less sure of it.
+        of the class that stable answers: below stable's, the candidate is less sure of it.
         """
         if self.kind == "quantiles":
-            return np.asarray(np.median(candidate, axis=1) - np.median(stable, axis=1))
-        gap: Scores = candidate - stable
-        if gap.ndim == 1:
-            return gap
+            return np.median(stable, axis=1), np.median(candidate, axis=1)
+        if stable.ndim == 1:
+            return stable, candidate
         if self.kind == "class":
-            return np.asarray(gap[np.arange(len(gap)), best_class(stable)])
-        return np.asarray(gap[:, 0])
+            answers = (np.arange(len(stable)), best_class(stable))
+            return stable[answers], candidate[answers]
+        return stable[:, 0], candidate[:, 0]
 
 
 def best_class(scores: Scores) -> NDArray[np.intp]:

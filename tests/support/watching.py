@@ -76,6 +76,7 @@ def counts_of(phase: int = 1, run: str = RUN, **counts: Any) -> Counts:
         found.scores[arm] = list(counts.get("scores", ((), ()))[i])
     for key, disagrees in counts.get("pairs", {}).items():
         found.shadowed.pairs[digest(key)] = disagrees
+    found.shadowed.n_requests = len(found.shadowed.pairs)
     return found
 
 

@@ -392,7 +392,7 @@ async def test_in_shadow_the_answer_does_not_wait_and_both_are_compared() -> Non
     await until(compared)
     assert found.pairs == {digest("ada"): True}
     assert found.whole.n_rows == 3
-    assert np.isclose(found.difference, 3 * 0.8)
+    assert np.isclose(found.agreement.difference, 3 * 0.8)
     assert candidate.deadlines_s == [0.15]
 
 

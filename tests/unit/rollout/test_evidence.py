@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -259,6 +260,54 @@ def test_shadow_passes_by_the_upper_bound_of_what_disagrees(
     tell(found, counts_of(pairs={f"k{n}": n < n_disagree for n in range(n_pairs)}))
     assert judged(found).outcome == outcome
     assert requests_of(found.phases[1])[1] == n_pairs
+
+
+def in_shadow(shifted_by: float = 0.0, constant: float | None = None, **more: int) -> Verdict:
+    """Return what is said of a shadow of 400 rows whose labels all agree."""
+    counts = counts_of(pairs={f"k{n}": False for n in range(400)})
+    stable = np.linspace(0.01, 0.49, 400)
+    candidate = stable + shifted_by
+    if constant is not None:
+        candidate = np.full(400, constant)
+    edges = [0.05 * n for n in range(1, 10)]
+    counts.shadowed.agreement.count(stable, candidate, edges)
+    for name, value in more.items():
+        setattr(counts.shadowed, name, value)
+    found = record("shadow")
+    tell(found, counts)
+    return judged(found)
+
+
+def test_shadow_looks_at_the_scores_too() -> None:
+    """A constant keeps most labels, and so does a shift: a person must see them."""
+    assert in_shadow().outcome == "pass"
+    assert in_shadow(shifted_by=0.002).outcome == "pass"
+    assert (in_shadow(constant=0.3).outcome, in_shadow(constant=0.3).cause) == ("hold", "order")
+    said = in_shadow(shifted_by=0.05)
+    assert (said.outcome, said.cause) == ("hold", "shift")
+    assert "+0.05" in said.reason
+
+
+def test_a_slice_in_which_most_rows_disagree_is_named() -> None:
+    """A candidate that wins overall and fails one slice is held."""
+    found = record("shadow")
+    counts = counts_of(pairs={f"k{n}": n < 12 for n in range(400)})
+    counts.shadowed.whole = Slice(400, 12)
+    counts.shadowed.slices = {("plan", "old"): Slice(30, 12), ("plan", "new"): Slice(370, 0)}
+    tell(found, counts)
+    counts = counts_of()
+    edges = [0.05 * n for n in range(1, 10)]
+    scores = np.linspace(0.01, 0.49, 400)
+    counts.shadowed.agreement.count(scores, scores, edges)
+    tell(found, counts)
+    said = judged(found)
+    assert (said.outcome, said.cause) == ("hold", "slice plan: old")
+
+
+def test_a_candidate_that_is_late_in_shadow_is_held() -> None:
+    """It has no disagreement, since it has hardly an answer."""
+    assert in_shadow(n_requests=400, n_missed=20).outcome == "pass"
+    assert in_shadow(n_requests=400, n_missed=200).cause == "late"
 
 
 def test_a_shadow_that_stays_undecided_is_for_a_person() -> None:

@@ -126,8 +126,8 @@ def test_a_pair_is_a_key_with_its_first_row() -> None:
     counter.compare(["a", "b"], [3, 4], rows, stable, candidate)
     found = counter.take().shadowed
     assert found.pairs == {digest("a"): False, digest("b"): True}
-    assert (found.whole.n_rows, found.whole.n_disagree, found.n_compared) == (4, 3, 4)
-    assert found.difference == pytest.approx(0.6)
+    assert (found.whole.n_rows, found.whole.n_disagree, found.agreement.n_rows) == (4, 3, 4)
+    assert found.agreement.difference == pytest.approx(0.6)
     days = {
         label: (part.n_rows, part.n_disagree)
         for (feature, label), part in found.slices.items()
@@ -204,9 +204,9 @@ def test_shadow_of_classes_counts_flips_and_the_largest_shift() -> None:
     counter.compare(["a", "b", "c"], [1, 2, 3], rows, stable, candidate)
     found = counter.take().shadowed
     assert found.pairs == {digest("a"): True, digest("b"): False, digest("c"): True}
-    assert (found.n_compared, found.whole.n_rows) == (2, 3)
-    assert found.largest == pytest.approx(0.5)
-    assert found.difference == pytest.approx(-0.5)
+    assert (found.agreement.n_rows, found.whole.n_rows) == (2, 3)
+    assert found.agreement.largest == pytest.approx(0.5)
+    assert found.agreement.difference == pytest.approx(-0.5)
     parts = {name: (part.n_rows, part.n_disagree) for name, part in found.slices.items()}
     assert parts["city", "Bern"] == (2, 1)
     assert parts["city", "any other"] == (1, 1)

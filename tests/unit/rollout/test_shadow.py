@@ -1,6 +1,7 @@
 """Shadow is never in the way of an answer, is bounded, and tells what it dropped."""
 
 import asyncio
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from fakes import FakeScorer, until
 from watching import SPEC, phase_counter, table
 
 from serve_app.contract.block import Block, Layout, Scores
-from serve_app.errors import DeadlineExceeded
+from serve_app.errors import DeadlineExceeded, NotReady
 from serve_app.rollout.phase_counter import PhaseCounter
 from serve_app.rollout.shadow import MOST_ROWS_A_CALL, MOST_WAITING_ROWS, Shadow
 
@@ -56,20 +57,33 @@ async def test_what_does_not_fit_is_dropped_and_counted() -> None:
     assert len(candidate.blocks[0]) <= MOST_ROWS_A_CALL
 
 
-@pytest.mark.parametrize("error", [DeadlineExceeded("late"), RuntimeError("broken")])
-async def test_a_candidate_that_gives_no_answer_disagrees(error: Exception) -> None:
-    """In a canary it would have had no answer either; the next rows are scored again."""
+async def pairs_after(error: Exception) -> Any:
+    """Return what is counted when the candidate fails on one request and answers the next."""
     shadow = Shadow()
     counter = phase_counter()
     candidate = FakeScorer(lambda _: 0.4, error)
     shadow.offer(counter, candidate, "a", rows(), scores(), 1.0)
     await until(lambda: candidate.blocks)
-    await asyncio.sleep(0.01)
+    await until(lambda: not shadow.is_busy)
     candidate.error = None
     shadow.offer(counter, candidate, "b", rows(), scores(), 1.0)
     await until(lambda: len(candidate.blocks) == 2)
-    await asyncio.sleep(0.01)
-    assert list(counter.take().shadowed.pairs.values()) == [True, False]
+    await until(lambda: not shadow.is_busy)
+    return counter.take().shadowed
+
+
+async def test_a_candidate_that_raises_disagrees() -> None:
+    """In a canary it would have had no answer either; the next rows are scored again."""
+    found = await pairs_after(RuntimeError("broken"))
+    assert list(found.pairs.values()) == [True, False]
+
+
+@pytest.mark.parametrize("error", [DeadlineExceeded("late"), NotReady("gone")])
+async def test_a_call_that_comes_too_late_is_no_disagreement(error: Exception) -> None:
+    """A process that stops for a second, or is replaced, says nothing about the model."""
+    found = await pairs_after(error)
+    assert list(found.pairs.values()) == [False]
+    assert (found.n_missed, found.n_requests) == (1, 1)
 
 
 async def test_rows_of_two_phases_are_not_mixed() -> None:
@@ -101,4 +115,4 @@ async def test_a_candidate_of_classes_that_fails_disagrees_too() -> None:
     await until(lambda: candidate.blocks)
     await until(lambda: not shadow.is_busy)
     found = counter.take().shadowed
-    assert (found.whole.n_rows, found.whole.n_disagree, found.n_compared) == (2, 2, 0)
+    assert (found.whole.n_rows, found.whole.n_disagree, found.agreement.n_rows) == (2, 2, 0)
