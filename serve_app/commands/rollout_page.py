@@ -40,7 +40,7 @@ def _head(view: RolloutView) -> RenderableType:
         (view.status.replace("_", " "), f"bold {style}"),
         f" at {_named(view.share)}" + ("   promoted" if view.promoted else ""),
     )
-    lines = [title, Text(f"{view.reason} ({view.by})")]
+    lines = [title, Text(view.now)]
     if view.trouble:
         lines.append(Text(view.trouble, "red"))
     return Group(*lines)

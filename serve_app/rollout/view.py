@@ -10,6 +10,7 @@ from serve_app.rollout.decide import Action, actions
 from serve_app.rollout.event import Event, Share, finite
 from serve_app.rollout.evidence import Record, requests_of, worst_slices
 from serve_app.rollout.ongoing import Ongoing
+from serve_app.rollout.sentence import sentence
 from serve_app.rollout.state import Status
 from serve_app.rollout.verdict import evidence_numbers, judged
 from serve_app.statistics.sequential_test import Finding, Rail, Since
@@ -37,6 +38,9 @@ class SliceView(BaseModel):
 class RolloutView(BaseModel):
     """How far a rollout is, why, and what was seen."""
 
+    now: str = Field(
+        description="one sentence: what happens now, since when, why, and what comes next"
+    )
     rollout: str
     run: int
     stable: str
@@ -86,13 +90,16 @@ def view(controller: Controller) -> RolloutView | Unknown:
     state = ongoing.state
     plan = ongoing.plan
     seen = _seen(ongoing, controller.now_s)
+    last_s = ongoing.log.events[-1].at_s if ongoing.log.events else controller.now_s
+    is_out = controller.is_falling
     return RolloutView(
+        now=sentence(state, plan, last_s, controller.waits_for, is_out=is_out),
         rollout=plan.id,
         run=state.run,
         stable=plan.stable,
         candidate=plan.candidate,
         status=state.status,
-        share=0.0 if controller.is_falling else state.share,
+        share=0.0 if is_out else state.share,
         step=state.step,
         steps=list(plan.steps),
         promoted=state.promoted,

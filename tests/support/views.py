@@ -37,6 +37,7 @@ def rollout_view(**changes: Any) -> RolloutView:
         "stable": "1.0.0",
         "candidate": "1.1.0",
         "status": "running",
+        "now": "1.1.0 answers 5 % of the keys since 15 Jan 12:00:00 UTC.",
         "share": 5.0,
         "step": 1,
         "steps": ["shadow", 5.0, 50.0, 100.0],
