@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from serve_app.rollout.event import Share
+from serve_app.rollout.state import OUT
 from serve_app.rollout.view import RolloutView
 
 BAR_WIDTH = 28
@@ -148,8 +149,11 @@ def _foot(view: RolloutView) -> RenderableType:
     lines = []
     if view.waits_for and view.waits_for != view.reason:
         lines.append(Text(f"waits for: {view.waits_for}"))
-    if view.commands:
-        names = ", ".join(f"sluice rollout {command}" for command in view.commands)
+    commands: list[str] = [*view.commands]
+    if view.status not in OUT:
+        commands = ["out", *commands]
+    if commands:
+        names = ", ".join(f"sluice rollout {command}" for command in commands)
         lines.append(Text(f"you can: {names}", "dim"))
     return Group(*lines)
 

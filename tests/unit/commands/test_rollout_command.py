@@ -107,7 +107,7 @@ def test_status_shows_steps_evidence_and_what_can_be_done(serve: Any) -> None:
 def test_what_people_wrote_is_shown_as_it_is_written() -> None:
     """Brackets in a reason are no markup."""
     assert "[bold]why[/bold] [x" in rendered(
-        rollout_view(reason="[bold]why[/bold] [x", trouble="[/red] broken [")
+        rollout_view(now="[bold]why[/bold] [x", trouble="[/red] broken [")
     )
 
 
