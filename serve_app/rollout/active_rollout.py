@@ -127,25 +127,32 @@ class ActiveRollout:
     async def alone(self, seconds: float) -> None:
         """Without a coordinator: go on for a while, then by what is written, else by stable.
 
-        A server that has just started has nothing to go on with, and reads the log at once. At
-        100 % the log says no less.
+        What the log takes away is in force at once. A server that has just started has nothing to
+        go on with, and does what the log says.
         """
         table = self._versions.table
         plan = table.rollout if table else None
+        if plan is None or (self._orders is not None and self._orders.is_out):
+            return
+        written = await self._written(plan.id)
         orders = self._orders
-        if plan is None or (orders is not None and orders.is_out):
+        if orders is None or _takes_away(written, orders):
+            self._put_in_force(written)
             return
-        if orders is not None and (seconds < plan.keep_seconds or orders.percent == 100):
-            return
+        # At 100 % stable may be scaled down already.
+        if orders.percent < 100 and seconds >= plan.keep_seconds:
+            self._put_in_force(written)
+
+    async def _written(self, rollout: str) -> Orders | None:
+        """What the log says; None when it cannot be read."""
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
-                state = await asyncio.to_thread(self._read_log, plan.id)
+                state = await asyncio.to_thread(self._read_log, rollout)
         except (RolloutError, TimeoutError) as error:
             kind = type(error).__name__
-            logger.error("no coordinator, and the log cannot be read (%s): stable answers", kind)
-            self._put_in_force(None)
-            return
-        self._put_in_force(orders_of(plan.id, state))
+            logger.error("no coordinator, and the log cannot be read (%s)", kind)
+            return None
+        return orders_of(rollout, state)
 
     def put_out(self) -> bool:
         """Take all share from the candidate here and now; whether it had orders.
@@ -240,3 +247,10 @@ class ActiveRollout:
         deadline_s = table.limits.candidate_deadline_ms / 1000
         key = answered.routing_key
         self._shadow.offer(phase, candidate.scorer, key, block, scores, deadline_s)
+
+
+def _takes_away(written: Orders | None, orders: Orders) -> bool:
+    """Tell whether the log gives the candidate less in the same run."""
+    if written is None or written.run != orders.run:
+        return False
+    return written.is_out or written.percent < orders.percent

@@ -84,12 +84,14 @@ SCENARIOS = [
     ),
     _equal(
         "full-queues",
-        "isolated, the queue of each version is full for 10 s, one after the other",
+        "isolated, the queues of both versions are full for 10 s, and of each for 5 s",
         "T1",
         placement="isolated",
         faults=(
             FullQueues("stable", Moment("50 %", 10), 10),
-            FullQueues("candidate", Moment("50 %", 30), 10),
+            FullQueues("candidate", Moment("50 %", 10), 10),
+            FullQueues("stable", Moment("50 %", 30), 5),
+            FullQueues("candidate", Moment("50 %", 40), 5),
         ),
     ),
     _equal(

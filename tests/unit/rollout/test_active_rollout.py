@@ -111,7 +111,7 @@ async def test_a_server_that_hears_nothing_goes_on_for_a_while_and_then_by_the_l
     """The share that is written stands; what cannot be read is stable's."""
     server = await Server().start(100)
     server.order(50)
-    server.written = State(status="running", share=0.0)
+    server.written = None
     await server.rollout.alone(59)
     assert server.rollout.percent == 50
     server.written = State(status="running", share=20.0)
@@ -121,6 +121,16 @@ async def test_a_server_that_hears_nothing_goes_on_for_a_while_and_then_by_the_l
     await server.rollout.alone(62)
     assert server.rollout.percent == 0
     assert await server.ask() == STABLE
+
+
+async def test_what_the_log_takes_away_is_in_force_at_once() -> None:
+    """A server that is cut off from the coordinator learns of an abort by the log."""
+    server = await Server().start(100)
+    server.order(50, run="r-run1")
+    server.written = State(rollout="r", run=1, status="aborted")
+    await server.rollout.alone(1)
+    assert await server.ask() == STABLE
+    assert server.report().out == "r-run1"
 
 
 async def test_a_new_server_that_finds_no_coordinator_reads_the_log() -> None:
