@@ -22,7 +22,6 @@ from benchmarks.simulator.world import SimulatedWorld
 from serve_app.bundle import loading
 from serve_app.bundle.stores import open_store
 from serve_app.cluster.logs import log_to_ray
-from serve_app.rollout.decide import COMMANDS
 from serve_app.rollout.event import Event
 
 # A person's command is in force everywhere after so long, or never: a server that is cut off may
@@ -31,8 +30,8 @@ COMMAND_S = 15.0
 PATIENCE_S = 75.0
 LOOK_S = 0.25
 ENDS: dict[str, Ended] = {"aborted": "aborted", "rolled_back": "aborted", "held": "held"}
-# What takes all share away, by the words that there are.
-OUT_WORDS = tuple(word for word in ("out", "abort", "rollback") if word in COMMANDS)
+# What a person says to take all share away.
+OUT = "out"
 LOGGER = logging.getLogger("serve_app")
 
 
@@ -110,10 +109,10 @@ def _can_take_away(world: SimulatedWorld) -> bool:
 
     if not is_out():
         # Who gets no answer asks again.
-        for word in OUT_WORDS * 2:
+        for _ in range(3):
             if is_out():
                 break
-            world.command(word)
+            world.command(OUT)
             _wait(world, is_out)
         _wait(world, is_out, PATIENCE_S)
     return is_out()

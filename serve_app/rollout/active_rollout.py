@@ -11,6 +11,7 @@ from serve_app.errors import BundleError, BundleUnavailable, RolloutError
 from serve_app.rollout.fault import fault_of, is_clients_fault
 from serve_app.rollout.orders import Candidate, Orders, RolloutReply, RolloutReport, orders_of
 from serve_app.rollout.phase_counter import PhaseCounter
+from serve_app.rollout.recent import FAILING_S, MIN_REQUESTS
 from serve_app.rollout.shadow import Shadow
 from serve_app.rollout.state import State
 from serve_app.serving.answer import Answered, Assignment
@@ -63,6 +64,9 @@ class ActiveRollout:
         # When another phase took over, by phase.
         self._left_s: dict[tuple[str, int], float] = {}
         self._n_rows = 0
+        # Requests in a row that the candidate failed, and when the first of them was answered.
+        self._n_failed = 0
+        self._failing_since_s = 0.0
         # The table that `_phase` was last looked up for.
         self._table: Table | None = None
         self._phase: PhaseCounter | None = None
@@ -98,10 +102,27 @@ class ActiveRollout:
         if fault is None:
             score = answered.scores[0].tolist()  # type: ignore[index]  # an answer has scores
         phase.note(answered.routing_key, assigned.version, answered.seconds, fault, score)
+        if assigned.version != table.stable:
+            self._note_failure(is_bad=fault is not None)
         if answered.version and answered.version != assigned.version:
             phase.stood_in()
         if answered.version and phase.is_shadow:
             self._offer(phase, answered)
+
+    def _note_failure(self, *, is_bad: bool) -> None:
+        if not is_bad:
+            self._n_failed = 0
+        elif self._n_failed:
+            self._n_failed += 1
+        else:
+            self._n_failed = 1
+            self._failing_since_s = self._clock()
+
+    @property
+    def _fails_everything(self) -> bool:
+        """Whether the candidate failed every request here for as long as the judge would wait."""
+        seconds = self._clock() - self._failing_since_s
+        return self._n_failed >= MIN_REQUESTS and seconds >= FAILING_S
 
     def take(self) -> RolloutReport:
         """What this server's table wants, how far the candidate is, and all counts since the last.
@@ -127,12 +148,17 @@ class ActiveRollout:
     async def alone(self, seconds: float) -> None:
         """Without a coordinator: go on for a while, then by what is written, else by stable.
 
-        What the log takes away is in force at once. A server that has just started has nothing to
+        A candidate that fails every request is out, since nobody judges it meanwhile. What the log
+        takes away is in force at once. A server that has just started has nothing to
         go on with, and does what the log says.
         """
         table = self._versions.table
         plan = table.rollout if table else None
         if plan is None or (self._orders is not None and self._orders.is_out):
+            return
+        if self._fails_everything:
+            logger.error("no coordinator, and the candidate fails every request: it is out here")
+            self.put_out()
             return
         written = await self._written(plan.id)
         orders = self._orders

@@ -34,9 +34,9 @@ class Incidents:
     """Keys of bad answers, by arm.
 
     An incident is a series of bad answers of one process that no good answer of it interrupts: a
-    process that stalls turns many keys bad, and is one event all the same. `first` has the key
-    with which each began. `others` are the keys that were bad in the course of one: they are used
-    up, and count for nothing. `n_left_out` keys had no room.
+    process that stalls turns many keys bad, and is one event all the same. `first` has the keys
+    with which each began, at most two. `others` are the keys that were bad in its further course:
+    they are used up, and count for nothing. `n_left_out` keys had no room.
     """
 
     first: dict[Arm, set[bytes]] = field(default_factory=_sets)
@@ -48,13 +48,13 @@ class Incidents:
         """Return how many keys are kept."""
         return sum(len(self.first[arm]) + len(self.others[arm]) for arm in ARMS)
 
-    def put(self, arm: Arm, routing_key: str, *, begins: bool) -> None:
-        """Keep the key of a bad answer, which begins an incident or belongs to one."""
+    def put(self, arm: Arm, routing_key: str, *, counts: bool) -> None:
+        """Keep the key of a bad answer, which counts by itself or is used up in an incident."""
         if self.n_keys >= MOST_KEYS:
             self.n_left_out += 1
             return
         key = digest(routing_key)
-        if begins:
+        if counts:
             self.first[arm].add(key)
         else:
             self.others[arm].add(key)

@@ -18,29 +18,34 @@ from serve_app.statistics.score_bins import ScoreBins
 MOST_SCORED_KEYS = 20_000
 
 
+# Bad answers of one series that count. Where one request in ten is bad by itself, two in a row are
+# common and three are not: more than two are one event, such as a process that stalls.
+MOST_OF_A_SERIES = 2
+
+
 @dataclass
 class _Series:
-    """Whether a version's answers of one process are bad one after the other, in seconds.
+    """A version's answers of one process that are bad one after the other, in seconds.
 
-    A good answer ends an incident when it began after the last bad one was given up: beside a
-    replica that stalls, others go on answering well.
+    A good answer ends a series when it began after the last bad one was given up: beside a replica
+    that stalls, others go on answering well.
     """
 
-    is_open: bool = False
+    n_bad: int = 0
     last_bad_s: float = 0.0
     ended_s: float = 0.0
 
     def good(self, began_s: float) -> None:
-        if self.is_open and began_s > self.last_bad_s:
-            self.is_open = False
+        if self.n_bad and began_s > self.last_bad_s:
+            self.n_bad = 0
             self.ended_s = began_s
 
-    def begins(self, began_s: float, now_s: float) -> bool:
-        """Take in a bad answer; whether an incident begins with it."""
-        is_new = not self.is_open and began_s >= self.ended_s
-        self.is_open = True
+    def counts(self, began_s: float, now_s: float) -> bool:
+        """Take in a bad answer; whether it counts by itself."""
+        belongs_to_last = self.n_bad == 0 and began_s < self.ended_s
+        self.n_bad += MOST_OF_A_SERIES if belongs_to_last else 1
         self.last_bad_s = now_s
-        return is_new
+        return self.n_bad <= MOST_OF_A_SERIES and not belongs_to_last
 
 
 class PhaseCounter:
@@ -95,13 +100,13 @@ class PhaseCounter:
         began_s = now_s - seconds
         if fault is not None:
             counts.bad[arm][fault] += 1
-            begins = self._errors[arm].begins(began_s, now_s)
-            counts.errors.put(arm, routing_key, begins=begins)
+            counts_itself = self._errors[arm].counts(began_s, now_s)
+            counts.errors.put(arm, routing_key, counts=counts_itself)
             return
         self._errors[arm].good(began_s)
         if seconds > self._slow_s:
-            begins = self._slow[arm].begins(began_s, now_s)
-            counts.slow.put(arm, routing_key, begins=begins)
+            counts_itself = self._slow[arm].counts(began_s, now_s)
+            counts.slow.put(arm, routing_key, counts=counts_itself)
         else:
             self._slow[arm].good(began_s)
         if score is not None:

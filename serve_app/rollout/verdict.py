@@ -92,7 +92,11 @@ def _failed(judgement: Judgement, phase: Phase) -> Finding | None:
     failed = judgement.failed
     if failed is None or failed.rail != "errors":
         return failed
-    return failed if phase.total.candidate_share > TOLERATED_SHARE else None
+    total = phase.total
+    if not total.requests["candidate"]:
+        return failed
+    low, _ = wilson(total.bad["candidate"], total.requests["candidate"])
+    return failed if low > TOLERATED_SHARE else None
 
 
 def _of_all_traffic(
