@@ -33,10 +33,11 @@ def _sets() -> dict[Arm, set[bytes]]:
 class Incidents:
     """Keys of bad answers, by arm.
 
-    An incident is a series of bad answers of one process that no good answer of it interrupts: a
-    process that stalls turns many keys bad, and is one event all the same. `first` has the keys
-    with which each began, at most two. `others` are the keys that were bad in its further course:
-    they are used up, and count for nothing. `n_left_out` keys had no room.
+    What a model does wrong (it raised, or gave no valid number) counts each time. What a process
+    does wrong (late, not ready, refused) is one incident for as long as no good answer of it
+    interrupts: a process that stalls turns many keys bad, and is one event all the same. `first`
+    has the keys that count. `others` are those that were bad in the course of an incident: they are
+    used up, and count for nothing. `n_left_out` keys had no room.
     """
 
     first: dict[Arm, set[bytes]] = field(default_factory=_sets)

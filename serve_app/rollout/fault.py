@@ -9,6 +9,8 @@ from serve_app.serving.answer import Answered, Failure
 # answer to a valid row. refused: a 429 of the version itself, whose queue is full.
 Fault = Literal["late", "raised", "invalid", "not_ready", "refused"]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
+# The others are faults of a process, which hit many requests at once.
+OF_THE_MODEL: frozenset[Fault] = frozenset({"raised", "invalid"})
 WORDS: dict[Fault, str] = {
     "late": "late",
     "raised": "raised an error",

@@ -8,7 +8,7 @@ from serve_app.bundle.manifest import Manifest
 from serve_app.contract import ModelSpec
 from serve_app.contract.block import Block, Scores, has_failed
 from serve_app.rollout.counts import ARMS, MOST_KEYS, Arm, Counts, Slice, digest
-from serve_app.rollout.fault import Fault
+from serve_app.rollout.fault import OF_THE_MODEL, Fault
 from serve_app.settings import Rollout
 from serve_app.statistics.bins import Bins
 from serve_app.statistics.disagreement import Comparison, largest_shift
@@ -16,11 +16,6 @@ from serve_app.statistics.score_bins import ScoreBins
 
 # Keys of a phase whose first score goes into the histograms: enough to tell where scores lie.
 MOST_SCORED_KEYS = 20_000
-
-
-# Bad answers of one series that count. Where one request in ten is bad by itself, two in a row are
-# common and three are not: more than two are one event, such as a process that stalls.
-MOST_OF_A_SERIES = 2
 
 
 @dataclass
@@ -31,21 +26,21 @@ class _Series:
     that stalls, others go on answering well.
     """
 
-    n_bad: int = 0
+    is_open: bool = False
     last_bad_s: float = 0.0
     ended_s: float = 0.0
 
     def good(self, began_s: float) -> None:
-        if self.n_bad and began_s > self.last_bad_s:
-            self.n_bad = 0
+        if self.is_open and began_s > self.last_bad_s:
+            self.is_open = False
             self.ended_s = began_s
 
-    def counts(self, began_s: float, now_s: float) -> bool:
-        """Take in a bad answer; whether it counts by itself."""
-        belongs_to_last = self.n_bad == 0 and began_s < self.ended_s
-        self.n_bad += MOST_OF_A_SERIES if belongs_to_last else 1
+    def begins(self, began_s: float, now_s: float) -> bool:
+        """Take in a bad answer; whether a series begins with it."""
+        is_new = not self.is_open and began_s >= self.ended_s
+        self.is_open = True
         self.last_bad_s = now_s
-        return self.n_bad <= MOST_OF_A_SERIES and not belongs_to_last
+        return is_new
 
 
 class PhaseCounter:
@@ -100,13 +95,15 @@ class PhaseCounter:
         began_s = now_s - seconds
         if fault is not None:
             counts.bad[arm][fault] += 1
-            counts_itself = self._errors[arm].counts(began_s, now_s)
-            counts.errors.put(arm, routing_key, counts=counts_itself)
+            begins = self._errors[arm].begins(began_s, now_s)
+            # What the model itself does wrong is wrong each time. What a process does that stalls,
+            # is replaced or is full is one event.
+            counts.errors.put(arm, routing_key, counts=begins or fault in OF_THE_MODEL)
             return
         self._errors[arm].good(began_s)
         if seconds > self._slow_s:
-            counts_itself = self._slow[arm].counts(began_s, now_s)
-            counts.slow.put(arm, routing_key, counts=counts_itself)
+            begins = self._slow[arm].begins(began_s, now_s)
+            counts.slow.put(arm, routing_key, counts=begins)
         else:
             self._slow[arm].good(began_s)
         if score is not None:

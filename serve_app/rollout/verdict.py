@@ -13,7 +13,7 @@ from serve_app.rollout.evidence import RAILS, Phase, Record, worst_slices
 from serve_app.rollout.fault import WORDS
 from serve_app.rollout.recent import STABLE_SHARE, Seen
 from serve_app.settings import Guardrails, Rollout
-from serve_app.statistics.intervals import wilson
+from serve_app.statistics.intervals import SURE_Z, wilson
 from serve_app.statistics.psi import is_shifted, psi, psi_noise
 from serve_app.statistics.sequential_test import (
     Evidence,
@@ -95,7 +95,8 @@ def _failed(judgement: Judgement, phase: Phase) -> Finding | None:
     total = phase.total
     if not total.requests["candidate"]:
         return failed
-    low, _ = wilson(total.bad["candidate"], total.requests["candidate"])
+    # It is asked at each look, so that it must be sure.
+    low, _ = wilson(total.bad["candidate"], total.requests["candidate"], SURE_Z)
     return failed if low > TOLERATED_SHARE else None
 
 
