@@ -11,6 +11,7 @@ from serve_app.rollout.counts import ARMS, Arm
 from serve_app.rollout.fault import Fault
 
 KEPT_S = 60.0
+RESOLUTION_S = 0.5
 # A version that fails this share of its requests for so long, in each of so many parts of it, is
 # failing. A process that stops for five seconds is not.
 FAILING_SHARE = 0.5
@@ -71,8 +72,14 @@ class Recent:
         self._parts: deque[tuple[float, Seen]] = deque()
 
     def add(self, now_s: float, seen: Seen) -> None:
-        """Note what a report tells; what is older than a minute is forgotten."""
-        self._parts.append((now_s, seen))
+        """Note what a report tells; what is older than a minute is forgotten.
+
+        Reports of half a second are kept as one, so that many servers cost no more than one.
+        """
+        if self._parts and now_s - self._parts[-1][0] < RESOLUTION_S:
+            self._parts[-1][1].add(seen)
+        else:
+            self._parts.append((now_s, seen))
         while self._parts[0][0] < now_s - KEPT_S:
             self._parts.popleft()
 
