@@ -27,6 +27,7 @@ from serve_app.models import get_spec
 from serve_app.rollout.active_rollout import ActiveRollout
 from serve_app.rollout.controller import Controller
 from serve_app.rollout.log import open_log
+from serve_app.rollout.notify import Notifier
 from serve_app.rollout.state import State, fold
 from serve_app.serving.answer import Counters
 from serve_app.serving.opening import Opening
@@ -87,7 +88,10 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
 def coordinator_parts(args: ServerArgs) -> tuple[Inbox, Controller]:
     """What a coordinator is made of."""
     name = get_spec(args.model).name
-    controller = Controller(partial(open_log, state_of(args), name), IsolatedReplicas(name))
+    notifier = Notifier(name, serve.get_replica_context().app_name)
+    controller = Controller(
+        partial(open_log, state_of(args), name), IsolatedReplicas(name), notifier=notifier
+    )
     return Inbox(parts=(controller,)), controller
 
 

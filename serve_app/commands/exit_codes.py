@@ -23,6 +23,11 @@ class ExitCode(IntEnum):
     UNREADABLE = 2
     # `rollout status` alone: the candidate was aborted or rolled back.
     CANDIDATE_OUT = 3
+    # `diff --fail-on` alone: which limit the candidate does not keep. Of several the lowest counts.
+    WORSE = 4
+    FLIPS = 5
+    SHIFTED = 6
+    SLOWER = 7
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from serve_app.rollout.event import Draft
 from serve_app.rollout.fleet import Fleet, IsolatedApplications
 from serve_app.rollout.holder import Holder
 from serve_app.rollout.log import Log
+from serve_app.rollout.notify import Notifier
 from serve_app.rollout.ongoing import FORGOTTEN, Ongoing, Out, facts_of
 from serve_app.rollout.orders import Orders, RolloutReply, RolloutReport, orders_of
 from serve_app.rollout.state import DONE, MOVING, OUT, State
@@ -38,7 +39,8 @@ FALLING = ("aborted", "rolled_back")
 class Controller:
     """One model's rollout; a part of the report.
 
-    `open_log(id)` opens the log of a rollout; `isolated` tells of isolated versions.
+    `open_log(id)` opens the log of a rollout; `isolated` tells of isolated versions; `notifier`
+    tells the outside what is written.
 
     What takes share away is in force before it is written, and stays so: servers echo the run in
     which the candidate was put out, so that a coordinator that starts anew begins from there.
@@ -51,7 +53,9 @@ class Controller:
         open_log: Callable[[str], Log],
         isolated: IsolatedApplications,
         clock: SteadyClock | None = None,
+        notifier: Notifier | None = None,
     ) -> None:
+        self._notifier = notifier
         self._clock = clock or SteadyClock()
         self._holder = Holder(open_log, self._clock)
         self._not_before_s = self._clock() + LISTEN_S
@@ -120,6 +124,8 @@ class Controller:
         finally:
             if looking is not None:
                 looking.cancel()
+            if self._notifier is not None:
+                self._notifier.stop()
 
     async def _look_safely(self) -> None:
         try:
@@ -149,6 +155,8 @@ class Controller:
                 self.waits_for = ""
             if self.ongoing is not None:
                 await self._decide(self.ongoing)
+            # Also an event whose writing seemed to fail and came through.
+            self._tell()
 
     async def command(self, action: plans.CommandName, by: str, reason: str) -> None:
         """A person's command. Raises CommandRefused, NoRollout or NotReady."""
@@ -269,9 +277,14 @@ class Controller:
         if draft.kind in FALLING:
             self._out.setdefault(ongoing.state.id, Out(draft.by, draft.reason))
         self.ongoing, failure = await self._holder.write(ongoing, draft)
+        self._tell()
         if not failure:
             self.waits_for = ""
         return failure
+
+    def _tell(self) -> None:
+        if self._notifier is not None and self.ongoing is not None:
+            self._notifier.tell(self.ongoing)
 
     async def _asked_facts(self, ongoing: Ongoing) -> Facts:
         step = plans.next_step(ongoing.state, ongoing.plan)

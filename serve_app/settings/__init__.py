@@ -9,7 +9,7 @@ from serve_app.settings.args import (
     VersionArgs,
     application_of,
 )
-from serve_app.settings.rollout import Guardrails, Rollout, Step
+from serve_app.settings.rollout import Guardrails, Notify, Rollout, Step
 from serve_app.settings.setting import Setting, fault_lines, parse_settings
 from serve_app.settings.table import (
     Batch,
@@ -27,6 +27,7 @@ __all__ = [
     "Coalesce",
     "Guardrails",
     "Limits",
+    "Notify",
     "PublicKey",
     "PublicKeys",
     "Rollout",

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import re
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from serve_app.bundle.manifest import Version
 from serve_app.settings.setting import Setting
@@ -15,6 +16,21 @@ Step = Annotated[
     Annotated[Literal["shadow"], Tag("shadow")]
     | Annotated[float, Field(gt=0, le=100), Tag("percent")],
     Discriminator(lambda step: "shadow" if isinstance(step, str) else "percent"),
+]
+
+URL = re.compile(r"https?://[^\s/?#@]+([/?#]\S*)?")
+# As `Kind` of serve_app/rollout/event.py, which stands above this room.
+EventName = Literal[
+    "claimed",
+    "started",
+    "entered",
+    "paused",
+    "resumed",
+    "promoted",
+    "held",
+    "aborted",
+    "finished",
+    "rolled_back",
 ]
 
 
@@ -47,6 +63,39 @@ class Guardrails(Setting):
             description="most probability of putting out a candidate that keeps the rails",
         ),
     ] = 0.01
+
+
+class Notify(Setting):
+    """Who is told of a rollout's events."""
+
+    url: Annotated[
+        str,
+        Field(max_length=2_000, description="http or https: every event is posted there as JSON"),
+    ]
+    events: Annotated[
+        tuple[EventName, ...],
+        Field(strict=False, min_length=1, max_length=10, description="the kinds that are told"),
+    ] = ("entered", "held", "aborted", "finished", "rolled_back")
+    secret_env: Annotated[
+        str,
+        Field(
+            pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$",
+            max_length=100,
+            description="the coordinator's variable that holds the secret to sign with; empty: "
+            "not signed",
+        ),
+    ] = ""
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        # What was found is not repeated: the path of a webhook is often a secret.
+        if not URL.fullmatch(url):
+            raise ValueError(
+                "expected http:// or https:// with a host, without user and password, such as "
+                "https://hooks.example.com/sluice"
+            )
+        return url
 
 
 class Rollout(Setting):
@@ -94,6 +143,9 @@ class Rollout(Setting):
         ),
     ] = 60
     guardrails: Annotated[Guardrails, Field(description="what the judge tests")] = Guardrails()
+    notify: Annotated[
+        Notify | None, Field(description="who is told of its events; nobody by default")
+    ] = None
     run: Annotated[
         int, Field(ge=1, le=1_000_000, description="raise it to begin again, as `start` does")
     ] = 1
@@ -118,14 +170,15 @@ class Rollout(Setting):
 
     @property
     def id(self) -> str:
-        """Names the plan, not its run: `1.0.0-1.1.0-3f9a2c41`.
+        """Names the plan, not its run nor who is told: `1.0.0-1.1.0-3f9a2c41`.
 
         Another step or guardrail is another rollout. Defaults are left out of the digest, so that a
         knob added later does not begin every rollout again. Versions are cut: with `-run<n>` it
         stays under the 64 bytes of salt that `assign` looks at.
         """
         plan = json.dumps(
-            self.model_dump(mode="json", exclude={"run"}, exclude_defaults=True), sort_keys=True
+            self.model_dump(mode="json", exclude={"run", "notify"}, exclude_defaults=True),
+            sort_keys=True,
         )
         digest = hashlib.sha256(plan.encode()).hexdigest()
         return f"{self.stable[:20]}-{self.candidate[:20]}-{digest[:8]}"

@@ -30,6 +30,13 @@ class MeasuredPair:
     difference: Metric
 
     @property
+    def wants_more(self) -> bool | None:
+        """Whether more of it is better; None where it is neither better nor worse by itself."""
+        if self.name.startswith(NEUTRAL_PREFIXES):
+            return None
+        return self.name in HIGHER_IS_BETTER or self.name.startswith("r2_")
+
+    @property
     def verdict(self) -> str:
         """In one word, which is `better` or `worse` only where the difference is no chance.
 
@@ -37,10 +44,9 @@ class MeasuredPair:
         """
         if not (self.difference.low > 0 or self.difference.high < 0):
             return "alike"
-        if self.name.startswith(NEUTRAL_PREFIXES):
+        if self.wants_more is None:
             return "changed"
-        wants_more = self.name in HIGHER_IS_BETTER or self.name.startswith("r2_")
-        is_better = (self.difference.value > 0) == wants_more
+        is_better = (self.difference.value > 0) == self.wants_more
         return "better" if is_better else "worse"
 
 

@@ -332,6 +332,35 @@ def test_a_candidate_that_flips_every_label_says_so_on_every_row(
     assert "100.00 % (99.74 – 100.00)" in page.stdout
 
 
+def test_a_pipeline_stops_at_its_limits_and_reads_why(store: FolderStore, customers: Path) -> None:
+    """An inverted candidate breaks no client: without limits it passed, with them it does not."""
+    derive(store, "1.0.1", pipeline=Altered(pipeline_of(store), {}, mirrored=True))
+    derive(store, "1.0.2")
+    words = ["--csv", str(customers), "--fail-on", "flips=1%,auc=-0.01,contract"]
+    result = run(store, "churn", "1.0.0", "1.0.1", *words)
+    assert result.exit_code == 4
+    flips, auc = result.stderr.splitlines()
+    assert flips.startswith("flips: found 1,500 of 1,500 rows, 100.00 %")
+    assert flips.endswith("allowed 1 %")
+    assert auc.startswith("auc: found -0.")
+    assert auc.endswith("allowed -0.01 or more")
+    assert run(store, "churn", "1.0.0", "1.0.1", *words[:3], "flips=1%").exit_code == 5
+    result = run(store, "churn", "1.0.0", "1.0.1", *words, "--json")
+    assert result.exit_code == 4
+    assert [one["code"] for one in json.loads(result.stdout)["limits"]] == [5, 4, 0]
+    same = run(store, "churn", "1.0.0", "1.0.2", *words)
+    assert (same.exit_code, same.stderr) == (0, "")
+    result = run(store, "churn", "1.0.0", "1.0.2", "--fail-on", "auc=-0.01")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "auc=-0.01: cannot be judged: there are no labels; give rows with a column churned with "
+        "--csv\n"
+    )
+    result = run(store, "churn", "1.0.0", "9.9.9", "--fail-on", "flips=1")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "expected a share of the rows such as flips=1%" in result.stderr
+
+
 def test_labels_in_the_file_measure_both_versions_on_the_same_rows(
     store: FolderStore, customers: Path
 ) -> None:

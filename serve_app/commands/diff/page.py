@@ -1,6 +1,6 @@
 """A comparison on the screen, for a person; and as JSON, for a program."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from rich.text import Text
 from serve_app.commands.diff.cells import interval, signed, table_of
 from serve_app.commands.diff.comparison import CsvShift, Diff
 from serve_app.commands.diff.labelled_page import quality_lines
+from serve_app.commands.diff.limits import Judged
 from serve_app.commands.diff.shift import Flips, Shift
 from serve_app.statistics.disagreement import AnswerKind
 
@@ -37,10 +38,11 @@ DIFFERENCES: dict[AnswerKind, str] = {
 OVERLAP = {None: "–", True: "overlap", False: "apart"}
 
 
-def as_json(diff: Diff) -> str:
+def as_json(diff: Diff, judged: Sequence[Judged] = ()) -> str:
     """Write what the page shows as JSON, unrounded, with every bad row and slice.
 
-    `broken` is empty when nothing breaks.
+    `broken` is empty when nothing breaks; `limits` are those of `--fail-on`, with the exit code of
+    each, 0 where it is kept.
     """
     derived = {
         "broken": diff.broken,
@@ -50,6 +52,7 @@ def as_json(diff: Diff) -> str:
         ],
         "metrics": [{**vars(pair), "overlap": pair.overlap} for pair in diff.metrics],
         "csv": None if diff.csv is None else _csv(diff.csv),
+        "limits": [vars(one) for one in judged],
     }
     return to_json({**vars(diff), **derived}, indent=2, inf_nan_mode="null").decode()
 

@@ -16,7 +16,7 @@ from serve_app.errors import BundleError, SettingsError, StoreAway
 EXPECTED = {
     "check": {1},
     "manifests": {1},
-    "diff": {1, 2},
+    "diff": {1, 2, 4, 5, 6, 7},
     "score": {1, 2},
     "new": {1, 2},
     "up": {1},
@@ -63,6 +63,10 @@ def test_the_codes_that_scripts_know_stay_as_they_are() -> None:
         "REFUSED": 1,
         "UNREADABLE": 2,
         "CANDIDATE_OUT": 3,
+        "WORSE": 4,
+        "FLIPS": 5,
+        "SHIFTED": 6,
+        "SLOWER": 7,
     }
 
 

@@ -291,6 +291,22 @@ WRONG_ROLLOUTS: dict[str, tuple[dict[str, Any], str]] = {
         {"guardrails": {"alpha": 0.0}},
         "guardrails.alpha: Input should be greater",
     ),
+    "a webhook that is no URL": (
+        {"notify": {"url": "hooks.example.com"}},
+        "notify.url: expected http:// or https:// with a host, without user and password",
+    ),
+    "a password in a webhook": (
+        {"notify": {"url": "https://ada:pass@hooks.example.com"}},
+        "notify.url: expected http:// or https:// with a host, without user and password",
+    ),
+    "a secret for the name of a variable": (
+        {"notify": {"url": "https://hooks.example.com", "secret_env": "whsec_a+b/c="}},
+        "notify.secret_env: String should match pattern",
+    ),
+    "an event that never comes": (
+        {"notify": {"url": "https://hooks.example.com", "events": ["failed"]}},
+        "notify.events.0: Input should be 'claimed', 'started'",
+    ),
     "unknown guardrail": (
         {"guardrails": {"max_eror_ratio": 2.0}},
         "guardrails.max_eror_ratio: unknown key; expected one of: max_error_ratio, max_slow_ratio",
