@@ -4,7 +4,6 @@ The watched page fits 80 columns and 24 lines. What does not fit is cut with `â€
 `--watch` has it whole.
 """
 
-import re
 from collections.abc import Sequence
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -13,11 +12,17 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from serve_app.rollout.counts import ARMS, Arm
-from serve_app.rollout.event import Share
-from serve_app.rollout.fault import Fault
+from serve_app.commands.rollout_words import (
+    bad_of,
+    counted,
+    named,
+    nearest,
+    progress,
+    scores_of,
+)
+from serve_app.rollout.counts import ARMS
 from serve_app.rollout.state import OUT
-from serve_app.rollout.view import RailView, RolloutView
+from serve_app.rollout.view import RolloutView
 
 LABEL_WIDTH = 12
 BAR_WIDTH = 12
@@ -37,26 +42,6 @@ STYLES = {
     "paused": "yellow",
     "finished": "green",
     "baking": "green",
-}
-SHORT: dict[Fault, str] = {
-    "late": "late",
-    "raised": "raised",
-    "invalid": "not a number",
-    "not_ready": "not ready",
-    "refused": "refused",
-}
-# The reason of a rail as the judge writes it (statistics/sequential_test.py).
-COUNTED = re.compile(r": (\d+ of \d+) (keys|pairs).* since the (\w+) began; tolerated: up to (.*)")
-# Numbers of the view that are about scores, in the order in which they are shown.
-OF_SCORES = {
-    "psi": "PSI",
-    "rank_correlation": "rank correlation",
-    "mean_difference": "mean difference",
-    "largest_shift": "largest shift",
-}
-OF_SHADOW = {
-    "shadow_missed_requests": "not answered in time",
-    "shadow_dropped_rows": "rows dropped",
 }
 
 Lines = list[list[Segment]]
@@ -132,17 +117,17 @@ class _Page:
         table = _grid(4)
         table.columns[2].justify = "right"
         if view.step is not None:
-            done, counts = _progress(view)
+            done, counts = progress(view)
             bar = ProgressBar(1.0, done, BAR_WIDTH, complete_style="cyan", finished_style="green")
             table.add_row("this step", bar, f"{100 * done:.0f} %", self._last(counts))
-        for rail in _nearest(view.evidence):
+        for rail in nearest(view.evidence):
             log_e = rail.limit if rail.log_e is None else max(0.0, rail.log_e)
             share = min(1.0, log_e / rail.limit)
             bar = ProgressBar(
                 1.0, share, BAR_WIDTH, complete_style=_danger(share), finished_style="red"
             )
             value = f"{log_e:.1f} of {rail.limit:.1f}"
-            table.add_row(rail.rail, bar, value, self._last(_counted(rail)))
+            table.add_row(rail.rail, bar, value, self._last(counted(rail)))
         return [table] if table.row_count else []
 
     def _bad(self) -> list[RenderableType]:
@@ -152,14 +137,10 @@ class _Page:
             return []
         table = _grid(2)
         for arm in ARMS:
-            table.add_row(arm, self._last(_bad_of(view, arm)))
-        scores = []
-        for name, label in OF_SCORES.items():
-            value = view.numbers.get(name)
-            if value is not None:
-                scores.append(f"{label} {value:.3g}")
+            table.add_row(arm, self._last(bad_of(view, arm)))
+        scores = scores_of(view)
         if scores:
-            table.add_row("scores", self._last(", ".join(scores)))
+            table.add_row("scores", self._last(scores))
         if view.worst_slices:
             slices = [
                 f"{part.feature} {part.rows}: {part.n_disagree:,} of {part.n_rows:,}"
@@ -187,7 +168,7 @@ class _Page:
             table.add_row(
                 f"{event.at:%d %b %H:%M}",
                 event.kind.replace("_", " "),
-                _named(event.share),
+                named(event.share),
                 Text(event.by[:MOST_LETTERS]),
                 Text(event.reason, "dim", no_wrap=True, overflow="ellipsis"),
             )
@@ -230,7 +211,7 @@ def _head(view: RolloutView, *, fits: bool) -> Text:
     text.append(f"{view.stable} â†’ {view.candidate}", "bold")
     text.append(f"  run {view.run}  ")
     text.append(view.status.replace("_", " "), f"bold {style}")
-    text.append(f" at {_named(view.share)}" + ("  promoted" if view.promoted else "") + "  ")
+    text.append(f" at {named(view.share)}" + ("  promoted" if view.promoted else "") + "  ")
     at = -1 if view.step is None else view.step
     first = 0
     last = len(view.steps)
@@ -250,66 +231,8 @@ def _head(view: RolloutView, *, fits: bool) -> Text:
     return text
 
 
-def _progress(view: RolloutView) -> tuple[float, str]:
-    """Return how far the step is, by the slower of time and requests, and both in words."""
-    if view.status in ("baking", "finished"):
-        return 1.0, f"{view.candidate_requests:,} requests"
-    passed = min(view.seconds / view.min_seconds, view.candidate_requests / view.min_requests, 1.0)
-    counts = (
-        f"{view.seconds:.0f} of {view.min_seconds} s, "
-        f"{view.candidate_requests:,} of {view.min_requests:,} requests"
-    )
-    return min(passed, 0.99), counts
-
-
-def _nearest(evidence: Sequence[RailView]) -> list[RailView]:
-    """Return of each rail what is nearest to its limit: since the step began, or the rollout."""
-    nearest: dict[str, RailView] = {}
-    for rail in evidence:
-        known = nearest.get(rail.rail)
-        if known is None or _share_of(rail) > _share_of(known):
-            nearest[rail.rail] = rail
-    return list(nearest.values())
-
-
-def _share_of(rail: RailView) -> float:
-    log_e = rail.limit if rail.log_e is None else rail.log_e
-    return log_e / rail.limit
-
-
-def _counted(rail: RailView) -> str:
-    """Write what a rail has counted in a few words; as the judge says it where that is other."""
-    found = COUNTED.search(rail.reason)
-    if found is None:
-        return rail.reason.partition(": ")[2]
-    counted, noun, since, tolerated = found.groups()
-    return f"{counted} {noun}, tolerated {tolerated} ({since})"
-
-
 def _danger(share: float) -> str:
     """Return the colour of evidence that has reached this share of its limit."""
     if share >= 1:
         return "red"
     return "yellow" if share > 0.5 else "green"
-
-
-def _bad_of(view: RolloutView, arm: Arm) -> str:
-    """Write how many requests of a version were bad, and how; of shadow what was compared."""
-    numbers = view.numbers
-    if arm == "candidate" and view.share == "shadow":
-        compared = f"{numbers.get('disagreements') or 0:,.0f} of {numbers.get('pairs') or 0:,.0f}"
-        more = [f"{numbers.get(name) or 0:,.0f} {said}" for name, said in OF_SHADOW.items()]
-        return f"{compared} keys disagree, {', '.join(more)}"
-    n_requests = view.stable_requests if arm == "stable" else view.candidate_requests
-    n_bad = numbers.get(f"{arm}_bad_requests") or 0
-    kinds = []
-    for fault, word in SHORT.items():
-        n_requests_of_kind = numbers.get(f"{arm}_{fault}_requests")
-        if n_requests_of_kind:
-            kinds.append(f"{n_requests_of_kind:,.0f} {word}")
-    said = f"{n_bad:,.0f} of {n_requests:,} bad"
-    return f"{said}: {', '.join(kinds)}" if kinds else said
-
-
-def _named(share: Share) -> str:
-    return share if isinstance(share, str) else f"{share:g} %"

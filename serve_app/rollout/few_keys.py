@@ -27,12 +27,12 @@ def few_keys(record: Record, number: int, plan: Rollout) -> str:
     meaning = (
         f"the judge needs {needed} bad ones to find a candidate that does not fail most requests"
     )
-    if _is_few(n_keys, n_requests) and n_keys < needed:
+    if is_few(n_keys, n_requests) and n_keys < needed:
         return f"few keys: {n_requests:,} bad requests of {n_keys} keys; {meaning}"
     for before in record.phases.values():
         n_pairs = before.n_pairs
         n_scored = before.shadowed.n_requests
-        if _is_few(n_pairs, n_scored) and n_pairs < REQUESTS_PER_KEY * needed:
+        if is_few(n_pairs, n_scored) and n_pairs < REQUESTS_PER_KEY * needed:
             return f"few keys: in shadow {n_scored:,} requests of {n_pairs}; {meaning}"
     return ""
 
@@ -80,7 +80,7 @@ def fewest_pairs(guardrails: Guardrails) -> float:
 
 def _in_shadow(phase: Phase, plan: Rollout) -> str:
     n_requests = phase.shadowed.n_requests
-    if not _is_few(phase.n_pairs, n_requests):
+    if not is_few(phase.n_pairs, n_requests):
         return ""
     most_percent = plan.guardrails.max_disagreement_percent
     _, high = wilson(phase.n_disagree, phase.n_pairs)
@@ -92,5 +92,6 @@ def _in_shadow(phase: Phase, plan: Rollout) -> str:
     )
 
 
-def _is_few(n_keys: int, n_requests: int) -> bool:
+def is_few(n_keys: int, n_requests: int) -> bool:
+    """Tell whether so many requests came of few keys; no key at all says nothing."""
     return n_keys > 0 and n_requests >= max(MIN_REQUESTS, REQUESTS_PER_KEY * n_keys)
