@@ -21,6 +21,7 @@ SluiceError
 │   ├── InternalError            500
 │   ├── ModelFailed              500  the model gave no valid answer for a valid row
 │   ├── NotReady                 503
+│   │   └── Unconfirmed          503  of a rollout: its coordinator does not say so (not_ready too)
 │   └── DeadlineExceeded         504
 ├── BundleError                  a version cannot be trusted or opened (crosses no HTTP as itself)
 │   └── BundleUnavailable        its files cannot be read, or are not there yet: asked again
@@ -166,6 +167,12 @@ class NotReady(ServiceError):
     """The stable version does not answer."""
 
     status, code, title = 503, "not_ready", "The stable version is not ready"
+
+
+class Unconfirmed(NotReady):
+    """The coordinator of a rollout does not answer, or does not know or cannot write it yet."""
+
+    title = "The coordinator cannot confirm it now"
 
 
 class DeadlineExceeded(ServiceError):

@@ -121,7 +121,8 @@ def _command(action: "CommandName", url: str, reason: str, by: str | None) -> No
 def _first_view(url: str, console: "Console") -> "RolloutView":
     """The rollout as soon as there is one.
 
-    Raises NoRolloutYet when none has begun in time, and Refused or Unreachable at once.
+    Raises NoRolloutYet or CoordinatorAway when none has begun in time, and what else is wrong at
+    once.
     """
     from serve_app.commands import rollout_client as client
 
@@ -130,7 +131,7 @@ def _first_view(url: str, console: "Console") -> "RolloutView":
     while True:
         try:
             return client.status(url)
-        except client.NoRolloutYet:
+        except (client.NoRolloutYet, client.CoordinatorAway):
             if time.monotonic() >= until_s:
                 raise
         if not is_told:
@@ -152,14 +153,14 @@ def _watch(url: str, view: "RolloutView", console: "Console") -> "RolloutView":
     from serve_app.rollout.state import DONE
 
     try:
-        with Live(page(view), console=console, auto_refresh=False) as live:
+        with Live(page(view, fits=True), console=console, auto_refresh=False) as live:
             while view.status not in DONE:
                 time.sleep(REFRESH_S)
                 try:
                     view = client.status(url)
                 except SluiceError as error:
                     view = view.model_copy(update={"trouble": str(error)})
-                live.update(page(view), refresh=True)
+                live.update(page(view, fits=True), refresh=True)
     except KeyboardInterrupt:
         pass
     return view

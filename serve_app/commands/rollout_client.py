@@ -8,12 +8,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from serve_app.errors import NoRollout, NotReady, SluiceError
+from serve_app.errors import NoRollout, SluiceError, Unconfirmed
 from serve_app.rollout.decide import CommandName
 from serve_app.rollout.view import RolloutView
 
 TIMEOUT_S = 10.0
-NOT_YET = (NoRollout.code, NotReady.code)
 
 
 class Refused(SluiceError):
@@ -21,11 +20,22 @@ class Refused(SluiceError):
 
 
 class NoRolloutYet(Refused):
-    """The server answered, but its table has no rollout, or its coordinator has just started."""
+    """The server answered, but its table has no rollout."""
 
 
 class Unreachable(SluiceError):
     """Nobody answers there, or somebody else than a Sluice server."""
+
+
+class CoordinatorAway(Unreachable):
+    """The server answered, but its coordinator did not, or has just started."""
+
+
+# By the code of the problem; every other one is a refusal.
+REFUSALS: dict[str, type[SluiceError]] = {
+    NoRollout.code: NoRolloutYet,
+    Unconfirmed.code: CoordinatorAway,
+}
 
 
 def status(url: str) -> RolloutView:
@@ -70,7 +80,7 @@ def refusal_of(where: str, status_code: int, body: bytes) -> SluiceError:
     """What a problem+json body says; any other body is of somebody else."""
     try:
         problem: Any = json.loads(body)
-        refusal = NoRolloutYet if problem.get("code") in NOT_YET else Refused
+        refusal = REFUSALS.get(problem.get("code"), Refused)
         return refusal(f"{problem['title']}: {problem['detail']}")
     except (ValueError, KeyError, TypeError, AttributeError):
         return Unreachable(

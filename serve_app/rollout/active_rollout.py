@@ -137,7 +137,8 @@ class ActiveRollout:
         n_rows = self._n_rows
         self._n_rows = 0
         plan = table.rollout if table else None
-        return RolloutReport(plan, self._candidate(table), n_rows, tuple(counts), self._out)
+        error = self._versions.config_error or ""
+        return RolloutReport(plan, self._candidate(table), n_rows, tuple(counts), self._out, error)
 
     def follow(self, told: RolloutReply) -> None:
         """Put the coordinator's orders in force; the last ones stay while it does not know."""

@@ -106,6 +106,15 @@ class Fleet:
         return {server.report.out for server in self._servers.values() if server.report.out}
 
     @property
+    def config_error(self) -> str:
+        """Why the newest table is not in force in some server; empty where it is in all."""
+        errors = [server.report.config_error for server in self._servers.values()]
+        refused = [error for error in errors if error]
+        if not refused:
+            return ""
+        return f"{refused[0]} (in {len(refused)} of {len(errors)} servers)"
+
+    @property
     def wants_none(self) -> bool:
         """Whether all of them have a table without a rollout."""
         plans = [server.report.plan for server in self._servers.values()]

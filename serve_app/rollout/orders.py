@@ -31,7 +31,7 @@ class RolloutReport:
     `plan` is the rollout of its table; `n_rows` were answered since the last report; `counts` has
     one entry for each phase. `out` names the run (State.id) in which this server knows that the
     candidate was put out; a coordinator that has forgotten it, or could not write it, learns it
-    again.
+    again. `config_error`: why the newest table is not in force here; empty when it is.
     """
 
     plan: Rollout | None
@@ -39,6 +39,7 @@ class RolloutReport:
     n_rows: int
     counts: tuple[Counts, ...]
     out: str = ""
+    config_error: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from serve_app.rollout.controller import Controller
 from serve_app.rollout.decide import Action, actions
 from serve_app.rollout.event import Event, Share, finite
 from serve_app.rollout.evidence import Record, requests_of, worst_slices
+from serve_app.rollout.few_keys import few_keys, n_bad_keys
 from serve_app.rollout.ongoing import Ongoing
 from serve_app.rollout.sentence import sentence
 from serve_app.rollout.state import Status
@@ -60,6 +61,12 @@ class RolloutView(BaseModel):
     trouble: str = Field(
         description="why the log cannot be read, written or held; empty when it can"
     )
+    config_error: str = Field(
+        default="", description="why the newest table is not in force in some server"
+    )
+    few_keys: str = Field(
+        default="", description="what it means that few keys were seen; empty when they suffice"
+    )
     commands: list[Action] = Field(description="what a person can do now")
     n_servers: int
     seconds: float = Field(description="since this phase began")
@@ -107,6 +114,8 @@ def view(controller: Controller) -> RolloutView | Unknown:
         by=state.by,
         waits_for=controller.waits_for,
         trouble=controller.trouble,
+        config_error=controller.fleet.config_error,
+        few_keys=seen.few_keys,
         commands=list(actions(state)),
         n_servers=controller.fleet.n_servers,
         seconds=seen.seconds,
@@ -123,7 +132,11 @@ def view(controller: Controller) -> RolloutView | Unknown:
 
 def _unknown(controller: Controller) -> Unknown:
     if controller.fleet.wants_none:
-        return Unknown(status="none", detail="The table has no `rollout`.")
+        detail = "The table has no `rollout`."
+        refused = controller.fleet.config_error
+        if refused:
+            detail = f"{detail} A newer one is not in force: {refused}"
+        return Unknown(status="none", detail=detail)
     detail = controller.trouble or "The coordinator has just started."
     return Unknown(status="unknown", detail=detail)
 
@@ -138,6 +151,7 @@ class _Seen:
     numbers: dict[str, float | None] = field(default_factory=dict)
     evidence: list[RailView] = field(default_factory=list)
     worst_slices: list[SliceView] = field(default_factory=list)
+    few_keys: str = ""
 
 
 def _seen(ongoing: Ongoing, now_s: float) -> _Seen:
@@ -148,13 +162,16 @@ def _seen(ongoing: Ongoing, now_s: float) -> _Seen:
         return _Seen()
     findings = judged(record, state.phase, ongoing.plan).findings
     stable_requests, candidate_requests = requests_of(phase)
+    numbers = evidence_numbers(record, state.phase, ongoing.plan)
+    numbers["bad_keys"] = n_bad_keys(phase)
     return _Seen(
         seconds=max(0.0, round(now_s - state.phase_began_s, 1)),
         stable_requests=stable_requests,
         candidate_requests=candidate_requests,
-        numbers=finite(evidence_numbers(record, state.phase, ongoing.plan)),
+        numbers=finite(numbers),
         evidence=[_rail(finding) for finding in findings],
         worst_slices=_slices(record),
+        few_keys=few_keys(record, state.phase, ongoing.plan),
     )
 
 

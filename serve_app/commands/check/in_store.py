@@ -14,6 +14,7 @@ from serve_app.commands.check.plan import Plan
 from serve_app.contract import ModelSpec, differences
 from serve_app.errors import BundleError, SettingsError, StoreAway
 from serve_app.models import get_spec
+from serve_app.settings import Table
 
 Pin = tuple[Place, str | None]
 
@@ -68,8 +69,7 @@ def _in_servers(plan: Plan) -> Iterator[Use]:
             entry = table.entry(version)
             if entry.placement != "in_server":
                 continue
-            named = ("versions", version) if version in table.versions else ("stable",)
-            place = (*app.table_place, *named)
+            place = (*app.table_place, *_named(table, version))
             yield Use(
                 place=place,
                 model=args.model,
@@ -79,6 +79,15 @@ def _in_servers(plan: Plan) -> Iterator[Use]:
                 in_server=True,
                 public_keys=args.public_keys,
             )
+
+
+def _named(table: Table, version: str) -> Place:
+    """Where a table names a version: what is wrong with a candidate is not said of stable."""
+    if version in table.versions:
+        return ("versions", version)
+    if table.rollout is None:
+        return ("stable",)
+    return ("rollout", "stable" if version == table.stable else "candidate")
 
 
 def _check(use: Use, spec: ModelSpec) -> Iterator[Fault]:

@@ -60,6 +60,7 @@ def check_file(path: Path, *, with_store: bool = True, n_cpus: float | None = No
             faults += check_cpus(plan, n_cpus)
         if with_store:
             faults += _check_bundles(plan)
+            faults += _check_logs(plan)
         if not any(fault.severity == "error" for fault in faults):
             faults += check_whole(plan)
     return Report(path, _located(faults, document), _content(plan))
@@ -70,6 +71,12 @@ def _check_bundles(plan: Plan) -> Iterable[Fault]:
     from serve_app.commands.check.in_store import check_bundles
 
     return check_bundles(plan)
+
+
+def _check_logs(plan: Plan) -> Iterable[Fault]:
+    from serve_app.commands.check.in_state import check_logs
+
+    return check_logs(plan)
 
 
 def _located(faults: Iterable[Fault], document: Document) -> tuple[Fault, ...]:

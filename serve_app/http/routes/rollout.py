@@ -1,12 +1,14 @@
 """Routes for the people who run a rollout: how far it is, and their commands."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Protocol, get_args
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
-from serve_app.errors import BadCommand, FieldError, NoRollout, NotReady
+from serve_app.errors import BadCommand, FieldError, NoRollout, NotReady, Unconfirmed
 from serve_app.http.problems import MEDIA_TYPE, Problem
 from serve_app.rollout.decide import CommandName
 from serve_app.rollout.view import RolloutView, Unknown
@@ -48,7 +50,8 @@ def rollout_router(operator: Operator) -> APIRouter:
 
     @router.get("/v1/rollout", description=ROLLOUT_TEXT, responses=_problems(404, 503))
     async def rollout() -> RolloutView:
-        return _known(await operator.view())
+        with _asked_of_the_coordinator():
+            return _known(await operator.view())
 
     @router.post(
         "/v1/rollout/{command}",
@@ -61,9 +64,19 @@ def rollout_router(operator: Operator) -> APIRouter:
         if action is None:
             raise BadCommand(f"There is no such command; expected one of {', '.join(ACTIONS)}.")
         order = _read(await request.body())
-        return _known(await operator.command(action, order.by, order.reason))
+        with _asked_of_the_coordinator():
+            return _known(await operator.command(action, order.by, order.reason))
 
     return router
+
+
+@contextmanager
+def _asked_of_the_coordinator() -> Iterator[None]:
+    """Tell a coordinator that is not ready from a version that is not."""
+    try:
+        yield
+    except NotReady as error:
+        raise Unconfirmed(error.detail) from None
 
 
 def _known(found: RolloutView | Unknown) -> RolloutView:

@@ -3,7 +3,16 @@
 from pathlib import Path
 
 import pytest
-from checking import ISOLATED, SERVER, SHIPPED, TABLE, changed, report_on, uncommented
+from checking import ISOLATED, SERVER, SHIPPED, TABLE, changed, manifest_of, report_on, uncommented
+
+from serve_app.bundle.manifest import MANIFEST
+from serve_app.bundle.store import FolderStore
+from serve_app.models import MODELS
+from serve_app.rollout.decide import claim
+from serve_app.rollout.event import Draft
+from serve_app.rollout.log import Log, open_log
+from serve_app.rollout.state import fold
+from serve_app.settings import Rollout
 
 ROLLOUT = '      rollout: {stable: "1.0.0", candidate: "1.1.0"}\n'
 
@@ -108,3 +117,140 @@ def test_a_target_that_no_isolated_version_reaches_is_a_warning(tmp_path: Path) 
     )
     assert len(found) == 1
     assert "expected 1 to 1.5: it counts blocks" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (
+            "min_requests: 30, guardrails: {max_disagreement_percent: 1}",
+            "found 30, expected 39 or more: max_disagreement_percent: 1 takes 381 keys",
+        ),
+        (
+            "guardrails: {max_disagreement_percent: 0}",
+            "max_disagreement_percent: 0 can never be shown: shadow is always held",
+        ),
+        (
+            "min_requests: 12",
+            "found 12, expected 20 or more: at 50 % errors put a candidate out by 20 keys",
+        ),
+    ],
+)
+def test_a_plan_whose_steps_have_too_few_requests_for_the_judge_is_a_warning(
+    tmp_path: Path, more: str, expected: str
+) -> None:
+    """A step that is over before the judge can say anything lets everybody in."""
+    text = with_rollout().replace('candidate: "1.1.0"', f'candidate: "1.1.0", {more}')
+    found = said(tmp_path, text)
+    assert len(found) == 1, found
+    assert found[0].startswith(f"warning {TABLE}.rollout.min_requests: ")
+    assert expected in found[0]
+
+
+def test_two_applications_that_would_write_one_log_are_a_warning(tmp_path: Path) -> None:
+    """Only one of them would hold it; the other keeps its share whatever is commanded."""
+    text = with_rollout()
+    second = text[text.index("- name: churn") :].replace("- name: churn", "- name: blue", 1)
+    second = second.replace("route_prefix: /", "route_prefix: /blue", 1)
+    found = [line for line in said(tmp_path, text + second) if "args.state" in line]
+    assert len(found) == 1, said(tmp_path, text + second)
+    assert found[0].startswith("warning applications[blue].args.state: found rollout_state, where")
+    assert "application churn above" in found[0]
+    other = second.replace("state: rollout_state", "state: rollout_state_of_blue", 1)
+    assert not [line for line in said(tmp_path, text + other) if "args.state" in line]
+
+
+PLAN = Rollout(stable="1.0.0", candidate="1.1.0", steps=("shadow", 100.0), bake_seconds=0)
+STEPS = 'candidate: "1.1.0", steps: [shadow, 100], bake_seconds: 0'
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderStore:
+    """A store with both versions of every model, and a folder of logs."""
+    store = FolderStore(tmp_path / "store")
+    for model in MODELS:
+        for version in ("1.0.0", "1.1.0"):
+            store.write(model, version, {MANIFEST: manifest_of(model, version)})
+    monkeypatch.setenv("MODEL_PATH", str(store.root))
+    monkeypatch.setenv("STATE_PATH", str(tmp_path / "state"))
+    return store
+
+
+def write(log: Log, kind: str, share: float | str, **more: object) -> None:
+    """Write one decision of the rollout."""
+    state = fold(log.events)
+    fields = {"seq": state.seq + 1, "rollout": PLAN.id, "run": 1, "kind": kind, "share": share}
+    fields |= {"step": None, "phase": 0, "by": "judge", "reason": "test"}
+    log.append(Draft(**(fields | more)), 1_800_000_000.0)  # type: ignore[arg-type]
+
+
+def in_state(tmp_path: Path, text: str) -> list[str]:
+    """What is said of a file with its store and state."""
+    found = report_on(tmp_path, text).faults
+    return [f"{fault.severity} {fault.where}: {fault.text}" for fault in found]
+
+
+def shadowed(tmp_path: Path, **numbers: float) -> Log:
+    """Write the log of a rollout that has come to 100 %."""
+    log = open_log(str(tmp_path / "state"), "churn", PLAN.id)
+    log.claim(lambda events: claim(fold(events), PLAN), 1_800_000_000.0)
+    write(log, "entered", "shadow", step=0, phase=1)
+    write(log, "entered", 100.0, step=1, phase=2, numbers=numbers)
+    return log
+
+
+def test_a_plan_that_is_finished_already_is_a_warning(tmp_path: Path, store: FolderStore) -> None:
+    """Deployed again later, it gives everybody the candidate at once, without a step."""
+    text = with_rollout().replace('candidate: "1.1.0"', STEPS)
+    assert in_state(tmp_path, text) == []
+    assert not (tmp_path / "state").exists(), "a check makes nothing"
+    log = shadowed(tmp_path)
+    assert in_state(tmp_path, text) == [], "it is under way"
+    write(log, "finished", 100.0, step=1, phase=2)
+    found = in_state(tmp_path, text)
+    assert len(found) == 1
+    assert found[0].startswith(f"warning {TABLE}.rollout: its log says finished: 1.1.0 answers")
+    assert 'stable: "1.1.0"' in found[0]
+    assert "run: 2 begins again" in found[0]
+    assert in_state(tmp_path, text.replace("bake_seconds: 0", "bake_seconds: 0, run: 2")) == []
+    assert said(tmp_path, text) == [], "not with --no-store"
+
+
+def test_a_plan_that_is_out_already_is_a_warning(tmp_path: Path, store: FolderStore) -> None:
+    """Whoever deploys it waits for a rollout that does not begin."""
+    write(shadowed(tmp_path), "rolled_back", 0.0, step=1, phase=2, reason="tickets went up")
+    found = in_state(tmp_path, with_rollout().replace('candidate: "1.1.0"', STEPS))
+    assert len(found) == 1
+    assert "its log says rolled back (tickets went up): 1.1.0 gets nothing; run: 2" in found[0]
+
+
+def test_few_keys_in_the_shadow_of_a_plan_are_a_warning(tmp_path: Path, store: FolderStore) -> None:
+    """To pass is no proof where a hundred requests have one key."""
+    shadowed(tmp_path, pairs=12, candidate_requests=5_000)
+    found = in_state(tmp_path, with_rollout().replace('candidate: "1.1.0"', STEPS))
+    assert len(found) == 1
+    assert "few keys: 5,000 requests in shadow had 12" in found[0]
+
+
+def test_a_log_that_cannot_be_read_from_here_is_a_warning(
+    tmp_path: Path, store: FolderStore
+) -> None:
+    """It may be reached from the cluster; what is in it is not known."""
+    shadowed(tmp_path)
+    for file in (tmp_path / "state" / "churn" / PLAN.id).glob("*.json"):
+        file.write_text("{")
+    found = in_state(tmp_path, with_rollout().replace('candidate: "1.1.0"', STEPS))
+    assert len(found) == 1
+    assert found[0].startswith(f"warning {TABLE}.rollout: its log is not known from here: ")
+
+
+def test_what_is_wrong_with_a_candidate_is_said_of_the_candidate(
+    tmp_path: Path, store: FolderStore
+) -> None:
+    """Not of stable, which a person would then look at for nothing."""
+    text = with_rollout().replace('candidate: "1.1.0"', 'candidate: "9.9.9"')
+    found = in_state(tmp_path, text)
+    assert len(found) == 1
+    assert found[0].startswith(f"error {TABLE}.rollout.candidate: ")
+    text = text.replace('"9.9.9"', '"1.1.0"').replace('stable: "1.0.0"', 'stable: "8.8.8"', 1)
+    assert in_state(tmp_path, text)[0].startswith(f"error {TABLE}.rollout.stable: ")

@@ -106,6 +106,19 @@ async def test_a_bad_command_is_refused_and_never_echoed(
     assert operator.commands == []
 
 
+async def test_a_coordinator_that_is_away_is_not_taken_for_a_stable_version_that_is(
+    client: httpx.AsyncClient, operator: FakeOperator
+) -> None:
+    """Stable answers everybody meanwhile; the code stays what programs know."""
+    operator.answer = NotReady("The coordinator does not answer (TimeoutError).")
+    for answer in (
+        await client.get("/v1/rollout"),
+        await client.post("/v1/rollout/out", json={}),
+    ):
+        assert answer.json()["title"] == "The coordinator cannot confirm it now"
+        assert answer.json()["detail"] == "The coordinator does not answer (TimeoutError)."
+
+
 async def test_a_command_by_get_is_not_allowed(client: httpx.AsyncClient) -> None:
     """No link and no crawler ends a rollout."""
     assert (await client.get("/v1/rollout/abort")).status_code == 405

@@ -291,6 +291,15 @@ async def test_a_wrong_bundle_is_refused_and_one_that_may_still_come_is_not(
     assert (candidate.state, candidate.reason) == (state, str(error))
 
 
+async def test_a_table_that_is_refused_in_the_middle_of_a_rollout_is_reported() -> None:
+    """The rollout goes on by the table before, and nobody would see that the newest is not it."""
+    server = Server()
+    await server.start(0)
+    assert server.report().config_error == ""
+    server.versions.refuse("stable: found 1.9, expected a version")
+    assert server.report().config_error == "stable: found 1.9, expected a version"
+
+
 async def test_a_bundle_that_was_mended_before_start_ends_no_new_run() -> None:
     """What failed in the run before is looked at again first."""
     server = Server()

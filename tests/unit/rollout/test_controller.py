@@ -44,6 +44,7 @@ class TwoServers:
         self.candidate = Candidate("ready")
         self.broken: Exception | None = None
         self.out = ""
+        self.config_error = ""
         # Answered rows of each server each second.
         self.n_rows = 100
         self.n_seconds = 0
@@ -81,7 +82,9 @@ class TwoServers:
         plan: Rollout | None = None,
     ) -> None:
         """Report from one server, with the plan of both or another."""
-        report = RolloutReport(plan or self.plan, self.candidate, n_rows, counts, self.out)
+        report = RolloutReport(
+            plan or self.plan, self.candidate, n_rows, counts, self.out, self.config_error
+        )
         self.controller.hear(server, report, is_new=True)
 
     def _counts(self, counts: dict[str, Any]) -> tuple[Counts, ...]:
@@ -475,3 +478,21 @@ async def test_taking_the_rollout_out_of_the_file_ends_it(tmp_path: Path) -> Non
     servers.plan = PLAN
     await servers.report_for(4)
     assert servers.orders.percent == 10.0
+
+
+async def test_the_view_tells_of_a_refused_table_and_of_few_keys(tmp_path: Path) -> None:
+    """With a rollout, and where the table in force has none."""
+    servers = TwoServers(tmp_path)
+    await servers.until_share("shadow")
+    assert (servers.view().config_error, servers.view().few_keys) == ("", "")
+    servers.config_error = "stable: found 1.9"
+    for _ in range(200):
+        await servers.report_for(1, pairs={"only": False}, requests=(50, 0))
+    assert servers.view().config_error == "stable: found 1.9 (in 2 of 2 servers)"
+    assert servers.view().few_keys.startswith("few keys: ")
+    assert servers.view().numbers["bad_keys"] == 0
+    servers.plan = None
+    await servers.report_for(2)
+    found = view(servers.controller)
+    assert isinstance(found, Unknown)
+    assert "A newer one is not in force: stable: found 1.9" in found.detail

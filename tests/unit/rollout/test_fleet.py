@@ -33,9 +33,10 @@ def report(
     plan: Rollout | None = PLAN,
     candidate: Candidate = READY,
     n_rows: int = 0,
+    config_error: str = "",
 ) -> tuple[str, RolloutReport]:
     """Return a server's name and its report."""
-    return server, RolloutReport(plan, candidate, n_rows, ())
+    return server, RolloutReport(plan, candidate, n_rows, (), config_error=config_error)
 
 
 def fleet_of(
@@ -167,3 +168,10 @@ async def test_a_time_without_traffic_is_not_averaged_into_what_comes_after_it()
         rates.append(fleet.rows_per_s)
     assert rates[:4] == [0, 0, 240, 240]
     assert rates[-2:] == [0, 240]
+
+
+def test_a_table_that_is_refused_is_told_with_how_many_servers_refuse_it() -> None:
+    """A person who deployed a wrong file in the middle of a rollout sees it in the status."""
+    assert fleet_of(report("a"), report("b")).config_error == ""
+    refused = fleet_of(report("a"), report("b", config_error="stable: found 1.9"))
+    assert refused.config_error == "stable: found 1.9 (in 1 of 2 servers)"
