@@ -6,7 +6,7 @@ from serve_app.rollout.decide import Facts, Readiness, Verdict, next_step
 from serve_app.rollout.evidence import Record, requests_of
 from serve_app.rollout.fleet import Fleet
 from serve_app.rollout.log import Log
-from serve_app.rollout.state import State
+from serve_app.rollout.state import State, percent_of
 from serve_app.rollout.verdict import verdict
 from serve_app.settings import Rollout
 
@@ -49,7 +49,7 @@ def facts_of(ongoing: Ongoing, fleet: Fleet, now_s: float) -> Facts:
     plan = ongoing.plan
     step = next_step(state, plan)
     share = step[1] if step else 100.0
-    loaded, reason = fleet.readiness(plan)
+    loaded, reason = fleet.readiness(plan, percent_of(share))
     readiness = Readiness(share, loaded, reason)
     phase = ongoing.record.phases.get(state.phase)
     if state.step is None or phase is None:
