@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from fakes import FakeScorer, FakeStore, raised_by, rows_of, table, until
 
+from serve_app.contract.block import Block, Scores
 from serve_app.errors import BundleError, DeadlineExceeded, NotReady, Overloaded, UnknownVersion
 from serve_app.models import get_spec
 from serve_app.serving.answer import Answered, Assignment, Counters, Failure, Observer
@@ -29,6 +30,22 @@ def stable_score(active_days: float) -> float:
 def candidate_score(active_days: float) -> float:
     """Return the probability of the candidate, 0.5 higher: one sees who answered."""
     return active_days / 100 + 0.5
+
+
+class LateOnce(FakeScorer):
+    """Its first call is late, as soon as the test says so."""
+
+    def __init__(self, score: Callable[[float], float]) -> None:
+        super().__init__(score)
+        self.may_end = asyncio.Event()
+
+    async def score(self, block: Block, deadline_s: float) -> Scores:
+        """Fail the first call, and answer the others."""
+        if self.blocks:
+            return await super().score(block, deadline_s)
+        self.blocks.append(block)
+        await self.may_end.wait()
+        raise DeadlineExceeded("late")
 
 
 def probabilities(answered: Answered) -> list[float | None]:
@@ -230,6 +247,31 @@ async def test_a_client_that_hangs_up_frees_its_rows() -> None:
     request.cancel()
     await asyncio.gather(request, return_exceptions=True)
     assert router.rows_under_way == 0
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+async def test_a_candidate_that_is_late_while_it_is_made_stable_costs_no_answer(
+    is_gone: bool,
+) -> None:
+    """The table that assigned it has left: its own stable stands in, or if that has gone with it,
+    the new one.
+    """
+    store = FakeStore()
+    late = LateOnce(candidate_score)
+    old = FakeScorer(stable_score, NotReady("gone") if is_gone else None)
+    store.scorers = {STABLE: old, CANDIDATE: late}
+    versions = Versions(store.open)
+    await versions.start(table(v1_1_0=100))
+    await until(lambda: versions.ready(CANDIDATE))
+    router = Router(SPEC, versions)
+    request = asyncio.create_task(router.predict(rows_of(10), "key", None))
+    await until(lambda: late.blocks)
+    versions.change(table(CANDIDATE))
+    await until(lambda: versions.ready(STABLE) is None)
+    late.may_end.set()
+    answered = await request
+    assert answered.version == (CANDIDATE if is_gone else STABLE)
+    assert probabilities(answered) == [0.6 if is_gone else 0.1]
 
 
 async def test_the_rows_under_way_are_counted_and_never_refused() -> None:
