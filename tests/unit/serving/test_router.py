@@ -14,6 +14,7 @@ from serve_app.models import get_spec
 from serve_app.serving.answer import Answered, Assignment, Counters, Failure, Observer
 from serve_app.serving.assignment import assign
 from serve_app.serving.router import Router
+from serve_app.serving.status import PING_TIMEOUT_S
 from serve_app.serving.versions import Versions
 from serve_app.settings import Table
 
@@ -304,6 +305,27 @@ async def test_readiness_asks_stable_each_time() -> None:
     stable.error = NotReady("gone")
     assert (await router.readiness()).ready is False
     assert router.health().model_loaded is True
+
+
+@pytest.mark.parametrize("fault", ["hangs", "raises"])
+async def test_a_candidate_that_hangs_does_not_hold_up_readiness(fault: str) -> None:
+    """A probe waits for a second, and stable answers at once: only the candidate is told as away,
+    whatever is wrong with it.
+    """
+    candidate = FakeScorer(candidate_score)
+    router = await router_with(candidate)
+
+    async def ping() -> None:
+        if fault == "raises":
+            raise ZeroDivisionError
+        await asyncio.Event().wait()
+
+    candidate.ping = ping  # type: ignore[method-assign]
+    # Less than what stable has: the limit itself shows that nobody waits for the candidate.
+    async with asyncio.timeout(PING_TIMEOUT_S / 2):
+        found = await router.readiness()
+    assert found.ready
+    assert (found.versions[STABLE].state, found.versions[CANDIDATE].state) == ("ready", "failed")
 
 
 async def test_the_status_shows_every_version_with_its_share() -> None:
