@@ -22,7 +22,7 @@ from serve_app.rollout.log import Log
 from serve_app.rollout.notify import Notifier
 from serve_app.rollout.ongoing import FORGOTTEN, Ongoing, Out, facts_of
 from serve_app.rollout.orders import Orders, RolloutReply, RolloutReport, orders_of
-from serve_app.rollout.state import DONE, MOVING, OUT, State
+from serve_app.rollout.state import DONE, MOVING, OUT, State, percent_of
 from serve_app.settings import Rollout
 
 logger = logging.getLogger(__name__)
@@ -289,6 +289,5 @@ class Controller:
     async def _asked_facts(self, ongoing: Ongoing) -> Facts:
         step = plans.next_step(ongoing.state, ongoing.plan)
         if step is not None and ongoing.state.status in MOVING:
-            percent = 0.0 if step[1] == "shadow" else float(step[1])
-            await self.fleet.ask_isolated(ongoing.plan.candidate, percent)
+            await self.fleet.ask_isolated(ongoing.plan.candidate, percent_of(step[1]))
         return facts_of(ongoing, self.fleet, self._clock())

@@ -85,8 +85,8 @@ class Phase:
 class Record:
     """The evidence of one run since this coordinator began to count.
 
-    `restarts` says how often counting began before, and `before` what stable did in the step before
-    100 %, as the log has it.
+    `restarts` says how often counting began before, in all runs, and `before` what stable did in
+    the step before 100 %, as the log has it.
     """
 
     run: str
@@ -166,6 +166,14 @@ class Record:
         for keys in sets:
             keys.add(key)
         return True
+
+
+def n_begun(events: Iterable[Event]) -> int:
+    """Return how often counting began, by the log of a rollout: with each claim and each run.
+
+    Each of them is an attempt at the judge's alpha, so that no two may have the same part of it.
+    """
+    return sum(event.kind in ("claimed", "started") for event in events)
 
 
 def stable_before(events: Iterable[Event], state: State) -> Seen:

@@ -58,8 +58,8 @@ class Fleet:
         self._clock = clock
         self._servers: dict[str, _Server] = {}
         self._asked_s = -math.inf
-        # The isolated candidate that was asked about last, and what was found.
-        self._asked_about = ""
+        # The isolated candidate and the share that were asked about last, and what was found.
+        self._asked_about: tuple[str, float] = ("", 0.0)
         self._found: tuple[Loaded, str] = UNKNOWN
 
     def hear(self, name: str, report: RolloutReport, *, is_new: bool) -> None:
@@ -130,14 +130,19 @@ class Fleet:
             total += sum(n_rows for _, n_rows in server.n_rows) / passed_s
         return total
 
-    def readiness(self, plan: Rollout) -> tuple[Loaded, str]:
-        """Whether every server has the candidate and, isolated, whether its replicas are there."""
+    def readiness(self, plan: Rollout, percent: float) -> tuple[Loaded, str]:
+        """Whether every server has the candidate and, isolated, the replicas for this share.
+
+        Replicas that were counted for another share say nothing of this one.
+        """
         candidates = [server.report.candidate for server in self._servers.values()]
         for candidate in candidates:
             if candidate.state == "refused":
                 return "refused", candidate.reason
         is_isolated = any(candidate.isolated for candidate in candidates)
-        replicas = self._found if self._asked_about == plan.candidate else UNKNOWN
+        is_counted = self._asked_about == (plan.candidate, percent)
+        is_final = self._asked_about[0] == plan.candidate and self._found[0] == "refused"
+        replicas = self._found if is_counted or is_final else UNKNOWN
         if is_isolated and replicas[0] == "refused":
             return replicas
         if self.plan is None:
@@ -154,10 +159,14 @@ class Fleet:
         candidates = [server.report.candidate for server in self._servers.values()]
         if not any(candidate.isolated for candidate in candidates):
             return
-        if self._clock() < self._asked_s + ASK_EVERY_S:
+        asked_about = (version, percent)
+        is_fresh = self._clock() < self._asked_s + ASK_EVERY_S
+        if is_fresh and asked_about == self._asked_about:
             return
         self._asked_s = self._clock()
-        self._asked_about = version
+        if asked_about != self._asked_about:
+            self._asked_about = asked_about
+            self._found = UNKNOWN
         capacities = [candidate.rows_per_s for candidate in candidates if candidate.rows_per_s]
         capacity = PLANNED_BUSY * min(capacities, default=math.inf)
         needed = max(1, math.ceil(percent / 100 * self.rows_per_s / capacity))

@@ -12,7 +12,7 @@ from serve_app.errors import Fenced, RolloutError
 from serve_app.rollout.clock import SteadyClock
 from serve_app.rollout.decide import claim
 from serve_app.rollout.event import Draft
-from serve_app.rollout.evidence import Record, stable_before
+from serve_app.rollout.evidence import Record, n_begun, stable_before
 from serve_app.rollout.log import Log
 from serve_app.rollout.ongoing import Ongoing, current
 from serve_app.rollout.state import fold
@@ -54,8 +54,7 @@ class Holder:
             return None
         self.trouble = ""
         self._lost_s = None
-        n_claims = sum(event.kind == "claimed" and event.run == state.run for event in log.events)
-        record = Record(state.id, n_claims, stable_before(log.events, state))
+        record = Record(state.id, n_begun(log.events), stable_before(log.events, state))
         return current(plan, log, state, record)
 
     def may_claim(self, ongoing: Ongoing, *, has_clients: bool) -> bool:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from serve_app.rollout.decide import Facts, Readiness, Verdict, next_step
-from serve_app.rollout.evidence import Record, requests_of
+from serve_app.rollout.evidence import Record, n_begun, requests_of
 from serve_app.rollout.fleet import Fleet
 from serve_app.rollout.log import Log
-from serve_app.rollout.state import State
+from serve_app.rollout.state import State, percent_of
 from serve_app.rollout.verdict import verdict
 from serve_app.settings import Rollout
 
@@ -35,9 +35,15 @@ class Ongoing:
 
 
 def current(plan: Rollout, log: Log, state: State, record: Record) -> Ongoing:
-    """Return the rollout in this state, with the evidence of its run and phase."""
+    """Return the rollout in this state, with the evidence of its run and phase.
+
+    Each claim and each run is judged by a part of alpha of its own.
+    """
     if record.run != state.id:
-        record = Record(state.id)
+        record = Record(state.id, n_begun(log.events))
+    if log.epoch:
+        # The last of those that have begun is this one.
+        record.restarts = n_begun(log.events) - 1
     if state.step is not None:
         record.enter(state.phase, state.share)
     return Ongoing(plan, log, state, record)
@@ -49,7 +55,7 @@ def facts_of(ongoing: Ongoing, fleet: Fleet, now_s: float) -> Facts:
     plan = ongoing.plan
     step = next_step(state, plan)
     share = step[1] if step else 100.0
-    loaded, reason = fleet.readiness(plan)
+    loaded, reason = fleet.readiness(plan, percent_of(share))
     readiness = Readiness(share, loaded, reason)
     phase = ongoing.record.phases.get(state.phase)
     if state.step is None or phase is None:

@@ -103,9 +103,12 @@ def fold(events: Iterable[Event]) -> State:
 
 def weights(state: State) -> tuple[float, bool]:
     """Return the candidate's percent of the routing keys, and whether it is scored in shadow."""
-    if state.share == "shadow":
-        return 0.0, True
-    return state.share, False
+    return percent_of(state.share), state.share == "shadow"
+
+
+def percent_of(share: Share) -> float:
+    """Return the percent of the routing keys that a share gives the candidate."""
+    return 0.0 if share == "shadow" else share
 
 
 def moved(

@@ -156,13 +156,18 @@ class Router:
     ) -> tuple[str, _Scored]:
         """The answers of `version`, or of stable where it cannot give all of them in time.
 
-        Notes in `failures` what went wrong. Raises what stable raises.
+        That is the stable of this table, also when another table takes over meanwhile; the stable
+        of that one answers when this one has gone. Notes in `failures` what went wrong. Raises what
+        stable raises.
         """
-        deadline_s = table.limits.deadline_ms / 1000
+        ends_s = begin_s + table.limits.deadline_ms / 1000
+        # Looked up before anything is awaited: later it may be in the table no more.
+        stable = self._versions.ready(table.stable)
         if version != table.stable:
             candidate_deadline_s = table.limits.candidate_deadline_ms / 1000
             try:
-                scored = await self._ask(version, rows, candidate_deadline_s)
+                candidate = self._versions.ready(version)
+                scored = await self._ask(version, candidate, rows, candidate_deadline_s)
                 if not scored.n_failed:
                     return version, scored
                 failures.append(Failure(version, None, scored.n_failed))
@@ -172,15 +177,29 @@ class Router:
                 # Whatever a candidate breaks, a client must not see it.
                 logger.exception("version %s failed, stable answers", version)
                 failures.append(Failure(version, error))
-            deadline_s -= monotonic() - begin_s
         try:
-            return table.stable, await self._ask(table.stable, rows, deadline_s)
+            scored = await self._ask(table.stable, stable, rows, ends_s - monotonic())
+            return table.stable, scored
         except Exception as error:
             failures.append(Failure(table.stable, error))
+            newer = self._table().stable
+            if newer == table.stable or monotonic() >= ends_s:
+                raise
+        return newer, await self._ask_newer(newer, rows, ends_s - monotonic(), failures)
+
+    async def _ask_newer(
+        self, version: str, rows: Sequence[Features], deadline_s: float, failures: list[Failure]
+    ) -> _Scored:
+        """The answers of the stable that took over meanwhile."""
+        try:
+            return await self._ask(version, self._versions.ready(version), rows, deadline_s)
+        except Exception as error:
+            failures.append(Failure(version, error))
             raise
 
-    async def _ask(self, version: str, rows: Sequence[Features], deadline_s: float) -> _Scored:
-        opened = self._versions.ready(version)
+    async def _ask(
+        self, version: str, opened: Opened | None, rows: Sequence[Features], deadline_s: float
+    ) -> _Scored:
         if opened is None:
             raise NotReady(f"Version {version} is not ready.")
         block = self._layout.block([row.__dict__ for row in rows])

@@ -7,12 +7,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from serve_app.bundle.manifest import File, Metric, RuntimeName
 from serve_app.contract import Feature, Kind, Label, ModelSpec
-from serve_app.errors import SluiceError
 from serve_app.serving.drain import is_draining
 from serve_app.serving.member import Opened
 from serve_app.serving.versions import Versions
 
 PING_TIMEOUT_S = 2.0
+# A candidate that hangs must not hold up the answer: probes often wait for a second only.
+CANDIDATE_PING_TIMEOUT_S = 0.25
 
 
 class _Status(BaseModel):
@@ -101,15 +102,20 @@ def health(versions: Versions) -> Health:
 
 
 async def readiness(versions: Versions, percent: float = 0.0) -> Readiness:
-    """Ask every opened version whether it can answer now.
+    """Ask every opened version whether it can answer now, all at the same time.
 
-    An isolated one may have gone since it was opened. `percent` is what a rollout's candidate gets
-    now.
+    An isolated one may have gone since it was opened. Stable has more time than the others, which
+    neither delay the answer nor change whether the server is ready. `percent` is what a rollout's
+    candidate gets now.
     """
     stable = versions.table.stable if versions.table else None
     found = version_states(versions, percent)
     opened = {name: version for name in found if (version := versions.ready(name)) is not None}
-    answers = await asyncio.gather(*(_answers(version) for version in opened.values()))
+    asked = [
+        _answers(version, PING_TIMEOUT_S if name == stable else CANDIDATE_PING_TIMEOUT_S)
+        for name, version in opened.items()
+    ]
+    answers = await asyncio.gather(*asked)
     for name, answered in zip(opened, answers, strict=True):
         if not answered:
             found[name] = found[name].model_copy(
@@ -183,10 +189,11 @@ def _facts(status: VersionStatus, opened: Opened | None) -> VersionFacts:
     )
 
 
-async def _answers(opened: Opened) -> bool:
+async def _answers(opened: Opened, timeout_s: float) -> bool:
     try:
-        async with asyncio.timeout(PING_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             await opened.scorer.ping()
-    except (TimeoutError, SluiceError):
+    except Exception:
+        # Whatever a version raises says that it does not answer.
         return False
     return True

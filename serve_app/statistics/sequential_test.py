@@ -18,7 +18,8 @@ Since = Literal["rollout", "step"]
 
 # How alpha is divided among the rails.
 RAIL_SHARES: dict[Rail, float] = {"errors": 0.7, "slow": 0.2, "disagreement": 0.1}
-# 80 % of alpha is for the first attempt; evidence restarted after a crash shares the other 20 %.
+# 80 % of alpha is for the first attempt; what begins again, after a crash or as another run, shares
+# the other 20 %.
 FIRST_SHARE = 0.8
 _NOUNS: dict[Rail, str] = {
     "errors": "keys with an error were the candidate's",
@@ -144,7 +145,7 @@ def limit(rail: Rail, since: Since, *, alpha: float, n_steps: int, restarts: int
     """Where log_e fails a candidate: ln(1 / a), where the a of all rails and steps sum to alpha.
 
     `n_steps` are the steps of the plan before 100 %; `restarts` says how often all counts of this
-    rollout were lost and begun again.
+    rollout were begun again: they were lost, or a person began another run.
     """
     share = RAIL_SHARES[rail] / (2 if since == "rollout" else 2 * n_steps)
     share *= FIRST_SHARE if restarts == 0 else (1 - FIRST_SHARE) / (restarts * (restarts + 1))

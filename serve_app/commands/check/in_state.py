@@ -20,17 +20,17 @@ def check_logs(plan: Plan) -> Iterator[Fault]:
     """A rollout that is deployed begins, or goes on: it is not over already."""
     for app, args, table in plan.servers:
         if table.rollout is not None:
-            yield from _check(args, table.rollout, (*app.table_place, "rollout"))
+            yield from _check(app.name, args, table.rollout, (*app.table_place, "rollout"))
 
 
-def _check(args: ServerArgs, rollout: Rollout, place: Place) -> Iterator[Fault]:
+def _check(application: str, args: ServerArgs, rollout: Rollout, place: Place) -> Iterator[Fault]:
     state_place = os.environ.get("STATE_PATH") or args.state
     try:
         model = name_of(args.model)
         # Opening a folder would make it.
         if not is_object_uri(state_place) and not Path(state_place).is_dir():
             return
-        events = open_log(state_place, model, rollout.id).read()
+        events = open_log(state_place, model, application, rollout.id).read()
         state = fold(events)
     except SettingsError:
         # The rule of registered models says so.

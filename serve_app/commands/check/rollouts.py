@@ -1,12 +1,10 @@
-"""What keeps the judge of a rollout from knowing enough, and who else writes its log."""
+"""What keeps the judge of a rollout from knowing enough."""
 
 import math
 from collections.abc import Iterator
 
 from serve_app.commands.check.document import Fault
 from serve_app.commands.check.plan import Plan
-from serve_app.errors import SettingsError
-from serve_app.models import name_of
 from serve_app.rollout.few_keys import fewest_bad_keys, fewest_pairs
 from serve_app.rollout.verdict import UNDECIDED_FACTOR
 from serve_app.settings import Rollout
@@ -53,25 +51,3 @@ def _step_fault(rollout: Rollout) -> str:
                 "keys at the least, and the step may be over before that"
             )
     return ""
-
-
-def logs(plan: Plan) -> Iterator[Fault]:
-    """Two applications do not write one log: it lies at state, model and plan."""
-    writers: dict[tuple[str, str, str], str] = {}
-    for app, args, table in plan.servers:
-        if table.rollout is None:
-            continue
-        try:
-            model = name_of(args.model)
-        except SettingsError:
-            # The rule of registered models says so.
-            continue
-        log = (args.state, model, table.rollout.id)
-        writer = writers.setdefault(log, app.name)
-        if writer != app.name:
-            text = (
-                f"found {args.state}, where application {writer} above writes the log of the same "
-                "rollout: only one of them would be judged and could be commanded; expected a "
-                "state of its own"
-            )
-            yield Fault((*app.place, "args", "state"), text, "warning")

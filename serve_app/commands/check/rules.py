@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from serve_app.commands.check.capacity import batches, capacity, timeouts
 from serve_app.commands.check.document import Fault, Place
 from serve_app.commands.check.plan import DEPLOYMENTS, ROLES, Plan
-from serve_app.commands.check.rollouts import logs, requests
+from serve_app.commands.check.rollouts import requests
 from serve_app.errors import SettingsError
 from serve_app.models import get_spec, is_module, name_of
 from serve_app.settings import application_of
@@ -207,5 +207,4 @@ RULES: tuple[Rule, ...] = (
     batches,
     rollouts,
     requests,
-    logs,
 )

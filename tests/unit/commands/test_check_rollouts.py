@@ -147,19 +147,6 @@ def test_a_plan_whose_steps_have_too_few_requests_for_the_judge_is_a_warning(
     assert expected in found[0]
 
 
-def test_two_applications_that_would_write_one_log_are_a_warning(tmp_path: Path) -> None:
-    """Only one of them would hold it; the other keeps its share whatever is commanded."""
-    text = with_rollout()
-    second = text[text.index("- name: churn") :].replace("- name: churn", "- name: blue", 1)
-    second = second.replace("route_prefix: /", "route_prefix: /blue", 1)
-    found = [line for line in said(tmp_path, text + second) if "args.state" in line]
-    assert len(found) == 1, said(tmp_path, text + second)
-    assert found[0].startswith("warning applications[blue].args.state: found rollout_state, where")
-    assert "application churn above" in found[0]
-    other = second.replace("state: rollout_state", "state: rollout_state_of_blue", 1)
-    assert not [line for line in said(tmp_path, text + other) if "args.state" in line]
-
-
 PLAN = Rollout(stable="1.0.0", candidate="1.1.0", steps=("shadow", 100.0), bake_seconds=0)
 STEPS = 'candidate: "1.1.0", steps: [shadow, 100], bake_seconds: 0'
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -21,6 +22,7 @@ from serve_app.rollout.log import Log, open_log
 from serve_app.rollout.orders import Candidate, Orders, RolloutReply, RolloutReport
 from serve_app.rollout.view import RolloutView, Unknown, view
 from serve_app.settings import Rollout
+from serve_app.statistics.sequential_test import FIRST_SHARE
 
 PLAN = Rollout(
     stable="1.0.0",
@@ -59,7 +61,7 @@ class TwoServers:
     def _open(self, rollout: str) -> Log:
         if self.broken:
             raise self.broken
-        return open_log(str(self.folder), "churn", rollout)
+        return open_log(str(self.folder), "churn", "shop", rollout)
 
     async def report_for(self, n_seconds: int = 1, **counts: Any) -> RolloutReply:
         """Let both servers report each second; only their first report has these counts."""
@@ -123,7 +125,7 @@ class TwoServers:
 
 def written(folder: Path) -> list[dict[str, Any]]:
     """Return the log as it lies in the folder."""
-    return [json.loads(file.read_text()) for file in sorted(folder.glob("churn/*/*.json"))]
+    return [json.loads(file.read_text()) for file in sorted(folder.glob("churn/shop/*/*.json"))]
 
 
 async def test_a_sound_candidate_goes_all_the_way_by_itself(tmp_path: Path) -> None:
@@ -166,7 +168,7 @@ async def test_a_candidate_is_out_even_when_the_log_cannot_be_written(tmp_path: 
     """Its share is 0 at once, and written as soon as possible; no command comes in between."""
     servers = TwoServers(tmp_path)
     await servers.until_share(10.0)
-    next_file = tmp_path / "churn" / PLAN.id / f"{len(servers.view().events) + 1:08d}.json"
+    next_file = tmp_path / "churn" / "shop" / PLAN.id / f"{len(servers.view().events) + 1:08d}.json"
     # A folder takes the place of the next event in the log.
     next_file.mkdir()
     with pytest.raises(NotReady, match="In force"):
@@ -319,6 +321,37 @@ async def test_a_new_coordinator_goes_on_where_the_last_one_was(tmp_path: Path) 
     assert servers.view().events[-1].epoch == 2
     limits = [rail.limit for rail in servers.view().evidence if rail.rail == "errors"]
     assert min(limits) > 7, "the evidence began again, with a higher limit"
+
+
+async def test_runs_and_restarts_together_stay_within_alpha(tmp_path: Path) -> None:
+    """A run that a person starts, a restart in it and the log claimed again are each judged by a
+    part of alpha that nobody had before: the limits of one rail are all different, and the parts
+    add up to no more than the first run and all restarts may have.
+    """
+    servers = TwoServers(tmp_path)
+
+    async def limit_at_10() -> float:
+        await servers.until_share(10.0)
+        evidence = servers.view().evidence
+        return next(found.limit for found in evidence if found.rail == "errors")
+
+    limits = [await limit_at_10()]
+    for _ in range(2):
+        await servers.controller.command("abort", "ada", "")
+        await servers.controller.command("start", "ada", "")
+        limits.append(await limit_at_10())
+    servers.restart_coordinator()
+    await servers.report_for(int(LISTEN_S) + 2)
+    limits.append(await limit_at_10())
+    other = TwoServers(tmp_path, now_s=servers.now_s)
+    await other.report_for(5)
+    await servers.report_for(int(CHECK_S + RECLAIM_S) + 10)
+    assert written(tmp_path)[-1]["kind"] == "claimed"
+    limits.append(await limit_at_10())
+    assert limits == sorted(limits)
+    parts = [math.exp(limits[0] - limit) for limit in limits]
+    assert len(set(parts)) == len(parts)
+    assert sum(parts[1:]) <= (1 - FIRST_SHARE) / FIRST_SHARE + 1e-9
 
 
 async def test_while_the_log_cannot_be_read_stable_answers_everybody(tmp_path: Path) -> None:

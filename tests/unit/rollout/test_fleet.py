@@ -82,14 +82,14 @@ def test_a_candidate_is_ready_when_every_server_has_it(
 ) -> None:
     """When one server refuses it, it is refused."""
     fleet = fleet_of(*(report(str(n), candidate=one) for n, one in enumerate(candidates)))
-    found = fleet.readiness(PLAN)
+    found = fleet.readiness(PLAN, 50)
     assert found[0] == state
     assert reason in found[1]
 
 
 def test_while_plans_differ_no_step_is_entered() -> None:
     """Some servers would not follow the step."""
-    assert fleet_of(report("a"), report("b", plan=OTHER)).readiness(PLAN)[0] == "missing"
+    assert fleet_of(report("a"), report("b", plan=OTHER)).readiness(PLAN, 5)[0] == "missing"
 
 
 async def test_an_isolated_candidate_needs_the_replicas_for_its_next_share() -> None:
@@ -103,17 +103,17 @@ async def test_an_isolated_candidate_needs_the_replicas_for_its_next_share() -> 
     fleet = fleet_of(report("a", candidate=candidate), isolated=isolated, clock=clock)
     clock.now_s += RATE_OVER_S
     fleet.hear(*report("a", candidate=candidate, n_rows=int(1_000 * RATE_OVER_S)), is_new=True)
-    assert fleet.readiness(PLAN)[0] == "missing", "nobody has counted yet"
+    assert fleet.readiness(PLAN, 50)[0] == "missing", "nobody has counted yet"
     needed = math.ceil(0.5 * 1_000 / (0.7 * 100))
     seen = []
     for n_running in (1, needed - 1, needed):
         isolated.found = Replicas(n_running)
         clock.now_s += 2
         await fleet.ask_isolated(CANDIDATE, 50)
-        seen.append(fleet.readiness(PLAN)[0])
+        seen.append(fleet.readiness(PLAN, 50)[0])
     assert seen == ["missing", "missing", "ready"]
     assert set(isolated.wishes) == {needed}
-    assert fleet.readiness(OTHER)[0] == "missing", "they are not another candidate's"
+    assert fleet.readiness(OTHER, 50)[0] == "missing", "they are not another candidate's"
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,27 @@ async def test_an_application_that_failed_is_final_and_a_controller_that_is_away
         report("a", candidate=Candidate("missing", "no answer", isolated=True)), isolated=isolated
     )
     await fleet.ask_isolated(CANDIDATE, 20)
-    assert fleet.readiness(PLAN)[0] == state
+    assert fleet.readiness(PLAN, 20)[0] == state
+
+
+async def test_a_promoted_candidate_is_asked_again_about_the_share_that_it_enters() -> None:
+    """The eight replicas of 50 % are there; half a second later a person promotes: 100 % takes
+    fifteen, and waits for them.
+    """
+    isolated = FakeIsolated()
+    clock = Watch()
+    candidate = Candidate("ready", isolated=True, rows_per_s=100.0)
+    fleet = fleet_of(report("a", candidate=candidate), isolated=isolated, clock=clock)
+    clock.now_s += RATE_OVER_S
+    fleet.hear(*report("a", candidate=candidate, n_rows=int(1_000 * RATE_OVER_S)), is_new=True)
+    isolated.found = Replicas(8)
+    await fleet.ask_isolated(CANDIDATE, 50)
+    assert fleet.readiness(PLAN, 50)[0] == "ready"
+    assert fleet.readiness(PLAN, 100)[0] == "missing", "nobody has counted for this share"
+    clock.now_s += 0.5
+    await fleet.ask_isolated(CANDIDATE, 100)
+    assert fleet.readiness(PLAN, 100) == ("missing", "8 of the 15 replicas that 100 % need")
+    assert isolated.wishes == [8, 15]
 
 
 def test_the_rate_is_a_mean_of_the_last_seconds() -> None:

@@ -98,7 +98,7 @@ class Watched:
 
     def _open(self, rollout: str) -> Log:
         return (
-            Forgetful(self) if self.loses_answers else open_log(str(self.folder), "churn", rollout)
+            Forgetful(self) if self.loses_answers else open_log(str(self.folder), "churn", "shop", rollout)
         )
 
     async def begin(self) -> None:
@@ -117,7 +117,7 @@ class Forgetful(Log):
     """A log whose events are written, and whose answers that say so are lost."""
 
     def __init__(self, watched: Watched) -> None:
-        opened = open_log(str(watched.folder), "churn", watched.plan.id)
+        opened = open_log(str(watched.folder), "churn", "shop", watched.plan.id)
         self.__dict__.update(vars(opened))
 
     def append(self, *args: Any) -> Any:

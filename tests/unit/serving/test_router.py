@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from fakes import FakeScorer, FakeStore, raised_by, rows_of, table, until
 
+from serve_app.contract.block import Block, Scores
 from serve_app.errors import BundleError, DeadlineExceeded, NotReady, Overloaded, UnknownVersion
 from serve_app.models import get_spec
 from serve_app.serving.answer import Answered, Assignment, Counters, Failure, Observer
 from serve_app.serving.assignment import assign
 from serve_app.serving.router import Router
+from serve_app.serving.status import PING_TIMEOUT_S
 from serve_app.serving.versions import Versions
 from serve_app.settings import Table
 
@@ -29,6 +31,22 @@ def stable_score(active_days: float) -> float:
 def candidate_score(active_days: float) -> float:
     """Return the probability of the candidate, 0.5 higher: one sees who answered."""
     return active_days / 100 + 0.5
+
+
+class LateOnce(FakeScorer):
+    """Its first call is late, as soon as the test says so."""
+
+    def __init__(self, score: Callable[[float], float]) -> None:
+        super().__init__(score)
+        self.may_end = asyncio.Event()
+
+    async def score(self, block: Block, deadline_s: float) -> Scores:
+        """Fail the first call, and answer the others."""
+        if self.blocks:
+            return await super().score(block, deadline_s)
+        self.blocks.append(block)
+        await self.may_end.wait()
+        raise DeadlineExceeded("late")
 
 
 def probabilities(answered: Answered) -> list[float | None]:
@@ -232,6 +250,31 @@ async def test_a_client_that_hangs_up_frees_its_rows() -> None:
     assert router.rows_under_way == 0
 
 
+@pytest.mark.parametrize("is_gone", [False, True])
+async def test_a_candidate_that_is_late_while_it_is_made_stable_costs_no_answer(
+    is_gone: bool,
+) -> None:
+    """The table that assigned it has left: its own stable stands in, or if that has gone with it,
+    the new one.
+    """
+    store = FakeStore()
+    late = LateOnce(candidate_score)
+    old = FakeScorer(stable_score, NotReady("gone") if is_gone else None)
+    store.scorers = {STABLE: old, CANDIDATE: late}
+    versions = Versions(store.open)
+    await versions.start(table(v1_1_0=100))
+    await until(lambda: versions.ready(CANDIDATE))
+    router = Router(SPEC, versions)
+    request = asyncio.create_task(router.predict(rows_of(10), "key", None))
+    await until(lambda: late.blocks)
+    versions.change(table(CANDIDATE))
+    await until(lambda: versions.ready(STABLE) is None)
+    late.may_end.set()
+    answered = await request
+    assert answered.version == (CANDIDATE if is_gone else STABLE)
+    assert probabilities(answered) == [0.6 if is_gone else 0.1]
+
+
 async def test_the_rows_under_way_are_counted_and_never_refused() -> None:
     """The door refuses by this count, before it reads a body; what it has let in is answered."""
     stable = FakeScorer(stable_score, delay_s=0.05)
@@ -262,6 +305,27 @@ async def test_readiness_asks_stable_each_time() -> None:
     stable.error = NotReady("gone")
     assert (await router.readiness()).ready is False
     assert router.health().model_loaded is True
+
+
+@pytest.mark.parametrize("fault", ["hangs", "raises"])
+async def test_a_candidate_that_hangs_does_not_hold_up_readiness(fault: str) -> None:
+    """A probe waits for a second, and stable answers at once: only the candidate is told as away,
+    whatever is wrong with it.
+    """
+    candidate = FakeScorer(candidate_score)
+    router = await router_with(candidate)
+
+    async def ping() -> None:
+        if fault == "raises":
+            raise ZeroDivisionError
+        await asyncio.Event().wait()
+
+    candidate.ping = ping  # type: ignore[method-assign]
+    # Less than what stable has: the limit itself shows that nobody waits for the candidate.
+    async with asyncio.timeout(PING_TIMEOUT_S / 2):
+        found = await router.readiness()
+    assert found.ready
+    assert (found.versions[STABLE].state, found.versions[CANDIDATE].state) == ("ready", "failed")
 
 
 async def test_the_status_shows_every_version_with_its_share() -> None:
