@@ -18,6 +18,7 @@ from serve_app.cluster.handles import IsolatedReplicas, RemoteRollout
 from serve_app.cluster.heartbeat import Heartbeat
 from serve_app.cluster.metrics import export_forever
 from serve_app.cluster.placements import InServerVersion, IsolatedApplication
+from serve_app.cluster.replica import own_application
 from serve_app.cluster.report import Inbox
 from serve_app.cluster.server import Server, ServerParts
 from serve_app.cluster.version import Version
@@ -87,13 +88,14 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
 def coordinator_parts(args: ServerArgs) -> tuple[Inbox, Controller]:
     """What a coordinator is made of."""
     name = get_spec(args.model).name
-    controller = Controller(partial(open_log, state_of(args), name), IsolatedReplicas(name))
+    log_of = partial(open_log, state_of(args), name, own_application())
+    controller = Controller(log_of, IsolatedReplicas(name))
     return Inbox(parts=(controller,)), controller
 
 
 def read_log(args: ServerArgs, rollout: str) -> State:
     """How far a rollout is, by its log alone."""
-    log = open_log(state_of(args), get_spec(args.model).name, rollout)
+    log = open_log(state_of(args), get_spec(args.model).name, own_application(), rollout)
     return fold(log.read())
 
 

@@ -1,6 +1,7 @@
 """The log of a rollout: one event a file, in a folder or an object store.
 
-The files are `<state>/<model>/<rollout>/00000001.json` and so on.
+The files are `<state>/<model>/<application>/<rollout>/00000001.json` and so on: two applications of
+one model decide each for itself.
 
 A file is created only where none is (put-if-absent): of two writers one gets a place, so the log is
 one order. A coordinator that starts claims the log with an epoch above all before; the one before
@@ -29,10 +30,11 @@ TIMEOUT_S = 30.0
 EVENT_FILE = re.compile(r"(?<=/)\d{8}(?=\.json$)")
 
 
-def open_log(state: str, model: str, rollout: str) -> "Log":
+def open_log(state: str, model: str, application: str, rollout: str) -> "Log":
     """The log of a rollout (`Rollout.id`) under a folder or `s3://…`, `gs://…`, `az://…`.
 
-    Raises RolloutError.
+    A rollout whose log was begun when the application was no part of its place goes on there.
+    Waits for the store. Raises RolloutError.
     """
     fault = scheme_fault(state)
     if fault:
@@ -41,23 +43,29 @@ def open_log(state: str, model: str, rollout: str) -> "Log":
         objects = open_objects(state, retry_s=RETRY_S, timeout_s=TIMEOUT_S)
     except (ValueError, OSError) as error:
         raise RolloutError(f"state: {state} cannot be opened ({error})") from error
-    return Log(objects, state, model, rollout)
+    log = Log(objects, state, f"{model}/{application}", rollout)
+    before = Log(objects, state, model, rollout)
+    return before if before.is_begun() and not log.is_begun() else log
 
 
 class Log:
-    """One rollout's events.
+    """One rollout's events, in a folder inside that of its `owner`.
 
     `events` are those known here; `epoch` is 0 unless this writer holds the log.
     """
 
-    def __init__(self, objects: Objects, state: str, model: str, rollout: str) -> None:
+    def __init__(self, objects: Objects, state: str, owner: str, rollout: str) -> None:
         self.events: tuple[Event, ...] = ()
         self.epoch = 0
         self._objects = objects
         self._rollout = rollout
-        self._folder = f"{model}/{rollout}"
+        self._folder = f"{owner}/{rollout}"
         self._place = f"{state}/{self._folder}"
         self._writer = secrets.token_hex(4)
+
+    def is_begun(self) -> bool:
+        """Whether there is any event. Raises RolloutError."""
+        return self._last_listed() > 0
 
     def read(self) -> tuple[Event, ...]:
         """All events, in order.

@@ -60,7 +60,7 @@ class TwoServers:
     def _open(self, rollout: str) -> Log:
         if self.broken:
             raise self.broken
-        return open_log(str(self.folder), "churn", rollout)
+        return open_log(str(self.folder), "churn", "shop", rollout)
 
     async def report_for(self, n_seconds: int = 1, **counts: Any) -> RolloutReply:
         """Let both servers report each second; only their first report has these counts."""
@@ -122,7 +122,7 @@ class TwoServers:
 
 def written(folder: Path) -> list[dict[str, Any]]:
     """Return the log as it lies in the folder."""
-    return [json.loads(file.read_text()) for file in sorted(folder.glob("churn/*/*.json"))]
+    return [json.loads(file.read_text()) for file in sorted(folder.glob("churn/shop/*/*.json"))]
 
 
 async def test_a_sound_candidate_goes_all_the_way_by_itself(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ async def test_a_candidate_is_out_even_when_the_log_cannot_be_written(tmp_path: 
     """Its share is 0 at once, and written as soon as possible; no command comes in between."""
     servers = TwoServers(tmp_path)
     await servers.until_share(10.0)
-    next_file = tmp_path / "churn" / PLAN.id / f"{len(servers.view().events) + 1:08d}.json"
+    next_file = tmp_path / "churn" / "shop" / PLAN.id / f"{len(servers.view().events) + 1:08d}.json"
     # A folder takes the place of the next event in the log.
     next_file.mkdir()
     with pytest.raises(NotReady, match="In force"):

@@ -27,7 +27,7 @@ from serve_app.rollout.event import Draft, Event, lines
 from serve_app.rollout.log import Log, open_log
 from serve_app.rollout.state import fold
 
-FOLDER = f"churn/{PLAN.id}"
+FOLDER = f"churn/shop/{PLAN.id}"
 REASON = "why: §1 \n ✓"
 FIRST = "00000001.json"
 SECOND = "00000002.json"
@@ -127,12 +127,12 @@ def another(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Log]
     """Return what opens one and the same log, as another coordinator would."""
     if request.param == "memory":
         objects = Objects(MemoryStore())
-        return lambda: Log(objects, "memory://", "churn", PLAN.id)
+        return lambda: Log(objects, "memory://", "churn/shop", PLAN.id)
     if request.param == "folder":
         folder = str(tmp_path / "not" / "there yet")
-        return lambda: open_log(folder, "churn", PLAN.id)
+        return lambda: open_log(folder, "churn", "shop", PLAN.id)
     bucket: str = request.getfixturevalue("s3")
-    return lambda: open_log(bucket, "churn", PLAN.id)
+    return lambda: open_log(bucket, "churn", "shop", PLAN.id)
 
 
 def test_what_is_written_is_read_by_the_next_coordinator(another: Callable[[], Log]) -> None:
@@ -232,26 +232,45 @@ def test_an_event_of_another_rollout_is_not_written(another: Callable[[], Log]) 
         log.append(command(fold(log.events), other, "pause", "ada"), START_S)
 
 
-def test_logs_of_other_rollouts_and_models_are_separate(tmp_path: Path) -> None:
-    """Another plan begins at its first event, though the names begin alike."""
+def test_logs_of_other_rollouts_models_and_applications_are_separate(tmp_path: Path) -> None:
+    """Another plan begins at its first event, though the names begin alike; and so does the same
+    plan in another application of the same model.
+    """
 
-    def claimed(model: str, rollout: str) -> tuple[Event, ...]:
-        log = open_log(str(tmp_path), model, rollout)
+    def claimed(model: str, application: str, rollout: str) -> tuple[Event, ...]:
+        log = open_log(str(tmp_path), model, application, rollout)
         draft = claim(fold([]), PLAN).model_copy(update={"rollout": rollout})
         log.claim(lambda _: draft, START_S)
         return log.read()
 
-    for model, rollout in (
-        ("churn", "1.0.0-1.1.0-a"),
-        ("churn", "1.0.0-1.1.0-ab"),
-        ("chur", "1.0.0-1.1.0-a"),
+    for model, application, rollout in (
+        ("churn", "shop", "1.0.0-1.1.0-a"),
+        ("churn", "shop", "1.0.0-1.1.0-ab"),
+        ("chur", "shop", "1.0.0-1.1.0-a"),
+        ("churn", "other", "1.0.0-1.1.0-a"),
     ):
-        assert [event.rollout for event in claimed(model, rollout)] == [rollout]
+        events = claimed(model, application, rollout)
+        assert [event.rollout for event in events] == [rollout]
+
+
+def test_a_log_that_was_begun_in_the_place_before_is_gone_on_with(tmp_path: Path) -> None:
+    """Once no application was in the path; what was decided then is not forgotten."""
+    old = tmp_path / "churn" / PLAN.id
+    first = open_log(str(tmp_path), "churn", "shop", PLAN.id)
+    first.claim(claiming, START_S)
+    first.append(next_draft(first), START_S)
+    (tmp_path / FOLDER).rename(old)
+    log = open_log(str(tmp_path), "churn", "shop", PLAN.id)
+    assert fold(log.read()).status == "paused"
+    log.claim(claiming, START_S)
+    log.append(next_draft(log), START_S)
+    assert len(list(old.iterdir())) == 4
+    assert not list((tmp_path / "churn" / "shop").iterdir())
 
 
 def test_the_files_of_a_log_are_its_audit(tmp_path: Path) -> None:
     """`cat` of the folder gives JSON lines, one event each, whatever a person wrote as a reason."""
-    log = open_log(str(tmp_path), "churn", PLAN.id)
+    log = open_log(str(tmp_path), "churn", "shop", PLAN.id)
     log.claim(claiming, START_S)
     log.append(next_draft(log), START_S)
     text = "".join(path.read_text() for path in sorted((tmp_path / FOLDER).iterdir()))
@@ -262,7 +281,7 @@ def test_the_files_of_a_log_are_its_audit(tmp_path: Path) -> None:
 
 def written(tmp_path: Path) -> Path:
     """Write a log with three events, and return its folder."""
-    log = open_log(str(tmp_path), "churn", PLAN.id)
+    log = open_log(str(tmp_path), "churn", "shop", PLAN.id)
     log.claim(claiming, START_S)
     log.append(next_draft(log), START_S)
     log.append(next_draft(log), START_S)
@@ -326,7 +345,7 @@ def test_a_spoilt_log_is_a_clear_error(
     folder = written(tmp_path)
     spoil(folder)
     before = sorted(folder.iterdir())
-    log = open_log(str(tmp_path), "churn", PLAN.id)
+    log = open_log(str(tmp_path), "churn", "shop", PLAN.id)
     for ask in (log.read, lambda: log.claim(claiming, START_S)):
         with pytest.raises(RolloutError, match=re.escape(message)) as caught:
             ask()
@@ -353,7 +372,7 @@ def test_what_is_no_event_does_not_disturb(tmp_path: Path) -> None:
         (folder / name).write_text("x")
     (folder / "old").mkdir()
     (folder / "old" / "00000009.json").write_text("x")
-    log = open_log(str(tmp_path), "churn", PLAN.id)
+    log = open_log(str(tmp_path), "churn", "shop", PLAN.id)
     assert len(log.read()) == 3
     assert log.claim(claiming, START_S).seq == 4
 
@@ -363,13 +382,17 @@ def test_a_torn_listing_hides_no_event(tmp_path: Path, monkeypatch: pytest.Monke
     written(tmp_path)
     torn = {"objects": [{"path": f"{FOLDER}/00000003.json"}]}
     monkeypatch.setattr(objects_module.obstore, "list_with_delimiter", lambda *_, **__: torn)
-    assert [event.seq for event in open_log(str(tmp_path), "churn", PLAN.id).read()] == [1, 2, 3]
+    assert [event.seq for event in open_log(str(tmp_path), "churn", "shop", PLAN.id).read()] == [
+        1,
+        2,
+        3,
+    ]
 
 
 def test_a_log_that_shrank_is_noticed(tmp_path: Path) -> None:
     """When the newest event is deleted, a coordinator that knew it does not go on without it."""
     folder = written(tmp_path)
-    log = open_log(str(tmp_path), "churn", PLAN.id)
+    log = open_log(str(tmp_path), "churn", "shop", PLAN.id)
     log.read()
     (folder / "00000003.json").unlink()
     with pytest.raises(RolloutError, match="found 2 events, expected 3 or more"):
@@ -380,7 +403,7 @@ def test_an_impossible_log_is_not_claimed(tmp_path: Path) -> None:
     """Each file is sound, but the story is not: the claim fails, and the log stays as it is."""
     folder = written(tmp_path)
     change(folder / "00000003.json", kind="finished")
-    log = open_log(str(tmp_path), "churn", PLAN.id)
+    log = open_log(str(tmp_path), "churn", "shop", PLAN.id)
     with pytest.raises(RolloutError, match=r"found finished .* cannot follow paused"):
         log.claim(claiming, START_S)
     assert len(list(folder.iterdir())) == 3
@@ -389,7 +412,7 @@ def test_an_impossible_log_is_not_claimed(tmp_path: Path) -> None:
 
 def test_s3_is_asked_to_create_and_never_to_overwrite(s3: str) -> None:
     """Without If-None-Match two coordinators would write over each other."""
-    log = open_log(s3, "churn", PLAN.id)
+    log = open_log(s3, "churn", "shop", PLAN.id)
     log.claim(claiming, START_S)
     log.append(next_draft(log), START_S)
     assert S3.put_headers == ["*", "*"]
@@ -398,7 +421,7 @@ def test_s3_is_asked_to_create_and_never_to_overwrite(s3: str) -> None:
 
 def test_a_write_whose_answer_was_lost_counts_as_written(s3: str) -> None:
     """The client asks again by itself, and hears that its own event has taken the place."""
-    log = open_log(s3, "churn", PLAN.id)
+    log = open_log(s3, "churn", "shop", PLAN.id)
     log.claim(claiming, START_S)
     S3.lost_answers = 1
     assert log.append(next_draft(log), START_S).seq == 2
@@ -435,7 +458,7 @@ def test_a_store_that_cannot_be_read_is_a_rollout_error(
 ) -> None:
     """Whatever failed, the caller sees one type of error, and nothing is claimed."""
     written(tmp_path)
-    log = open_log(str(tmp_path), "churn", PLAN.id)
+    log = open_log(str(tmp_path), "churn", "shop", PLAN.id)
     away = Away(monkeypatch)
     away.fails = {call}
     for ask in (log.read, lambda: log.claim(claiming, START_S)):
@@ -448,7 +471,7 @@ def test_a_write_that_failed_is_tried_again_in_the_same_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A coordinator lives through a store that is away for a moment."""
-    log = open_log(str(tmp_path), "churn", PLAN.id)
+    log = open_log(str(tmp_path), "churn", "shop", PLAN.id)
     log.claim(claiming, START_S)
     away = Away(monkeypatch)
     with pytest.raises(RolloutError, match=r"cannot be written \(GenericError\)"):
@@ -461,7 +484,7 @@ def test_a_write_that_failed_and_came_through_is_found_and_decided_upon(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The store had written before the connection broke: the next attempt learns of it."""
-    log = open_log(str(tmp_path), "churn", PLAN.id)
+    log = open_log(str(tmp_path), "churn", "shop", PLAN.id)
     log.claim(claiming, START_S)
     away = Away(monkeypatch)
     away.carried_out = True
@@ -480,7 +503,7 @@ def test_a_claim_that_failed_gives_no_right_to_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It gives none even to a coordinator that held the log before."""
-    log = open_log(str(tmp_path), "churn", PLAN.id)
+    log = open_log(str(tmp_path), "churn", "shop", PLAN.id)
     log.claim(claiming, START_S)
     away = Away(monkeypatch)
     with pytest.raises(RolloutError):
@@ -499,24 +522,24 @@ def test_a_claim_gives_up_when_its_place_is_taken_by_what_is_not_listed(
         objects_module.obstore, "list_with_delimiter", lambda *_, **__: {"objects": []}
     )
     with pytest.raises(RolloutError, match=r"00000001\.json is there, but is not listed"):
-        open_log(str(tmp_path), "churn", PLAN.id).claim(claiming, START_S)
+        open_log(str(tmp_path), "churn", "shop", PLAN.id).claim(claiming, START_S)
 
 
 @pytest.mark.parametrize("state", ["http://127.0.0.1/state", "ftp://x"])
 def test_a_place_that_cannot_hold_a_log_is_refused(state: str) -> None:
     """The error says what would do instead."""
     with pytest.raises(RolloutError, match="expected a folder or one of s3://"):
-        open_log(state, "churn", PLAN.id)
+        open_log(state, "churn", "shop", PLAN.id)
 
 
 def test_a_folder_that_cannot_be_made_is_a_rollout_error(tmp_path: Path) -> None:
     """A file may be in the way of the state, or of the rollout's folder."""
     (tmp_path / "file").write_text("")
     with pytest.raises(RolloutError, match="cannot be opened"):
-        open_log(str(tmp_path / "file" / "state"), "churn", PLAN.id)
+        open_log(str(tmp_path / "file" / "state"), "churn", "shop", PLAN.id)
     (tmp_path / "churn").write_text("")
     with pytest.raises(RolloutError, match="cannot be listed"):
-        open_log(str(tmp_path), "churn", PLAN.id).claim(claiming, START_S)
+        open_log(str(tmp_path), "churn", "shop", PLAN.id).claim(claiming, START_S)
 
 
 def test_s3_without_an_endpoint_that_answers_is_a_rollout_error_soon(
@@ -525,7 +548,7 @@ def test_s3_without_an_endpoint_that_answers_is_a_rollout_error_soon(
     """Nobody listens there; the client's own patience would be three minutes."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(RolloutError, match="cannot be listed"):
-        open_log(s3, "churn", PLAN.id).read()
+        open_log(s3, "churn", "shop", PLAN.id).read()
 
 
 def test_a_folder_keeps_a_log_whole_when_many_create_one_file(tmp_path: Path) -> None:

@@ -1,0 +1,35 @@
+"""What is wired in a replica belongs to the application that the replica is of."""
+
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from rolling import PLAN, START_S
+
+from serve_app.rollout.decide import claim
+from serve_app.rollout.log import open_log
+from serve_app.rollout.state import fold
+from serve_app.settings import ServerArgs
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # Ray's own models warn when they are imported
+    from ray import serve
+
+    from serve_app.app import read_log
+
+
+def test_two_applications_of_one_model_do_not_share_a_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their files name the same state, and their plans are the same: each has its own log."""
+    monkeypatch.delenv("STATE_PATH", raising=False)
+    args = ServerArgs(model="churn", state=str(tmp_path))
+    log = open_log(str(tmp_path), "churn", "shop", PLAN.id)
+    log.claim(lambda events: claim(fold(events), PLAN), START_S)
+    found = {}
+    for name in ("shop", "other"):
+        context = SimpleNamespace(app_name=name)
+        monkeypatch.setattr(serve, "get_replica_context", lambda context=context: context)
+        found[name] = read_log(args, PLAN.id).seq
+    assert found == {"shop": 1, "other": 0}
