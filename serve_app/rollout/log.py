@@ -23,7 +23,7 @@ from serve_app.bundle.objects import (
     scheme_fault,
 )
 from serve_app.errors import Fenced, RolloutError
-from serve_app.rollout.event import REMEDY, Draft, Event, parse
+from serve_app.rollout.event import REMEDY, Draft, Event, NewerEvent, parse
 
 RETRY_S = 5.0
 TIMEOUT_S = 30.0
@@ -146,6 +146,12 @@ class Log:
 
     def _created(self, draft: Draft, epoch: int, now_s: float) -> Event | None:
         """The event in the log; None when another event has its place."""
+        for known in self.events:
+            if isinstance(known, NewerEvent):
+                raise RolloutError(
+                    f"{self._place}: found {known.newer_kind!r} in {_file(known.seq)}, which a "
+                    "newer Sluice wrote: this one does not write behind it; deploy the newer one"
+                )
         found = (draft.seq, draft.rollout)
         expected = (len(self.events) + 1, self._rollout)
         if found != expected:
