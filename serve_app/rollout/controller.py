@@ -263,6 +263,11 @@ class Controller:
 
     async def _go_along(self, ongoing: Ongoing) -> None:
         """Claim a log that nobody holds or that is ours to hold; else do what it says."""
+        if ongoing.state.newer:
+            self.waits_for = "the newer Sluice that wrote the log"
+            self._holder.trouble = ongoing.state.reason
+            self.ongoing = await self._holder.read_along(ongoing)
+            return
         if self._holder.may_claim(ongoing, has_clients=self.fleet.has_clients):
             self.ongoing = await self._holder.claim(ongoing)
             return

@@ -1,9 +1,12 @@
 """What happened to a rollout, one event at a time.
 
 The events are the only truth about how far a rollout got, and its audit. To change the format,
-only add fields that have a default: old events are read as long as their rollout lives.
+only add fields that have a default: old events are read as long as their rollout lives. After a
+rollback of this code newer events are read as well: see `parse`.
 """
 
+import json
+import logging
 import math
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
@@ -26,6 +29,8 @@ Kind = Literal[
     "finished",
     "rolled_back",
 ]
+
+logger = logging.getLogger(__name__)
 
 REMEDY = (
     "restore the log, or move its folder away to begin this rollout again; "
@@ -70,6 +75,9 @@ class Draft(_Record):
 class Event(Draft, Stamp):
     """A decision as it stands in the log."""
 
+    # What a newer Sluice has added is left out.
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
     @property
     def at_s(self) -> float:
         """Return when it was written, in seconds since 1970."""
@@ -80,14 +88,48 @@ class Event(Draft, Stamp):
         return self.model_dump_json() + "\n"
 
 
+class NewerEvent(Event):
+    """A decision of a kind that a newer Sluice wrote; `kind` stands for "nothing is decided here".
+
+    `written` is the line as it stands in the log.
+    """
+
+    newer_kind: str = Field(exclude=True)
+    written: str = Field(exclude=True, repr=False)
+
+    def line(self) -> str:
+        """Return the event as it was written."""
+        return self.written
+
+
 def parse(data: bytes, place: str) -> Event:
-    """Read an event from its file. Raises RolloutError, which names the first fault."""
+    """Read an event from its file. Raises RolloutError, which names the first fault.
+
+    Fields that are not known are left out, which is noted; a kind that is not known gives a
+    NewerEvent.
+    """
     try:
-        return Event.model_validate_json(data)
+        event = Event.model_validate_json(data)
     except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in fault["loc"]) or "the file"
-        raise RolloutError(f"{place}: {where}: {fault['msg']}; {REMEDY}") from None
+        faults = error.errors(include_url=False, include_input=False)
+        if all(fault["loc"] == ("kind",) for fault in faults):
+            return _newer(data, place)
+        where = ".".join(str(part) for part in faults[0]["loc"]) or "the file"
+        raise RolloutError(f"{place}: {where}: {faults[0]['msg']}; {REMEDY}") from None
+    unknown = sorted(set(json.loads(data)) - set(Event.model_fields))
+    if unknown:
+        logger.warning("%s: left out, since they are not known: %s", place, ", ".join(unknown))
+    return event
+
+
+def _newer(data: bytes, place: str) -> NewerEvent:
+    found = json.loads(data)
+    kind = found.get("kind")
+    if not isinstance(kind, str):
+        raise RolloutError(f"{place}: kind: found {kind!r}, expected a word; {REMEDY}")
+    logger.warning("%s: found %s, which a newer Sluice wrote", place, kind)
+    known = {**found, "kind": "paused", "newer_kind": kind, "written": data.decode()}
+    return NewerEvent.model_validate_json(json.dumps(known))
 
 
 def lines(events: Iterable[Event]) -> str:

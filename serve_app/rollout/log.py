@@ -23,7 +23,7 @@ from serve_app.bundle.objects import (
     scheme_fault,
 )
 from serve_app.errors import Fenced, RolloutError
-from serve_app.rollout.event import REMEDY, Draft, Event, parse
+from serve_app.rollout.event import REMEDY, Draft, Event, NewerEvent, parse
 
 RETRY_S = 5.0
 TIMEOUT_S = 30.0
@@ -45,9 +45,7 @@ def open_log(state: str, model: str, application: str, rollout: str) -> "Log":
         raise RolloutError(f"state: {state} cannot be opened ({error})") from error
     log = Log(objects, state, f"{model}/{application}", rollout)
     before = Log(objects, state, model, rollout)
-    if not log.read() and before.read():
-        return before
-    return log
+    return before if before.is_begun() and not log.is_begun() else log
 
 
 class Log:
@@ -64,6 +62,10 @@ class Log:
         self._folder = f"{owner}/{rollout}"
         self._place = f"{state}/{self._folder}"
         self._writer = secrets.token_hex(4)
+
+    def is_begun(self) -> bool:
+        """Whether there is any event. Raises RolloutError."""
+        return self._last_listed() > 0
 
     def read(self) -> tuple[Event, ...]:
         """All events, in order.
@@ -144,6 +146,12 @@ class Log:
 
     def _created(self, draft: Draft, epoch: int, now_s: float) -> Event | None:
         """The event in the log; None when another event has its place."""
+        for known in self.events:
+            if isinstance(known, NewerEvent):
+                raise RolloutError(
+                    f"{self._place}: found {known.newer_kind!r} in {_file(known.seq)}, which a "
+                    "newer Sluice wrote: this one does not write behind it; deploy the newer one"
+                )
         found = (draft.seq, draft.rollout)
         expected = (len(self.events) + 1, self._rollout)
         if found != expected:

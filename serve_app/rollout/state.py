@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from serve_app.errors import RolloutError
-from serve_app.rollout.event import REMEDY, Event, Kind, Share
+from serve_app.rollout.event import REMEDY, Event, Kind, NewerEvent, Share
 
 Status = Literal[
     "waiting", "running", "paused", "held", "baking", "aborted", "finished", "rolled_back"
@@ -68,6 +68,8 @@ class State:
     cause: str = ""
     # Causes of holds that a person resumed from in this run.
     accepted: tuple[str, ...] = ()
+    # The first event's kind that a newer Sluice wrote, and this one does not know.
+    newer: str = ""
     by: str = "coordinator"
     reason: str = "waits for its first step"
 
@@ -83,13 +85,17 @@ class State:
 def fold(events: Iterable[Event]) -> State:
     """Return the state after these events.
 
-    What a writer left in the log after another had claimed it counts for nothing. Raises
+    What a writer left in the log after another had claimed it counts for nothing. From an event on
+    that a newer Sluice wrote, the share stays as it was last known, and only falls. Raises
     RolloutError at an event that cannot follow those before it.
     """
     state = State()
     for event in events:
         if event.epoch < state.epoch:
             state = replace(state, seq=event.seq)
+            continue
+        if state.newer or isinstance(event, NewerEvent):
+            state = _beyond(state, event)
             continue
         if not _follows(state, event):
             raise RolloutError(
@@ -149,6 +155,31 @@ def _follows(state: State, event: Event) -> bool:
             return False
         entered = (event.step, event.share)
     return (event.step, event.share, event.phase) == moved(state, event.kind, entered)
+
+
+def _beyond(state: State, event: Event) -> State:
+    """Return the state after an event that a newer Sluice wrote, or that comes after one.
+
+    Nobody here knows what else it changed; what takes share away is understood all the same.
+    """
+    newer = state.newer
+    if isinstance(event, NewerEvent):
+        newer = newer or event.newer_kind
+    status = state.status
+    if event.kind in ("aborted", "rolled_back"):
+        status = event.kind
+    is_lower = percent_of(event.share) < percent_of(state.share)
+    share = event.share if is_lower or event.share == 0 else state.share
+    return replace(
+        state,
+        seq=event.seq,
+        epoch=max(state.epoch, event.epoch),
+        status=status,
+        share=share,
+        newer=newer,
+        by=event.by,
+        reason=f"a newer Sluice wrote {newer!r}, which is not known here: this one only reads on",
+    )
 
 
 def _height(step: int | None, share: Share) -> float:

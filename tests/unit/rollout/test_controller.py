@@ -368,6 +368,41 @@ async def test_while_the_log_cannot_be_read_stable_answers_everybody(tmp_path: P
     assert servers.orders.percent == 10.0
 
 
+async def test_behind_an_event_of_a_newer_sluice_the_share_only_falls(tmp_path: Path) -> None:
+    """After a rollback of the code the log goes on with what is not known here: the candidate
+    keeps its share, is judged, gets no more, and a person can take it away.
+    """
+    servers = TwoServers(tmp_path)
+    await servers.until_share(10.0)
+    last = written(tmp_path)[-1]
+    folder = tmp_path / "churn" / "shop" / PLAN.id
+
+    def write(n: int, **fields: Any) -> None:
+        seq = last["seq"] + n
+        (folder / f"{seq:08d}.json").write_text(json.dumps({**last, "seq": seq, **fields}))
+
+    write(1, kind="thawed", share=50)
+    write(2, step=2, phase=last["phase"] + 1, share=100)
+    servers.restart_coordinator()
+    await servers.report_for(int(LISTEN_S) + 3)
+    assert servers.orders.percent == 10.0
+    assert "'thawed'" in servers.view().trouble
+    with pytest.raises(NotReady, match="'thawed'"):
+        await servers.controller.command("promote", "ada", "")
+    write(3, kind="lowered", share=5)
+    await servers.report_for(2)
+    assert servers.orders.percent == 5.0
+    with pytest.raises(NotReady, match="In force"):
+        await servers.controller.command("out", "ada", "")
+    await servers.report_for()
+    assert (servers.orders.percent, servers.orders.is_out) == (0.0, True)
+    servers.restart_coordinator()
+    write(4, kind="aborted", share=0)
+    await servers.report_for(int(LISTEN_S) + 3)
+    assert servers.status == "aborted"
+    assert len(written(tmp_path)) == last["seq"] + 4, "nothing was written behind it"
+
+
 async def test_of_two_coordinators_the_older_one_follows_and_writes_no_more(tmp_path: Path) -> None:
     """It reads what the newer one decides, and says who holds the log; a person's command claims
     it again.

@@ -98,7 +98,9 @@ class Watched:
 
     def _open(self, rollout: str) -> Log:
         return (
-            Forgetful(self) if self.loses_answers else open_log(str(self.folder), "churn", "shop", rollout)
+            Forgetful(self)
+            if self.loses_answers
+            else open_log(str(self.folder), "churn", "shop", rollout)
         )
 
     async def begin(self) -> None:
