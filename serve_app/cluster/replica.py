@@ -5,4 +5,5 @@ from ray import serve
 
 def own_application() -> str:
     """The name of the application that this replica belongs to, as serve_config.yaml has it."""
-    return serve.get_replica_context().app_name
+    name: str = serve.get_replica_context().app_name
+    return name

@@ -152,6 +152,9 @@ def _foot(view: RolloutView) -> RenderableType:
     commands: list[str] = [*view.commands]
     if view.status not in OUT:
         commands = ["out", *commands]
+    has_next = view.step is not None and view.step + 1 < len(view.steps)
+    if has_next and not view.promoted and "promote" in view.commands:
+        commands.append("step")
     if commands:
         names = ", ".join(f"sluice rollout {command}" for command in commands)
         lines.append(Text(f"you can: {names}", "dim"))

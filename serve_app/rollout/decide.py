@@ -9,23 +9,27 @@ share only when it is written.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from serve_app.errors import CommandRefused
 from serve_app.rollout.event import Draft, Kind, Share, finite
-from serve_app.rollout.state import DONE, MOVING, POSSIBLE, STOPPED, State, Status, moved
+from serve_app.rollout.state import DONE, MOVING, POSSIBLE, STEP, STOPPED, State, Status, moved
 from serve_app.settings import Rollout
 
 Action = Literal["pause", "resume", "promote", "abort", "rollback", "start"]
-# `out` is none of these: it can be given in every state, and means 0 % now.
-CommandName = Literal["pause", "resume", "promote", "abort", "rollback", "start", "out"]
+ACTIONS: tuple[Action, ...] = get_args(Action)
+# Two are not told in the view's `commands`, where clients that are there would not know them. `out`
+# can be given in every state, and means 0 % now; `step` wherever there is another step.
+CommandName = Literal["pause", "resume", "promote", "abort", "rollback", "start", "step", "out"]
 
 # What each command writes into the log, and the statuses in which a person can give it.
-COMMANDS: Mapping[Action, tuple[Kind, frozenset[Status]]] = {
+COMMANDS: Mapping[CommandName, tuple[Kind, frozenset[Status]]] = {
     # Stay at this share; the judge still watches.
     "pause": ("paused", POSSIBLE["paused"]),
     # Go on at this step; what held the rollout is accepted for this run.
-    "resume": ("resumed", POSSIBLE["resumed"]),
+    "resume": ("resumed", STOPPED),
+    # Go to the next step as soon as the candidate is ready for it.
+    "step": ("resumed", POSSIBLE["resumed"]),
     # Go to 100 % as soon as the candidate is ready for it.
     "promote": ("promoted", POSSIBLE["promoted"]),
     # Go to 0 % now.
@@ -113,10 +117,18 @@ def next_step(state: State, plan: Rollout) -> tuple[int, Share] | None:
 def actions(state: State) -> tuple[Action, ...]:
     """Return the commands that a person can give now."""
     possible: list[Action] = []
-    for action, (_, statuses) in COMMANDS.items():
+    for action in ACTIONS:
+        _, statuses = COMMANDS[action]
         if state.status in statuses and not _is_useless(action, state):
             possible.append(action)
     return tuple(possible)
+
+
+def can_step(state: State, plan: Rollout) -> bool:
+    """Return whether a person can send the rollout to its next step."""
+    if state.status not in POSSIBLE["resumed"] or state.stepping:
+        return False
+    return not state.promoted and next_step(state, plan) is not None
 
 
 def _is_useless(action: Action, state: State) -> bool:
@@ -138,14 +150,15 @@ def claim(state: State, plan: Rollout) -> Draft:
 def command(
     state: State,
     plan: Rollout,
-    action: Action,
+    action: CommandName,
     by: str,
     reason: str = "",
     facts: Facts | None = None,
 ) -> Draft:
     """Draft what a person commands. Raises CommandRefused, which lists the possible commands."""
     possible = actions(state)
-    if action not in possible:
+    is_step = action == "step" and can_step(state, plan)
+    if action not in possible and not is_step:
         raise CommandRefused(
             f"{action}: the rollout is {state.status} ({state.reason}); "
             f"possible now: {', '.join(possible)}"
@@ -156,7 +169,8 @@ def command(
             reason = f"{action}, {state.cause} accepted"
     kind, _ = COMMANDS[action]
     run = state.run + 1 if action == "start" else state.run
-    return _draft(state, plan, kind, by, reason, facts, run=run)
+    cause = STEP if is_step else ""
+    return _draft(state, plan, kind, by, reason, facts, run=run, cause=cause)
 
 
 def put_out(state: State, plan: Rollout, by: str, reason: str, facts: Facts) -> Draft | None:
@@ -191,7 +205,8 @@ def decide(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | W
         return Wait(f"{state.status} by {state.by}: {state.reason}")
     if state.status == "baking":
         return _bake(state, plan, now_s - state.step_began_s)
-    if state.status == "running" and not state.promoted:
+    is_in_a_hurry = state.promoted or state.stepping
+    if state.status == "running" and not is_in_a_hurry:
         kept = _judge(state, plan, now_s, facts)
         if kept is not None:
             return kept
@@ -236,6 +251,9 @@ def _enter(state: State, plan: Rollout, facts: Facts) -> Draft | Wait:
     if state.promoted:
         by = state.by
         reason = f"promoted: {state.reason}"
+    elif state.stepping:
+        by = state.by
+        reason = f"stepped: {state.reason}"
     elif state.step is None:
         by = "coordinator"
         reason = f"{plan.candidate} is ready"

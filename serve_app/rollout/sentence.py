@@ -58,9 +58,10 @@ def _next(state: State, plan: Rollout, waits_for: str) -> str:
         return "It is the last step: a person promotes or ends it."
     _, share = following
     goal = "the shadow" if share == "shadow" else f"{share:g} %"
-    earliest_s = state.phase_began_s + (0 if state.promoted else plan.min_seconds)
-    earliest = f"{datetime.fromtimestamp(earliest_s, UTC):{TIME}}"
     waiting = f", and waits for {waits_for}" if waits_for else ""
+    if state.promoted or state.stepping:
+        return f"Next is {goal}, as {state.by} says{waiting}."
+    earliest = f"{datetime.fromtimestamp(state.phase_began_s + plan.min_seconds, UTC):{TIME}}"
     return f"Next is {goal}, at {earliest} at the earliest{waiting}."
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from serve_app.rollout.decide import (
-    Action,
+    CommandName,
     Facts,
     Readiness,
     Verdict,
@@ -60,7 +60,7 @@ class Rolling:
         self.epoch += 1
         return self.write(claim(self.state, self.plan))
 
-    def order(self, action: Action, reason: str = "", facts: Facts | None = None) -> Event:
+    def order(self, action: CommandName, reason: str = "", facts: Facts | None = None) -> Event:
         """Write the event that a person commands."""
         return self.write(command(self.state, self.plan, action, "ada", reason, facts))
 

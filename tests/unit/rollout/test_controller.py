@@ -147,6 +147,16 @@ async def test_a_sound_candidate_goes_all_the_way_by_itself(tmp_path: Path) -> N
     ]
 
 
+async def test_a_person_sends_it_to_the_next_step(tmp_path: Path) -> None:
+    """Nobody has asked yet, and no time has passed: the candidate is ready, which is enough."""
+    servers = TwoServers(tmp_path)
+    await servers.until_share("shadow")
+    await servers.controller.command("step", "ada", "few clients")
+    await servers.report_for()
+    assert servers.orders.percent == 10.0
+    assert written(tmp_path)[-1]["reason"] == "stepped: few clients"
+
+
 async def test_a_bad_candidate_is_out_with_the_next_report(tmp_path: Path) -> None:
     """The judge's reason and numbers are in the log, and the candidate stays out."""
     servers = TwoServers(tmp_path)

@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 from rolling import PLAN, START_S, Rolling, rolling_in
 
 from serve_app.errors import CommandRefused, RolloutError
-from serve_app.rollout.decide import END, Action, Wait, actions, command, decide, next_step
+from serve_app.rollout.decide import (
+    END,
+    Action,
+    Wait,
+    actions,
+    can_step,
+    command,
+    decide,
+    next_step,
+)
 from serve_app.rollout.event import Event, lines, parse
 from serve_app.rollout.state import DONE, State, Status, fold, weights
 
@@ -260,6 +269,51 @@ def test_promote_goes_to_100_percent_when_the_candidate_has_the_replicas_for_it(
     assert story.state.reason == "promoted: it is better"
 
 
+@pytest.mark.parametrize("status", ["running", "paused", "held"])
+def test_step_goes_one_step_further_when_the_candidate_is_ready_for_it(status: Status) -> None:
+    """It waits for no time, requests or hold of this step; the next one is judged as ever."""
+    story = rolling_in(status)
+    assert story.order("step", "it is better").kind == "resumed"
+    missing = story.tick(0, story.facts("hold", readiness="missing"))
+    assert missing == Wait("50 % waits for 1.1.0: candidate missing")
+    story.restart()
+    story.tick(0, story.facts("hold", requests=0))
+    assert (story.state.status, story.state.share, story.state.by) == ("running", 50, "ada")
+    assert story.state.reason == "stepped: it is better"
+    assert story.tick(0) == Wait("50 %: 0 of 300 s")
+    story.tick(300, story.facts("hold"))
+    assert (story.state.status, story.state.share) == ("held", 50)
+
+
+def test_the_judge_still_ends_a_step_that_a_person_wants() -> None:
+    """A candidate that is worse gets no more by it; and a pause takes the wish back."""
+    story = rolling_in("running")
+    story.order("step")
+    story.order("pause")
+    story.order("resume")
+    assert story.tick(0) == Wait("5 %: 0 of 300 s")
+    story.order("step")
+    story.tick(0, story.facts("fail"))
+    assert (story.state.status, story.state.share, story.state.by) == ("aborted", 0, "judge")
+
+
+@pytest.mark.parametrize("status", sorted(set(STATUSES) - {"running", "paused", "held"}))
+def test_there_is_no_step_where_nothing_can_be_skipped(status: Status) -> None:
+    """Before the first step readiness alone is waited for; at 100 % and after it there is none."""
+    story = rolling_in(status)
+    assert not can_step(story.state, story.plan)
+    with pytest.raises(CommandRefused, match=f"step: the rollout is {status}"):
+        story.order("step")
+
+
+def test_after_the_last_step_below_100_percent_only_promote_goes_on() -> None:
+    """A plan that ends there leaves the rest to a person, and `step` does not guess."""
+    story = Rolling(PLAN.model_copy(update={"steps": (5.0,)}))
+    story.tick()
+    with pytest.raises(CommandRefused, match=r"step: the rollout is running"):
+        story.order("step")
+
+
 @pytest.mark.parametrize(("action", "status"), [("pause", "paused"), ("abort", "aborted")])
 def test_a_promotion_that_waits_can_be_taken_back(action: Action, status: Status) -> None:
     """The same commands do it as for any other step; after a pause the plan goes on at its step."""
@@ -447,6 +501,7 @@ IMPOSSIBLE: dict[str, tuple[Status, dict[str, Any]]] = {
     "a second abort": ("aborted", {"kind": "aborted"}),
     "an end before the bake": ("running", {"kind": "finished"}),
     "a rollback before 100 %": ("running", {"kind": "rolled_back", "share": 0.0}),
+    "a resumption of what runs": ("running", {"kind": "resumed"}),
     "a run that changes by itself": ("running", {"kind": "paused", "run": 2}),
     "a start of the same run": ("aborted", {"kind": "started", "step": None, "phase": 0}),
     "a claim of the same epoch": ("running", {"kind": "claimed", "phase": 3}),
@@ -484,7 +539,8 @@ ticks = st.fixed_dictionaries(
     }
 )
 moves = st.lists(
-    st.one_of(*[ticks] * 5, st.sampled_from([*ACTIONS, "resume", "start", "restart"])), max_size=40
+    st.one_of(*[ticks] * 5, st.sampled_from([*ACTIONS, "resume", "start", "step", "restart"])),
+    max_size=40,
 )
 plans = st.sampled_from(
     [("shadow", 5.0, 50.0, 100.0), (100.0,), ("shadow",), (1.0, 2.0), ("shadow", 100.0)]
@@ -501,7 +557,8 @@ def move(story: Rolling, step: Any) -> None:
     if step == "restart":
         story.restart()
     elif isinstance(step, str):
-        if step in actions(story.state):
+        is_step = step == "step" and can_step(story.state, story.plan)
+        if step in actions(story.state) or is_step:
             story.order(step)  # type: ignore[arg-type]
         else:
             with pytest.raises(CommandRefused):
