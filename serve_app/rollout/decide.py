@@ -13,6 +13,7 @@ from typing import Literal, get_args
 
 from serve_app.errors import CommandRefused
 from serve_app.rollout.event import Draft, Kind, Share, finite
+from serve_app.rollout.recent import KEPT_S
 from serve_app.rollout.state import DONE, MOVING, POSSIBLE, STEP, STOPPED, State, Status, moved
 from serve_app.settings import Rollout
 
@@ -194,7 +195,7 @@ def decide(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | W
         reason = f"the file asks for run {plan.run}"
         return _draft(state, plan, "started", "file", reason, run=plan.run)
     if state.status in DONE:
-        return Wait(state.reason)
+        return Wait(doubt(state, facts) or state.reason)
     if facts.readiness.state == "refused":
         reason = f"refused: {facts.readiness.reason}"
         return _draft(state, plan, "aborted", "coordinator", reason, facts)
@@ -204,7 +205,7 @@ def decide(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | W
     if state.status in STOPPED:
         return Wait(f"{state.status} by {state.by}: {state.reason}")
     if state.status == "baking":
-        return _bake(state, plan, now_s - state.step_began_s)
+        return _bake(state, plan, now_s, facts)
     is_in_a_hurry = state.promoted or state.stepping
     if state.status == "running" and not is_in_a_hurry:
         kept = _judge(state, plan, now_s, facts)
@@ -263,13 +264,31 @@ def _enter(state: State, plan: Rollout, facts: Facts) -> Draft | Wait:
     return _draft(state, plan, "entered", by, reason, facts, entered=following)
 
 
-def _bake(state: State, plan: Rollout, passed_s: float) -> Draft | Wait:
-    """Keep stable loaded for a while after 100 %."""
+def doubt(state: State, facts: Facts) -> str:
+    """Return why a candidate that has baked must not be made stable now; empty: nothing is known.
+
+    Nothing is judged any more when a rollout has finished, and the advice was good at that time.
+    """
+    if state.status != "finished" or not _is_of(facts, state) or facts.verdict.outcome == "pass":
+        return ""
+    return f"fails now, do not make it stable: {facts.verdict.reason}"
+
+
+def _bake(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | Wait:
+    """Keep stable loaded for a while after 100 %, and until the last minute was sound."""
+    passed_s = now_s - state.step_began_s
     if passed_s < plan.bake_seconds:
         return Wait(
             f"100 %: {passed_s:.0f} of {plan.bake_seconds} s in which {plan.stable} "
             "can be brought back at once"
         )
+    # A coordinator that has just started has not seen it.
+    seen_s = now_s - state.phase_began_s
+    least_s = min(plan.bake_seconds, KEPT_S)
+    if seen_s < least_s:
+        return Wait(f"100 %: {seen_s:.0f} of {least_s:.0f} s in which it is looked at again")
+    if _is_of(facts, state) and facts.verdict.outcome == "wait":
+        return Wait(f"100 %: {facts.verdict.reason}")
     reason = (
         f'done: write `stable: "{plan.candidate}"` and take `rollout` and {plan.stable} '
         "out of the file"

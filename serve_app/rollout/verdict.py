@@ -11,7 +11,7 @@ from serve_app.rollout.counts import ARMS, Arm
 from serve_app.rollout.decide import Verdict
 from serve_app.rollout.evidence import RAILS, Phase, Record, worst_slices
 from serve_app.rollout.fault import WORDS
-from serve_app.rollout.recent import STABLE_SHARE, Seen
+from serve_app.rollout.recent import KEPT_S, STABLE_SHARE, Seen
 from serve_app.settings import Guardrails, Rollout
 from serve_app.statistics.intervals import SURE_Z, wilson
 from serve_app.statistics.psi import is_shifted, psi, psi_noise
@@ -103,18 +103,25 @@ def _failed(judgement: Judgement, phase: Phase) -> Finding | None:
 def _of_all_traffic(
     record: Record, phase: Phase, now_s: float, numbers: Mapping[str, float]
 ) -> Verdict:
-    """Judge a candidate that answers everybody by what stable did before."""
+    """Judge a candidate that answers everybody by what stable did before.
+
+    It passes when the last minute was sound: nobody is told to make it stable while it fails.
+    """
     before = record.stable_before()
     limit = max(BAKE_SHARE, BAKE_RATIO * before.stable_share)
-    above = record.recent.above(now_s, limit)
-    if above is None:
-        return Verdict("pass", "no more bad answers than stable gave before", numbers)
-    reason = (
-        f"bad answers: {_of(above, 'candidate')} of the candidate in the last half minute; "
+    tolerated = (
         f"tolerated: up to {100 * limit:.1f} %, since {_of(before, 'stable')} of stable were bad "
         f"before ({_faults(phase, 'candidate')})"
     )
-    return Verdict("fail", reason, numbers, "worse than before")
+    above = record.recent.above(now_s, limit)
+    if above is not None:
+        found = f"bad answers: {_of(above, 'candidate')} of the candidate in the last half minute"
+        return Verdict("fail", f"{found}; {tolerated}", numbers, "worse than before")
+    last = record.recent.between(now_s - KEPT_S, now_s)
+    if last.candidate_share > limit:
+        found = f"bad answers: {_of(last, 'candidate')} of the candidate in the last minute"
+        return Verdict("wait", f"{found}; {tolerated}", numbers)
+    return Verdict("pass", "no more bad answers than stable gave before", numbers)
 
 
 def _at_the_end_of_a_step(phase: Phase, plan: Rollout, numbers: Mapping[str, float]) -> Verdict:

@@ -108,6 +108,13 @@ WAITS: dict[str, tuple[Status, float, dict[str, Any], str]] = {
     "paused": ("paused", 10_000, {}, "paused by ada: pause"),
     "held": ("held", 10_000, {}, "held by judge: judge says hold"),
     "baking": ("baking", 599, {}, "100 %: 599 of 600 s in which 1.0.0 can be brought back at once"),
+    "fails as the bake ends": ("baking", 600, {"outcome": "wait"}, "100 %: judge says wait"),
+    "fails after the bake": (
+        "finished",
+        0,
+        {"outcome": "fail"},
+        "fails now, do not make it stable: judge says fail",
+    ),
     "aborted": ("aborted", 10**6, {"outcome": "fail"}, "abort"),
     "rolled back": ("rolled_back", 10**6, {"readiness": "refused"}, "rollback"),
 }
@@ -381,12 +388,15 @@ def test_after_a_restart_a_step_is_judged_for_its_whole_time_again() -> None:
     assert isinstance(story.tick(299), Event)
 
 
-def test_a_restart_does_not_prolong_the_bake_time() -> None:
-    """The bake time is about how long the old version is kept, not about evidence."""
+def test_a_restart_prolongs_the_bake_time_by_a_minute_at_most() -> None:
+    """The bake time is about how long the old version is kept; but who has just started has not
+    seen the candidate, and must not advise to make it stable.
+    """
     story = rolling_in("baking")
     story.now_s += 599
     story.restart()
-    story.tick(1)
+    assert story.tick(1) == Wait("100 %: 1 of 60 s in which it is looked at again")
+    story.tick(59)
     assert story.state.status == "finished"
 
 
