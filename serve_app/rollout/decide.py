@@ -8,11 +8,11 @@ share only when it is written.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from serve_app.errors import CommandRefused
 from serve_app.rollout.event import Draft, Kind, Share, finite
+from serve_app.rollout.facts import Facts, Wait
 from serve_app.rollout.recent import KEPT_S
 from serve_app.rollout.state import DONE, MOVING, POSSIBLE, STEP, STOPPED, State, Status, moved
 from serve_app.settings import Rollout
@@ -46,55 +46,6 @@ END = "end of the plan"
 # A candidate must not stay in a step because nobody counts long enough.
 MOST_CLAIMS = 5
 RESTARTS = "restarts"
-
-
-@dataclass(frozen=True)
-class Readiness:
-    """Whether the candidate can take `share`.
-
-    It can when it is loaded in every replica or, isolated, has the replicas for that share.
-    `refused` means that it does not accept the contract, and never will.
-    """
-
-    share: Share
-    state: Literal["ready", "missing", "refused"]
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the judge says of a phase; `wait` means that it cannot tell yet.
-
-    A fail counts at any time, the others at the end of a step. `cause` is the same word each time:
-    of a hold it is what a person accepts by resuming.
-    """
-
-    outcome: Literal["pass", "wait", "hold", "fail"]
-    reason: str
-    numbers: Mapping[str, float] = field(default_factory=dict)
-    cause: str = "judge"
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What is known now.
-
-    Requests and verdict are those of `phase`; they count for nothing when another phase is judged.
-    In shadow, `candidate_requests` are pairs, which both versions have scored.
-    """
-
-    readiness: Readiness
-    phase: int
-    stable_requests: int
-    candidate_requests: int
-    verdict: Verdict
-
-
-@dataclass(frozen=True)
-class Wait:
-    """There is nothing to decide yet; `reason` says why."""
-
-    reason: str
 
 
 def next_step(state: State, plan: Rollout) -> tuple[int, Share] | None:

@@ -9,16 +9,13 @@ from typing import Literal
 
 from serve_app.rollout.decide import (
     CommandName,
-    Facts,
-    Readiness,
-    Verdict,
-    Wait,
     claim,
     command,
     decide,
     next_step,
 )
 from serve_app.rollout.event import Draft, Event, Share
+from serve_app.rollout.facts import Facts, Readiness, Verdict, Wait
 from serve_app.rollout.state import State, Status, fold
 from serve_app.settings import Rollout
 

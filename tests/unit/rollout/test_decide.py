@@ -14,7 +14,6 @@ from serve_app.errors import CommandRefused, RolloutError
 from serve_app.rollout.decide import (
     END,
     Action,
-    Wait,
     actions,
     can_step,
     command,
@@ -22,6 +21,7 @@ from serve_app.rollout.decide import (
     next_step,
 )
 from serve_app.rollout.event import Event, lines, parse
+from serve_app.rollout.facts import Wait
 from serve_app.rollout.state import DONE, State, Status, fold, weights
 
 STATUSES: tuple[Status, ...] = get_args(Status)

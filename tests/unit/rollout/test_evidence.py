@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from watching import RUN, counts_of
 
 from serve_app.rollout.counts import Counts, Shadowed, Slice
-from serve_app.rollout.decide import Verdict
 from serve_app.rollout.evidence import Record, requests_of, worst_slices
+from serve_app.rollout.facts import Verdict
 from serve_app.rollout.verdict import verdict
 from serve_app.settings import Rollout
 
