@@ -89,6 +89,7 @@ def _add_command(action: "CommandName", said: str) -> None:
 
 _add_command("pause", "Stay at this share; the candidate is still judged.")
 _add_command("resume", "Go on; what held it is accepted for this run.")
+_add_command("step", "Go to the next step as soon as the candidate is ready for it.")
 _add_command("promote", "Go to 100 % as soon as the candidate is ready for it.")
 _add_command("abort", "Go to 0 % within two seconds, and stay there until `start`.")
 _add_command("rollback", "Bring the version before back within two seconds, after 100 %.")

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from serve_app.commands.rollout_words import (
     bad_of,
+    commands_of,
     counted,
     named,
     nearest,
@@ -21,7 +22,6 @@ from serve_app.commands.rollout_words import (
     scores_of,
 )
 from serve_app.rollout.counts import ARMS
-from serve_app.rollout.state import OUT
 from serve_app.rollout.view import RolloutView
 
 LABEL_WIDTH = 12
@@ -180,9 +180,7 @@ class _Page:
         repeats = view.reason in view.waits_for and view.reason in view.now
         if view.waits_for not in view.now and not repeats:
             lines.append(Text(f"waits for: {view.waits_for}"))
-        commands: list[str] = [*view.commands]
-        if view.status not in OUT:
-            commands = ["out", *commands]
+        commands = commands_of(view)
         if commands:
             lines.append(Text(f"you can: sluice rollout {' | '.join(commands)}", "dim"))
         return lines

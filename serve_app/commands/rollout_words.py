@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from serve_app.rollout.counts import Arm
 from serve_app.rollout.event import Share
 from serve_app.rollout.fault import Fault
+from serve_app.rollout.state import OUT
 from serve_app.rollout.view import RailView, RolloutView
 
 SHORT: dict[Fault, str] = {
@@ -97,3 +98,14 @@ def scores_of(view: RolloutView) -> str:
         if value is not None:
             found.append(f"{label} {value:.3g}")
     return ", ".join(found)
+
+
+def commands_of(view: RolloutView) -> list[str]:
+    """Return what a person can do now: `out` first, which is meant for a hurry."""
+    commands: list[str] = [*view.commands]
+    if view.status not in OUT:
+        commands = ["out", *commands]
+    has_next = view.step is not None and view.step + 1 < len(view.steps)
+    if has_next and not view.promoted and "promote" in view.commands:
+        commands.append("step")
+    return commands

@@ -14,8 +14,8 @@ from dataclasses import replace
 from serve_app.errors import NoRollout, NotReady
 from serve_app.rollout import decide as plans
 from serve_app.rollout.clock import SteadyClock
-from serve_app.rollout.decide import Facts, Wait
 from serve_app.rollout.event import Draft
+from serve_app.rollout.facts import Facts, Wait
 from serve_app.rollout.fleet import Fleet, IsolatedApplications
 from serve_app.rollout.holder import Holder
 from serve_app.rollout.log import Log

@@ -8,24 +8,29 @@ share only when it is written.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from serve_app.errors import CommandRefused
 from serve_app.rollout.event import Draft, Kind, Share, finite
-from serve_app.rollout.state import DONE, MOVING, POSSIBLE, STOPPED, State, Status, moved
+from serve_app.rollout.facts import Facts, Wait
+from serve_app.rollout.recent import KEPT_S
+from serve_app.rollout.state import DONE, MOVING, POSSIBLE, STEP, STOPPED, State, Status, moved
 from serve_app.settings import Rollout
 
 Action = Literal["pause", "resume", "promote", "abort", "rollback", "start"]
-# `out` is none of these: it can be given in every state, and means 0 % now.
-CommandName = Literal["pause", "resume", "promote", "abort", "rollback", "start", "out"]
+ACTIONS: tuple[Action, ...] = get_args(Action)
+# Two are not told in the view's `commands`, where clients that are there would not know them. `out`
+# can be given in every state, and means 0 % now; `step` wherever there is another step.
+CommandName = Literal["pause", "resume", "promote", "abort", "rollback", "start", "step", "out"]
 
 # What each command writes into the log, and the statuses in which a person can give it.
-COMMANDS: Mapping[Action, tuple[Kind, frozenset[Status]]] = {
+COMMANDS: Mapping[CommandName, tuple[Kind, frozenset[Status]]] = {
     # Stay at this share; the judge still watches.
     "pause": ("paused", POSSIBLE["paused"]),
     # Go on at this step; what held the rollout is accepted for this run.
-    "resume": ("resumed", POSSIBLE["resumed"]),
+    "resume": ("resumed", STOPPED),
+    # Go to the next step as soon as the candidate is ready for it.
+    "step": ("resumed", POSSIBLE["resumed"]),
     # Go to 100 % as soon as the candidate is ready for it.
     "promote": ("promoted", POSSIBLE["promoted"]),
     # Go to 0 % now.
@@ -41,55 +46,6 @@ END = "end of the plan"
 # A candidate must not stay in a step because nobody counts long enough.
 MOST_CLAIMS = 5
 RESTARTS = "restarts"
-
-
-@dataclass(frozen=True)
-class Readiness:
-    """Whether the candidate can take `share`.
-
-    It can when it is loaded in every replica or, isolated, has the replicas for that share.
-    `refused` means that it does not accept the contract, and never will.
-    """
-
-    share: Share
-    state: Literal["ready", "missing", "refused"]
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the judge says of a phase; `wait` means that it cannot tell yet.
-
-    A fail counts at any time, the others at the end of a step. `cause` is the same word each time:
-    of a hold it is what a person accepts by resuming.
-    """
-
-    outcome: Literal["pass", "wait", "hold", "fail"]
-    reason: str
-    numbers: Mapping[str, float] = field(default_factory=dict)
-    cause: str = "judge"
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What is known now.
-
-    Requests and verdict are those of `phase`; they count for nothing when another phase is judged.
-    In shadow, `candidate_requests` are pairs, which both versions have scored.
-    """
-
-    readiness: Readiness
-    phase: int
-    stable_requests: int
-    candidate_requests: int
-    verdict: Verdict
-
-
-@dataclass(frozen=True)
-class Wait:
-    """There is nothing to decide yet; `reason` says why."""
-
-    reason: str
 
 
 def next_step(state: State, plan: Rollout) -> tuple[int, Share] | None:
@@ -113,10 +69,18 @@ def next_step(state: State, plan: Rollout) -> tuple[int, Share] | None:
 def actions(state: State) -> tuple[Action, ...]:
     """Return the commands that a person can give now."""
     possible: list[Action] = []
-    for action, (_, statuses) in COMMANDS.items():
+    for action in ACTIONS:
+        _, statuses = COMMANDS[action]
         if state.status in statuses and not _is_useless(action, state):
             possible.append(action)
     return tuple(possible)
+
+
+def can_step(state: State, plan: Rollout) -> bool:
+    """Return whether a person can send the rollout to its next step."""
+    if state.status not in POSSIBLE["resumed"] or state.stepping:
+        return False
+    return not state.promoted and next_step(state, plan) is not None
 
 
 def _is_useless(action: Action, state: State) -> bool:
@@ -138,14 +102,15 @@ def claim(state: State, plan: Rollout) -> Draft:
 def command(
     state: State,
     plan: Rollout,
-    action: Action,
+    action: CommandName,
     by: str,
     reason: str = "",
     facts: Facts | None = None,
 ) -> Draft:
     """Draft what a person commands. Raises CommandRefused, which lists the possible commands."""
     possible = actions(state)
-    if action not in possible:
+    is_step = action == "step" and can_step(state, plan)
+    if action not in possible and not is_step:
         raise CommandRefused(
             f"{action}: the rollout is {state.status} ({state.reason}); "
             f"possible now: {', '.join(possible)}"
@@ -156,7 +121,8 @@ def command(
             reason = f"{action}, {state.cause} accepted"
     kind, _ = COMMANDS[action]
     run = state.run + 1 if action == "start" else state.run
-    return _draft(state, plan, kind, by, reason, facts, run=run)
+    cause = STEP if is_step else ""
+    return _draft(state, plan, kind, by, reason, facts, run=run, cause=cause)
 
 
 def put_out(state: State, plan: Rollout, by: str, reason: str, facts: Facts) -> Draft | None:
@@ -180,7 +146,7 @@ def decide(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | W
         reason = f"the file asks for run {plan.run}"
         return _draft(state, plan, "started", "file", reason, run=plan.run)
     if state.status in DONE:
-        return Wait(state.reason)
+        return Wait(doubt(state, facts) or state.reason)
     if facts.readiness.state == "refused":
         reason = f"refused: {facts.readiness.reason}"
         return _draft(state, plan, "aborted", "coordinator", reason, facts)
@@ -190,8 +156,9 @@ def decide(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | W
     if state.status in STOPPED:
         return Wait(f"{state.status} by {state.by}: {state.reason}")
     if state.status == "baking":
-        return _bake(state, plan, now_s - state.step_began_s)
-    if state.status == "running" and not state.promoted:
+        return _bake(state, plan, now_s, facts)
+    is_in_a_hurry = state.promoted or state.stepping
+    if state.status == "running" and not is_in_a_hurry:
         kept = _judge(state, plan, now_s, facts)
         if kept is not None:
             return kept
@@ -236,6 +203,9 @@ def _enter(state: State, plan: Rollout, facts: Facts) -> Draft | Wait:
     if state.promoted:
         by = state.by
         reason = f"promoted: {state.reason}"
+    elif state.stepping:
+        by = state.by
+        reason = f"stepped: {state.reason}"
     elif state.step is None:
         by = "coordinator"
         reason = f"{plan.candidate} is ready"
@@ -245,13 +215,31 @@ def _enter(state: State, plan: Rollout, facts: Facts) -> Draft | Wait:
     return _draft(state, plan, "entered", by, reason, facts, entered=following)
 
 
-def _bake(state: State, plan: Rollout, passed_s: float) -> Draft | Wait:
-    """Keep stable loaded for a while after 100 %."""
+def doubt(state: State, facts: Facts) -> str:
+    """Return why a candidate that has baked must not be made stable now; empty: nothing is known.
+
+    Nothing is judged any more when a rollout has finished, and the advice was good at that time.
+    """
+    if state.status != "finished" or not _is_of(facts, state) or facts.verdict.outcome == "pass":
+        return ""
+    return f"fails now, do not make it stable: {facts.verdict.reason}"
+
+
+def _bake(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | Wait:
+    """Keep stable loaded for a while after 100 %, and until the last minute was sound."""
+    passed_s = now_s - state.step_began_s
     if passed_s < plan.bake_seconds:
         return Wait(
             f"100 %: {passed_s:.0f} of {plan.bake_seconds} s in which {plan.stable} "
             "can be brought back at once"
         )
+    # A coordinator that has just started has not seen it.
+    seen_s = now_s - state.phase_began_s
+    least_s = min(plan.bake_seconds, KEPT_S)
+    if seen_s < least_s:
+        return Wait(f"100 %: {seen_s:.0f} of {least_s:.0f} s in which it is looked at again")
+    if _is_of(facts, state) and facts.verdict.outcome == "wait":
+        return Wait(f"100 %: {facts.verdict.reason}")
     reason = (
         f'done: write `stable: "{plan.candidate}"` and take `rollout` and {plan.stable} '
         "out of the file"

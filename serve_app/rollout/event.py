@@ -65,7 +65,11 @@ class Draft(_Record):
     phase: int = Field(ge=0, description="stretch of evidence within the run")
     by: str = Field(description="judge, coordinator, file, or who gave the command")
     reason: str
-    cause: str = Field(default="", description="of a hold: what a person accepts by resuming")
+    cause: str = Field(
+        default="",
+        description="of a hold: what a person accepts by resuming; of resumed: `step` when it goes "
+        "on to the next step at once",
+    )
     numbers: dict[str, FiniteFloat | None] = Field(
         default_factory=dict, description="the evidence at that moment"
     )

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from serve_app.rollout.decide import Facts, Readiness, Verdict, next_step
+from serve_app.rollout.decide import next_step
 from serve_app.rollout.evidence import Record, n_begun, requests_of
+from serve_app.rollout.facts import Facts, Readiness, Verdict
 from serve_app.rollout.fleet import Fleet
 from serve_app.rollout.log import Log
 from serve_app.rollout.state import State, percent_of

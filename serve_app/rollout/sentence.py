@@ -10,10 +10,13 @@ from serve_app.settings import Rollout
 TIME = "%d %b %H:%M:%S UTC"
 
 
-def sentence(state: State, plan: Rollout, since_s: float, waits_for: str, *, is_out: bool) -> str:
+def sentence(
+    state: State, plan: Rollout, since_s: float, waits_for: str, *, is_out: bool, doubt: str = ""
+) -> str:
     """Say how far the rollout is; `since_s` is when its newest decision was made, since 1970.
 
-    `is_out`: the candidate is out, though the log does not say so yet.
+    `is_out`: the candidate is out, though the log does not say so yet. `doubt`: why one that has
+    baked must not be made stable now.
     """
     since = f"since {datetime.fromtimestamp(since_s, UTC):{TIME}}"
     if is_out:
@@ -33,6 +36,10 @@ def sentence(state: State, plan: Rollout, since_s: float, waits_for: str, *, is_
             return (
                 f"{plan.candidate} answers everybody {since}; until {_ends(state, plan)} it is "
                 f"judged by what {plan.stable} did before, and `out` brings {plan.stable} back."
+            )
+        case "finished" if doubt:
+            return (
+                f"{plan.candidate} answers everybody, and {doubt}. `out` brings {plan.stable} back."
             )
         case "finished":
             return (
@@ -58,9 +65,10 @@ def _next(state: State, plan: Rollout, waits_for: str) -> str:
         return "It is the last step: a person promotes or ends it."
     _, share = following
     goal = "the shadow" if share == "shadow" else f"{share:g} %"
-    earliest_s = state.phase_began_s + (0 if state.promoted else plan.min_seconds)
-    earliest = f"{datetime.fromtimestamp(earliest_s, UTC):{TIME}}"
     waiting = f", and waits for {waits_for}" if waits_for else ""
+    if state.promoted or state.stepping:
+        return f"Next is {goal}, as {state.by} says{waiting}."
+    earliest = f"{datetime.fromtimestamp(state.phase_began_s + plan.min_seconds, UTC):{TIME}}"
     return f"Next is {goal}, at {earliest} at the earliest{waiting}."
 
 

@@ -26,6 +26,9 @@ OUT: frozenset[Status] = frozenset({"aborted", "rolled_back"})
 STOPPED: frozenset[Status] = frozenset({"paused", "held"})
 MOVING: frozenset[Status] = frozenset({"waiting", "running"})
 
+# The cause of a `resumed` that goes on to the next step at once: a person said so.
+STEP = "step"
+
 # The statuses in which each kind of event can come.
 POSSIBLE: Mapping[Kind, frozenset[Status]] = {
     "claimed": ALL,
@@ -33,7 +36,8 @@ POSSIBLE: Mapping[Kind, frozenset[Status]] = {
     "entered": MOVING,
     "paused": MOVING,
     "held": frozenset({"running"}),
-    "resumed": STOPPED,
+    # While it is running only with STEP.
+    "resumed": STOPPED | {"running"},
     "promoted": MOVING | STOPPED,
     "aborted": ALL - DONE,
     "finished": frozenset({"baking"}),
@@ -65,6 +69,8 @@ class State:
     phase_began_s: float = 0.0
     # A person wants 100 %, which is entered when the candidate is ready for it.
     promoted: bool = False
+    # A person wants the next step, whatever time, requests and holds say.
+    stepping: bool = False
     cause: str = ""
     # Causes of holds that a person resumed from in this run.
     accepted: tuple[str, ...] = ()
@@ -139,6 +145,8 @@ def _follows(state: State, event: Event) -> bool:
     """Tell whether a coordinator could have written this event in this state."""
     if state.status not in POSSIBLE[event.kind]:
         return False
+    if event.kind == "resumed" and event.cause != STEP and state.status not in STOPPED:
+        return False
     is_claim = event.kind == "claimed"
     if is_claim != (event.epoch > state.epoch):
         return False
@@ -211,7 +219,8 @@ def _after(state: State, event: Event) -> State:
         known,
         status=_status(event),
         promoted=event.kind == "promoted",
-        cause=event.cause,
+        stepping=event.kind == "resumed" and event.cause == STEP,
+        cause=event.cause if event.kind == "held" else "",
         accepted=_accepted(state, event),
         by=event.by,
         reason=event.reason,
@@ -222,7 +231,7 @@ def _accepted(state: State, event: Event) -> tuple[str, ...]:
     """Return the causes of holds that are accepted after an event."""
     if event.kind == "started":
         return ()
-    if event.kind == "resumed" and state.cause:
+    if event.kind == "resumed" and state.cause and event.cause != STEP:
         return (*state.accepted, state.cause)
     return state.accepted
 

@@ -8,10 +8,11 @@ import math
 from collections.abc import Mapping
 
 from serve_app.rollout.counts import ARMS, Arm
-from serve_app.rollout.decide import Verdict
-from serve_app.rollout.evidence import RAILS, Phase, Record, worst_slices
+from serve_app.rollout.evidence import RAILS, Phase, Record
+from serve_app.rollout.facts import Verdict
 from serve_app.rollout.fault import WORDS
-from serve_app.rollout.recent import STABLE_SHARE, Seen
+from serve_app.rollout.recent import KEPT_S, STABLE_SHARE, Seen
+from serve_app.rollout.shadow_verdict import of_shadow
 from serve_app.settings import Guardrails, Rollout
 from serve_app.statistics.intervals import SURE_Z, wilson
 from serve_app.statistics.psi import is_shifted, psi, psi_noise
@@ -26,18 +27,10 @@ from serve_app.statistics.sequential_test import (
     pairs,
 )
 
-# After this many times `min_requests` pairs, a person decides.
-UNDECIDED_FACTOR = 10
 # If no disagreement at all were tolerated, a single pair would be proof of anything.
 LEAST_TOLERATED_PERCENT = 0.01
 # Below this share of bad requests a ratio to stable's means nothing.
 TOLERATED_SHARE = 0.001
-# Of shadow: what a person must see before the candidate goes on.
-MIN_COMPARED_ROWS = 200
-LEAST_CORRELATION = 0.5
-MOST_SHIFT = 0.1
-SHIFT_NOISES = 4.0
-MOST_MISSED_SHARE = 0.2
 # At 100 % and while baking: this many times what stable did before, and never less than this share.
 BAKE_RATIO = 2.0
 BAKE_SHARE = 0.01
@@ -59,7 +52,7 @@ def verdict(record: Record, number: int, plan: Rollout, now_s: float) -> Verdict
     if failed is not None:
         return Verdict("fail", _rail_reason(failed, phase), numbers, failed.rail)
     if phase.share == "shadow":
-        return _of_shadow(phase, plan, numbers)
+        return of_shadow(phase, plan, numbers)
     if phase.percent == 100:
         return _of_all_traffic(record, phase, now_s, numbers)
     if failing is not None:
@@ -103,18 +96,25 @@ def _failed(judgement: Judgement, phase: Phase) -> Finding | None:
 def _of_all_traffic(
     record: Record, phase: Phase, now_s: float, numbers: Mapping[str, float]
 ) -> Verdict:
-    """Judge a candidate that answers everybody by what stable did before."""
+    """Judge a candidate that answers everybody by what stable did before.
+
+    It passes when the last minute was sound: nobody is told to make it stable while it fails.
+    """
     before = record.stable_before()
     limit = max(BAKE_SHARE, BAKE_RATIO * before.stable_share)
-    above = record.recent.above(now_s, limit)
-    if above is None:
-        return Verdict("pass", "no more bad answers than stable gave before", numbers)
-    reason = (
-        f"bad answers: {_of(above, 'candidate')} of the candidate in the last half minute; "
+    tolerated = (
         f"tolerated: up to {100 * limit:.1f} %, since {_of(before, 'stable')} of stable were bad "
         f"before ({_faults(phase, 'candidate')})"
     )
-    return Verdict("fail", reason, numbers, "worse than before")
+    above = record.recent.above(now_s, limit)
+    if above is not None:
+        found = f"bad answers: {_of(above, 'candidate')} of the candidate in the last half minute"
+        return Verdict("fail", f"{found}; {tolerated}", numbers, "worse than before")
+    last = record.recent.between(now_s - KEPT_S, now_s)
+    if last.candidate_share > limit:
+        found = f"bad answers: {_of(last, 'candidate')} of the candidate in the last minute"
+        return Verdict("wait", f"{found}; {tolerated}", numbers)
+    return Verdict("pass", "no more bad answers than stable gave before", numbers)
 
 
 def _at_the_end_of_a_step(phase: Phase, plan: Rollout, numbers: Mapping[str, float]) -> Verdict:
@@ -195,75 +195,6 @@ def _trials(rail: Rail, phase: Phase, by_arm: Mapping[Arm, int], limits: Guardra
     if tolerated_percent >= 100:
         return NONE
     return pairs(hits, hits + others, tolerated_percent)
-
-
-def _of_shadow(phase: Phase, plan: Rollout, numbers: Mapping[str, float]) -> Verdict:
-    """Judge shadow: it passes when no more disagree than is tolerated, by the upper 95 % bound."""
-    if not phase.n_pairs:
-        return Verdict("wait", "no row was scored by both versions yet", numbers)
-    low_percent, high_percent = (100 * bound for bound in wilson(phase.n_disagree, phase.n_pairs))
-    found = (
-        f"{phase.n_disagree} of {phase.n_pairs} keys disagree, "
-        f"{low_percent:.1f} to {high_percent:.1f} %"
-    )
-    most_percent = plan.guardrails.max_disagreement_percent
-    difference = _different_scores(phase, plan)
-    if difference is not None:
-        cause, reason = difference
-        return Verdict("hold", f"{reason}; a person decides", numbers, cause)
-    if high_percent <= most_percent:
-        return Verdict("pass", f"{found}; tolerated: up to {most_percent:g} %", numbers)
-    if phase.shadowed.n_requests >= UNDECIDED_FACTOR * plan.min_requests:
-        reason = (
-            f"{found}, neither within nor beyond {most_percent:g} % after "
-            f"{phase.shadowed.n_requests} requests; a person decides"
-        )
-        return Verdict("hold", reason, numbers, "shadow")
-    reason = f"{found}; passes when the upper bound is within {most_percent:g} %"
-    return Verdict("wait", reason, numbers)
-
-
-def _different_scores(phase: Phase, plan: Rollout) -> tuple[str, str] | None:
-    """Return (cause, reason) where the scores go together less than those of a good candidate.
-
-    Labels alone do not show it: a constant may keep most of them.
-    """
-    shadowed = phase.shadowed
-    n_asked = shadowed.n_requests + shadowed.n_missed
-    if shadowed.n_missed > MOST_MISSED_SHARE * n_asked:
-        return "late", f"{shadowed.n_missed} of {n_asked} requests it did not answer in time"
-    agreement = shadowed.agreement
-    if agreement.n_rows < MIN_COMPARED_ROWS:
-        return None
-    correlation = agreement.rank_correlation()
-    if correlation is not None and correlation < LEAST_CORRELATION:
-        reason = (
-            f"the order of the rows is another one: rank correlation {correlation:.2f} of "
-            f"{agreement.n_rows} rows, expected {LEAST_CORRELATION} or more"
-        )
-        return "order", reason
-    shift = agreement.mean_difference
-    is_beyond_noise = abs(shift) > SHIFT_NOISES * agreement.noise
-    if is_beyond_noise and abs(shift) > MOST_SHIFT * agreement.spread > 0:
-        reason = (
-            f"the scores are shifted by {shift:+.4g} in the mean of {agreement.n_rows} rows, more "
-            f"than a tenth of their spread ({agreement.spread:.4g})"
-        )
-        return "shift", reason
-    return _different_slice(phase, plan)
-
-
-def _different_slice(phase: Phase, plan: Rollout) -> tuple[str, str] | None:
-    most_percent = plan.guardrails.max_disagreement_percent
-    for feature, label, part in worst_slices(phase):
-        low, _ = wilson(part.n_disagree, part.n_rows)
-        if 100 * low > most_percent:
-            reason = (
-                f"{part.n_disagree} of {part.n_rows} rows disagree where {feature} is {label}, "
-                f"more than {most_percent:g} %"
-            )
-            return f"slice {feature}: {label}", reason
-    return None
 
 
 def evidence_numbers(record: Record, number: int, plan: Rollout) -> dict[str, float]:

@@ -6,11 +6,11 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from serve_app.rollout.controller import Controller
-from serve_app.rollout.decide import Action, actions
+from serve_app.rollout.decide import Action, actions, doubt
 from serve_app.rollout.event import Event, Share, finite
 from serve_app.rollout.evidence import Record, requests_of, worst_slices
 from serve_app.rollout.few_keys import few_keys, n_bad_keys
-from serve_app.rollout.ongoing import Ongoing
+from serve_app.rollout.ongoing import Ongoing, facts_of
 from serve_app.rollout.sentence import sentence
 from serve_app.rollout.state import Status
 from serve_app.rollout.verdict import evidence_numbers, judged
@@ -99,8 +99,10 @@ def view(controller: Controller) -> RolloutView | Unknown:
     seen = _seen(ongoing, controller.now_s)
     last_s = ongoing.log.events[-1].at_s if ongoing.log.events else controller.now_s
     is_out = controller.is_falling
+    # What the log advises was right when it was written.
+    why_not = doubt(state, facts_of(ongoing, controller.fleet, controller.now_s))
     return RolloutView(
-        now=sentence(state, plan, last_s, controller.waits_for, is_out=is_out),
+        now=sentence(state, plan, last_s, controller.waits_for, is_out=is_out, doubt=why_not),
         rollout=plan.id,
         run=state.run,
         stable=plan.stable,
@@ -110,7 +112,7 @@ def view(controller: Controller) -> RolloutView | Unknown:
         step=state.step,
         steps=list(plan.steps),
         promoted=state.promoted,
-        reason=state.reason,
+        reason=why_not or state.reason,
         by=state.by,
         waits_for=controller.waits_for,
         trouble=controller.trouble,

@@ -206,6 +206,8 @@ SHORT = [
     "both-broken",
     "dies-while-baking",
     "dies-after-promote",
+    "dies-as-baking-ends",
+    "late-when-made-stable",
     "broken-fenced",
     "person-fenced",
     "person-unwritten-restart",

@@ -8,17 +8,14 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from serve_app.rollout.decide import (
-    Action,
-    Facts,
-    Readiness,
-    Verdict,
-    Wait,
+    CommandName,
     claim,
     command,
     decide,
     next_step,
 )
 from serve_app.rollout.event import Draft, Event, Share
+from serve_app.rollout.facts import Facts, Readiness, Verdict, Wait
 from serve_app.rollout.state import State, Status, fold
 from serve_app.settings import Rollout
 
@@ -60,7 +57,7 @@ class Rolling:
         self.epoch += 1
         return self.write(claim(self.state, self.plan))
 
-    def order(self, action: Action, reason: str = "", facts: Facts | None = None) -> Event:
+    def order(self, action: CommandName, reason: str = "", facts: Facts | None = None) -> Event:
         """Write the event that a person commands."""
         return self.write(command(self.state, self.plan, action, "ada", reason, facts))
 

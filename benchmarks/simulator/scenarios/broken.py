@@ -82,6 +82,15 @@ SCENARIOS = [
         faults=(Changes("candidate", FAILING, Moment("100 %", 30)),),
     ),
     _broken(
+        "dies-as-baking-ends",
+        "breaks 3 s before the end of its bake time",
+        "L1",
+        rollout=QUICK,
+        traffic=Traffic(rate_per_s=20),
+        until="finished",
+        faults=(Changes("candidate", FAILING, Moment("100 %", 117)),),
+    ),
+    _broken(
         "dies-after-promote",
         "is promoted at 50 %, and breaks 5 s after 100 %",
         "T8",

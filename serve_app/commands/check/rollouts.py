@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from serve_app.commands.check.document import Fault
 from serve_app.commands.check.plan import Plan
 from serve_app.rollout.few_keys import fewest_bad_keys, fewest_pairs
-from serve_app.rollout.verdict import UNDECIDED_FACTOR
+from serve_app.rollout.shadow_verdict import UNDECIDED_FACTOR
 from serve_app.settings import Rollout
 
 

@@ -19,8 +19,8 @@ ROLLOUT_TEXT = (
     "and every decision so far."
 )
 COMMAND_TEXT = (
-    "`promote`: 100 % as soon as the candidate is ready; `out`: 0 % now, in every state, as often "
-    "as you like; `start`: anew, from the first step."
+    "`promote`: 100 % as soon as the candidate is ready; `step`: the next step likewise; `out`: 0 "
+    "% now, in every state, as often as you like; `start`: anew, from the first step."
 )
 ACTIONS: tuple[CommandName, ...] = get_args(CommandName)
 

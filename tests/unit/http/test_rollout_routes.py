@@ -1,7 +1,7 @@
 """The routes of a rollout: what is told, what is commanded, and every refusal as a problem."""
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
@@ -11,6 +11,7 @@ from views import rollout_view
 from serve_app.errors import CommandRefused, NoRollout, NotReady
 from serve_app.http.application import create_app
 from serve_app.models import get_spec
+from serve_app.rollout.decide import CommandName
 from serve_app.rollout.view import RolloutView, Unknown
 
 SPEC = get_spec("churn")
@@ -39,7 +40,7 @@ async def test_the_rollout_is_told_as_it_is(client: httpx.AsyncClient) -> None:
     assert [event["kind"] for event in answer.json()["events"]] == ["claimed", "entered", "entered"]
 
 
-@pytest.mark.parametrize("action", ["pause", "resume", "promote", "abort", "rollback", "start"])
+@pytest.mark.parametrize("action", get_args(CommandName))
 async def test_a_command_reaches_the_coordinator(
     client: httpx.AsyncClient, operator: FakeOperator, action: str
 ) -> None:

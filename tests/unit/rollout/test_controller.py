@@ -150,6 +150,40 @@ async def test_a_sound_candidate_goes_all_the_way_by_itself(tmp_path: Path) -> N
     ]
 
 
+async def test_nobody_is_told_to_make_stable_what_fails_now(tmp_path: Path) -> None:
+    """While the last minute has bad answers the bake does not end; and what fails after the end is
+    told as such, wherever the advice stood.
+    """
+    servers = TwoServers(tmp_path)
+    await servers.until_share(100.0)
+    await servers.report_for(5)
+    await servers.report_for(requests=(0, 100), bad=(0, 5))
+    await servers.report_for(30)
+    assert servers.status == "baking"
+    assert "10 of 200 of the candidate in the last minute" in servers.view().waits_for
+    await servers.report_for(35)
+    assert servers.status == "finished"
+    assert 'write stable: "1.1.0"' in servers.view().now
+    await servers.report_for(requests=(0, 100), bad=(0, 5))
+    await servers.report_for()
+    seen = servers.view()
+    for text in (seen.now, seen.reason, seen.waits_for):
+        assert "do not make it stable" in text
+        assert "write" not in text
+    await servers.controller.command("out", "ada", "")
+    assert servers.status == "rolled_back"
+
+
+async def test_a_person_sends_it_to_the_next_step(tmp_path: Path) -> None:
+    """Nobody has asked yet, and no time has passed: the candidate is ready, which is enough."""
+    servers = TwoServers(tmp_path)
+    await servers.until_share("shadow")
+    await servers.controller.command("step", "ada", "few clients")
+    await servers.report_for()
+    assert servers.orders.percent == 10.0
+    assert written(tmp_path)[-1]["reason"] == "stepped: few clients"
+
+
 async def test_a_bad_candidate_is_out_with_the_next_report(tmp_path: Path) -> None:
     """The judge's reason and numbers are in the log, and the candidate stays out."""
     servers = TwoServers(tmp_path)

@@ -11,8 +11,17 @@ from hypothesis import strategies as st
 from rolling import PLAN, START_S, Rolling, rolling_in
 
 from serve_app.errors import CommandRefused, RolloutError
-from serve_app.rollout.decide import END, Action, Wait, actions, command, decide, next_step
+from serve_app.rollout.decide import (
+    END,
+    Action,
+    actions,
+    can_step,
+    command,
+    decide,
+    next_step,
+)
 from serve_app.rollout.event import Event, lines, parse
+from serve_app.rollout.facts import Wait
 from serve_app.rollout.state import DONE, State, Status, fold, weights
 
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -99,6 +108,13 @@ WAITS: dict[str, tuple[Status, float, dict[str, Any], str]] = {
     "paused": ("paused", 10_000, {}, "paused by ada: pause"),
     "held": ("held", 10_000, {}, "held by judge: judge says hold"),
     "baking": ("baking", 599, {}, "100 %: 599 of 600 s in which 1.0.0 can be brought back at once"),
+    "fails as the bake ends": ("baking", 600, {"outcome": "wait"}, "100 %: judge says wait"),
+    "fails after the bake": (
+        "finished",
+        0,
+        {"outcome": "fail"},
+        "fails now, do not make it stable: judge says fail",
+    ),
     "aborted": ("aborted", 10**6, {"outcome": "fail"}, "abort"),
     "rolled back": ("rolled_back", 10**6, {"readiness": "refused"}, "rollback"),
 }
@@ -260,6 +276,51 @@ def test_promote_goes_to_100_percent_when_the_candidate_has_the_replicas_for_it(
     assert story.state.reason == "promoted: it is better"
 
 
+@pytest.mark.parametrize("status", ["running", "paused", "held"])
+def test_step_goes_one_step_further_when_the_candidate_is_ready_for_it(status: Status) -> None:
+    """It waits for no time, requests or hold of this step; the next one is judged as ever."""
+    story = rolling_in(status)
+    assert story.order("step", "it is better").kind == "resumed"
+    missing = story.tick(0, story.facts("hold", readiness="missing"))
+    assert missing == Wait("50 % waits for 1.1.0: candidate missing")
+    story.restart()
+    story.tick(0, story.facts("hold", requests=0))
+    assert (story.state.status, story.state.share, story.state.by) == ("running", 50, "ada")
+    assert story.state.reason == "stepped: it is better"
+    assert story.tick(0) == Wait("50 %: 0 of 300 s")
+    story.tick(300, story.facts("hold"))
+    assert (story.state.status, story.state.share) == ("held", 50)
+
+
+def test_the_judge_still_ends_a_step_that_a_person_wants() -> None:
+    """A candidate that is worse gets no more by it; and a pause takes the wish back."""
+    story = rolling_in("running")
+    story.order("step")
+    story.order("pause")
+    story.order("resume")
+    assert story.tick(0) == Wait("5 %: 0 of 300 s")
+    story.order("step")
+    story.tick(0, story.facts("fail"))
+    assert (story.state.status, story.state.share, story.state.by) == ("aborted", 0, "judge")
+
+
+@pytest.mark.parametrize("status", sorted(set(STATUSES) - {"running", "paused", "held"}))
+def test_there_is_no_step_where_nothing_can_be_skipped(status: Status) -> None:
+    """Before the first step readiness alone is waited for; at 100 % and after it there is none."""
+    story = rolling_in(status)
+    assert not can_step(story.state, story.plan)
+    with pytest.raises(CommandRefused, match=f"step: the rollout is {status}"):
+        story.order("step")
+
+
+def test_after_the_last_step_below_100_percent_only_promote_goes_on() -> None:
+    """A plan that ends there leaves the rest to a person, and `step` does not guess."""
+    story = Rolling(PLAN.model_copy(update={"steps": (5.0,)}))
+    story.tick()
+    with pytest.raises(CommandRefused, match=r"step: the rollout is running"):
+        story.order("step")
+
+
 @pytest.mark.parametrize(("action", "status"), [("pause", "paused"), ("abort", "aborted")])
 def test_a_promotion_that_waits_can_be_taken_back(action: Action, status: Status) -> None:
     """The same commands do it as for any other step; after a pause the plan goes on at its step."""
@@ -327,12 +388,15 @@ def test_after_a_restart_a_step_is_judged_for_its_whole_time_again() -> None:
     assert isinstance(story.tick(299), Event)
 
 
-def test_a_restart_does_not_prolong_the_bake_time() -> None:
-    """The bake time is about how long the old version is kept, not about evidence."""
+def test_a_restart_prolongs_the_bake_time_by_a_minute_at_most() -> None:
+    """The bake time is about how long the old version is kept; but who has just started has not
+    seen the candidate, and must not advise to make it stable.
+    """
     story = rolling_in("baking")
     story.now_s += 599
     story.restart()
-    story.tick(1)
+    assert story.tick(1) == Wait("100 %: 1 of 60 s in which it is looked at again")
+    story.tick(59)
     assert story.state.status == "finished"
 
 
@@ -447,6 +511,7 @@ IMPOSSIBLE: dict[str, tuple[Status, dict[str, Any]]] = {
     "a second abort": ("aborted", {"kind": "aborted"}),
     "an end before the bake": ("running", {"kind": "finished"}),
     "a rollback before 100 %": ("running", {"kind": "rolled_back", "share": 0.0}),
+    "a resumption of what runs": ("running", {"kind": "resumed"}),
     "a run that changes by itself": ("running", {"kind": "paused", "run": 2}),
     "a start of the same run": ("aborted", {"kind": "started", "step": None, "phase": 0}),
     "a claim of the same epoch": ("running", {"kind": "claimed", "phase": 3}),
@@ -484,7 +549,8 @@ ticks = st.fixed_dictionaries(
     }
 )
 moves = st.lists(
-    st.one_of(*[ticks] * 5, st.sampled_from([*ACTIONS, "resume", "start", "restart"])), max_size=40
+    st.one_of(*[ticks] * 5, st.sampled_from([*ACTIONS, "resume", "start", "step", "restart"])),
+    max_size=40,
 )
 plans = st.sampled_from(
     [("shadow", 5.0, 50.0, 100.0), (100.0,), ("shadow",), (1.0, 2.0), ("shadow", 100.0)]
@@ -501,7 +567,8 @@ def move(story: Rolling, step: Any) -> None:
     if step == "restart":
         story.restart()
     elif isinstance(step, str):
-        if step in actions(story.state):
+        is_step = step == "step" and can_step(story.state, story.plan)
+        if step in actions(story.state) or is_step:
             story.order(step)  # type: ignore[arg-type]
         else:
             with pytest.raises(CommandRefused):

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from watching import RUN, counts_of
 
 from serve_app.rollout.counts import Counts, Shadowed, Slice
-from serve_app.rollout.decide import Verdict
 from serve_app.rollout.evidence import Record, requests_of, worst_slices
+from serve_app.rollout.facts import Verdict
 from serve_app.rollout.verdict import verdict
 from serve_app.settings import Rollout
 
@@ -146,7 +146,7 @@ def at_100(n_bad_a_second: int, seconds: int, n_bad_before: int = 9) -> Verdict:
 def test_at_100_percent_a_candidate_is_judged_by_what_stable_did_before() -> None:
     """1 % of stable's requests were bad: a tenth of them for half a minute is worse."""
     assert at_100(1, 40).outcome == "pass"
-    assert at_100(10, 20).outcome == "pass", "not long enough"
+    assert at_100(10, 20).outcome == "wait", "not long enough"
     said = at_100(10, 40)
     assert said.outcome == "fail"
     assert said.reason.startswith("bad answers: 300 of 3000 of the candidate")
@@ -155,7 +155,7 @@ def test_at_100_percent_a_candidate_is_judged_by_what_stable_did_before() -> Non
 
 def test_at_100_percent_a_candidate_that_dies_is_out_after_ten_seconds() -> None:
     """Half a minute would be too long."""
-    assert at_100(100, 8).outcome == "pass"
+    assert at_100(100, 8).outcome == "wait"
     said = at_100(100, 12)
     assert (said.outcome, said.cause) == ("fail", "failing")
 

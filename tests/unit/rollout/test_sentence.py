@@ -48,6 +48,13 @@ def test_one_sentence_says_what_happens_since_when_why_and_what_comes_next(statu
     assert sentence(state, PLAN, NOON_S, waits_for, is_out=False) == expected
 
 
+def test_what_has_baked_and_fails_now_is_not_recommended() -> None:
+    """The advice in the log was right when it was written."""
+    doubt = "fails now, do not make it stable: 5 of 10 are bad"
+    said = sentence(State(status="finished"), PLAN, NOON_S, "", is_out=False, doubt=doubt)
+    assert said == f"1.1.0 answers everybody, and {doubt}. `out` brings 1.0.0 back."
+
+
 def test_a_candidate_that_is_out_is_so_before_the_log_says_it() -> None:
     """What is in force comes first."""
     said = sentence(State(status="running", share=10.0, step=0), PLAN, NOON_S, "", is_out=True)
