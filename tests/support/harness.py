@@ -17,6 +17,7 @@ from typing import Any, Literal
 import requests
 from ports import PortBlock
 from program import Program
+from webhook import SECRET, SECRET_ENV
 
 from serve_app.commands.fast_mode import fast_environment
 
@@ -117,6 +118,7 @@ def own_environment(
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": os.pathsep.join(map(str, folders)).rstrip(os.pathsep),
         "PYTHONWARNINGS": "ignore",
+        SECRET_ENV: SECRET,
     }
     if mode == "fast":
         first_http, last_http = ports.several(40)
