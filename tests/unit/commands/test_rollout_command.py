@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from typer.testing import CliRunner
@@ -14,6 +14,7 @@ from views import rollout_view
 from serve_app.commands import rollout as commands
 from serve_app.commands.main import app
 from serve_app.errors import Unconfirmed
+from serve_app.rollout.decide import CommandName
 
 
 class Recorded:
@@ -89,7 +90,7 @@ def test_status_shows_steps_evidence_and_what_can_be_done(serve: Any) -> None:
         "nps_score",
         "18 of 120",
         "0 of 2,850 bad",
-        "sluice rollout out | pause | promote | abort",
+        "sluice rollout out | pause | promote | abort | step",
     ):
         assert part in found.output, part
 
@@ -194,7 +195,7 @@ def test_who_watches_is_told_when_no_rollout_begins(
     assert "The table has no `rollout`." in found.output
 
 
-@pytest.mark.parametrize("action", ["pause", "resume", "promote", "abort", "rollback", "start"])
+@pytest.mark.parametrize("action", get_args(CommandName))
 def test_a_command_says_who_and_why(serve: Any, action: str) -> None:
     """The answer shows how far the rollout is now."""
     recorded = Recorded(ok())
