@@ -72,7 +72,7 @@ def as_uri(figure: Figure) -> str:
         nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
         figure.set_dpi(DOTS_PER_INCH)
         # `savefig` draws everything twice, the first time for sizes that nothing here asks for.
-        FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)
+        FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)  # type: ignore[no-untyped-call]
     image = buffer.getvalue()
     # The document type before it points to a server.
     image = image[image.index(b"<svg") :]
