@@ -6,7 +6,13 @@ from typing import Any
 
 from serve_app.contract import ModelSpec
 from training.errors import InvalidPipeline
-from training.mlflow_model import column_faults, is_mlflow, read_mlflow, skops_file
+from training.mlflow_model import (
+    column_faults,
+    is_mlflow,
+    logged_columns,
+    read_mlflow,
+    skops_file,
+)
 from training.pickled import require_named
 from training.pipeline_file import SKOPS, open_pickle, open_skops, untrusted_types
 
@@ -39,6 +45,17 @@ def read_pipeline(path: Path, spec: ModelSpec | None = None, trust: Sequence[str
         pipeline = open_pickle(path)
     require_named(pipeline)
     return pipeline
+
+
+def columns_of(pipeline: Any, path: Path) -> list[str]:
+    """The columns that the pipeline in `path` takes: its own names, else those MLflow has noted.
+
+    None of them where nobody has noted any. Raises InvalidPipeline.
+    """
+    names = [str(name) for name in getattr(pipeline, "feature_names_in_", ())]
+    if names or not is_mlflow(path):
+        return names
+    return [column.name for column in logged_columns(path) if column.is_required]
 
 
 def types_to_trust(path: Path) -> list[str]:

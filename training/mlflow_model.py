@@ -39,13 +39,10 @@ class Column:
 
 
 class MlflowModel(NamedTuple):
-    """A fitted pipeline, its columns in order, and rows that it was logged with; either may be
-    empty.
-    """
+    """A fitted pipeline and its columns in order; none where it was logged without."""
 
     pipeline: Any
     columns: tuple[Column, ...]
-    example: list[dict[str, Any]]
 
 
 def is_mlflow(path: Path) -> bool:
@@ -56,8 +53,8 @@ def is_mlflow(path: Path) -> bool:
 def read_mlflow(path: Path, trust: Sequence[str] = ()) -> MlflowModel:
     """Open the model in a folder that MLflow wrote. That runs the code inside.
 
-    The columns are those of the signature, or of the input example where there is none. Raises
-    InvalidPipeline: a flavor that cannot be served, a file that is missing or cannot be opened.
+    Raises InvalidPipeline: a flavor that cannot be served, a file that is missing or cannot be
+    opened.
     """
     folder = _folder(path)
     document = _document(folder)
@@ -66,9 +63,17 @@ def read_mlflow(path: Path, trust: Sequence[str] = ()) -> MlflowModel:
         pipeline = OPENERS[flavor](folder, settings, trust)
     except InvalidPipeline as error:
         raise InvalidPipeline(f"{error}{_code_hint(folder, settings)}") from None
-    example = _example(document, folder)
-    columns = _signature(document, folder) or _columns_of(example)
-    return MlflowModel(with_interface(pipeline), columns, example)
+    return MlflowModel(with_interface(pipeline), logged_columns(path))
+
+
+def logged_columns(path: Path) -> tuple[Column, ...]:
+    """The columns of the signature, or of the input example where there is none.
+
+    Nothing of the model is opened. Raises InvalidPipeline.
+    """
+    folder = _folder(path)
+    document = _document(folder)
+    return _signature(document, folder) or _columns_of(_example(document, folder))
 
 
 def skops_file(path: Path) -> Path | None:

@@ -124,8 +124,6 @@ def _numbers(feature: Feature, known: Numbers) -> Iterator[float]:
     if feature.dtype == "float":
         candidates += [value + 0.5 for value in known[:20]] + [low + 0.01, high - 0.01, 1 / 3, 2.5]
         candidates += [np.nextafter(low, np.inf), np.nextafter(high, -np.inf)]
-        if feature.exclusive_minimum is not None:
-            candidates.remove(low)
     allowed = [value for value in candidates if low <= value <= high]
     if feature.dtype == "int":
         allowed = [value for value in allowed if value == np.floor(value)]

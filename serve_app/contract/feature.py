@@ -168,7 +168,7 @@ a required field of one of these types, each with `| None` where data may be mis
   Literal["a", "b"]: text of a closed list, not the empty text, which stands for missing
   Annotated[str, Text(80)]: any text of 1 to 80 characters
   bool, Date, DateTime
-no multiple_of, and not both gt and ge"""
+no lt (le is the upper bound), no multiple_of, and not both gt and ge"""
 
 
 def feature_of(place: str, name: str, schema: dict[str, Any], *, is_required: bool) -> Feature:

@@ -3,8 +3,10 @@
 import asyncio
 import csv
 import importlib.util
+import io
 import json
 import sys
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes import client_of
+from rich.console import Console
 from typer.testing import CliRunner
 
 from serve_app.bundle.loading import load
@@ -19,6 +22,7 @@ from serve_app.bundle.predictor import Predictor
 from serve_app.bundle.store import FolderStore
 from serve_app.commands.main import app
 from serve_app.commands.score import tables
+from serve_app.commands.score.run import score_file
 from serve_app.contract import ModelSpec
 from serve_app.contract.block import Block, Scores
 from serve_app.http.application import create_app
@@ -164,6 +168,36 @@ def test_the_stable_version_of_the_file_is_the_default(
     said = found.stderr.replace("\n", " ")
     assert f"churn 1.0.0 of {trained_store.uri}, the stable version of {config}" in said
     assert "none is marked" in said
+
+
+def test_a_terminal_has_a_bar_and_what_is_read_is_let_go_of(
+    tmp_path: Path, trained_store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the file is, two parts of it are in memory at most."""
+    monkeypatch.setattr(tables, "N_ROWS", 20)
+    parts: list[weakref.ref[Any]] = []
+    n_alive = []
+
+    class Watched(tables.Chunk):
+        """A part of the file that is counted."""
+
+        def __init__(self, *words: Any, **more: Any) -> None:
+            super().__init__(*words, **more)
+            parts.append(weakref.ref(self))
+            n_alive.append(sum(part() is not None for part in parts))
+
+    monkeypatch.setattr(tables, "Chunk", Watched)
+    spec = get_spec("churn")
+    path = write(tmp_path / "in.csv", spec, made_rows(spec, seed=1))
+    console = Console(file=io.StringIO(), force_terminal=True, width=80)
+    predictor = load(trained_store, spec, "1.0.0")
+    found = score_file(spec, predictor, path, tmp_path / "out.csv", console)
+    assert found.n_rows == N_ROWS
+    assert len(n_alive) == N_ROWS / 20
+    assert max(n_alive) <= 2
+    assert isinstance(console.file, io.StringIO)
+    assert "scoring" in console.file.getvalue()
+    assert "100%" in console.file.getvalue()
 
 
 BAD_FILES = [

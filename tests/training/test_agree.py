@@ -51,6 +51,48 @@ def test_random_rows_of_the_contract_get_the_pipelines_own_answers(name: str) ->
     assert bool(refused) == (name in REFUSING)
 
 
+# What `make agree` must hold of each: parts of the names of its cases.
+FAMILIES = (
+    "linear regression",
+    "logistic regression",
+    "single tree",
+    "forest",
+    "gradient boosting",
+    "hist boosting",
+    "calibrated",
+    "stacked",
+    "voting",
+    "nearest neighbours",
+    "network",
+    "SVC",
+    "naive Bayes",
+    "one-hot, unseen raises",
+    "one-hot, unseen warns",
+    "one-hot, rare",
+    "ordinal, unseen raises",
+    "ordinal, unseen is a number",
+    "target encoder",
+    "gaps by a constant, with indicators",
+    "gaps by the most frequent",
+    "bins",
+    "splines",
+    "powers",
+    "polynomials",
+    "principal components",
+    "target through a logarithm",
+    "LightGBM",
+    "XGBoost",
+    "CatBoost",
+)
+
+
+def test_every_family_of_pipelines_has_a_case() -> None:
+    """Names are unique, so that each can be asked for alone."""
+    names = [case.name for case in all_cases()]
+    assert [family for family in FAMILIES if not any(family in name for name in names)] == []
+    assert len(names) == len(set(names)) >= 60
+
+
 def test_a_version_that_answers_something_else_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The comparison is worth something: a score that is moved by a thousandth differs."""
     monkeypatch.setattr(

@@ -222,3 +222,20 @@ def test_a_graph_that_disagrees_is_not_accepted_and_the_reason_names_both_answer
     assert "pipeline " in compilation.reason
     assert "scaler" not in compilation.reason
     assert len(compilation.reason) <= 400
+
+
+def test_the_reason_names_the_row_that_is_farthest_by_its_field_and_value(loan_rows: Table) -> None:
+    """One probe of thousands differs, and nobody has to look for it."""
+    columns = loans(make_pipeline(SimpleImputer(), StandardScaler()), one_hot())
+    pipeline = Pipeline([("columns", columns), ("model", LogisticRegression())])
+    compilation, truth, call = compiled(pipeline, loan_rows)
+    assert compilation.graph is not None, compilation.reason
+    row = truth.said.index("n_children missing")
+    scores = truth.scores.copy()
+    right = scores[row]
+    scores[row] = 1 - right
+    wrong = replace(truth, scores=scores)
+    found = compile_pipeline(pipeline, loan_rows.spec, call, wrong, 0.5)
+    assert found.graph is None
+    assert f"differs from the pipeline on 1 of {len(truth.block):,} rows" in found.reason
+    assert f"one with n_children missing: compiled {right:.6g}, pipeline" in found.reason

@@ -1,10 +1,15 @@
 """`make serve` trains what the file names: no more, and no model that is not in it."""
 
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from own_package import write_package
 from sklearn.linear_model import LogisticRegression
 
 from serve_app.errors import SettingsError
@@ -60,6 +65,42 @@ def test_what_needs_a_file_is_named_with_the_command_that_makes_it(
     said = capsys.readouterr().err
     assert f"python -m training {own_model} --version 1.0.0 --data FILE.csv" in said
     assert not (tmp_path / "store").exists()
+
+
+# All that `make serve` runs before Ray starts.
+WITHOUT_DEMOS = """
+import sys
+from pathlib import Path
+
+from serve_app.commands.main import app
+from serve_app.models import MODELS, get_spec
+from training.cli import app as training
+from training.missing import main
+
+print(list(MODELS), get_spec("shop.models.loan").name, main(Path(sys.argv[1])))
+"""
+
+
+def test_a_model_of_ones_own_needs_neither_of_the_two_that_are_shipped(tmp_path: Path) -> None:
+    """In a copy of the project without them everything else is there."""
+    copied = tmp_path / "copied"
+    without = shutil.ignore_patterns("churn.py", "delivery_time.py", "__pycache__")
+    for room in ("serve_app", "training"):
+        shutil.copytree(ROOT / room, copied / room, ignore=without)
+    write_package(tmp_path)
+    manifest = tmp_path / "store/loan/1.0.0/manifest.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("{}")
+    path = config(tmp_path, ("shop.models.loan", "1.0.0"))
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_DEMOS, path],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+        env={**os.environ, "PYTHONPATH": f"{copied}:{tmp_path}"},
+    )
+    assert done.stdout.strip() == "[] loan 0", done.stderr
 
 
 def test_what_is_there_costs_nothing(own_model: str, tmp_path: Path) -> None:

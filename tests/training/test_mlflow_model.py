@@ -1,5 +1,6 @@
 """A model folder of MLflow, read without MLflow: the pipeline, its columns, and what is refused."""
 
+import json
 import sys
 import types
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from serve_app.bundle.store import FolderStore
 from serve_app.models import get_spec
 from training.cli import app
 from training.errors import InvalidPipeline
-from training.foreign import read_pipeline
+from training.foreign import columns_of, read_pipeline
 from training.mlflow_model import Column, column_faults, is_mlflow, read_mlflow
 from training.table import Table
 
@@ -40,9 +41,7 @@ def fitted() -> Any:
     return make_pipeline(StandardScaler(), LogisticRegression()).fit(FRAME, LABELS)
 
 
-def test_a_folder_gives_its_pipeline_its_columns_and_its_example(
-    fitted: Any, tmp_path: Path
-) -> None:
+def test_a_folder_gives_its_pipeline_and_its_columns(fitted: Any, tmp_path: Path) -> None:
     """The folder, or the file MLmodel in it; what is no such folder is something else."""
     info = write_example(tmp_path / "model", FRAME.head(2))
     folder = write_sklearn(
@@ -56,7 +55,6 @@ def test_a_folder_gives_its_pipeline_its_columns_and_its_example(
         found = read_mlflow(path)
         assert np.array_equal(found.pipeline.predict_proba(FRAME), fitted.predict_proba(FRAME))
         assert found.columns == (Column("a", "double"), Column("b", "double"))
-        assert found.example == FRAME.head(2).to_dict("records")
     assert not is_mlflow(tmp_path)
 
 
@@ -83,7 +81,6 @@ def test_a_model_that_was_logged_with_neither_has_no_columns(fitted: Any, tmp_pa
     for more in ({}, {"signature": tensor}, {"saved_input_example_info": info}):
         found = read_mlflow(write_sklearn(tmp_path, fitted, **more))
         assert found.columns == ()
-        assert found.example == []
 
 
 def test_an_mlflow_model_becomes_a_version(churn_rows: Table, tmp_path: Path) -> None:
@@ -101,6 +98,27 @@ def test_an_mlflow_model_becomes_a_version(churn_rows: Table, tmp_path: Path) ->
     predictor = load(FolderStore(tmp_path / "store"), CHURN, "3.0.0")
     expected = pipeline.predict_proba(churn_rows.frame)[:, 1]
     assert np.abs(predictor.score(churn_rows.block) - expected).max() < 1e-5
+
+
+def test_the_columns_of_a_model_without_names_are_those_that_mlflow_has_noted(
+    tmp_path: Path,
+) -> None:
+    """`sluice new --pipeline` makes them the fields of the contract: by signature, or by example.
+
+    One that may be left out is none of them, and the names in a pipeline itself come first.
+    """
+    nameless = LogisticRegression().fit(FRAME.to_numpy(), LABELS)
+    inputs = json.loads(signature_of(a="double", b="double", note="string")["inputs"])
+    inputs[-1]["required"] = False
+    signature = {"inputs": json.dumps(inputs)}
+    by_signature = write_sklearn(tmp_path / "one", nameless, signature=signature)
+    assert columns_of(nameless, by_signature) == ["a", "b"]
+    info = write_example(tmp_path / "two", FRAME[["b", "a"]].head(2))
+    by_example = write_sklearn(tmp_path / "two", nameless, saved_input_example_info=info)
+    assert columns_of(nameless, by_example) == ["b", "a"]
+    named = LogisticRegression().fit(FRAME[["b"]], LABELS)
+    assert columns_of(named, by_example) == ["b"]
+    assert columns_of(nameless, tmp_path / "fitted.joblib") == []
 
 
 def test_a_signature_that_is_not_the_contract_is_refused_with_every_difference(

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from mlflow_folder import signature_of, write_sklearn
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -213,6 +214,22 @@ def test_a_fitted_pipeline_is_served_as_it_is(tmp_path: Path) -> None:
     predictor, table = opened(made)
     assert [feature.name for feature in table.spec.contract] == columns
     expected = fitted.predict_proba(rows[columns])[:, 0]
+    assert predictor.score(table.block) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:X has feature names")
+def test_the_fields_of_a_model_of_mlflow_are_the_columns_of_its_signature(tmp_path: Path) -> None:
+    """Also of one that was fitted without names; the other columns of the file are no fields."""
+    rows = lookalikes.wide(330, 5).rows
+    columns = ["x2", "x0"]
+    fitted = LogisticRegression(max_iter=2_000).fit(rows[columns].to_numpy(), rows["y"])
+    signature = signature_of(**dict.fromkeys([*columns, "y"], "double"))
+    folder = write_sklearn(tmp_path / "logged", fitted, signature=signature)
+    task = order(tmp_path, rows, "given", "y")
+    made = make(dataclasses.replace(task, pipeline=folder))
+    predictor, table = opened(made)
+    assert [feature.name for feature in table.spec.contract] == columns
+    expected = fitted.predict_proba(rows[columns].to_numpy())[:, 1]
     assert predictor.score(table.block) == pytest.approx(expected, abs=1e-5)
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import joblib
@@ -22,6 +23,7 @@ from typer.testing import CliRunner
 from serve_app.bundle.loading import load
 from serve_app.bundle.store import FolderStore
 from serve_app.contract import ModelSpec
+from serve_app.errors import SettingsError
 from serve_app.models import get_spec
 from training.bundling import Written
 from training.cli import app
@@ -171,6 +173,38 @@ def test_a_contract_that_cannot_be_trained_is_one_sentence(
     assert result.exit_code == 1
     assert sentence in result.stderr
     assert result.exception is None or isinstance(result.exception, SystemExit)
+
+
+class Terminal:
+    """A stream of a person."""
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+
+@pytest.mark.parametrize(("typed", "trusted"), [("y\n", ["shop.steps.own"]), ("n\n", [])])
+def test_at_a_terminal_a_person_is_asked_about_each_type_of_a_skops_file(
+    typed: str, trusted: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What was named with --trust is not asked again, and a no is no."""
+    seen: list[list[str]] = []
+
+    def asked(*words: Any) -> Any:
+        seen.append(words[-1])
+        raise SettingsError("that is all")
+
+    terminal = SimpleNamespace(stdin=Terminal(), stdout=Terminal())
+    monkeypatch.setattr("training.cli.sys", terminal)
+    types = ["shop.steps.own", "shop.steps.known"]
+    monkeypatch.setattr("training.cli.types_to_trust", lambda path: types)
+    monkeypatch.setattr("training.cli.bundle", asked)
+    words = ["bundle", "churn", "--pipeline", "a.skops", "--data", "b", "--version", "1.0.0"]
+    words += ["--store", str(tmp_path), "--trust", "shop.steps.known"]
+    result = CliRunner().invoke(app, words, input=typed)
+    assert "a.skops: shop.steps.own is not known to skops. Run its code?" in result.output
+    assert "shop.steps.known is not known" not in result.output
+    assert seen == [["shop.steps.known", *trusted]]
 
 
 def test_the_help_warns_that_opening_a_pipeline_runs_code() -> None:

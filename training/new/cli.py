@@ -45,8 +45,8 @@ def add_new(app: typer.Typer, run: Run, console: Console) -> None:
             Path | None,
             typer.Option(
                 "--pipeline",
-                help="A fitted pipeline, by joblib.dump, to serve as it is. OPENING IT RUNS THE "
-                "CODE INSIDE: trust it first.",
+                help="A fitted pipeline to serve as it is, in a file of joblib.dump or skops or a "
+                "model folder of MLflow. OPENING IT RUNS THE CODE INSIDE: trust it first.",
             ),
         ] = None,
         keep: Annotated[

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pandas as pd
 
@@ -35,11 +34,16 @@ class Wishes:
 
 
 def look(
-    source: Source, model: str, package: str, wishes: Wishes, pipeline: Any = None
+    source: Source,
+    model: str,
+    package: str,
+    wishes: Wishes,
+    wanted: Sequence[str] | None = None,
 ) -> tuple[Guess, list[Row]]:
     """All that is guessed of a file, and the rows that become the examples.
 
-    A fitted `pipeline` says which columns are fields. Raises InvalidData or InvalidPipeline.
+    `wanted` are the columns that a fitted pipeline takes, none where nobody knows; without a
+    pipeline it is None. Raises InvalidData or InvalidPipeline.
     """
     summaries, sample = summarize(source.chunks())
     columns = list(summaries)
@@ -47,11 +51,12 @@ def look(
     n_rows = next(iter(summaries.values())).n_rows
     require_rows(n_rows - target.n_missing, str(source.path))
 
-    wanted = _fields_of(pipeline)
     keep = {find_column(name, columns, "--keep") for name in wishes.keep}
     leave_out = {find_column(name, columns, "--leave-out") for name in wishes.leave_out}
     left: list[LeftOut] = []
     if wanted is not None:
+        # A signature of the whole frame has the target too.
+        wanted = [name for name in wanted if name != target.column]
         rest = _columns_of_pipeline(wanted, rest, source)
         keep = set(rest)
     fields: list[Field] = []
@@ -93,13 +98,6 @@ def _target(
     column = find_column(wishes.target, columns, "--target")
     target = guess_target(summaries[column], wishes.marks, wishes.positive, wishes.kind)
     return target, [name for name in columns if name != column]
-
-
-def _fields_of(pipeline: Any) -> list[str] | None:
-    """The columns that a fitted pipeline takes, where it says so; None without a pipeline."""
-    if pipeline is None:
-        return None
-    return [str(name) for name in getattr(pipeline, "feature_names_in_", ())]
 
 
 def _columns_of_pipeline(wanted: Sequence[str], columns: list[str], source: Source) -> list[str]:

@@ -18,7 +18,7 @@ from serve_app.contract.block import Layout
 from serve_app.errors import SluiceError
 from training.bundling import Written, require_new
 from training.errors import TrainingError
-from training.foreign import read_pipeline
+from training.foreign import columns_of, read_pipeline
 from training.new.contract_text import Guess, contract_text
 from training.new.look import Wishes, look
 from training.new.names import folder_of, require_model_name, require_package_name
@@ -78,8 +78,10 @@ def make(order: Order, step: Step = silent) -> Made:
     _require_new(order, config, module, store)
 
     step(f"Looking at {order.data.name}")
-    pipeline = None if order.pipeline is None else read_pipeline(order.pipeline)
-    guess, rows = look(find_source(order.data), order.name, order.package, order.wishes, pipeline)
+    wanted = None
+    if order.pipeline is not None:
+        wanted = columns_of(read_pipeline(order.pipeline), order.pipeline)
+    guess, rows = look(find_source(order.data), order.name, order.package, order.wishes, wanted)
     files: tuple[Path, ...] = _files(order)
     _write(files[0], contract_text(guess, rows))
     _write(files[1], training_text(guess, is_fitted_elsewhere=order.pipeline is not None))

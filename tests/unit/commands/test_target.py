@@ -7,6 +7,7 @@ import pytest
 import typer
 import yaml
 
+from serve_app.commands import main
 from serve_app.commands.target import (
     alone,
     choose,
@@ -177,3 +178,21 @@ def test_versions_that_a_file_names_with_where_it_does() -> None:
     # The module cannot be imported here: its last word has to do.
     assert set(named_versions(CONFIG, "loan")) == {"2.0.0", "2.1.0"}
     assert named_versions(CONFIG, "delivery_time") == {}
+
+
+# What is about no model: a whole file, a node, a key, and a model that is not there yet.
+ABOUT_NO_MODEL = {"check", "manifests", "env", "keygen", "new"}
+
+
+def test_every_command_about_a_model_takes_it_as_an_option() -> None:
+    """Whoever knows it of one command need not read the help of another."""
+    group = typer.main.get_command(main.app)
+    commands = dict(group.commands)  # type: ignore[attr-defined]
+    rollout = commands.pop("rollout")
+    commands |= {f"rollout {name}": command for name, command in rollout.commands.items()}
+    without = {
+        name
+        for name, command in commands.items()
+        if not any("--model" in option.opts for option in command.params)
+    }
+    assert without == ABOUT_NO_MODEL

@@ -91,6 +91,17 @@ def test_a_field_that_is_not_bounded_is_refused(kind: Any) -> None:
         _ = contract_of(wide=kind)
 
 
+def test_the_refusal_of_a_field_lists_all_types_that_there_are() -> None:
+    """Whoever wrote `lt`, or a type of another library, reads what to write."""
+    with pytest.raises(TypeError) as refusal:
+        _ = contract_of(wide=Annotated[float, Field(ge=0, lt=1)])
+    said = str(refusal.value)
+    for words in ("int or float with", "Number", "Choice(", "Literal[", "Text(", "bool, Date"):
+        assert words in said
+    assert "DateTime" in said
+    assert "no lt (le is the upper bound)" in said
+
+
 def test_a_literal_of_integers_is_refused() -> None:
     """`Literal[1]` would let `true` pass, since True == 1: Choice is for that."""
     with pytest.raises(TypeError, match=r"toy\.wide: .*use Choice"):
