@@ -201,6 +201,16 @@ def test_a_page_begins_with_the_sentence_and_uses_the_room_that_is_there() -> No
     assert sum(" reason " in line for line in lines) == 6
 
 
+def test_a_page_names_a_request_by_which_a_bad_answer_is_found_in_the_log() -> None:
+    """The candidate's first: it is what a person looks for."""
+    examples = {"stable": {"late": "request-7"}, "candidate": {"raised": "request-8"}}
+    (line,) = [
+        line for line in lines_of(rollout_view(examples=examples)) if line.startswith("in the log")
+    ]
+    assert line.split(maxsplit=3)[3] == "candidate raised: request-8, stable late: request-7"
+    assert not [line for line in lines_of(rollout_view()) if line.startswith("in the log")]
+
+
 def test_each_rail_is_shown_by_what_is_nearest_to_its_limit() -> None:
     """Since the step began, or since the rollout did: whichever would put the candidate out."""
     reason = "errors: {} of 9 keys with an error were the candidate's since the {} began; "

@@ -24,6 +24,7 @@ from serve_app.rollout.counts import MOST_KEYS, Arm, Counts, digest
 from serve_app.rollout.orders import Orders, RolloutReply, RolloutReport
 from serve_app.rollout.state import State
 from serve_app.serving.member import Opened
+from serve_app.serving.request_id import REQUEST_ID
 from serve_app.serving.router import Router
 from serve_app.serving.versions import Versions
 from serve_app.settings import Table, VersionEntry
@@ -105,6 +106,30 @@ async def test_orders_are_followed_from_the_next_request_on() -> None:
     assert await server.ask() == CANDIDATE
     server.rollout.follow(RolloutReply(known=True))
     assert await server.ask() == STABLE
+
+
+async def test_the_first_bad_request_of_each_kind_and_second_is_told_by_its_id_and_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A person looks for that line; what was raised stands in it, never what was sent."""
+    server = await Server().start(100)
+    candidate = server.store.scorers[CANDIDATE]
+    candidate.error = ValueError("ada's salary")
+    for number in range(3):
+        token = REQUEST_ID.set(f"request-{number}")
+        await server.ask()
+        REQUEST_ID.reset(token)
+    lines = [line for line in caplog.messages if line.startswith("rollout: version")]
+    assert len(lines) == 1
+    assert f"version {CANDIDATE}: raised an error (ValueError)" in lines[0]
+    assert "salary" not in lines[0]
+    counts = server.counted()
+    assert counts.examples == {"stable": {}, "candidate": {"raised": "request-0"}}
+    assert counts.bad["candidate"]["raised"] == 3
+    token = REQUEST_ID.set("request-3")
+    await server.ask()
+    REQUEST_ID.reset(token)
+    assert server.counted().examples["candidate"] == {"raised": "request-3"}
 
 
 async def test_a_server_that_hears_nothing_goes_on_for_a_while_and_then_by_the_log() -> None:
