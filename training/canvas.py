@@ -10,6 +10,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 MODEL = "#1f5f8b"
@@ -69,7 +70,9 @@ def as_uri(figure: Figure) -> str:
         # A label may be in any script: the reader's font draws it.
         warnings.filterwarnings("ignore", "Glyph", UserWarning)
         nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-        figure.savefig(buffer, format="svg", dpi=DOTS_PER_INCH, metadata=nothing)
+        figure.set_dpi(DOTS_PER_INCH)
+        # `savefig` draws everything twice, the first time for sizes that nothing here asks for.
+        FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)  # type: ignore[no-untyped-call]
     image = buffer.getvalue()
     # The document type before it points to a server.
     image = image[image.index(b"<svg") :]

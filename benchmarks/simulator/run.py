@@ -44,7 +44,12 @@ def simulate(scenario: Scenario, seed: int, *, is_told: bool = False) -> Outcome
     names = random.Random(f"{scenario.name}/{seed}/names")
     world: SimulatedWorld
     rays = _ray_of(lambda: world)
-    with _logged(story), in_place({**of_time(loop, names), **rays}), _own_context():
+    with (
+        _logged(story),
+        _batches() as batch,
+        in_place({**of_time(loop, names), **rays, serve.batch: batch}),
+        _own_context(),
+    ):
         world = SimulatedWorld(scenario, seed, loop, story)
         loop.run_until(scenario.longest_s)
         ended, event = _ended(world)
@@ -183,6 +188,34 @@ def _logged(story: Story) -> Iterator[None]:
     finally:
         handler.tell_rest()
         LOGGER.handlers, LOGGER.level, LOGGER.propagate = before
+
+
+@contextmanager
+def _batches() -> Iterator[Callable[..., Any]]:
+    """@serve.batch, whose queues are forgotten with the run.
+
+    Ray's queue looks for an event loop when it is collected, and makes one where none runs: it
+    would stay open in whichever program comes after the simulation.
+    """
+    decorated: list[Any] = []
+    real = serve.batch
+
+    def batch(**settings: Any) -> Callable[..., Any]:
+        def decorate(function: Callable[..., Any]) -> Any:
+            found: Any = real(**settings)(function)
+            decorated.append(found)
+            return found
+
+        return decorate
+
+    try:
+        yield batch
+    finally:
+        for function in decorated:
+            # Ray gives its queue out by the methods alone that it hangs on what it decorates.
+            queue = function._is_batching_task_alive.__self__._queue
+            if queue is not None:
+                queue._handle_batch_task = None
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The simulator itself: seeds, virtual time, and that each fault reaches the real code."""
 
 import asyncio
+import gc
 import logging
 import random
 import time
@@ -71,6 +72,23 @@ def test_the_same_seed_gives_the_same_story_and_another_seed_another() -> None:
     assert first.story == again.story
     assert replace(first, cpu_s=0) == replace(again, cpu_s=0)
     assert first.story != other.story
+
+
+def test_nothing_of_a_run_makes_an_event_loop_when_it_is_collected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody would close it, and whichever test collects garbage next would be blamed for it."""
+    expensive = Behaviour(call_ms=5)
+    told(replace(SMALL, stable=expensive, candidate=expensive))
+    asked: list[str] = []
+
+    def get_event_loop() -> VirtualLoop:
+        asked.append("for a loop")
+        return VirtualLoop()  # type: ignore[abstract]
+
+    monkeypatch.setattr(asyncio.get_event_loop_policy(), "get_event_loop", get_event_loop)
+    gc.collect()
+    assert asked == []
 
 
 def test_half_an_hour_of_a_rollout_waits_for_nothing() -> None:

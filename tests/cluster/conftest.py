@@ -54,6 +54,16 @@ class Stage:
         return wait_until(state, f"{prefix}/ready")
 
 
+def deploy_as_people_do(stage: Stage) -> None:
+    """By the commands of Ray Serve, which are the same in both modes."""
+    cluster = stage.cluster
+    path = cluster.folder / "config.yaml"
+    path.write_text(yaml.safe_dump(cluster.config(config(*stage.applications))))
+    assert "Sent deploy request successfully" in cluster.serve("deploy", path)
+    cluster.wait_for("RUNNING", *(app["name"] for app in stage.applications))
+    assert cluster.serve("status").count("status: RUNNING") >= len(stage.applications)
+
+
 @pytest.fixture(scope="session", params=["plain", "fast"])
 def stage(
     request: pytest.FixtureRequest, store: FolderStore, until_group_ends: ExitStack
@@ -62,11 +72,10 @@ def stage(
     with until_group_ends as stack:
         cluster = stack.enter_context(running_cluster(request.param, n_cpus=32))
         stage = Stage(cluster, store, base_applications(store, request.param))
-        path = cluster.folder / "config.yaml"
-        path.write_text(yaml.safe_dump(cluster.config(config(*stage.applications))))
-        assert "Sent deploy request successfully" in cluster.serve("deploy", path)
-        cluster.wait_for("RUNNING", *(app["name"] for app in stage.applications))
-        assert cluster.serve("status").count("status: RUNNING") >= len(stage.applications)
+        if request.param == "plain":
+            deploy_as_people_do(stage)
+        else:
+            stage.deploy()
         for application in stage.applications:
             if application["route_prefix"]:
                 stage.until_ready(application["route_prefix"].rstrip("/"))

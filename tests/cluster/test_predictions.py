@@ -202,6 +202,7 @@ def test_a_candidate_over_its_deadline_is_answered_for_by_stable(stage: Any) -> 
     assert (answer.status_code, answer.headers["X-Model-Version"]) == (200, EXPENSIVE)
 
 
+@in_fast_mode
 @pytest.mark.parametrize(
     ("limits", "status", "code"),
     [

@@ -15,6 +15,10 @@ import requests
 from harness import wait_until
 from rollout_app import ROW, RolloutApp, RolloutLoad, kill, shares
 from stage import CORRUPT, FAULTS, GOOD, LIMITS, OTHER_CONTRACT, SLOW
+from typer.testing import CliRunner
+from webhook import SECRET_ENV, signature_of, webhook
+
+from serve_app.commands.main import app as sluice
 
 # Of the rows that clients send; more than a judge would need, so that few requests are enough.
 SHARE_OF_ROWS = {"raises": 0.3, "slow": 0.3, "nan": 0.4, "flips": 0.5}
@@ -29,6 +33,12 @@ def app(empty_stage: Any, request: pytest.FixtureRequest) -> Iterator[RolloutApp
     app = RolloutApp(empty_stage, name, empty_stage.store, request.param)
     yield app
     app.end()
+
+
+def sluice_rollout(app: RolloutApp, command: str) -> Any:
+    """`sluice rollout COMMAND` as a person gives it; its result."""
+    words = ["rollout", command, "--url", app.url, "--by", "ada", "--reason", "a look at it"]
+    return CliRunner().invoke(sluice, words)
 
 
 def assert_that_it_finishes_by_itself(app: RolloutApp) -> None:
@@ -178,6 +188,47 @@ def test_it_goes_on_where_it_was_when_the_coordinator_and_a_server_are_killed(
     assert app.command("rollback").json()["status"] == "rolled_back"
     time.sleep(FOLLOWED_S)
     assert app.versions_of(60) == {"1.0.0"}
+
+
+@pytest.mark.parametrize("app", ["in_server"], indirect=True)
+def test_a_person_steps_it_and_puts_it_out_and_a_webhook_is_told(app: RolloutApp) -> None:
+    """All that a person does stands in the log of this application, and is told, signed."""
+    with webhook() as receiver:
+        notify = {"url": receiver.url, "secret_env": SECRET_ENV}
+        app.begin(GOOD, steps=[20, 50, 100], min_requests=1_000_000, notify=notify)
+        app.until(share=20.0)
+        assert sluice_rollout(app, "step").exit_code == 0
+        stepped = app.until(share=50.0)
+        assert (stepped["by"], stepped["reason"]) == ("ada", "stepped: a look at it")
+        for _ in ("at once", "again"):
+            out = sluice_rollout(app, "out")
+            assert out.exit_code == 0, out.output
+            assert "aborted at 0 %" in out.output
+        assert sluice_rollout(app, "step").exit_code == 1, "it is out"
+        wait_until(lambda: app.versions_of(20) == {"1.0.0"}, "stable alone answers")
+        wait_until(lambda: len(receiver.heard) == 3, "three events told")
+    assert [told["event"] for told in receiver.told] == [
+        event for event in app.view()["events"] if event["kind"] in ("entered", "aborted")
+    ]
+    assert {(told["model"], told["application"]) for told in receiver.told} == {("churn", app.name)}
+    for headers, body in receiver.heard:
+        assert headers["webhook-signature"] == signature_of(headers, body)
+    assert app.logged() == ["claimed", "entered", "resumed", "entered", "aborted"]
+
+
+@pytest.mark.parametrize("app", ["in_server"], indirect=True)
+def test_out_while_the_coordinator_is_killed_means_out(app: RolloutApp) -> None:
+    """Whoever takes it, no server gives the candidate a share again, and the next log says so."""
+    app.begin(GOOD, steps=[50, 100], min_requests=1_000_000)
+    app.until(share=50.0)
+    app.until_followed([f"key-{n}" for n in range(20)])
+    kill(app.pids("Coordinator")[0])
+    answer = app.command("out")
+    assert answer.status_code in (200, 503), answer.text
+    with RolloutLoad(f"{app.url}/v1/predict"):
+        found = app.until(status="aborted", share=0.0)
+    assert found["events"][-1]["kind"] == "aborted"
+    wait_until(lambda: app.versions_of(20) == {"1.0.0"}, "stable alone answers")
 
 
 @pytest.mark.real_time

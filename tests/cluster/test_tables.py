@@ -38,6 +38,7 @@ def steady_load(stage: Any) -> Load:
     return Load(f"{stage.url}/v1/predict", 1, pause_s=0.02)
 
 
+@in_fast_mode
 def test_a_change_of_weight_takes_effect_in_the_same_process_and_is_sticky(stage: Any) -> None:
     """A candidate gets its share of the keys, the same keys each time, without a new process or a
     failed request.

@@ -157,7 +157,12 @@ CHANGES = [
     ("app:server", "app:version", ["--model", "churn"], "`sluice check"),
     ("coalesce: auto", "placement: isolated", [], "churn: stable 1.0.0 is isolated"),
     ('stable: "1.0.0"', 'stable: "9.9.9"', [], "model_store/churn/9.9.9/manifest.json: not found"),
-    ("", "", ["--p95-ms", "0.1"], "churn 1.0.0: --p95-ms: found 0.1, expected more than "),
+    (
+        "",
+        "",
+        ["--model", "churn", "--p95-ms", "0.1"],
+        "churn 1.0.0: --p95-ms: found 0.1, expected more than ",
+    ),
 ]
 
 

@@ -17,12 +17,15 @@ from typing import Any, Literal
 import requests
 from ports import PortBlock
 from program import Program
+from webhook import SECRET, SECRET_ENV
 
 from serve_app.commands.fast_mode import fast_environment
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 TOKEN = "t" * 64
+# On the path of a process it makes Ray Serve's imports smaller.
+LEAN = ROOT / "tests/support/lean"
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 Mode = Literal["plain", "fast"]
 
@@ -106,7 +109,7 @@ def own_environment(
     tmp = folder / "ray"
     home.mkdir()
     tmp.mkdir()
-    folders = (ROOT, ROOT / "tests/support", *beside, os.environ.get("PYTHONPATH", ""))
+    folders = (LEAN, ROOT, ROOT / "tests/support", *beside, os.environ.get("PYTHONPATH", ""))
     env |= {
         "HOME": str(home),
         "RAY_TMPDIR": str(tmp),
@@ -117,6 +120,7 @@ def own_environment(
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": os.pathsep.join(map(str, folders)).rstrip(os.pathsep),
         "PYTHONWARNINGS": "ignore",
+        SECRET_ENV: SECRET,
     }
     if mode == "fast":
         first_http, last_http = ports.several(40)

@@ -24,6 +24,7 @@ from harness import (
     AUTHORIZED,
     BIN,
     FRUGAL,
+    LEAN,
     PATIENT,
     ROOT,
     TOKEN,
@@ -157,7 +158,7 @@ class Lan:
         }
         own_env = {
             "HOME": str(folder),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join((str(LEAN), str(ROOT))),
             "PATH": f"{BIN}:{os.environ['PATH']}",
         }
         script = f"{mounts} exec {command.format(ip=ip)}"

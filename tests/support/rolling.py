@@ -5,7 +5,7 @@ This is the coordinator's loop without a coordinator, a clock or a store.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from serve_app.rollout.decide import (
     CommandName,
@@ -23,6 +23,7 @@ PLAN = Rollout(
     stable="1.0.0", candidate="1.1.0", steps=("shadow", 5.0, 50.0, 100.0), bake_seconds=600
 )
 START_S = 1_800_000_000.0
+STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 class Rolling:

@@ -8,6 +8,7 @@ import signal
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -53,8 +54,8 @@ class RolloutApp:
     def __init__(self, stage: Any, name: str, store: FolderStore, placement: str) -> None:
         self.stage = stage
         self.placement = placement
+        self.name = name
         self.url = f"{stage.url}/{name}"
-        self._name = name
         self._store = store
         self._state = str(store.root / f"state-{name}-{uuid.uuid4().hex}")
         self._number = itertools.count()
@@ -88,7 +89,7 @@ class RolloutApp:
             more.append(
                 isolated(candidate, self._store, **{"num_replicas": 1} | dict(options or {}))
             )
-        app = server(self._name, f"/{self._name}", self._store, table, num_replicas=2)
+        app = server(self.name, f"/{self.name}", self._store, table, num_replicas=2)
         app["args"]["state"] = self._state
         self.stage.deploy(app, *more, running=False)
         wait_until(lambda: self.view().get("rollout") == expected, f"the rollout {expected}")
@@ -96,6 +97,12 @@ class RolloutApp:
     def end(self) -> None:
         """Take it away."""
         self.stage.deploy()
+
+    def logged(self) -> list[str]:
+        """The kinds of the events in the log of the rollout, as its files lie there."""
+        folder = Path(self._state, "churn", self.name, self.view()["rollout"])
+        files = sorted(folder.glob("*.json"))
+        return [str(json.loads(path.read_text())["kind"]) for path in files]
 
     def view(self) -> dict[str, Any]:
         """`GET /v1/rollout`, or the problem."""
@@ -113,7 +120,7 @@ class RolloutApp:
             found = self.view()
             return found if all(found.get(key) == value for key, value in wanted.items()) else None
 
-        found: dict[str, Any] = wait_until(view, f"{self._name}: {wanted}")
+        found: dict[str, Any] = wait_until(view, f"{self.name}: {wanted}")
         return found
 
     def version_of(self, key: str) -> str:
@@ -140,7 +147,7 @@ class RolloutApp:
 
     def pids(self, deployment: str, application: str = "") -> list[int]:
         """Of the running replicas."""
-        replicas = self.stage.cluster.replicas(application or self._name, deployment)
+        replicas = self.stage.cluster.replicas(application or self.name, deployment)
         return [replica["pid"] for replica in replicas]
 
     def kill(self, deployment: str) -> None:

@@ -179,7 +179,7 @@ def in_state(tmp_path: Path, text: str) -> list[str]:
 
 def shadowed(tmp_path: Path, **numbers: float) -> Log:
     """Write the log of a rollout that has come to 100 %."""
-    log = open_log(str(tmp_path / "state"), "churn", PLAN.id)
+    log = open_log(str(tmp_path / "state"), "churn", "churn", PLAN.id)
     log.claim(lambda events: claim(fold(events), PLAN), 1_800_000_000.0)
     write(log, "entered", "shadow", step=0, phase=1)
     write(log, "entered", 100.0, step=1, phase=2, numbers=numbers)
@@ -224,7 +224,7 @@ def test_a_log_that_cannot_be_read_from_here_is_a_warning(
 ) -> None:
     """It may be reached from the cluster; what is in it is not known."""
     shadowed(tmp_path)
-    for file in (tmp_path / "state" / "churn" / PLAN.id).glob("*.json"):
+    for file in (tmp_path / "state" / "churn" / "churn" / PLAN.id).glob("*.json"):
         file.write_text("{")
     found = in_state(tmp_path, with_rollout().replace('candidate: "1.1.0"', STEPS))
     assert len(found) == 1

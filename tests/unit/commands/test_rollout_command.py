@@ -5,19 +5,16 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
-from views import event, rollout_view
+from views import rollout_view
 
 from serve_app.commands import rollout as commands
 from serve_app.commands.main import app
-from serve_app.commands.rollout_page import page
 from serve_app.errors import Unconfirmed
-from serve_app.rollout.fault import FAULTS
-from serve_app.rollout.view import RailView, RolloutView, SliceView
+from serve_app.rollout.decide import CommandName
 
 
 class Recorded:
@@ -79,14 +76,6 @@ def call(*words: str) -> Any:
     return CliRunner().invoke(app, ["rollout", *words])
 
 
-def rendered(view: RolloutView) -> str:
-    """The page as text."""
-    console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
-    console.print(page(view))
-    console.file.close()
-    return console.export_text()
-
-
 def test_status_shows_steps_evidence_and_what_can_be_done(serve: Any) -> None:
     """The URL may have the prefix of a model."""
     recorded = Recorded(ok())
@@ -101,157 +90,9 @@ def test_status_shows_steps_evidence_and_what_can_be_done(serve: Any) -> None:
         "nps_score",
         "18 of 120",
         "0 of 2,850 bad",
-        "sluice rollout out | pause | promote | abort",
+        "sluice rollout out | pause | promote | abort | step",
     ):
         assert part in found.output, part
-
-
-LONG = "more words than two lines of a terminal have room for, " * 4
-
-
-def fullest_view() -> RolloutView:
-    """Everything at once, longer than anybody has seen it."""
-    evidence = []
-    for rail in ("errors", "slow", "disagreement"):
-        for since in ("rollout", "step"):
-            reason = (
-                f"{rail}: 1234 of 5678 keys with an error were the candidate's since the {since} "
-                "began; tolerated: up to 2345.1"
-            )
-            fields = {"log_e": 3.1, "limit": 5.878, "reason": reason}
-            evidence.append(RailView(rail=rail, since=since, **fields))  # type: ignore[arg-type]
-    numbers: dict[str, float | None] = {"psi": 0.0312, "mean_difference": -0.0012}
-    numbers |= {"largest_shift": 0.3, "rank_correlation": 0.98}
-    numbers |= {"stable_bad_requests": 31, "candidate_bad_requests": 12_345}
-    numbers |= {f"candidate_{fault}_requests": 7 for fault in FAULTS}
-    numbers["stable_late_requests"] = 31
-    return rollout_view(
-        stable="1.0.0-rc.1",
-        candidate="1.1.0-rc.12",
-        status="held",
-        share=50.0,
-        step=14,
-        steps=["shadow", *(float(2 * n) for n in range(1, 20)), 100.0],
-        now=f"1.1.0-rc.12 answers 50 % of the keys, and stays there: held by judge, {LONG}",
-        reason="the scores lie elsewhere",
-        waits_for="clients: another coordinator holds the log, or did before",
-        trouble=f"s3://bucket/rollout_state/churn: cannot be written, {LONG}",
-        config_error=f"stable: found 1.9, expected a version, {LONG}",
-        few_keys=f"few keys: 12,345 bad requests of 12 keys, {LONG}",
-        commands=["resume", "promote", "abort"],
-        stable_requests=1_234_567,
-        candidate_requests=1_234_567,
-        seconds=123_456.0,
-        numbers=numbers,
-        evidence=evidence,
-        worst_slices=5
-        * [SliceView(feature="contract_length", rows="under 3", n_rows=12_000, n_disagree=1_800)],
-        events=[
-            event(n, "rolled_back", 50.0, "a.very.long.login.name", LONG) for n in range(1, 12)
-        ],
-    )
-
-
-def lines_of(view: RolloutView, width: int = 80, height: int = 24) -> list[str]:
-    """The watched page in a terminal of this size."""
-    with open("/dev/null", "w") as nowhere:  # noqa: PTH123
-        console = Console(width=width, height=height, record=True, file=nowhere)
-        console.print(page(view, fits=True))
-        return console.export_text().splitlines()
-
-
-def test_the_fullest_page_fits_a_small_terminal_and_has_what_matters() -> None:
-    """A live page that is higher is cut at its end, where decisions and commands stand."""
-    lines = lines_of(fullest_view())
-    assert len(lines) <= 24, "\n".join(lines)
-    assert max(len(line) for line in lines) <= 80
-    text = "\n".join(lines)
-    for part in (
-        "1.1.0-rc.12 answers 50 % of the keys",
-        "held at 50 %",
-        "[28]",
-        "123456 of 300 s",
-        "errors  ",
-        "slow  ",
-        "disagreement  ",
-        "3.1 of 5.9",
-        "31 of 1,234,567 bad: 31 late",
-        "12,345 of 1,234,567 bad: 7 late, 7 raised, 7 not a number",
-        "PSI 0.0312",
-        "contract_length under 3: 1,800 of 12,000",
-        "trouble: s3://",
-        "newest table is not in force: stable: found 1.9",
-        "few keys: 12,345 bad requests of 12 keys",
-        "rolled back  50 %",
-        "waits for: clients",
-        "you can: sluice rollout out | resume | promote | abort",
-    ):
-        assert part in text, f"{part}\n{text}"
-    assert sum("rolled back" in line for line in lines) >= 2
-    assert sum(line.startswith("errors ") for line in lines) == 1, "one line a rail"
-
-
-def test_a_page_begins_with_the_sentence_and_uses_the_room_that_is_there() -> None:
-    """More decisions first, then empty lines between what belongs together."""
-    events = [event(n, "entered", 5.0, "judge", f"reason {n}", step=1) for n in range(1, 12)]
-    assert lines_of(rollout_view())[:2] == [rollout_view().now, ""]
-    lines = lines_of(rollout_view(events=events))
-    assert len(lines) <= 24
-    assert [line for line in lines if "reason 11" in line]
-    assert sum(" reason " in line for line in lines) == 6
-
-
-def test_a_page_names_a_request_by_which_a_bad_answer_is_found_in_the_log() -> None:
-    """The candidate's first: it is what a person looks for."""
-    examples = {"stable": {"late": "request-7"}, "candidate": {"raised": "request-8"}}
-    (line,) = [
-        line for line in lines_of(rollout_view(examples=examples)) if line.startswith("in the log")
-    ]
-    assert line.split(maxsplit=3)[3] == "candidate raised: request-8, stable late: request-7"
-    assert not [line for line in lines_of(rollout_view()) if line.startswith("in the log")]
-
-
-def test_each_rail_is_shown_by_what_is_nearest_to_its_limit() -> None:
-    """Since the step began, or since the rollout did: whichever would put the candidate out."""
-    reason = "errors: {} of 9 keys with an error were the candidate's since the {} began; "
-    both = [
-        RailView(
-            rail="errors",
-            since=since,
-            log_e=log_e,
-            limit=5.0,
-            reason=reason.format(n, since) + "tolerated: up to 2.1",
-        )
-        for since, log_e, n in (("rollout", 1.0, 3), ("step", 4.0, 8))
-    ]  # fmt: skip
-    lines = [line for line in lines_of(rollout_view(evidence=both)) if line.startswith("errors")]
-    assert len(lines) == 1
-    assert "4.0 of 5.0" in lines[0]
-    assert "8 of 9 keys, tolerated 2.1 (step)" in lines[0]
-
-
-def test_in_shadow_the_page_tells_pairs_and_what_was_not_answered_in_time() -> None:
-    """Nobody is answered by the candidate there, so that there are no bad requests of it."""
-    numbers = {"pairs": 470.0, "disagreements": 2.0, "shadow_missed_requests": 3.0}
-    text = "\n".join(lines_of(rollout_view(share="shadow", step=0, numbers=numbers)))
-    assert "2 of 470 keys disagree, 3 not answered in time, 0 rows dropped" in text
-
-
-def test_what_people_wrote_is_shown_as_it_is_written() -> None:
-    """Brackets in a reason are no markup."""
-    assert "[bold]why[/bold] [x" in rendered(
-        rollout_view(now="[bold]why[/bold] [x", trouble="[/red] broken [")
-    )
-
-
-@pytest.mark.parametrize(
-    "status", ["waiting", "held", "paused", "baking", "aborted", "finished", "rolled_back"]
-)
-def test_every_status_has_a_page(status: Any) -> None:
-    """A page can be drawn before the first step too, and without evidence."""
-    step = {"waiting": None, "baking": 3, "finished": 3}.get(status, 1)
-    text = rendered(rollout_view(status=status, step=step, evidence=[], worst_slices=[]))
-    assert status.replace("_", " ") in text
 
 
 def test_status_as_json_is_what_the_server_said(serve: Any) -> None:
@@ -354,7 +195,7 @@ def test_who_watches_is_told_when_no_rollout_begins(
     assert "The table has no `rollout`." in found.output
 
 
-@pytest.mark.parametrize("action", ["pause", "resume", "promote", "abort", "rollback", "start"])
+@pytest.mark.parametrize("action", get_args(CommandName))
 def test_a_command_says_who_and_why(serve: Any, action: str) -> None:
     """The answer shows how far the rollout is now."""
     recorded = Recorded(ok())

@@ -2,45 +2,16 @@
 
 from collections.abc import Iterable
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from watching import RUN, counts_of
+from judging import judged, names, record, tell
+from watching import counts_of
 
-from serve_app.rollout.counts import Counts, Shadowed, Slice
-from serve_app.rollout.evidence import Record, requests_of, worst_slices
+from serve_app.rollout.evidence import Record, requests_of
 from serve_app.rollout.facts import Verdict
-from serve_app.rollout.verdict import verdict
-from serve_app.settings import Rollout
 
-PLAN = Rollout(
-    stable="1.0.0", candidate="1.1.0", steps=("shadow", 10.0, 50.0, 100.0), min_requests=100
-)
 NAMES = st.lists(st.sampled_from("abcdefgh"), max_size=6)
-
-
-def names(prefix: str, n: int) -> list[str]:
-    """Return n different keys that begin alike."""
-    return [f"{prefix}{i}" for i in range(n)]
-
-
-def tell(found: Record, counts: Counts, now_s: float = 1.0) -> None:
-    """Hand over what a server counted."""
-    found.add(counts, now_s)
-
-
-def record(share: float | str = 10.0, phase: int = 1, **more: int) -> Record:
-    """Return a record that has entered one phase."""
-    found = Record(RUN, **more)
-    found.enter(phase, share)  # type: ignore[arg-type]
-    return found
-
-
-def judged(of: Record, phase: int = 1, now_s: float = 1.0, **limits: float) -> Verdict:
-    """Return the verdict under these guardrails."""
-    guardrails = PLAN.guardrails.model_copy(update=limits)
-    return verdict(of, phase, PLAN.model_copy(update={"guardrails": guardrails}), now_s)
 
 
 def test_a_key_counts_once_however_many_servers_and_reports_tell_it() -> None:
@@ -254,91 +225,6 @@ def test_a_restart_raises_the_limits() -> None:
     assert limits[0] < limits[1] < limits[2]
 
 
-@pytest.mark.parametrize(
-    ("n_disagree", "n_pairs", "outcome"),
-    [
-        (0, 0, "wait"),
-        (0, 20, "wait"),
-        (0, 100, "pass"),
-        (5, 200, "pass"),
-        (9, 100, "wait"),
-        (60, 200, "fail"),
-    ],
-)
-def test_shadow_passes_by_the_upper_bound_of_what_disagrees(
-    n_disagree: int, n_pairs: int, outcome: str
-) -> None:
-    """10 % are tolerated: few pairs prove nothing, and many that disagree abort the rollout."""
-    found = record("shadow")
-    tell(found, counts_of(pairs={f"k{n}": n < n_disagree for n in range(n_pairs)}))
-    assert judged(found).outcome == outcome
-    assert requests_of(found.phases[1])[1] == n_pairs
-
-
-def in_shadow(shifted_by: float = 0.0, constant: float | None = None, **more: int) -> Verdict:
-    """Return what is said of a shadow of 400 rows whose labels all agree."""
-    counts = counts_of(pairs={f"k{n}": False for n in range(400)})
-    stable = np.linspace(0.01, 0.49, 400)
-    candidate = stable + shifted_by
-    if constant is not None:
-        candidate = np.full(400, constant)
-    edges = [0.05 * n for n in range(1, 10)]
-    counts.shadowed.agreement.count(stable, candidate, edges)
-    for name, value in more.items():
-        setattr(counts.shadowed, name, value)
-    found = record("shadow")
-    tell(found, counts)
-    return judged(found)
-
-
-def test_shadow_looks_at_the_scores_too() -> None:
-    """A constant keeps most labels, and so does a shift: a person must see them."""
-    assert in_shadow().outcome == "pass"
-    assert in_shadow(shifted_by=0.002).outcome == "pass"
-    assert (in_shadow(constant=0.3).outcome, in_shadow(constant=0.3).cause) == ("hold", "order")
-    said = in_shadow(shifted_by=0.05)
-    assert (said.outcome, said.cause) == ("hold", "shift")
-    assert "+0.05" in said.reason
-
-
-def test_a_slice_in_which_most_rows_disagree_is_named() -> None:
-    """A candidate that wins overall and fails one slice is held."""
-    found = record("shadow")
-    counts = counts_of(pairs={f"k{n}": n < 12 for n in range(400)})
-    counts.shadowed.whole = Slice(400, 12)
-    counts.shadowed.slices = {("plan", "old"): Slice(30, 12), ("plan", "new"): Slice(370, 0)}
-    tell(found, counts)
-    counts = counts_of()
-    edges = [0.05 * n for n in range(1, 10)]
-    scores = np.linspace(0.01, 0.49, 400)
-    counts.shadowed.agreement.count(scores, scores, edges)
-    tell(found, counts)
-    said = judged(found)
-    assert (said.outcome, said.cause) == ("hold", "slice plan: old")
-
-
-def test_a_candidate_that_is_late_in_shadow_is_held() -> None:
-    """It has no disagreement, since it has hardly an answer."""
-    assert in_shadow(n_requests=400, n_missed=20).outcome == "pass"
-    assert in_shadow(n_requests=400, n_missed=200).cause == "late"
-
-
-def test_a_shadow_that_stays_undecided_is_for_a_person() -> None:
-    """Beyond ten times min_requests more pairs would hardly tell."""
-    found = record("shadow")
-    tell(found, counts_of(pairs={f"k{n}": n < 98 for n in range(1_000)}))
-    said = judged(found)
-    assert (said.outcome, said.cause) == ("hold", "shadow")
-
-
-@pytest.mark.parametrize(("most", "outcome"), [(0, "fail"), (100, "pass")])
-def test_the_ends_of_the_tolerated_disagreement_work(most: float, outcome: str) -> None:
-    """With 0 nothing is tolerated, and with 100 everything is."""
-    found = record("shadow")
-    tell(found, counts_of(pairs={f"k{n}": n < 50 for n in range(100)}))
-    assert judged(found, max_disagreement_percent=most).outcome == outcome
-
-
 def test_scores_that_lie_elsewhere_hold_the_rollout() -> None:
     """A better model may score differently, so a person decides; few scores say nothing."""
     found = record()
@@ -348,20 +234,3 @@ def test_scores_that_lie_elsewhere_hold_the_rollout() -> None:
     said = judged(found)
     assert (said.outcome, said.cause) == ("hold", "psi")
     assert said.numbers["psi"] > 0.25
-
-
-def test_the_worst_slices_come_first_and_small_ones_not_at_all() -> None:
-    """They are ranked by the lower bound of their share, if it is above that of all rows."""
-    found = record("shadow")
-    slices = {
-        ("plan", "old"): Slice(200, 100),
-        ("plan", "new"): Slice(800, 20),
-        ("age", "under 30"): Slice(300, 60),
-        ("age", "tiny"): Slice(20, 20),
-    }
-    shadowed = Shadowed(whole=Slice(1_000, 120), slices=slices)
-    tell(found, Counts(RUN, 1, shadowed=shadowed))
-    assert [(feature, rows) for feature, rows, _ in worst_slices(found.phases[1])] == [
-        ("plan", "old"),
-        ("age", "under 30"),
-    ]

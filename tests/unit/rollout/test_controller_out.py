@@ -1,0 +1,172 @@
+"""What takes share away is in force at once, and stays so whatever becomes of the log."""
+
+import asyncio
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+from fakes import until
+from two_servers import PLAN, TwoServers, written
+
+from serve_app.errors import NotReady, RolloutError
+from serve_app.rollout.controller import LISTEN_S
+from serve_app.rollout.event import Draft
+
+
+async def test_a_bad_candidate_is_out_with_the_next_report(tmp_path: Path) -> None:
+    """The judge's reason and numbers are in the log, and the candidate stays out."""
+    servers = TwoServers(tmp_path)
+    await servers.until_share(10.0)
+    await servers.report_for(requests=(540, 60), errors=([], [f"bad-{n}" for n in range(12)]))
+    assert servers.status == "aborted"
+    assert servers.orders.percent == 0.0
+    last = servers.view().events[-1]
+    assert (last.kind, last.by) == ("aborted", "judge")
+    assert last.numbers["errors_candidate_keys"] == 12
+    await servers.report_for(30)
+    assert servers.status == "aborted"
+
+
+async def test_a_candidate_is_out_even_when_the_log_cannot_be_written(tmp_path: Path) -> None:
+    """Its share is 0 at once, and written as soon as possible; no command comes in between."""
+    servers = TwoServers(tmp_path)
+    await servers.until_share(10.0)
+    next_file = tmp_path / "churn" / "shop" / PLAN.id / f"{len(servers.view().events) + 1:08d}.json"
+    # A folder takes the place of the next event in the log.
+    next_file.mkdir()
+    with pytest.raises(NotReady, match="In force"):
+        await servers.controller.command("abort", "ada", "")
+    assert servers.controller.tell("a").orders.percent == 0.0  # type: ignore[union-attr]
+    with pytest.raises(NotReady):
+        await servers.controller.command("promote", "ada", "")
+    next_file.rmdir()
+    await servers.report_for(2)
+    assert servers.status == "aborted"
+    assert servers.view().trouble == ""
+    assert written(tmp_path)[-1]["by"] == "ada"
+
+
+async def test_an_abort_does_not_wait_for_a_slow_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write that hangs in the store holds up the log, not the servers; and what was commanded
+    stays so, whoever gave up waiting for the log.
+    """
+    servers = TwoServers(tmp_path)
+    await servers.until_share(10.0)
+    controller = servers.controller
+    assert controller.ongoing is not None
+    log = controller.ongoing.log
+    append = log.append
+    is_writing = Event()
+    may_end = Event()
+
+    def hang(draft: Draft, now_s: float) -> Any:
+        is_writing.set()
+        may_end.wait(timeout=60)
+        return append(draft, now_s)
+
+    def percent() -> float:
+        assert controller.orders is not None
+        return controller.orders.percent
+
+    monkeypatch.setattr(log, "append", hang)
+    paused = asyncio.ensure_future(controller.command("pause", "ada", ""))
+    await until(is_writing.is_set, timeout_s=30)
+    abort = asyncio.ensure_future(controller.command("abort", "ada", ""))
+    rollback = asyncio.ensure_future(controller.command("rollback", "ada", ""))
+    await until(lambda: percent() == 0.0, timeout_s=30)
+    abort.cancel()
+    await asyncio.gather(abort, return_exceptions=True)
+    assert percent() == 0.0
+    may_end.set()
+    await paused
+    with pytest.raises(NotReady, match="the log must say so first"):
+        await rollback
+    await servers.report_for(2)
+    assert servers.status == "aborted"
+
+
+async def test_the_judge_does_not_wait_for_a_slow_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a look hangs in the store, a candidate that fails is out all the same."""
+    servers = TwoServers(tmp_path)
+    await servers.until_share(10.0)
+    controller = servers.controller
+    assert controller.ongoing is not None
+    may_end = Event()
+    append = controller.ongoing.log.append
+
+    def hang(draft: Draft, now_s: float) -> Any:
+        may_end.wait(timeout=60)
+        return append(draft, now_s)
+
+    monkeypatch.setattr(controller.ongoing.log, "append", hang)
+    paused = asyncio.ensure_future(controller.command("pause", "ada", ""))
+    looking = asyncio.ensure_future(controller.look_forever())
+    servers.report("a", counts=servers._counts({"errors": ([], [f"c{n}" for n in range(40)])}))
+    await until(lambda: controller.is_falling, timeout_s=30)
+    assert controller.tell("a").orders.percent == 0.0
+    may_end.set()
+    await paused
+    await until(lambda: servers.status == "aborted", timeout_s=30)
+    looking.cancel()
+    assert written(tmp_path)[-1]["by"] == "judge"
+
+
+async def test_what_is_out_stays_out_when_the_coordinator_has_forgotten_it(
+    tmp_path: Path,
+) -> None:
+    """The log could not be written, and the coordinator died: the servers tell the next one."""
+    servers = TwoServers(tmp_path)
+    await servers.until_share(10.0)
+    assert servers.controller.ongoing is not None
+    run = servers.controller.ongoing.state.id
+    servers.restart_coordinator()
+    servers.out = run
+    await servers.report_for(int(LISTEN_S) + 1)
+    assert servers.orders.percent == 0.0
+    await servers.report_for(2)
+    assert servers.status == "aborted"
+    assert "put out before" in written(tmp_path)[-1]["reason"]
+
+
+async def test_out_means_out_in_every_state_and_again(tmp_path: Path) -> None:
+    """Also twice, while the log cannot be read, and after a rollout has finished."""
+    servers = TwoServers(tmp_path)
+    await servers.until_share(10.0)
+    await servers.controller.command("out", "ada", "")
+    await servers.controller.command("out", "ada", "")
+    assert (servers.status, servers.view().share) == ("aborted", 0.0)
+    await servers.controller.command("start", "ada", "")
+    await servers.until_share(100.0)
+    await servers.controller.command("out", "ada", "")
+    assert servers.status == "rolled_back"
+    await servers.controller.command("start", "ada", "")
+    await servers.until_share(10.0)
+    servers.broken = RolloutError("state: cannot be opened")
+    servers.restart_coordinator()
+    await servers.report_for(5)
+    with pytest.raises(NotReady, match="In force"):
+        await servers.controller.command("out", "ada", "")
+    servers.broken = None
+    await servers.report_for(5)
+    assert servers.status == "aborted"
+
+
+async def test_a_fenced_coordinator_keeps_out_what_it_has_put_out(tmp_path: Path) -> None:
+    """Another one holds the log and knows nothing of it: our servers' clients are safe all the
+    same.
+    """
+    servers = TwoServers(tmp_path)
+    await servers.until_share(10.0)
+    old = servers.controller
+    servers.restart_coordinator()
+    await servers.report_for(int(LISTEN_S) + 1)
+    servers.controller = old
+    with pytest.raises(NotReady, match="In force"):
+        await old.command("abort", "ada", "")
+    await servers.report_for(3)
+    assert servers.orders.percent == 0.0
