@@ -232,7 +232,7 @@ class Cluster:
 
     def logged(self) -> str:
         """What the processes of Serve have logged so far."""
-        logs = self.folder.glob("*/session_latest/logs/serve/*.log")
+        logs = self.folder.glob("ray/*/session_latest/logs/serve/*.log")
         return "".join(log.read_text(errors="replace") for log in logs)
 
     def stop(self) -> None:
