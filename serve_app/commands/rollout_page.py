@@ -16,6 +16,7 @@ from serve_app.commands.rollout_words import (
     bad_of,
     commands_of,
     counted,
+    examples_of,
     named,
     nearest,
     progress,
@@ -138,6 +139,9 @@ class _Page:
         table = _grid(2)
         for arm in ARMS:
             table.add_row(arm, self._last(bad_of(view, arm)))
+        examples = examples_of(view)
+        if examples:
+            table.add_row("in the log", self._last(examples))
         scores = scores_of(view)
         if scores:
             table.add_row("scores", self._last(scores))

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from serve_app.rollout.counts import Arm
+from serve_app.rollout.counts import ARMS, Arm
 from serve_app.rollout.event import Share
 from serve_app.rollout.fault import Fault
 from serve_app.rollout.state import OUT
@@ -83,6 +83,15 @@ def bad_of(view: RolloutView, arm: Arm) -> str:
             kinds.append(f"{n_requests_of_kind:,.0f} {word}")
     said = f"{n_bad:,.0f} of {n_requests:,} bad"
     return f"{said}: {', '.join(kinds)}" if kinds else said
+
+
+def examples_of(view: RolloutView) -> str:
+    """Write the ids of bad requests, the candidate's first: a server's log has a line of each."""
+    found = []
+    for arm in reversed(ARMS):
+        for fault, request_id in view.examples.get(arm, {}).items():
+            found.append(f"{arm} {SHORT[fault]}: {request_id}")
+    return ", ".join(found)
 
 
 def named(share: Share) -> str:

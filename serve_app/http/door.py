@@ -23,11 +23,12 @@ from serve_app.errors import HttpError, InternalError, MethodNotAllowed, Overloa
 from serve_app.http.backend import Backend
 from serve_app.http.problems import MAX_ID_LENGTH, problem_response
 from serve_app.http.request import IncomingRequest
+from serve_app.serving.request_id import REQUEST_ID
 from serve_app.settings import Limits
 
 logger = logging.getLogger(__name__)
 
-REQUEST_ID = b"x-request-id"
+ID_HEADER = b"x-request-id"
 CLIENT_LEFT = 499
 WRONG_METHOD = "This route does not take this method; GET / lists them."
 
@@ -78,13 +79,13 @@ def checks(backend: Backend) -> list[Check]:
 
 async def identify(request: IncomingRequest, route: Route) -> None:
     """Every request has an id, for the answer and for the log: the client's own or a new one."""
-    given = request.headers.get(REQUEST_ID)
+    given = request.headers.get(ID_HEADER)
+    request.id = given.decode("latin-1")[:MAX_ID_LENGTH] if given else token_hex(16)
+    REQUEST_ID.set(request.id)
     if given:
-        request.id = given.decode("latin-1")[:MAX_ID_LENGTH]
         return
-    request.id = token_hex(16)
     # In front, since the first one counts: FastAPI's handlers read the id there.
-    headers = [(REQUEST_ID, request.id.encode()), *request.scope["headers"]]
+    headers = [(ID_HEADER, request.id.encode()), *request.scope["headers"]]
     request.scope["headers"] = headers
 
 

@@ -10,7 +10,7 @@ from time import monotonic
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve_app.http.door import REQUEST_ID, Door
+from serve_app.http.door import ID_HEADER, Door
 
 UNWATCHED = (b"x-request-disconnect-disabled", b"?1")
 # Ray changes the prefix of an application without a new process, so it is asked again.
@@ -78,8 +78,8 @@ class Edge:
         request = door.incoming(scope, receive)
         response = await door.answer(request, route)
         # Behind Ray's own middleware the answer would get this header there.
-        given = request.headers.get(REQUEST_ID)
-        response.raw_headers.append((REQUEST_ID, given or request.id.encode()))
+        given = request.headers.get(ID_HEADER)
+        response.raw_headers.append((ID_HEADER, given or request.id.encode()))
         await response(scope, receive, send)
         return True
 

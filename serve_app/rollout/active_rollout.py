@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from serve_app.contract import ModelSpec
 from serve_app.errors import BundleError, BundleUnavailable, RolloutError
-from serve_app.rollout.fault import fault_of, is_clients_fault
+from serve_app.rollout.fault import Fault, fault_of, is_clients_fault, told_of
 from serve_app.rollout.orders import Candidate, Orders, RolloutReply, RolloutReport, orders_of
 from serve_app.rollout.phase_counter import PhaseCounter
 from serve_app.rollout.recent import FAILING_S, MIN_REQUESTS
@@ -16,6 +16,7 @@ from serve_app.rollout.shadow import Shadow
 from serve_app.rollout.state import State
 from serve_app.serving.answer import Answered, Assignment
 from serve_app.serving.assignment import assign
+from serve_app.serving.request_id import REQUEST_ID
 from serve_app.serving.versions import Versions
 from serve_app.settings import Rollout, Table
 
@@ -99,7 +100,9 @@ class ActiveRollout:
             return
         fault = fault_of(answered, table.limits.candidate_deadline_ms / 1000)
         score = None
-        if fault is None:
+        if fault is not None:
+            self._keep_example(phase, answered, fault)
+        else:
             score = answered.scores[0].tolist()  # type: ignore[index]  # an answer has scores
         phase.note(answered.routing_key, assigned.version, answered.seconds, fault, score)
         if assigned.version != table.stable:
@@ -108,6 +111,13 @@ class ActiveRollout:
             phase.stood_in()
         if answered.version and phase.is_shadow:
             self._offer(phase, answered)
+
+    def _keep_example(self, phase: PhaseCounter, answered: Answered, fault: Fault) -> None:
+        """Write one line a second for each kind of bad answer: the request by which it is found."""
+        version = answered.assigned.version
+        if phase.keep_example(version, fault, REQUEST_ID.get()):
+            said = "rollout: version %s: %s, after %.3f s"
+            logger.warning(said, version, told_of(fault, answered), answered.seconds)
 
     def _note_failure(self, *, is_bad: bool) -> None:
         if not is_bad:

@@ -111,14 +111,15 @@ class Counts:
     """What was counted in one phase of one run.
 
     `run` is State.id, `scores` are counts by bin. `bad` are requests by their fault, and
-    `n_stood_in` those that stable answered because the candidate had failed. A key may be told
-    several times; the coordinator counts it once.
+    `n_stood_in` those that stable answered because the candidate had failed. `examples` has the id
+    of one request for each fault. A key may be told several times; the coordinator counts it once.
     """
 
     run: str
     phase: int
     requests: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
     bad: dict[Arm, Counter[Fault]] = field(default_factory=lambda: {arm: Counter() for arm in ARMS})
+    examples: dict[Arm, dict[Fault, str]] = field(default_factory=lambda: {arm: {} for arm in ARMS})
     n_stood_in: int = 0
     errors: Incidents = field(default_factory=Incidents)
     slow: Incidents = field(default_factory=Incidents)

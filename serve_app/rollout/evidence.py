@@ -38,15 +38,17 @@ def _faults() -> dict[Arm, Counter[Fault]]:
 class Phase:
     """What was seen in one phase: a stretch of evidence at one share.
 
-    `bad` counts requests by fault. `counted` are the incidents of each guardrail, by the key with
-    which they began, and `first` those of them whose key had not been bad in this run before. Of
-    the guardrail of disagreement, `candidate` counts pairs that disagree and `stable` those that
-    agree. `n_left_out` keys had no room, so that the guardrails see less than there is.
+    `bad` counts requests by fault, and `examples` has the id of the newest of each. `counted` are
+    the incidents of each guardrail, by the key with which they began, and `first` those of them
+    whose key had not been bad in this run before. Of the guardrail of disagreement, `candidate`
+    counts pairs that disagree and `stable` those that agree. `n_left_out` keys had no room, so that
+    the guardrails see less than there is.
     """
 
     share: Share
     requests: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
     bad: dict[Arm, Counter[Fault]] = field(default_factory=_faults)
+    examples: dict[Arm, dict[Fault, str]] = field(default_factory=lambda: {arm: {} for arm in ARMS})
     n_stood_in: int = 0
     scores: dict[Arm, list[int]] = field(default_factory=lambda: {arm: [] for arm in ARMS})
     counted: dict[Rail, dict[Arm, int]] = field(default_factory=_numbers)
@@ -115,6 +117,7 @@ class Record:
         for arm in ARMS:
             phase.requests[arm] += counts.requests[arm]
             phase.bad[arm] += counts.bad[arm]
+            phase.examples[arm] |= counts.examples[arm]
             phase.scores[arm] = added(phase.scores[arm], counts.scores[arm])
         phase.n_stood_in += counts.n_stood_in
         if counts.phase == max(self.phases):

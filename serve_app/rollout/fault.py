@@ -45,6 +45,14 @@ def fault_of(answered: Answered, late_s: float) -> Fault | None:
     return "not_ready"
 
 
+def told_of(fault: Fault, answered: Answered) -> str:
+    """Write a fault, with what was raised but not its message: that may hold what was sent."""
+    for failure in answered.failures:
+        if failure.version == answered.assigned.version and failure.error is not None:
+            return f"{WORDS[fault]} ({type(failure.error).__name__})"
+    return WORDS[fault]
+
+
 def _kind(failure: Failure) -> Fault:
     match failure.error:
         case None:

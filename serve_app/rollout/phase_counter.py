@@ -109,6 +109,17 @@ class PhaseCounter:
         if score is not None:
             self._count_score(arm, routing_key, score)
 
+    def keep_example(self, version: str, fault: Fault, request_id: str) -> bool:
+        """Keep the id of a bad request as an example of its fault.
+
+        Return whether it is the first since the counts were last taken: that one is logged.
+        """
+        examples = self._counts.examples["candidate" if version == self._candidate else "stable"]
+        if fault in examples or not request_id:
+            return False
+        examples[fault] = request_id
+        return True
+
     def stood_in(self) -> None:
         """Count a request that stable answered in the candidate's place."""
         self._counts.n_stood_in += 1

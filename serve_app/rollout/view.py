@@ -6,9 +6,11 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from serve_app.rollout.controller import Controller
+from serve_app.rollout.counts import ARMS, Arm
 from serve_app.rollout.decide import Action, actions, doubt
 from serve_app.rollout.event import Event, Share, finite
 from serve_app.rollout.evidence import Record, requests_of, worst_slices
+from serve_app.rollout.fault import Fault
 from serve_app.rollout.few_keys import few_keys, n_bad_keys
 from serve_app.rollout.ongoing import Ongoing, facts_of
 from serve_app.rollout.sentence import sentence
@@ -77,6 +79,10 @@ class RolloutView(BaseModel):
     )
     min_requests: int
     numbers: dict[str, float | None]
+    examples: dict[Arm, dict[Fault, str]] = Field(
+        default_factory=dict,
+        description="for each kind of bad answer the id of one request, as a server's log has it",
+    )
     evidence: list[RailView]
     worst_slices: list[SliceView]
     events: list[Event] = Field(description="every decision: the audit, as it stands in the log")
@@ -126,6 +132,7 @@ def view(controller: Controller) -> RolloutView | Unknown:
         candidate_requests=seen.candidate_requests,
         min_requests=plan.min_requests,
         numbers=seen.numbers,
+        examples=seen.examples,
         evidence=seen.evidence,
         worst_slices=seen.worst_slices,
         events=list(ongoing.log.events),
@@ -151,6 +158,7 @@ class _Seen:
     stable_requests: int = 0
     candidate_requests: int = 0
     numbers: dict[str, float | None] = field(default_factory=dict)
+    examples: dict[Arm, dict[Fault, str]] = field(default_factory=dict)
     evidence: list[RailView] = field(default_factory=list)
     worst_slices: list[SliceView] = field(default_factory=list)
     few_keys: str = ""
@@ -171,6 +179,7 @@ def _seen(ongoing: Ongoing, now_s: float) -> _Seen:
         stable_requests=stable_requests,
         candidate_requests=candidate_requests,
         numbers=finite(numbers),
+        examples=_examples(record),
         evidence=[_rail(finding) for finding in findings],
         worst_slices=_slices(record),
         few_keys=few_keys(record, state.phase, ongoing.plan),
@@ -182,6 +191,15 @@ def _rail(found: Finding) -> RailView:
     return RailView(
         rail=found.rail, since=found.since, log_e=log_e, limit=found.limit, reason=found.reason
     )
+
+
+def _examples(record: Record) -> dict[Arm, dict[Fault, str]]:
+    """Return those of the newest phase that has any: when the candidate is out, they say why."""
+    for phase in reversed(record.phases.values()):
+        found = {arm: dict(phase.examples[arm]) for arm in ARMS if phase.examples[arm]}
+        if found:
+            return found
+    return {}
 
 
 def _slices(record: Record) -> list[SliceView]:

@@ -86,6 +86,10 @@ def test_a_bad_candidate_is_stopped_and_no_client_notices(app: RolloutApp, fault
     assert view["by"] == "judge"
     assert view["reason"].startswith(f"{RAIL[fault]}: "), view["reason"]
     assert 100 not in shares(view)
+    # In shadow nobody is answered by it, and a slow answer is a good one.
+    if fault not in ("flips", "slow"):
+        (request_id,) = view["examples"]["candidate"].values()
+        wait_until(lambda: request_id in app.stage.cluster.logged(), "the log has its line")
     wait_until(lambda: app.versions_of(40) == {"1.0.0"}, "stable alone answers")
 
 

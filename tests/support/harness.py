@@ -230,6 +230,11 @@ class Cluster:
         """The running replicas of a deployment."""
         return running_replicas(self.applications(), application, deployment)
 
+    def logged(self) -> str:
+        """What the processes of Serve have logged so far."""
+        logs = self.folder.glob("ray/*/session_latest/logs/serve/*.log")
+        return "".join(log.read_text(errors="replace") for log in logs)
+
     def stop(self) -> None:
         """End every process of the cluster. (On SIGTERM Ray would drain for 30 s.)"""
         self._program.end()

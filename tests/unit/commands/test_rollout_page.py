@@ -155,3 +155,13 @@ def test_every_status_has_a_page(status: Any) -> None:
     step = {"waiting": None, "baking": 3, "finished": 3}.get(status, 1)
     text = rendered(rollout_view(status=status, step=step, evidence=[], worst_slices=[]))
     assert status.replace("_", " ") in text
+
+
+def test_a_page_names_a_request_by_which_a_bad_answer_is_found_in_the_log() -> None:
+    """The candidate's first: it is what a person looks for."""
+    examples = {"stable": {"late": "request-7"}, "candidate": {"raised": "request-8"}}
+    (line,) = [
+        line for line in lines_of(rollout_view(examples=examples)) if line.startswith("in the log")
+    ]
+    assert line.split(maxsplit=3)[3] == "candidate raised: request-8, stable late: request-7"
+    assert not [line for line in lines_of(rollout_view()) if line.startswith("in the log")]

@@ -26,6 +26,7 @@ from serve_app.http.door import Documented, Door, Route
 from serve_app.http.edge import Edge, put_in_front
 from serve_app.http.request import IncomingRequest
 from serve_app.models import get_spec
+from serve_app.serving.request_id import REQUEST_ID as ID_OF_LOG
 from serve_app.settings import Limits
 
 SPEC = get_spec("churn")
@@ -98,6 +99,15 @@ def toy_error(error: HttpError, request_id: str) -> Response:
 TOY = Route("/toy", ("POST",), "feedback", handler=toy_handler, max_body_kb=1)
 
 
+async def toy_id(request: IncomingRequest) -> Response:
+    """Says which request a line of the log would be of."""
+    assert request.id == ID_OF_LOG.get()
+    return PlainTextResponse(ID_OF_LOG.get())
+
+
+TOY_OF_ID = Route("/toy-id", ("GET",), "open", handler=toy_id)
+
+
 class ToyBody(BaseModel):
     """What a toy route takes."""
 
@@ -127,6 +137,16 @@ async def test_a_new_route_is_reached(make: Callable[..., Setup]) -> None:
     wrong = await setup.client.get(f"{PREFIX}/toy")
     assert_problem(wrong, 405, "method_not_allowed")
     assert wrong.headers["allow"] == "POST"
+
+
+async def test_what_is_logged_in_a_request_knows_its_id(make: Callable[..., Setup]) -> None:
+    """A client's own id, or the new one that stands in the answer."""
+    setup = make(more_routes=[TOY_OF_ID])
+    answer = await setup.client.get(f"{PREFIX}/toy-id", headers={"x-request-id": "from-a-client"})
+    assert answer.text == "from-a-client"
+    answer = await setup.client.get(f"{PREFIX}/toy-id", headers={"x-request-id": ""})
+    assert len(answer.text) == 32
+    assert answer.text != "from-a-client"
 
 
 async def test_a_new_route_can_document_itself() -> None:

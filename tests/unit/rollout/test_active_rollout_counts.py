@@ -19,6 +19,7 @@ from serve_app.errors import (
     TooManyRows,
 )
 from serve_app.rollout.counts import MOST_KEYS, Arm, digest
+from serve_app.serving.request_id import REQUEST_ID
 
 FAILURES: Mapping[str, Any] = {
     "raises": {"error": RuntimeError("broken")},
@@ -186,3 +187,27 @@ async def test_the_rows_that_are_reported_add_up() -> None:
         await server.ask(n_rows=n_rows)
         reported.append(server.report().n_rows)
     assert reported == [1, 2, 3]
+
+
+async def test_the_first_bad_request_of_each_kind_and_second_is_told_by_its_id_and_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A person looks for that line; what was raised stands in it, never what was sent."""
+    server = await Server().start(100)
+    candidate = server.store.scorers[CANDIDATE]
+    candidate.error = ValueError("ada's salary")
+    for number in range(3):
+        token = REQUEST_ID.set(f"request-{number}")
+        await server.ask()
+        REQUEST_ID.reset(token)
+    lines = [line for line in caplog.messages if line.startswith("rollout: version")]
+    assert len(lines) == 1
+    assert f"version {CANDIDATE}: raised an error (ValueError)" in lines[0]
+    assert "salary" not in lines[0]
+    counts = server.counted()
+    assert counts.examples == {"stable": {}, "candidate": {"raised": "request-0"}}
+    assert counts.bad["candidate"]["raised"] == 3
+    token = REQUEST_ID.set("request-3")
+    await server.ask()
+    REQUEST_ID.reset(token)
+    assert server.counted().examples["candidate"] == {"raised": "request-3"}

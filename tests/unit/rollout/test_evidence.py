@@ -25,6 +25,19 @@ def test_a_key_counts_once_however_many_servers_and_reports_tell_it() -> None:
     assert requests_of(phase) == (27, 6)
 
 
+def test_of_each_kind_of_bad_answer_the_newest_example_is_kept() -> None:
+    """Older lines of a log may be gone already."""
+    found = record()
+    first = counts_of(requests=(0, 2))
+    first.examples["candidate"] = {"late": "request-1", "raised": "request-2"}
+    newer = counts_of(requests=(0, 1))
+    newer.examples["candidate"] = {"late": "request-3"}
+    tell(found, first)
+    tell(found, newer)
+    kept = found.phases[1].examples
+    assert kept == {"stable": {}, "candidate": {"late": "request-3", "raised": "request-2"}}
+
+
 def test_a_key_counts_again_in_the_next_phase_but_once_in_the_run() -> None:
     """It is judged since the step began, and since the rollout began."""
     found = record()
