@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from serve_app.rollout.counts import Arm
+from serve_app.rollout.counts import ARMS, Arm
 from serve_app.rollout.event import Share
 from serve_app.rollout.fault import Fault
 from serve_app.rollout.state import OUT
@@ -98,6 +98,24 @@ def scores_of(view: RolloutView) -> str:
         if value is not None:
             found.append(f"{label} {value:.3g}")
     return ", ".join(found)
+
+
+def times_of(view: RolloutView) -> str:
+    """Write the 95th percentiles of both versions; nothing while one of them is not known."""
+    found = [view.numbers.get(f"{arm}_p95_ms") for arm in ARMS]
+    if None in found:
+        return ""
+    return ", ".join(f"{arm} {p95_ms:.3g} ms" for arm, p95_ms in zip(ARMS, found, strict=True))
+
+
+def failing_of(view: RolloutView) -> str:
+    """Write the slices that the candidate fails, with what both versions failed in them."""
+    return " · ".join(
+        f"{part.feature} {part.rows}: {part.candidate_bad_requests:,} of "
+        f"{part.candidate_requests:,} bad, stable {part.stable_bad_requests:,} of "
+        f"{part.stable_requests:,}"
+        for part in view.failing_slices
+    )
 
 
 def commands_of(view: RolloutView) -> list[str]:
