@@ -167,6 +167,7 @@ def _holds(record: Record, phase: Phase, plan: Rollout) -> Iterator[tuple[str, s
     if phase.n_left_out:
         reason = f"{phase.n_left_out} bad keys had no room, so that the judge does not see all"
         yield "too many bad keys", reason
+    yield from _against_stable(record, phase, plan)
     total = phase.total
     if _is_worse(total, plan.guardrails.max_error_ratio):
         reason = (
@@ -174,7 +175,6 @@ def _holds(record: Record, phase: Phase, plan: Rollout) -> Iterator[tuple[str, s
             "stable; too few keys to tell whether the candidate is the cause"
         )
         yield "rates differ", reason
-    yield from _against_stable(record, phase, plan)
     stable = phase.scores["stable"]
     candidate = phase.scores["candidate"]
     if phase.has_scores_of_both and is_shifted(stable, candidate):

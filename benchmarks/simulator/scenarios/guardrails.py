@@ -108,7 +108,7 @@ SCENARIOS = [
     _worse(
         "failing-slice",
         "errors of 2 and 0 %, but of contracts of 24 months, one in twenty, it fails 20 %",
-        rollout={"slice_by": ["contract_length_months"]},
+        rollout={**BY_MONTHS, "steps": [10, 25, 50, 100], "min_seconds": 100},
         traffic=Traffic(rate_per_s=100),
         stable=Behaviour(error_share=0.02),
         candidate=Behaviour(error_months=24, months_error_share=0.2),

@@ -57,7 +57,7 @@ def test_a_candidate_thirty_times_slower_is_held_with_both_percentiles() -> None
     found.add(with_times(1, 0.003, 0.102), 1.0)
     said = judged(found)
     assert (said.outcome, said.cause) == ("hold", "latency")
-    assert "p95 108 ms of the candidate, 3.36 ms of stable; tolerated: up to 2 times" in said.reason
+    assert "p95 108 ms of the candidate, 3.36 ms of stable; tolerated: up to 53.8 ms" in said.reason
     assert said.numbers["stable_p95_ms"] == 3.4
     assert said.numbers["candidate_p95_ms"] == 107.6
 
