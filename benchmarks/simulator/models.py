@@ -28,7 +28,8 @@ class Behaviour:
     """How a version answers.
 
     `call_ms` is what one call takes, and `tail_share` of all calls take `tail_ms` instead.
-    `error_share` of its rows get no score, `flip_share` the other label. Scores are multiplied by
+    `error_share` of its rows get no score (`months_error_share` of those whose contract has
+    `error_months`), `flip_share` the other label. Scores are multiplied by
     `scale`, `shift` is added, and `constant` replaces them. Rows whose contract has
     `inverted_months` get the other label.
     """
@@ -37,6 +38,8 @@ class Behaviour:
     tail_share: float = 0.0
     tail_ms: float = 0.0
     error_share: float = 0.0
+    error_months: int | None = None
+    months_error_share: float = 0.0
     flip_share: float = 0.0
     scale: float = 1.0
     shift: float = 0.0
@@ -98,12 +101,21 @@ class SimulatedRuntime:
             scores = np.where(is_hit, 1.0 - scores, scores)
         if how.flip_share:
             scores = np.where(self._draw(len(block), how.flip_share), 1.0 - scores, scores)
-        if how.error_share:
-            has_none = self._draw(len(block), how.error_share)
+        if how.error_share or how.error_months is not None:
+            has_none = self._failing(block)
             scores = np.where(has_none, np.nan, scores)
             if any(has_none):
                 self._failed()
         return scores
+
+    def _failing(self, block: Block) -> list[bool]:
+        how = self.behaviour
+        months = block.numbers[:, _COLUMN[_MONTHS]].tolist()
+        return [
+            self._rng.random()
+            < (how.months_error_share if n_months == how.error_months else how.error_share)
+            for n_months in months
+        ]
 
     def _draw(self, n_rows: int, share: float) -> list[bool]:
         return [self._rng.random() < share for _ in range(n_rows)]
@@ -115,7 +127,7 @@ def proven(version: str, runtime: SimulatedRuntime) -> Predictor:
     While it proves itself it has neither errors nor tails: its bundle is sound.
     """
     how = runtime.behaviour
-    sound = replace(how, error_share=0.0, flip_share=0.0, tail_share=0.0)
+    sound = replace(how, error_share=0.0, error_months=None, flip_share=0.0, tail_share=0.0)
     runtime.behaviour = sound
     try:
         manifest = _manifest(version, runtime)

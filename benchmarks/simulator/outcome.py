@@ -32,6 +32,7 @@ class Outcome:
     is_stuck: bool
     cpu_s: float
     story: tuple[str, ...] = field(default=(), repr=False)
+    cause: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,12 @@ def _missed(outcomes: Sequence[Outcome], expected: Expectation) -> list[str]:
     aborted = [one for one in outcomes if one.ended == "aborted"]
     passed = [one for one in outcomes if one.ended == "passed"]
     check("aborted", aborted, expected.most_aborted)
+    held = [
+        one
+        for one in outcomes
+        if one.ended == "held" and one.cause.startswith(expected.held_by or "")
+    ]
+    check("held", held, expected.most_held)
     check("passed", passed, expected.most_passed)
     undecided = [one for one in outcomes if one.ended == "undecided"]
     check("undecided", undecided, expected.most_undecided)

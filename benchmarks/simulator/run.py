@@ -68,6 +68,7 @@ def simulate(scenario: Scenario, seed: int, *, is_told: bool = False) -> Outcome
         seed=seed,
         ended=ended,
         reason=event.reason if event else _waits_for(world),
+        cause=event.cause if event else "",
         seconds=seconds,
         n_requests=n_requests,
         n_candidate=n_candidate,

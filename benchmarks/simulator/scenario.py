@@ -37,6 +37,9 @@ class Expectation:
     """
 
     most_aborted: float | None = None
+    # Only of holds whose cause begins with one of these words, where there are any.
+    most_held: float | None = None
+    held_by: tuple[str, ...] = ()
     most_passed: float | None = None
     most_undecided: float | None = None
     longest_exposure_s: float | None = None

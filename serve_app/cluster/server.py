@@ -9,9 +9,10 @@ from typing import Any
 from serve_app.cluster.heartbeat import Heartbeat
 from serve_app.cluster.logs import log_to_ray
 from serve_app.errors import NotReady, SettingsError
+from serve_app.models import get_spec
 from serve_app.scaling import BUSY, BusyMeter
 from serve_app.serving.versions import Versions
-from serve_app.settings import ServerArgs, Table, parse_settings
+from serve_app.settings import ServerArgs, Table, parse_settings, unknown_slices
 
 POLL_S = 0.5
 JOIN_TIMEOUT_S = 10.0
@@ -44,6 +45,7 @@ class Server:
         log_to_ray()
         self._parts = wire(args, coordinator)
         self._versions = self._parts.versions
+        self._model = args.model
         self._tasks: list[asyncio.Task[None]] = []
         self._busy = BusyMeter()
 
@@ -61,6 +63,7 @@ class Server:
         is_first = self._versions.table is None
         try:
             table = parse_settings(Table, user_config, "user_config")
+            self._check_slices(table)
         except SettingsError as error:
             if is_first:
                 raise
@@ -74,6 +77,13 @@ class Server:
             await self._join(table)
         for forever in (self._parts.export_forever, self._parts.heartbeat.beat_forever):
             self._tasks.append(asyncio.ensure_future(forever()))
+
+    def _check_slices(self, table: Table) -> None:
+        """Refuse slices by fields that no row has: the table does not know the contract."""
+        slice_by = table.rollout.slice_by if table.rollout else ()
+        wrong = unknown_slices(slice_by, get_spec(self._model).contract) if slice_by else ""
+        if wrong:
+            raise SettingsError(f"user_config.rollout.slice_by: {wrong}")
 
     async def _join(self, table: Table) -> None:
         """Join a rollout with the candidate loaded and the orders known; or later, without."""

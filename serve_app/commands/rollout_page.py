@@ -17,10 +17,12 @@ from serve_app.commands.rollout_words import (
     commands_of,
     counted,
     examples_of,
+    failing_of,
     named,
     nearest,
     progress,
     scores_of,
+    times_of,
 )
 from serve_app.rollout.counts import ARMS
 from serve_app.rollout.view import RolloutView
@@ -28,7 +30,7 @@ from serve_app.rollout.view import RolloutView
 LABEL_WIDTH = 12
 BAR_WIDTH = 12
 MOST_EVENTS = 6
-FEWEST_EVENTS = 3
+FEWEST_EVENTS = 2
 # Lines of the first sentence, and of each other one, in a page that must fit.
 SENTENCE_LINES = 4
 NOTE_LINES = 2
@@ -139,12 +141,17 @@ class _Page:
         table = _grid(2)
         for arm in ARMS:
             table.add_row(arm, self._last(bad_of(view, arm)))
+        failing = failing_of(view)
+        if failing:
+            table.add_row("slice", self._last(failing))
         examples = examples_of(view)
-        if examples:
+        if examples and not (self._fits and failing):
             table.add_row("in the log", self._last(examples))
-        scores = scores_of(view)
-        if scores:
-            table.add_row("scores", self._last(scores))
+        found = {"p95": times_of(view), "scores": scores_of(view)}
+        labels = [label for label, said in found.items() if said]
+        if labels:
+            said = "; ".join(found[label] for label in labels)
+            table.add_row(", ".join(labels), self._last(said))
         if view.worst_slices:
             slices = [
                 f"{part.feature} {part.rows}: {part.n_disagree:,} of {part.n_rows:,}"

@@ -109,6 +109,24 @@ def scores_of(view: RolloutView) -> str:
     return ", ".join(found)
 
 
+def times_of(view: RolloutView) -> str:
+    """Write the 95th percentiles of both versions; nothing while one of them is not known."""
+    found = [view.numbers.get(f"{arm}_p95_ms") for arm in ARMS]
+    if None in found:
+        return ""
+    return ", ".join(f"{arm} {p95_ms:.3g} ms" for arm, p95_ms in zip(ARMS, found, strict=True))
+
+
+def failing_of(view: RolloutView) -> str:
+    """Write the slices that the candidate fails, with what both versions failed in them."""
+    return " · ".join(
+        f"{part.feature} {part.rows}: {part.candidate_bad_requests:,} of "
+        f"{part.candidate_requests:,} bad, stable {part.stable_bad_requests:,} of "
+        f"{part.stable_requests:,}"
+        for part in view.failing_slices
+    )
+
+
 def commands_of(view: RolloutView) -> list[str]:
     """Return what a person can do now: `out` first, which is meant for a hurry."""
     commands: list[str] = [*view.commands]

@@ -104,7 +104,8 @@ class ActiveRollout:
             self._keep_example(phase, answered, fault)
         else:
             score = answered.scores[0].tolist()  # type: ignore[index]  # an answer has scores
-        phase.note(answered.routing_key, assigned.version, answered.seconds, fault, score)
+        key = answered.routing_key
+        phase.note(key, assigned.version, answered.seconds, fault, score, answered.rows[0])
         if assigned.version != table.stable:
             self._note_failure(is_bad=fault is not None)
         if answered.version and answered.version != assigned.version:

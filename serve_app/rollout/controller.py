@@ -140,7 +140,9 @@ class Controller:
             return
         facts = facts_of(ongoing, self.fleet, self._clock())
         if facts.verdict.outcome == "fail":
-            self._out.setdefault(ongoing.state.id, Out("judge", facts.verdict.reason))
+            self._out.setdefault(
+                ongoing.state.id, Out("judge", facts.verdict.reason, facts.verdict.cause)
+            )
 
     async def look(self) -> None:
         """Adopt the plan that the servers agree on, and decide what comes next."""
@@ -201,7 +203,7 @@ class Controller:
             return self.trouble
         out = self._out[ongoing.state.id]
         facts = facts_of(ongoing, self.fleet, self._clock())
-        draft = plans.put_out(ongoing.state, ongoing.plan, out.by, out.reason, facts)
+        draft = plans.put_out(ongoing.state, ongoing.plan, out.by, out.reason, facts, out.cause)
         return await self._write(ongoing, draft) if draft else ""
 
     async def _held(self) -> Ongoing:
@@ -280,7 +282,7 @@ class Controller:
         What takes share away is in force before it is written.
         """
         if draft.kind in FALLING:
-            self._out.setdefault(ongoing.state.id, Out(draft.by, draft.reason))
+            self._out.setdefault(ongoing.state.id, Out(draft.by, draft.reason, draft.cause))
         self.ongoing, failure = await self._holder.write(ongoing, draft)
         self._tell()
         if not failure:

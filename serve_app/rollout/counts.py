@@ -11,6 +11,7 @@ from typing import Literal
 
 from serve_app.rollout.fault import Fault
 from serve_app.statistics.agreement import Agreement
+from serve_app.statistics.bins import Name
 
 Arm = Literal["stable", "candidate"]
 ARMS: tuple[Arm, ...] = ("stable", "candidate")
@@ -88,7 +89,7 @@ class Shadowed:
     pairs: dict[bytes, bool] = field(default_factory=dict)
     whole: Slice = field(default_factory=Slice)
     agreement: Agreement = field(default_factory=Agreement)
-    slices: dict[tuple[str, str], Slice] = field(default_factory=dict)
+    slices: dict[Name, Slice] = field(default_factory=dict)
     n_requests: int = 0
     n_missed: int = 0
     n_dropped: int = 0
@@ -107,12 +108,26 @@ class Shadowed:
 
 
 @dataclass
+class Sliced:
+    """Requests of one slice by arm, how many were bad, and the incidents that began in it.
+
+    The slice of a request is that of its first row.
+    """
+
+    requests: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
+    bad: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
+    errors: Incidents = field(default_factory=Incidents)
+
+
+@dataclass
 class Counts:
     """What was counted in one phase of one run.
 
-    `run` is State.id, `scores` are counts by bin. `bad` are requests by their fault, and
-    `n_stood_in` those that stable answered because the candidate had failed. `examples` has the id
-    of one request for each fault. A key may be told several times; the coordinator counts it once.
+    `run` is State.id, `scores` are counts by bin, and so are `times`, of good answers; of both a
+    key's first one counts. `slices` are those of the fields of `slice_by`, in which so many keys
+    were noted. `bad` are requests by their fault, `examples` has the id of one of each, and
+    `n_stood_in` those that stable answered because the candidate had failed. A key may be told
+    several times; the coordinator counts it once.
     """
 
     run: str
@@ -124,6 +139,9 @@ class Counts:
     errors: Incidents = field(default_factory=Incidents)
     slow: Incidents = field(default_factory=Incidents)
     scores: dict[Arm, list[int]] = field(default_factory=lambda: {arm: [] for arm in ARMS})
+    times: dict[Arm, list[int]] = field(default_factory=lambda: {arm: [] for arm in ARMS})
+    slices: dict[Name, Sliced] = field(default_factory=dict)
+    n_sliced_keys: int = 0
     shadowed: Shadowed = field(default_factory=Shadowed)
 
 

@@ -125,7 +125,9 @@ def command(
     return _draft(state, plan, kind, by, reason, facts, run=run, cause=cause)
 
 
-def put_out(state: State, plan: Rollout, by: str, reason: str, facts: Facts) -> Draft | None:
+def put_out(
+    state: State, plan: Rollout, by: str, reason: str, facts: Facts, cause: str = ""
+) -> Draft | None:
     """Draft what takes all share from the candidate; None when the log says so already."""
     kind: Kind
     if state.status in POSSIBLE["aborted"] and state.status != "baking":
@@ -134,7 +136,7 @@ def put_out(state: State, plan: Rollout, by: str, reason: str, facts: Facts) -> 
         kind = "rolled_back"
     else:
         return None
-    return _draft(state, plan, kind, by, reason, facts)
+    return _draft(state, plan, kind, by, reason, facts, cause=cause)
 
 
 def decide(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | Wait:
@@ -149,10 +151,11 @@ def decide(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | W
         return Wait(doubt(state, facts) or state.reason)
     if facts.readiness.state == "refused":
         reason = f"refused: {facts.readiness.reason}"
-        return _draft(state, plan, "aborted", "coordinator", reason, facts)
+        return _draft(state, plan, "aborted", "coordinator", reason, facts, cause="refused")
     if _is_of(facts, state) and facts.verdict.outcome == "fail":
         kind: Kind = "rolled_back" if state.status == "baking" else "aborted"
-        return _draft(state, plan, kind, "judge", facts.verdict.reason, facts)
+        said = facts.verdict
+        return _draft(state, plan, kind, "judge", said.reason, facts, cause=said.cause)
     if state.status in STOPPED:
         return Wait(f"{state.status} by {state.by}: {state.reason}")
     if state.status == "baking":
@@ -238,7 +241,7 @@ def _bake(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | Wa
     least_s = min(plan.bake_seconds, KEPT_S)
     if seen_s < least_s:
         return Wait(f"100 %: {seen_s:.0f} of {least_s:.0f} s in which it is looked at again")
-    if _is_of(facts, state) and facts.verdict.outcome == "wait":
+    if _is_of(facts, state) and facts.verdict.outcome in ("wait", "hold"):
         return Wait(f"100 %: {facts.verdict.reason}")
     reason = (
         f'done: write `stable: "{plan.candidate}"` and take `rollout` and {plan.stable} '

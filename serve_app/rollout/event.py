@@ -67,8 +67,8 @@ class Draft(_Record):
     reason: str
     cause: str = Field(
         default="",
-        description="of a hold: what a person accepts by resuming; of resumed: `step` when it goes "
-        "on to the next step at once",
+        description="of a hold: what a person accepts by resuming; of what the judge put out: why, "
+        "in a word; of resumed: `step` when it goes on to the next step at once",
     )
     numbers: dict[str, FiniteFloat | None] = Field(
         default_factory=dict, description="the evidence at that moment"

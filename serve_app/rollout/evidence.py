@@ -7,14 +7,25 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from serve_app.rollout.counts import ARMS, Arm, Counts, Incidents, Shadowed, Slice, added
+from serve_app.rollout.counts import (
+    ARMS,
+    Arm,
+    Counts,
+    Incidents,
+    Shadowed,
+    Slice,
+    Sliced,
+    added,
+)
 from serve_app.rollout.event import Event, Share
 from serve_app.rollout.fault import Fault
 from serve_app.rollout.recent import Recent, Seen, seen_of
 from serve_app.rollout.state import State
+from serve_app.statistics.bins import Name
 from serve_app.statistics.intervals import wilson
 from serve_app.statistics.sequential_test import Rail
 from serve_app.statistics.slicing import MIN_ROWS
+from serve_app.statistics.times import Times
 
 RAILS: tuple[Rail, ...] = ("errors", "slow", "disagreement")
 # Keys of each set. Beyond it no key is added, and the rollout is held.
@@ -35,6 +46,25 @@ def _faults() -> dict[Arm, Counter[Fault]]:
 
 
 @dataclass
+class SeenSlice:
+    """Requests of a slice by arm, how many were bad, and the keys with which incidents began.
+
+    Below 100 % a key counts in a slice once in the run, and at 100 % once in the phase.
+    """
+
+    requests: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
+    bad: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
+    n_keys: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
+
+    def add(self, other: "SeenSlice") -> None:
+        """Take in what was seen in another phase."""
+        for arm in ARMS:
+            self.requests[arm] += other.requests[arm]
+            self.bad[arm] += other.bad[arm]
+            self.n_keys[arm] += other.n_keys[arm]
+
+
+@dataclass
 class Phase:
     """What was seen in one phase: a stretch of evidence at one share.
 
@@ -51,6 +81,8 @@ class Phase:
     examples: dict[Arm, dict[Fault, str]] = field(default_factory=lambda: {arm: {} for arm in ARMS})
     n_stood_in: int = 0
     scores: dict[Arm, list[int]] = field(default_factory=lambda: {arm: [] for arm in ARMS})
+    times: dict[Arm, Times] = field(default_factory=lambda: {arm: Times() for arm in ARMS})
+    slices: dict[Name, SeenSlice] = field(default_factory=dict)
     counted: dict[Rail, dict[Arm, int]] = field(default_factory=_numbers)
     first: dict[Rail, dict[Arm, int]] = field(default_factory=_numbers)
     n_left_out: int = 0
@@ -97,6 +129,10 @@ class Record:
     phases: dict[int, Phase] = field(default_factory=dict)
     seen: dict[Rail, set[bytes]] = field(default_factory=_keys)
     recent: Recent = field(default_factory=Recent)
+    # Bad keys of each slice: below 100 %, and at 100 %.
+    seen_in_slices: dict[bool, set[tuple[Name, bytes]]] = field(
+        default_factory=lambda: {False: set(), True: set()}
+    )
 
     def enter(self, number: int, share: Share) -> Phase:
         """Return the phase of this number, which begins empty."""
@@ -119,10 +155,13 @@ class Record:
             phase.bad[arm] += counts.bad[arm]
             phase.examples[arm] |= counts.examples[arm]
             phase.scores[arm] = added(phase.scores[arm], counts.scores[arm])
+            phase.times[arm].add(counts.times[arm])
         phase.n_stood_in += counts.n_stood_in
         if counts.phase == max(self.phases):
             self.recent.add(now_s, seen_of(counts.requests, counts.bad, counts.n_stood_in))
         self._add_incidents(phase, "errors", counts.errors)
+        for name, sliced in counts.slices.items():
+            self._add_slice(phase, name, sliced)
         self._add_incidents(phase, "slow", counts.slow)
         for key, disagrees in counts.shadowed.pairs.items():
             self._count(phase, "disagreement", "candidate" if disagrees else "stable", key)
@@ -146,6 +185,26 @@ class Record:
             for key in incidents.others[arm]:
                 self._use_up(phase, rail, key)
         phase.n_left_out += incidents.n_left_out
+
+    def _add_slice(self, phase: Phase, name: Name, sliced: Sliced) -> None:
+        if phase.share == "shadow":
+            # Nothing is compared, and a key that is bad now can still be evidence later.
+            return
+        part = phase.slices.setdefault(name, SeenSlice())
+        seen = self.seen_in_slices[phase.percent == 100]
+        phase.n_left_out += sliced.errors.n_left_out
+        for arm in ARMS:
+            part.requests[arm] += sliced.requests[arm]
+            part.bad[arm] += sliced.bad[arm]
+            for keys, counts in ((sliced.errors.first, 1), (sliced.errors.others, 0)):
+                for key in keys[arm]:
+                    if (name, key) in seen:
+                        continue
+                    if len(seen) >= MOST_KEYS:
+                        phase.n_left_out += 1
+                        continue
+                    seen.add((name, key))
+                    part.n_keys[arm] += counts
 
     def _count(self, phase: Phase, rail: Rail, arm: Arm, key: bytes) -> None:
         """Count a key once in the phase, and once in the run: where it first turned bad."""

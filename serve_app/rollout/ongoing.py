@@ -20,6 +20,7 @@ class Out:
 
     by: str
     reason: str
+    cause: str = ""
 
 
 FORGOTTEN = Out("coordinator", "it was put out before, which the log did not say yet")
@@ -61,5 +62,5 @@ def facts_of(ongoing: Ongoing, fleet: Fleet, now_s: float) -> Facts:
     phase = ongoing.record.phases.get(state.phase)
     if state.step is None or phase is None:
         return Facts(readiness, state.phase, 0, 0, NOTHING)
-    said = verdict(ongoing.record, state.phase, plan, now_s)
+    said = verdict(ongoing.record, state.phase, plan, now_s, state.accepted)
     return Facts(readiness, state.phase, *requests_of(phase), said)

@@ -5,16 +5,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from serve_app.bundle.manifest import Manifest
-from serve_app.contract import ModelSpec
+from serve_app.contract import Features, ModelSpec
 from serve_app.contract.block import Block, Scores, has_failed
 from serve_app.rollout.counts import ARMS, MOST_KEYS, Arm, Counts, Slice, digest
 from serve_app.rollout.fault import OF_THE_MODEL, Fault
+from serve_app.rollout.slicer import Slicer
 from serve_app.settings import Rollout
 from serve_app.statistics.bins import Bins
 from serve_app.statistics.disagreement import Comparison, largest_shift
 from serve_app.statistics.score_bins import ScoreBins
+from serve_app.statistics.times import N_BINS, bin_of
 
-# Keys of a phase whose first score goes into the histograms: enough to tell where scores lie.
+# Keys of a phase whose first score and time go into the histograms: enough to tell where they lie.
 MOST_SCORED_KEYS = 20_000
 
 
@@ -72,6 +74,7 @@ class PhaseCounter:
         self._comparison = Comparison.of(spec, stable.parameters)
         self._score_bins = ScoreBins(stable)
         self._bins = Bins(stable.references, stable.contract)
+        self._slicer = Slicer(plan.slice_by, stable) if plan.slice_by else None
         self._scored: set[str] = set()
         self._counts = self._empty()
 
@@ -82,11 +85,13 @@ class PhaseCounter:
         seconds: float,
         fault: Fault | None,
         score: float | Sequence[float] | None = None,
+        row: Features | None = None,
     ) -> None:
         """Count a request for the version that it was assigned to.
 
         `fault` is what that version did wrong; `score` is that of its first row, or are those of
-        its classes or outputs, where it did nothing wrong.
+        its classes or outputs, where it did nothing wrong. `row` is the first one, which says to
+        which slices the request belongs.
         """
         counts = self._counts
         arm: Arm = "candidate" if version == self._candidate else "stable"
@@ -95,11 +100,15 @@ class PhaseCounter:
         began_s = now_s - seconds
         if fault is not None:
             counts.bad[arm][fault] += 1
-            begins = self._errors[arm].begins(began_s, now_s)
             # What the model itself does wrong is wrong each time. What a process does that stalls,
             # is replaced or is full is one event.
-            counts.errors.put(arm, routing_key, counts=begins or fault in OF_THE_MODEL)
+            begins = self._errors[arm].begins(began_s, now_s) or fault in OF_THE_MODEL
+            counts.errors.put(arm, routing_key, counts=begins)
+            if self._slicer is not None and row is not None:
+                self._slicer.count(counts, arm, routing_key, row, begins)
             return
+        if self._slicer is not None and row is not None:
+            self._slicer.count(counts, arm, routing_key, row, None)
         self._errors[arm].good(began_s)
         if seconds > self._slow_s:
             begins = self._slow[arm].begins(began_s, now_s)
@@ -107,7 +116,7 @@ class PhaseCounter:
         else:
             self._slow[arm].good(began_s)
         if score is not None:
-            self._count_score(arm, routing_key, score)
+            self._count_first(arm, routing_key, score, seconds)
 
     def keep_example(self, version: str, fault: Fault, request_id: str) -> bool:
         """Keep the id of a bad request as an example of its fault.
@@ -124,7 +133,10 @@ class PhaseCounter:
         """Count a request that stable answered in the candidate's place."""
         self._counts.n_stood_in += 1
 
-    def _count_score(self, arm: Arm, routing_key: str, score: float | Sequence[float]) -> None:
+    def _count_first(
+        self, arm: Arm, routing_key: str, score: float | Sequence[float], seconds: float
+    ) -> None:
+        """Count score and time of a key's first good answer: a heavy client counts once."""
         if len(self._scored) >= MOST_SCORED_KEYS or routing_key in self._scored:
             return
         self._scored.add(routing_key)
@@ -132,6 +144,10 @@ class PhaseCounter:
         if not histogram:
             histogram.extend([0] * self._score_bins.n_bins)
         histogram[self._score_bins.bin_of(score)] += 1
+        times = self._counts.times[arm]
+        if not times:
+            times.extend([0] * N_BINS)
+        times[bin_of(seconds)] += 1
 
     @property
     def wants_pairs(self) -> bool:

@@ -5,12 +5,20 @@ candidate that fails most of its requests for ten seconds is out, however few ke
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from serve_app.rollout.counts import ARMS, Arm
 from serve_app.rollout.evidence import RAILS, Phase, Record
 from serve_app.rollout.facts import Verdict
 from serve_app.rollout.fault import WORDS
+from serve_app.rollout.hold_verdict import (
+    BAKE_RATIO,
+    BAKE_SHARE,
+    TOLERATED_SHARE,
+    failing_slices,
+    latency,
+    stable_times,
+)
 from serve_app.rollout.recent import KEPT_S, STABLE_SHARE, Seen
 from serve_app.rollout.shadow_verdict import of_shadow
 from serve_app.settings import Guardrails, Rollout
@@ -29,22 +37,22 @@ from serve_app.statistics.sequential_test import (
 
 # If no disagreement at all were tolerated, a single pair would be proof of anything.
 LEAST_TOLERATED_PERCENT = 0.01
-# Below this share of bad requests a ratio to stable's means nothing.
-TOLERATED_SHARE = 0.001
-# At 100 % and while baking: this many times what stable did before, and never less than this share.
-BAKE_RATIO = 2.0
-BAKE_SHARE = 0.01
 NONE = Trials(0, 0, 1.0)
+# Of a hold.
+MOST_REASONS = 4
 
 
-def verdict(record: Record, number: int, plan: Rollout, now_s: float) -> Verdict:
+def verdict(
+    record: Record, number: int, plan: Rollout, now_s: float, accepted: Collection[str] = ()
+) -> Verdict:
     """Return what is known of a candidate in this phase.
 
-    It is cheap enough to be asked at each look. `now_s` is of the clock that the record was told.
+    It is cheap enough to be asked at each look. `now_s` is of the clock that the record was told;
+    a person has `accepted` these causes of a hold.
     """
     phase = record.phases[number]
     judgement = judged(record, number, plan)
-    numbers = _evidence_numbers(phase, judgement)
+    numbers = _evidence_numbers(record, phase, judgement)
     failing = record.recent.failing(now_s)
     if failing is not None and failing.stable_share < STABLE_SHARE:
         return Verdict("fail", _failing_reason(failing, phase), numbers, "failing")
@@ -54,11 +62,11 @@ def verdict(record: Record, number: int, plan: Rollout, now_s: float) -> Verdict
     if phase.share == "shadow":
         return of_shadow(phase, plan, numbers)
     if phase.percent == 100:
-        return _of_all_traffic(record, phase, now_s, numbers)
+        return _of_all_traffic(record, phase, plan, now_s, numbers, accepted)
     if failing is not None:
         reason = f"stable fails too, so that nothing can be said: {_shares(failing)}"
         return Verdict("wait", reason, numbers)
-    return _at_the_end_of_a_step(phase, plan, numbers)
+    return _at_the_end_of_a_step(record, phase, plan, numbers, accepted)
 
 
 def judged(record: Record, number: int, plan: Rollout) -> Judgement:
@@ -94,11 +102,17 @@ def _failed(judgement: Judgement, phase: Phase) -> Finding | None:
 
 
 def _of_all_traffic(
-    record: Record, phase: Phase, now_s: float, numbers: Mapping[str, float]
+    record: Record,
+    phase: Phase,
+    plan: Rollout,
+    now_s: float,
+    numbers: Mapping[str, float],
+    accepted: Collection[str],
 ) -> Verdict:
     """Judge a candidate that answers everybody by what stable did before.
 
-    It passes when the last minute was sound: nobody is told to make it stable while it fails.
+    It passes when the last minute was sound: nobody is told to make it stable while it fails. A
+    hold lets it bake on: a person puts it out, or makes it stable all the same.
     """
     before = record.stable_before()
     limit = max(BAKE_SHARE, BAKE_RATIO * before.stable_share)
@@ -114,33 +128,67 @@ def _of_all_traffic(
     if last.candidate_share > limit:
         found = f"bad answers: {_of(last, 'candidate')} of the candidate in the last minute"
         return Verdict("wait", f"{found}; {tolerated}", numbers)
-    return Verdict("pass", "no more bad answers than stable gave before", numbers)
+    held = _held(_against_stable(record, phase, plan), numbers, accepted)
+    return held or Verdict("pass", "no more bad answers than stable gave before", numbers)
 
 
-def _at_the_end_of_a_step(phase: Phase, plan: Rollout, numbers: Mapping[str, float]) -> Verdict:
+def _at_the_end_of_a_step(
+    record: Record,
+    phase: Phase,
+    plan: Rollout,
+    numbers: Mapping[str, float],
+    accepted: Collection[str],
+) -> Verdict:
     """Judge a candidate of which no guardrail has proof."""
-    if phase.n_left_out:
-        reason = f"{phase.n_left_out} bad keys had no room, so that the judge does not see all"
-        return Verdict("hold", reason, numbers, "too many bad keys")
-    total = phase.total
-    if _is_worse(total, plan.guardrails.max_error_ratio):
-        reason = (
-            f"bad answers: {_of(total, 'candidate')} of the candidate, {_of(total, 'stable')} of "
-            "stable; too few keys to tell whether the candidate is the cause; a person decides"
-        )
-        return Verdict("hold", reason, numbers, "rates differ")
-    stable = phase.scores["stable"]
-    candidate = phase.scores["candidate"]
-    if phase.has_scores_of_both and is_shifted(stable, candidate):
-        shift = psi(stable, candidate)
-        reason = f"the scores lie elsewhere: PSI {shift:.2f}, more than 0.25; a person decides"
-        return Verdict("hold", reason, numbers, "psi")
+    held = _held(_holds(record, phase, plan), numbers, accepted)
+    if held is not None:
+        return held
     n_slow = phase.counted["slow"]["candidate"]
     reason = (
         f"{phase.requests['candidate']} requests of the candidate within the rails "
         f"(errors: {phase.counted['errors']['candidate']} keys, slow: {n_slow} keys)"
     )
     return Verdict("pass", reason, numbers)
+
+
+def _held(
+    holds: Iterable[tuple[str, str]], numbers: Mapping[str, float], accepted: Collection[str]
+) -> Verdict | None:
+    """Return a hold with all reasons; its cause is the first, after which the next holds."""
+    open_ones = [(cause, reason) for cause, reason in holds if cause not in accepted]
+    if not open_ones:
+        return None
+    reasons = [reason for _, reason in open_ones[:MOST_REASONS]]
+    return Verdict("hold", f"{'; '.join(reasons)}; a person decides", numbers, open_ones[0][0])
+
+
+def _holds(record: Record, phase: Phase, plan: Rollout) -> Iterator[tuple[str, str]]:
+    """Yield (cause, reason) of all that a person must look at after a step, the worst first."""
+    if phase.n_left_out:
+        reason = f"{phase.n_left_out} bad keys had no room, so that the judge does not see all"
+        yield "too many bad keys", reason
+    yield from _against_stable(record, phase, plan)
+    total = phase.total
+    if _is_worse(total, plan.guardrails.max_error_ratio):
+        reason = (
+            f"bad answers: {_of(total, 'candidate')} of the candidate, {_of(total, 'stable')} of "
+            "stable; too few keys to tell whether the candidate is the cause"
+        )
+        yield "rates differ", reason
+    stable = phase.scores["stable"]
+    candidate = phase.scores["candidate"]
+    if phase.has_scores_of_both and is_shifted(stable, candidate):
+        shift = psi(stable, candidate)
+        yield "psi", f"the scores lie elsewhere: PSI {shift:.2f}, more than 0.25"
+
+
+def _against_stable(record: Record, phase: Phase, plan: Rollout) -> Iterator[tuple[str, str]]:
+    """Yield (cause, reason) of what can be told at 100 % too, by what stable did before."""
+    for failing in failing_slices(record, phase, plan):
+        yield failing.cause, failing.reason
+    reason = latency(record, phase, plan)
+    if reason:
+        yield "latency", reason
 
 
 def _is_worse(total: Seen, max_ratio: float) -> bool:
@@ -199,10 +247,10 @@ def _trials(rail: Rail, phase: Phase, by_arm: Mapping[Arm, int], limits: Guardra
 
 def evidence_numbers(record: Record, number: int, plan: Rollout) -> dict[str, float]:
     """Return the numbers of a phase by which it is judged."""
-    return _evidence_numbers(record.phases[number], judged(record, number, plan))
+    return _evidence_numbers(record, record.phases[number], judged(record, number, plan))
 
 
-def _evidence_numbers(phase: Phase, judgement: Judgement) -> dict[str, float]:
+def _evidence_numbers(record: Record, phase: Phase, judgement: Judgement) -> dict[str, float]:
     numbers: dict[str, float] = {}
     for arm in ARMS:
         numbers[f"errors_{arm}_keys"] = phase.counted["errors"][arm]
@@ -215,6 +263,10 @@ def _evidence_numbers(phase: Phase, judgement: Judgement) -> dict[str, float]:
     for finding in judgement.findings:
         numbers[f"{finding.rail}_{finding.since}_log_e"] = round(finding.log_e, 6)
         numbers[f"{finding.rail}_{finding.since}_limit"] = round(finding.limit, 6)
+    times = {"stable": stable_times(record, phase), "candidate": phase.times["candidate"]}
+    for name, of_arm in times.items():
+        if of_arm.p95_ms is not None:
+            numbers[f"{name}_p95_ms"] = round(of_arm.p95_ms, 1)
     if phase.n_pairs:
         numbers["pairs"] = phase.n_pairs
         numbers["disagreements"] = phase.n_disagree

@@ -12,6 +12,7 @@ from serve_app.rollout.event import Event, Share, finite
 from serve_app.rollout.evidence import Record, requests_of, worst_slices
 from serve_app.rollout.fault import Fault
 from serve_app.rollout.few_keys import few_keys, n_bad_keys
+from serve_app.rollout.hold_verdict import Failing, failing_slices
 from serve_app.rollout.ongoing import Ongoing, facts_of
 from serve_app.rollout.sentence import sentence
 from serve_app.rollout.state import Status
@@ -36,6 +37,20 @@ class SliceView(BaseModel):
     rows: str = Field(description="which: a value, a range, or missing")
     n_rows: int
     n_disagree: int
+
+
+class FailingSliceView(BaseModel):
+    """Requests of a slice in which the candidate fails more than stable, beyond chance.
+
+    At 100 % those of stable are what it did before.
+    """
+
+    feature: str
+    rows: str = Field(description="which: a value, a range, or missing")
+    stable_requests: int
+    stable_bad_requests: int
+    candidate_requests: int
+    candidate_bad_requests: int
 
 
 class RolloutView(BaseModel):
@@ -85,6 +100,9 @@ class RolloutView(BaseModel):
     )
     evidence: list[RailView]
     worst_slices: list[SliceView]
+    failing_slices: list[FailingSliceView] = Field(
+        default=[], description="of the fields of `slice_by`"
+    )
     events: list[Event] = Field(description="every decision: the audit, as it stands in the log")
 
 
@@ -135,6 +153,7 @@ def view(controller: Controller) -> RolloutView | Unknown:
         examples=seen.examples,
         evidence=seen.evidence,
         worst_slices=seen.worst_slices,
+        failing_slices=seen.failing_slices,
         events=list(ongoing.log.events),
     )
 
@@ -161,6 +180,7 @@ class _Seen:
     examples: dict[Arm, dict[Fault, str]] = field(default_factory=dict)
     evidence: list[RailView] = field(default_factory=list)
     worst_slices: list[SliceView] = field(default_factory=list)
+    failing_slices: list[FailingSliceView] = field(default_factory=list)
     few_keys: str = ""
 
 
@@ -182,6 +202,9 @@ def _seen(ongoing: Ongoing, now_s: float) -> _Seen:
         examples=_examples(record),
         evidence=[_rail(finding) for finding in findings],
         worst_slices=_slices(record),
+        failing_slices=[
+            _failing_slice(found) for found in failing_slices(record, phase, ongoing.plan)
+        ],
         few_keys=few_keys(record, state.phase, ongoing.plan),
     )
 
@@ -200,6 +223,19 @@ def _examples(record: Record) -> dict[Arm, dict[Fault, str]]:
         if found:
             return found
     return {}
+
+
+def _failing_slice(found: Failing) -> FailingSliceView:
+    feature, rows = found.name
+    seen = found.seen
+    return FailingSliceView(
+        feature=feature,
+        rows=rows,
+        stable_requests=seen.requests["stable"],
+        stable_bad_requests=seen.bad["stable"],
+        candidate_requests=seen.requests["candidate"],
+        candidate_bad_requests=seen.bad["candidate"],
+    )
 
 
 def _slices(record: Record) -> list[SliceView]:

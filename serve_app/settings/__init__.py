@@ -9,7 +9,7 @@ from serve_app.settings.args import (
     VersionArgs,
     application_of,
 )
-from serve_app.settings.rollout import Guardrails, Notify, Rollout, Step
+from serve_app.settings.rollout import Guardrails, Notify, Rollout, Step, unknown_slices
 from serve_app.settings.setting import Setting, fault_lines, parse_settings
 from serve_app.settings.table import (
     Batch,
@@ -41,4 +41,5 @@ __all__ = [
     "application_of",
     "fault_lines",
     "parse_settings",
+    "unknown_slices",
 ]

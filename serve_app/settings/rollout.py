@@ -3,12 +3,14 @@
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from serve_app.bundle.manifest import Version
+from serve_app.contract import Feature
 from serve_app.settings.setting import Setting
 
 # Shadow, or a percentage. Tagged, so that a wrong one is told once and not for each kind.
@@ -51,6 +53,14 @@ class Guardrails(Setting):
             description="a good answer that takes longer is slow; below candidate_deadline_ms",
         ),
     ] = 100.0
+    max_p95_ratio: Annotated[
+        float,
+        Field(
+            ge=1,
+            le=100,
+            description="the 95th percentile of its answer times to stable's; beyond it is held",
+        ),
+    ] = 2.0
     max_disagreement_percent: Annotated[
         float,
         Field(ge=0, le=100, description="shadow: pairs in which it answers otherwise than stable"),
@@ -98,6 +108,15 @@ class Notify(Setting):
         return url
 
 
+def unknown_slices(slice_by: Iterable[str], contract: Iterable[Feature]) -> str:
+    """Say what of `slice_by` is no field of the contract, and what could be; empty: all are."""
+    known = [feature.name for feature in contract]
+    unknown = [name for name in slice_by if name not in known]
+    if not unknown:
+        return ""
+    return f"found {', '.join(unknown)}, expected fields of the contract: {', '.join(known)}"
+
+
 class Rollout(Setting):
     """How a candidate is let in, step by step."""
 
@@ -143,6 +162,15 @@ class Rollout(Setting):
         ),
     ] = 60
     guardrails: Annotated[Guardrails, Field(description="what the judge tests")] = Guardrails()
+    slice_by: Annotated[
+        tuple[str, ...],
+        Field(
+            strict=False,
+            max_length=3,
+            description="fields of the contract: a candidate that fails one of their slices is "
+            "held",
+        ),
+    ] = ()
     notify: Annotated[
         Notify | None, Field(description="who is told of its events; nobody by default")
     ] = None
@@ -160,6 +188,8 @@ class Rollout(Setting):
             raise ValueError(
                 "steps: shadow comes first or not at all, since nobody is answered in it"
             )
+        if len(set(self.slice_by)) < len(self.slice_by):
+            raise ValueError(f"slice_by: found {', '.join(self.slice_by)}, expected each once")
         percents = [step for step in self.steps if step != "shadow"]
         if any(low >= high for low, high in pairwise(percents)):
             raise ValueError(

@@ -1,5 +1,6 @@
 """Rows by the bins that training froze: an average may hide a few that are served badly."""
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
@@ -38,6 +39,16 @@ class Bins:
             (i, name, _listed(features[name], references.get(name)))
             for i, name in enumerate(layout.category_names)
         ]
+
+    def first(self, block: Block) -> Iterator[Name]:
+        """Yield the bin of each field of the first row."""
+        numbers = block.numbers[0].tolist()
+        for i, edges, names in self._numbers:
+            number = numbers[i]
+            # NaN is the one number that is not equal to itself.
+            yield names[bisect_right(edges, number) if number == number else -1]
+        for i, name, listed in self._texts:
+            yield name, listed.get(block.categories[0, i], OTHER)
 
     def count(self, block: Block, marked: NDArray[np.bool_]) -> Iterator[tuple[Name, int, int]]:
         """Yield (bin, its rows, how many of them are marked) for each bin that has rows."""

@@ -7,7 +7,7 @@ Z = 1.959964
 SURE_Z = 3.480756
 
 
-def wilson(n_hits: int, n_rows: int, z: float = Z) -> tuple[float, float]:
+def wilson(n_hits: float, n_rows: float, z: float = Z) -> tuple[float, float]:
     """The score interval of a share, which holds for few rows and for shares of 0 and 1.
 
     It is that of 95 % unless `z` says otherwise.

@@ -148,8 +148,14 @@ def limit(rail: Rail, since: Since, *, alpha: float, n_steps: int, restarts: int
     rollout were begun again: they were lost, or a person began another run.
     """
     share = RAIL_SHARES[rail] / (2 if since == "rollout" else 2 * n_steps)
-    share *= FIRST_SHARE if restarts == 0 else (1 - FIRST_SHARE) / (restarts * (restarts + 1))
-    return -math.log(alpha * share)
+    return -math.log(alpha * share * attempt_share(restarts))
+
+
+def attempt_share(restarts: int) -> float:
+    """Return the part of alpha of counts that were begun again so often."""
+    if restarts == 0:
+        return FIRST_SHARE
+    return (1 - FIRST_SHARE) / (restarts * (restarts + 1))
 
 
 def judge(

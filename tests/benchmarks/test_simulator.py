@@ -216,6 +216,8 @@ SHORT = [
     "shifted",
     "inverted-slice",
     "slow",
+    "slow-30-dead-rail",
+    "failing-slice",
     "broken-1-keys",
     "broken-10-keys",
     "broken-probes",

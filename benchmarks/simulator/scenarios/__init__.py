@@ -1,9 +1,15 @@
 """All scenarios: each module has a list, and a new one is an entry there."""
 
 from benchmarks.simulator.scenario import Scenario
-from benchmarks.simulator.scenarios import broken, control, equal, worse
+from benchmarks.simulator.scenarios import broken, control, equal, guardrails, worse
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
-    for scenario in [*equal.SCENARIOS, *worse.SCENARIOS, *broken.SCENARIOS, *control.SCENARIOS]
+    for scenario in [
+        *equal.SCENARIOS,
+        *worse.SCENARIOS,
+        *guardrails.SCENARIOS,
+        *broken.SCENARIOS,
+        *control.SCENARIOS,
+    ]
 }

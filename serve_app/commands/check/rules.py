@@ -9,7 +9,7 @@ from serve_app.commands.check.plan import DEPLOYMENTS, ROLES, Plan
 from serve_app.commands.check.rollouts import requests
 from serve_app.errors import SettingsError
 from serve_app.models import get_spec, is_module, name_of
-from serve_app.settings import application_of
+from serve_app.settings import application_of, unknown_slices
 
 Rule = Callable[[Plan], Iterable[Fault]]
 POLICY = "serve_app.scaling:by_share"
@@ -181,6 +181,9 @@ def rollouts(plan: Plan) -> Iterator[Fault]:
                 "an answer that takes longer is late, an error, and none would be slow"
             )
             yield Fault((*app.table_place, "rollout", "guardrails", "slow_ms"), text)
+        wrong = _wrong_slices(args.model, rollout.slice_by)
+        if wrong:
+            yield Fault((*app.table_place, "rollout", "slice_by"), wrong)
         name = _application_of(args.model, rollout.candidate)
         candidates = [other for other in plan.ours if other.name == name]
         for deployment in (d for candidate in candidates for d in candidate.deployments):
@@ -190,6 +193,14 @@ def rollouts(plan: Plan) -> Iterator[Fault]:
                     "share is given, and the rollout may wait"
                 )
                 yield Fault((*deployment.place, "autoscaling_config"), text, "warning")
+
+
+def _wrong_slices(model: str, slice_by: tuple[str, ...]) -> str:
+    """Say which fields no row has; nothing of a model that cannot be read, which is told."""
+    try:
+        return unknown_slices(slice_by, get_spec(model).contract)
+    except SettingsError:
+        return ""
 
 
 RULES: tuple[Rule, ...] = (

@@ -62,6 +62,11 @@ def test_the_rollout_that_is_shipped_as_a_comment_is_sound(tmp_path: Path) -> No
             "expected less than limits.candidate_deadline_ms (150)",
         ),
         (
+            'candidate: "1.1.0"',
+            'candidate: "1.1.0", slice_by: [contract_length, nps_score]',
+            ".rollout.slice_by: found contract_length, expected fields of the contract: ",
+        ),
+        (
             "      limits:",
             '        "1.1.0": {weight_percent: 5}\n      limits:',
             "the rollout decides",

@@ -8,7 +8,7 @@ from views import event, rollout_view
 
 from serve_app.commands.rollout_page import page
 from serve_app.rollout.fault import FAULTS
-from serve_app.rollout.view import RailView, RolloutView, SliceView
+from serve_app.rollout.view import FailingSliceView, RailView, RolloutView, SliceView
 
 
 def rendered(view: RolloutView) -> str:
@@ -20,6 +20,16 @@ def rendered(view: RolloutView) -> str:
 
 
 LONG = "more words than two lines of a terminal have room for, " * 4
+
+
+FAILING_SLICE = FailingSliceView(
+    feature="contract_length",
+    rows="24 and more",
+    stable_requests=1_300,
+    stable_bad_requests=12,
+    candidate_requests=140,
+    candidate_bad_requests=29,
+)
 
 
 def fullest_view() -> RolloutView:
@@ -38,6 +48,7 @@ def fullest_view() -> RolloutView:
     numbers |= {"stable_bad_requests": 31, "candidate_bad_requests": 12_345}
     numbers |= {f"candidate_{fault}_requests": 7 for fault in FAULTS}
     numbers["stable_late_requests"] = 31
+    numbers |= {"stable_p95_ms": 3.364, "candidate_p95_ms": 107.6}
     return rollout_view(
         stable="1.0.0-rc.1",
         candidate="1.1.0-rc.12",
@@ -59,6 +70,8 @@ def fullest_view() -> RolloutView:
         evidence=evidence,
         worst_slices=5
         * [SliceView(feature="contract_length", rows="under 3", n_rows=12_000, n_disagree=1_800)],
+        failing_slices=3 * [FAILING_SLICE],
+        examples={"candidate": {"raised": 50 * "request-8"}},
         events=[
             event(n, "rolled_back", 50.0, "a.very.long.login.name", LONG) for n in range(1, 12)
         ],
@@ -90,7 +103,8 @@ def test_the_fullest_page_fits_a_small_terminal_and_has_what_matters() -> None:
         "3.1 of 5.9",
         "31 of 1,234,567 bad: 31 late",
         "12,345 of 1,234,567 bad: 7 late, 7 raised, 7 not a number",
-        "PSI 0.0312",
+        "contract_length 24 and more: 29 of 140 bad, stable 12 of 1,300",
+        "p95, scores   stable 3.36 ms, candidate 108 ms; PSI 0.0312",
         "contract_length under 3: 1,800 of 12,000",
         "trouble: s3://",
         "newest table is not in force: stable: found 1.9",

@@ -146,6 +146,23 @@ def test_a_rollout_decides_when_it_is_time(
     assert (story.state.status, weights(story.state)[0]) == (after, percent)
 
 
+@pytest.mark.parametrize(("status", "kind"), [("running", "aborted"), ("baking", "rolled_back")])
+def test_what_the_judge_puts_out_has_its_cause_in_the_log(status: Status, kind: str) -> None:
+    """A program tells errors from slow answers without reading sentences."""
+    story = rolling_in(status)
+    story.tick(0, story.facts("fail", cause="failing"))
+    assert (story.events[-1].kind, story.events[-1].cause) == (kind, "failing")
+    assert not story.state.accepted
+
+
+def test_a_hold_at_100_percent_keeps_the_bake_from_ending() -> None:
+    """A candidate that takes longer than stable did is not called done."""
+    story = rolling_in("baking")
+    assert story.tick(10_000, story.facts("hold")) == Wait("100 %: judge says hold")
+    story.tick(0, story.facts("pass"))
+    assert story.state.status == "finished"
+
+
 def test_a_refused_contract_tells_the_fields_that_differ() -> None:
     """What the replica said is in the log, because nobody asks the replica later."""
     story = Rolling()

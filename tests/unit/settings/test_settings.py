@@ -307,6 +307,18 @@ WRONG_ROLLOUTS: dict[str, tuple[dict[str, Any], str]] = {
         {"notify": {"url": "https://hooks.example.com", "events": ["failed"]}},
         "notify.events.0: Input should be 'claimed', 'started'",
     ),
+    "slices by too many fields": (
+        {"slice_by": ["a", "b", "c", "d"]},
+        "slice_by: Tuple should have at most 3 items",
+    ),
+    "slices by a field twice": (
+        {"slice_by": ["plan", "plan"]},
+        "slice_by: found plan, plan, expected each once",
+    ),
+    "a candidate that must be faster than stable": (
+        {"guardrails": {"max_p95_ratio": 0.5}},
+        "guardrails.max_p95_ratio: Input should be greater",
+    ),
     "unknown guardrail": (
         {"guardrails": {"max_eror_ratio": 2.0}},
         "guardrails.max_eror_ratio: unknown key; expected one of: max_error_ratio, max_slow_ratio",
@@ -335,6 +347,8 @@ def test_the_id_of_a_rollout_is_readable_and_stays_what_it_is() -> None:
         {"stable": "0.9.0"},
         {"steps": [5, 100]},
         {"guardrails": {"alpha": 0.05}},
+        {"guardrails": {"max_p95_ratio": 3}},
+        {"slice_by": ["contract_length_months"]},
         {"min_requests": 301},
         {"bake_seconds": 60},
     ],

@@ -1,0 +1,48 @@
+"""A server refuses a table that does not go with the contract of its model."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from serve_app.cluster.server import Server
+from serve_app.errors import SettingsError
+from serve_app.settings import ServerArgs
+
+ROLLOUT = {"stable": "1.0.0", "candidate": "1.1.0"}
+
+
+class KeptTables:
+    """Stands in for the versions of a server, whose table is in force already or not."""
+
+    def __init__(self, table: Any = None) -> None:
+        self.table = table
+        self.refused = ""
+
+    def refuse(self, error: str) -> None:
+        """Note why a table is not put in force."""
+        self.refused = error
+
+    def change(self, table: Any) -> None:
+        """Put another table in force."""
+        self.table = table
+
+
+def server(versions: KeptTables) -> Server:
+    """Return a server of churn over these versions."""
+    parts: Any = SimpleNamespace(versions=versions)
+    return Server(lambda args, coordinator: parts, ServerArgs(model="churn"), None)
+
+
+async def test_slices_by_fields_that_no_row_has_are_refused_with_those_that_are_known() -> None:
+    """The first table keeps the replica from getting ready; of a later one the old one stays."""
+    wrong = {"rollout": {**ROLLOUT, "slice_by": ["nps_score", "contract_length"]}}
+    expected = "user_config.rollout.slice_by: found contract_length, expected fields of the "
+    with pytest.raises(SettingsError, match=expected):
+        await server(KeptTables()).reconfigure(wrong)
+    versions = KeptTables("before")
+    await server(versions).reconfigure(wrong)
+    assert versions.table == "before"
+    assert "contract_length_months" in versions.refused
+    await server(versions).reconfigure({"rollout": {**ROLLOUT, "slice_by": ["nps_score"]}})
+    assert versions.table.rollout.slice_by == ("nps_score",)
