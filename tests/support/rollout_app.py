@@ -135,7 +135,8 @@ class RolloutApp:
 
         def settled() -> dict[str, str] | None:
             first = {key: self.version_of(key) for key in keys}
-            again = {key: self.version_of(key) for key in keys}
+            # Backwards, since requests go to the two servers in turn: each key meets the other one.
+            again = {key: self.version_of(key) for key in reversed(keys)}
             return first if first == again and len(set(first.values())) == 2 else None
 
         found: dict[str, str] = wait_until(settled, "both servers follow")
