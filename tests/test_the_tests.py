@@ -76,6 +76,7 @@ def test_a_unit_test_that_needs_network_ray_or_a_trained_model_fails(
     pytester.makeconftest((TESTS / "unit/conftest.py").read_text())
     pytester.makepyfile(
         """
+        import os
         import socket
         import subprocess
 
@@ -90,6 +91,15 @@ def test_a_unit_test_that_needs_network_ray_or_a_trained_model_fails(
         def test_model():
             open(MODEL_STORE + "/churn/1.0.0/manifest.json")
 
+        def test_model_from_here():
+            open(os.path.relpath(MODEL_STORE) + "/churn/1.0.0/manifest.json")
+
+        def test_which_models():
+            os.listdir(MODEL_STORE)
+
+        def test_process():
+            subprocess.run(["true", MODEL_STORE])
+
         def test_none_of_these():
             open(__file__).close()
             with socket.create_server(("127.0.0.1", 0)) as server:
@@ -97,7 +107,7 @@ def test_a_unit_test_that_needs_network_ray_or_a_trained_model_fails(
         """
     )
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
-    result.assert_outcomes(failed=3, passed=1)
+    result.assert_outcomes(failed=6, passed=1)
     for thing in ("network", "Ray", "trained model"):
         result.stdout.fnmatch_lines([f"*needs no {thing}*"])
 
