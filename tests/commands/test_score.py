@@ -242,7 +242,7 @@ def test_a_file_that_breaks_in_its_middle_leaves_nothing_behind(
 def test_a_version_that_is_not_there_is_a_sentence(
     tmp_path: Path, trained_store: FolderStore
 ) -> None:
-    """The store's own words."""
+    """The store's own words say what is missing; no traceback."""
     spec = get_spec("churn")
     path = write(tmp_path / "in.csv", spec, made_rows(spec, seed=1)[:1])
     found = run("churn", path, "--version", "9.9.9", "--store", trained_store.uri)

@@ -135,7 +135,7 @@ class Holding(MeanOfColumns):
 
 
 def test_what_pickle_refuses_is_one_sentence_with_its_own_reason() -> None:
-    """An open file, for example."""
+    """An object that holds an open file, for example, names its type."""
     with pytest.raises(InvalidPipeline, match=r"cannot be pickled .*BufferedReader"):
         pickled(Holding())
 
