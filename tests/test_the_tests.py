@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from harness import wait_until
+from hypothesis import settings
 from ports import PortBlock
 from program import Program
 
@@ -66,6 +67,29 @@ def test_every_test_says_in_a_sentence_what_it_is_for() -> None:
                 if len(words) <= 5:
                     short.append(f"{path.name}: {node.name}")
     assert not short
+
+
+def calls_without_a_seed(path: Path) -> list[str]:
+    """Where a module makes a generator of random numbers without a seed, or uses a common one."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Call):
+            continue
+        name = ast.unparse(node.func)
+        word = name.rpartition(".")[2]
+        is_generator = word in {"default_rng", "Random", "RandomState"}
+        is_common = re.fullmatch(r"(np\.)?random\.\w+", name) and not is_generator
+        if is_common or (is_generator and not node.args and not node.keywords):
+            found.append(f"{path.name}, line {node.lineno}: {name}")
+    return found
+
+
+def test_what_is_random_has_a_seed() -> None:
+    """A red test is red again; hypothesis tries the same examples in every folder, in any time."""
+    assert [line for path in TESTS.rglob("*.py") for line in calls_without_a_seed(path)] == []
+    assert settings.default is not None
+    assert settings.default.derandomize
+    assert settings.default.deadline is None
 
 
 def test_folders_of_unit_tests_are_the_rooms_of_the_code() -> None:

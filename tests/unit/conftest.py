@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from fakes import Api, serving
-from hypothesis import settings
 
 from serve_app.contract import ModelSpec
 from serve_app.models import MODELS, get_spec
@@ -20,12 +19,6 @@ MODEL_STORE = str(Path(__file__).parents[2] / "model_store")
 READS = ("open", "os.listdir", "os.scandir")
 # A test may talk to a server of its own; asyncio connects sockets without an address.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-# Derandomised, so that a red test is red again; without a deadline, since the machine is shared.
-settings.register_profile(
-    "sluice", deadline=None, database=None, derandomize=True, max_examples=200
-)
-settings.load_profile("sluice")
 
 
 class _Watch:
