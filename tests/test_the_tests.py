@@ -2,14 +2,17 @@
 
 import ast
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from harness import wait_until
+from hypothesis import settings
 from ports import PortBlock
 from program import Program
 
@@ -53,12 +56,49 @@ def test_every_test_module_has_a_name_of_its_own() -> None:
     assert not [name for name, n in counts.items() if n > 1]
 
 
+def test_every_test_says_in_a_sentence_what_it_is_for() -> None:
+    """Five words are no sentence: the name says what, the docstring says why."""
+    short = []
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            if is_function and node.name.startswith("test_"):
+                words = (ast.get_docstring(node) or "").split()
+                if len(words) <= 5:
+                    short.append(f"{path.name}: {node.name}")
+    assert not short
+
+
+def calls_without_a_seed(path: Path) -> list[str]:
+    """Where a module makes a generator of random numbers without a seed, or uses a common one."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Call):
+            continue
+        name = ast.unparse(node.func)
+        word = name.rpartition(".")[2]
+        is_generator = word in {"default_rng", "Random", "RandomState"}
+        is_common = re.fullmatch(r"(np\.)?random\.\w+", name) and not is_generator
+        if is_common or (is_generator and not node.args and not node.keywords):
+            found.append(f"{path.name}, line {node.lineno}: {name}")
+    return found
+
+
+def test_what_is_random_has_a_seed() -> None:
+    """A red test is red again; hypothesis tries the same examples in every folder, in any time."""
+    assert [line for path in TESTS.rglob("*.py") for line in calls_without_a_seed(path)] == []
+    assert settings.default is not None
+    assert settings.default.derandomize
+    assert settings.default.deadline is None
+
+
 def test_folders_of_unit_tests_are_the_rooms_of_the_code() -> None:
     """A room of serve_app has its unit tests in a folder of the same name."""
     # Not one test a folder: where several processes collect, one may see a cache that the other
     # does not.
     rooms = {path.parent.name for path in (TESTS / "unit").glob("*/test_*.py")}
     assert rooms
+    assert not list((TESTS / "unit").glob("test_*.py"))
     assert not [room for room in rooms if not (ROOT / "serve_app" / room).is_dir()]
 
 
@@ -76,6 +116,7 @@ def test_a_unit_test_that_needs_network_ray_or_a_trained_model_fails(
     pytester.makeconftest((TESTS / "unit/conftest.py").read_text())
     pytester.makepyfile(
         """
+        import os
         import socket
         import subprocess
 
@@ -90,6 +131,15 @@ def test_a_unit_test_that_needs_network_ray_or_a_trained_model_fails(
         def test_model():
             open(MODEL_STORE + "/churn/1.0.0/manifest.json")
 
+        def test_model_from_here():
+            open(os.path.relpath(MODEL_STORE) + "/churn/1.0.0/manifest.json")
+
+        def test_which_models():
+            os.listdir(MODEL_STORE)
+
+        def test_process():
+            subprocess.run(["true", MODEL_STORE])
+
         def test_none_of_these():
             open(__file__).close()
             with socket.create_server(("127.0.0.1", 0)) as server:
@@ -97,7 +147,7 @@ def test_a_unit_test_that_needs_network_ray_or_a_trained_model_fails(
         """
     )
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
-    result.assert_outcomes(failed=3, passed=1)
+    result.assert_outcomes(failed=6, passed=1)
     for thing in ("network", "Ray", "trained model"):
         result.stdout.fnmatch_lines([f"*needs no {thing}*"])
 
@@ -127,6 +177,26 @@ def test_a_test_about_real_time_runs_a_second_time_and_the_summary_tells_it(
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
     result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines(["ran a second time: *test_late*"])
+
+
+@pytest.mark.usefixtures("with_helpers")
+def test_a_run_ends_with_its_slowest_tests_and_its_time_beside_the_budget(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the options that `make test` gives to pytest; nothing is asserted of the times."""
+    [words] = re.findall(r"^PYTEST := \S+ -m pytest (.+)$", (ROOT / "Makefile").read_text(), re.M)
+    assert "--durations=10" in words.split()
+    pytester.makeconftest((TESTS / "conftest.py").read_text())
+    pytester.makepyfile("import time\n\ndef test_slow():\n    time.sleep(1.1)\n")
+    monkeypatch.setenv("MAKE_STARTED_S", str(time.time() - 60))
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", *words.split())
+    result.stdout.fnmatch_lines(
+        [
+            "the tests took * s; their budget is 420 s; with the environment * s of 540 s",
+            "*slowest 10 durations*",
+            "*s call *test_slow",
+        ]
+    )
 
 
 @pytest.mark.usefixtures("with_helpers")

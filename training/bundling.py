@@ -21,7 +21,7 @@ from serve_app.bundle.runtimes.registry import ONNX, SKLEARN
 from serve_app.bundle.store import FolderStore, Store
 from serve_app.errors import BundleError
 from training.candidate import Candidate
-from training.compilation import Compilation
+from training.compilation.proof import Compilation
 from training.golden import golden_rows
 from training.pickled import Needs, needs_of, pickled
 from training.references import references

@@ -17,6 +17,7 @@ from rich.table import Table as RichTable
 from typer.core import TyperGroup
 
 from serve_app.bundle.stores import open_store
+from serve_app.commands.exit_codes import ExitCode
 from serve_app.commands.target import STORE, StoreOption
 from serve_app.errors import SettingsError, SluiceError
 from serve_app.models import EXAMPLE, MODELS, get_spec, is_module
@@ -189,7 +190,7 @@ def _refusals() -> Iterator[None]:
         Console(stderr=True).print(
             f"[bold red]Refused:[/bold red] {escape(str(error))}", soft_wrap=True, highlight=False
         )
-        raise typer.Exit(1) from None
+        raise typer.Exit(ExitCode.REFUSED) from None
 
 
 def _run(work: Callable[[Step], Written]) -> None:

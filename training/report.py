@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from training.baseline import Baseline, baselines
 from training.candidate import Candidate
-from training.compilation import Compilation
+from training.compilation.proof import Compilation
 from training.importance import importances
 from training.metrics import BY_OUTPUT, difference, direction
 from training.pictures import pictures

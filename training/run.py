@@ -15,7 +15,7 @@ from training.baseline import constant_metrics
 from training.bundling import Written, require_new, write
 from training.calling import find_call
 from training.candidate import Candidate
-from training.compilation import compile_pipeline
+from training.compilation.proof import compile_pipeline
 from training.errors import TrainingError
 from training.floor import require_better_than_constant, require_quality
 from training.foreign import read_pipeline

@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,13 +14,10 @@ from serve_app.bundle.refusals import RefusedRows
 from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
 from serve_app.contract import Feature
 from serve_app.contract.block import Block, Layout, Scores, has_failed
-from training.cuts import analysed
+from training.compilation.exact import Exact, compile_exactly
 from training.golden import example_block
 from training.probes import MAX_CHOICES, N_BASE, Probe, base_rows, beside_cuts, pairs, single_probes
 from training.table import Table
-
-if TYPE_CHECKING:
-    from training.compilation.exact import Exact
 
 SEED = 20_241_128
 SPREAD_PERCENT = (0.1, 99.9)
@@ -65,7 +62,7 @@ class Truth:
     tolerance: float
     refusals: list[Refusal]
     notes: list[str]
-    exact: "Exact"
+    exact: Exact
 
     @property
     def file_scores(self) -> Scores:
@@ -97,7 +94,7 @@ def find_truth(
     found = [known_scores, scores]
     answered = ~has_failed(_stacked(found))
     # Of one analysis, which asks every step: its cuts are probed, its graph is what is proven.
-    exact = analysed(pipeline, spec, call, Block.concat(blocks)[answered])
+    exact = compile_exactly(pipeline, spec, call, Block.concat(blocks)[answered])
     started_s = time.monotonic()
     if probes:
         refused = RefusedRows(refusals, spec.contract)

@@ -41,7 +41,7 @@ def yardstick_of(
     `parameters` are those of its bundle, `levels` those of a model of quantiles.
     """
     if spec.kind == "binary_classifier":
-        return _of_two_classes(parameters.get("threshold", spec.threshold))
+        return _of_two_classes(spec.threshold_of(parameters))
     if spec.kind == "classifier":
         must_beat = ("auc", "brier")
         return Yardstick(class_metrics.MEASURES, class_metrics.brier, "Brier score", must_beat)

@@ -132,7 +132,7 @@ def proven(version: str, runtime: SimulatedRuntime) -> Predictor:
     try:
         manifest = _manifest(version, runtime)
         digest = sha256_of(manifest.model_dump_json().encode())
-        return Predictor(manifest, digest, runtime, SPEC.threshold)
+        return Predictor(manifest, digest, runtime, SPEC.threshold_of(manifest.parameters))
     finally:
         runtime.behaviour = how
 

@@ -53,7 +53,7 @@ def open_version(
     }
     try:
         runtime = _open(files[manifest.model_file], manifest)
-        predictor = Predictor(manifest, digest, runtime, spec.threshold)
+        predictor = Predictor(manifest, digest, runtime, spec.threshold_of(manifest.parameters))
     except BundleError:
         raise
     except Exception as error:

@@ -48,7 +48,7 @@ class Predictor:
         self.manifest = manifest
         self.manifest_sha256 = manifest_sha256
         self._runtime = runtime
-        self._threshold = manifest.parameters.get("threshold", threshold)
+        self._threshold = threshold
         self._refused = RefusedRows(manifest.refusals, manifest.contract)
         self._n_scores = n_scores_of(manifest)
         self._is_probability = manifest.kind != "regressor"

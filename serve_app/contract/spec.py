@@ -4,6 +4,7 @@ The pydantic types are the single source: the contract kept in a bundle, the Ope
 the texts of validation errors are all derived from them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, get_args, get_origin
@@ -124,6 +125,12 @@ class ModelSpec:
             object.__setattr__(self, "prediction", prediction)
             object.__setattr__(self, "answer", answer)
         self._check_fields()
+
+    def threshold_of(self, parameters: Mapping[str, float]) -> float:
+        """Where a version with these parameters of its bundle cuts its probability: at its own
+        threshold, else at the contract's.
+        """
+        return parameters.get("threshold", self.threshold)
 
     def _check_kind(self) -> None:
         if self.kind not in get_args(Kind):

@@ -262,8 +262,7 @@ def client_left() -> Response:
 
 
 # FastAPI says that there is no such route. One that it was given without a record here is reached,
-# but
-# only by those who may do everything.
+# but only by those who may do everything.
 UNDECLARED = Route("", (), "admin")
 
 

@@ -43,7 +43,7 @@ class Controller:
     tells the outside what is written.
 
     What takes share away is in force before it is written, and stays so: servers echo the run in
-    which the candidate was put out, so that a coordinator that starts anew begins from there.
+    which the candidate was put out, so that a coordinator that starts again begins from there.
     """
 
     name = "rollout"

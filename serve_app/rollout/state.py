@@ -64,7 +64,7 @@ class State:
     # Stretch of evidence in this run: each entry into a step and each restart begins another.
     phase: int = 0
     step_began_s: float = 0.0
-    # Coordinators that have begun to count anew since this step began.
+    # Coordinators that have begun to count again since this step began.
     n_claims: int = 0
     phase_began_s: float = 0.0
     # A person wants 100 %, which is entered when the candidate is ready for it.

@@ -52,10 +52,10 @@ class Comparison:
         The interval of an output is `half_width_<output>`, else `half_width`. As long as nothing
         is known of the candidate, it is taken to cut where stable does.
         """
-        threshold = parameters.get("threshold", spec.threshold)
+        threshold = spec.threshold_of(parameters)
         candidate_threshold = threshold
         if candidate_parameters is not None:
-            candidate_threshold = candidate_parameters.get("threshold", spec.threshold)
+            candidate_threshold = spec.threshold_of(candidate_parameters)
         width = parameters.get(HALF_WIDTH, np.inf)
         if spec.kind == "binary_classifier":
             return cls("label", threshold, candidate_threshold)

@@ -155,7 +155,7 @@ def measures_of(spec: ModelSpec, parameters: Mapping[str, float]) -> dict[str, M
     Empty for an anomaly score, which has no truth.
     """
     if spec.kind == "binary_classifier":
-        threshold = parameters.get("threshold", spec.threshold)
+        threshold = spec.threshold_of(parameters)
         return {
             "auc": auc,
             "average_precision": average_precision,

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import client_of
+from fakes import Direct, client_of
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -24,7 +24,6 @@ from serve_app.commands.main import app
 from serve_app.commands.score import tables
 from serve_app.commands.score.run import score_file
 from serve_app.contract import ModelSpec
-from serve_app.contract.block import Block, Scores
 from serve_app.http.application import create_app
 from serve_app.models import get_spec
 from serve_app.serving.member import Opened
@@ -71,20 +70,6 @@ def write(path: Path, spec: ModelSpec, rows: Sequence[Body]) -> Path:
             [f"c{i}", *(cell_of(row[name]) for name in names)] for i, row in enumerate(rows)
         )
     return path
-
-
-class Direct:
-    """A version in this process, asked without batching."""
-
-    def __init__(self, predictor: Predictor) -> None:
-        self._predictor = predictor
-
-    async def score(self, block: Block, deadline_s: float) -> Scores:
-        """The model's."""
-        return self._predictor.score(block)
-
-    def close(self) -> None:
-        """Nothing."""
 
 
 def served(spec: ModelSpec, predictor: Predictor, rows: Sequence[Any]) -> list[dict[str, Any]]:
@@ -242,7 +227,7 @@ def test_a_file_that_breaks_in_its_middle_leaves_nothing_behind(
 def test_a_version_that_is_not_there_is_a_sentence(
     tmp_path: Path, trained_store: FolderStore
 ) -> None:
-    """The store's own words."""
+    """The store's own words say what is missing; no traceback."""
     spec = get_spec("churn")
     path = write(tmp_path / "in.csv", spec, made_rows(spec, seed=1)[:1])
     found = run("churn", path, "--version", "9.9.9", "--store", trained_store.uri)

@@ -81,7 +81,7 @@ def test_a_fault_of_what_is_served_is_said_before_anything_starts(
 
 
 def test_a_model_that_the_file_does_not_serve_is_a_sentence(config: Path) -> None:
-    """Nothing is started."""
+    """It says what was expected in its place, and nothing is started."""
     code, said = up(config, "--model", "chrun")
     assert code == 1
     assert "--model: found chrun, expected one that" in said

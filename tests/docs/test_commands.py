@@ -161,6 +161,32 @@ def test_a_command_exists_with_its_options_and_files(block: Block) -> None:
     check(block)
 
 
+def words_to_run(words: list[str]) -> list[str]:
+    """What a test that runs a command has to write: the sub-command, and the options."""
+    name, *rest = words
+    if name == "python":
+        rest = rest[2:] if rest[2:3] == ["bundle"] else rest[3:]
+    first = rest[:1] if rest and not rest[0].startswith("-") else []
+    return [*first, *(word for word in rest if word.startswith("--"))]
+
+
+ELSEWHERE = [block for block in CONSOLE if block.values[0].runs_in]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("block", ELSEWHERE)
+def test_the_test_that_runs_a_block_has_its_commands(block: Block) -> None:
+    """A file that only exists would let a page claim anything."""
+    text = (ROOT / str(block.runs_in)).read_text()
+    for command in block.commands:
+        for words in programs(command):
+            wanted = words_to_run(words)
+            assert wanted, f"{block.place}: {command}"
+            missing = [
+                word for word in wanted if not re.search(rf"(?<![\w-]){word}(?![\w-])", text)
+            ]
+            assert not missing, f"{block.place}: {block.runs_in} has no {missing}"
+
+
 WRONG = {
     "an option that is not there": "sluice check serve_config.yaml --sore",
     "a command that is not there": "sluice chek",

@@ -50,6 +50,9 @@ def test_a_block_says_what_it_is_and_what_becomes_of_it(block: Block) -> None:
     unknown = {tag for tag in block.tags if not tag.startswith("runs-in=")} - tags[block.language]
     assert not unknown, block.place
     assert len(block.tags) <= 1
+    assert block.tags or block.language != "console", (
+        f"{block.place}: who runs it, or what needs it?"
+    )
     if block.runs_in:
         assert (ROOT / block.runs_in).is_file(), block.place
     if block.language == "console":

@@ -6,9 +6,11 @@ A fence's info string says what a block is, and after it what becomes of the blo
     ```console server            needs a running Sluice; those of README are run against one
     ```console runs-in=FILE      run by another test, which is named
     ```console needs-docker      not run here; NEEDS lists what else a block can need
-    ```console                   checked offline only: the command, its options and its files exist
     ```python run                run like `console run`; other Python is compiled only
     ```yaml                      a table of a server, or a list of applications
+
+A console block has one of these tags. However it is run, `tests/docs/test_commands.py` checks that
+its commands, their options and their files exist.
 
 In a console block a command begins with `$ ` and goes on while a quote is open or a line ends with
 a backslash; every other line is output.
@@ -20,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-NEEDS = ("docker", "kubernetes", "cluster", "cloud", "network")
+NEEDS = ("docker", "kubernetes", "cluster", "cloud", "network", "time")
 _FENCE = re.compile(r"^```(\w*)([^`]*)$")
 _SEPARATORS = {"|", "||", "&", "&&", ";"}
 _REDIRECTIONS = {">", ">>", "<", "2>"}

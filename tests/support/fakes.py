@@ -19,6 +19,7 @@ import numpy as np
 from fastapi import FastAPI
 from views import rollout_view
 
+from serve_app.bundle.predictor import Predictor
 from serve_app.contract import Features, ModelSpec
 from serve_app.contract.block import Block, Scores
 from serve_app.errors import HttpError
@@ -287,6 +288,25 @@ def opened(scorer: FakeScorer, coalesces: bool = False) -> Opened:
         files={},
     )
     return Opened(manifest, "0" * 64, scorer, coalesces)  # type: ignore[arg-type]
+
+
+class Direct:
+    """A real version in this process, scored on the spot."""
+
+    coalesces = False
+
+    def __init__(self, predictor: Predictor, *_: Any) -> None:
+        self._predictor = predictor
+
+    async def score(self, block: Block, deadline_s: float) -> Scores:
+        """(n_rows,) scores, or (n_rows, n_outputs)."""
+        return self._predictor.score(block)
+
+    async def ping(self) -> None:
+        """Always there."""
+
+    def close(self) -> None:
+        """Holds nothing."""
 
 
 class FakeStore:

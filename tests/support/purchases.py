@@ -10,7 +10,7 @@ from serve_app.bundle.runtimes.onnx_runtime import OnnxRuntime
 from serve_app.contract import Example, Features, ModelSpec
 from serve_app.contract.fields import Text
 from training.calling import find_call
-from training.compilation import Compilation, compile_pipeline
+from training.compilation.proof import Compilation, compile_pipeline
 from training.reading import check
 from training.table import Table
 from training.truth import find_truth

@@ -27,7 +27,7 @@ from serve_app.bundle.runtimes.onnx_runtime import OnnxRuntime
 from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
 from serve_app.contract import ModelSpec
 from training.calling import find_call
-from training.compilation import Compilation, compile_pipeline
+from training.compilation.proof import Compilation, compile_pipeline
 from training.reading import check
 from training.table import Table
 from training.truth import Truth, find_truth

@@ -44,7 +44,6 @@ from sklearn.tree import DecisionTreeClassifier
 from serve_app.contract import ModelSpec
 from training.calling import find_call
 from training.compilation.exact import compile_exactly
-from training.cuts import cuts_by_field
 from training.reading import check
 from training.table import Table
 from training.threshold import find_threshold
@@ -253,7 +252,7 @@ def test_cuts_are_found_in_the_unit_of_the_field_behind_a_scaler() -> None:
     )
     rows = purchases(300, 2, "binary")
     _, _, call = compiled_purchases(pipeline, "binary")
-    cuts = cuts_by_field(pipeline, rows, call)
+    cuts = compile_exactly(pipeline, rows.spec, call, rows.block).cuts
     steps = pipeline[:-1]
     name, found = next((name, found) for name, found in cuts.items() if name != "n_visits")
     unit = 1 if name == "since_s" else None
@@ -272,7 +271,8 @@ def test_probes_stand_on_both_sides_of_cuts() -> None:
     """A graph in float32, which cannot tell them apart, is found out by them."""
     pipeline = fitted(make_pipeline(columns(), boosting()), "binary")
     _, truth, call = compiled_purchases(pipeline, "binary")
-    cuts = cuts_by_field(pipeline, purchases(300, 2, "binary"), call)["amount_usd"]
+    rows = purchases(300, 2, "binary")
+    cuts = compile_exactly(pipeline, rows.spec, call, rows.block).cuts["amount_usd"]
     seen = truth.block.numbers[:, 0]
     assert np.isin(cuts, seen).all()
     assert np.isin(np.nextafter(cuts, np.inf), seen).all()

@@ -321,6 +321,6 @@ def test_a_training_that_says_nothing_is_told_what_it_lacks(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("share", [0, 1, -0.1, 5])
 def test_a_contamination_that_is_no_share_is_refused(share: float) -> None:
-    """Five percent is .05."""
+    """Whoever writes 5 for five percent is told before the training begins."""
     with pytest.raises(TrainingError, match="expected a share between 0 and 1"):
         Training(contamination=share)

@@ -177,7 +177,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_a_folder_that_cannot_be_served_is_refused_with_the_reason(
     fitted: Any, tmp_path: Path, fault: str
 ) -> None:
-    """One sentence each, no traceback."""
+    """Each fault is one sentence that names it; nobody reads a traceback."""
     damage, words = BROKEN[fault]
     folder = write_sklearn(tmp_path / "model", fitted)
     damage(folder)

@@ -309,7 +309,7 @@ def test_what_is_no_csv_file_is_refused_in_a_sentence(
 
 
 def test_a_line_with_too_many_values_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    """Pandas names the line."""
+    """The sentence keeps the line that pandas names."""
     path = tmp_path / "rows.csv"
     path.write_text("a,b\n1,2\n3,4\n1,2,3\n")
     with pytest.raises(InvalidData, match="line 4"):

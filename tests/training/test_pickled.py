@@ -31,7 +31,9 @@ def version_of(library: str) -> str:
 
 def test_every_library_of_a_pickle_is_noted_with_its_version() -> None:
     """Also one that only a single array or spline inside comes from."""
-    pipeline = make_pipeline(SplineTransformer(), RandomForestRegressor(3)).fit(ROWS, TARGET)
+    pipeline = make_pipeline(SplineTransformer(), RandomForestRegressor(3, random_state=0)).fit(
+        ROWS, TARGET
+    )
     needs = needs_of(pipeline)
     for library in ("scikit-learn", "numpy", "scipy", "pandas", "joblib"):
         assert needs.libraries[library] == version_of(library)
@@ -57,7 +59,9 @@ def test_a_module_of_nobody_is_noted_with_the_hash_of_its_source(tmp_path: Path)
 
 def test_the_names_in_a_pickle_are_those_of_its_classes_and_functions() -> None:
     """Read from the pickle itself: what an estimator holds deep inside is there too."""
-    pipeline = make_pipeline(FunctionTransformer(np.log1p), RandomForestRegressor(2))
+    pipeline = make_pipeline(
+        FunctionTransformer(np.log1p), RandomForestRegressor(2, random_state=0)
+    )
     found = global_names(pipeline.fit(ROWS, TARGET))
     assert ("numpy", "log1p") in found
     assert ("sklearn.tree._tree", "Tree") in found
@@ -135,7 +139,7 @@ class Holding(MeanOfColumns):
 
 
 def test_what_pickle_refuses_is_one_sentence_with_its_own_reason() -> None:
-    """An open file, for example."""
+    """An object that holds an open file, for example, names its type."""
     with pytest.raises(InvalidPipeline, match=r"cannot be pickled .*BufferedReader"):
         pickled(Holding())
 

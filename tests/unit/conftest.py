@@ -3,6 +3,7 @@
 They need no Ray, no trained model and no network: a test that reaches for one fails.
 """
 
+import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -10,20 +11,14 @@ from typing import Any
 
 import pytest
 from fakes import Api, serving
-from hypothesis import settings
 
 from serve_app.contract import ModelSpec
 from serve_app.models import MODELS, get_spec
 
 MODEL_STORE = str(Path(__file__).parents[2] / "model_store")
+READS = ("open", "os.listdir", "os.scandir")
 # A test may talk to a server of its own; asyncio connects sockets without an address.
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-# Derandomised, so that a red test is red again; without a deadline, since the machine is shared.
-settings.register_profile(
-    "sluice", deadline=None, database=None, derandomize=True, max_examples=200
-)
-settings.load_profile("sluice")
 
 
 class _Watch:
@@ -41,8 +36,24 @@ class _Watch:
             raise AssertionError(f"a unit test needs no network, found a connection to {args[1]}")
         if event == "subprocess.Popen" and "gcs_server" in str(args[1]):
             raise AssertionError("a unit test needs no Ray, found one that starts")
-        if event == "open" and str(args[0]).startswith(MODEL_STORE):
+        if event == "subprocess.Popen" and MODEL_STORE in str(args[1]):
+            raise AssertionError("a unit test needs no trained model, found a process with one")
+        if event in READS and is_in_store(args[0]):
             raise AssertionError(f"a unit test needs no trained model, found {args[0]} opened")
+
+
+def is_in_store(path: Any) -> bool:
+    """Whether a path, from wherever it starts, leads into the project's store."""
+    if not isinstance(path, str | bytes | os.PathLike):
+        # A file that is open already has a number only.
+        return False
+    try:
+        # Not pathlib: this runs for each file that is opened.
+        whole = os.path.abspath(os.fsdecode(path))  # noqa: PTH100
+    except FileNotFoundError:
+        # The working directory is gone, so nothing can be opened from it.
+        return False
+    return whole.startswith(MODEL_STORE)
 
 
 _watch = _Watch()

@@ -8,7 +8,3 @@ arithmetic is emitted: `emission` knows the estimators, `linear`, `calibration`,
 `tree_cuts`, `tree_inputs` brings their columns into the graph, and `tree_graph` adds them up.
 `rounding` says where that must be in float64, and `float_parts` how.
 """
-
-from training.compilation.proof import Compilation, compile_pipeline
-
-__all__ = ["Compilation", "compile_pipeline"]

@@ -14,11 +14,14 @@ from serve_app.commands.rollout_client import Unreachable, refusal_of
 from serve_app.commands.score.answers import MODEL_FAILED, VERSION, AnswerColumns, Tail
 from serve_app.commands.score.rows import BlockReader
 from serve_app.errors import FieldError, ModelFailed
+from serve_app.serving.versions import backoff
 
 # What a server takes by default (limits.max_rows).
 N_ROWS = 100
 N_AT_A_TIME = 4
 TIMEOUT_S = 30.0
+# A server that is away says nothing: the waits grow from here.
+FIRST_WAIT_S = 0.5
 # A busy or starting server says how long to wait: it is believed up to here, and no longer than
 # this in all for one request.
 MOST_WAIT_S = 30.0
@@ -113,7 +116,7 @@ class ServerScorer:
         Raises Unreachable.
         """
         waited_s = 0.0
-        next_s = 0.5
+        waits = backoff(FIRST_WAIT_S, MOST_WAIT_S)
         while True:
             wish_s: float | None = None
             gone: Unreachable | None = None
@@ -122,7 +125,9 @@ class ServerScorer:
                 status, answer, wish_s = self._once(body)
             except Unreachable as error:
                 gone = error
-            wait_s = min(MOST_WAIT_S, next_s if wish_s is None else wish_s)
+            wait_s = next(waits)
+            if wish_s is not None:
+                wait_s = min(MOST_WAIT_S, wish_s)
             is_late = waited_s + wait_s > PATIENCE_S
             if gone is not None and (is_late or not self._has_answered):
                 raise gone
@@ -132,7 +137,6 @@ class ServerScorer:
             self._sleep(wait_s)
             # What a server that says 0 would make endless is counted, too.
             waited_s += max(wait_s, 0.1)
-            next_s *= 2
 
     def _once(self, body: bytes) -> tuple[int, bytes, float | None]:
         """Status, body, and the seconds of its Retry-After."""

@@ -1,11 +1,17 @@
 """A version proves itself on its golden rows before it scores anything else."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from toy_runtime import PER_DAY, toy, write_toy
 from watching import manifest
 
+from serve_app.bundle.loading import load
 from serve_app.bundle.manifest import GoldenRow, Manifest
 from serve_app.bundle.predictor import Predictor
+from serve_app.bundle.runtimes.registry import RUNTIMES
+from serve_app.bundle.store import FolderStore
 from serve_app.bundle.tolerance import differing
 from serve_app.contract.block import Block, Scores
 from serve_app.errors import BundleError
@@ -41,6 +47,24 @@ def test_a_golden_row_must_keep_its_label_at_the_models_threshold() -> None:
         Predictor(proven, "", just_below, threshold=0.3)
     tie = golden(0.3)
     assert Predictor(tie, "", just_below, threshold=0.3).manifest is tie
+
+
+@pytest.mark.parametrize(("threshold", "serves"), [(0.5, True), (0.3, False)])
+def test_the_threshold_of_the_bundle_is_the_one_that_golden_rows_keep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threshold: float, serves: bool
+) -> None:
+    """A pipeline that was tuned to cut elsewhere than the contract proves its own labels."""
+    monkeypatch.setitem(RUNTIMES, "toy", toy())
+    churn = get_spec("churn")
+    row = churn.examples[0].row.model_dump() | {"monthly_active_days": 10}
+    golden_rows = [GoldenRow(row=row, score=10 * PER_DAY - 5e-6)]
+    store = FolderStore(tmp_path)
+    write_toy(store, parameters={"threshold": threshold}, golden_rows=golden_rows)
+    if serves:
+        assert load(store, churn, "1.0.0")
+    else:
+        with pytest.raises(BundleError, match="golden rows scored together differ"):
+            load(store, churn, "1.0.0")
 
 
 def test_a_probability_that_rounding_moved_beyond_one_is_one() -> None:

@@ -8,22 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 from checking import SHIPPED, TABLE, manifest_of, report_on
-from fakes import table
+from fakes import Direct, table
 from toy_runtime import MODEL_FILE, expected_scores, toy, write_toy
 
 from serve_app.bundle.loading import load, open_version
 from serve_app.bundle.manifest import Manifest, parse
-from serve_app.bundle.predictor import Predictor
 from serve_app.bundle.runtimes.record import RuntimeRecord
 from serve_app.bundle.runtimes.registry import RUNTIMES, record_of
 from serve_app.bundle.store import FolderStore
-from serve_app.contract.block import Block, Layout, Scores
+from serve_app.contract.block import Block, Layout
 from serve_app.errors import BundleError
 from serve_app.models import get_spec
 from serve_app.serving import status
 from serve_app.serving.opening import Opening
 from serve_app.serving.versions import Versions
-from serve_app.settings import Batch, Coalesce
 
 CHURN = get_spec("churn")
 KNOWN = "expected one of onnx, sklearn"
@@ -33,25 +31,6 @@ class Elsewhere(FolderStore):
     """A store that is trusted as little as one in the cloud."""
 
     is_local = False
-
-
-class Direct:
-    """A version in this process, scored on the spot."""
-
-    coalesces = False
-
-    def __init__(self, predictor: Predictor, coalesce: Coalesce, batch: Batch) -> None:
-        self._predictor = predictor
-
-    async def score(self, block: Block, deadline_s: float) -> Scores:
-        """(n_rows,) scores."""
-        return self._predictor.score(block)
-
-    async def ping(self) -> None:
-        """Always."""
-
-    def close(self) -> None:
-        """Holds nothing."""
 
 
 @pytest.fixture

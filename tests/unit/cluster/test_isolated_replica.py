@@ -2,12 +2,10 @@
 operation.
 """
 
-import gc
 import logging
 import os
 import threading
 import warnings
-from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -29,15 +27,6 @@ with warnings.catch_warnings():
 
 CHURN = get_spec("churn")
 VERSION = "9.8.7-replica"
-
-
-@pytest.fixture(autouse=True)
-async def _collected() -> AsyncIterator[None]:
-    """Ray's batch queue asks for the event loop when it is collected: within the test, while there
-    is one.
-    """
-    yield
-    gc.collect()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import gc
 import threading
 import warnings
 import weakref
-from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,15 +26,6 @@ with warnings.catch_warnings():
     from serve_app.cluster.placements import InServerVersion
 
 NAME = "9.8.7-placements"
-
-
-@pytest.fixture(autouse=True)
-async def _collected() -> AsyncIterator[None]:
-    """Ray's batch queue asks for the event loop when it is collected: within the test, while there
-    is one.
-    """
-    yield
-    gc.collect()
 
 
 @pytest.fixture(autouse=True)

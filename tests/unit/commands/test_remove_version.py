@@ -36,7 +36,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 
 
 def test_a_version_is_gone_and_the_others_are_whole(store: Store) -> None:
-    """Its name is free again."""
+    """Its signature goes with it, and its name is free again."""
     store.put("churn", "1.1.0", "manifest.sig", b"signed")
     store.remove("churn", "1.1.0")
     assert store.versions("churn") == ["1.0.0", "1.2.0", "1.3.0"]

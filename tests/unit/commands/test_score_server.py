@@ -263,7 +263,7 @@ def test_who_is_no_sluice_server_is_a_sentence_and_nothing_is_written(
 def test_a_list_of_one_row_that_is_too_long_for_a_server_ends_it(
     url: str, fake: FakeServer
 ) -> None:
-    """There is nothing to halve."""
+    """A list is halved until it fits; of one row there is nothing to halve."""
     fake.refusals = [TooManyRows("Found 1 rows, expected at most 0.")] * 9
     asked = scorer(url, [])
     with pytest.raises(Refused, match="expected at most 0"):

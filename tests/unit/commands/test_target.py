@@ -103,7 +103,7 @@ def test_a_module_is_found_by_its_whole_name_and_by_its_last_word(name: str) -> 
     ],
 )
 def test_what_cannot_be_chosen_is_a_sentence(config: Any, model: str | None, said: str) -> None:
-    """It lists what there is."""
+    """The sentence lists what there is, so that one can choose."""
     with pytest.raises(SettingsError, match=said):
         choose(servers_of(config), model, PATH)
 
@@ -152,7 +152,7 @@ def test_a_model_is_the_first_word_or_the_option_or_the_one_of_the_file(
 
 
 def test_two_models_or_another_number_of_words_are_refused(path: Path) -> None:
-    """Nothing is guessed."""
+    """Of two models that are named differently none is guessed."""
     with pytest.raises(SettingsError, match="found loan and churn; keep one"):
         take_model(["churn", "1.0.0"], 1, "loan", path)
     for words in ([], ["a", "b", "c"]):

@@ -27,7 +27,7 @@ def test_the_nearest_choices_come_first_and_the_others_are_counted() -> None:
 
 
 def test_choices_that_are_listed_anyway_need_no_suggestion() -> None:
-    """Twenty fit into a sentence."""
+    """Twenty choices fit into the sentence itself, so none is nearest."""
     assert nearest("Berm1", choices=CITIES[:20]) is None
 
 

@@ -68,7 +68,7 @@ async def test_a_command_reaches_the_coordinator(
 async def test_what_cannot_be_done_is_said(
     client: httpx.AsyncClient, operator: FakeOperator, found: Any, status: int, code: str
 ) -> None:
-    """For both routes."""
+    """The status and each command answer with the same problem."""
     operator.answer = found
     assert_problem(await client.get("/v1/rollout"), status, code)
     assert_problem(await client.post("/v1/rollout/promote", json={}), status, code)

@@ -19,7 +19,7 @@ async def test_what_is_there_already_is_given_without_a_timer() -> None:
 
 
 async def test_what_comes_in_time_is_given() -> None:
-    """However many steps it takes."""
+    """It makes no difference how many steps it takes."""
 
     async def slow() -> list[int]:
         found = []

@@ -39,7 +39,7 @@ def test_dates_are_called_as_dates(dtype: str, first: str) -> None:
 
 
 def test_the_frequent_texts_of_an_open_field_are_slices_and_all_others_one() -> None:
-    """A long text is cut."""
+    """A long text is cut, so that the name of its slice fits a line."""
     column = np.array(["Bern"] * 50 + ["x" * 100] * 40 + [f"city {i}" for i in range(90)] + [""])
     found = labels_of(column.astype(object), dtype="text", max_length=200, nullable=True)
     assert found[:2] == ["Bern", "x" * 39 + "…"]

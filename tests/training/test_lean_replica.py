@@ -4,7 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
+from serve_app.bundle.store import FolderStore
+
+ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import sys
 
@@ -29,10 +31,10 @@ print("ok" if high > 0.6 > 0.3 > low else (high, low))
 """
 
 
-def test_our_code_serves_a_compiled_version_where_scikit_learn_and_pandas_are_not_installed() -> (
-    None
-):
+def test_our_code_serves_a_compiled_version_where_scikit_learn_and_pandas_are_not_installed(
+    trained_store: FolderStore,
+) -> None:
     """The default image holds neither; an import of them anywhere on the way would fail here."""
-    command = [sys.executable, "-c", SCRIPT, str(ROOT / "model_store")]
+    command = [sys.executable, "-c", SCRIPT, str(trained_store.root)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "ok", done.stderr

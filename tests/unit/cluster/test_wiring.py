@@ -1,0 +1,74 @@
+"""The page of wiring, without Ray: what a server answers reaches the coordinator's end."""
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fakes import client_of, example_rows, table
+from toy_runtime import toy, write_toy
+
+from serve_app.bundle.runtimes.registry import RUNTIMES
+from serve_app.bundle.store import FolderStore
+from serve_app.cluster.report import Inbox, Reply, Report
+from serve_app.http.edge import door_in_front, put_in_front
+from serve_app.models import get_spec
+from serve_app.settings import ServerArgs
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # Ray's own models warn when they are imported
+    from ray import serve
+
+    from serve_app.app import coordinator_parts, server_parts
+
+ROW = example_rows(get_spec("churn"))[0]
+
+
+class Handle:
+    """The coordinator's method `report`, called as Ray does."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self.inbox = inbox
+        self.reports: list[Report] = []
+
+    async def remote(self, report: Report) -> Reply:
+        """Hand it over."""
+        self.reports.append(report)
+        return self.inbox.receive(report)
+
+
+@pytest.fixture
+def args(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServerArgs]:
+    """Arguments of a server whose store has a version; Ray says which application it is of."""
+    context = SimpleNamespace(
+        app_name="churn", _deployment_config=SimpleNamespace(max_ongoing_requests=1_000)
+    )
+    monkeypatch.setattr(serve, "get_replica_context", lambda: context)
+    monkeypatch.setitem(RUNTIMES, "toy", toy())
+    for name in ("MODEL_PATH", "STATE_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    write_toy(FolderStore(tmp_path / "store"))
+    yield ServerArgs(model="churn", store=str(tmp_path / "store"), state=str(tmp_path / "state"))
+    put_in_front(None)
+
+
+async def test_an_answer_is_heard_reported_and_answered_by_the_coordinator(
+    args: ServerArgs,
+) -> None:
+    """The rollout is an observer of the router and a part of the report, at both ends."""
+    inbox, _ = coordinator_parts(args)
+    report = Handle(inbox)
+    coordinator: Any = SimpleNamespace(report=report)
+    parts = server_parts(args, coordinator)
+    assert door_in_front() is parts.app.state.door, "the fast path has the door of this server"
+    await parts.versions.start(table())
+    async with client_of(parts.app) as client:
+        for _ in range(3):
+            assert (await client.post("/v1/predict", json=ROW)).status_code == 200
+        assert (await client.get("/v1/rollout")).status_code != 404, "its routes are there"
+    assert await parts.heartbeat.beat()
+    [told] = report.reports
+    assert told.parts["rollout"].n_rows == 3
+    assert inbox.receive(told).parts.keys() == {"rollout"}
