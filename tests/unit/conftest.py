@@ -3,6 +3,7 @@
 They need no Ray, no trained model and no network: a test that reaches for one fails.
 """
 
+import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -66,6 +67,19 @@ def alone() -> Iterator[None]:
     _watch.is_on = True
     yield
     _watch.is_on = False
+
+
+@pytest.fixture(autouse=True)
+def own_log() -> Iterator[None]:
+    """A replica sends our lines where Ray's go; afterwards pytest sees them again."""
+    ours = logging.getLogger("serve_app")
+    handlers = ours.handlers
+    propagate = ours.propagate
+    level = ours.level
+    yield
+    ours.handlers = handlers
+    ours.propagate = propagate
+    ours.setLevel(level)
 
 
 @pytest.fixture(params=MODELS)

@@ -2,7 +2,6 @@
 operation.
 """
 
-import logging
 import os
 import threading
 import warnings
@@ -36,13 +35,6 @@ def replica(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Version:
         replica_id=SimpleNamespace(unique_id="replica-1"),
         _deployment_config=SimpleNamespace(max_ongoing_requests=1_000),
     )
-    ours = logging.getLogger("serve_app")
-    for name in (
-        "handlers",
-        "propagate",
-        "level",
-    ):  # a replica logs as Ray does; undo it afterwards
-        monkeypatch.setattr(ours, name, getattr(ours, name))
     monkeypatch.setattr(serve, "get_replica_context", lambda: context)
     monkeypatch.setattr(os, "nice", lambda _: 0)
     monkeypatch.setitem(RUNTIMES, "toy", toy())

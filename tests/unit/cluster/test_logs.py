@@ -28,13 +28,12 @@ class Written(logging.Handler):
 @pytest.fixture
 def written() -> Iterator[Written]:
     """Ray's log as the fast mode sets it up: 1,000 lines wait in memory before any is written."""
-    before = (OURS.handlers, OURS.propagate, OURS.level, RAYS.handlers)
+    before = RAYS.handlers
     file = Written()
     RAYS.handlers = [MemoryHandler(1_000, target=file)]
     log_to_ray()
     yield file
-    OURS.handlers, OURS.propagate, _, RAYS.handlers = before
-    OURS.setLevel(before[2])
+    RAYS.handlers = before
 
 
 def test_a_line_is_written_at_once_although_ray_keeps_a_thousand(written: Written) -> None:
