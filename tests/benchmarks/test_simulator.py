@@ -206,6 +206,8 @@ def test_a_jump_of_the_coordinators_clock_ends_no_step() -> None:
 SHORT = [
     "tails",
     "stalls-isolated",
+    "stalls-long",
+    "busy-node-in-server",
     "collections",
     "full-queues",
     "lost-report",
@@ -226,6 +228,7 @@ SHORT = [
     "both-broken",
     "dies-while-baking",
     "dies-after-promote",
+    "gone-while-baking",
     "dies-as-baking-ends",
     "late-when-made-stable",
     "broken-fenced",
@@ -345,6 +348,17 @@ def test_every_scenario_has_a_table_that_a_server_would_take() -> None:
 
     for scenario in SCENARIOS.values():
         assert Table.model_validate(scenario.table, strict=False).rollout is not None
+
+
+def test_what_befalls_either_placement_is_looked_at_in_both() -> None:
+    """An isolated version has processes, queues and replicas of its own, and may fail otherwise."""
+    names = set(SCENARIOS)
+    placed = {name: SCENARIOS[name].placement for name in names}
+    twins = {name for name in names if f"{name}-isolated" in names}
+    assert all(placed[f"{name}-isolated"] == "isolated" for name in twins)
+    assert {"lost-report", "outage", "coordinator-cut-off", "clock-back", "zipf"} <= twins
+    assert {f"broken-{n_keys}-keys" for n_keys in (1, 3, 10, 20, 40, 500, "no")} <= twins
+    assert {"nightly-batch", "1-tenants", "40-tenants", "dies-while-baking"} <= twins
 
 
 def test_scenarios_are_chosen_by_a_whole_name_or_by_a_part() -> None:
