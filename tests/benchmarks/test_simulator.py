@@ -207,7 +207,6 @@ SHORT = [
     "tails",
     "stalls-isolated",
     "stalls-long",
-    "busy-node-in-server",
     "collections",
     "full-queues",
     "lost-report",
