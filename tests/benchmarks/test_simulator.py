@@ -9,10 +9,12 @@ import warnings
 from dataclasses import replace
 
 import pytest
+from typer.testing import CliRunner
 
 with warnings.catch_warnings():
     # Ray's own models warn when they are imported.
     warnings.simplefilter("ignore")
+    from benchmarks.simulator.cli import app
     from benchmarks.simulator.loop import Process, VirtualLoop, context_of
     from benchmarks.simulator.run import simulate
 
@@ -34,7 +36,13 @@ from benchmarks.simulator.models import Behaviour
 from benchmarks.simulator.network import Wire
 from benchmarks.simulator.outcome import Outcome, summarize
 from benchmarks.simulator.runs import chosen
-from benchmarks.simulator.scenario import BROKEN, EQUAL, LONGEST_EXPOSURE_S, Scenario
+from benchmarks.simulator.scenario import (
+    BROKEN,
+    EQUAL,
+    LONGEST_EXPOSURE_S,
+    Expectation,
+    Scenario,
+)
 from benchmarks.simulator.scenarios import SCENARIOS
 from benchmarks.simulator.traffic import Traffic
 
@@ -339,6 +347,21 @@ def test_what_is_missed_is_said_with_a_seed_that_shows_it() -> None:
     assert missed == "aborted 2 % > 1 % (seed 41)"
     broken = summarize([ended_as("aborted", exposed_s=16, n_lost=2, is_stuck=True)], BROKEN)
     assert [line.split()[0] for line in broken.missed] == ["exposed", "answers", "cannot"]
+
+
+def test_the_story_of_a_seed_that_shows_what_was_missed_is_printed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever sees a row that misses its bar reads at once what happened, second by second."""
+    strict = replace(SMALL, expected=Expectation(most_passed=0.0))
+    monkeypatch.setitem(SCENARIOS, "small", strict)
+    found = CliRunner().invoke(app, ["--scenario", "small", "--runs", "2", "--processes", "1"])
+    assert found.exit_code == 1, found.output
+    assert "passed 100 % > 0 % (seed 1)" in found.output
+    story = found.output.partition("small, seed 1: ")[2]
+    assert "claimed" in story
+    assert "entered   100.0" in story
+    assert "seed 2" not in story
 
 
 def test_every_scenario_has_a_table_that_a_server_would_take() -> None:
