@@ -9,6 +9,7 @@ from rich.console import Console
 from benchmarks.errors import BenchmarkError
 from benchmarks.simulator.run import simulate
 from benchmarks.simulator.runs import all_runs, chosen
+from benchmarks.simulator.scenario import Scenario
 from benchmarks.simulator.table import table_of, verdict_of
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -45,11 +46,7 @@ def scenarios(
         raise typer.Exit(1) from None
     if story is not None:
         for one in found:
-            outcome = simulate(one, story, is_told=True)
-            console.print(f"{one.name}, seed {story}: {one.about}", style="bold", markup=False)
-            for line in outcome.story:
-                console.print(line, markup=False, soft_wrap=True)
-            console.print(f"{outcome.ended}: {outcome.reason}", markup=False, soft_wrap=True)
+            _tell(one, story)
         return
     summaries = {}
     for one, summary in all_runs(found, runs, seed, processes):
@@ -57,5 +54,17 @@ def scenarios(
         console.print(verdict_of(one, summary), markup=False, soft_wrap=True)
     for line in table_of(list(summaries.values())):
         console.print(line, markup=False, soft_wrap=True)
+    for one, summary in summaries.values():
+        if summary.failing_seed is not None:
+            _tell(one, summary.failing_seed)
     if any(summary.missed for _, summary in summaries.values()):
         raise typer.Exit(1)
+
+
+def _tell(scenario: Scenario, seed: int) -> None:
+    """Run one seed again, and print its story: what happened when, as a log."""
+    outcome = simulate(scenario, seed, is_told=True)
+    console.print(f"{scenario.name}, seed {seed}: {scenario.about}", style="bold", markup=False)
+    for line in outcome.story:
+        console.print(line, markup=False, soft_wrap=True)
+    console.print(f"{outcome.ended}: {outcome.reason}", markup=False, soft_wrap=True)

@@ -51,6 +51,8 @@ class Summary:
     n_stuck: int
     # What was missed, in words, each with a seed that shows it.
     missed: tuple[str, ...]
+    # The first of these seeds; None: nothing was missed, or no single run shows it.
+    failing_seed: int | None = None
 
 
 def summarize(outcomes: Sequence[Outcome], expected: Expectation) -> Summary:
@@ -60,6 +62,8 @@ def summarize(outcomes: Sequence[Outcome], expected: Expectation) -> Summary:
     def share(ended: Ended) -> float:
         return sum(one.ended == ended for one in outcomes) / n
 
+    missed = _missed(outcomes, expected)
+    seeds = [seed for _, seed in missed if seed is not None]
     return Summary(
         n,
         100 * share("aborted"),
@@ -71,19 +75,21 @@ def summarize(outcomes: Sequence[Outcome], expected: Expectation) -> Summary:
         sum(one.n_lost for one in outcomes),
         max(one.exposed_s for one in outcomes),
         sum(one.is_stuck for one in outcomes),
-        tuple(_missed(outcomes, expected)),
+        tuple(said for said, _ in missed),
+        seeds[0] if seeds else None,
     )
 
 
-def _missed(outcomes: Sequence[Outcome], expected: Expectation) -> list[str]:
+def _missed(outcomes: Sequence[Outcome], expected: Expectation) -> list[tuple[str, int | None]]:
+    """Return what was missed in words, and a seed that shows it."""
     n = len(outcomes)
-    found = []
+    found: list[tuple[str, int | None]] = []
 
     def check(name: str, bad: Sequence[Outcome], most: float | None) -> None:
         if most is not None and len(bad) > most * n:
-            found.append(
-                f"{name} {100 * len(bad) / n:.0f} % > {100 * most:g} % (seed {bad[0].seed})"
-            )
+            seed = bad[0].seed
+            said = f"{name} {100 * len(bad) / n:.0f} % > {100 * most:g} % (seed {seed})"
+            found.append((said, seed))
 
     aborted = [one for one in outcomes if one.ended == "aborted"]
     passed = [one for one in outcomes if one.ended == "passed"]
@@ -100,12 +106,13 @@ def _missed(outcomes: Sequence[Outcome], expected: Expectation) -> list[str]:
     longest = max(outcomes, key=lambda one: one.exposed_s)
     most_s = expected.longest_exposure_s
     if most_s is not None and longest.exposed_s > most_s:
-        found.append(f"exposed {longest.exposed_s} s > {most_s:g} s (seed {longest.seed})")
+        said = f"exposed {longest.exposed_s} s > {most_s:g} s (seed {longest.seed})"
+        found.append((said, longest.seed))
     most_requests = expected.most_median_requests
     if most_requests is not None:
         middle = median(one.n_candidate for one in outcomes)
         if middle > most_requests:
-            found.append(f"median {middle:.0f} requests > {most_requests:g}")
+            found.append((f"median {middle:.0f} requests > {most_requests:g}", None))
     check("answers lost in", [one for one in outcomes if one.n_lost], 0.0)
     check("cannot be taken away in", [one for one in outcomes if one.is_stuck], 0.0)
     return found

@@ -1,6 +1,6 @@
 """A scenario: what a cluster, its clients, its versions and its bad luck are like; plain values.
 
-To add one, write it into one of the lists that `scenarios.py` joins. Everything that can happen is
+To add one, write it into one of the lists that `scenarios/` joins. Everything that can happen is
 a fault of `faults.py`.
 """
 

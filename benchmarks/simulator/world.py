@@ -107,7 +107,10 @@ class SimulatedWorld:
             self.witness.excuse()
 
     def _is_failing(self) -> bool:
-        return self._runtimes[CANDIDATE].behaviour.fails_everything
+        """Whether nobody gets an answer of the candidate, whatever is asked."""
+        application = self.applications.get(CANDIDATE)
+        is_gone = application is not None and not application.ready
+        return is_gone or self._runtimes[CANDIDATE].behaviour.fails_everything
 
     # What faults do.
 

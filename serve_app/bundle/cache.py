@@ -114,12 +114,7 @@ class NodeCache:
         try:
             folder = self._here.root / model
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            owner = self._here.root.stat().st_uid
-            if owner != os.getuid():
-                raise BundleError(
-                    f"{self._here.root}: belongs to user {owner}; expected one's own. Set "
-                    "CACHE_PATH"
-                )
+            self._require_own()
             with (folder / f".{version}.lock").open("wb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
@@ -128,3 +123,18 @@ class NodeCache:
                 f"{self._here.root}: cannot be used as cache ({error.strerror}); expected a folder "
                 "that can be written, with room for the bundles. Set CACHE_PATH to one"
             ) from error
+
+    def _require_own(self) -> None:
+        """Nobody else can put bundles here, or another folder in this one's place.
+
+        The folder around may be root's, as where a volume is mounted; a link counts by its owner.
+        Raises BundleUnavailable: it is this machine that is wrong, not the bundle.
+        """
+        root = self._here.root
+        own = os.getuid()
+        for folder, allowed in ((root.parent, (own, 0)), (root, (own,))):
+            owner = folder.lstat().st_uid
+            if owner not in allowed:
+                raise BundleUnavailable(
+                    f"{folder}: belongs to user {owner}; expected one's own. Set CACHE_PATH"
+                )

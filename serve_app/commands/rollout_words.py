@@ -133,6 +133,7 @@ def commands_of(view: RolloutView) -> list[str]:
     if view.status not in OUT:
         commands = ["out", *commands]
     has_next = view.step is not None and view.step + 1 < len(view.steps)
-    if has_next and not view.promoted and "promote" in view.commands:
+    is_wanted = view.promoted or view.stepping
+    if has_next and not is_wanted and "promote" in view.commands:
         commands.append("step")
     return commands

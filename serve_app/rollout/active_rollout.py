@@ -98,7 +98,11 @@ class ActiveRollout:
         table = self._versions.table
         if phase is None or table is None or is_clients_fault(answered):
             return
-        fault = fault_of(answered, table.limits.candidate_deadline_ms / 1000)
+        late_s = table.limits.candidate_deadline_ms / 1000
+        fault = fault_of(answered, late_s)
+        if answered.is_abandoned and fault is None:
+            # It could have been answered in time, or not.
+            return
         score = None
         if fault is not None:
             self._keep_example(phase, answered, fault)
@@ -108,8 +112,10 @@ class ActiveRollout:
         phase.note(key, assigned.version, answered.seconds, fault, score, answered.rows[0])
         if assigned.version != table.stable:
             self._note_failure(is_bad=fault is not None)
-        if answered.version and answered.version != assigned.version:
-            phase.stood_in()
+            # Who left before stable, asked in its place, was late too says nothing of stable.
+            is_unknown = answered.is_abandoned and answered.seconds < 2 * late_s
+            if is_unknown or answered.version not in ("", assigned.version):
+                phase.stood_in()
         if answered.version and phase.is_shadow:
             self._offer(phase, answered)
 

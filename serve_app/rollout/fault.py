@@ -22,7 +22,7 @@ WORDS: dict[Fault, str] = {
 
 def is_clients_fault(answered: Answered) -> bool:
     """Tell whether nobody answered because the request is wrong (4xx): it is not counted."""
-    if answered.version or not answered.failures:
+    if answered.version or answered.is_abandoned or not answered.failures:
         return False
     error = answered.failures[-1].error
     return isinstance(error, RequestError) and not isinstance(error, Overloaded)
@@ -32,7 +32,8 @@ def fault_of(answered: Answered, late_s: float) -> Fault | None:
     """Return what the version that a request was assigned to did wrong; None: nothing.
 
     It owes a valid answer of its own to every row within `late_s` seconds. That stable stands in
-    for a candidate, or may take longer, changes nothing about what is counted.
+    for a candidate, or may take longer, changes nothing about what is counted. Of a request whose
+    client has left, what had gone wrong by then is its fault.
     """
     assigned = answered.assigned.version
     if answered.version == assigned:
@@ -42,6 +43,8 @@ def fault_of(answered: Answered, late_s: float) -> Fault | None:
     for failure in answered.failures:
         if failure.version == assigned:
             return _kind(failure)
+    if answered.is_abandoned:
+        return "late" if answered.seconds > late_s else None
     return "not_ready"
 
 

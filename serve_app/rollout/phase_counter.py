@@ -13,7 +13,7 @@ from serve_app.rollout.slicer import Slicer
 from serve_app.settings import Rollout
 from serve_app.statistics.bins import Bins
 from serve_app.statistics.disagreement import Comparison, largest_shift
-from serve_app.statistics.score_bins import ScoreBins
+from serve_app.statistics.score_bins import ScoreBins, with_half_widths
 from serve_app.statistics.times import N_BINS, bin_of
 
 # Keys of a phase whose first score and time go into the histograms: enough to tell where they lie.
@@ -69,9 +69,9 @@ class PhaseCounter:
         self._candidate = plan.candidate
         self._slow_s = plan.guardrails.slow_ms / 1000
         self._spec = spec
-        self._parameters = stable.parameters
+        self._parameters = with_half_widths(stable)
         self._candidate_parameters: Mapping[str, float] | None = None
-        self._comparison = Comparison.of(spec, stable.parameters)
+        self._comparison = Comparison.of(spec, self._parameters)
         self._score_bins = ScoreBins(stable)
         self._bins = Bins(stable.references, stable.contract)
         self._slicer = Slicer(plan.slice_by, stable) if plan.slice_by else None

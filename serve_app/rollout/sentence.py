@@ -49,7 +49,8 @@ def sentence(
         case _:
             return (
                 f"{plan.candidate} is out {since}: {state.reason} ({state.by}). {plan.stable} "
-                "answers everybody. Correct it as a new version, or `start` to try it again."
+                "answers everybody. Correct it as a new version; `start`, or run: "
+                f"{state.run + 1} in the file, tries this one again."
             )
 
 

@@ -72,6 +72,10 @@ class RolloutView(BaseModel):
     promoted: bool = Field(
         description="a person wants 100 %, which is entered when the candidate is ready for it"
     )
+    stepping: bool = Field(
+        default=False,
+        description="a person wants the next step, entered when the candidate is ready for it",
+    )
     reason: str = Field(description="of the newest decision")
     by: str = Field(description="judge, coordinator, file, or who gave the command")
     waits_for: str = Field(description="what the next decision waits for")
@@ -136,6 +140,7 @@ def view(controller: Controller) -> RolloutView | Unknown:
         step=state.step,
         steps=list(plan.steps),
         promoted=state.promoted,
+        stepping=state.stepping,
         reason=why_not or state.reason,
         by=state.by,
         waits_for=controller.waits_for,

@@ -45,7 +45,8 @@ class Answered:
     `version` is the one that answered; it is empty, and `ids` and `predictions` too, when not even
     stable could. A prediction is None where the model failed on that row, as for `n_failed` of
     them. `block` and `scores`, (n_rows,) or (n_rows, n_outputs), are those of the version that
-    answered. `seconds` is how long the answer took.
+    answered. `seconds` is how long the answer took. `is_abandoned`: the client left before, after
+    so many seconds; nobody answered, and nobody knows what would have been.
     """
 
     rows: Sequence[Features]
@@ -59,6 +60,7 @@ class Answered:
     scores: Scores | None = None
     n_failed: int = 0
     failures: tuple[Failure, ...] = ()
+    is_abandoned: bool = False
 
 
 class Observer(Protocol):
@@ -66,11 +68,11 @@ class Observer(Protocol):
 
     It takes microseconds, and waits for nothing.
 
-    A request that is refused before a version is asked, or whose client has left, is not told.
+    A request that is refused before a version is asked is not told.
     """
 
     def heard(self, answered: Answered) -> None:
-        """A request was answered, or every version that was asked failed."""
+        """A request was answered or abandoned, or every version that was asked failed."""
 
 
 class Counters:
@@ -80,7 +82,9 @@ class Counters:
         self.counts: Counter[tuple[str, str]] = Counter()
 
     def heard(self, answered: Answered) -> None:
-        """Add one request."""
+        """Add one request; one whose client has left is none."""
+        if answered.is_abandoned:
+            return
         counts = self.counts
         if answered.version:
             self._add_rows(answered.version, len(answered.rows), answered.n_failed)

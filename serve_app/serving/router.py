@@ -2,6 +2,7 @@
 
 import logging
 import math
+from asyncio import CancelledError
 from collections.abc import Iterable, Sequence
 from secrets import token_hex
 from time import monotonic
@@ -98,10 +99,12 @@ class Router:
         self.rows_under_way += len(rows)
         try:
             version, scored = await self._answer(table, assigned.version, rows, begin_s, failures)
-        except Exception:
-            # A client that left raises CancelledError, which is no Exception: nobody is told.
-            seconds = monotonic() - begin_s
-            self._tell(Answered(rows, routing_key, assigned, seconds, failures=tuple(failures)))
+        except (Exception, CancelledError) as error:
+            told = Answered(rows, routing_key, assigned, monotonic() - begin_s)
+            told.failures = tuple(failures)
+            # The client left.
+            told.is_abandoned = isinstance(error, CancelledError)
+            self._tell(told)
             raise
         finally:
             self.rows_under_way -= len(rows)

@@ -64,6 +64,23 @@ class Bins:
             yield from _count_texts(name, listed, block.categories[:, i], marked)
 
 
+def without_bins(references: Mapping[str, Reference], contract: Sequence[Feature]) -> list[str]:
+    """The fields that tell no rows apart: numbers without an edge, texts of which none is listed.
+
+    Whether a value is missing is told apart of these too.
+    """
+    numbers = Layout(contract).number_names
+    found = []
+    for feature in contract:
+        if feature.name in numbers:
+            has_bins = bool(_edges(feature, references))
+        else:
+            has_bins = len(_listed(feature, references.get(feature.name))) > 1
+        if not has_bins:
+            found.append(feature.name)
+    return found
+
+
 def _count_texts(
     name: str, listed: Mapping[str, str], texts: NDArray[np.object_], marked: NDArray[np.bool_]
 ) -> Iterator[tuple[Name, int, int]]:

@@ -7,8 +7,14 @@ import numpy as np
 
 from serve_app.bundle.manifest import Manifest
 from serve_app.contract.block import principal_score
+from serve_app.statistics.disagreement import HALF_WIDTH
 
 N_BINS = 10
+# Of the spread of stable's scores, where its bundle has no interval: two versions of one model that
+# are fitted again differ by less, and one that has learnt nothing by more.
+WIDTH_OF_SPREAD = 0.5
+# A standard deviation to either side, as a normal distribution has it.
+SPREAD_RANKS = (0.16, 0.84)
 
 
 class ScoreBins:
@@ -40,3 +46,22 @@ def score_edges(stable: Manifest) -> list[float]:
     ranks = np.linspace(0, 1, N_BINS + 1)[1:-1]
     quantiles = np.quantile(scores, ranks, method="inverted_cdf")
     return [float(edge) for edge in np.unique(quantiles)]
+
+
+def with_half_widths(stable: Manifest) -> dict[str, float]:
+    """The parameters of stable's bundle, with a half-width for each output that has none.
+
+    It is a part of the spread of the golden scores, which lie at even ranks of the hold-out's.
+    """
+    parameters = dict(stable.parameters)
+    scores = [row.score for row in stable.golden_rows if row.score is not None]
+    if HALF_WIDTH in parameters or stable.kind != "regressor" or not scores:
+        return parameters
+    columns = np.array(scores, dtype=np.float64).reshape(len(scores), -1)
+    low, high = np.quantile(columns, SPREAD_RANKS, axis=0)
+    names = [f"{HALF_WIDTH}_{name}" for name in stable.outputs] or [HALF_WIDTH]
+    for name, spread in zip(names, (high - low) / 2, strict=False):
+        # Of a constant nothing could be told.
+        if spread > 0:
+            parameters.setdefault(name, WIDTH_OF_SPREAD * float(spread))
+    return parameters

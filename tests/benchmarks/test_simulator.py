@@ -9,10 +9,12 @@ import warnings
 from dataclasses import replace
 
 import pytest
+from typer.testing import CliRunner
 
 with warnings.catch_warnings():
     # Ray's own models warn when they are imported.
     warnings.simplefilter("ignore")
+    from benchmarks.simulator.cli import app
     from benchmarks.simulator.loop import Process, VirtualLoop, context_of
     from benchmarks.simulator.run import simulate
 
@@ -34,7 +36,13 @@ from benchmarks.simulator.models import Behaviour
 from benchmarks.simulator.network import Wire
 from benchmarks.simulator.outcome import Outcome, summarize
 from benchmarks.simulator.runs import chosen
-from benchmarks.simulator.scenario import BROKEN, EQUAL, LONGEST_EXPOSURE_S, Scenario
+from benchmarks.simulator.scenario import (
+    BROKEN,
+    EQUAL,
+    LONGEST_EXPOSURE_S,
+    Expectation,
+    Scenario,
+)
 from benchmarks.simulator.scenarios import SCENARIOS
 from benchmarks.simulator.traffic import Traffic
 
@@ -206,6 +214,7 @@ def test_a_jump_of_the_coordinators_clock_ends_no_step() -> None:
 SHORT = [
     "tails",
     "stalls-isolated",
+    "stalls-long",
     "collections",
     "full-queues",
     "lost-report",
@@ -226,6 +235,7 @@ SHORT = [
     "both-broken",
     "dies-while-baking",
     "dies-after-promote",
+    "gone-while-baking",
     "dies-as-baking-ends",
     "late-when-made-stable",
     "broken-fenced",
@@ -339,12 +349,38 @@ def test_what_is_missed_is_said_with_a_seed_that_shows_it() -> None:
     assert [line.split()[0] for line in broken.missed] == ["exposed", "answers", "cannot"]
 
 
+def test_the_story_of_a_seed_that_shows_what_was_missed_is_printed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever sees a row that misses its bar reads at once what happened, second by second."""
+    strict = replace(SMALL, expected=Expectation(most_passed=0.0))
+    monkeypatch.setitem(SCENARIOS, "small", strict)
+    found = CliRunner().invoke(app, ["--scenario", "small", "--runs", "2", "--processes", "1"])
+    assert found.exit_code == 1, found.output
+    assert "passed 100 % > 0 % (seed 1)" in found.output
+    story = found.output.partition("small, seed 1: ")[2]
+    assert "claimed" in story
+    assert "entered   100.0" in story
+    assert "seed 2" not in story
+
+
 def test_every_scenario_has_a_table_that_a_server_would_take() -> None:
     """A plan with a typing error would only be found by running it."""
     from serve_app.settings import Table
 
     for scenario in SCENARIOS.values():
         assert Table.model_validate(scenario.table, strict=False).rollout is not None
+
+
+def test_what_befalls_either_placement_is_looked_at_in_both() -> None:
+    """An isolated version has processes, queues and replicas of its own, and may fail otherwise."""
+    names = set(SCENARIOS)
+    placed = {name: SCENARIOS[name].placement for name in names}
+    twins = {name for name in names if f"{name}-isolated" in names}
+    assert all(placed[f"{name}-isolated"] == "isolated" for name in twins)
+    assert {"lost-report", "outage", "coordinator-cut-off", "clock-back", "zipf"} <= twins
+    assert {f"broken-{n_keys}-keys" for n_keys in (1, 3, 10, 20, 40, 500, "no")} <= twins
+    assert {"nightly-batch", "1-tenants", "40-tenants", "dies-while-baking"} <= twins
 
 
 def test_scenarios_are_chosen_by_a_whole_name_or_by_a_part() -> None:

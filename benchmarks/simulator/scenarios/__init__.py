@@ -1,12 +1,13 @@
 """All scenarios: each module has a list, and a new one is an entry there."""
 
 from benchmarks.simulator.scenario import Scenario
-from benchmarks.simulator.scenarios import broken, control, equal, guardrails, worse
+from benchmarks.simulator.scenarios import broken, control, equal, guardrails, stalls, worse
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
     for scenario in [
         *equal.SCENARIOS,
+        *stalls.SCENARIOS,
         *worse.SCENARIOS,
         *guardrails.SCENARIOS,
         *broken.SCENARIOS,

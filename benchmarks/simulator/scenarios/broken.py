@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.simulator.fault import Moment
-from benchmarks.simulator.faults import Changes, Command, MakeStable
+from benchmarks.simulator.faults import Changes, Command, MakeStable, Restart
 from benchmarks.simulator.models import Behaviour
 from benchmarks.simulator.scenario import BROKEN, Expectation, Scenario
 from benchmarks.simulator.traffic import Traffic
@@ -18,13 +18,14 @@ def _broken(name: str, about: str, *finds: str, **how: object) -> Scenario:
     return replace(scenario, **how)  # type: ignore[arg-type]
 
 
-def _few(n_keys: int) -> Scenario:
-    how: dict[str, Any] = {"traffic": Traffic("even", n_keys, 20.0)}
+def _few(n_keys: int, placement: str) -> Scenario:
+    how: dict[str, Any] = {"traffic": Traffic("even", n_keys, 20.0), "placement": placement}
     if n_keys == 500:
-        how = {"traffic": Traffic("zipf", n_keys, 50.0)}
+        how["traffic"] = Traffic("zipf", n_keys, 50.0)
+    isolated = "-isolated" if placement == "isolated" else ""
     return _broken(
-        f"broken-{n_keys}-keys",
-        f"fails everything, {n_keys} keys",
+        f"broken-{n_keys}-keys{isolated}",
+        f"{placement}, fails everything, {n_keys} keys",
         "T6",
         candidate=FAILING,
         longest_s=300,
@@ -33,12 +34,23 @@ def _few(n_keys: int) -> Scenario:
 
 
 SCENARIOS = [
-    *(_few(n_keys) for n_keys in (1, 3, 10, 20, 40, 500)),
+    *(
+        _few(n_keys, placement)
+        for placement in ("in_server", "isolated")
+        for n_keys in (1, 3, 10, 20, 40, 500)
+    ),
     _broken(
         "broken-no-keys",
         "fails everything, clients without a key",
         candidate=FAILING,
         traffic=Traffic("none"),
+    ),
+    _broken(
+        "broken-no-keys-isolated",
+        "isolated, fails everything, clients without a key",
+        candidate=FAILING,
+        traffic=Traffic("none"),
+        placement="isolated",
     ),
     _broken(
         "broken-probes",
@@ -80,6 +92,27 @@ SCENARIOS = [
         traffic=Traffic(rate_per_s=20),
         until="finished",
         faults=(Changes("candidate", FAILING, Moment("100 %", 30)),),
+    ),
+    _broken(
+        "dies-while-baking-isolated",
+        "isolated, breaks 30 s after 100 %",
+        "T8",
+        "L1",
+        rollout=QUICK,
+        traffic=Traffic(rate_per_s=20),
+        placement="isolated",
+        until="finished",
+        faults=(Changes("candidate", FAILING, Moment("100 %", 30)),),
+    ),
+    _broken(
+        "gone-while-baking",
+        "isolated, its only process dies 30 s after 100 %, and none comes in its place",
+        "T8",
+        rollout=QUICK,
+        traffic=Traffic(rate_per_s=20),
+        placement="isolated",
+        until="finished",
+        faults=(Restart("candidate", Moment("100 %", 30), away_s=1e6),),
     ),
     _broken(
         "dies-as-baking-ends",

@@ -14,7 +14,8 @@ from serve_app.commands.check.plan import Plan
 from serve_app.contract import ModelSpec, differences
 from serve_app.errors import BundleError, SettingsError, StoreAway
 from serve_app.models import get_spec
-from serve_app.settings import Table
+from serve_app.settings import ServerArgs, Table
+from serve_app.statistics.bins import without_bins
 
 Pin = tuple[Place, str | None]
 
@@ -41,6 +42,37 @@ def check_bundles(plan: Plan) -> Iterator[Fault]:
             # The rule of registered models says so.
             continue
         yield from _check(use, spec)
+
+
+def check_slices(plan: Plan) -> Iterator[Fault]:
+    """Every field of `slice_by` has bins in the bundle of stable: without them it has no slices."""
+    for app, args, table in plan.servers:
+        rollout = table.rollout
+        if rollout is None or not rollout.slice_by:
+            continue
+        manifest = _manifest_of_stable(args, rollout.stable)
+        if manifest is None:
+            continue
+        contract = [feature for feature in manifest.contract if feature.name in rollout.slice_by]
+        names = without_bins(manifest.references, contract)
+        if names:
+            text = (
+                f"found {', '.join(names)}, without bins in the bundle of stable "
+                f"({rollout.stable}): no slice of it is looked at; expected fields whose bins "
+                "training has kept"
+            )
+            yield Fault((*app.table_place, "rollout", "slice_by"), text, "warning")
+
+
+def _manifest_of_stable(args: ServerArgs, version: str) -> Manifest | None:
+    """Read it; None where that fails, of which `check_bundles` says why."""
+    try:
+        model = get_spec(args.model).name
+        store = open_store(served_uri(args.store))
+        manifest, _ = read_manifest(store, model, version, public_keys=args.public_keys)
+    except Exception:
+        return None
+    return manifest
 
 
 def _isolated(plan: Plan) -> Iterator[Use]:

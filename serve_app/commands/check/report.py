@@ -68,9 +68,9 @@ def check_file(path: Path, *, with_store: bool = True, n_cpus: float | None = No
 
 def _check_bundles(plan: Plan) -> Iterable[Fault]:
     """Import late: without a store, neither numpy nor a client of object stores is needed."""
-    from serve_app.commands.check.in_store import check_bundles
+    from serve_app.commands.check.in_store import check_bundles, check_slices
 
-    return check_bundles(plan)
+    return (*check_bundles(plan), *check_slices(plan))
 
 
 def _check_logs(plan: Plan) -> Iterable[Fault]:

@@ -17,7 +17,7 @@ from serve_app.bundle.runtimes.record import RuntimeRecord
 from serve_app.bundle.runtimes.registry import RUNTIMES, record_of
 from serve_app.bundle.store import FolderStore
 from serve_app.contract.block import Block, Layout
-from serve_app.errors import BundleError
+from serve_app.errors import BundleError, BundleUnavailable
 from serve_app.models import get_spec
 from serve_app.serving import status
 from serve_app.serving.opening import Opening
@@ -86,6 +86,31 @@ def test_a_runtime_that_runs_code_needs_a_pin_away_from_home(
     assert scores.tolist() == expected_scores(10)
     listed(monkeypatch, toy())
     assert np.isfinite(load(elsewhere, CHURN, "1.0.0").score(block_of(10))).all()
+
+
+@pytest.mark.parametrize(
+    ("error", "is_wrong"),
+    [
+        (MemoryError(), False),
+        (OSError(28, "No space left on device"), False),
+        (RuntimeError("can't start new thread"), False),
+        (RuntimeError("onnxruntime: bad allocation"), False),
+        (ValueError("no model"), True),
+    ],
+)
+def test_a_machine_without_room_is_not_taken_for_a_wrong_bundle(
+    store: FolderStore, monkeypatch: pytest.MonkeyPatch, error: Exception, is_wrong: bool
+) -> None:
+    """It is tried again; a bundle that is wrong ends the rollout of its version everywhere."""
+
+    def fail(data: bytes, manifest: Manifest) -> Any:
+        raise error
+
+    listed(monkeypatch, toy(open=fail))
+    write_toy(store)
+    with pytest.raises(BundleError) as caught:
+        load(store, CHURN, "1.0.0")
+    assert isinstance(caught.value, BundleUnavailable) is not is_wrong
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from checking import ISOLATED, SERVER, SHIPPED, TABLE, changed, manifest_of, report_on, uncommented
 
-from serve_app.bundle.manifest import MANIFEST
+from serve_app.bundle.manifest import MANIFEST, Reference
 from serve_app.bundle.store import FolderStore
 from serve_app.models import MODELS
 from serve_app.rollout.decide import claim
@@ -234,6 +234,29 @@ def test_a_log_that_cannot_be_read_from_here_is_a_warning(
     found = in_state(tmp_path, with_rollout().replace('candidate: "1.1.0"', STEPS))
     assert len(found) == 1
     assert found[0].startswith(f"warning {TABLE}.rollout: its log is not known from here: ")
+
+
+def test_a_field_that_has_no_slices_is_a_warning(tmp_path: Path, store: FolderStore) -> None:
+    """Its bins are those that the training of stable has kept: without them nothing is looked at,
+    and nobody would see that.
+    """
+    fields = "slice_by: [contract_length_months, nps_score]"
+    text = with_rollout().replace('candidate: "1.1.0"', f'candidate: "1.1.0", {fields}')
+    months = Reference(share_missing=0, counts=[1, 1], edges=[12])
+    all_alike = Reference(share_missing=0, counts=[1], edges=[])
+    for kept, named in (
+        ({}, "contract_length_months, nps_score"),
+        ({"contract_length_months": months}, "nps_score"),
+        ({"contract_length_months": months, "nps_score": all_alike}, "nps_score"),
+    ):
+        manifest = manifest_of("churn", "1.0.0", references=kept)
+        (store.root / "churn" / "1.0.0" / MANIFEST).write_bytes(manifest)
+        (found,) = in_state(tmp_path, text)
+        assert found.startswith(f"warning {TABLE}.rollout.slice_by: found {named}, without bins")
+    kept = {"contract_length_months": months, "nps_score": months}
+    manifest = manifest_of("churn", "1.0.0", references=kept)
+    (store.root / "churn" / "1.0.0" / MANIFEST).write_bytes(manifest)
+    assert in_state(tmp_path, text) == []
 
 
 def test_what_is_wrong_with_a_candidate_is_said_of_the_candidate(

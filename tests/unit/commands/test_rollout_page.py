@@ -147,6 +147,14 @@ def test_each_rail_is_shown_by_what_is_nearest_to_its_limit() -> None:
     assert "8 of 9 keys, tolerated 2.1 (step)" in lines[0]
 
 
+def test_a_step_that_waits_is_not_offered_again() -> None:
+    """It would be refused; what else a person can do stays."""
+    offered = [line for line in lines_of(rollout_view()) if line.startswith("you can")]
+    waiting = [line for line in lines_of(rollout_view(stepping=True)) if line.startswith("you can")]
+    assert offered == ["you can: sluice rollout out | pause | promote | abort | step"]
+    assert waiting == ["you can: sluice rollout out | pause | promote | abort"]
+
+
 def test_in_shadow_the_page_tells_pairs_and_what_was_not_answered_in_time() -> None:
     """Nobody is answered by the candidate there, so that there are no bad requests of it."""
     numbers = {"pairs": 470.0, "disagreements": 2.0, "shadow_missed_requests": 3.0}

@@ -18,7 +18,7 @@ from serve_app.errors import (
     Overloaded,
     TooManyRows,
 )
-from serve_app.rollout.counts import MOST_KEYS, Arm, digest
+from serve_app.rollout.counts import MOST_KEYS, Arm, Counts, digest
 from serve_app.serving.request_id import REQUEST_ID
 
 FAILURES: Mapping[str, Any] = {
@@ -116,6 +116,38 @@ async def test_forced_and_abandoned_requests_and_faults_of_clients_count_nowhere
     found = server.counted()
     assert found.requests == {"stable": 0, "candidate": 0}
     assert found.errors.n_keys == 0
+
+
+async def left(server: Server, version: str, after_s: float) -> Counts:
+    """What is counted of a client that leaves so long after it asked a version that hangs."""
+    hanging = server.store.scorers[version]
+    hanging.delay_s = 60
+    waiting = asyncio.ensure_future(server.ask("left"))
+    await until(lambda: hanging.blocks)
+    await asyncio.sleep(after_s)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    return server.counted()
+
+
+@pytest.mark.parametrize("percent", [0, 100])
+async def test_whoever_leaves_when_it_is_late_already_counts_alike_for_both(percent: float) -> None:
+    """In plain mode Ray ends the request then: a version that stalls must not be spared for it."""
+    server = await Server().start(percent, limits={"candidate_deadline_ms": 20})
+    found = await left(server, CANDIDATE if percent else STABLE, 0.2)
+    arm: Arm = "candidate" if percent else "stable"
+    assert found.bad[arm] == {"late": 1}
+    assert found.requests[arm] == 1
+    assert found.n_stood_in == 0
+
+
+async def test_a_client_that_leaves_in_the_candidates_time_says_nothing_of_stable() -> None:
+    """The candidate was late, and stable, asked in its place, had no time to answer."""
+    server = await Server().start(100, limits={"candidate_deadline_ms": 300})
+    server.store.scorers[CANDIDATE].error = DeadlineExceeded("late")
+    found = await left(server, STABLE, 0.0)
+    assert found.bad["candidate"] == {"late": 1}
+    assert found.n_stood_in == 1
 
 
 async def test_in_shadow_the_answer_does_not_wait_and_both_are_compared() -> None:

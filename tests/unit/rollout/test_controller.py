@@ -68,6 +68,22 @@ async def test_a_person_sends_it_to_the_next_step(tmp_path: Path) -> None:
     assert written(tmp_path)[-1]["reason"] == "stepped: few clients"
 
 
+async def test_the_view_tells_a_step_that_waits_until_it_is_entered(tmp_path: Path) -> None:
+    """Nobody need command it a second time, or is refused for it."""
+    servers = TwoServers(tmp_path)
+    await servers.until_share("shadow")
+    assert not servers.view().stepping
+    servers.candidate = Candidate("missing", "loading")
+    await servers.controller.command("step", "ada", "few clients")
+    await servers.report_for(2)
+    assert (servers.view().share, servers.view().stepping) == ("shadow", True)
+    with pytest.raises(CommandRefused):
+        await servers.controller.command("step", "ada", "")
+    servers.candidate = Candidate("ready")
+    await servers.report_for(2)
+    assert (servers.view().share, servers.view().stepping) == (10.0, False)
+
+
 @pytest.mark.parametrize("way", ["aborted", "finished"])
 async def test_the_same_file_never_begins_again_what_is_over(tmp_path: Path, way: str) -> None:
     """A new coordinator does not either; a higher run in the file does."""

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from rolling import PLAN, START_S, STATUSES, Rolling, rolling_in
 
+from serve_app.rollout.decide import MOST_CLAIMS, RESTARTS
 from serve_app.rollout.event import Event
 from serve_app.rollout.facts import Wait
 from serve_app.rollout.state import Status, weights
@@ -194,6 +195,26 @@ def test_after_a_restart_a_step_is_judged_for_its_whole_time_again() -> None:
     story.restart()
     assert story.tick(1) == Wait("5 %: 1 of 300 s")
     assert isinstance(story.tick(299), Event)
+
+
+def test_restarts_that_lose_the_evidence_again_and_again_are_for_a_person() -> None:
+    """A coordinator that dies before anybody has counted long enough would keep a bad candidate in
+    its step for ever; who accepts that goes on, and the next step counts its own restarts.
+    """
+    story = rolling_in("running")
+    for _ in range(MOST_CLAIMS - 1):
+        story.now_s += 9
+        story.restart()
+    assert isinstance(story.tick(0, story.facts(requests=1)), Wait)
+    story.restart()
+    story.tick(0, story.facts(requests=1))
+    assert (story.state.status, story.state.cause) == ("held", RESTARTS)
+    assert story.state.reason.startswith(f"{MOST_CLAIMS} coordinators have begun to count anew")
+    story.order("resume")
+    assert isinstance(story.tick(0, story.facts(requests=1)), Wait)
+    story.tick(300)
+    assert (story.state.status, story.state.share) == ("running", 50)
+    assert story.state.n_claims == 0
 
 
 def test_a_restart_prolongs_the_bake_time_by_a_minute_at_most() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from judging import judged, names, record, tell
 from watching import counts_of
 
+from serve_app.rollout import evidence
 from serve_app.rollout.evidence import Record, requests_of
 from serve_app.rollout.facts import Verdict
 
@@ -208,6 +209,27 @@ def test_a_judge_that_could_not_see_all_keys_says_so() -> None:
     counts.errors.n_left_out = 3
     tell(found, counts)
     assert judged(found).cause == "too many bad keys"
+
+
+def test_a_set_of_keys_that_is_full_holds_and_blinds_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both versions have had their share of bad keys, and then the candidate breaks: what has no
+    room is counted, and a candidate that fails everything is out by its requests.
+    """
+    monkeypatch.setattr(evidence, "MOST_KEYS", 200)
+    found = record(50.0)
+    both = (names("s", 100), names("c", 100))
+    tell(found, counts_of(requests=(9_000, 9_000), errors=both))
+    assert judged(found).outcome == "pass"
+    tell(found, counts_of(requests=(1, 1), errors=([], ["one more"])))
+    assert found.phases[1].n_left_out == 1
+    assert (judged(found).outcome, judged(found).cause) == ("hold", "too many bad keys")
+    for second in range(12):
+        broken = counts_of(requests=(50, 50), errors=([], names(f"new {second} ", 50)))
+        tell(found, broken, 100.0 + second)
+    said = judged(found, now_s=111.5)
+    assert (said.outcome, said.cause) == ("fail", "failing")
 
 
 def test_a_key_that_was_bad_in_shadow_is_still_evidence_later() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from every_kind import ANOMALY, CLASSIFIER, EXAMPLE, OUTPUTS, order_manifest
+from every_kind import ANOMALY, CLASSIFIER, EXAMPLE, OUTPUTS, VALUE, order_manifest
 from watching import CANDIDATE, STABLE, manifest, phase_counter, table
 
 from serve_app.contract import ModelSpec
@@ -144,6 +144,46 @@ def test_a_model_that_cuts_at_30_percent_is_judged_there() -> None:
     rows = block(monthly_active_days=[1, 1])
     counter.compare(["a", "b"], [1, 2], rows, np.array([0.2, 0.4]), np.array([0.4, 0.6]))
     assert counter.take().shadowed.pairs == {digest("a"): True, digest("b"): False}
+
+
+@pytest.mark.parametrize(
+    ("spec", "golden", "parameters"),
+    [
+        (VALUE, [float(n) for n in range(101)], {}),
+        # Of the second output stable has an interval, and its scores have no spread.
+        (OUTPUTS, [[float(n), 7.0] for n in range(101)], {"half_width_cost_usd": 50.0}),
+        (OUTPUTS, [[float(n), 7.0] for n in range(101)], {}),
+    ],
+)
+def test_a_value_without_an_interval_is_compared_by_the_spread_of_stables_scores(
+    spec: ModelSpec, golden: list[Any], parameters: dict[str, float]
+) -> None:
+    """Half of the spread, which is 34 of 0 to 100: a version that was fitted again agrees, and one
+    that says the mean for everybody does not.
+    """
+    plan = table().rollout
+    assert plan is not None
+    stable = order_manifest(spec, golden, parameters=parameters)
+    counter = PhaseCounter(spec, plan, ("run", 1), stable)
+    values = np.array([10.0, 50.0, 90.0, 90.0])
+    candidate = np.array([12.0, 50.0, 74.0, 50.0])
+    if spec is OUTPUTS:
+        values, candidate = (
+            np.stack([one, np.full(4, 7.0)], axis=1) for one in (values, candidate)
+        )
+    rows = orders(city=["Bern"] * 4)
+    counter.compare(["a", "b", "c", "d"], [1, 2, 3, 4], rows, values, candidate)
+    assert list(counter.take().shadowed.pairs.values()) == [False, False, False, True]
+
+
+def test_a_constant_without_an_interval_has_no_limit() -> None:
+    """Its scores have no spread: any other number would be a disagreement."""
+    plan = table().rollout
+    assert plan is not None
+    counter = PhaseCounter(VALUE, plan, ("run", 1), order_manifest(VALUE, [7.0] * 50))
+    values = np.array([7.0])
+    counter.compare(["a"], [1], orders(city=["Bern"]), values, values + 0.001)
+    assert list(counter.take().shadowed.pairs.values()) == [False]
 
 
 def test_a_candidate_with_a_threshold_of_its_own_is_judged_by_its_own_labels() -> None:

@@ -32,9 +32,10 @@ SAID = {
         "file.",
     ),
     "aborted": (
-        {"by": "judge", "reason": "failing"},
+        # A lower run in the file would be passed over: a person has begun the second by command.
+        {"by": "judge", "reason": "failing", "run": 2},
         "1.1.0 is out since 15 Jan 12:00:00 UTC: failing (judge). 1.0.0 answers everybody. Correct "
-        "it as a new version, or `start` to try it again.",
+        "it as a new version; `start`, or run: 3 in the file, tries this one again.",
     ),
 }
 

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 from judging import judged, record, tell
-from watching import RUN, counts_of
+from watching import RUN, counts_of, table
 
 from serve_app.rollout.counts import Counts, Shadowed, Slice
-from serve_app.rollout.evidence import requests_of, worst_slices
+from serve_app.rollout.evidence import Phase, requests_of, worst_slices
 from serve_app.rollout.facts import Verdict
+from serve_app.rollout.shadow_verdict import of_shadow
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,35 @@ def test_shadow_passes_by_the_upper_bound_of_what_disagrees(
     tell(found, counts_of(pairs={f"k{n}": n < n_disagree for n in range(n_pairs)}))
     assert judged(found).outcome == outcome
     assert requests_of(found.phases[1])[1] == n_pairs
+
+
+def passes_shadow(n_disagree: int, n_pairs: int) -> bool:
+    """Tell whether the shipped plan goes on after a shadow of these pairs."""
+    plan = table().rollout
+    assert plan is not None
+    phase = Phase("shadow")
+    counted = {"candidate": n_disagree, "stable": n_pairs - n_disagree}
+    phase.counted["disagreement"].update(counted)  # type: ignore[arg-type]
+    phase.shadowed.n_requests = n_pairs
+    return of_shadow(phase, plan, {}).outcome == "pass"
+
+
+@pytest.mark.parametrize(("disagreeing", "most"), [(0.11, 0.04), (0.12, 0.01)])
+def test_hardly_any_candidate_slips_through_shadow_by_being_looked_at_often(
+    disagreeing: float, most: float
+) -> None:
+    """The bound is that of one look, and there are 2,701 of them: from 300 pairs to 3,000, one a
+    second. docs/rollouts.md has the numbers.
+    """
+    rng = np.random.default_rng(7)
+    disagree = np.cumsum(rng.random((2_000, 3_000)) < disagreeing, axis=1, dtype=np.int32)
+    passes = np.zeros(2_000, bool)
+    allowed = 0
+    for n_pairs in range(300, 3_001):
+        while passes_shadow(allowed + 1, n_pairs):
+            allowed += 1
+        passes |= disagree[:, n_pairs - 1] <= allowed
+    assert 0 < passes.mean() <= most
 
 
 def in_shadow(shifted_by: float = 0.0, constant: float | None = None, **more: int) -> Verdict:

@@ -413,6 +413,23 @@ async def test_an_observer_hears_who_failed_and_why() -> None:
     assert failed.failures == (Failure(CANDIDATE, late), Failure(STABLE, stable.error))
 
 
+async def test_an_observer_hears_of_a_client_that_left_and_the_counters_do_not_count_it() -> None:
+    """Nobody was answered; what had failed by then is known."""
+    listener = Listener()
+    counters = Counters()
+    slow = FakeScorer(stable_score, delay_s=60)
+    broken = FakeScorer(candidate_score, NotReady("gone"))
+    router = await router_with(broken, None, slow, [listener, counters])
+    waiting = asyncio.ensure_future(router.predict(rows_of(10), "ada", None))
+    await until(lambda: slow.blocks)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    (told,) = listener.heard_of
+    assert (told.is_abandoned, told.version, told.ids) == (True, "", ())
+    assert [failure.version for failure in told.failures] == [CANDIDATE]
+    assert not counters.counts
+
+
 async def test_an_observer_that_raises_costs_neither_the_answer_nor_the_other_observers() -> None:
     """The observer breaks its promise, and neither clients nor observers pay for it."""
     listener = Listener()

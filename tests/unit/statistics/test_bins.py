@@ -8,7 +8,7 @@ from every_kind import CLASSIFIER, EXAMPLE, order_manifest
 
 from serve_app.bundle.manifest import Reference
 from serve_app.contract.block import Layout
-from serve_app.statistics.bins import MOST_TEXTS, Bins
+from serve_app.statistics.bins import MOST_TEXTS, Bins, without_bins
 from serve_app.statistics.slicing import masks
 
 CONTRACT = CLASSIFIER.contract
@@ -46,6 +46,17 @@ def test_of_a_long_list_the_most_frequent_texts_have_bins() -> None:
     reference = Reference(share_missing=0, values=values, counts=list(range(500)))
     found = counted("city", ["city 499", "city 0", f"city {500 - MOST_TEXTS}"], city=reference)
     assert found == {"city 499": (1, 1), "any other": (1, 0), f"city {500 - MOST_TEXTS}": (1, 0)}
+
+
+def test_a_field_without_edges_and_without_texts_tells_no_rows_apart() -> None:
+    """A closed list and a truth value have bins of their own, whatever training has kept."""
+    reference = Reference(share_missing=0, values=["Bern"], counts=[1])
+    numbers = {
+        feature.name for feature in CONTRACT if feature.name in Layout(CONTRACT).number_names
+    }
+    alike = set(without_bins({}, CONTRACT))
+    assert alike == (numbers | {"city"}) - {"is_member", "is_gift"}
+    assert "city" not in without_bins({"city": reference}, CONTRACT)
 
 
 def test_truth_values_have_their_own_words() -> None:

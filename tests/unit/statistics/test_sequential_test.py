@@ -2,6 +2,7 @@
 
 import math
 from itertools import pairwise, product
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -169,6 +170,20 @@ def test_the_shares_of_alpha_add_up_to_alpha() -> None:
                     -limit(rail, "step", alpha=0.01, n_steps=n_steps, restarts=restarts)
                 )
         assert 0.00999 < spent <= 0.01
+
+
+def test_the_limits_of_the_shipped_plan_are_those_that_are_documented() -> None:
+    """docs/rollouts.md has them, and the page of a rollout shows them beside the evidence."""
+    found = {
+        rail: tuple(
+            round(limit(rail, since, alpha=0.01, n_steps=5), 1) for since in get_args(Since)
+        )
+        for rail in RAIL_SHARES
+    }
+    assert get_args(Since) == ("rollout", "step")
+    assert found == {"errors": (5.9, 7.5), "slow": (7.1, 8.7), "disagreement": (7.8, 9.4)}
+    begun_again = limit("errors", "rollout", alpha=0.01, n_steps=5, restarts=1)
+    assert round(begun_again - limit("errors", "rollout", alpha=0.01, n_steps=5), 1) == 2.1
 
 
 def test_a_restart_raises_every_limit() -> None:

@@ -1,0 +1,88 @@
+"""An equal candidate whose processes stop for a while, or answer late, as those of stable do."""
+
+from benchmarks.simulator.fault import Moment
+from benchmarks.simulator.faults import Stall, Stalls
+from benchmarks.simulator.models import Behaviour
+from benchmarks.simulator.scenarios.equal import equal
+
+# One call in fifty takes longer than a candidate may, and less than stable may.
+TAILS = Behaviour(tail_share=0.02, tail_ms=160.0)
+
+SCENARIOS = [
+    equal(
+        "tails",
+        "isolated, 2 % of the calls of both take 160 ms",
+        "T1",
+        placement="isolated",
+        stable=TAILS,
+        candidate=TAILS,
+    ),
+    equal(
+        "stalls-isolated",
+        "each process of both versions stops for 0.3-5 s every minute",
+        "T2",
+        "L7",
+        placement="isolated",
+        faults=(Stalls("versions", 60, 0.3, 5),),
+    ),
+    equal(
+        "stalls-two-replicas",
+        "the same, two replicas of each version",
+        placement="isolated",
+        n_replicas=2,
+        faults=(Stalls("versions", 60, 0.3, 5),),
+    ),
+    equal(
+        "stalls-in-server",
+        "each server stops for 0.3-5 s every minute",
+        faults=(Stalls("servers", 60, 0.3, 5),),
+    ),
+    equal(
+        "collections",
+        "isolated, pauses of 0.1-0.4 s every 20 s (garbage collection)",
+        "T2",
+        placement="isolated",
+        faults=(Stalls("versions", 20, 0.1, 0.4),),
+    ),
+    equal(
+        "collections-in-server",
+        "servers pause for 0.1-0.4 s every 20 s (garbage collection)",
+        "T2",
+        faults=(Stalls("servers", 20, 0.1, 0.4),),
+    ),
+    # Ten seconds without an answer are what puts out a candidate that fails: see docs/rollouts.md.
+    equal(
+        "stalls-long",
+        "isolated, the only process of each version stops twice for 7 s",
+        "T2",
+        placement="isolated",
+        faults=(
+            Stall("candidate", Moment("canary", 10), 7.0),
+            Stall("stable", Moment("canary", 30), 7.0),
+            Stall("candidate", Moment("50 %", 10), 7.0),
+            Stall("stable", Moment("50 %", 30), 7.0),
+        ),
+    ),
+    equal(
+        "busy-node-in-server",
+        "all processes stop together for 0.3-3 s every minute",
+        "T2",
+        faults=(Stalls("everything", 60, 0.3, 3, together=True),),
+    ),
+    equal(
+        "busy-node",
+        "isolated, all processes stop together for 0.3-3 s every minute",
+        "T1",
+        "T2",
+        placement="isolated",
+        faults=(Stalls("everything", 60, 0.3, 3, together=True),),
+    ),
+    equal(
+        "shadow-stall",
+        "isolated, one replica of the candidate stops once for 1 s in shadow",
+        "T11",
+        placement="isolated",
+        rollout={"steps": ["shadow", 50, 100]},
+        faults=(Stall("candidate", Moment("shadow", 8), 1.0),),
+    ),
+]
