@@ -140,6 +140,20 @@ SCENARIOS = [
         ),
     ),
     _broken(
+        "dies-after-promote-isolated",
+        "isolated, is promoted at 50 %, and breaks 5 s after 100 %",
+        "T8",
+        "L1",
+        rollout=QUICK,
+        placement="isolated",
+        traffic=Traffic(rate_per_s=20),
+        until="finished",
+        faults=(
+            Command("promote", Moment("canary", 10)),
+            Changes("candidate", FAILING, Moment("100 %", 5)),
+        ),
+    ),
+    _broken(
         "late-when-made-stable",
         "isolated, late by then (250 ms a call), and made stable at 100 %",
         "T20",
