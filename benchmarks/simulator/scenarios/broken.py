@@ -22,6 +22,9 @@ def _few(n_keys: int, placement: str) -> Scenario:
     how: dict[str, Any] = {"traffic": Traffic("even", n_keys, 20.0), "placement": placement}
     if n_keys == 500:
         how["traffic"] = Traffic("zipf", n_keys, 50.0)
+    if n_keys < 10:
+        # A tenth of the keys is mostly nobody then.
+        how["rollout"] = {"steps": [50, 100]}
     isolated = "-isolated" if placement == "isolated" else ""
     return _broken(
         f"broken-{n_keys}-keys{isolated}",
@@ -129,6 +132,20 @@ SCENARIOS = [
         "T8",
         "L1",
         rollout=QUICK,
+        traffic=Traffic(rate_per_s=20),
+        until="finished",
+        faults=(
+            Command("promote", Moment("canary", 10)),
+            Changes("candidate", FAILING, Moment("100 %", 5)),
+        ),
+    ),
+    _broken(
+        "dies-after-promote-isolated",
+        "isolated, is promoted at 50 %, and breaks 5 s after 100 %",
+        "T8",
+        "L1",
+        rollout=QUICK,
+        placement="isolated",
         traffic=Traffic(rate_per_s=20),
         until="finished",
         faults=(

@@ -228,6 +228,7 @@ SCENARIOS = [
             "3-tenants",
             "10-tenants",
             "40-tenants",
+            "40-tenants-shadow",
             "zipf",
             "nightly-batch",
         )

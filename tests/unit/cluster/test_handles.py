@@ -1,5 +1,6 @@
 """What a server and a coordinator ask of other deployments, and what a wrong answer means."""
 
+import asyncio
 import warnings
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own models warn when they are imported
     from ray import serve
 
+    from serve_app.cluster import handles
     from serve_app.cluster.handles import IsolatedReplicas, RemoteRollout
 
 
@@ -77,6 +79,20 @@ async def test_out_is_in_force_in_this_server_whatever_the_coordinator_says(answ
     with pytest.raises(NotReady, match=r"^(?!Out)"):
         await rollout.command("pause", "ada", "")
     assert done == ["out"], "no other command takes a share away"
+
+
+async def test_a_coordinator_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever says out at night gets an answer in seconds, and it is in force here."""
+    monkeypatch.setattr(handles, "TIMEOUT_S", 0.01)
+
+    async def hang(*_: str) -> None:
+        await asyncio.Event().wait()
+
+    coordinator = SimpleNamespace(command=SimpleNamespace(remote=hang))
+    rollout = RemoteRollout(coordinator, lambda: True)
+    async with asyncio.timeout(30):
+        with pytest.raises(NotReady, match=r"^Out in this server\. .*TimeoutError"):
+            await rollout.command("out", "ada", "")
 
 
 async def test_a_server_without_orders_says_why_out_was_not_confirmed() -> None:

@@ -1,6 +1,7 @@
 """A server's end of a rollout follows orders, counts answers, and reports."""
 
 import asyncio
+import threading
 
 import pytest
 from fakes import until
@@ -12,6 +13,7 @@ from serve_app.errors import (
     BundleUnavailable,
     NotReady,
 )
+from serve_app.rollout import active_rollout
 from serve_app.rollout.active_rollout import FINAL_AFTER_FAILURES, KEEP_S
 from serve_app.rollout.orders import Orders, RolloutReply
 from serve_app.rollout.state import State
@@ -78,6 +80,25 @@ async def test_a_new_server_that_finds_no_coordinator_reads_the_log() -> None:
     server.written = State(status="baking", share=100.0)
     await server.rollout.alone(0)
     assert await server.ask() == CANDIDATE
+
+
+class SilentStore(Server):
+    """A server whose store of logs says nothing until the test has ended."""
+
+    may_end = threading.Event()
+
+    def _read_log(self, rollout: str) -> State:
+        self.may_end.wait(timeout=60)
+        return State(status="running", share=100.0)
+
+
+async def test_a_log_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is cut off from everything goes to stable all the same."""
+    monkeypatch.setattr(active_rollout, "READ_TIMEOUT_S", 0.01)
+    server = await SilentStore().start(50)
+    await server.rollout.alone(61)
+    server.may_end.set()
+    assert server.rollout.percent == 0
 
 
 async def test_what_is_out_here_stays_out_whatever_the_log_says() -> None:

@@ -1,11 +1,13 @@
 """What the coordinator knows of servers is what their reports show."""
 
+import asyncio
 import math
 from typing import Any
 
 import pytest
 from watching import CANDIDATE, FakeIsolated, table
 
+from serve_app.rollout import fleet as fleets
 from serve_app.rollout.fleet import RATE_OVER_S, SILENT_S, Fleet, Replicas
 from serve_app.rollout.orders import Candidate, RolloutReport
 from serve_app.settings import Rollout
@@ -135,6 +137,23 @@ async def test_an_application_that_failed_is_final_and_a_controller_that_is_away
     )
     await fleet.ask_isolated(CANDIDATE, 20)
     assert fleet.readiness(PLAN, 20)[0] == state
+
+
+async def test_a_controller_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is asked outside has an end: the judge goes on, and the step waits."""
+    monkeypatch.setattr(fleets, "ASK_TIMEOUT_S", 0.01)
+
+    class Hanging(FakeIsolated):
+        async def replicas(self, version: str) -> Replicas:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    candidate = Candidate("ready", isolated=True, rows_per_s=100.0)
+    fleet = fleet_of(report("a", candidate=candidate), isolated=Hanging())
+    async with asyncio.timeout(30):
+        await fleet.ask_isolated(CANDIDATE, 50)
+    state, reason = fleet.readiness(PLAN, 50)
+    assert (state, reason) == ("missing", "its replicas cannot be counted (TimeoutError)")
 
 
 async def test_a_promoted_candidate_is_asked_again_about_the_share_that_it_enters() -> None:
