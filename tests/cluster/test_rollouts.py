@@ -2,7 +2,7 @@
 notice.
 
 A rollout is the same code in both modes of Ray Serve: the fast mode has all tests, and in plain
-mode a good candidate shows that it is at work.
+mode a good and a bad candidate show that it is at work, with the limits that ship.
 """
 
 import time
@@ -19,7 +19,10 @@ from typer.testing import CliRunner
 from webhook import SECRET_ENV, signature_of, webhook
 
 from serve_app.commands.main import app as sluice
+from serve_app.settings import Guardrails
 
+# The other tests are more patient, so that a busy machine is not taken for a bad candidate.
+SHIPPED: dict[str, Any] = {"limits": {}, "guardrails": Guardrails().model_dump(exclude={"alpha"})}
 # Of the rows that clients send; more than a judge would need, so that few requests are enough.
 SHARE_OF_ROWS = {"raises": 0.3, "slow": 0.3, "nan": 0.4, "flips": 0.5}
 RAIL = {"raises": "errors", "slow": "slow", "nan": "errors", "flips": "disagreement"}
@@ -41,11 +44,11 @@ def sluice_rollout(app: RolloutApp, command: str) -> Any:
     return CliRunner().invoke(sluice, words)
 
 
-def assert_that_it_finishes_by_itself(app: RolloutApp) -> None:
+def assert_that_it_finishes_by_itself(app: RolloutApp, **limits: Any) -> None:
     """A good candidate goes to 100 %, no client sees a failure, and no routing key ever moves back
     to stable.
     """
-    app.begin(GOOD, steps=["shadow", 50, 100])
+    app.begin(GOOD, steps=["shadow", 50, 100], **limits)
     load, view = app.run()
     assert set(load.statuses) == {200}, load.statuses
     assert view["status"] == "finished", view
@@ -65,10 +68,17 @@ def test_a_good_candidate_goes_from_shadow_to_100_percent_by_itself(app: Rollout
 
 
 @pytest.mark.parametrize("stage", ["plain"], indirect=True)
-def test_a_good_candidate_goes_to_100_percent_in_plain_mode_too(stage: Any) -> None:
-    """A rollout needs nothing of the fast mode."""
+def test_with_shipped_limits_and_in_plain_mode_the_good_one_finishes_and_the_bad_one_is_out(
+    stage: Any,
+) -> None:
+    """A rollout needs nothing of the fast mode, and no patience of a test."""
     app = RolloutApp(stage, "rollout", stage.store, "in_server")
-    assert_that_it_finishes_by_itself(app)
+    assert_that_it_finishes_by_itself(app, **SHIPPED)
+    app.begin(FAULTS["raises"], steps=[20, 100], min_requests=1_000_000, **SHIPPED)
+    load, view = app.run(SHARE_OF_ROWS["raises"])
+    assert set(load.statuses) == {200}, load.statuses
+    assert view["status"] == "aborted", view
+    assert view["by"] == "judge"
     app.end()
 
 
