@@ -205,13 +205,17 @@ class ActiveRollout:
         """
         if self._orders is None:
             return False
-        self._put_in_force(replace(self._orders, percent=0.0, shadow=False, is_out=True))
+        self._put_in_force(_put_out(self._orders))
         return True
 
     def _put_in_force(self, orders: Orders | None) -> None:
         before = self._orders
         if orders is not None and before is not None and orders.run != before.run:
             self._n_failures_before = self._n_failures()
+            self._n_failed = 0
+        if orders is not None and orders.run == self._out:
+            # Whoever tells of a share does not know yet that the candidate is out in this run.
+            orders = _put_out(orders)
         self._orders = orders
         self._table = None
         if orders is not None and orders.is_out:
@@ -293,8 +297,13 @@ class ActiveRollout:
         self._shadow.offer(phase, candidate.scorer, key, block, scores, deadline_s)
 
 
+def _put_out(orders: Orders) -> Orders:
+    return replace(orders, percent=0.0, shadow=False, is_out=True)
+
+
 def _takes_away(written: Orders | None, orders: Orders) -> bool:
-    """Tell whether the log gives the candidate less in the same run."""
-    if written is None or written.run != orders.run:
+    """Tell whether the log gives the candidate less, or has it out in whichever run."""
+    if written is None:
         return False
-    return written.is_out or written.percent < orders.percent
+    is_less = written.run == orders.run and written.percent < orders.percent
+    return written.is_out or is_less

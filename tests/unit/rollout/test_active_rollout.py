@@ -111,6 +111,44 @@ async def test_what_is_out_here_stays_out_whatever_the_log_says() -> None:
     assert server.report().out == "run-1"
 
 
+async def test_what_is_out_here_gets_nothing_from_orders_that_do_not_know_it_yet() -> None:
+    """A reply that was under way, and the log behind a coordinator that could not read it, still
+    tell of a share in this run; another run is another matter.
+    """
+    server = await Server().start(100)
+    server.order(50, run="r-run1")
+    assert server.rollout.put_out()
+    server.order(50, run="r-run1")
+    assert await server.ask() == STABLE
+    server.rollout.follow(RolloutReply(True, None))
+    server.written = State(rollout="r", run=1, status="running", share=50.0)
+    await server.rollout.alone(0)
+    assert server.rollout.percent == 0
+    server.order(100, run="r-run2")
+    assert await server.ask() == CANDIDATE
+
+
+async def test_what_the_run_before_failed_puts_nobody_out_in_the_next() -> None:
+    """Somebody has begun it again; no request of this run was asked yet."""
+    server = await Server().start(100)
+    server.store.scorers[CANDIDATE].error = RuntimeError("broken")
+    for second in range(12):
+        server.now_s += 1
+        await server.ask(f"key {second}")
+    server.order(50, run="run-2")
+    await server.rollout.alone(1)
+    assert server.rollout.percent == 50
+
+
+async def test_out_in_a_later_run_of_the_log_is_out_in_a_server_that_missed_its_beginning() -> None:
+    """It was cut off at 100 % when a person began again, and then took the share away."""
+    server = await Server().start(100)
+    server.order(100, run="r-run1")
+    server.written = State(rollout="r", run=2, status="aborted")
+    await server.rollout.alone(1)
+    assert await server.ask() == STABLE
+
+
 async def test_a_new_server_answers_from_stable_until_the_coordinator_knows() -> None:
     """A coordinator that has just started says that it does not know yet."""
     server = Server()
