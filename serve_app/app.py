@@ -27,9 +27,9 @@ from serve_app.http.edge import put_in_front
 from serve_app.models import get_spec
 from serve_app.rollout.active_rollout import ActiveRollout
 from serve_app.rollout.controller import Controller
-from serve_app.rollout.log import open_log
+from serve_app.rollout.log import Log, open_log
 from serve_app.rollout.notify import Notifier
-from serve_app.rollout.state import State, fold
+from serve_app.rollout.orders import order_out, written_orders
 from serve_app.serving.answer import Counters
 from serve_app.serving.opening import Opening
 from serve_app.serving.router import Router
@@ -73,9 +73,14 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
     )
     versions: Versions = Versions(opening.open)
     counters = Counters()
-    rollout = ActiveRollout(spec, versions, lambda rollout: read_log(args, rollout))
+    rollout = ActiveRollout(spec, versions, lambda name: written_orders(log_of(args, name), name))
     router = Router(spec, versions, observers=(counters, rollout), assigner=rollout)
-    app = create_app(spec, router, RemoteRollout(coordinator, rollout.put_out))
+    remote = RemoteRollout(
+        coordinator,
+        here=rollout,
+        order_out=lambda plan, by, reason: order_out(log_of(args, plan.id), plan, by, reason),
+    )
+    app = create_app(spec, router, remote)
     put_in_front(app.state.door)
     return ServerParts(
         app=app,
@@ -89,17 +94,14 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
 def coordinator_parts(args: ServerArgs) -> tuple[Inbox, Controller]:
     """What a coordinator is made of."""
     name = get_spec(args.model).name
-    application = own_application()
-    log_of = partial(open_log, state_of(args), name, application)
-    notifier = Notifier(name, application)
-    controller = Controller(log_of, IsolatedReplicas(name), notifier=notifier)
+    notifier = Notifier(name, own_application())
+    controller = Controller(partial(log_of, args), IsolatedReplicas(name), notifier=notifier)
     return Inbox(parts=(controller,)), controller
 
 
-def read_log(args: ServerArgs, rollout: str) -> State:
-    """How far a rollout is, by its log alone."""
-    log = open_log(state_of(args), get_spec(args.model).name, own_application(), rollout)
-    return fold(log.read())
+def log_of(args: ServerArgs, rollout: str) -> Log:
+    """The log of a rollout of this application."""
+    return open_log(state_of(args), get_spec(args.model).name, own_application(), rollout)
 
 
 def state_of(args: ServerArgs) -> str:

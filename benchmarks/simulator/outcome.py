@@ -18,7 +18,7 @@ class Outcome:
     `seconds` and `n_candidate` (requests that were assigned to the candidate) are those until it
     ended. `exposed_s` counts the seconds in which a client was given to a candidate that failed
     everything. `n_lost` requests got no answer although stable could answer. `is_stuck`: neither
-    the judge nor a person could take the share away.
+    the judge nor a person could take the share away; `out_s` is what it took at the end.
     """
 
     seed: int
@@ -33,6 +33,7 @@ class Outcome:
     cpu_s: float
     story: tuple[str, ...] = field(default=(), repr=False)
     cause: str = ""
+    out_s: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,12 @@ from serve_app.cluster.version import Version
 from serve_app.rollout.active_rollout import ActiveRollout
 from serve_app.rollout.controller import Controller
 from serve_app.rollout.log import Log
-from serve_app.rollout.state import State, fold
+from serve_app.rollout.orders import Orders, order_out, written_orders
 from serve_app.serving.answer import Counters, Observer
 from serve_app.serving.opening import Opening
 from serve_app.serving.router import Router
 from serve_app.serving.versions import Versions
-from serve_app.settings import ServerArgs, VersionArgs
+from serve_app.settings import Rollout, ServerArgs, VersionArgs
 
 # Calls that one replica takes; beyond it Ray refuses, as with max_queued_requests.
 MOST_ONGOING = 300
@@ -89,10 +89,10 @@ class ServerProcess:
             ),
         )
         self.versions = Versions(opening.open)
-        self.rollout = ActiveRollout(SPEC, self.versions, self._read_log)
+        self.rollout = ActiveRollout(SPEC, self.versions, self._read_orders)
         observers = (Counters(), self.rollout, self._witness)
         self.router = Router(SPEC, self.versions, observers, assigner=self.rollout)
-        self.remote = RemoteRollout(coordinator, self.rollout.put_out)
+        self.remote = RemoteRollout(coordinator, self.rollout, self._order_out)
         return ServerParts(
             app=None,
             versions=self.versions,
@@ -103,8 +103,11 @@ class ServerProcess:
             export_forever=_nothing,
         )
 
-    def _read_log(self, rollout: str) -> State:
-        return fold(log_of(self._stage, rollout).read())
+    def _read_orders(self, rollout: str) -> Orders:
+        return written_orders(log_of(self._stage, rollout), rollout)
+
+    def _order_out(self, plan: Rollout, by: str, reason: str) -> None:
+        order_out(log_of(self._stage, plan.id), plan, by, reason)
 
 
 def log_of(stage: Stage, rollout: str) -> Log:

@@ -63,7 +63,9 @@ def simulate(scenario: Scenario, seed: int, *, is_told: bool = False) -> Outcome
             _wait(world, lambda: not any(world.percents), PATIENCE_S)
         world.balancer.close()
         witness.close()
+        begin_out_s = loop.time()
         is_stuck = not _can_take_away(world)
+        out_s = loop.time() - begin_out_s
     return Outcome(
         seed=seed,
         ended=ended,
@@ -77,6 +79,7 @@ def simulate(scenario: Scenario, seed: int, *, is_told: bool = False) -> Outcome
         is_stuck=is_stuck,
         cpu_s=time.process_time() - begin_s,
         story=tuple(story.lines) if is_told else (),
+        out_s=out_s,
     )
 
 

@@ -25,6 +25,7 @@ from benchmarks.simulator.traffic import Clients
 from benchmarks.simulator.witness import Witness
 from serve_app.errors import HttpError
 from serve_app.rollout.event import Event, parse
+from serve_app.rollout.log import EVENT_FILE
 
 VERSIONS: dict[str, str] = {"stable": STABLE, "candidate": CANDIDATE}
 
@@ -83,6 +84,9 @@ class SimulatedWorld:
     # What the log says.
 
     def _created(self, key: str, data: bytes) -> None:
+        if not EVENT_FILE.search(key):
+            self.tell(f"next to the log: {key.rpartition('/')[2]}")
+            return
         event = parse(data, key)
         self.events.append(event)
         self.story.event(event)

@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ray import serve
 
-from serve_app.errors import HttpError, NotReady
+from serve_app.errors import HttpError, NotReady, RolloutError
 from serve_app.rollout.decide import CommandName
 from serve_app.rollout.fleet import Replicas
 from serve_app.rollout.view import RolloutView, Unknown
-from serve_app.settings import application_of
+from serve_app.settings import Rollout, application_of
 
 TIMEOUT_S = 5.0
+# Of the order next to the log: both fit into the ten seconds that a client waits.
+ORDER_TIMEOUT_S = 4.0
 # The judge waits meanwhile, and a wish is repeated a second later.
 WISH_TIMEOUT_S = 1.0
 # What Ray says of replicas that could not start, though nothing is wrong with the bundle.
@@ -20,15 +22,33 @@ PASSING = ("BundleUnavailable", "StoreAway", "MemoryError", "No space left on de
 T = TypeVar("T")
 
 
+class RolloutHere(Protocol):
+    """What a server does of a rollout without its coordinator."""
+
+    @property
+    def plan(self) -> Rollout | None:
+        """The rollout of the table in force."""
+
+    def put_out(self) -> bool:
+        """Take all share from the candidate in this server alone; whether it had orders."""
+
+
 class RemoteRollout:
     """The coordinator behind its handle, for the routes.
 
-    `put_out` takes all share from the candidate in this server alone, and tells whether it did.
+    `order_out(plan, by, reason)` orders the candidate out next to the log; it waits for the store,
+    and raises RolloutError.
     """
 
-    def __init__(self, coordinator: Any, put_out: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        coordinator: Any,
+        here: RolloutHere,
+        order_out: Callable[[Rollout, str, str], None],
+    ) -> None:
         self._coordinator = coordinator
-        self._put_out = put_out
+        self._here = here
+        self._order_out = order_out
 
     async def view(self) -> RolloutView | Unknown:
         """How far the rollout is. Raises NotReady when the coordinator does not answer."""
@@ -38,15 +58,30 @@ class RemoteRollout:
     async def command(self, action: CommandName, by: str, reason: str) -> RolloutView | Unknown:
         """Carry out a command. Raises CommandRefused, NoRollout or NotReady.
 
-        Where the coordinator cannot carry out `out`, it is in force in this server; the coordinator
-        learns it from the next report, and the other servers from it.
+        `out` is in force in this server before the coordinator is asked. Where that one cannot
+        carry it out, it is ordered next to the log: whoever hears no coordinator goes by that, and
+        so does the coordinator once it reads the log.
         """
+        is_out_here = action == "out" and self._here.put_out()
         try:
             return await self._command(action, by, reason)
         except NotReady as error:
-            if action == "out" and self._put_out():
-                raise NotReady(f"Out in this server. {error.detail}") from None
-            raise
+            plan = self._here.plan
+            if action != "out" or plan is None:
+                raise
+            here = "Out in this server. " if is_out_here else ""
+            ordered = await self._ordered(plan, by, reason)
+            raise NotReady(f"{here}{ordered} {error.detail}") from None
+
+    async def _ordered(self, plan: Rollout, by: str, reason: str) -> str:
+        """Order it next to the log, and say what became of that."""
+        try:
+            async with asyncio.timeout(ORDER_TIMEOUT_S):
+                await asyncio.to_thread(self._order_out, plan, by, reason)
+        except (RolloutError, TimeoutError) as error:
+            kind = str(error) or type(error).__name__
+            return f"No order is next to the log ({kind}): ask again, every server has to hear it."
+        return "An order is next to the log: the other servers follow within seconds."
 
     async def _command(self, action: CommandName, by: str, reason: str) -> RolloutView | Unknown:
         refused: HttpError | None = await _in_time(

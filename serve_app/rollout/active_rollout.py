@@ -4,16 +4,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from serve_app.contract import ModelSpec
 from serve_app.errors import BundleError, BundleUnavailable, RolloutError
 from serve_app.rollout.fault import Fault, fault_of, is_clients_fault, told_of
-from serve_app.rollout.orders import Candidate, Orders, RolloutReply, RolloutReport, orders_of
+from serve_app.rollout.orders import Candidate, Orders, RolloutReply, RolloutReport
 from serve_app.rollout.phase_counter import PhaseCounter
 from serve_app.rollout.recent import FAILING_S, MIN_REQUESTS
 from serve_app.rollout.shadow import Shadow
-from serve_app.rollout.state import State
 from serve_app.serving.answer import Answered, Assignment
 from serve_app.serving.assignment import assign
 from serve_app.serving.request_id import REQUEST_ID
@@ -36,7 +34,7 @@ class ActiveRollout:
     for the phase in which it was assigned, whatever the orders or the table say by then: no change
     of either loses a count. Nobody else counts for a rollout.
 
-    `read_log(id)` reads how far a rollout is, for when there is no coordinator; it waits for the
+    `read_orders(id)` reads them from the log, for when there is no coordinator; it waits for the
     store, and raises RolloutError.
     """
 
@@ -46,12 +44,12 @@ class ActiveRollout:
         self,
         spec: ModelSpec,
         versions: Versions,
-        read_log: Callable[[str], State],
+        read_orders: Callable[[str], Orders],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._spec = spec
         self._versions = versions
-        self._read_log = read_log
+        self._read_orders = read_orders
         self._clock = clock
         self._shadow = Shadow()
         # Whether the coordinator has told, since this server started, how far the rollout is.
@@ -71,6 +69,12 @@ class ActiveRollout:
         # The table that `_phase` was last looked up for.
         self._table: Table | None = None
         self._phase: PhaseCounter | None = None
+
+    @property
+    def plan(self) -> Rollout | None:
+        """The rollout of the table in force."""
+        table = self._versions.table
+        return table.rollout if table else None
 
     @property
     def percent(self) -> float:
@@ -153,9 +157,9 @@ class ActiveRollout:
         self._forget_left()
         n_rows = self._n_rows
         self._n_rows = 0
-        plan = table.rollout if table else None
         error = self._versions.config_error or ""
-        return RolloutReport(plan, self._candidate(table), n_rows, tuple(counts), self._out, error)
+        candidate = self._candidate(table)
+        return RolloutReport(self.plan, candidate, n_rows, tuple(counts), self._out, error)
 
     def follow(self, told: RolloutReply) -> None:
         """Put the coordinator's orders in force; the last ones stay while it does not know."""
@@ -170,8 +174,7 @@ class ActiveRollout:
         takes away is in force at once. A server that has just started has nothing to
         go on with, and does what the log says.
         """
-        table = self._versions.table
-        plan = table.rollout if table else None
+        plan = self.plan
         if plan is None or (self._orders is not None and self._orders.is_out):
             return
         if self._fails_everything:
@@ -180,7 +183,7 @@ class ActiveRollout:
             return
         written = await self._written(plan.id)
         orders = self._orders
-        if orders is None or _takes_away(written, orders):
+        if orders is None or (written is not None and written.takes_away_from(orders)):
             self._put_in_force(written)
             return
         # At 100 % stable may be scaled down already.
@@ -191,21 +194,20 @@ class ActiveRollout:
         """What the log says; None when it cannot be read."""
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
-                state = await asyncio.to_thread(self._read_log, rollout)
+                return await asyncio.to_thread(self._read_orders, rollout)
         except (RolloutError, TimeoutError) as error:
             kind = type(error).__name__
             logger.error("no coordinator, and the log cannot be read (%s)", kind)
             return None
-        return orders_of(rollout, state)
 
     def put_out(self) -> bool:
         """Take all share from the candidate here and now; whether it had orders.
 
-        The coordinator, which does not answer, learns it from the next report.
+        A coordinator that does not know it learns it from the next report.
         """
         if self._orders is None:
             return False
-        self._put_in_force(_put_out(self._orders))
+        self._put_in_force(self._orders.without_share())
         return True
 
     def _put_in_force(self, orders: Orders | None) -> None:
@@ -215,7 +217,7 @@ class ActiveRollout:
             self._n_failed = 0
         if orders is not None and orders.run == self._out:
             # Whoever tells of a share does not know yet that the candidate is out in this run.
-            orders = _put_out(orders)
+            orders = orders.without_share()
         self._orders = orders
         self._table = None
         if orders is not None and orders.is_out:
@@ -256,7 +258,7 @@ class ActiveRollout:
             del self._phases[key]
 
     def _candidate(self, table: Table | None) -> Candidate:
-        plan: Rollout | None = table.rollout if table else None
+        plan = self.plan
         if table is None or plan is None:
             return Candidate("missing")
         is_isolated = table.entry(plan.candidate).placement == "isolated"
@@ -272,10 +274,10 @@ class ActiveRollout:
         return Candidate("refused" if is_final else "missing", member.detail, is_isolated)
 
     def _n_failures(self) -> int:
-        table = self._versions.table
-        if table is None or table.rollout is None:
+        plan = self.plan
+        if plan is None:
             return 0
-        member = self._versions.members().get(table.rollout.candidate)
+        member = self._versions.members().get(plan.candidate)
         return member.n_failures if member else 0
 
     @property
@@ -295,15 +297,3 @@ class ActiveRollout:
         deadline_s = table.limits.candidate_deadline_ms / 1000
         key = answered.routing_key
         self._shadow.offer(phase, candidate.scorer, key, block, scores, deadline_s)
-
-
-def _put_out(orders: Orders) -> Orders:
-    return replace(orders, percent=0.0, shadow=False, is_out=True)
-
-
-def _takes_away(written: Orders | None, orders: Orders) -> bool:
-    """Tell whether the log gives the candidate less, or has it out in whichever run."""
-    if written is None:
-        return False
-    is_less = written.run == orders.run and written.percent < orders.percent
-    return written.is_out or is_less

@@ -14,13 +14,13 @@ from dataclasses import replace
 from serve_app.errors import NoRollout, NotReady
 from serve_app.rollout import decide as plans
 from serve_app.rollout.clock import SteadyClock
-from serve_app.rollout.event import Draft
+from serve_app.rollout.event import Draft, Out
 from serve_app.rollout.facts import Facts, Wait
 from serve_app.rollout.fleet import Fleet, IsolatedApplications
 from serve_app.rollout.holder import Holder
 from serve_app.rollout.log import Log
 from serve_app.rollout.notify import Notifier
-from serve_app.rollout.ongoing import FORGOTTEN, Ongoing, Out, facts_of
+from serve_app.rollout.ongoing import FORGOTTEN, Ongoing, Outs, facts_of
 from serve_app.rollout.orders import Orders, RolloutReply, RolloutReport, orders_of
 from serve_app.rollout.state import DONE, MOVING, OUT, State, percent_of
 from serve_app.settings import Rollout
@@ -60,10 +60,8 @@ class Controller:
         self._holder = Holder(open_log, self._clock)
         self._not_before_s = self._clock() + LISTEN_S
         self._lock = asyncio.Lock()
-        # Why the candidate is out, by run (State.id): in force whatever the log says, or whoever
-        # holds it.
-        self._out: dict[str, Out] = {}
-        # The same, commanded before the run was known.
+        self._out = Outs()
+        # Commanded before the run was known.
         self._wished_out: Out | None = None
         self.fleet = Fleet(isolated)
         self.ongoing: Ongoing | None = None
@@ -73,7 +71,7 @@ class Controller:
         """Take in a server's report; its counts are added once."""
         self.fleet.hear(server, taken, is_new=is_new)
         if taken.out:
-            self._out.setdefault(taken.out, FORGOTTEN)
+            self._out.put(taken.out, FORGOTTEN)
         if is_new and self.ongoing is not None:
             for counts in taken.counts:
                 self.ongoing.record.add(counts, self._clock())
@@ -100,7 +98,7 @@ class Controller:
         if self.ongoing is None:
             return False
         state = self.ongoing.state
-        return state.id in self._out and state.status not in OUT
+        return state.id in self._out.by_run and state.status not in OUT
 
     @property
     def orders(self) -> Orders | None:
@@ -139,10 +137,9 @@ class Controller:
         if ongoing is None or ongoing.state.status in DONE:
             return
         facts = facts_of(ongoing, self.fleet, self._clock())
-        if facts.verdict.outcome == "fail":
-            self._out.setdefault(
-                ongoing.state.id, Out("judge", facts.verdict.reason, facts.verdict.cause)
-            )
+        said = facts.verdict
+        if said.outcome == "fail":
+            self._out.put(ongoing.state.id, Out("judge", said.reason, said.cause))
 
     async def look(self) -> None:
         """Adopt the plan that the servers agree on, and decide what comes next."""
@@ -156,6 +153,7 @@ class Controller:
                 self._holder.trouble = ""
                 self.waits_for = ""
             if self.ongoing is not None:
+                self._out.heed_order(self.ongoing)
                 await self._decide(self.ongoing)
             # Also an event whose writing seemed to fail and came through.
             self._tell()
@@ -188,22 +186,24 @@ class Controller:
                 "In force, and written as soon as the log is known: "
                 + (self.trouble or "the coordinator has just started")
             )
-        self._out.setdefault(self.ongoing.state.id, out)
+        self._out.put(self.ongoing.state.id, out)
         async with self._lock:
-            failure = await self._write_out(self.ongoing) if self.ongoing else ""
+            failure = await self._write_out(self.ongoing, out) if self.ongoing else ""
         if failure:
             raise NotReady(f"In force, and written as soon as it can be: {failure}")
 
-    async def _write_out(self, ongoing: Ongoing) -> str:
+    async def _write_out(self, ongoing: Ongoing, out: Out) -> str:
         """Write that the candidate is out, if the log does not say so; why it is not written."""
         if not ongoing.log.epoch:
             ongoing = await self._holder.claim(ongoing)
             self.ongoing = ongoing
+            # Whoever held the log may have begun another run.
+            self._out.put(ongoing.state.id, out)
         if not ongoing.log.epoch:
             return self.trouble
-        out = self._out[ongoing.state.id]
+        out = self._out.by_run[ongoing.state.id]
         facts = facts_of(ongoing, self.fleet, self._clock())
-        draft = plans.put_out(ongoing.state, ongoing.plan, out.by, out.reason, facts, out.cause)
+        draft = plans.put_out(ongoing.state, ongoing.plan, out, facts)
         return await self._write(ongoing, draft) if draft else ""
 
     async def _held(self) -> Ongoing:
@@ -240,7 +240,7 @@ class Controller:
             self.waits_for = "the log of the rollout; stable answers everybody"
             return
         if self._wished_out is not None:
-            self._out.setdefault(self.ongoing.state.id, self._wished_out)
+            self._out.put(self.ongoing.state.id, self._wished_out)
             self._wished_out = None
 
     async def _decide(self, ongoing: Ongoing) -> None:
@@ -253,7 +253,7 @@ class Controller:
             return
         if self.is_falling:
             self.waits_for = "the log, which must say that the candidate is out"
-            await self._write_out(ongoing)
+            await self._write_out(ongoing, self._out.by_run[ongoing.state.id])
             return
         facts = await self._asked_facts(ongoing)
         found = plans.decide(ongoing.state, ongoing.plan, self._clock(), facts)
@@ -282,7 +282,7 @@ class Controller:
         What takes share away is in force before it is written.
         """
         if draft.kind in FALLING:
-            self._out.setdefault(ongoing.state.id, Out(draft.by, draft.reason, draft.cause))
+            self._out.put(ongoing.state.id, Out(draft.by, draft.reason, draft.cause))
         self.ongoing, failure = await self._holder.write(ongoing, draft)
         self._tell()
         if not failure:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Literal, get_args
 
 from serve_app.errors import CommandRefused
-from serve_app.rollout.event import Draft, Kind, Share, finite
+from serve_app.rollout.event import Draft, Kind, Out, Share, finite
 from serve_app.rollout.facts import Facts, Wait
 from serve_app.rollout.recent import KEPT_S
 from serve_app.rollout.state import DONE, MOVING, POSSIBLE, STEP, STOPPED, State, Status, moved
@@ -125,9 +125,7 @@ def command(
     return _draft(state, plan, kind, by, reason, facts, run=run, cause=cause)
 
 
-def put_out(
-    state: State, plan: Rollout, by: str, reason: str, facts: Facts, cause: str = ""
-) -> Draft | None:
+def put_out(state: State, plan: Rollout, out: Out, facts: Facts) -> Draft | None:
     """Draft what takes all share from the candidate; None when the log says so already."""
     kind: Kind
     if state.status in POSSIBLE["aborted"] and state.status != "baking":
@@ -136,7 +134,7 @@ def put_out(
         kind = "rolled_back"
     else:
         return None
-    return _draft(state, plan, kind, by, reason, facts, cause=cause)
+    return _draft(state, plan, kind, out.by, out.reason, facts, cause=out.cause)
 
 
 def decide(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | Wait:

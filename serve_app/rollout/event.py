@@ -9,6 +9,7 @@ import json
 import logging
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
@@ -73,6 +74,15 @@ class Draft(_Record):
     numbers: dict[str, FiniteFloat | None] = Field(
         default_factory=dict, description="the evidence at that moment"
     )
+
+
+@dataclass(frozen=True)
+class Out:
+    """Who put the candidate out, and why: in force before an event says so."""
+
+    by: str
+    reason: str
+    cause: str = ""
 
 
 # The order of the bases makes JSON begin with the fields of the stamp.

@@ -101,11 +101,6 @@ class Fleet:
         return any(n_rows for server in self._servers.values() for _, n_rows in server.n_rows)
 
     @property
-    def out(self) -> set[str]:
-        """The runs in which servers know that the candidate was put out."""
-        return {server.report.out for server in self._servers.values() if server.report.out}
-
-    @property
     def config_error(self) -> str:
         """Why the newest table is not in force in some server; empty where it is in all."""
         errors = [server.report.config_error for server in self._servers.values()]

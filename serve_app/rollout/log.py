@@ -6,13 +6,20 @@ one model decide each for itself.
 A file is created only where none is (put-if-absent): of two writers one gets a place, so the log is
 one order. A coordinator that starts claims the log with an epoch above all before; the one before
 it then finds its next place taken, and stops. The files, one after another, are the audit as JSON
-lines. Every call waits for the store.
+lines.
+
+Next to them, `out-run<n>.json` is an order that the candidate is out in run n: whoever was asked
+left it while no coordinator answered. It is no event, since its writer does not hold the log, and
+it needs no place in the order: it is only ever added, and only takes away. Every call waits for the
+store.
 """
 
 import re
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+
+from pydantic import TypeAdapter, ValidationError
 
 from serve_app.bundle.objects import (
     NoSuchObject,
@@ -23,11 +30,15 @@ from serve_app.bundle.objects import (
     scheme_fault,
 )
 from serve_app.errors import Fenced, RolloutError
-from serve_app.rollout.event import REMEDY, Draft, Event, NewerEvent, parse
+from serve_app.rollout.event import REMEDY, Draft, Event, NewerEvent, Out, parse
 
 RETRY_S = 5.0
 TIMEOUT_S = 30.0
 EVENT_FILE = re.compile(r"(?<=/)\d{8}(?=\.json$)")
+ORDER_FILE = re.compile(r"(?<=/out-run)\d{1,9}(?=\.json$)")
+ORDER = TypeAdapter(Out)
+# That it is there is the order; what it says is for the audit.
+UNREADABLE = Out("unknown", "ordered while no coordinator answered")
 
 
 def open_log(state: str, model: str, application: str, rollout: str) -> "Log":
@@ -51,11 +62,13 @@ def open_log(state: str, model: str, application: str, rollout: str) -> "Log":
 class Log:
     """One rollout's events, in a folder inside that of its `owner`.
 
-    `events` are those known here; `epoch` is 0 unless this writer holds the log.
+    `events` are those known here, `ordered_out` says in which runs the candidate was ordered out,
+    and `epoch` is 0 unless this writer holds the log.
     """
 
     def __init__(self, objects: Objects, state: str, owner: str, rollout: str) -> None:
         self.events: tuple[Event, ...] = ()
+        self.ordered_out: dict[int, Out] = {}
         self.epoch = 0
         self._objects = objects
         self._rollout = rollout
@@ -65,14 +78,18 @@ class Log:
 
     def is_begun(self) -> bool:
         """Whether there is any event. Raises RolloutError."""
-        return self._last_listed() > 0
+        return _last(self._listed()) > 0
 
     def read(self) -> tuple[Event, ...]:
-        """All events, in order.
+        """All events, in order; orders that are there too are known then.
 
         Raises RolloutError when one is missing, or is none of this rollout's.
         """
-        last = self._last_listed()
+        keys = self._listed()
+        for name in [ORDER_FILE.search(key) for key in keys]:
+            if name and int(name[0]) not in self.ordered_out:
+                self.ordered_out[int(name[0])] = self._order(int(name[0]))
+        last = _last(keys)
         if last < len(self.events):
             raise RolloutError(
                 f"{self._place}: found {last} events, expected {len(self.events)} or more; {REMEDY}"
@@ -135,14 +152,29 @@ class Log:
             self.epoch = 0
         return self.epoch > 0
 
-    def _last_listed(self) -> int:
-        """The highest number of an event's file; 0 when there is none."""
+    def order_out(self, run: int, out: Out) -> None:
+        """Leave the order that the candidate is out in this run; a second one changes nothing.
+
+        Anybody may, and nobody needs to hold the log. Raises RolloutError.
+        """
         try:
-            keys = self._objects.inside(self._folder)
+            self._objects.create(f"{self._folder}/{_order_file(run)}", ORDER.dump_json(out))
+        except ObjectExists:
+            return
+        except ObjectFault as error:
+            raise RolloutError(f"{self._place}: cannot be written ({error.kind})") from error
+
+    def _listed(self) -> list[str]:
+        try:
+            return self._objects.inside(self._folder)
         except ObjectFault as error:
             raise RolloutError(f"{self._place}: cannot be listed ({error.kind})") from error
-        names = [EVENT_FILE.search(key) for key in keys]
-        return max((int(name[0]) for name in names if name), default=0)
+
+    def _order(self, run: int) -> Out:
+        try:
+            return ORDER.validate_json(self._objects.get(f"{self._folder}/{_order_file(run)}"))
+        except (ObjectFault, NoSuchObject, ValidationError):
+            return UNREADABLE
 
     def _created(self, draft: Draft, epoch: int, now_s: float) -> Event | None:
         """The event in the log; None when another event has its place."""
@@ -193,3 +225,13 @@ class Log:
 
 def _file(seq: int) -> str:
     return f"{seq:08d}.json"
+
+
+def _order_file(run: int) -> str:
+    return f"out-run{run}.json"
+
+
+def _last(keys: Sequence[str]) -> int:
+    """Return the highest number of an event's file; 0 when there is none."""
+    names = [EVENT_FILE.search(key) for key in keys]
+    return max((int(name[0]) for name in names if name), default=0)

@@ -1,8 +1,9 @@
 """A rollout whose log is known here, and what is known of it at one moment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from serve_app.rollout.decide import next_step
+from serve_app.rollout.event import Out
 from serve_app.rollout.evidence import Record, n_begun, requests_of
 from serve_app.rollout.facts import Facts, Readiness, Verdict
 from serve_app.rollout.fleet import Fleet
@@ -12,15 +13,6 @@ from serve_app.rollout.verdict import verdict
 from serve_app.settings import Rollout
 
 NOTHING = Verdict("wait", "nothing is counted yet")
-
-
-@dataclass(frozen=True)
-class Out:
-    """Who put the candidate out, and why."""
-
-    by: str
-    reason: str
-    cause: str = ""
 
 
 FORGOTTEN = Out("coordinator", "it was put out before, which the log did not say yet")
@@ -34,6 +26,26 @@ class Ongoing:
     log: Log
     state: State
     record: Record
+
+
+@dataclass
+class Outs:
+    """Why the candidate is out, by run (State.id): in force whatever the log says, or whoever
+    holds it.
+    """
+
+    by_run: dict[str, Out] = field(default_factory=dict)
+
+    def put(self, run: str, out: Out) -> None:
+        """Put the candidate out in a run. Who did it first is the one that the log will name."""
+        if self.by_run.get(run, FORGOTTEN) is FORGOTTEN:
+            self.by_run[run] = out
+
+    def heed_order(self, ongoing: Ongoing) -> None:
+        """Put out what was ordered out next to the log while no coordinator answered."""
+        ordered = ongoing.log.ordered_out.get(ongoing.state.run)
+        if ordered is not None:
+            self.put(ongoing.state.id, ordered)
 
 
 def current(plan: Rollout, log: Log, state: State, record: Record) -> Ongoing:

@@ -1,10 +1,12 @@
 """What a server and the coordinator tell each other of a rollout, once a second."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from serve_app.rollout.counts import Counts
-from serve_app.rollout.state import OUT, State, weights
+from serve_app.rollout.event import Out
+from serve_app.rollout.log import Log
+from serve_app.rollout.state import OUT, State, fold, weights
 from serve_app.settings import Rollout
 
 # refused: the bundle is wrong, and trying again cannot help.
@@ -57,12 +59,38 @@ class Orders:
     shadow: bool
     is_out: bool = False
 
+    def without_share(self) -> "Orders":
+        """Return the same with the candidate out."""
+        return replace(self, percent=0.0, shadow=False, is_out=True)
+
+    def takes_away_from(self, other: "Orders") -> bool:
+        """Tell whether the candidate gets less by these, or is out in whichever run."""
+        is_less = self.run == other.run and self.percent < other.percent
+        return self.is_out or is_less
+
 
 def orders_of(rollout: str, state: State, *, is_out: bool = False) -> Orders:
     """Return what servers should do in this state, or when the candidate is out all the same."""
     is_out = is_out or state.status in OUT
     percent, shadow = (0.0, False) if is_out else weights(state)
     return Orders(rollout, state.id, state.phase, percent, shadow, is_out)
+
+
+def written_orders(log: Log, rollout: str) -> Orders:
+    """Return what a server should do that hears no coordinator, by the log. Raises RolloutError."""
+    state = fold(log.read())
+    return orders_of(rollout, state, is_out=state.run in log.ordered_out)
+
+
+def order_out(log: Log, plan: Rollout, by: str, reason: str) -> None:
+    """Leave the order next to the log that the candidate is out, unless the log says so already.
+
+    Servers that hear no coordinator follow it, and the next coordinator writes it into the log.
+    Raises RolloutError.
+    """
+    state = fold(log.read())
+    if state.status not in OUT:
+        log.order_out(state.run or plan.run, Out(by, reason or "out"))
 
 
 @dataclass(frozen=True)

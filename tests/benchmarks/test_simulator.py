@@ -241,6 +241,8 @@ SHORT = [
     "broken-fenced",
     "person-fenced",
     "person-unwritten-restart",
+    "person-coordinator-gone",
+    "person-cut-off",
     "broken-store-silent-hold",
     "broken-half-cut-off",
     "broken-restarts",
@@ -253,6 +255,14 @@ def test_a_scenario_ends_as_it_must(name: str) -> None:
     scenario = SCENARIOS[name]
     summary = summarize([simulate(scenario, 1)], scenario.expected)
     assert not summary.missed
+
+
+@pytest.mark.parametrize("name", ["person-coordinator-away", "person-coordinator-gone"])
+def test_a_person_has_the_candidate_out_everywhere_in_15_s_without_a_coordinator(name: str) -> None:
+    """Five seconds pass until the coordinator is given up, and six between two looks at the log."""
+    outcome = simulate(SCENARIOS[name], 2)
+    assert not outcome.is_stuck
+    assert outcome.out_s < 15
 
 
 def test_a_request_whose_server_dies_is_answered_by_another() -> None:

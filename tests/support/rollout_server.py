@@ -10,7 +10,7 @@ from serve_app.errors import (
 )
 from serve_app.rollout.active_rollout import ActiveRollout
 from serve_app.rollout.counts import Counts
-from serve_app.rollout.orders import Orders, RolloutReply, RolloutReport
+from serve_app.rollout.orders import Orders, RolloutReply, RolloutReport, orders_of
 from serve_app.rollout.state import State
 from serve_app.serving.member import Opened
 from serve_app.serving.router import Router
@@ -38,13 +38,13 @@ class Server:
         # What the log says, for a server that is alone.
         self.written: State | None = None
         self.versions = Versions(self._open, retry_first_s=0.01)
-        self.rollout = ActiveRollout(SPEC, self.versions, self._read_log, lambda: self.now_s)
+        self.rollout = ActiveRollout(SPEC, self.versions, self._read_orders, lambda: self.now_s)
         self.router = Router(SPEC, self.versions, (self.rollout,), self.rollout)
 
-    def _read_log(self, rollout: str) -> State:
+    def _read_orders(self, rollout: str) -> Orders:
         if self.written is None:
             raise RolloutError("cannot be read")
-        return self.written
+        return orders_of(rollout, self.written)
 
     async def _open(self, version: str, entry: VersionEntry, table: Table) -> Opened:
         opened = await self.store.open(version, entry, table)

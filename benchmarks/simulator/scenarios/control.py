@@ -152,6 +152,24 @@ SCENARIOS = [
             TakeAway(Moment("canary", 25)),
         ),
     ),
+    _control(
+        "person-coordinator-gone",
+        "a person wants the candidate out, and no coordinator comes back",
+        expected=NOTHING_TO_JUDGE,
+        faults=(
+            Restart("coordinator", Moment("canary", 20), away_s=1e6),
+            TakeAway(Moment("canary", 25)),
+        ),
+    ),
+    _control(
+        "person-cut-off",
+        "a person says so to a server that does not reach the coordinator; the other one does",
+        expected=NOTHING_TO_JUDGE,
+        faults=(
+            BadWires(Wire(is_cut=True), share=0.5, at=Moment("canary", 20)),
+            TakeAway(Moment("canary", 25)),
+        ),
+    ),
     *(
         _control(
             f"person-store-{state}",

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from serve_app.errors import CommandRefused, NotReady
+from serve_app.errors import CommandRefused, NotReady, RolloutError
+from serve_app.settings import Rollout
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own models warn when they are imported
@@ -68,17 +69,68 @@ class AnsweringCoordinator:
         return self._answer
 
 
+PLAN = Rollout(stable="1.0.0", candidate="1.1.0")
+
+
+class Here:
+    """A server's end of a rollout, and the orders that are left next to the log, as they come."""
+
+    def __init__(self, *, has_orders: bool = True, plan: Rollout | None = PLAN) -> None:
+        self.plan = plan
+        self.done: list[str] = []
+        self.fault: Exception | None = None
+        self._has_orders = has_orders
+
+    def put_out(self) -> bool:
+        """Take the share away here."""
+        self.done.append("out here")
+        return self._has_orders
+
+    def order_out(self, plan: Rollout, by: str, reason: str) -> None:
+        """Leave an order next to the log."""
+        if self.fault is not None:
+            raise self.fault
+        self.done.append(f"ordered by {by}: {reason}")
+
+
+def remote(coordinator: Any, here: Here) -> RemoteRollout:
+    """The coordinator as the routes of this server have it."""
+    return RemoteRollout(coordinator, here, here.order_out)
+
+
 @pytest.mark.parametrize("answer", [ConnectionError(), NotReady("the log cannot be written")])
-async def test_out_is_in_force_in_this_server_whatever_the_coordinator_says(answer: Any) -> None:
-    """It is away, or cannot write: the one word that always means out must not wait for it."""
-    done = []
-    rollout = RemoteRollout(AnsweringCoordinator(answer), lambda: not done.append("out"))
-    with pytest.raises(NotReady, match=r"^Out in this server\. "):
-        await rollout.command("out", "ada", "")
-    assert done == ["out"]
-    with pytest.raises(NotReady, match=r"^(?!Out)"):
-        await rollout.command("pause", "ada", "")
-    assert done == ["out"], "no other command takes a share away"
+async def test_out_is_in_force_whatever_the_coordinator_says(answer: Any) -> None:
+    """It is away, or cannot write: the one word that always means out must not wait for it, here
+    nor in the servers that were not asked.
+    """
+    here = Here()
+    rollout = remote(AnsweringCoordinator(answer), here)
+    with pytest.raises(NotReady, match=r"^Out in this server\. An order is next to the log"):
+        await rollout.command("out", "ada", "tickets")
+    assert here.done == ["out here", "ordered by ada: tickets"]
+    for action in ("pause", "abort"):
+        with pytest.raises(NotReady, match=r"^(?!Out)"):
+            await rollout.command(action, "ada", "")  # type: ignore[arg-type]
+    assert len(here.done) == 2, "no other command is carried out without the coordinator"
+
+
+async def test_what_the_coordinator_carries_out_needs_no_order() -> None:
+    """It is in the log then; this server does not wait for that."""
+    here = Here()
+    coordinator = AnsweringCoordinator(None)
+    coordinator.view = SimpleNamespace(remote=coordinator.command.remote)
+    await remote(coordinator, here).command("out", "ada", "")
+    assert here.done == ["out here"]
+
+
+@pytest.mark.parametrize("fault", [RolloutError("state: cannot be written"), TimeoutError()])
+async def test_an_order_that_cannot_be_written_is_said(fault: Exception) -> None:
+    """Whoever reads it at night must know that the other servers have not heard of it."""
+    here = Here()
+    here.fault = fault
+    said = r"^Out in this server\. No order is next to the log .* ask again"
+    with pytest.raises(NotReady, match=said):
+        await remote(AnsweringCoordinator(ConnectionError()), here).command("out", "ada", "")
 
 
 async def test_a_coordinator_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,17 +141,22 @@ async def test_a_coordinator_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPa
         await asyncio.Event().wait()
 
     coordinator = SimpleNamespace(command=SimpleNamespace(remote=hang))
-    rollout = RemoteRollout(coordinator, lambda: True)
+    rollout = remote(coordinator, Here())
     async with asyncio.timeout(30):
         with pytest.raises(NotReady, match=r"^Out in this server\. .*TimeoutError"):
             await rollout.command("out", "ada", "")
 
 
 async def test_a_server_without_orders_says_why_out_was_not_confirmed() -> None:
-    """Stable answers there anyway, and a refusal stays what it is."""
-    away = RemoteRollout(AnsweringCoordinator(ConnectionError()), lambda: False)
+    """Stable answers there, other servers may have a share, and a refusal stays what it is."""
+    away = AnsweringCoordinator(ConnectionError())
+    here = Here(has_orders=False)
+    with pytest.raises(NotReady, match=r"^An order is next to the log"):
+        await remote(away, here).command("out", "ada", "")
+    nothing = Here(has_orders=False, plan=None)
     with pytest.raises(NotReady, match=r"^The coordinator does not answer"):
-        await away.command("out", "ada", "")
-    refused = RemoteRollout(AnsweringCoordinator(CommandRefused("no")), lambda: True)
+        await remote(away, nothing).command("out", "ada", "")
+    assert nothing.done == ["out here"]
+    refused = remote(AnsweringCoordinator(CommandRefused("no")), Here())
     with pytest.raises(CommandRefused):
         await refused.command("abort", "ada", "")

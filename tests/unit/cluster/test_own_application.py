@@ -16,7 +16,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own models warn when they are imported
     from ray import serve
 
-    from serve_app.app import read_log
+    from serve_app.app import log_of
 
 
 def test_two_applications_of_one_model_do_not_share_a_log(
@@ -31,5 +31,5 @@ def test_two_applications_of_one_model_do_not_share_a_log(
     for name in ("shop", "other"):
         context = SimpleNamespace(app_name=name)
         monkeypatch.setattr(serve, "get_replica_context", lambda context=context: context)
-        found[name] = read_log(args, PLAN.id).seq
+        found[name] = len(log_of(args, PLAN.id).read())
     assert found == {"shop": 1, "other": 0}

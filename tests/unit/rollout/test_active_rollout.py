@@ -87,9 +87,9 @@ class SilentStore(Server):
 
     may_end = threading.Event()
 
-    def _read_log(self, rollout: str) -> State:
+    def _read_orders(self, rollout: str) -> Orders:
         self.may_end.wait(timeout=60)
-        return State(status="running", share=100.0)
+        return Orders(rollout, "run-1", 1, 100.0, False)
 
 
 async def test_a_log_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

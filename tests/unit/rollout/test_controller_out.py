@@ -12,6 +12,9 @@ from two_servers import PLAN, TwoServers, written
 from serve_app.errors import NotReady, RolloutError
 from serve_app.rollout.controller import LISTEN_S
 from serve_app.rollout.event import Draft
+from serve_app.rollout.holder import CHECK_S
+from serve_app.rollout.log import open_log
+from serve_app.rollout.orders import order_out
 
 
 async def test_a_bad_candidate_is_out_with_the_next_report(tmp_path: Path) -> None:
@@ -154,6 +157,55 @@ async def test_out_means_out_in_every_state_and_again(tmp_path: Path) -> None:
     servers.broken = None
     await servers.report_for(5)
     assert servers.status == "aborted"
+
+
+async def test_what_was_ordered_without_a_coordinator_is_written_by_the_next(
+    tmp_path: Path,
+) -> None:
+    """A server knows of it too, and the log names the person who said so, and why."""
+    servers = TwoServers(tmp_path)
+    await servers.until_share(10.0)
+    assert servers.controller.ongoing is not None
+    servers.out = servers.controller.ongoing.state.id
+    servers.restart_coordinator()
+    order_out(open_log(str(tmp_path), "churn", "shop", PLAN.id), PLAN, "ada", "tickets")
+    await servers.report_for(int(LISTEN_S) + 1)
+    assert servers.orders.percent == 0.0
+    await servers.report_for(2)
+    last = servers.view().events[-1]
+    assert (last.kind, last.by, last.reason) == ("aborted", "ada", "tickets")
+    servers.out = ""
+    await servers.controller.command("start", "ada", "")
+    await servers.until_share(10.0)
+    assert servers.orders.percent == 10.0, "the order was for the run before"
+
+
+async def test_an_order_reaches_a_coordinator_that_only_the_asked_server_cannot_reach(
+    tmp_path: Path,
+) -> None:
+    """The others hear the coordinator, and do not look at the log."""
+    servers = TwoServers(tmp_path)
+    await servers.until_share(10.0)
+    order_out(open_log(str(tmp_path), "churn", "shop", PLAN.id), PLAN, "ada", "tickets")
+    await servers.report_for(int(CHECK_S) + 2)
+    assert servers.status == "aborted"
+    assert servers.orders.percent == 0.0
+
+
+async def test_out_means_the_run_that_the_log_is_in_whichever_was_known(tmp_path: Path) -> None:
+    """A coordinator that had lost the log claims it for `out`, and another run has begun there."""
+    servers = TwoServers(tmp_path)
+    await servers.until_share(10.0)
+    old = servers.controller
+    servers.restart_coordinator()
+    await servers.report_for(int(LISTEN_S) + 1)
+    servers.now_s += CHECK_S + 1
+    await old.look()
+    await servers.controller.command("abort", "bo", "")
+    await servers.controller.command("start", "bo", "")
+    await old.command("out", "ada", "tickets")
+    last = written(tmp_path)[-1]
+    assert (last["kind"], last["run"], last["by"]) == ("aborted", 2, "ada")
 
 
 async def test_a_fenced_coordinator_keeps_out_what_it_has_put_out(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from rolling_log import claiming, next_draft, written
 
 from serve_app.bundle import objects as objects_module
 from serve_app.errors import Fenced, RolloutError
+from serve_app.rollout.event import Out
 from serve_app.rollout.log import open_log
 from serve_app.rollout.state import fold
 
@@ -85,6 +86,16 @@ def test_a_write_that_failed_and_came_through_is_found_and_decided_upon(
     assert not isinstance(caught.value, Fenced), "the writer still holds the log"
     assert fold(log.events).status == "paused"
     assert log.append(next_draft(log), START_S + 2).kind == "resumed"
+
+
+def test_an_order_that_cannot_be_left_is_a_rollout_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever gave it is told, and gives it to each server."""
+    log = open_log(str(tmp_path), "churn", "shop", PLAN.id)
+    Away(monkeypatch)
+    with pytest.raises(RolloutError, match=r"cannot be written \(GenericError\)"):
+        log.order_out(1, Out("ada", "tickets"))
 
 
 def test_a_claim_that_failed_gives_no_right_to_write(

@@ -16,8 +16,9 @@ from rolling_log import FOLDER, REASON, S3, claiming, next_draft
 from serve_app.bundle.objects import Objects
 from serve_app.errors import Fenced, RolloutError
 from serve_app.rollout.decide import claim, command
-from serve_app.rollout.event import Event, lines
+from serve_app.rollout.event import Event, Out, lines
 from serve_app.rollout.log import Log, open_log
+from serve_app.rollout.orders import order_out, written_orders
 from serve_app.rollout.state import fold
 
 
@@ -183,6 +184,68 @@ def test_a_log_that_was_begun_in_the_place_before_is_gone_on_with(tmp_path: Path
     log.append(next_draft(log), START_S)
     assert len(list(old.iterdir())) == 4
     assert not list((tmp_path / "churn" / "shop").iterdir())
+
+
+def test_two_applications_that_began_in_the_place_before_share_it_until_the_next_plan(
+    tmp_path: Path,
+) -> None:
+    """Nobody can tell whose it was. What one has written out is out for both, and another plan
+    has a log for each.
+    """
+    Log(Objects(LocalStore(tmp_path)), "before", "churn", PLAN.id).claim(claiming, START_S)
+    shop = open_log(str(tmp_path), "churn", "shop", PLAN.id)
+    shop.claim(claiming, START_S)
+    shop.append(command(fold(shop.events), PLAN, "abort", "ada"), START_S)
+    other = open_log(str(tmp_path), "churn", "other", PLAN.id)
+    assert written_orders(other, PLAN.id).is_out
+    next_plan = PLAN.model_copy(update={"min_seconds": PLAN.min_seconds + 1})
+    for application in ("shop", "other"):
+        log = open_log(str(tmp_path), "churn", application, next_plan.id)
+        assert log.claim(lambda events: claim(fold(events), next_plan), START_S).seq == 1
+
+
+def test_an_order_next_to_the_log_needs_no_claim_and_disturbs_nobody(
+    another: Callable[[], Log],
+) -> None:
+    """Whoever is asked while no coordinator answers leaves it; the first one counts."""
+    log = another()
+    log.claim(claiming, START_S)
+    asked = another()
+    asked.order_out(1, Out("ada", "tickets"))
+    asked.order_out(1, Out("bo", "tickets too"))
+    assert log.append(next_draft(log), START_S).seq == 2
+    assert log.is_held()
+    assert log.ordered_out == {1: Out("ada", "tickets")}
+    newest = another()
+    assert newest.claim(claiming, START_S).seq == 3
+    assert newest.ordered_out == log.ordered_out
+
+
+def test_an_order_that_somebody_has_spoilt_is_one_all_the_same(tmp_path: Path) -> None:
+    """That it is there takes the share away; what it says is for the audit."""
+    log = open_log(str(tmp_path), "churn", "shop", PLAN.id)
+    log.claim(claiming, START_S)
+    (tmp_path / FOLDER / "out-run1.json").write_text("{")
+    for name in ("out-run2.json.bak", "out-run.json", "old-out-run3.json"):
+        (tmp_path / FOLDER / name).write_text("{}")
+    assert len(log.read()) == 1
+    assert {run: out.by for run, out in log.ordered_out.items()} == {1: "unknown"}
+
+
+def test_a_server_without_a_coordinator_goes_by_the_order_of_its_run(tmp_path: Path) -> None:
+    """The next run is another matter, and what the log says already is not ordered again."""
+    log = open_log(str(tmp_path), "churn", "shop", PLAN.id)
+    log.claim(claiming, START_S)
+    assert not written_orders(log, PLAN.id).is_out
+    order_out(log, PLAN, "ada", "")
+    assert written_orders(log, PLAN.id).is_out
+    log.append(command(fold(log.events), PLAN, "abort", "ada"), START_S)
+    log.append(command(fold(log.events), PLAN, "start", "ada"), START_S)
+    assert not written_orders(log, PLAN.id).is_out
+    log.append(command(fold(log.events), PLAN, "abort", "ada"), START_S)
+    order_out(log, PLAN, "ada", "")
+    assert sorted(log.ordered_out) == [1]
+    assert not (tmp_path / FOLDER / "out-run2.json").exists()
 
 
 def test_the_files_of_a_log_are_its_audit(tmp_path: Path) -> None:
