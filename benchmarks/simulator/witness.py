@@ -33,8 +33,13 @@ class Witness:
             self.n_candidate += 1
             if self._is_failing():
                 self._exposed.add(int(self._now_s()))
-        if not answered.version and self._now_s() - self._stable_failed_s > MEMORY_S:
+        if not answered.version and not self._is_excused(answered):
             self.n_lost += 1
+
+    def _is_excused(self, answered: Answered) -> bool:
+        """Whether stable was asked, while it could not answer whoever asks."""
+        was_asked = any(failure.version != self._candidate for failure in answered.failures)
+        return was_asked and self._now_s() - self._stable_failed_s <= MEMORY_S
 
     def excuse(self, lasts_s: float = 0.0) -> None:
         """Stable cannot answer for so long, whoever is asked: no fault of the rollout."""

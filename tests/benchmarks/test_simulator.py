@@ -32,7 +32,7 @@ from benchmarks.simulator.faults import (
     Store,
     TakeAway,
 )
-from benchmarks.simulator.models import Behaviour
+from benchmarks.simulator.models import SPEC, Behaviour
 from benchmarks.simulator.network import Wire
 from benchmarks.simulator.outcome import Outcome, summarize
 from benchmarks.simulator.runs import chosen
@@ -45,6 +45,9 @@ from benchmarks.simulator.scenario import (
 )
 from benchmarks.simulator.scenarios import SCENARIOS
 from benchmarks.simulator.traffic import Traffic
+from benchmarks.simulator.witness import Witness
+from serve_app.errors import NotReady
+from serve_app.serving.answer import Answered, Assignment, Failure
 
 FAILING = Behaviour(error_share=1.0)
 SMALL = Scenario(
@@ -263,6 +266,19 @@ def test_a_person_has_the_candidate_out_everywhere_in_15_s_without_a_coordinator
     outcome = simulate(SCENARIOS[name], 2)
     assert not outcome.is_stuck
     assert outcome.out_s < 15
+
+
+def test_an_answer_that_stable_was_not_asked_for_is_lost_whatever_stable_does() -> None:
+    """Where stable itself fails now and then, an answer that a rollout loses must still be seen."""
+    witness = Witness("1.1.0", lambda: 100.0, lambda: False)
+    of_candidate = Assignment("1.1.0", "run-1", 1)
+    row = SPEC.examples[0].row
+    failed = tuple(Failure(version, NotReady("away")) for version in ("1.1.0", "1.0.0"))
+    witness.excuse()
+    witness.heard(Answered([row], "ada", of_candidate, failures=failed))
+    assert witness.n_lost == 0, "stable was asked and could not"
+    witness.heard(Answered([row], "ada", of_candidate, failures=failed[:1]))
+    assert witness.n_lost == 1
 
 
 def test_a_request_whose_server_dies_is_answered_by_another() -> None:
