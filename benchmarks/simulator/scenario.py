@@ -5,7 +5,7 @@ a fault of `faults.py`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from benchmarks.simulator.fault import Fault
@@ -50,6 +50,8 @@ class Expectation:
 EQUAL = Expectation(most_aborted=0.01)
 # A candidate that fails everything.
 BROKEN = Expectation(most_passed=0.0, longest_exposure_s=LONGEST_EXPOSURE_S)
+# A candidate that is worse, but answers.
+NEVER_PASSES = Expectation(most_passed=0.0)
 
 
 @dataclass(frozen=True)
@@ -85,3 +87,25 @@ class Scenario:
             "versions": {STABLE: placed, CANDIDATE: placed},
             "limits": dict(self.limits),
         }
+
+
+def expecting(
+    expected: Expectation, /, name: str, about: str, *finds: str, **how: object
+) -> Scenario:
+    """A scenario of which this is expected; `how` sets its other fields."""
+    return replace(Scenario(name, about, expected, finds=finds), **how)  # type: ignore[arg-type]
+
+
+def in_both(scenario: Scenario) -> tuple[Scenario, Scenario]:
+    """The scenario in server, and the same isolated."""
+    return scenario, isolated(scenario)
+
+
+def isolated(scenario: Scenario) -> Scenario:
+    """The same with both versions in applications of their own."""
+    return replace(
+        scenario,
+        name=f"{scenario.name}-isolated",
+        about=f"isolated, {scenario.about}",
+        placement="isolated",
+    )

@@ -15,21 +15,11 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from serve_app.errors import RolloutError
+from serve_app.settings import EventKind
 
 # What the candidate gets: a percentage of the routing keys, or only a copy of stable's requests.
 Share = Literal["shadow"] | Annotated[float, Field(ge=0, le=100)]
-Kind = Literal[
-    "claimed",
-    "started",
-    "entered",
-    "paused",
-    "resumed",
-    "promoted",
-    "held",
-    "aborted",
-    "finished",
-    "rolled_back",
-]
+Kind = EventKind
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from serve_app.settings.args import (
     VersionArgs,
     application_of,
 )
-from serve_app.settings.rollout import Guardrails, Notify, Rollout, Step, unknown_slices
+from serve_app.settings.rollout import EventKind, Guardrails, Notify, Rollout, Step, unknown_slices
 from serve_app.settings.setting import Setting, fault_lines, parse_settings
 from serve_app.settings.table import (
     Batch,
@@ -25,6 +25,7 @@ __all__ = [
     "PUBLIC_KEY_PATTERN",
     "Batch",
     "Coalesce",
+    "EventKind",
     "Guardrails",
     "Limits",
     "Notify",

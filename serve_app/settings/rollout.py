@@ -21,8 +21,8 @@ Step = Annotated[
 ]
 
 URL = re.compile(r"https?://[^\s/?#@]+([/?#]\S*)?")
-# As `Kind` of serve_app/rollout/event.py, which stands above this room.
-EventName = Literal[
+# What happens to a rollout, in its log; `notify` says which of them are told.
+EventKind = Literal[
     "claimed",
     "started",
     "entered",
@@ -83,7 +83,7 @@ class Notify(Setting):
         Field(max_length=2_000, description="http or https: every event is posted there as JSON"),
     ]
     events: Annotated[
-        tuple[EventName, ...],
+        tuple[EventKind, ...],
         Field(strict=False, min_length=1, max_length=10, description="the kinds that are told"),
     ] = ("entered", "held", "aborted", "finished", "rolled_back")
     secret_env: Annotated[

@@ -1,59 +1,55 @@
 """A candidate that fails everything: clients meet it for at most 15 s, and it never passes."""
 
-from dataclasses import replace
-from typing import Any
+from functools import partial
 
 from benchmarks.simulator.fault import Moment
 from benchmarks.simulator.faults import Changes, Command, MakeStable, Restart
 from benchmarks.simulator.models import Behaviour
-from benchmarks.simulator.scenario import BROKEN, Expectation, Scenario
+from benchmarks.simulator.scenario import (
+    BROKEN,
+    Expectation,
+    Scenario,
+    expecting,
+    in_both,
+    isolated,
+)
 from benchmarks.simulator.traffic import Traffic
 
 FAILING = Behaviour(error_share=1.0)
 QUICK = {"steps": [50, 100], "min_seconds": 20, "min_requests": 100, "bake_seconds": 120}
 
+_broken = partial(expecting, BROKEN)
+# It fails at 100 %, and is followed until it has baked.
+_baking = partial(_broken, rollout=QUICK, traffic=Traffic(rate_per_s=20), until="finished")
 
-def _broken(name: str, about: str, *finds: str, **how: object) -> Scenario:
-    scenario = Scenario(name, about, BROKEN, finds=finds)
-    return replace(scenario, **how)  # type: ignore[arg-type]
 
-
-def _few(n_keys: int, placement: str) -> Scenario:
-    how: dict[str, Any] = {"traffic": Traffic("even", n_keys, 20.0), "placement": placement}
+def _few(n_keys: int) -> Scenario:
+    traffic = Traffic("even", n_keys, 20.0)
     if n_keys == 500:
-        how["traffic"] = Traffic("zipf", n_keys, 50.0)
-    if n_keys < 10:
-        # A tenth of the keys is mostly nobody then.
-        how["rollout"] = {"steps": [50, 100]}
-    isolated = "-isolated" if placement == "isolated" else ""
+        traffic = Traffic("zipf", n_keys, 50.0)
     return _broken(
-        f"broken-{n_keys}-keys{isolated}",
-        f"{placement}, fails everything, {n_keys} keys",
+        f"broken-{n_keys}-keys",
+        f"fails everything, {n_keys} keys",
         "T6",
         candidate=FAILING,
+        traffic=traffic,
+        # With one key or three a tenth of them is mostly nobody.
+        rollout={"steps": [50, 100]} if n_keys < 10 else {},
         longest_s=300,
-        **how,
     )
 
 
+FEW = [_few(n_keys) for n_keys in (1, 3, 10, 20, 40, 500)]
 SCENARIOS = [
-    *(
-        _few(n_keys, placement)
-        for placement in ("in_server", "isolated")
-        for n_keys in (1, 3, 10, 20, 40, 500)
-    ),
-    _broken(
-        "broken-no-keys",
-        "fails everything, clients without a key",
-        candidate=FAILING,
-        traffic=Traffic("none"),
-    ),
-    _broken(
-        "broken-no-keys-isolated",
-        "isolated, fails everything, clients without a key",
-        candidate=FAILING,
-        traffic=Traffic("none"),
-        placement="isolated",
+    *FEW,
+    *map(isolated, FEW),
+    *in_both(
+        _broken(
+            "broken-no-keys",
+            "fails everything, clients without a key",
+            candidate=FAILING,
+            traffic=Traffic("none"),
+        )
     ),
     _broken(
         "broken-probes",
@@ -86,72 +82,39 @@ SCENARIOS = [
         stable=FAILING,
         candidate=FAILING,
     ),
-    _broken(
-        "dies-while-baking",
-        "breaks 30 s after 100 %",
-        "T8",
-        "L1",
-        rollout=QUICK,
-        traffic=Traffic(rate_per_s=20),
-        until="finished",
-        faults=(Changes("candidate", FAILING, Moment("100 %", 30)),),
+    *in_both(
+        _baking(
+            "dies-while-baking",
+            "breaks 30 s after 100 %",
+            "T8",
+            "L1",
+            faults=(Changes("candidate", FAILING, Moment("100 %", 30)),),
+        )
     ),
-    _broken(
-        "dies-while-baking-isolated",
-        "isolated, breaks 30 s after 100 %",
-        "T8",
-        "L1",
-        rollout=QUICK,
-        traffic=Traffic(rate_per_s=20),
-        placement="isolated",
-        until="finished",
-        faults=(Changes("candidate", FAILING, Moment("100 %", 30)),),
-    ),
-    _broken(
+    _baking(
         "gone-while-baking",
         "isolated, its only process dies 30 s after 100 %, and none comes in its place",
         "T8",
-        rollout=QUICK,
-        traffic=Traffic(rate_per_s=20),
         placement="isolated",
-        until="finished",
         faults=(Restart("candidate", Moment("100 %", 30), away_s=1e6),),
     ),
-    _broken(
+    _baking(
         "dies-as-baking-ends",
         "breaks 3 s before the end of its bake time",
         "L1",
-        rollout=QUICK,
-        traffic=Traffic(rate_per_s=20),
-        until="finished",
         faults=(Changes("candidate", FAILING, Moment("100 %", 117)),),
     ),
-    _broken(
-        "dies-after-promote",
-        "is promoted at 50 %, and breaks 5 s after 100 %",
-        "T8",
-        "L1",
-        rollout=QUICK,
-        traffic=Traffic(rate_per_s=20),
-        until="finished",
-        faults=(
-            Command("promote", Moment("canary", 10)),
-            Changes("candidate", FAILING, Moment("100 %", 5)),
-        ),
-    ),
-    _broken(
-        "dies-after-promote-isolated",
-        "isolated, is promoted at 50 %, and breaks 5 s after 100 %",
-        "T8",
-        "L1",
-        rollout=QUICK,
-        placement="isolated",
-        traffic=Traffic(rate_per_s=20),
-        until="finished",
-        faults=(
-            Command("promote", Moment("canary", 10)),
-            Changes("candidate", FAILING, Moment("100 %", 5)),
-        ),
+    *in_both(
+        _baking(
+            "dies-after-promote",
+            "is promoted at 50 %, and breaks 5 s after 100 %",
+            "T8",
+            "L1",
+            faults=(
+                Command("promote", Moment("canary", 10)),
+                Changes("candidate", FAILING, Moment("100 %", 5)),
+            ),
+        )
     ),
     _broken(
         "late-when-made-stable",

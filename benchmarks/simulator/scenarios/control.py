@@ -1,6 +1,6 @@
 """A candidate that must go while the coordinator, the log or the network is not as it should be."""
 
-from dataclasses import replace
+from functools import partial
 
 from benchmarks.simulator.fault import Moment
 from benchmarks.simulator.faults import (
@@ -16,7 +16,7 @@ from benchmarks.simulator.faults import (
 )
 from benchmarks.simulator.models import Behaviour
 from benchmarks.simulator.network import Wire
-from benchmarks.simulator.scenario import BROKEN, Expectation, Scenario
+from benchmarks.simulator.scenario import BROKEN, Expectation, expecting
 from benchmarks.simulator.store import StoreState
 from benchmarks.simulator.traffic import Traffic
 
@@ -32,20 +32,13 @@ BAD_STORES: tuple[tuple[StoreState, tuple[str, ...]], ...] = (
 )
 NOTHING_TO_JUDGE = Expectation()
 
-
-def _control(name: str, about: str, *finds: str, **how: object) -> Scenario:
-    plan = {"steps": [50, 100], "min_seconds": 120}
-    scenario = Scenario(
-        name,
-        about,
-        BROKEN,
-        rollout=plan,
-        traffic=Traffic(rate_per_s=20),
-        finds=finds,
-        longest_s=260,
-    )
-    return replace(scenario, **how)  # type: ignore[arg-type]
-
+_control = partial(
+    expecting,
+    BROKEN,
+    rollout={"steps": [50, 100], "min_seconds": 120},
+    traffic=Traffic(rate_per_s=20),
+    longest_s=260,
+)
 
 SCENARIOS = [
     _control(

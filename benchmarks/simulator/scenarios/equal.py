@@ -1,6 +1,6 @@
 """A candidate as good as stable, in every circumstance: aborted in at most 1 of 100 runs."""
 
-from dataclasses import replace
+from functools import partial
 
 from benchmarks.simulator.fault import Moment
 from benchmarks.simulator.faults import (
@@ -15,19 +15,15 @@ from benchmarks.simulator.faults import (
 )
 from benchmarks.simulator.models import Behaviour
 from benchmarks.simulator.network import Wire
-from benchmarks.simulator.scenario import EQUAL, Expectation, Scenario
+from benchmarks.simulator.scenario import EQUAL, Expectation, expecting, isolated
 from benchmarks.simulator.store import StoreState
 from benchmarks.simulator.traffic import Traffic
 
 STORES: tuple[StoreState, ...] = ("away", "slow", "silent", "refusing", "full")
 ONE_PERCENT = Behaviour(error_share=0.01)
 
-
-def equal(name: str, about: str, *finds: str, **how: object) -> Scenario:
-    """A scenario of a candidate that is as good as stable; `how` changes its other fields."""
-    scenario = Scenario(name, about, EQUAL, finds=finds)
-    return replace(scenario, **how)  # type: ignore[arg-type]
-
+# A scenario of a candidate that is as good as stable.
+equal = partial(expecting, EQUAL)
 
 WRITTEN = [
     equal("equal", "nothing happens, in server"),
@@ -214,9 +210,7 @@ WRITTEN = [
 SCENARIOS = [
     *WRITTEN,
     *(
-        replace(
-            one, name=f"{one.name}-isolated", about=f"isolated, {one.about}", placement="isolated"
-        )
+        isolated(one)
         for one in WRITTEN
         if one.name
         in (

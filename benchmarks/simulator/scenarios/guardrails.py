@@ -1,12 +1,11 @@
 """Answer times and slices: an equal candidate is not held for them, one that is worse is."""
 
-from dataclasses import replace
+from functools import partial
 
 from benchmarks.simulator.fault import Moment
 from benchmarks.simulator.faults import Rush, Stalls
 from benchmarks.simulator.models import Behaviour
-from benchmarks.simulator.scenario import Expectation, Scenario
-from benchmarks.simulator.scenarios.worse import NEVER_PASSES
+from benchmarks.simulator.scenario import NEVER_PASSES, Expectation, expecting
 from benchmarks.simulator.traffic import Traffic
 
 # One call in sixteen takes long, and not too long: it is the tail beyond the 95th percentile.
@@ -15,15 +14,8 @@ LONG_TAILS = Behaviour(call_ms=2, tail_share=0.06, tail_ms=120.0)
 PASSES = Expectation(most_aborted=0.01, most_held=0.01, held_by=("latency", "slice"))
 BY_MONTHS = {"slice_by": ["contract_length_months"]}
 
-
-def _equal(name: str, about: str, **how: object) -> Scenario:
-    return replace(Scenario(name, about, PASSES), **how)  # type: ignore[arg-type]
-
-
-def _worse(name: str, about: str, *finds: str, **how: object) -> Scenario:
-    scenario = Scenario(name, about, NEVER_PASSES, finds=finds)
-    return replace(scenario, **how)  # type: ignore[arg-type]
-
+_equal = partial(expecting, PASSES)
+_worse = partial(expecting, NEVER_PASSES)
 
 SCENARIOS = [
     *(

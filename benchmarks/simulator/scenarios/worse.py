@@ -1,22 +1,17 @@
 """A candidate that is worse, but answers: found in time, or held; it never passes."""
 
-from dataclasses import replace
+from functools import partial
 
 from benchmarks.simulator.models import Behaviour
-from benchmarks.simulator.scenario import Expectation, Scenario
+from benchmarks.simulator.scenario import NEVER_PASSES, Expectation, expecting
 from benchmarks.simulator.traffic import Traffic
 
-NEVER_PASSES = Expectation(most_passed=0.0)
 # The candidate stays at 10 % until it is found.
 AT_10 = {"steps": [10, 25, 50, 75, 100], "min_seconds": 100_000}
 SHADOW = {"steps": ["shadow", 10, 50, 100]}
 FAST = Traffic(rate_per_s=100)
 
-
-def _worse(name: str, about: str, *finds: str, **how: object) -> Scenario:
-    scenario = Scenario(name, about, NEVER_PASSES, finds=finds)
-    return replace(scenario, **how)  # type: ignore[arg-type]
-
+_worse = partial(expecting, NEVER_PASSES)
 
 SCENARIOS = [
     _worse(
