@@ -46,6 +46,18 @@ async def test_a_server_that_hears_nothing_goes_on_for_a_while_and_then_by_the_l
     assert await server.ask() == STABLE
 
 
+async def test_at_100_percent_a_server_that_hears_nothing_stays_there() -> None:
+    """Stable may be scaled down already; what the log takes away is another matter."""
+    server = await Server().start(100)
+    server.order(100, run="r-run1")
+    server.written = None
+    await server.rollout.alone(100_000)
+    assert await server.ask() == CANDIDATE
+    server.written = State(rollout="r", run=1, status="rolled_back")
+    await server.rollout.alone(100_006)
+    assert await server.ask() == STABLE
+
+
 async def test_what_the_log_takes_away_is_in_force_at_once() -> None:
     """A server that is cut off from the coordinator learns of an abort by the log."""
     server = await Server().start(100)
