@@ -10,7 +10,7 @@ from benchmarks.simulator.models import ROWS
 from serve_app.contract import Features
 
 Keys = Literal["own", "even", "zipf", "none"]
-BATCH_MONTHS = 1
+WITHIN_BURST_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,15 @@ class Traffic:
 
     `keys`: each request has its `own`; `n_keys` share the traffic `even`ly, or by Zipf's law (key k
     has 1/k of the first one's); `none`: requests without a key. `probes_per_s` more come without a
-    key, always with the same row.
+    key, always with the same row. `burst`: so many requests come together, and then nobody for a
+    while; the rate is that over all.
     """
 
     keys: Keys = "own"
     n_keys: int = 500
     rate_per_s: float = 50.0
     probes_per_s: float = 0.0
+    burst: int = 1
 
 
 class Clients:
@@ -35,6 +37,7 @@ class Clients:
         self._rng = rng
         self._run = f"{rng.getrandbits(32):08x}"
         self._n = 0
+        self._burst = traffic.burst
         self._next_key = self._key_maker(traffic)
         self._probe_share = traffic.probes_per_s / (traffic.probes_per_s + traffic.rate_per_s)
         self.rate_per_s = traffic.rate_per_s + traffic.probes_per_s
@@ -43,7 +46,9 @@ class Clients:
 
     def wait_s(self) -> float:
         """Until the next request."""
-        return self._rng.expovariate(self.rate_per_s)
+        if self._n % self._burst:
+            return WITHIN_BURST_S
+        return self._rng.expovariate(self.rate_per_s / self._burst)
 
     def request(self) -> tuple[str, Features]:
         """Its routing key, as the door makes it, and its row."""

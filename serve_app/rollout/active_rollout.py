@@ -63,9 +63,10 @@ class ActiveRollout:
         # When another phase took over, by phase.
         self._left_s: dict[tuple[str, int], float] = {}
         self._n_rows = 0
-        # Requests in a row that the candidate failed, and when the first of them was answered.
+        # Requests in a row that the candidate failed, and when the first and the newest were told.
         self._n_failed = 0
         self._failing_since_s = 0.0
+        self._failed_s = 0.0
         # The table that `_phase` was last looked up for.
         self._table: Table | None = None
         self._phase: PhaseCounter | None = None
@@ -133,16 +134,16 @@ class ActiveRollout:
     def _note_failure(self, *, is_bad: bool) -> None:
         if not is_bad:
             self._n_failed = 0
-        elif self._n_failed:
-            self._n_failed += 1
-        else:
-            self._n_failed = 1
-            self._failing_since_s = self._clock()
+            return
+        self._failed_s = self._clock()
+        if not self._n_failed:
+            self._failing_since_s = self._failed_s
+        self._n_failed += 1
 
     @property
     def _fails_everything(self) -> bool:
         """Whether the candidate failed every request here for as long as the judge would wait."""
-        seconds = self._clock() - self._failing_since_s
+        seconds = self._failed_s - self._failing_since_s
         return self._n_failed >= MIN_REQUESTS and seconds >= FAILING_S
 
     def take(self) -> RolloutReport:

@@ -17,8 +17,11 @@ RESOLUTION_S = 0.5
 FAILING_SHARE = 0.5
 FAILING_S = 10.0
 N_PARTS = 5
-# Fewer requests than this say nothing yet.
+# Fewer requests than this say nothing yet, and neither do requests that came all at once: they lie
+# at so many moments, a part or more from each other, and no stop of five seconds explains them.
 MIN_REQUESTS = 10
+N_MOMENTS = 3
+LEAST_SPREAD_S = 7.0
 # Stable fails too, and then nothing is said of the candidate.
 STABLE_SHARE = 0.25
 # Above its limit in each third of half a minute.
@@ -95,7 +98,7 @@ class Recent:
         """Return the stretch in which the candidate failed most of its requests; None: it did not.
 
         The stretch is the last ten seconds, or as much of the last minute as has ten requests of
-        the candidate.
+        the candidate at three moments.
         """
         stretch_s = self._stretch_s(now_s)
         if stretch_s is None:
@@ -117,11 +120,17 @@ class Recent:
 
     def _stretch_s(self, now_s: float) -> float | None:
         n_requests = 0
+        moments_s: list[float] = []
         for at_s, seen in reversed(self._parts):
+            if not seen.requests["candidate"]:
+                continue
             n_requests += seen.requests["candidate"]
+            if not moments_s or moments_s[-1] - at_s >= FAILING_S / N_PARTS:
+                moments_s.append(at_s)
             # A report tells of the second before it.
             passed_s = now_s - at_s + 1.0
-            if n_requests >= MIN_REQUESTS and passed_s >= FAILING_S:
+            is_long = passed_s >= FAILING_S and moments_s[0] - at_s >= LEAST_SPREAD_S
+            if is_long and n_requests >= MIN_REQUESTS and len(moments_s) >= N_MOMENTS:
                 return passed_s
         return None
 

@@ -4,6 +4,7 @@ from benchmarks.simulator.fault import Moment
 from benchmarks.simulator.faults import Stall, Stalls
 from benchmarks.simulator.models import Behaviour
 from benchmarks.simulator.scenarios.equal import equal
+from benchmarks.simulator.traffic import Traffic
 
 # One call in fifty takes longer than a candidate may, and less than stable may.
 TAILS = Behaviour(tail_share=0.02, tail_ms=160.0)
@@ -36,6 +37,16 @@ SCENARIOS = [
         "stalls-in-server",
         "each server stops for 0.3-5 s every minute",
         faults=(Stalls("servers", 60, 0.3, 5),),
+    ),
+    # A job that scores some rows each half minute: what is bad then is not bad for ten seconds.
+    equal(
+        "stalls-bursts",
+        "30 requests come together each half minute; each process stops for 0.3-5 s every minute",
+        "T2",
+        placement="isolated",
+        traffic=Traffic(rate_per_s=1.0, burst=30),
+        rollout={"steps": [50, 100]},
+        faults=(Stalls("versions", 60, 0.3, 5),),
     ),
     equal(
         "collections",

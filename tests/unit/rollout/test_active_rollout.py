@@ -85,6 +85,18 @@ async def test_without_a_coordinator_what_fails_everything_is_out_after_ten_seco
     assert await server.ask() == STABLE
 
 
+async def test_without_a_coordinator_what_failed_all_at_once_is_not_out() -> None:
+    """A job sent its rows while the candidate stopped for a second, and nobody asks since."""
+    server = await Server().start(100)
+    server.written = State(status="running", share=100.0)
+    server.store.scorers[CANDIDATE].error = RuntimeError("broken")
+    for n in range(30):
+        await server.ask(f"key {n}")
+    server.now_s += 30
+    await server.rollout.alone(30)
+    assert not server.report().out
+
+
 async def test_a_new_server_that_finds_no_coordinator_reads_the_log() -> None:
     """At 100 % stable may be scaled down already: all at once to it would be an outage."""
     server = await Server().start(0)

@@ -178,6 +178,29 @@ def test_a_stall_of_five_seconds_puts_nobody_out() -> None:
         assert judged(found, now_s=second + 0.5).cause != "failing"
 
 
+@pytest.mark.parametrize("n_seconds", [1, 6], ids=["a burst", "a stall of five seconds"])
+def test_what_was_bad_all_at_once_puts_nobody_out_while_nobody_asks_again(n_seconds: int) -> None:
+    """Nothing has failed for ten seconds then: it is one event, of which nothing is heard since."""
+    found = record()
+    for second in range(n_seconds):
+        tell(found, counts_of(requests=(20, 20), bad=(0, 20)), float(second))
+    for second in range(60):
+        assert judged(found, now_s=n_seconds + second + 0.5).cause != "failing"
+
+
+@pytest.mark.parametrize("every_s", [1, 5, 15])
+def test_a_candidate_that_fails_every_burst_is_out_with_the_third(every_s: int) -> None:
+    """Ten seconds are enough where requests come all the time, or every five seconds."""
+    found = record()
+    outcomes = {}
+    for second in range(40):
+        if second % every_s == 0:
+            tell(found, counts_of(requests=(20, 20), bad=(0, 20)), float(second))
+        outcomes[second] = judged(found, now_s=second + 0.2).cause == "failing"
+    first = min(second for second, is_out in outcomes.items() if is_out)
+    assert first <= max(10, 2 * every_s)
+
+
 def test_where_stable_fails_too_nothing_is_said() -> None:
     """Not that the candidate is within the rails: it waits for the end of the outage."""
     said = failing(12, (10, 10), (10, 10), stood_in=0)
