@@ -249,9 +249,12 @@ def stable_before(events: Iterable[Event], state: State) -> Seen:
 
 
 def requests_of(phase: Phase) -> tuple[int, int]:
-    """Return the requests of (stable, the candidate); in shadow it scores some of stable's."""
+    """Return the requests of (stable, the candidate).
+
+    In shadow the candidate is asked to score some of stable's, in time or not.
+    """
     if phase.share == "shadow":
-        return phase.requests["stable"], phase.shadowed.n_requests
+        return phase.requests["stable"], phase.shadowed.n_requests + phase.shadowed.n_missed
     return phase.requests["stable"], phase.requests["candidate"]
 
 

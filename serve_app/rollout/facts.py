@@ -39,7 +39,7 @@ class Facts:
     """What is known now.
 
     Requests and verdict are those of `phase`; they count for nothing when another phase is judged.
-    In shadow, `candidate_requests` are pairs, which both versions have scored.
+    In shadow, `candidate_requests` are those that it was asked to score.
     """
 
     readiness: Readiness

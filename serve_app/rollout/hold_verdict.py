@@ -5,11 +5,12 @@ resuming, and then the next one is looked at.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from serve_app.rollout.counts import ARMS, Arm
 from serve_app.rollout.evidence import Phase, Record, SeenSlice
+from serve_app.rollout.facts import Verdict
 from serve_app.settings import Rollout
 from serve_app.statistics.bins import Name
 from serve_app.statistics.intervals import SURE_Z, wilson
@@ -22,11 +23,27 @@ from serve_app.statistics.times import Times, bar_ms, is_beyond
 FLOOR_OF_SLOW = 0.5
 # How often equal candidates are held by any slice, at most.
 SLICE_ALPHA = 0.005
+# In one sentence of a hold.
+MOST_REASONS = 4
 # Below this share of bad requests a ratio to stable's means nothing.
 TOLERATED_SHARE = 0.001
 # At 100 % and while baking: this many times what stable did before, and never less than this share.
 BAKE_RATIO = 2.0
 BAKE_SHARE = 0.01
+
+
+def held_by(
+    holds: Iterable[tuple[str, str]], numbers: Mapping[str, float], accepted: Collection[str]
+) -> Verdict | None:
+    """Return a hold with all reasons; its cause is the first, after which the next holds.
+
+    `holds` are (cause, reason), the worst first; a person has `accepted` these causes.
+    """
+    open_ones = [(cause, reason) for cause, reason in holds if cause not in accepted]
+    if not open_ones:
+        return None
+    reasons = [reason for _, reason in open_ones[:MOST_REASONS]]
+    return Verdict("hold", f"{'; '.join(reasons)}; a person decides", numbers, open_ones[0][0])
 
 
 @dataclass(frozen=True)

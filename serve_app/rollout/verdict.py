@@ -5,7 +5,7 @@ candidate that fails most of its requests for ten seconds is out, however few ke
 """
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from serve_app.rollout.counts import ARMS, Arm
 from serve_app.rollout.evidence import RAILS, Phase, Record
@@ -16,6 +16,7 @@ from serve_app.rollout.hold_verdict import (
     BAKE_SHARE,
     TOLERATED_SHARE,
     failing_slices,
+    held_by,
     latency,
     stable_times,
 )
@@ -38,8 +39,6 @@ from serve_app.statistics.sequential_test import (
 # If no disagreement at all were tolerated, a single pair would be proof of anything.
 LEAST_TOLERATED_PERCENT = 0.01
 NONE = Trials(0, 0, 1.0)
-# Of a hold.
-MOST_REASONS = 4
 
 
 def verdict(
@@ -60,7 +59,7 @@ def verdict(
     if failed is not None:
         return Verdict("fail", _rail_reason(failed, phase), numbers, failed.rail)
     if phase.share == "shadow":
-        return of_shadow(phase, plan, numbers)
+        return of_shadow(phase, plan, numbers, accepted)
     if phase.percent == 100:
         return _of_all_traffic(record, phase, plan, now_s, numbers, accepted)
     if failing is not None:
@@ -128,7 +127,7 @@ def _of_all_traffic(
     if last.candidate_share > limit:
         found = f"bad answers: {_of(last, 'candidate')} of the candidate in the last minute"
         return Verdict("wait", f"{found}; {tolerated}", numbers)
-    held = _held(_against_stable(record, phase, plan), numbers, accepted)
+    held = held_by(_against_stable(record, phase, plan), numbers, accepted)
     return held or Verdict("pass", "no more bad answers than stable gave before", numbers)
 
 
@@ -140,7 +139,7 @@ def _at_the_end_of_a_step(
     accepted: Collection[str],
 ) -> Verdict:
     """Judge a candidate of which no guardrail has proof."""
-    held = _held(_holds(record, phase, plan), numbers, accepted)
+    held = held_by(_holds(record, phase, plan), numbers, accepted)
     if held is not None:
         return held
     n_slow = phase.counted["slow"]["candidate"]
@@ -149,17 +148,6 @@ def _at_the_end_of_a_step(
         f"(errors: {phase.counted['errors']['candidate']} keys, slow: {n_slow} keys)"
     )
     return Verdict("pass", reason, numbers)
-
-
-def _held(
-    holds: Iterable[tuple[str, str]], numbers: Mapping[str, float], accepted: Collection[str]
-) -> Verdict | None:
-    """Return a hold with all reasons; its cause is the first, after which the next holds."""
-    open_ones = [(cause, reason) for cause, reason in holds if cause not in accepted]
-    if not open_ones:
-        return None
-    reasons = [reason for _, reason in open_ones[:MOST_REASONS]]
-    return Verdict("hold", f"{'; '.join(reasons)}; a person decides", numbers, open_ones[0][0])
 
 
 def _holds(record: Record, phase: Phase, plan: Rollout) -> Iterator[tuple[str, str]]:
@@ -267,10 +255,10 @@ def _evidence_numbers(record: Record, phase: Phase, judgement: Judgement) -> dic
     for name, of_arm in times.items():
         if of_arm.p95_ms is not None:
             numbers[f"{name}_p95_ms"] = round(of_arm.p95_ms, 1)
-    if phase.n_pairs:
+    shadowed = phase.shadowed
+    if phase.n_pairs or shadowed.n_missed or shadowed.n_dropped:
         numbers["pairs"] = phase.n_pairs
         numbers["disagreements"] = phase.n_disagree
-        shadowed = phase.shadowed
         numbers["shadow_dropped_rows"] = shadowed.n_dropped
         numbers["shadow_missed_requests"] = shadowed.n_missed
         if shadowed.agreement.n_rows:

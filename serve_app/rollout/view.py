@@ -94,7 +94,7 @@ class RolloutView(BaseModel):
     min_seconds: int
     stable_requests: int
     candidate_requests: int = Field(
-        description="in this phase; in shadow: pairs that both versions scored"
+        description="in this phase; in shadow: those that it was asked to score"
     )
     min_requests: int
     numbers: dict[str, float | None]

@@ -141,7 +141,8 @@ class Rollout(Setting):
         Field(
             ge=1,
             le=1_000_000_000,
-            description="least requests of the candidate in a step; in shadow: pairs",
+            description="least requests of the candidate in a step; in shadow: those that it was "
+            "asked to score",
         ),
     ] = 300
     bake_seconds: Annotated[

@@ -30,7 +30,13 @@ def record(share: float | str = 10.0, phase: int = 1, **more: int) -> Record:
     return found
 
 
-def judged(of: Record, phase: int = 1, now_s: float = 1.0, **limits: float) -> Verdict:
-    """Return the verdict under these guardrails."""
+def judged(
+    of: Record,
+    phase: int = 1,
+    now_s: float = 1.0,
+    accepted: tuple[str, ...] = (),
+    **limits: float,
+) -> Verdict:
+    """Return the verdict under these guardrails, where a person has accepted these causes."""
     guardrails = PLAN.guardrails.model_copy(update=limits)
-    return verdict(of, phase, PLAN.model_copy(update={"guardrails": guardrails}), now_s)
+    return verdict(of, phase, PLAN.model_copy(update={"guardrails": guardrails}), now_s, accepted)

@@ -64,6 +64,16 @@ SCENARIOS = [
         placement="isolated",
     ),
     _broken(
+        "late-in-shadow",
+        "isolated, every call takes 400 ms, with a shadow before: it is held there",
+        "L4",
+        expected=Expectation(most_passed=0.0, most_undecided=0.0),
+        candidate=Behaviour(call_ms=400),
+        placement="isolated",
+        rollout={"steps": ["shadow", 50, 100]},
+        longest_s=200,
+    ),
+    _broken(
         "broken-after-many-bad-keys",
         "40 keys of which all were bad on both sides before it breaks",
         "T5",

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from judging import judged, record, tell
+from judging import PLAN, judged, record, tell
 from watching import RUN, counts_of, table
 
 from serve_app.rollout.counts import Counts, Shadowed, Slice
@@ -61,7 +61,12 @@ def test_hardly_any_candidate_slips_through_shadow_by_being_looked_at_often(
     assert 0 < passes.mean() <= most
 
 
-def in_shadow(shifted_by: float = 0.0, constant: float | None = None, **more: int) -> Verdict:
+def in_shadow(
+    shifted_by: float = 0.0,
+    constant: float | None = None,
+    accepted: tuple[str, ...] = (),
+    **more: int,
+) -> Verdict:
     """Return what is said of a shadow of 400 rows whose labels all agree."""
     counts = counts_of(pairs={f"k{n}": False for n in range(400)})
     stable = np.linspace(0.01, 0.49, 400)
@@ -74,7 +79,7 @@ def in_shadow(shifted_by: float = 0.0, constant: float | None = None, **more: in
         setattr(counts.shadowed, name, value)
     found = record("shadow")
     tell(found, counts)
-    return judged(found)
+    return judged(found, accepted=accepted)
 
 
 def test_shadow_looks_at_the_scores_too() -> None:
@@ -107,6 +112,32 @@ def test_a_candidate_that_is_late_in_shadow_is_held() -> None:
     """It has no disagreement, since it has hardly an answer."""
     assert in_shadow(n_requests=400, n_missed=20).outcome == "pass"
     assert in_shadow(n_requests=400, n_missed=200).cause == "late"
+
+
+def test_a_candidate_that_answers_nothing_in_shadow_is_held_and_not_waited_for() -> None:
+    """No row is ever scored by both: without a word a person would wait for ever."""
+    found = record("shadow")
+    counts = counts_of()
+    counts.shadowed.n_missed = 150
+    tell(found, counts)
+    assert requests_of(found.phases[1]) == (0, 150)
+    said = judged(found)
+    assert (said.outcome, said.cause) == ("hold", "late")
+    assert said.numbers["shadow_missed_requests"] == 150
+    assert judged(found, accepted=("late",)).outcome == "wait"
+    counts.shadowed.n_missed = 10 * PLAN.min_requests
+    tell(found, counts)
+    assert judged(found, accepted=("late",)).cause == "shadow"
+
+
+def test_what_a_person_accepts_in_shadow_does_not_hide_the_next_cause() -> None:
+    """A constant that is late too is still named a constant after its lateness was accepted."""
+    late = {"n_requests": 400, "n_missed": 200}
+    first = in_shadow(constant=0.3, **late)
+    assert first.cause == "late"
+    assert "rank correlation" in first.reason
+    assert in_shadow(constant=0.3, accepted=("late",), **late).cause == "order"
+    assert in_shadow(accepted=("late",), **late).outcome == "pass"
 
 
 def test_a_shadow_that_stays_undecided_is_for_a_person() -> None:
