@@ -111,24 +111,43 @@ def _of_all_traffic(
     """Judge a candidate that answers everybody by what stable did before.
 
     It passes when the last minute was sound: nobody is told to make it stable while it fails. A
-    hold lets it bake on: a person puts it out, or makes it stable all the same.
+    hold lets it bake on: a person puts it out, or makes it stable all the same. Of stable that was
+    hardly seen before nobody knows what it fails, so that the candidate is not out for failing
+    more.
     """
     before = record.stable_before()
-    limit = max(BAKE_SHARE, BAKE_RATIO * before.stable_share)
-    tolerated = (
-        f"tolerated: up to {100 * limit:.1f} %, since {_of(before, 'stable')} of stable were bad "
-        f"before ({_faults(phase, 'candidate')})"
-    )
-    above = record.recent.above(now_s, limit)
+    most = _tolerated(_most_of_stable(before))
+    since = f"since {_of(before, 'stable')} of stable were bad before"
+    faults = _faults(phase, "candidate")
+    above = record.recent.above(now_s, most)
     if above is not None:
-        found = f"bad answers: {_of(above, 'candidate')} of the candidate in the last half minute"
-        return Verdict("fail", f"{found}; {tolerated}", numbers, "worse than before")
+        reason = (
+            f"bad answers: {_of(above, 'candidate')} of the candidate in the last half minute; "
+            f"tolerated: up to {100 * most:.1f} %, {since} ({faults})"
+        )
+        return Verdict("fail", reason, numbers, "worse than before")
     last = record.recent.between(now_s - KEPT_S, now_s)
+    limit = _tolerated(before.stable_share)
     if last.candidate_share > limit:
-        found = f"bad answers: {_of(last, 'candidate')} of the candidate in the last minute"
-        return Verdict("wait", f"{found}; {tolerated}", numbers)
+        reason = (
+            f"bad answers: {_of(last, 'candidate')} of the candidate in the last minute; it is "
+            f"done with {100 * limit:.1f} % or less, {since} ({faults})"
+        )
+        return Verdict("wait", reason, numbers)
     held = held_by(_against_stable(record, phase, plan), numbers, accepted)
     return held or Verdict("pass", "no more bad answers than stable gave before", numbers)
+
+
+def _tolerated(stable_share: float) -> float:
+    return max(BAKE_SHARE, BAKE_RATIO * stable_share)
+
+
+def _most_of_stable(before: Seen) -> float:
+    """Return the most that stable may have failed of all that it was asked: a bound of 95 %."""
+    if not before.n_asked_stable:
+        return 1.0
+    _, high = wilson(before.n_bad_of_stable, before.n_asked_stable)
+    return high
 
 
 def _at_the_end_of_a_step(

@@ -6,6 +6,7 @@ from benchmarks.simulator.fault import Moment
 from benchmarks.simulator.faults import (
     BadWires,
     ClockJump,
+    Command,
     FullQueues,
     Restart,
     Rush,
@@ -74,6 +75,16 @@ WRITTEN = [
         "the same, isolated",
         placement="isolated",
         faults=outage(Moment("50 %", 20), 20),
+    ),
+    equal(
+        "promoted-at-once",
+        "errors of 2 % on both sides, and promoted before stable was seen for long",
+        stable=Behaviour(error_share=0.02),
+        candidate=Behaviour(error_share=0.02),
+        rollout={"steps": [50, 100], "bake_seconds": 120},
+        faults=(Command("promote", Moment("canary", 1)),),
+        until="finished",
+        longest_s=200,
     ),
     equal(
         "coordinator-cut-off",

@@ -138,6 +138,28 @@ def test_at_100_percent_a_candidate_is_judged_by_what_stable_did_before() -> Non
     assert at_100(10, 40, n_bad_before=90).outcome == "pass", "stable was as bad"
 
 
+@pytest.mark.parametrize("n_before", [0, 20])
+def test_at_100_percent_nobody_is_out_for_what_stable_was_not_seen_to_do(n_before: int) -> None:
+    """It was promoted at once: 2 % may be what stable fails too, so that a person decides. What
+    fails most of its requests is out all the same.
+    """
+
+    def after(n_bad_a_second: int) -> Verdict:
+        found = record(50.0)
+        tell(found, counts_of(requests=(n_before, n_before)))
+        found.enter(2, 100.0)
+        for second in range(70):
+            counts = counts_of(2, requests=(0, 100), bad=(0, n_bad_a_second))
+            tell(found, counts, 100.0 + second)
+        return judged(found, 2, 169.5)
+
+    said = after(2)
+    assert said.outcome == "wait"
+    assert f"since 0 of {n_before} of stable were bad before" in said.reason
+    assert after(0).outcome == "pass"
+    assert after(60).cause == "failing"
+
+
 def test_at_100_percent_a_candidate_that_dies_is_out_after_ten_seconds() -> None:
     """Half a minute would be too long."""
     assert at_100(100, 8).outcome == "wait"
