@@ -7,10 +7,16 @@ from collections.abc import Callable
 
 from serve_app.contract import ModelSpec
 from serve_app.errors import BundleError, BundleUnavailable, RolloutError
-from serve_app.rollout.fault import Fault, fault_of, is_clients_fault, told_of
+from serve_app.rollout.fault import (
+    Fault,
+    fault_of,
+    in_place_of_candidate,
+    is_clients_fault,
+    told_of,
+)
 from serve_app.rollout.orders import Candidate, Orders, RolloutReply, RolloutReport
 from serve_app.rollout.phase_counter import PhaseCounter
-from serve_app.rollout.recent import FAILING_S, MIN_REQUESTS
+from serve_app.rollout.recent import FailedInARow
 from serve_app.rollout.shadow import Shadow
 from serve_app.serving.answer import Answered, Assignment
 from serve_app.serving.assignment import assign
@@ -63,10 +69,7 @@ class ActiveRollout:
         # When another phase took over, by phase.
         self._left_s: dict[tuple[str, int], float] = {}
         self._n_rows = 0
-        # Requests in a row that the candidate failed, and when the first and the newest were told.
-        self._n_failed = 0
-        self._failing_since_s = 0.0
-        self._failed_s = 0.0
+        self._failed = FailedInARow()
         # The table that `_phase` was last looked up for.
         self._table: Table | None = None
         self._phase: PhaseCounter | None = None
@@ -116,11 +119,8 @@ class ActiveRollout:
         key = answered.routing_key
         phase.note(key, assigned.version, answered.seconds, fault, score, answered.rows[0])
         if assigned.version != table.stable:
-            self._note_failure(is_bad=fault is not None)
-            # Who left before stable, asked in its place, was late too says nothing of stable.
-            is_unknown = answered.is_abandoned and answered.seconds < 2 * late_s
-            if is_unknown or answered.version not in ("", assigned.version):
-                phase.stood_in()
+            self._failed.note(self._clock(), is_bad=fault is not None)
+            phase.note_in_place(in_place_of_candidate(answered, late_s))
         if answered.version and phase.is_shadow:
             self._offer(phase, answered)
 
@@ -130,21 +130,6 @@ class ActiveRollout:
         if phase.keep_example(version, fault, REQUEST_ID.get()):
             said = "rollout: version %s: %s, after %.3f s"
             logger.warning(said, version, told_of(fault, answered), answered.seconds)
-
-    def _note_failure(self, *, is_bad: bool) -> None:
-        if not is_bad:
-            self._n_failed = 0
-            return
-        self._failed_s = self._clock()
-        if not self._n_failed:
-            self._failing_since_s = self._failed_s
-        self._n_failed += 1
-
-    @property
-    def _fails_everything(self) -> bool:
-        """Whether the candidate failed every request here for as long as the judge would wait."""
-        seconds = self._failed_s - self._failing_since_s
-        return self._n_failed >= MIN_REQUESTS and seconds >= FAILING_S
 
     def take(self) -> RolloutReport:
         """What this server's table wants, how far the candidate is, and all counts since the last.
@@ -178,7 +163,7 @@ class ActiveRollout:
         plan = self.plan
         if plan is None or (self._orders is not None and self._orders.is_out):
             return
-        if self._fails_everything:
+        if self._failed.is_everything:
             logger.error("no coordinator, and the candidate fails every request: it is out here")
             self.put_out()
             return
@@ -215,7 +200,7 @@ class ActiveRollout:
         before = self._orders
         if orders is not None and before is not None and orders.run != before.run:
             self._n_failures_before = self._n_failures()
-            self._n_failed = 0
+            self._failed = FailedInARow()
         if orders is not None and orders.run == self._out:
             # Whoever tells of a share does not know yet that the candidate is out in this run.
             orders = orders.without_share()
@@ -287,7 +272,9 @@ class ActiveRollout:
         return self._shadow.is_busy
 
     def _offer(self, phase: PhaseCounter, answered: Answered) -> None:
-        block, scores, table = answered.block, answered.scores, self._versions.table
+        block = answered.block
+        scores = answered.scores
+        table = self._versions.table
         if block is None or scores is None or table is None or table.rollout is None:
             return
         candidate = self._versions.ready(table.rollout.candidate)

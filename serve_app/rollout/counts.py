@@ -126,7 +126,8 @@ class Counts:
     `run` is State.id, `scores` are counts by bin, and so are `times`, of good answers; of both a
     key's first one counts. `slices` are those of the fields of `slice_by`, in which so many keys
     were noted. `bad` are requests by their fault, `examples` has the id of one of each, and
-    `n_stood_in` those that stable answered because the candidate had failed. A key may be told
+    `n_stood_in` those that stable answered because the candidate had failed; it gave no valid
+    answer to `n_broken_in_place` of these. A key may be told
     several times; the coordinator counts it once.
     """
 
@@ -136,6 +137,7 @@ class Counts:
     bad: dict[Arm, Counter[Fault]] = field(default_factory=lambda: {arm: Counter() for arm in ARMS})
     examples: dict[Arm, dict[Fault, str]] = field(default_factory=lambda: {arm: {} for arm in ARMS})
     n_stood_in: int = 0
+    n_broken_in_place: int = 0
     errors: Incidents = field(default_factory=Incidents)
     slow: Incidents = field(default_factory=Incidents)
     scores: dict[Arm, list[int]] = field(default_factory=lambda: {arm: [] for arm in ARMS})

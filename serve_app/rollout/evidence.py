@@ -158,7 +158,9 @@ class Record:
             phase.times[arm].add(counts.times[arm])
         phase.n_stood_in += counts.n_stood_in
         if counts.phase == max(self.phases):
-            self.recent.add(now_s, seen_of(counts.requests, counts.bad, counts.n_stood_in))
+            seen = seen_of(counts.requests, counts.bad, counts.n_stood_in)
+            seen.n_broken_in_place = counts.n_broken_in_place
+            self.recent.add(now_s, seen)
         self._add_incidents(phase, "errors", counts.errors)
         for name, sliced in counts.slices.items():
             self._add_slice(phase, name, sliced)

@@ -9,6 +9,8 @@ from serve_app.serving.answer import Answered, Failure
 # answer to a valid row. refused: a 429 of the version itself, whose queue is full.
 Fault = Literal["late", "raised", "invalid", "not_ready", "refused"]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
+# What stable did in the candidate's place: a valid answer, or none by a fault of the model.
+InPlace = Literal["sound", "broken"]
 # The others are faults of a process, which hit many requests at once.
 OF_THE_MODEL: frozenset[Fault] = frozenset({"raised", "invalid"})
 WORDS: dict[Fault, str] = {
@@ -46,6 +48,22 @@ def fault_of(answered: Answered, late_s: float) -> Fault | None:
     if answered.is_abandoned:
         return "late" if answered.seconds > late_s else None
     return "not_ready"
+
+
+def in_place_of_candidate(answered: Answered, late_s: float) -> InPlace | None:
+    """Return how stable did where it was asked in the candidate's place; None: nobody can tell.
+
+    That it was late, full or not ready there says nothing: at 100 % it may have too few replicas
+    for everybody. Whoever left before it was late says nothing against it.
+    """
+    if answered.is_abandoned:
+        return "sound" if answered.seconds < 2 * late_s else None
+    if answered.version == answered.assigned.version:
+        return None
+    if answered.version:
+        return "broken" if answered.n_failed else "sound"
+    others = [one for one in answered.failures if one.version != answered.assigned.version]
+    return "broken" if any(_kind(failure) in OF_THE_MODEL for failure in others) else None
 
 
 def told_of(fault: Fault, answered: Answered) -> str:

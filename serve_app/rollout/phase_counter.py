@@ -8,7 +8,7 @@ from serve_app.bundle.manifest import Manifest
 from serve_app.contract import Features, ModelSpec
 from serve_app.contract.block import Block, Scores, has_failed
 from serve_app.rollout.counts import ARMS, MOST_KEYS, Arm, Counts, Slice, digest
-from serve_app.rollout.fault import OF_THE_MODEL, Fault
+from serve_app.rollout.fault import OF_THE_MODEL, Fault, InPlace
 from serve_app.rollout.slicer import Slicer
 from serve_app.settings import Rollout
 from serve_app.statistics.bins import Bins
@@ -129,9 +129,10 @@ class PhaseCounter:
         examples[fault] = request_id
         return True
 
-    def stood_in(self) -> None:
-        """Count a request that stable answered in the candidate's place."""
-        self._counts.n_stood_in += 1
+    def note_in_place(self, how: InPlace | None) -> None:
+        """Count a request that stable was asked in the candidate's place."""
+        self._counts.n_stood_in += how == "sound"
+        self._counts.n_broken_in_place += how == "broken"
 
     def _count_first(
         self, arm: Arm, routing_key: str, score: float | Sequence[float], seconds: float

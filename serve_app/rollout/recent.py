@@ -33,12 +33,13 @@ N_THIRDS = 3
 class Seen:
     """Requests of a stretch of time by the version that they were assigned to, and the bad ones.
 
-    Stable answered `n_stood_in` of the candidate's.
+    Stable answered `n_stood_in` of the candidate's, and was broken too for `n_broken_in_place`.
     """
 
     requests: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
     bad: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
     n_stood_in: int = 0
+    n_broken_in_place: int = 0
 
     def add(self, other: "Seen") -> None:
         """Take in another stretch."""
@@ -46,11 +47,17 @@ class Seen:
             self.requests[arm] += other.requests[arm]
             self.bad[arm] += other.bad[arm]
         self.n_stood_in += other.n_stood_in
+        self.n_broken_in_place += other.n_broken_in_place
 
     @property
     def candidate_share(self) -> float:
         """Return what the candidate failed of its requests; 0 where it had none."""
         return _share(self.bad["candidate"], self.requests["candidate"])
+
+    @property
+    def is_stable_broken(self) -> bool:
+        """Return whether what the candidate failed was largely beyond stable too."""
+        return self.n_broken_in_place > STABLE_SHARE * self.bad["candidate"]
 
     @property
     def n_asked_stable(self) -> int:
@@ -143,6 +150,30 @@ class Recent:
             seen = self.between(end_s - part_s, end_s)
             shares.append(seen.candidate_share if seen.requests["candidate"] else -1.0)
         return shares
+
+
+@dataclass
+class FailedInARow:
+    """Requests that the candidate failed one after the other, as one server sees them."""
+
+    n_requests: int = 0
+    first_s: float = 0.0
+    newest_s: float = 0.0
+
+    def note(self, now_s: float, *, is_bad: bool) -> None:
+        """Take in a request of the candidate; a good one begins anew."""
+        if not is_bad:
+            self.n_requests = 0
+            return
+        if not self.n_requests:
+            self.first_s = now_s
+        self.newest_s = now_s
+        self.n_requests += 1
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether all of them failed for as long as the judge would wait."""
+        return self.n_requests >= MIN_REQUESTS and self.newest_s - self.first_s >= FAILING_S
 
 
 def seen_of(

@@ -120,7 +120,7 @@ def _of_all_traffic(
     since = f"since {_of(before, 'stable')} of stable were bad before"
     faults = _faults(phase, "candidate")
     above = record.recent.above(now_s, most)
-    if above is not None:
+    if above is not None and not above.is_stable_broken:
         reason = (
             f"bad answers: {_of(above, 'candidate')} of the candidate in the last half minute; "
             f"tolerated: up to {100 * most:.1f} %, {since} ({faults})"

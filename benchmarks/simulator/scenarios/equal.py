@@ -77,6 +77,14 @@ WRITTEN = [
         faults=outage(Moment("50 %", 20), 20),
     ),
     equal(
+        "outage-baking",
+        "at 100 % what both versions need is away for 20 s",
+        rollout={"steps": [50, 100], "bake_seconds": 120},
+        faults=outage(Moment("100 %", 30), 20),
+        until="finished",
+        longest_s=300,
+    ),
+    equal(
         "promoted-at-once",
         "errors of 2 % on both sides, and promoted before stable was seen for long",
         stable=Behaviour(error_share=0.02),
@@ -226,6 +234,7 @@ SCENARIOS = [
         if one.name
         in (
             "lost-report",
+            "outage-baking",
             "coordinator-cut-off",
             "clock-forward",
             "clock-back",

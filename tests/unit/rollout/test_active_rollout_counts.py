@@ -14,6 +14,7 @@ from watching import CANDIDATE, STABLE
 from serve_app.errors import (
     BundleUnavailable,
     DeadlineExceeded,
+    HttpError,
     NotReady,
     Overloaded,
     TooManyRows,
@@ -41,6 +42,32 @@ async def test_a_candidate_that_fails_is_charged_and_stable_answers(failure: str
     assert found.requests == {"stable": 0, "candidate": 1}
     assert found.n_stood_in == 1
     assert sum(found.scores["candidate"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "is_broken"),
+    [
+        ({"score_row": lambda _: float("nan")}, True),
+        ({"error": RuntimeError("the feature store is away")}, True),
+        ({"error": Overloaded("full")}, False),
+        ({"error": DeadlineExceeded("late")}, False),
+    ],
+    ids=["NaN", "raises", "full", "late"],
+)
+async def test_stable_that_fails_in_the_candidates_place_has_not_stood_in(
+    fault: dict[str, object], is_broken: bool
+) -> None:
+    """What both need is away, which is not the candidate's fault alone; or stable has too few
+    replicas for everybody, which says nothing of the candidate.
+    """
+    server = await Server().start(100)
+    for version in (CANDIDATE, STABLE):
+        vars(server.store.scorers[version]).update(fault)
+    with suppress(HttpError, RuntimeError):
+        await server.ask()
+    found = server.counted()
+    assert found.bad["candidate"].total() == 1
+    assert (found.n_stood_in, found.n_broken_in_place) == (0, int(is_broken))
 
 
 async def test_a_candidate_that_is_not_there_is_charged_too() -> None:

@@ -138,6 +138,20 @@ def test_at_100_percent_a_candidate_is_judged_by_what_stable_did_before() -> Non
     assert at_100(10, 40, n_bad_before=90).outcome == "pass", "stable was as bad"
 
 
+@pytest.mark.parametrize(("n_broken", "outcome"), [(100, "wait"), (0, "fail")])
+def test_at_100_percent_an_outage_of_both_rolls_nobody_back(n_broken: int, outcome: str) -> None:
+    """Stable, asked in the candidate's place, is broken too: to bring it back would help nobody.
+    That it is full then excuses nothing: it has few replicas, and gets more when it is back.
+    """
+    found = record(50.0)
+    tell(found, counts_of(requests=(900, 900), bad=(9, 9)))
+    found.enter(2, 100.0)
+    for second in range(60):
+        broken = {"stood_in": 0, "broken_in_place": n_broken}
+        tell(found, counts_of(2, requests=(0, 100), bad=(0, 100), **broken), 100.0 + second)
+    assert judged(found, 2, 159.5).outcome == outcome
+
+
 @pytest.mark.parametrize("n_before", [0, 20])
 def test_at_100_percent_nobody_is_out_for_what_stable_was_not_seen_to_do(n_before: int) -> None:
     """It was promoted at once: 2 % may be what stable fails too, so that a person decides. What
