@@ -160,6 +160,7 @@ class Record:
         if counts.phase == max(self.phases):
             seen = seen_of(counts.requests, counts.bad, counts.n_stood_in)
             seen.n_broken_in_place = counts.n_broken_in_place
+            seen.n_incidents = len(counts.errors.first["candidate"])
             self.recent.add(now_s, seen)
         self._add_incidents(phase, "errors", counts.errors)
         for name, sliced in counts.slices.items():

@@ -33,13 +33,15 @@ N_THIRDS = 3
 class Seen:
     """Requests of a stretch of time by the version that they were assigned to, and the bad ones.
 
-    Stable answered `n_stood_in` of the candidate's, and was broken too for `n_broken_in_place`.
+    Stable answered `n_stood_in` of the candidate's, and was broken too for `n_broken_in_place`. The
+    candidate's bad ones were `n_incidents`, by the keys with which they began (counts.Incidents).
     """
 
     requests: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
     bad: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
     n_stood_in: int = 0
     n_broken_in_place: int = 0
+    n_incidents: int = 0
 
     def add(self, other: "Seen") -> None:
         """Take in another stretch."""
@@ -48,6 +50,7 @@ class Seen:
             self.bad[arm] += other.bad[arm]
         self.n_stood_in += other.n_stood_in
         self.n_broken_in_place += other.n_broken_in_place
+        self.n_incidents += other.n_incidents
 
     @property
     def candidate_share(self) -> float:
@@ -117,13 +120,21 @@ class Recent:
         return self.between(now_s - stretch_s, now_s)
 
     def above(self, now_s: float, limit_share: float) -> Seen | None:
-        """Return the last half minute where the candidate was above this share all the time."""
+        """Return the last half minute where the candidate was above this share all the time.
+
+        What a process does wrong in one go counts once: three stops of a second are no proof.
+        """
         seen = self.between(now_s - ABOVE_S, now_s)
-        if seen.bad["candidate"] < MIN_REQUESTS:
+        if seen.n_incidents < MIN_REQUESTS:
             return None
-        shares = self._shares(now_s, ABOVE_S, N_THIRDS)
-        # A part without requests is one in which the candidate was not bad.
-        return seen if all(share > limit_share for share in shares) else None
+        third_s = ABOVE_S / N_THIRDS
+        for n in range(N_THIRDS):
+            end_s = now_s - n * third_s
+            third = self.between(end_s - third_s, end_s)
+            # A part without requests is one in which the candidate was not bad.
+            if third.n_incidents <= limit_share * third.requests["candidate"]:
+                return None
+        return seen
 
     def _stretch_s(self, now_s: float) -> float | None:
         n_requests = 0

@@ -122,8 +122,9 @@ def _of_all_traffic(
     above = record.recent.above(now_s, most)
     if above is not None and not above.is_stable_broken:
         reason = (
-            f"bad answers: {_of(above, 'candidate')} of the candidate in the last half minute; "
-            f"tolerated: up to {100 * most:.1f} %, {since} ({faults})"
+            f"bad answers: {_of(above, 'candidate')} of the candidate in the last half minute, in "
+            f"{above.n_incidents} incidents; tolerated: up to {100 * most:.1f} % of them, {since} "
+            f"({faults})"
         )
         return Verdict("fail", reason, numbers, "worse than before")
     last = record.recent.between(now_s - KEPT_S, now_s)

@@ -118,13 +118,20 @@ def test_an_outage_of_both_is_no_evidence_against_one() -> None:
     assert judged(found).outcome == "pass"
 
 
-def at_100(n_bad_a_second: int, seconds: int, n_bad_before: int = 9) -> Verdict:
-    """Return what is said when of 100 requests a second so many are bad, after a step of 50 %."""
+def at_100(
+    n_bad_a_second: int, seconds: int, n_bad_before: int = 9, *, in_one_go: bool = False
+) -> Verdict:
+    """Return what is said when of 100 requests a second so many are bad, after a step of 50 %.
+
+    Each of them counts, or all of a second are one incident.
+    """
     found = record(50.0)
     tell(found, counts_of(requests=(900, 900), bad=(n_bad_before, 9)))
     found.enter(2, 100.0)
     for second in range(seconds):
-        tell(found, counts_of(2, requests=(0, 100), bad=(0, n_bad_a_second)), 100.0 + second)
+        keys = names(f"{second}-", 1 if in_one_go else n_bad_a_second)
+        bad = {"bad": (0, n_bad_a_second), "errors": ([], keys)}
+        tell(found, counts_of(2, requests=(0, 100), **bad), 100.0 + second)
     return judged(found, 2, 99.5 + seconds)
 
 
@@ -138,6 +145,13 @@ def test_at_100_percent_a_candidate_is_judged_by_what_stable_did_before() -> Non
     assert at_100(10, 40, n_bad_before=90).outcome == "pass", "stable was as bad"
 
 
+def test_at_100_percent_stops_of_a_process_roll_nobody_back() -> None:
+    """A tenth of each second is late, in one go: stable's processes stop too, and nobody can say
+    more. It does not finish meanwhile.
+    """
+    assert at_100(10, 40, in_one_go=True).outcome == "wait"
+
+
 @pytest.mark.parametrize(("n_broken", "outcome"), [(100, "wait"), (0, "fail")])
 def test_at_100_percent_an_outage_of_both_rolls_nobody_back(n_broken: int, outcome: str) -> None:
     """Stable, asked in the candidate's place, is broken too: to bring it back would help nobody.
@@ -148,7 +162,8 @@ def test_at_100_percent_an_outage_of_both_rolls_nobody_back(n_broken: int, outco
     found.enter(2, 100.0)
     for second in range(60):
         broken = {"stood_in": 0, "broken_in_place": n_broken}
-        tell(found, counts_of(2, requests=(0, 100), bad=(0, 100), **broken), 100.0 + second)
+        errors = ([], names(f"{second}-", 100))
+        tell(found, counts_of(2, requests=(0, 100), errors=errors, **broken), 100.0 + second)
     assert judged(found, 2, 159.5).outcome == outcome
 
 
@@ -163,8 +178,8 @@ def test_at_100_percent_nobody_is_out_for_what_stable_was_not_seen_to_do(n_befor
         tell(found, counts_of(requests=(n_before, n_before)))
         found.enter(2, 100.0)
         for second in range(70):
-            counts = counts_of(2, requests=(0, 100), bad=(0, n_bad_a_second))
-            tell(found, counts, 100.0 + second)
+            errors = ([], names(f"{second}-", n_bad_a_second))
+            tell(found, counts_of(2, requests=(0, 100), errors=errors), 100.0 + second)
         return judged(found, 2, 169.5)
 
     said = after(2)
