@@ -37,11 +37,13 @@ class Incidents:
     What a model does wrong (it raised, or gave no valid number) counts each time. What a process
     does wrong (late, not ready, refused) is one incident for as long as no good answer of it
     interrupts: a process that stalls turns many keys bad, and is one event all the same. `first`
-    has the keys that count. `others` are those that were bad in the course of an incident: they are
-    used up, and count for nothing. `n_left_out` keys had no room.
+    has the keys that count, and `of_process` those of them with which such an incident began.
+    `others` are those that were bad in the course of an incident: they are used up, and count for
+    nothing. `n_left_out` keys had no room.
     """
 
     first: dict[Arm, set[bytes]] = field(default_factory=_sets)
+    of_process: dict[Arm, set[bytes]] = field(default_factory=_sets)
     others: dict[Arm, set[bytes]] = field(default_factory=_sets)
     n_left_out: int = 0
 
@@ -50,16 +52,23 @@ class Incidents:
         """Return how many keys are kept."""
         return sum(len(self.first[arm]) + len(self.others[arm]) for arm in ARMS)
 
-    def put(self, arm: Arm, routing_key: str, *, counts: bool) -> None:
-        """Keep the key of a bad answer, which counts by itself or is used up in an incident."""
+    def put(self, arm: Arm, routing_key: str, *, counts: bool, of_process: bool = False) -> None:
+        """Keep the key of a bad answer, which counts by itself or is used up in an incident.
+
+        `of_process`: what counts is that an incident of a process began.
+        """
         if self.n_keys >= MOST_KEYS:
             self.n_left_out += 1
             return
         key = digest(routing_key)
-        if counts:
-            self.first[arm].add(key)
-        else:
+        if not counts:
             self.others[arm].add(key)
+            return
+        if of_process and key not in self.first[arm]:
+            self.of_process[arm].add(key)
+        if not of_process:
+            self.of_process[arm].discard(key)
+        self.first[arm].add(key)
 
 
 @dataclass

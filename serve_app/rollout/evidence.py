@@ -3,6 +3,7 @@
 Everything here is pure; what the judge says of it stands in verdict.py.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,14 +12,13 @@ from serve_app.rollout.counts import (
     ARMS,
     Arm,
     Counts,
-    Incidents,
     Shadowed,
     Slice,
     Sliced,
     added,
 )
 from serve_app.rollout.event import Event, Share
-from serve_app.rollout.fault import Fault
+from serve_app.rollout.fault import OF_THE_MODEL, Fault
 from serve_app.rollout.recent import Recent, Seen, seen_of
 from serve_app.rollout.state import State
 from serve_app.statistics.bins import Name
@@ -31,6 +31,9 @@ RAILS: tuple[Rail, ...] = ("errors", "slow", "disagreement")
 # Keys of each set. Beyond it no key is added, and the rollout is held.
 MOST_KEYS = 200_000
 N_WORST = 5
+# What servers tell of a version's processes within so many seconds of each other is one incident: a
+# process that stops for five seconds is late for each server at another moment.
+SAME_INCIDENT_S = 5.0
 
 
 def _keys() -> dict[Rail, set[bytes]]:
@@ -43,6 +46,10 @@ def _numbers() -> dict[Rail, dict[Arm, int]]:
 
 def _faults() -> dict[Arm, Counter[Fault]]:
     return {arm: Counter() for arm in ARMS}
+
+
+def _none() -> dict[Arm, int]:
+    return dict.fromkeys(ARMS, 0)
 
 
 @dataclass
@@ -70,7 +77,8 @@ class Phase:
 
     `bad` counts requests by fault, and `examples` has the id of the newest of each. `counted` are
     the incidents of each guardrail, by the key with which they began, and `first` those of them
-    whose key had not been bad in this run before. Of the guardrail of disagreement, `candidate`
+    whose key had not been bad in this run before; of those of errors, `of_process` and
+    `first_of_process` were a process's. Of the guardrail of disagreement, `candidate`
     counts pairs that disagree and `stable` those that agree. `n_left_out` keys had no room, so that
     the guardrails see less than there is.
     """
@@ -85,6 +93,8 @@ class Phase:
     slices: dict[Name, SeenSlice] = field(default_factory=dict)
     counted: dict[Rail, dict[Arm, int]] = field(default_factory=_numbers)
     first: dict[Rail, dict[Arm, int]] = field(default_factory=_numbers)
+    of_process: dict[Arm, int] = field(default_factory=_none)
+    first_of_process: dict[Arm, int] = field(default_factory=_none)
     n_left_out: int = 0
     shadowed: Shadowed = field(default_factory=Shadowed)
     seen: dict[Rail, set[bytes]] = field(default_factory=_keys)
@@ -129,6 +139,10 @@ class Record:
     phases: dict[int, Phase] = field(default_factory=dict)
     seen: dict[Rail, set[bytes]] = field(default_factory=_keys)
     recent: Recent = field(default_factory=Recent)
+    # When a version's processes were last told to be bad.
+    last_of_process_s: dict[Arm, float] = field(
+        default_factory=lambda: dict.fromkeys(ARMS, -math.inf)
+    )
     # Bad keys of each slice: below 100 %, and at 100 %.
     seen_in_slices: dict[bool, set[tuple[Name, bytes]]] = field(
         default_factory=lambda: {False: set(), True: set()}
@@ -162,10 +176,15 @@ class Record:
             seen.n_broken_in_place = counts.n_broken_in_place
             seen.n_incidents = len(counts.errors.first["candidate"])
             self.recent.add(now_s, seen)
-        self._add_incidents(phase, "errors", counts.errors)
+        self._add_errors(phase, counts, now_s)
         for name, sliced in counts.slices.items():
             self._add_slice(phase, name, sliced)
-        self._add_incidents(phase, "slow", counts.slow)
+        for arm in ARMS:
+            for key in counts.slow.first[arm]:
+                self._count(phase, "slow", arm, key)
+            for key in counts.slow.others[arm]:
+                self._use_up(phase, "slow", key)
+        phase.n_left_out += counts.slow.n_left_out
         for key, disagrees in counts.shadowed.pairs.items():
             self._count(phase, "disagreement", "candidate" if disagrees else "stable", key)
         # The pairs are counted above; if they were kept here too, they would grow without end.
@@ -181,13 +200,31 @@ class Record:
                 total.add(phase.total)
         return total
 
-    def _add_incidents(self, phase: Phase, rail: Rail, incidents: Incidents) -> None:
+    def _add_errors(self, phase: Phase, counts: Counts, now_s: float) -> None:
+        """Count what models did wrong key by key, and what processes did as one incident.
+
+        One that another server told a moment ago is the same one.
+        """
+        phase.n_left_out += counts.errors.n_left_out
         for arm in ARMS:
-            for key in incidents.first[arm]:
-                self._count(phase, rail, arm, key)
-            for key in incidents.others[arm]:
-                self._use_up(phase, rail, key)
-        phase.n_left_out += incidents.n_left_out
+            of_process = counts.errors.of_process[arm]
+            for key in counts.errors.first[arm] - of_process:
+                self._count(phase, "errors", arm, key)
+            is_new = now_s > self.last_of_process_s[arm] + SAME_INCIDENT_S
+            # Sorted, so that which key counts does not hang on the process that runs this.
+            for key in sorted(of_process):
+                if not is_new:
+                    self._use_up(phase, "errors", key)
+                    continue
+                before = phase.first["errors"][arm]
+                if self._count(phase, "errors", arm, key):
+                    is_new = False
+                    phase.of_process[arm] += 1
+                    phase.first_of_process[arm] += phase.first["errors"][arm] - before
+            for key in counts.errors.others[arm]:
+                self._use_up(phase, "errors", key)
+            if _n_of_process(counts, arm):
+                self.last_of_process_s[arm] = now_s
 
     def _add_slice(self, phase: Phase, name: Name, sliced: Sliced) -> None:
         if phase.share == "shadow":
@@ -209,14 +246,19 @@ class Record:
                     seen.add((name, key))
                     part.n_keys[arm] += counts
 
-    def _count(self, phase: Phase, rail: Rail, arm: Arm, key: bytes) -> None:
-        """Count a key once in the phase, and once in the run: where it first turned bad."""
+    def _count(self, phase: Phase, rail: Rail, arm: Arm, key: bytes) -> bool:
+        """Count a key once in the phase, and once in the run: where it first turned bad.
+
+        Return whether it counted.
+        """
         if key in phase.seen[rail]:
-            return
+            return False
         is_first = key not in self.seen[rail]
-        if self._use_up(phase, rail, key):
-            phase.counted[rail][arm] += 1
-            phase.first[rail][arm] += is_first
+        if not self._use_up(phase, rail, key):
+            return False
+        phase.counted[rail][arm] += 1
+        phase.first[rail][arm] += is_first
+        return True
 
     def _use_up(self, phase: Phase, rail: Rail, key: bytes) -> bool:
         """Note a key, which then counts no more; whether there was room."""
@@ -231,6 +273,12 @@ class Record:
         for keys in sets:
             keys.add(key)
         return True
+
+
+def _n_of_process(counts: Counts, arm: Arm) -> int:
+    """Return how many requests a version's processes did wrong."""
+    bad = counts.bad[arm]
+    return bad.total() - sum(bad[fault] for fault in OF_THE_MODEL)
 
 
 def n_begun(events: Iterable[Event]) -> int:

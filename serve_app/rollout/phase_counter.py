@@ -102,8 +102,9 @@ class PhaseCounter:
             counts.bad[arm][fault] += 1
             # What the model itself does wrong is wrong each time. What a process does that stalls,
             # is replaced or is full is one event.
-            begins = self._errors[arm].begins(began_s, now_s) or fault in OF_THE_MODEL
-            counts.errors.put(arm, routing_key, counts=begins)
+            of_process = fault not in OF_THE_MODEL
+            begins = self._errors[arm].begins(began_s, now_s) or not of_process
+            counts.errors.put(arm, routing_key, counts=begins, of_process=of_process)
             if self._slicer is not None and row is not None:
                 self._slicer.count(counts, arm, routing_key, row, begins)
             return

@@ -38,7 +38,8 @@ from serve_app.statistics.sequential_test import (
 
 # If no disagreement at all were tolerated, a single pair would be proof of anything.
 LEAST_TOLERATED_PERCENT = 0.01
-NONE = Trials(0, 0, 1.0)
+# Of the incidents of processes, where both versions have as many.
+EVEN_PERCENT = 50.0
 
 
 def verdict(
@@ -74,11 +75,13 @@ def judged(record: Record, number: int, plan: Rollout) -> Judgement:
     guardrails = plan.guardrails
     evidence = []
     for rail in RAILS:
-        in_step = _trials(rail, phase, phase.counted[rail], guardrails)
-        in_rollout = tuple(
-            _trials(rail, one, one.first[rail], guardrails) for one in record.phases.values()
-        )
-        evidence.append(Evidence(rail, in_step, in_rollout))
+        in_step = _trials(rail, phase, phase.counted[rail], phase.of_process, guardrails)
+        in_rollout = [
+            trials
+            for one in record.phases.values()
+            for trials in _trials(rail, one, one.first[rail], one.first_of_process, guardrails)
+        ]
+        evidence.append(Evidence(rail, in_step, tuple(in_rollout)))
     n_steps = max(1, sum(step != 100 for step in plan.steps))
     return judge(evidence, alpha=guardrails.alpha, n_steps=n_steps, restarts=record.restarts)
 
@@ -239,18 +242,35 @@ def _of(seen: Seen, arm: Arm) -> str:
     return f"{seen.bad[arm]} of {seen.requests[arm]}"
 
 
-def _trials(rail: Rail, phase: Phase, by_arm: Mapping[Arm, int], limits: Guardrails) -> Trials:
-    """Return keys counted in a phase as the sequential test wants them."""
+def _trials(
+    rail: Rail,
+    phase: Phase,
+    by_arm: Mapping[Arm, int],
+    of_process: Mapping[Arm, int],
+    limits: Guardrails,
+) -> tuple[Trials, ...]:
+    """Return keys counted in a phase as the sequential test wants them.
+
+    Which version's process stalls has nothing to do with keys: one that answers a tenth of them
+    stalls as often as one that answers the rest. So their incidents are even odds, or more.
+    """
     hits = by_arm["candidate"]
     others = by_arm["stable"]
     if rail == "errors":
-        return bad_keys(hits, others, phase.percent, limits.max_error_ratio)
+        n_hits = of_process["candidate"]
+        n_others = of_process["stable"]
+        even_percent = max(EVEN_PERCENT, phase.percent)
+        ratio = limits.max_error_ratio
+        return (
+            bad_keys(hits - n_hits, others - n_others, phase.percent, ratio),
+            bad_keys(n_hits, n_others, even_percent, ratio),
+        )
     if rail == "slow":
-        return bad_keys(hits, others, phase.percent, limits.max_slow_ratio)
+        return (bad_keys(hits, others, phase.percent, limits.max_slow_ratio),)
     tolerated_percent = max(limits.max_disagreement_percent, LEAST_TOLERATED_PERCENT)
     if tolerated_percent >= 100:
-        return NONE
-    return pairs(hits, hits + others, tolerated_percent)
+        return ()
+    return (pairs(hits, hits + others, tolerated_percent),)
 
 
 def evidence_numbers(record: Record, number: int, plan: Rollout) -> dict[str, float]:

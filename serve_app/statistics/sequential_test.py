@@ -51,12 +51,12 @@ class Evidence:
     """What a rail saw.
 
     In `step` a key counts once since the step began: that finds a candidate that breaks when most
-    keys have been bad before. In `rollout`, which has one entry a step, it counts once since the
-    rollout began: that adds up over steps.
+    keys have been bad before. In `rollout` it counts once since the rollout began: that adds up
+    over steps. Either has an entry for each odds that were tolerated.
     """
 
     rail: Rail
-    step: Trials
+    step: tuple[Trials, ...]
     rollout: tuple[Trials, ...]
 
 
@@ -166,7 +166,7 @@ def judge(
     for seen in evidence:
         both: tuple[tuple[Since, tuple[Trials, ...]], ...] = (
             ("rollout", seen.rollout),
-            ("step", (seen.step,)),
+            ("step", seen.step),
         )
         for since, counts in both:
             bound = limit(seen.rail, since, alpha=alpha, n_steps=n_steps, restarts=restarts)

@@ -59,8 +59,8 @@ def counts_of(phase: int = 1, run: str = RUN, **counts: Any) -> Counts:
     """Return what a server counted in one phase.
 
     `requests`, `bad` and `scores` are (stable, candidate); so are `errors` and `slow`, of keys by
-    name, each of which begins an incident. `pairs` says of each key, by name, whether the versions
-    disagree.
+    name, each of which begins an incident; `late` are keys with which one of a process began.
+    `pairs` says of each key, by name, whether the versions disagree.
     """
     found = Counts(run, phase)
     for i, arm in enumerate(ARMS):
@@ -69,6 +69,10 @@ def counts_of(phase: int = 1, run: str = RUN, **counts: Any) -> Counts:
         # A key that begins an incident was bad in a request.
         n_bad = len(found.errors.first[arm])
         found.bad[arm]["raised"] = counts.get("bad", (n_bad, n_bad))[i]
+        late = {digest(key) for key in counts.get("late", ((), ()))[i]}
+        found.errors.first[arm] |= late
+        found.errors.of_process[arm] = late
+        found.bad[arm]["late"] = len(late)
         n_requests = found.bad[arm].total()
         found.requests[arm] = counts.get("requests", (n_requests, n_requests))[i]
     found.n_stood_in = counts.get("stood_in", found.bad["candidate"].total())

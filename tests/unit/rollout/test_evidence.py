@@ -229,6 +229,36 @@ def test_a_stall_of_five_seconds_puts_nobody_out() -> None:
         assert judged(found, now_s=second + 0.5).cause != "failing"
 
 
+def test_what_several_servers_tell_of_one_stop_is_one_incident() -> None:
+    """Each server is late for it at a moment of its own, while the process stops for seconds."""
+    found = record()
+    for i, now_s in enumerate((1.0, 1.5, 4.0, 8.5)):
+        tell(found, counts_of(late=([], [f"a{i}", f"b{i}"])), now_s)
+    assert found.phases[1].counted["errors"] == {"stable": 0, "candidate": 1}
+    tell(found, counts_of(late=(["s"], ["c"])), 14.0)
+    assert found.phases[1].counted["errors"] == {"stable": 1, "candidate": 2}
+    assert found.phases[1].first_of_process == {"stable": 1, "candidate": 2}
+
+
+def stops(n_candidate: int, n_stable: int, fault: str) -> Verdict:
+    """Return what the judge says of so many incidents, 10 s apart, at 10 % of the keys."""
+    found = record()
+    for i in range(n_candidate):
+        tell(found, counts_of(**{fault: ([], [f"c{i}"])}, requests=(90, 10)), 10.0 * i)
+    for i in range(n_stable):
+        tell(found, counts_of(**{fault: ([f"s{i}"], [])}, requests=(90, 10)), 10.0 * i)
+    return judged(found, now_s=10.0 * n_candidate + 60)
+
+
+def test_processes_stop_as_often_whatever_their_share_of_the_keys() -> None:
+    """At 10 %, nine stops against one are chance where nine keys against one are none; forty are
+    none either.
+    """
+    assert stops(9, 1, "errors").cause == "errors"
+    assert stops(9, 1, "late").outcome != "fail"
+    assert stops(40, 2, "late").cause == "errors"
+
+
 @pytest.mark.parametrize("n_seconds", [1, 6], ids=["a burst", "a stall of five seconds"])
 def test_what_was_bad_all_at_once_puts_nobody_out_while_nobody_asks_again(n_seconds: int) -> None:
     """Nothing has failed for ten seconds then: it is one event, of which nothing is heard since."""

@@ -197,7 +197,7 @@ def test_a_restart_raises_every_limit() -> None:
 
 def errors(step: Trials, *rollout: Trials) -> Evidence:
     """Evidence of the errors' rail."""
-    return Evidence("errors", step, rollout)
+    return Evidence("errors", (step,), rollout)
 
 
 def failed(*evidence: Evidence) -> tuple[str, Since] | None:
@@ -235,7 +235,8 @@ def test_a_candidate_that_breaks_late_is_found_by_the_step_alone() -> None:
 
 def test_the_rail_furthest_beyond_its_limit_is_named() -> None:
     """Of several that fail, the reason is the clearest one."""
-    slow = Evidence("slow", bad_keys(80, 30, 10, 1.5), (bad_keys(80, 30, 10, 1.5),))
+    many = (bad_keys(80, 30, 10, 1.5),)
+    slow = Evidence("slow", many, many)
     some = errors(bad_keys(30, 30, 10, 1.5), bad_keys(30, 30, 10, 1.5))
     assert failed(some) == ("errors", "rollout")
     assert failed(some, slow) == ("slow", "rollout")
@@ -243,9 +244,9 @@ def test_the_rail_furthest_beyond_its_limit_is_named() -> None:
 
 def test_disagreement_beyond_what_is_tolerated_fails_in_shadow_too() -> None:
     """60 of 300 pairs where 10 % are tolerated, and 30 of 300."""
-    many, few = pairs(60, 300, 10), pairs(30, 300, 10)
-    assert failed(Evidence("disagreement", many, (many,))) == ("disagreement", "rollout")
-    assert failed(Evidence("disagreement", few, (few,))) is None
+    many, few = (pairs(60, 300, 10),), (pairs(30, 300, 10),)
+    assert failed(Evidence("disagreement", many, many)) == ("disagreement", "rollout")
+    assert failed(Evidence("disagreement", few, few)) is None
 
 
 @pytest.mark.parametrize("weight", [0.0, 100.0])

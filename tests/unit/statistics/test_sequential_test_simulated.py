@@ -61,7 +61,7 @@ def test_the_judge_fails_a_rollout_in_the_second_in_which_its_simulation_ends() 
             seen &= np.isfinite(events.at_s[row])
             hits = int((seen & events.hits[row]).sum())
             history.append(bad_keys(hits, int(seen.sum()) - hits, weight, 1.5))
-        evidence = Evidence("errors", history[-1], tuple(history))
+        evidence = Evidence("errors", (history[-1],), tuple(history))
         return judge([evidence], alpha=ALPHA, n_steps=5).failed is not None
 
     for row in range(12):
