@@ -40,6 +40,9 @@ VARIABLES = MappingProxyType(
         # and HAProxy has room for 4,096 connections. Between two requests a connection may be idle
         # for `keep_alive_timeout_s` of serve_config.yaml (60): this has to be longer.
         "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "70",
+        # Ray looks three times before it starts a dead HAProxy again, and nobody answers meanwhile.
+        # Its own period of 10 s makes that half a minute.
+        "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
         # Ray's default is 15, which leaves no room below for isolated versions
         # (NICENESS in serve_app/cluster).
         "RAY_worker_niceness": "0",

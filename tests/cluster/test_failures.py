@@ -3,6 +3,7 @@
 import os
 import signal
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -47,6 +48,35 @@ def test_killing_a_server_replica_loses_at_most_what_it_was_answering(stage: Any
         if not lost[-1]:
             break
     assert not lost[-1], lost
+
+
+def haproxies_of(folder: Path) -> set[int]:
+    """The processes of HAProxy whose files are in a cluster's folder."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().decode().split("\0")
+        except OSError:
+            continue
+        if Path(words[0]).name == "haproxy" and any(str(folder) in word for word in words):
+            found.add(int(process.name))
+    return found
+
+
+@in_fast_mode
+def test_a_haproxy_that_is_killed_is_started_again(stage: Any) -> None:
+    """Ray looks after it once a second, and takes its silence for death after three looks."""
+    url = f"{stage.url}/isolated/v1/predict"
+    killed = haproxies_of(stage.cluster.folder)
+    assert killed
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+
+    def answers() -> bool:
+        return requests.post(url, json=ROW, timeout=10).status_code == 200
+
+    wait_until(answers, "answers through another HAProxy")
+    assert not haproxies_of(stage.cluster.folder) & killed
 
 
 @in_fast_mode
