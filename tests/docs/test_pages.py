@@ -12,6 +12,7 @@ import yaml
 from documents import NEEDS, ROOT, Block, blocks_of, inline_code, pages, prose_of
 from pydantic import BaseModel
 
+from benchmarks.simulator.scenarios import SCENARIOS
 from serve_app.errors import http_errors
 from serve_app.settings import (
     ServerArgs,
@@ -199,6 +200,14 @@ def test_the_rooms_of_the_design_page_are_those_that_import_linter_checks() -> N
     [layers] = [one["layers"] for one in contracts["contracts"] if one["type"] == "layers"]
     line = " → ".join(layer.replace("serve_app.", "") for layer in layers)
     assert line in (ROOT / "docs/design.md").read_text()
+
+
+def test_the_table_of_simulated_rollouts_has_each_scenario_once() -> None:
+    """What is shown to be reached is all that `make simulate` looks at, in its order."""
+    text = (ROOT / "docs/rollouts.md").read_text()
+    table = text[text.index("## Shown by simulation") :]
+    names = re.findall(r"^\| ([a-z0-9_.-]+) \| \d", table, re.MULTILINE)
+    assert names == list(SCENARIOS)
 
 
 def test_the_first_page_is_short_and_begins_with_what_a_sluice_is() -> None:
