@@ -183,8 +183,10 @@ class SimulatedWorld:
             if application.replicas:
                 replica: Replica = self._rngs["faults"].choice(application.replicas)
                 self.tell(f"{replica.process.name} dies")
-                self.witness.excuse()
                 application.kill_replica(replica)
+                is_gone = group == "stable" and not application.replicas
+                # Nobody else answers for stable until another process of it is there.
+                self.witness.excuse(away_s if is_gone else 0.0)
                 self.later(away_s, application.start_replica)
 
     def _start_coordinator(self) -> None:
