@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
 from starlette.routing import Route as StarletteRoute
 
+from serve_app.access.caller import Permission
 from serve_app.contract import ModelSpec
 from serve_app.errors import HttpError, InternalError, MethodNotAllowed, NotFound
 from serve_app.http import openapi
@@ -19,7 +20,6 @@ from serve_app.http.door import (
     WRONG_METHOD,
     Check,
     Door,
-    Permission,
     Route,
     checks,
     client_left,

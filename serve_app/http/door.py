@@ -12,13 +12,14 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from secrets import token_hex
 from time import monotonic
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from serve_app.access.caller import Permission
 from serve_app.errors import HttpError, InternalError, MethodNotAllowed, Overloaded
 from serve_app.http.backend import Backend
 from serve_app.http.problems import MAX_ID_LENGTH, problem_response
@@ -33,7 +34,6 @@ CLIENT_LEFT = 499
 WRONG_METHOD = "This route does not take this method; GET / lists them."
 
 Handler = Callable[[IncomingRequest], Awaitable[Response]]
-Permission = Literal["open", "predict", "feedback", "admin"]
 
 
 class Documented(NamedTuple):

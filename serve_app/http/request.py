@@ -5,6 +5,7 @@ from functools import lru_cache
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope
 
+from serve_app.access.caller import Caller
 from serve_app.errors import BadHeader, BodyTooLarge, BodyTooSlow, UnsupportedMediaType
 from serve_app.http.timeout import within
 from serve_app.settings import Limits
@@ -20,7 +21,7 @@ class IncomingRequest:
     by the one that reads it, for routes that take a body.
     """
 
-    __slots__ = ("_is_body_given", "body", "headers", "id", "limits", "receive", "scope")
+    __slots__ = ("_is_body_given", "body", "caller", "headers", "id", "limits", "receive", "scope")
 
     def __init__(self, scope: Scope, receive: Receive, limits: Limits) -> None:
         self.scope = scope
@@ -29,6 +30,8 @@ class IncomingRequest:
         # Reversed, so that the first one counts of a header that is sent twice.
         self.headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         self.id = ""
+        # Nobody in particular, where the server asks for no keys.
+        self.caller: Caller | None = None
         self.body = b""
         self._is_body_given = False
 
