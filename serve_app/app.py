@@ -11,6 +11,8 @@ from typing import Any
 
 from ray import serve
 
+from serve_app.access.rates import Rates
+from serve_app.access.shares import Shares
 from serve_app.bundle.loading import load
 from serve_app.bundle.stores import open_store, served_uri
 from serve_app.cluster.coordinator import Coordinator
@@ -24,6 +26,7 @@ from serve_app.cluster.server import Server, ServerParts
 from serve_app.cluster.version import Version
 from serve_app.http.application import create_app
 from serve_app.http.edge import put_in_front
+from serve_app.http.rate_limit import RateLimit
 from serve_app.models import get_spec
 from serve_app.rollout.active_rollout import ActiveRollout
 from serve_app.rollout.controller import Controller
@@ -75,12 +78,14 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
     counters = Counters()
     rollout = ActiveRollout(spec, versions, lambda rollout: read_log(args, rollout))
     router = Router(spec, versions, observers=(counters, rollout), assigner=rollout)
-    app = create_app(spec, router, RemoteRollout(coordinator, rollout.put_out))
+    rates = Rates()
+    remote = RemoteRollout(coordinator, rollout.put_out)
+    app = create_app(spec, router, remote, more_checks=(RateLimit(rates).look,))
     put_in_front(app.state.door)
     return ServerParts(
         app=app,
         versions=versions,
-        heartbeat=Heartbeat(token_hex(8), parts=(rollout,), send=coordinator.report.remote),
+        heartbeat=Heartbeat(token_hex(8), parts=(rollout, rates), send=coordinator.report.remote),
         is_joined=lambda: rollout.is_known,
         export_forever=partial(export_forever, counters, app.state.door, router, versions),
     )
@@ -93,7 +98,7 @@ def coordinator_parts(args: ServerArgs) -> tuple[Inbox, Controller]:
     log_of = partial(open_log, state_of(args), name, application)
     notifier = Notifier(name, application)
     controller = Controller(log_of, IsolatedReplicas(name), notifier=notifier)
-    return Inbox(parts=(controller,)), controller
+    return Inbox(parts=(controller, Shares())), controller
 
 
 def read_log(args: ServerArgs, rollout: str) -> State:

@@ -13,6 +13,7 @@ SluiceError
 │   ├── UnsupportedMediaType     415
 │   ├── InvalidRows              422  with a list of field, reason, allowed
 │   ├── Overloaded               429  with Retry-After
+│   ├── RateLimited              429  with Retry-After: this caller's rows, not the server's
 │   └── CommandError             an operator's command cannot be carried out
 │       ├── BadCommand           422  there is no such command, or its body is none
 │       ├── NoRollout            404  the table has no rollout
@@ -143,6 +144,16 @@ class Overloaded(RequestError):
     status, code, title = 429, "overloaded", "Too many requests are waiting"
 
     def __init__(self, detail: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(detail)
+        self.headers = {"Retry-After": str(retry_after_s)}
+
+
+class RateLimited(RequestError):
+    """The caller has sent as many rows as the key allows; `retry_after_s` seconds help."""
+
+    status, code, title = 429, "rate_limited", "Too many rows for this key"
+
+    def __init__(self, detail: str, *, retry_after_s: int) -> None:
         super().__init__(detail)
         self.headers = {"Retry-After": str(retry_after_s)}
 

@@ -55,8 +55,8 @@ def create_app(
 ) -> FastAPI:
     """The ASGI application of one model, behind the door that `app.state.door` holds.
 
-    Without an operator it has no rollout routes. `more_routes` and `more_checks` come after those
-    that are listed here and in `door.checks`. `/docs` needs no internet.
+    Without an operator it has no rollout routes. `more_routes` come after those that are listed
+    here; `more_checks` before a body is read, as `door.checks` says. `/docs` needs no internet.
     Raises ValueError when a path is declared twice.
     """
     app: FastAPI = FastAPIOffline(
@@ -82,8 +82,9 @@ def create_app(
         app.include_router(of_rollout)
     ours = [*prediction_routes(spec, backend), *more_routes]
     openapi.describe(app, spec, ours, lambda: backend.limits)
-    every_check = [*checks(backend), *more_checks]
-    door = Door(backend, [*ours, *of_fastapi], every_check, app.build_middleware_stack)
+    door = Door(
+        backend, [*ours, *of_fastapi], checks(backend, more_checks), app.build_middleware_stack
+    )
     # Ray names its metrics by the routes that FastAPI has; requests to these end at the door.
     app.router.routes += [
         StarletteRoute(route.path, door, methods=list(route.methods)) for route in ours

@@ -23,6 +23,7 @@ from serve_app.access.caller import Permission
 from serve_app.errors import HttpError, InternalError, MethodNotAllowed, Overloaded
 from serve_app.http.backend import Backend
 from serve_app.http.problems import MAX_ID_LENGTH, problem_response
+from serve_app.http.rate_headers import rate_headers
 from serve_app.http.request import IncomingRequest
 from serve_app.serving.request_id import REQUEST_ID
 from serve_app.settings import Limits
@@ -67,14 +68,14 @@ class Route:
 Check = Callable[[IncomingRequest, Route], Awaitable[None]]
 
 
-def checks(backend: Backend) -> list[Check]:
+def checks(backend: Backend, more: Sequence[Check] = ()) -> list[Check]:
     """What every request passes, in this order; a check raises an HttpError to refuse it.
 
     A refusal is cheap where it comes early: an over-full server says so before it reads a byte of
-    the body. Keys and rates will come last.
+    the body, and so do the checks of `more`, such as that of the caller's rate.
     """
     room = Room(backend)
-    return [identify, room.look, room.read_body]
+    return [identify, room.look, *more, room.read_body]
 
 
 async def identify(request: IncomingRequest, route: Route) -> None:
@@ -209,6 +210,8 @@ class Door:
             response = await route.handler(request)
         except Exception as error:
             response = told(error, request, route)
+        if request.allowance is not None:
+            response.raw_headers += rate_headers(request.allowance)
         if route.scope == "predict":
             self.counts[response.status_code] += 1
             self.seconds += monotonic() - begin_s

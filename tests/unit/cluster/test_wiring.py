@@ -71,4 +71,4 @@ async def test_an_answer_is_heard_reported_and_answered_by_the_coordinator(
     assert await parts.heartbeat.beat()
     [told] = report.reports
     assert told.parts["rollout"].n_rows == 3
-    assert inbox.receive(told).parts.keys() == {"rollout"}
+    assert inbox.receive(told).parts.keys() == {"rollout", "rates"}
