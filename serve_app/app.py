@@ -87,7 +87,7 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
         versions=versions,
         heartbeat=Heartbeat(token_hex(8), parts=(rollout, rates), send=coordinator.report.remote),
         is_joined=lambda: rollout.is_known,
-        export_forever=partial(export_forever, counters, app.state.door, router, versions),
+        export_forever=partial(export_forever, counters, app.state.door, router, versions, rates),
     )
 
 

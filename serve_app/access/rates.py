@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from serve_app.access.bucket import Bucket
@@ -94,7 +95,7 @@ class Rates:
     """The rows of all callers who have a rate; a part of the report.
 
     A bucket that is full is forgotten, since a new one is full too: what is kept is at most as much
-    as the key file has keys.
+    as the key file has keys. `refused` holds key → number of requests that were refused.
     """
 
     name = "rates"
@@ -105,6 +106,7 @@ class Rates:
         self._meters: dict[str, Meter] = {}
         self._in_force = RatesReply({}, FIRST_SHARE, FIRST_SHARE)
         self._is_told = False
+        self.refused: Counter[str] = Counter()
 
     def allowance(self, caller: Caller | None) -> "Allowance | None":
         """What a caller may ask for here; None: there is no bound."""
@@ -201,6 +203,7 @@ class Allowance:
     def _take(self, n_rows: int, n_paid: int) -> None:
         if self._meter.take(n_rows, n_paid):
             return
+        self._rates.refused[self._caller.id] += 1
         wait_s = self._meter.wait_s
         raise RateLimited(
             f"This key may send {rows_per_s_of(self._caller):,.10g} rows a second, and "

@@ -25,6 +25,12 @@ HEADERS = {
     "X-Request-ID": "Your id for this request; it comes back in the answer. Printable ASCII.",
 }
 
+ANSWER_HEADERS = {
+    "X-Model-Version": "Who answered",
+    "RateLimit-Policy": "The rows that the key allows (q) in some seconds (w), if it has a rate.",
+    "RateLimit": "Rows that are left (r), and the seconds until there is one more (t).",
+}
+
 Document = Callable[[Limits], Documented]
 
 
@@ -157,11 +163,14 @@ def _operation(
     examples: Mapping[str, Any],
     answer: type[BaseModel],
 ) -> dict[str, Any]:
-    header = {"schema": {"type": "string"}, "description": "Who answered"}
+    headers = {
+        name: {"schema": {"type": "string"}, "description": text}
+        for name, text in ANSWER_HEADERS.items()
+    }
     content = {"application/json": {"schema": {"$ref": SCHEMAS + answer.__name__}}}
     success = {
         "description": "The answer",
-        "headers": {"X-Model-Version": header},
+        "headers": headers,
         "content": content,
     }
     return {

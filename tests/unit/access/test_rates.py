@@ -71,10 +71,12 @@ def test_a_refusal_says_when_there_is_room_again(rates: Rates, clock: Clock) -> 
     assert ask(rates, who, 100)
     allowance = rates.allowance(who)
     assert allowance is not None
+    assert not rates.refused
     with pytest.raises(RateLimited, match="10 rows a second, and 20 at once") as refused:
         allowance.take_first()
     assert refused.value.headers == {"Retry-After": "9"}
     assert allowance.left == (0, 9)
+    assert rates.refused == {"shop": 1}
     clock.now_s += 8
     assert not ask(rates, who)
     clock.now_s += 1
