@@ -11,6 +11,7 @@ from typing import Any
 
 from ray import serve
 
+from serve_app.access.auth import open_auth
 from serve_app.bundle.loading import load
 from serve_app.bundle.stores import open_store, served_uri
 from serve_app.cluster.coordinator import Coordinator
@@ -64,6 +65,7 @@ def version(args: VersionArgs) -> Any:
 def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
     """What a server replica is made of, and who hears whom."""
     spec = get_spec(args.model)
+    auth = open_auth(args.auth)
     store = open_store(served_uri(args.store), cached=True)
     opening = Opening(
         spec,
@@ -75,13 +77,14 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
     counters = Counters()
     rollout = ActiveRollout(spec, versions, lambda rollout: read_log(args, rollout))
     router = Router(spec, versions, observers=(counters, rollout), assigner=rollout)
-    app = create_app(spec, router, RemoteRollout(coordinator, rollout.put_out))
+    app = create_app(spec, router, RemoteRollout(coordinator, rollout.put_out), auth=auth)
     put_in_front(app.state.door)
     return ServerParts(
         app=app,
         versions=versions,
         heartbeat=Heartbeat(token_hex(8), parts=(rollout,), send=coordinator.report.remote),
         is_joined=lambda: rollout.is_known,
+        follow_keys_forever=auth.follow_forever,
         export_forever=partial(export_forever, counters, app.state.door, router, versions),
     )
 

@@ -19,9 +19,11 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from serve_app.access.auth import Auth
 from serve_app.access.caller import Permission
 from serve_app.errors import HttpError, InternalError, MethodNotAllowed, Overloaded
 from serve_app.http.backend import Backend
+from serve_app.http.permission import KeyCheck, require_plain_path
 from serve_app.http.problems import MAX_ID_LENGTH, problem_response
 from serve_app.http.request import IncomingRequest
 from serve_app.serving.request_id import REQUEST_ID
@@ -67,14 +69,15 @@ class Route:
 Check = Callable[[IncomingRequest, Route], Awaitable[None]]
 
 
-def checks(backend: Backend) -> list[Check]:
+def checks(backend: Backend, auth: Auth) -> list[Check]:
     """What every request passes, in this order; a check raises an HttpError to refuse it.
 
-    A refusal is cheap where it comes early: an over-full server says so before it reads a byte of
-    the body. Keys and rates will come last.
+    A refusal is cheap where it comes early: who has no key, or finds an over-full server, is told
+    so before a byte of the body is read. Rates will come last.
     """
     room = Room(backend)
-    return [identify, room.look, room.read_body]
+    keys = [KeyCheck(auth).look] if auth.asks else []
+    return [identify, require_plain_path, *keys, room.look, room.read_body]
 
 
 async def identify(request: IncomingRequest, route: Route) -> None:
@@ -174,6 +177,8 @@ class Door:
             # The model's own path without a slash at its end is its first page.
             path = "/"
             scope["path"] = root_path + path
+            if "raw_path" in scope:
+                scope["raw_path"] += b"/"
         route = self._route(path, scope["method"])
         request = self.incoming(scope, receive)
         if route.handler is not None:
