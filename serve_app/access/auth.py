@@ -86,3 +86,12 @@ def is_loopback(host: str) -> bool:
     except ValueError:
         # A name, which may mean any address.
         return False
+
+
+def open_fault(host: str) -> str:
+    """What is said of a server that others reach and that says nothing of keys."""
+    return (
+        f"missing, and http_options.host is {host}: expected `auth` in args, or KEYS_PATH, to be "
+        "a key file, or `disabled` written out where something in front asks who calls: "
+        "docs/access.md"
+    )

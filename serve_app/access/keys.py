@@ -116,6 +116,19 @@ def parse_keys(text: str) -> KeyFile:
         raise SettingsError(f"line {line} is no YAML") from None
     except BROKEN_YAML:
         raise SettingsError("it is no YAML") from None
+    return _checked(found)
+
+
+def new_entry(values: Mapping[str, Any]) -> KeyEntry:
+    """One entry. Raises SettingsError: which field, and what is expected."""
+    try:
+        return _checked({"keys": [dict(values)]}).keys[0]
+    except SettingsError as error:
+        lines = (line.partition(": ")[2] for line in str(error).splitlines())
+        raise SettingsError("\n".join(lines)) from None
+
+
+def _checked(found: Any) -> KeyFile:
     try:
         return KeyFile.model_validate(found)
     except ValidationError as error:
