@@ -83,7 +83,10 @@ class KeyEntry(Setting):
 class KeyFile(Setting):
     """The key file."""
 
-    keys: Annotated[tuple[KeyEntry, ...], Field(strict=False, max_length=MAX_KEYS)]
+    keys: Annotated[
+        tuple[KeyEntry, ...],
+        Field(strict=False, max_length=MAX_KEYS, description="the keys; ids are unique"),
+    ]
 
     @model_validator(mode="after")
     def _check(self) -> "KeyFile":
