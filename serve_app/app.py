@@ -11,6 +11,7 @@ from typing import Any
 
 from ray import serve
 
+from serve_app.access.auth import open_auth
 from serve_app.access.rates import Rates
 from serve_app.access.shares import Shares
 from serve_app.bundle.loading import load
@@ -67,6 +68,7 @@ def version(args: VersionArgs) -> Any:
 def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
     """What a server replica is made of, and who hears whom."""
     spec = get_spec(args.model)
+    auth = open_auth(args.auth)
     store = open_store(served_uri(args.store), cached=True)
     opening = Opening(
         spec,
@@ -80,13 +82,15 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
     router = Router(spec, versions, observers=(counters, rollout), assigner=rollout)
     rates = Rates()
     remote = RemoteRollout(coordinator, rollout.put_out)
-    app = create_app(spec, router, remote, more_checks=(RateLimit(rates).look,))
+    more_checks = (RateLimit(rates).look,)
+    app = create_app(spec, router, remote, auth=auth, more_checks=more_checks)
     put_in_front(app.state.door)
     return ServerParts(
         app=app,
         versions=versions,
         heartbeat=Heartbeat(token_hex(8), parts=(rollout, rates), send=coordinator.report.remote),
         is_joined=lambda: rollout.is_known,
+        follow_keys_forever=auth.follow_forever,
         export_forever=partial(export_forever, counters, app.state.door, router, versions, rates),
     )
 

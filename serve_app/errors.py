@@ -6,6 +6,9 @@ SluiceError
 │   ├── TooManyRows              400
 │   ├── UnknownVersion           400  X-Model-Version names none of the table
 │   ├── BadHeader                400
+│   ├── BadPath                  400  percent-encoded where nothing needs it
+│   ├── KeyRequired              401  with WWW-Authenticate
+│   ├── NotAllowed               403  the key has another scope
 │   ├── NotFound                 404
 │   ├── MethodNotAllowed         405  with Allow
 │   ├── BodyTooSlow              408  with Connection: close
@@ -93,6 +96,29 @@ class BadHeader(RequestError):
     """A request header cannot be used."""
 
     status, code, title = 400, "bad_header", "A request header is not valid"
+
+
+class BadPath(RequestError):
+    """The path is written in another way than documented: a gateway may have read another one."""
+
+    status, code, title = 400, "bad_path", "The path is not written plainly"
+
+
+class KeyRequired(RequestError):
+    """No key was sent, or one that is not valid now: unknown, wrong or expired, which is not told.
+
+    The answer is the same for all of them.
+    """
+
+    status, code, title = 401, "key_required", "A valid API key is required"
+    # RFC 9110, 11.6.1: a 401 says what would be taken.
+    headers: Mapping[str, str] = {"WWW-Authenticate": 'ApiKey realm="sluice", header="X-API-Key"'}
+
+
+class NotAllowed(RequestError):
+    """The key is valid, and its scopes do not include what was asked for."""
+
+    status, code, title = 403, "not_allowed", "The API key does not allow this"
 
 
 class NotFound(RequestError):

@@ -19,9 +19,11 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from serve_app.access.auth import Auth
 from serve_app.access.caller import Permission
 from serve_app.errors import HttpError, InternalError, MethodNotAllowed, Overloaded
 from serve_app.http.backend import Backend
+from serve_app.http.permission import KeyCheck, require_plain_path
 from serve_app.http.problems import MAX_ID_LENGTH, problem_response
 from serve_app.http.rate_headers import rate_headers
 from serve_app.http.request import IncomingRequest
@@ -68,14 +70,16 @@ class Route:
 Check = Callable[[IncomingRequest, Route], Awaitable[None]]
 
 
-def checks(backend: Backend, more: Sequence[Check] = ()) -> list[Check]:
+def checks(backend: Backend, auth: Auth, more: Sequence[Check] = ()) -> list[Check]:
     """What every request passes, in this order; a check raises an HttpError to refuse it.
 
-    A refusal is cheap where it comes early: an over-full server says so before it reads a byte of
-    the body, and so do the checks of `more`, such as that of the caller's rate.
+    A refusal is cheap where it comes early: who has no key, or finds an over-full server, is told
+    so before a byte of the body is read; so is whom a check of `more` refuses, such as that of the
+    caller's rate.
     """
     room = Room(backend)
-    return [identify, room.look, *more, room.read_body]
+    keys = [KeyCheck(auth).look] if auth.asks else []
+    return [identify, require_plain_path, *keys, room.look, *more, room.read_body]
 
 
 async def identify(request: IncomingRequest, route: Route) -> None:
@@ -175,6 +179,8 @@ class Door:
             # The model's own path without a slash at its end is its first page.
             path = "/"
             scope["path"] = root_path + path
+            if "raw_path" in scope:
+                scope["raw_path"] += b"/"
         route = self._route(path, scope["method"])
         request = self.incoming(scope, receive)
         if route.handler is not None:

@@ -13,6 +13,8 @@ from serve_app.settings import Limits
 
 MAX_KEY_LENGTH = 200
 UTF_8 = ("utf-8", "utf8")
+# Where FastAPI's routes find the caller: in ASGI's scope.
+CALLER = "sluice.caller"
 
 
 class IncomingRequest:
@@ -52,6 +54,11 @@ class IncomingRequest:
         """The value of a header; the name is in lower case."""
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1")
+
+    def let_in(self, caller: Caller | None) -> None:
+        """Note who asks, for the checks and handlers behind, FastAPI's too."""
+        self.caller = caller
+        self.scope[CALLER] = caller
 
     @property
     def routing_key(self) -> str:
