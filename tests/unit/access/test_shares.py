@@ -42,10 +42,10 @@ def test_what_nobody_wants_is_there_for_everybody_and_for_one_more() -> None:
 
 def test_the_parts_never_add_up_to_more_than_the_limit() -> None:
     """Whatever is wanted, also at the edge where all of it is just enough."""
-    random = Random(1)
+    rng = Random(1)
     for n in (1, 2, 3, 10, 50):
         for _ in range(200):
-            wants = [min(1.0, random.expovariate(n)) for _ in range(n)]
+            wants = [min(1.0, rng.expovariate(n)) for _ in range(n)]
             shares = split(wants)
             assert sum(shares) <= 1 - RESERVE / 2
             assert min(shares) >= FLOOR / n - 1e-12 or max(wants) > 0.5
@@ -75,7 +75,7 @@ def test_what_servers_have_stays_within_the_limit_while_they_come_go_and_want_ot
 
     Only one that has just started has a part before anybody knows of it, until the others reported.
     """
-    random = Random(2)
+    rng = Random(2)
     now_s = 0.0
     shares = Shares(lambda: now_s)
     servers = {"server-0": Server(), "server-1": Server()}
@@ -84,9 +84,9 @@ def test_what_servers_have_stays_within_the_limit_while_they_come_go_and_want_ot
         if step % 50 == 49 and len(servers) < 6:
             servers[f"server-{step}"] = Server()
         if step % 80 == 79 and len(servers) > 1:
-            del servers[random.choice(list(servers))]
+            del servers[rng.choice(list(servers))]
         for name, server in servers.items():
-            wants = {key: random.random() ** 3 for key in ("a", "b", "c") if random.random() < 0.5}
+            wants = {key: rng.random() ** 3 for key in ("a", "b", "c") if rng.random() < 0.5}
             server.talk(shares, name, wants, lost=False)
         n_new = sum(server.n_replies < 2 for server in servers.values())
         for key in ("a", "b", "c", "nobody's"):
