@@ -12,7 +12,7 @@ from serve_app.commands.exit_codes import ExitCode, errors_in_words
 from serve_app.commands.main import app
 from serve_app.errors import BundleError, SettingsError, StoreAway
 
-# What each command can end with besides 0; `rollout` and `keys` stand for their commands without more.
+# What each command can end with besides 0; a group stands for its commands without more to say.
 EXPECTED = {
     "check": {1},
     "manifests": {1},
