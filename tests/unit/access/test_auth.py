@@ -20,10 +20,9 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nothing_said_means_that_whoever_asks_is_the_user_of_this_machine() -> None:
-    """The server is on the loopback: everything is allowed and shown."""
+    """The server is on the loopback: no key is asked for, and everything is shown."""
     auth = open_auth(None)
     assert not auth.asks
-    assert auth.allows(None, "admin")
     assert auth.shows_reasons(None)
 
 
@@ -31,22 +30,17 @@ def test_disabled_asks_nobody_and_shows_nobody_a_path() -> None:
     """Callers come from outside, and nobody knows who they are."""
     auth = open_auth("disabled")
     assert not auth.asks
-    assert auth.allows(None, "admin")
     assert not auth.shows_reasons(None)
     assert auth.caller(key_of("shop").encode()) is None
 
 
 def test_with_a_file_everybody_but_admins_sees_no_path(tmp_path: Path) -> None:
-    """And each may do what their scopes say."""
+    """Who may only predict is nobody of the house."""
     auth, _ = keyed(tmp_path)
     assert auth.asks
     assert not auth.shows_reasons(None)
     assert not auth.shows_reasons(PREDICT)
     assert auth.shows_reasons(ADMIN)
-    assert auth.allows(None, "open")
-    assert not auth.allows(None, "predict")
-    assert auth.allows(PREDICT, "predict")
-    assert not auth.allows(PREDICT, "admin")
 
 
 def test_the_variable_comes_before_the_file(
