@@ -88,6 +88,7 @@ LABEL org.opencontainers.image.title="sluice" \
       org.opencontainers.image.description="Serves tabular scikit-learn models on Ray Serve" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
+# It listens on every address, so it wants keys: a folder with keys.yaml at /keys, or KEYS_PATH=disabled written out.
 # KubeRay starts Ray with `bash -l`, which sets PATH again from /etc/profile.d. HOME is written to (Ray's token), so
 # it lies where any user may write. Python finds its .pyc files ready-made and writes none.
 # LightGBM asks the system for libgomp, which no slim image has.
@@ -97,7 +98,7 @@ RUN apt-get update -qq && apt-get install -qq -y --no-install-recommends libgomp
     && echo "export PATH=/opt/sluice/bin:\$PATH" > /etc/profile.d/sluice.sh
 ENV HOME=/tmp USER=sluice PYTHONDONTWRITEBYTECODE=1 \
     RAY_USAGE_STATS_ENABLED=0 RAY_DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES=80000000 \
-    MODEL_PATH=/models STATE_PATH=/state SLUICE_HOST=0.0.0.0 SLUICE_PORT=8000 SLUICE_DRAIN_S=5
+    MODEL_PATH=/models STATE_PATH=/state KEYS_PATH=/keys/keys.yaml SLUICE_HOST=0.0.0.0 SLUICE_PORT=8000 SLUICE_DRAIN_S=5
 WORKDIR /app
 COPY serve_config.yaml .
 COPY ${BAKE} /models

@@ -96,7 +96,8 @@ def running(
     if engine.program == "podman" and "--healthcheck" not in options:
         # There may be no systemd to run podman's health checks: they are run by hand.
         given.append("--no-healthcheck")
-    words = ("-d", "--name", name, "-p", f"127.0.0.1:{port}:8000")
+    # Published on the loopback alone. A later option overrides it.
+    words = ("-d", "--name", name, "-p", f"127.0.0.1:{port}:8000", "-e", "KEYS_PATH=disabled")
     try:
         engine.call("run", *words, *given, tag, *command)
         yield Container(engine, name, port)

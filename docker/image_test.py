@@ -16,13 +16,14 @@ from build_checks import built_as_it_is, sizes
 from engine import Engine, find_engine
 from library_checks import boosters, training, uncompiled
 from node_checks import cluster
-from serve_checks import drained, hardened, without_a_model
+from serve_checks import drained, hardened, without_a_model, without_keys
 
 CHECKS: tuple[Callable[[Engine], str], ...] = (
     built_as_it_is,
     hardened,
     drained,
     without_a_model,
+    without_keys,
     uncompiled,
     boosters,
     training,

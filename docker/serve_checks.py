@@ -86,3 +86,12 @@ def without_a_model(engine: Engine) -> str:
         assert container.ended() == 1
         assert "not found; expected the bundle of churn 1.0.0" in container.logs(), container.logs()
     return "refused in words"
+
+
+def without_keys(engine: Engine) -> str:
+    """As the image is: it listens on every address, so without a key file it refuses to start."""
+    as_it_is = ("-e", "KEYS_PATH=/keys/keys.yaml")
+    with running(engine, "sluice:serve", *HARDENED, *MODELS, *as_it_is) as container:
+        assert container.ended() == 1
+        assert "/keys/keys.yaml: cannot be read" in container.logs(), container.logs()
+    return "refused in words"

@@ -11,6 +11,9 @@ from typing import Any
 
 from ray import serve
 
+from serve_app.access.auth import open_auth
+from serve_app.access.rates import Rates
+from serve_app.access.shares import Shares
 from serve_app.bundle.loading import load
 from serve_app.bundle.stores import open_store, served_uri
 from serve_app.cluster.coordinator import Coordinator
@@ -24,6 +27,7 @@ from serve_app.cluster.server import Server, ServerParts
 from serve_app.cluster.version import Version
 from serve_app.http.application import create_app
 from serve_app.http.edge import put_in_front
+from serve_app.http.rate_limit import RateLimit
 from serve_app.models import get_spec
 from serve_app.rollout.active_rollout import ActiveRollout
 from serve_app.rollout.controller import Controller
@@ -64,6 +68,7 @@ def version(args: VersionArgs) -> Any:
 def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
     """What a server replica is made of, and who hears whom."""
     spec = get_spec(args.model)
+    auth = open_auth(args.auth)
     store = open_store(served_uri(args.store), cached=True)
     opening = Opening(
         spec,
@@ -80,14 +85,17 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
         here=rollout,
         order_out=lambda plan, by, reason: order_out(log_of(args, plan.id), plan, by, reason),
     )
-    app = create_app(spec, router, remote)
+    rates = Rates()
+    more_checks = (RateLimit(rates).look,)
+    app = create_app(spec, router, remote, auth=auth, more_checks=more_checks)
     put_in_front(app.state.door)
     return ServerParts(
         app=app,
         versions=versions,
-        heartbeat=Heartbeat(token_hex(8), parts=(rollout,), send=coordinator.report.remote),
+        heartbeat=Heartbeat(token_hex(8), parts=(rollout, rates), send=coordinator.report.remote),
         is_joined=lambda: rollout.is_known,
-        export_forever=partial(export_forever, counters, app.state.door, router, versions),
+        follow_keys_forever=auth.follow_forever,
+        export_forever=partial(export_forever, counters, app.state.door, router, versions, rates),
     )
 
 
@@ -96,7 +104,7 @@ def coordinator_parts(args: ServerArgs) -> tuple[Inbox, Controller]:
     name = get_spec(args.model).name
     notifier = Notifier(name, own_application())
     controller = Controller(partial(log_of, args), IsolatedReplicas(name), notifier=notifier)
-    return Inbox(parts=(controller,)), controller
+    return Inbox(parts=(controller, Shares())), controller
 
 
 def log_of(args: ServerArgs, rollout: str) -> Log:

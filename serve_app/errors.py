@@ -6,6 +6,9 @@ SluiceError
 │   ├── TooManyRows              400
 │   ├── UnknownVersion           400  X-Model-Version names none of the table
 │   ├── BadHeader                400
+│   ├── BadPath                  400  percent-encoded where nothing needs it
+│   ├── KeyRequired              401  with WWW-Authenticate
+│   ├── NotAllowed               403  the key has another scope
 │   ├── NotFound                 404
 │   ├── MethodNotAllowed         405  with Allow
 │   ├── BodyTooSlow              408  with Connection: close
@@ -13,6 +16,7 @@ SluiceError
 │   ├── UnsupportedMediaType     415
 │   ├── InvalidRows              422  with a list of field, reason, allowed
 │   ├── Overloaded               429  with Retry-After
+│   ├── RateLimited              429  with Retry-After: this caller's rows, not the server's
 │   └── CommandError             an operator's command cannot be carried out
 │       ├── BadCommand           422  there is no such command, or its body is none
 │       ├── NoRollout            404  the table has no rollout
@@ -94,6 +98,29 @@ class BadHeader(RequestError):
     status, code, title = 400, "bad_header", "A request header is not valid"
 
 
+class BadPath(RequestError):
+    """The path is written in another way than documented: a gateway may have read another one."""
+
+    status, code, title = 400, "bad_path", "The path is not written plainly"
+
+
+class KeyRequired(RequestError):
+    """No key was sent, or one that is not valid now: unknown, wrong or expired, which is not told.
+
+    The answer is the same for all of them.
+    """
+
+    status, code, title = 401, "key_required", "A valid API key is required"
+    # RFC 9110, 11.6.1: a 401 says what would be taken.
+    headers: Mapping[str, str] = {"WWW-Authenticate": 'ApiKey realm="sluice", header="X-API-Key"'}
+
+
+class NotAllowed(RequestError):
+    """The key is valid, and its scopes do not include what was asked for."""
+
+    status, code, title = 403, "not_allowed", "The API key does not allow this"
+
+
 class NotFound(RequestError):
     """No route has this path."""
 
@@ -143,6 +170,16 @@ class Overloaded(RequestError):
     status, code, title = 429, "overloaded", "Too many requests are waiting"
 
     def __init__(self, detail: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(detail)
+        self.headers = {"Retry-After": str(retry_after_s)}
+
+
+class RateLimited(RequestError):
+    """The caller has sent as many rows as the key allows; `retry_after_s` seconds help."""
+
+    status, code, title = 429, "rate_limited", "Too many rows for this key"
+
+    def __init__(self, detail: str, *, retry_after_s: int) -> None:
         super().__init__(detail)
         self.headers = {"Retry-After": str(retry_after_s)}
 

@@ -100,6 +100,7 @@ class ServerProcess:
                 self.process.name, parts=(self.rollout,), send=coordinator.report.remote
             ),
             is_joined=lambda: self.rollout.is_known,
+            follow_keys_forever=_nothing,
             export_forever=_nothing,
         )
 
@@ -116,7 +117,7 @@ def log_of(stage: Stage, rollout: str) -> Log:
 
 
 async def _nothing() -> None:
-    """There are no metrics here."""
+    """There are neither keys nor metrics here."""
 
 
 class CoordinatorProcess:

@@ -8,6 +8,7 @@ from collections import Counter as Seen
 
 from ray.serve.metrics import Counter, Gauge
 
+from serve_app.access.rates import Rates
 from serve_app.http.door import Door
 from serve_app.serving.answer import Counters
 from serve_app.serving.router import Router
@@ -17,7 +18,7 @@ PERIOD_S = 1.0
 
 
 async def export_forever(
-    counters: Counters, door: Door, router: Router, versions: Versions
+    counters: Counters, door: Door, router: Router, versions: Versions, rates: Rates
 ) -> None:
     """Once a second, hand what was counted since to Ray: nothing of it is on a request's path."""
     events = Counter(
@@ -44,8 +45,12 @@ async def export_forever(
         "sluice_candidate_percent",
         description="share of the routing keys that a rollout's candidate has",
     )
+    limited = Counter(
+        "sluice_rate_limited", description="requests refused by a key's rate", tag_keys=("key",)
+    )
     seen: Seen[tuple[str, str]] = Seen()
     answered: Seen[int] = Seen()
+    refusals: Seen[str] = Seen()
     taken_s = 0.0
     while True:
         for (event, version), count in counters.counts.items():
@@ -56,6 +61,10 @@ async def export_forever(
             if count > answered[code]:
                 requests.inc(count - answered[code], tags={"code": str(code)})
                 answered[code] = count
+        for key, count in rates.refused.items():
+            if count > refusals[key]:
+                limited.inc(count - refusals[key], tags={"key": key})
+                refusals[key] = count
         if door.seconds > taken_s:
             seconds.inc(door.seconds - taken_s)
             taken_s = door.seconds

@@ -23,13 +23,15 @@ class ServerParts:
     """What `serve_app.app` wires together for one replica.
 
     `app` is the ASGI application. `is_joined` says whether the coordinator has told what this
-    server should do. `export_forever` hands metrics to Ray.
+    server should do. `follow_keys_forever` takes the key file again when it changes;
+    `export_forever` hands metrics to Ray.
     """
 
     app: Any
     versions: Versions
     heartbeat: Heartbeat
     is_joined: Callable[[], bool]
+    follow_keys_forever: Callable[[], Awaitable[None]]
     export_forever: Callable[[], Awaitable[None]]
 
 
@@ -75,7 +77,11 @@ class Server:
         await self._versions.start(table, table.limits.ready_timeout_s)
         if table.rollout is not None:
             await self._join(table)
-        for forever in (self._parts.export_forever, self._parts.heartbeat.beat_forever):
+        for forever in (
+            self._parts.export_forever,
+            self._parts.heartbeat.beat_forever,
+            self._parts.follow_keys_forever,
+        ):
             self._tasks.append(asyncio.ensure_future(forever()))
 
     def _check_slices(self, table: Table) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from serve_app.commands import rollout
+from serve_app.commands import keys, rollout
 from serve_app.commands.bundles import keygen, push, sign, versions
 from serve_app.commands.check import check
 from serve_app.commands.diff import diff
@@ -30,6 +30,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.add_typer(rollout.app, name="rollout")
+app.add_typer(keys.app, name="keys")
 for command in COMMANDS:
     app.command()(command)
 # Its options are those of `python -m training new`, which also writes its help.

@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from serve_app.commands.api_key import HINT, add_key
+from serve_app.commands.api_key import REFUSALS as KEY_REFUSALS
 from serve_app.errors import NoRollout, SluiceError, Unconfirmed
 from serve_app.rollout.decide import CommandName
 from serve_app.rollout.view import RolloutView
@@ -60,6 +62,7 @@ def _ask(where: str, body: bytes | None = None) -> RolloutView:
     """A body makes it a POST."""
     try:
         request = urllib.request.Request(where, body, {"Content-Type": "application/json"})
+        add_key(request)
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
             return RolloutView.model_validate_json(answer.read())
     except urllib.error.HTTPError as error:
@@ -81,7 +84,8 @@ def refusal_of(where: str, status_code: int, body: bytes) -> SluiceError:
     try:
         problem: Any = json.loads(body)
         refusal = REFUSALS.get(problem.get("code"), Refused)
-        return refusal(f"{problem['title']}: {problem['detail']}")
+        hint = f" ({HINT})" if problem.get("code") in KEY_REFUSALS else ""
+        return refusal(f"{problem['title']}: {problem['detail']}{hint}")
     except (ValueError, KeyError, TypeError, AttributeError):
         return Unreachable(
             f"{where}: answered {status_code}, and not as a Sluice server does; is --url right?"

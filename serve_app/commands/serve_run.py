@@ -14,7 +14,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,8 @@ import yaml
 from rich.console import Console
 from rich.markup import escape
 
+from serve_app.access.auth import auth_setting, is_loopback, open_fault
+from serve_app.access.key_file import read_key_file
 from serve_app.commands.exit_codes import ExitCode, say_error
 from serve_app.commands.fast_mode import fast_environment
 from serve_app.commands.target import Served, alone, read_config, servers_of
@@ -31,6 +33,7 @@ from serve_app.commands.trouble import Trouble, read_troubles
 from serve_app.errors import SettingsError
 from serve_app.models import get_spec
 from serve_app.serving.drain import DRAIN_FILE
+from serve_app.settings import AUTH_DISABLED
 
 READY_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 60.0
@@ -88,12 +91,14 @@ def run(
 
     `launcher` is called with a file for how the applications are doing, and what to serve.
 
-    Raises SettingsError when there is no server in the file, or its port is taken.
+    Raises SettingsError when there is no server in the file, its port is taken, its key file is
+    broken, or others would reach it who are not asked for keys.
     """
     config = _moved(read_config(path), options)
     if options.model is not None:
         config = alone(config, options.model, path)
     found = servers_of(config)
+    _require_auth(config, found)
     _require_free_port(found)
     with tempfile.TemporaryDirectory(prefix="sluice-") as name:
         folder = Path(name)
@@ -232,8 +237,21 @@ def _say_where(found: list[Served], console: Console) -> None:
             continue
         body = json.dumps(spec.examples[0].row.model_dump(mode="json"))
         curl = f"curl -s {endpoint.url}/v1/predict -H 'Content-Type: application/json'"
+        if auth_setting(endpoint.auth) not in (None, AUTH_DISABLED):
+            curl += ' -H "X-API-Key: $SLUICE_API_KEY"'
         console.print(f"{curl} \\\n  -d '{body}'", highlight=False, soft_wrap=True, markup=False)
     console.print("\nCtrl-C ends it.")
+
+
+def _require_auth(config: Mapping[str, Any], found: Sequence[Served]) -> None:
+    """Refuse at once what every server would refuse: a broken key file, or none for others."""
+    host = str(config["http_options"].get("host", "127.0.0.1"))
+    for one in found:
+        auth = auth_setting(one.auth)
+        if auth is None and not is_loopback(host):
+            raise SettingsError(f"{one.application}: args.auth: {open_fault(host)}")
+        if auth not in (None, AUTH_DISABLED):
+            read_key_file(Path(auth))
 
 
 def _require_free_port(found: list[Served]) -> None:

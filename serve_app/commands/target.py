@@ -42,7 +42,8 @@ class Served:
     """One server of a file, as far as the file says.
 
     `model` is a name or a module, `application` the name of its application. `stable` is None where
-    the file names none, and `pin` is the sha256 that its manifest must have.
+    the file names none, and `pin` is the sha256 that its manifest must have. `auth` is a key file,
+    or `disabled`, or None where neither is said.
     """
 
     model: str
@@ -52,6 +53,7 @@ class Served:
     stable: str | None = None
     pin: str | None = None
     public_keys: tuple[str, ...] = ()
+    auth: str | None = None
 
     def is_called(self, name: str) -> bool:
         """Whether a person who writes this name means this server."""
@@ -247,6 +249,7 @@ def _served(app: Mapping[str, Any], base: str) -> Served:
         stable=None if stable is None else str(stable),
         pin=entry.get("manifest_sha256"),
         public_keys=tuple(args.get("public_keys") or ()),
+        auth=args.get("auth"),
     )
 
 

@@ -11,6 +11,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
 from starlette.routing import Route as StarletteRoute
 
+from serve_app.access.auth import Auth
+from serve_app.access.caller import Permission
 from serve_app.contract import ModelSpec
 from serve_app.errors import HttpError, InternalError, MethodNotAllowed, NotFound
 from serve_app.http import openapi
@@ -19,13 +21,12 @@ from serve_app.http.door import (
     WRONG_METHOD,
     Check,
     Door,
-    Permission,
     Route,
     checks,
     client_left,
     fault,
 )
-from serve_app.http.problems import problem_response, request_id_of
+from serve_app.http.problems import NO_ROUTE, problem_response, request_id_of
 from serve_app.http.routes.predictions import prediction_routes
 from serve_app.http.routes.rollout import MAX_BODY_KB, Operator, rollout_router
 from serve_app.http.routes.status import status_router
@@ -42,7 +43,6 @@ PATHS = {
 }
 # Ray traces and counts requests itself; FastAPI would do it again, inside each request.
 NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False}
-NO_ROUTE = "There is no such route; GET / lists them."
 
 
 def create_app(
@@ -50,13 +50,15 @@ def create_app(
     backend: Backend,
     operator: Operator | None = None,
     *,
+    auth: Auth | None = None,
     more_routes: Iterable[Route] = (),
     more_checks: Sequence[Check] = (),
 ) -> FastAPI:
     """The ASGI application of one model, behind the door that `app.state.door` holds.
 
-    Without an operator it has no rollout routes. `more_routes` and `more_checks` come after those
-    that are listed here and in `door.checks`. `/docs` needs no internet.
+    Without an operator it has no rollout routes. `auth` says whether keys are asked for; None: as
+    on a loopback. `more_routes` come after those that are listed here; `more_checks` before a body
+    is read, as `door.checks` says. `/docs` needs no internet.
     Raises ValueError when a path is declared twice.
     """
     app: FastAPI = FastAPIOffline(
@@ -72,8 +74,9 @@ def create_app(
             Exception: _on_fault,
         },
     )
+    auth = auth or Auth()
     docs = _declared(app.routes, "open")
-    of_status = status_router(spec, backend, PATHS)
+    of_status = status_router(spec, backend, PATHS, auth)
     of_fastapi = [*docs, *_declared(of_status.routes, "open")]
     app.include_router(of_status)
     if operator is not None:
@@ -81,8 +84,9 @@ def create_app(
         of_fastapi += _declared(of_rollout.routes, "admin", MAX_BODY_KB)
         app.include_router(of_rollout)
     ours = [*prediction_routes(spec, backend), *more_routes]
-    openapi.describe(app, spec, ours, lambda: backend.limits)
-    every_check = [*checks(backend), *more_checks]
+    secured = [*ours, *of_fastapi] if auth.asks else []
+    openapi.describe(app, spec, ours, lambda: backend.limits, secured)
+    every_check = checks(backend, auth, more_checks)
     door = Door(backend, [*ours, *of_fastapi], every_check, app.build_middleware_stack)
     # Ray names its metrics by the routes that FastAPI has; requests to these end at the door.
     app.router.routes += [

@@ -12,16 +12,20 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from secrets import token_hex
 from time import monotonic
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from serve_app.access.auth import Auth
+from serve_app.access.caller import Permission
 from serve_app.errors import HttpError, InternalError, MethodNotAllowed, Overloaded
 from serve_app.http.backend import Backend
+from serve_app.http.permission import KeyCheck, require_plain_path
 from serve_app.http.problems import MAX_ID_LENGTH, problem_response
+from serve_app.http.rate_headers import rate_headers
 from serve_app.http.request import IncomingRequest
 from serve_app.serving.request_id import REQUEST_ID
 from serve_app.settings import Limits
@@ -33,7 +37,6 @@ CLIENT_LEFT = 499
 WRONG_METHOD = "This route does not take this method; GET / lists them."
 
 Handler = Callable[[IncomingRequest], Awaitable[Response]]
-Permission = Literal["open", "predict", "feedback", "admin"]
 
 
 class Documented(NamedTuple):
@@ -67,14 +70,16 @@ class Route:
 Check = Callable[[IncomingRequest, Route], Awaitable[None]]
 
 
-def checks(backend: Backend) -> list[Check]:
+def checks(backend: Backend, auth: Auth, more: Sequence[Check] = ()) -> list[Check]:
     """What every request passes, in this order; a check raises an HttpError to refuse it.
 
-    A refusal is cheap where it comes early: an over-full server says so before it reads a byte of
-    the body. Keys and rates will come last.
+    A refusal is cheap where it comes early: who has no key, or finds an over-full server, is told
+    so before a byte of the body is read; so is whom a check of `more` refuses, such as that of the
+    caller's rate.
     """
     room = Room(backend)
-    return [identify, room.look, room.read_body]
+    keys = [KeyCheck(auth).look] if auth.asks else []
+    return [identify, require_plain_path, *keys, room.look, *more, room.read_body]
 
 
 async def identify(request: IncomingRequest, route: Route) -> None:
@@ -174,6 +179,8 @@ class Door:
             # The model's own path without a slash at its end is its first page.
             path = "/"
             scope["path"] = root_path + path
+            if "raw_path" in scope:
+                scope["raw_path"] += b"/"
         route = self._route(path, scope["method"])
         request = self.incoming(scope, receive)
         if route.handler is not None:
@@ -209,6 +216,8 @@ class Door:
             response = await route.handler(request)
         except Exception as error:
             response = told(error, request, route)
+        if request.allowance is not None:
+            response.raw_headers += rate_headers(request.allowance)
         if route.scope == "predict":
             self.counts[response.status_code] += 1
             self.seconds += monotonic() - begin_s

@@ -21,8 +21,23 @@ HEADERS = {
     "X-Routing-Key": (
         "Who is asking: the same key always gets the same version. Default: the request id."
     ),
-    "X-Model-Version": "Ask for one version of the table.",
+    "X-Model-Version": (
+        "Ask for one version of the table. Takes a key with the scope admin, where keys are asked."
+    ),
     "X-Request-ID": "Your id for this request; it comes back in the answer. Printable ASCII.",
+}
+
+ANSWER_HEADERS = {
+    "X-Model-Version": "Who answered",
+    "RateLimit-Policy": "The rows that the key allows (q) in some seconds (w), if it has a rate.",
+    "RateLimit": "Rows that are left (r), and the seconds until there is one more (t).",
+}
+KEY_SCHEME = "ApiKey"
+KEY_DOCUMENT = {
+    "type": "apiKey",
+    "in": "header",
+    "name": "X-API-Key",
+    "description": "`<id>.<secret>`, as `sluice keys add` printed it.",
 }
 
 Document = Callable[[Limits], Documented]
@@ -44,11 +59,19 @@ class ErrorEntry(BaseModel):
 
 
 def describe(
-    app: FastAPI, spec: ModelSpec, routes: Iterable[Route], limits_now: Callable[[], Limits]
+    app: FastAPI,
+    spec: ModelSpec,
+    routes: Iterable[Route],
+    limits_now: Callable[[], Limits],
+    secured: Iterable[Route],
 ) -> None:
-    """Add the door's own routes to what FastAPI documents; again when the live limits change."""
+    """Add the door's own routes to what FastAPI documents; again when the live limits change.
+
+    Those of `secured` that are not open take a key.
+    """
     of_fastapi = app.openapi
     documented = [route for route in routes if route.document is not None]
+    keyed = [route for route in secured if route.scope != "open"]
     described: Limits | None = None
 
     def openapi() -> dict[str, Any]:
@@ -58,6 +81,7 @@ def describe(
         if described != limits:
             _add(document, documented, limits)
             _narrow(document, spec)
+            _secure(document, keyed)
             described = limits
         return document
 
@@ -91,6 +115,16 @@ def _narrow(document: dict[str, Any], spec: ModelSpec) -> None:
     schemas["Description"]["properties"]["kind"]["enum"] = [spec.kind]
     dtypes = {feature.dtype for feature in spec.contract}
     schemas["AllowedFeature"]["properties"]["dtype"]["enum"] = sorted(dtypes)
+
+
+def _secure(document: dict[str, Any], routes: Iterable[Route]) -> None:
+    """Say which operations take a key, so that clients and `/docs` ask for one."""
+    for route in routes:
+        for method in route.methods:
+            operation = document["paths"].get(route.path, {}).get(method.lower())
+            if operation is not None:
+                operation["security"] = [{KEY_SCHEME: []}]
+                document["components"]["securitySchemes"] = {KEY_SCHEME: KEY_DOCUMENT}
 
 
 class PredictionDocuments:
@@ -157,11 +191,14 @@ def _operation(
     examples: Mapping[str, Any],
     answer: type[BaseModel],
 ) -> dict[str, Any]:
-    header = {"schema": {"type": "string"}, "description": "Who answered"}
+    headers = {
+        name: {"schema": {"type": "string"}, "description": text}
+        for name, text in ANSWER_HEADERS.items()
+    }
     content = {"application/json": {"schema": {"$ref": SCHEMAS + answer.__name__}}}
     success = {
         "description": "The answer",
-        "headers": {"X-Model-Version": header},
+        "headers": headers,
         "content": content,
     }
     return {

@@ -10,6 +10,7 @@ from serve_app.errors import FieldError, HttpError
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ID_LENGTH = 200
+NO_ROUTE = "There is no such route; GET / lists them."
 
 
 class Problem(BaseModel):

@@ -5,12 +5,16 @@ from functools import lru_cache
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope
 
+from serve_app.access.caller import Caller
+from serve_app.access.rates import Allowance
 from serve_app.errors import BadHeader, BodyTooLarge, BodyTooSlow, UnsupportedMediaType
 from serve_app.http.timeout import within
 from serve_app.settings import Limits
 
 MAX_KEY_LENGTH = 200
 UTF_8 = ("utf-8", "utf8")
+# Where FastAPI's routes find the caller: in ASGI's scope.
+CALLER = "sluice.caller"
 
 
 class IncomingRequest:
@@ -20,7 +24,17 @@ class IncomingRequest:
     by the one that reads it, for routes that take a body.
     """
 
-    __slots__ = ("_is_body_given", "body", "headers", "id", "limits", "receive", "scope")
+    __slots__ = (
+        "_is_body_given",
+        "allowance",
+        "body",
+        "caller",
+        "headers",
+        "id",
+        "limits",
+        "receive",
+        "scope",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, limits: Limits) -> None:
         self.scope = scope
@@ -29,6 +43,10 @@ class IncomingRequest:
         # Reversed, so that the first one counts of a header that is sent twice.
         self.headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         self.id = ""
+        # Nobody in particular, where the server asks for no keys.
+        self.caller: Caller | None = None
+        # None: no bound on the caller's rows, or a route that costs none.
+        self.allowance: Allowance | None = None
         self.body = b""
         self._is_body_given = False
 
@@ -36,6 +54,11 @@ class IncomingRequest:
         """The value of a header; the name is in lower case."""
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1")
+
+    def let_in(self, caller: Caller | None) -> None:
+        """Note who asks, for the checks and handlers behind, FastAPI's too."""
+        self.caller = caller
+        self.scope[CALLER] = caller
 
     @property
     def routing_key(self) -> str:
@@ -51,6 +74,14 @@ class IncomingRequest:
     def forced_version(self) -> str | None:
         """The version that the caller asks for, if any."""
         return self.header(b"x-model-version")
+
+    def count_rows(self, n_rows: int) -> None:
+        """Count this request's rows against the caller's rate. Raises RateLimited.
+
+        The door has counted one; a handler of more says how many there are.
+        """
+        if self.allowance is not None:
+            self.allowance.take_rest(n_rows)
 
     async def read_body(self, max_kb: int) -> None:
         """Read the body.

@@ -1,7 +1,7 @@
 """What a server says of itself: alive, ready, and which versions stand behind it."""
 
 import asyncio
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,6 +14,8 @@ from serve_app.serving.versions import Versions
 PING_TIMEOUT_S = 2.0
 # A candidate that hangs must not hold up the answer: probes often wait for a second only.
 CANDIDATE_PING_TIMEOUT_S = 0.25
+REASONS = ("config_error", "keys_error")
+HIDDEN = "not shown here: the log has it, and a key with the scope admin shows it"
 
 
 class _Status(BaseModel):
@@ -53,6 +55,9 @@ class Readiness(_Status):
     config_error: str | None = Field(
         description="why the newest table was refused; the last good one stays"
     )
+    keys_error: str | None = Field(
+        default=None, description="why the newest key file was refused; the last good keys stay"
+    )
 
 
 class VersionFacts(VersionStatus):
@@ -91,6 +96,24 @@ class Description(_Status):
     contract: list[AllowedFeature]
     stable: str | None
     versions: dict[str, VersionFacts]
+
+
+S = TypeVar("S", Readiness, Description)
+
+
+def without_reasons(status: S) -> S:
+    """The same without its reasons, in which paths of the machine and its stores may stand.
+
+    That there is one is still said.
+    """
+    hidden: dict[str, Any] = {
+        name: HIDDEN for name in REASONS if getattr(status, name, None) is not None
+    }
+    hidden["versions"] = {
+        name: version.model_copy(update={"detail": HIDDEN if version.detail else ""})
+        for name, version in status.versions.items()
+    }
+    return status.model_copy(update=hidden)
 
 
 def health(versions: Versions) -> Health:

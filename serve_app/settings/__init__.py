@@ -1,6 +1,7 @@
 """Every knob of serve_config.yaml that is ours: typed, bounded, the unit in the name."""
 
 from serve_app.settings.args import (
+    AUTH_DISABLED,
     COORDINATOR_CPUS,
     PUBLIC_KEY_PATTERN,
     PublicKey,
@@ -21,6 +22,7 @@ from serve_app.settings.table import (
 )
 
 __all__ = [
+    "AUTH_DISABLED",
     "COORDINATOR_CPUS",
     "PUBLIC_KEY_PATTERN",
     "Batch",

@@ -11,6 +11,8 @@ from serve_app.bundle.manifest import Sha256, Version
 from serve_app.settings.setting import Setting
 
 PUBLIC_KEY_PATTERN = r"^[A-Za-z0-9+/]{43}=$"
+# Written out in place of a key file: nobody is asked for a key.
+AUTH_DISABLED = "disabled"
 # What Ray reserves: more than nothing, which keeps the coordinator off a head node without CPUs.
 COORDINATOR_CPUS = 0.01
 
@@ -48,6 +50,13 @@ class ServerArgs(Setting):
             min_length=1, description="folder or URI of the rollouts' logs; STATE_PATH overrides it"
         ),
     ] = "rollout_state"
+    auth: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="path of the file of API keys, or `disabled`; KEYS_PATH overrides it",
+        ),
+    ] = None
     public_keys: PublicKeys = ()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from keyring import write_keys
 from typer.testing import CliRunner
 
 from serve_app.bundle.store import FolderStore
@@ -44,7 +45,8 @@ def config(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
     """Two models; the bundle of the second one is gone."""
-    monkeypatch.delenv("MODEL_PATH", raising=False)
+    for name in ("MODEL_PATH", "KEYS_PATH", "SLUICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
     applications = [
         server("churn", "/", trained_store.uri),
         server("delivery_time", "/delivery-time", str(tmp_path / "empty")),
@@ -85,3 +87,32 @@ def test_a_model_that_the_file_does_not_serve_is_a_sentence(config: Path) -> Non
     code, said = up(config, "--model", "chrun")
     assert code == 1
     assert "--model: found chrun, expected one that" in said
+
+
+def test_other_machines_are_let_in_only_with_keys_or_when_disabled_is_written_out(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the host of the command line, as in an image; a broken key file is refused as early."""
+    elsewhere = (config, "--model", "churn", "--host", "0.0.0.0")
+    code, said = up(*elsewhere)
+    assert code == 1
+    assert "churn: args.auth: missing, and http_options.host is 0.0.0.0: expected `auth`" in said
+    monkeypatch.setenv("KEYS_PATH", str(tmp_path / "keys.yaml"))
+    code, said = up(*elsewhere)
+    assert code == 1
+    assert "keys.yaml: cannot be read (No such file or directory)" in said
+    monkeypatch.setenv("KEYS_PATH", "disabled")
+    assert "in use by another program" in up(*elsewhere)[1]
+    write_keys(tmp_path / "keys.yaml")
+    monkeypatch.setenv("KEYS_PATH", str(tmp_path / "keys.yaml"))
+    assert "in use by another program" in up(*elsewhere)[1]
+
+
+def test_a_host_in_the_file_is_held_to_the_same(config: Path) -> None:
+    """Here it is the check of the file that says so, with its line."""
+    values = json.loads(config.read_text())
+    values["http_options"]["host"] = "0.0.0.0"
+    config.write_text(json.dumps(values))
+    code, said = up(config, "--model", "churn")
+    assert code == 1
+    assert "applications[churn].args.auth: missing, and http_options.host is 0.0.0.0" in said

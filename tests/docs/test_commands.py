@@ -37,6 +37,7 @@ READERS_OWN = {
     "holdout.csv",
     "scored.csv",
     "sluice.key",
+    "keys.yaml",
     "sbom.json",
 }
 # A model that the reader adds, and one with the same command line.

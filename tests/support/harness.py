@@ -103,7 +103,7 @@ def own_environment(
     env = {
         key: value
         for key, value in os.environ.items()
-        if not key.startswith(("RAY_", "MODEL_PATH", "MAKE"))
+        if not key.startswith(("RAY_", "MODEL_PATH", "KEYS_PATH", "SLUICE_API_KEY", "MAKE"))
     }
     home = folder / "home"
     tmp = folder / "ray"

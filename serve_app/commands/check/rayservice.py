@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from serve_app.commands.check.auth import check_auth_in_pods
 from serve_app.commands.check.document import Fault, Place
 from serve_app.commands.check.plan import Plan, read_plan
 from serve_app.commands.check.rules import RULES
@@ -41,6 +42,7 @@ def check_rayservice(values: Mapping[Any, Any]) -> tuple[Plan | None, list[Fault
     if plan is not None:
         faults += _capacity(values, plan)
         faults += [fault for group in groups for fault in _probes(group, plan)]
+        faults += check_auth_in_pods(plan, _serving_containers(groups))
     return plan, faults
 
 
@@ -216,6 +218,12 @@ def _pod(spec: Mapping[str, Any]) -> Mapping[str, Any]:
 def _container(spec: Mapping[str, Any]) -> Mapping[str, Any]:
     found: Mapping[str, Any] = (_pod(spec).get("containers") or [{}])[0]
     return found
+
+
+def _serving_containers(groups: Iterable[Group]) -> dict[Place, Mapping[str, Any]]:
+    """The containers of workers by their place: no replica runs on the head."""
+    inside = ("template", "spec", "containers", 0)
+    return {(*place, *inside): _container(spec) for place, spec in groups if "maxReplicas" in spec}
 
 
 def _variables(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from serve_app.commands.check.auth import check_auth
 from serve_app.commands.check.capacity import check_cpus
 from serve_app.commands.check.document import Document, Fault, read_document
 from serve_app.commands.check.plan import Plan, check_whole, read_plan
@@ -56,6 +57,7 @@ def check_file(path: Path, *, with_store: bool = True, n_cpus: float | None = No
     faults += more
     if plan is not None:
         faults += [fault for rule in RULES for fault in rule(plan)]
+        faults += check_auth(plan)
         if n_cpus is not None:
             faults += check_cpus(plan, n_cpus)
         if with_store:

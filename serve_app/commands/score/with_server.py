@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from typing import Any
 
+from serve_app.commands.api_key import add_key
 from serve_app.commands.diff.csv_rows import Row, reason_of
 from serve_app.commands.rollout_client import Unreachable, refusal_of
 from serve_app.commands.score.answers import MODEL_FAILED, VERSION, AnswerColumns, Tail
@@ -141,6 +142,7 @@ class ServerScorer:
     def _once(self, body: bytes) -> tuple[int, bytes, float | None]:
         """Status, body, and the seconds of its Retry-After."""
         request = urllib.request.Request(self._where, body, {"Content-Type": "application/json"})
+        add_key(request)
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
                 return answer.status, answer.read(), None

@@ -74,6 +74,7 @@ class Predictions:
     async def many(self, request: IncomingRequest) -> Response:
         """Answer a list of rows, each with its own outcome. Raises an HttpError."""
         rows = self._reader.many(request.body, request.limits.max_rows)
+        request.count_rows(len(rows))
         positions = [i for i, row in enumerate(rows) if isinstance(row, Features)]
         outcomes = {i: _failed(row) for i, row in enumerate(rows) if isinstance(row, InvalidRows)}
         version = ""

@@ -8,8 +8,10 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
+from serve_app.access.caller import Caller
 from serve_app.errors import BadCommand, FieldError, NoRollout, NotReady, Unconfirmed
 from serve_app.http.problems import MEDIA_TYPE, Problem
+from serve_app.http.request import CALLER
 from serve_app.rollout.decide import CommandName
 from serve_app.rollout.view import RolloutView, Unknown
 
@@ -48,7 +50,7 @@ def rollout_router(operator: Operator) -> APIRouter:
     """`GET /v1/rollout` and `POST /v1/rollout/{command}`."""
     router = APIRouter(tags=["rollout"])
 
-    @router.get("/v1/rollout", description=ROLLOUT_TEXT, responses=_problems(404, 503))
+    @router.get("/v1/rollout", description=ROLLOUT_TEXT, responses=_problems(401, 403, 404, 503))
     async def rollout() -> RolloutView:
         with _asked_of_the_coordinator():
             return _known(await operator.view())
@@ -56,7 +58,7 @@ def rollout_router(operator: Operator) -> APIRouter:
     @router.post(
         "/v1/rollout/{command}",
         description=COMMAND_TEXT,
-        responses=_problems(404, 408, 409, 413, 415, 422, 503),
+        responses=_problems(400, 401, 403, 404, 408, 409, 413, 415, 422, 503),
         openapi_extra={"requestBody": _body(), "parameters": [_path_parameter()]},
     )
     async def command(request: Request) -> RolloutView:
@@ -65,7 +67,8 @@ def rollout_router(operator: Operator) -> APIRouter:
             raise BadCommand(f"There is no such command; expected one of {', '.join(ACTIONS)}.")
         order = _read(await request.body())
         with _asked_of_the_coordinator():
-            return _known(await operator.command(action, order.by, order.reason))
+            by = _signed(order.by, request.scope.get(CALLER))
+            return _known(await operator.command(action, by, order.reason))
 
     return router
 
@@ -77,6 +80,11 @@ def _asked_of_the_coordinator() -> Iterator[None]:
         yield
     except NotReady as error:
         raise Unconfirmed(error.detail) from None
+
+
+def _signed(by: str, caller: Caller | None) -> str:
+    """Who commands, as they say, and whose key it was, as we know."""
+    return by if caller is None else f"{by} (key {caller.id})"
 
 
 def _known(found: RolloutView | Unknown) -> RolloutView:
@@ -108,6 +116,9 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Documented with their own media type: FastAPI's `model` would say application/json."""
     schema = {"$ref": "#/components/schemas/" + Problem.__name__}
     texts = {
+        400: "A percent-encoded path",
+        401: "No valid API key",
+        403: "The key's scopes do not include admin",
         404: "No rollout",
         408: "The body did not come in time",
         409: "It does not fit how far the rollout is",

@@ -7,9 +7,11 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
+from serve_app.access.auth import Auth
 from serve_app.contract import ModelSpec
 from serve_app.http.backend import Backend
-from serve_app.serving.status import Description, Health, Readiness
+from serve_app.http.request import CALLER
+from serve_app.serving.status import Description, Health, Readiness, without_reasons
 
 
 class Links(BaseModel):
@@ -20,9 +22,18 @@ class Links(BaseModel):
     links: dict[str, str]
 
 
-def status_router(spec: ModelSpec, backend: Backend, paths: Mapping[str, str]) -> APIRouter:
-    """The status routes, typed and documented by FastAPI itself; `paths` is what `/` links to."""
+def status_router(
+    spec: ModelSpec, backend: Backend, paths: Mapping[str, str], auth: Auth
+) -> APIRouter:
+    """The status routes, typed and documented by FastAPI itself; `paths` is what `/` links to.
+
+    Why a version or a table cannot be used is told to those who may see it: paths of this machine
+    stand in it.
+    """
     router = APIRouter(tags=["status"])
+
+    def shows_reasons(request: Request) -> bool:
+        return auth.shows_reasons(request.scope.get(CALLER))
 
     @router.get("/health")
     async def health() -> Health:
@@ -33,20 +44,22 @@ def status_router(spec: ModelSpec, backend: Backend, paths: Mapping[str, str]) -
         "/ready",
         responses={503: {"model": Readiness, "description": "The stable version does not answer"}},
     )
-    async def ready(response: Response) -> Readiness:
+    async def ready(request: Request, response: Response) -> Readiness:
         """Ready: the stable version answers now."""
-        state = await backend.readiness()
+        found = await backend.readiness()
+        state = found.model_copy(update={"keys_error": auth.error})
         response.status_code = 200 if state.ready else 503
-        return state
+        return state if shows_reasons(request) else without_reasons(state)
 
     # Some load balancers ask by HEAD; the server leaves the body out.
     router.add_api_route("/health", health, methods=["HEAD"], include_in_schema=False)
     router.add_api_route("/ready", ready, methods=["HEAD"], include_in_schema=False)
 
     @router.get("/v1/model")
-    async def model() -> Description:
+    async def model(request: Request) -> Description:
         """What is served: contract, versions with weights, metrics, hashes."""
-        return backend.description()
+        found = backend.description()
+        return found if shows_reasons(request) else without_reasons(found)
 
     @router.get("/")
     async def links(request: Request) -> Links:

@@ -1,5 +1,6 @@
 """A server refuses a table that does not go with the contract of its model."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -46,3 +47,30 @@ async def test_slices_by_fields_that_no_row_has_are_refused_with_those_that_are_
     assert "contract_length_months" in versions.refused
     await server(versions).reconfigure({"rollout": {**ROLLOUT, "slice_by": ["nps_score"]}})
     assert versions.table.rollout.slice_by == ("nps_score",)
+
+
+async def test_what_goes_on_for_ever_begins_with_the_first_table() -> None:
+    """Metrics, heartbeat and the key file: each of them once, whatever tables come."""
+    begun: list[str] = []
+
+    class Proven(KeptTables):
+        async def start(self, table: Any, timeout_s: float) -> None:
+            self.change(table)
+
+    def note(name: str) -> Any:
+        async def forever() -> None:
+            begun.append(name)
+
+        return forever
+
+    parts: Any = SimpleNamespace(
+        versions=Proven(),
+        export_forever=note("metrics"),
+        heartbeat=SimpleNamespace(beat_forever=note("heartbeat")),
+        follow_keys_forever=note("keys"),
+    )
+    one = Server(lambda args, coordinator: parts, ServerArgs(model="churn"), None)
+    for _ in range(2):
+        await one.reconfigure({"stable": "1.0.0"})
+        await asyncio.sleep(0)
+    assert sorted(begun) == ["heartbeat", "keys", "metrics"]

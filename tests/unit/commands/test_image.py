@@ -160,10 +160,17 @@ def test_compose_says_what_the_readme_promises() -> None:
     assert app["ports"] == ["127.0.0.1:8000:8000"]
     assert app["read_only"] is True and app["cap_drop"] == ["all"]
     assert app["depends_on"]["push"]["condition"] == "service_completed_successfully"
-    assert app["environment"] == push["environment"]
+    assert app["environment"] == push["environment"] | {"KEYS_PATH": "disabled"}
     assert app["environment"]["MODEL_PATH"].startswith("s3://sluice/")
     assert "requirements/s3.txt" in s3["build"]["dockerfile_inline"]
     assert json.dumps(push["command"]).count("sluice push") == 1
+
+
+def test_the_image_wants_a_key_file_since_it_listens_on_every_address() -> None:
+    """Without one it refuses: whoever wants to be open writes KEYS_PATH=disabled out."""
+    runtime = DOCKERFILE[DOCKERFILE.index("AS runtime") :]
+    assert "SLUICE_HOST=0.0.0.0" in runtime
+    assert "KEYS_PATH=/keys/keys.yaml" in runtime
 
 
 def test_boosters_come_when_they_are_asked_for_and_without_cuda() -> None:

@@ -181,7 +181,7 @@ def test_versions_that_a_file_names_with_where_it_does() -> None:
 
 
 # What is about no model: a whole file, a node, a key, and a model that is not there yet.
-ABOUT_NO_MODEL = {"check", "manifests", "env", "keygen", "new"}
+ABOUT_NO_MODEL = {"check", "manifests", "env", "keygen", "keys", "new"}
 
 
 def test_every_command_about_a_model_takes_it_as_an_option() -> None:
