@@ -65,7 +65,7 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 
 
 def test_a_key_that_is_added_or_revoked_counts_from_the_next_look_on(path: Path) -> None:
-    """Without a new process."""
+    """Without a new process, and without a word to it."""
     followed = FollowedKeys(path)
     write_keys(path, A, B)
     assert not is_known(followed, "b"), "it has not looked yet"
