@@ -78,9 +78,7 @@ class Predictions:
 
     async def many(self, request: IncomingRequest) -> Response:
         """Answer a list of rows, each with its own outcome. Raises an HttpError."""
-        rows = self._reader.good_rows(request.body, request.limits.max_rows)
-        if rows is None:
-            rows = await self._rows_in_steps(request)
+        rows = await self._rows(request)
         positions = [i for i, row in enumerate(rows) if isinstance(row, Features)]
         outcomes = {i: _failed(row) for i, row in enumerate(rows) if isinstance(row, InvalidRows)}
         version = ""
@@ -104,13 +102,16 @@ class Predictions:
         }
         return _response(body, version)
 
-    async def _rows_in_steps(self, request: IncomingRequest) -> Sequence[Features | InvalidRows]:
-        """Rows of a body that is large or has faults; others are answered between its steps.
+    async def _rows(self, request: IncomingRequest) -> Sequence[Features | InvalidRows]:
+        """The rows of a body. Others are answered between the steps of one that is large or bad.
 
         A thread would be no help: it holds the interpreter's lock for as long as a step takes.
         Raises an HttpError, and Overloaded where too many such bodies wait for their turn.
         """
         limits = request.limits
+        good = self._reader.good_rows(request.body, limits.max_rows)
+        if good is not None:
+            return good
         # How many rows they hold is not known yet.
         n_waiting_rows = self._n_waiting * limits.max_rows
         if self._n_waiting and n_waiting_rows >= limits.max_rows_under_way:
