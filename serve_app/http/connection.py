@@ -1,7 +1,7 @@
-"""How Ray's proxies of plain mode read connections: what takes long is ended, an offer is passed by.
+"""How Ray's proxies of plain mode read connections: in time, and past an offer of HTTP/2.
 
-uvicorn, which these proxies are, waits as long as a client likes for the head of a request. And
-its fast parser takes `Upgrade: h2c`, which every Java client sends, for the end of the request: the
+uvicorn, which these proxies are, waits for a request's head for as long as a client likes. And its
+fast parser takes `Upgrade: h2c`, which every Java client sends, for the end of the request: the
 body is lost. uvicorn's other parser, h11, reads on, at a cost that is nothing next to Ray's proxy.
 
 Ray names no parser, so uvicorn takes its `AutoHTTPProtocol`. Ray asks for `middlewares` in each
@@ -24,8 +24,6 @@ HEAD_TIMEOUT_S = 10.0
 
 class TimedConnection(H11Protocol):
     """A connection whose next request has to come in time."""
-
-    head_timeout_s = HEAD_TIMEOUT_S
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -58,7 +56,7 @@ class TimedConnection(H11Protocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _wait_for_head(self) -> None:
-        self._head_timer = self.loop.call_later(self.head_timeout_s, self._let_go)
+        self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._let_go)
 
     def _head_is_there(self) -> None:
         if self._head_timer is not None:
