@@ -77,7 +77,7 @@ def fast_environment(folder: Path) -> dict[str, str]:
     HAProxy's files go into `folder`, and its ports are free ones. Raises SettingsError when there
     are none.
     """
-    metrics_port, stats_port, fallback_port = _free_ports(3)
+    metrics_port, stats_port, fallback_port = free_ports(3)
     return {
         **VARIABLES,
         **_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
@@ -105,7 +105,7 @@ def _connections(n_files: int) -> dict[str, str]:
     return {"RAY_SERVE_HAPROXY_MAXCONN": str(n_connections)}
 
 
-def _free_ports(n: int) -> list[int]:
+def free_ports(n: int) -> list[int]:
     """Ports that nobody listens on.
 
     They are outside the range from which the system gives ports to Ray's own sockets: one of those
