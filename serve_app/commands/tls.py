@@ -87,6 +87,8 @@ def _second_entrance(tls: Tls, outside: str, port: int, folder: Path) -> str:
         [
             "leastconn",
             "listen tls",
+            # Also for the handshake, which `timeout http-request` does not count.
+            "    timeout client 10s",
             f"    bind {outside} ssl crt {both} ssl-min-ver TLSv1.2 alpn http/1.1",
             f"    server ray 127.0.0.1:{port}",
         ]

@@ -114,10 +114,11 @@ class Served:
         self._server = await asyncio.start_server(self.replica, "127.0.0.1", 0)
         retry_on = RETRY_ON.replace("timeout http-request 10s", "timeout http-request 1s")
         assert retry_on != RETRY_ON
+        balance = self.entrance.variables.get(BALANCE, "leastconn")
         text = CONFIG.format(
             client_s=VARIABLES["RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S"],
             retry_on=retry_on,
-            balance=self.entrance.variables.get(BALANCE, "leastconn"),
+            balance=balance.replace("timeout client 10s", "timeout client 1s"),
             port=self.entrance.config["http_options"]["port"],
             replica_port=self._server.sockets[0].getsockname()[1],
         )
@@ -199,12 +200,13 @@ async def test_the_port_speaks_tls_in_front_of_rays_own(tmp_path: Path) -> None:
 
 
 async def test_half_a_request_over_tls_is_ended_too(tmp_path: Path) -> None:
-    """The second entrance has the same limits."""
+    """The second entrance has the same limits, and one for the handshake."""
     tls = certificate(tmp_path)
     async with Served(tmp_path, tls) as served:
         trusting = ssl.create_default_context(cafile=str(tls.certfile))
         answer = await answer_to(served.port, HEAD[:20], context=trusting)
         assert answer == b"" or b"408" in answer.splitlines()[0]
+        assert await answer_to(served.port, b"") == b""
         assert served.replica.n_asked == 0
 
 
