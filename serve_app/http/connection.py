@@ -42,6 +42,17 @@ class TimedConnection(H11Protocol):
         if self._is_answering():
             self._head_is_there()
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Stay for the answer of a client that sends no more after a whole request.
+
+        Whether it has gone cannot be told from here; the answer has a deadline all the same.
+        """
+        if not self._is_answering() or self.cycle.more_body:
+            return False
+        # The answer is the last one, and says so.
+        self.shutdown()
+        return True
+
     def handle_websocket_upgrade(self, event: Any) -> None:
         """Hand over to a protocol that has timers of its own."""
         self._head_is_there()

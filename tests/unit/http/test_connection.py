@@ -79,18 +79,29 @@ class Clock:
         return self.timers[-1]
 
 
-async def echo(scope: Any, receive: Any, send: Any) -> None:
-    """Answers with the body that came."""
-    body = b""
-    is_whole = False
-    while not is_whole:
-        message = await receive()
-        assert message["type"] == "http.request"
-        body += message["body"]
-        is_whole = not message.get("more_body", False)
-    headers = [(b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+class Echo:
+    """Answers with the body that came, as soon as it may."""
+
+    def __init__(self) -> None:
+        self.n_asked = 0
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """ASGI."""
+        body = b""
+        is_whole = False
+        while not is_whole:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message["body"]
+            is_whole = not message.get("more_body", False)
+        self.n_asked += 1
+        await self.may_answer.wait()
+        headers = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
 
 @pytest.fixture(autouse=True)
@@ -134,13 +145,14 @@ class Proxy:
 
     def __init__(self) -> None:
         self.clock = Clock()
+        self.app = Echo()
         self._clients: list[Client] = []
         [middleware] = connection.middlewares()
         assert auto.AutoHTTPProtocol is TimedConnection
         assert middleware.cls is Edge
         auto.AutoHTTPProtocol = self.clock.protocol()
         config = uvicorn.Config(
-            lambda: Edge(echo),
+            lambda: Edge(self.app),
             factory=True,
             lifespan="off",
             timeout_keep_alive=KEEP_ALIVE_S,
@@ -251,12 +263,30 @@ async def test_an_offer_of_http_2_is_passed_by_and_the_body_read(is_split: bool)
 
 
 async def test_a_client_that_sends_no_more_after_its_request_is_answered() -> None:
-    """It closes its half of the connection, and reads: that is legal."""
+    """It closes its half of the connection, and reads: that is legal. Then all is over."""
     async with Proxy() as proxy:
+        proxy.app.may_answer.clear()
         client = await proxy.connect()
         client.send(whole())
         client.writer.write_eof()
+        await until(lambda: proxy.app.n_asked)
+        # What follows on another connection has come after the end of this one's half.
+        other = await proxy.connect()
+        other.send(whole())
+        await until(lambda: proxy.app.n_asked == 2)
+        proxy.app.may_answer.set()
         assert await client.answer() == (200, BODY)
+        assert await client.until_ended() == b""
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_request_is_let_go() -> None:
+    """Of half a head or half a body nothing more can come."""
+    async with Proxy() as proxy:
+        for sent in (ROUTE, whole()[:-3]):
+            client = await proxy.connect()
+            client.send(sent)
+            client.writer.write_eof()
+            assert await client.until_ended() == b""
 
 
 async def test_requests_in_one_packet_are_answered_in_order() -> None:
