@@ -22,7 +22,10 @@ HEADERS = {
         "Who is asking: the same key always gets the same version. Default: the request id."
     ),
     "X-Model-Version": "Ask for one version of the table.",
-    "X-Request-ID": "Your id for this request; it comes back in the answer. Printable ASCII.",
+    "X-Request-ID": (
+        "Your id for this request, which comes back in the answer: 1 to 128 letters, digits, dots, "
+        "dashes and underscores. Another one is replaced."
+    ),
 }
 
 Document = Callable[[Limits], Documented]
