@@ -86,8 +86,15 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
         order_out=lambda plan, by, reason: order_out(log_of(args, plan.id), plan, by, reason),
     )
     rates = Rates()
-    more_checks = (RateLimit(rates).look,)
-    app = create_app(spec, router, remote, auth=auth, more_checks=more_checks)
+    app = create_app(
+        spec,
+        router,
+        remote,
+        auth=auth,
+        docs=args.docs,
+        cors_origins=args.cors_origins,
+        more_checks=(RateLimit(rates).look,),
+    )
     put_in_front(app.state.door)
     return ServerParts(
         app=app,

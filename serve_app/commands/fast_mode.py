@@ -5,6 +5,7 @@ prints them for the nodes of a cluster, and k8s/base/rayservice.yaml repeats the
 """
 
 import random
+import resource
 import socket
 from contextlib import suppress
 from pathlib import Path
@@ -13,13 +14,19 @@ from types import MappingProxyType
 from serve_app.errors import SettingsError
 
 PORTS = range(20_000, 30_000)
+# Connections that HAProxy has room for: Ray's default, and what we ask for where there are files.
+# So many idle connections of one client end the service until they are let go.
+RAYS_CONNECTIONS = 4_096
+N_CONNECTIONS = 20_000
+# Besides two files a connection; HAProxy does not start where it cannot have them all.
+N_OTHER_FILES = 2_000
 
 RETRY_ON = "\n    ".join(
     [
         # A prediction is idempotent: what died with a replica before it answered is asked again of
         # another replica.
         "conn-failure empty-response",
-        # Ray has no variables for the next two lines. Its template writes this value into the
+        # Ray has no variables for the next three lines. Its template writes this value into the
         # defaults of HAProxy's file as it is, so that a line break begins another line there.
         # HAProxy can repeat only a request that it has whole, and a client may send head and body
         # in two packets (docs/decisions/006).
@@ -27,6 +34,10 @@ RETRY_ON = "\n    ".join(
         # So long may a client take for the head of a request, and for the first 16 KB of its body.
         # Without it, 4,096 clients that send half a request and stop end the service for everybody.
         "timeout http-request 10s",
+        # A client may end its half of the connection after the request, and still read the answer.
+        # Ray's file has `option abortonclose`, which answers 400 to such a client. Without it a
+        # replica finishes what a client that left had asked for, as it does anyway (http/edge.py).
+        "no option abortonclose",
     ]
 )
 
@@ -56,6 +67,12 @@ VARIABLES = MappingProxyType(
     }
 )
 
+# Without the fast mode. `serve run` without it is plain Ray: half-sent requests hold a connection
+# for ever there, Java clients lose their bodies, and any X-Request-ID is repeated.
+PLAIN_VARIABLES = MappingProxyType(
+    {"RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_app.http.connection:middlewares"}
+)
+
 
 def fast_environment(folder: Path) -> dict[str, str]:
     """The variables for a Ray that is alone in having `folder`, next to other Rays on this machine.
@@ -63,9 +80,10 @@ def fast_environment(folder: Path) -> dict[str, str]:
     HAProxy's files go into `folder`, and its ports are free ones. Raises SettingsError when there
     are none.
     """
-    metrics_port, stats_port, fallback_port = _free_ports(3)
+    metrics_port, stats_port, fallback_port = free_ports(3)
     return {
         **VARIABLES,
+        **_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
         # On one machine no load balancer in front has to notice that a replica goes, so it need not
         # stay for the default 30 s.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
@@ -80,7 +98,17 @@ def fast_environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _free_ports(n: int) -> list[int]:
+def _connections(n_files: int) -> dict[str, str]:
+    """How many connections HAProxy takes, where this machine lets it have files for more."""
+    n_connections = N_CONNECTIONS
+    if n_files != resource.RLIM_INFINITY:
+        n_connections = min(N_CONNECTIONS, (n_files - N_OTHER_FILES) // 2)
+    if n_connections <= RAYS_CONNECTIONS:
+        return {}
+    return {"RAY_SERVE_HAPROXY_MAXCONN": str(n_connections)}
+
+
+def free_ports(n: int) -> list[int]:
     """Ports that nobody listens on.
 
     They are outside the range from which the system gives ports to Ray's own sockets: one of those

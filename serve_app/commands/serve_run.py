@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -16,9 +17,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 from rich.console import Console
@@ -27,8 +29,9 @@ from rich.markup import escape
 from serve_app.access.auth import auth_setting, is_loopback, open_fault
 from serve_app.access.key_file import read_key_file
 from serve_app.commands.exit_codes import ExitCode, say_error
-from serve_app.commands.fast_mode import fast_environment
+from serve_app.commands.fast_mode import PLAIN_VARIABLES, fast_environment
 from serve_app.commands.target import Served, alone, read_config, servers_of
+from serve_app.commands.tls import Tls, entrance
 from serve_app.commands.trouble import Trouble, read_troubles
 from serve_app.errors import SettingsError
 from serve_app.models import get_spec
@@ -40,6 +43,10 @@ STOP_TIMEOUT_S = 60.0
 POLL_S = 0.3
 # Once it is ready.
 STAY_POLL_S = 1.0
+# Whoever started a server need not have its certificate proven, which names another host anyway.
+UNVERIFIED = ssl.create_default_context()
+UNVERIFIED.check_hostname = False
+UNVERIFIED.verify_mode = ssl.CERT_NONE
 LAUNCHER = (sys.executable, "-m", "serve_app.cluster.told_run")
 
 
@@ -48,7 +55,8 @@ class UpOptions:
     """How to serve.
 
     `host` and `port` replace the file's; `drain_s` is how long readiness fails at SIGTERM before
-    the end. With a `model` that one alone is served, with its isolated versions.
+    the end. With a `model` that one alone is served, with its isolated versions. With `tls` the
+    port speaks it.
     """
 
     fast: bool = True
@@ -56,6 +64,7 @@ class UpOptions:
     port: int | None = None
     drain_s: float = 0.0
     model: str | None = None
+    tls: Tls | None = None
 
 
 class _Terminated(Exception):
@@ -97,21 +106,25 @@ def run(
     config = _moved(read_config(path), options)
     if options.model is not None:
         config = alone(config, options.model, path)
-    found = servers_of(config)
-    _require_auth(config, found)
-    _require_free_port(found)
+    shown = servers_of(config)
+    _require_auth(config, shown)
+    _require_free_port(shown)
+    if options.tls is not None:
+        shown = [replace(one, url=one.url.replace("http://", "https://", 1)) for one in shown]
     with tempfile.TemporaryDirectory(prefix="sluice-") as name:
         folder = Path(name)
+        way_in = entrance(config, options.tls, options.fast, folder)
+        found = servers_of(way_in.config)
         moved = folder / "serve_config.yaml"
-        moved.write_text(yaml.safe_dump(config, sort_keys=False))
+        moved.write_text(yaml.safe_dump(way_in.config, sort_keys=False))
         teller = _Teller(_status_file(folder), console)
-        with _serve(launcher, moved, folder, options) as process:
+        with _serve(launcher, moved, folder, options, way_in.variables) as process:
             try:
                 console.print(f"starting {_what(path, options)} …")
                 if not _until_ready(found, process, teller):
                     say_error(_why_not_ready(process, teller.look()))
                     return ExitCode.REFUSED
-                _say_where(found, console)
+                _say_where(shown, console)
                 return _stay(process, teller)
             except _Terminated:
                 _drain(folder, options.drain_s, console)
@@ -164,12 +177,16 @@ def _status_file(folder: Path) -> Path:
 
 @contextmanager
 def _serve(
-    launcher: Sequence[str], path: Path, folder: Path, options: UpOptions
+    launcher: Sequence[str],
+    path: Path,
+    folder: Path,
+    options: UpOptions,
+    variables: Mapping[str, str],
 ) -> Iterator["subprocess.Popen[bytes]"]:
     # RAY_ADDRESS=local: never join a Ray that happens to run on this machine.
     env = {**os.environ, "RAY_ADDRESS": "local", DRAIN_FILE: str(_drain_file(folder))}
-    if options.fast:
-        env |= fast_environment(folder)
+    env |= fast_environment(folder) if options.fast else PLAIN_VARIABLES
+    env |= variables
     command: list[str | Path] = [*launcher, _status_file(folder), path]
     # A shell that starts us in the background has SIGINT ignored, and what is ignored is
     # inherited: Ray would never hear that it must end.
@@ -221,7 +238,7 @@ def _stay(process: "subprocess.Popen[bytes]", teller: _Teller) -> int:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=5, context=UNVERIFIED) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
@@ -257,9 +274,10 @@ def _require_auth(config: Mapping[str, Any], found: Sequence[Served]) -> None:
 def _require_free_port(found: list[Served]) -> None:
     if not found:
         raise SettingsError("applications: found no serve_app.app:server, expected at least one")
-    host, _, port = found[0].url.removeprefix("http://").partition("/")[0].partition(":")
+    url = urlsplit(found[0].url)
+    host, port = url.hostname, url.port
     with socket.socket() as probe:
-        if probe.connect_ex((host, int(port))) == 0:
+        if probe.connect_ex((host, port)) == 0:
             raise SettingsError(
                 f"http_options.port: {host}:{port} is in use by another program; "
                 "end that one, or write another port into the file"

@@ -110,7 +110,8 @@ def _inside(values: Mapping[str, Any], path: Path) -> Any:
 def servers_of(config: Mapping[str, Any]) -> list[Served]:
     """The servers of a configuration, and where they will answer."""
     http = _mapping(config.get("http_options"))
-    base = f"http://{_reachable(http.get('host', '127.0.0.1'))}:{http.get('port', 8000)}"
+    scheme = "https" if http.get("ssl_certfile") else "http"
+    base = f"{scheme}://{_reachable(http.get('host', '127.0.0.1'))}:{http.get('port', 8000)}"
     return [
         _served(app, base)
         for app in _applications(config)

@@ -30,6 +30,12 @@ def up(
             "--port", envvar="SLUICE_PORT", min=1, max=65_535, help="In place of the file's."
         ),
     ] = None,
+    certfile: Annotated[
+        Path | None, typer.Option("--certfile", help="The port speaks TLS: the certificate, PEM.")
+    ] = None,
+    keyfile: Annotated[
+        Path | None, typer.Option("--keyfile", help="The key of the certificate, PEM.")
+    ] = None,
     drain_s: Annotated[
         float,
         typer.Option(
@@ -49,10 +55,12 @@ def up(
     from rich.console import Console
 
     from serve_app.commands.serve_run import UpOptions, run
+    from serve_app.commands.tls import read_tls
 
     with errors_in_words():
+        tls = read_tls(certfile, keyfile)
         _require_sound(file, model)
-        options = UpOptions(fast, host, port, drain_s, model)
+        options = UpOptions(fast, host, port, drain_s, model, tls)
         code = run(file, options, Console(highlight=False))
     raise typer.Exit(code)
 

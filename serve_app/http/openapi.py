@@ -24,7 +24,10 @@ HEADERS = {
     "X-Model-Version": (
         "Ask for one version of the table. Takes a key with the scope admin, where keys are asked."
     ),
-    "X-Request-ID": "Your id for this request; it comes back in the answer. Printable ASCII.",
+    "X-Request-ID": (
+        "Your id for this request, which comes back in the answer: 1 to 128 letters, digits, dots, "
+        "dashes and underscores. Another one is replaced."
+    ),
 }
 
 ANSWER_HEADERS = {

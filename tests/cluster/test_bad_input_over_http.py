@@ -3,7 +3,9 @@ request is served.
 """
 
 import json
+import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -127,3 +129,76 @@ def test_docs_load_nothing_from_the_internet(stage: Any) -> None:
     script = requests.get(f"{stage.url}/static-offline-docs/swagger-ui-bundle.js", timeout=60)
     assert script.status_code == 200
     assert len(script.content) > 500_000
+
+
+PATIENCE_S = 60.0
+BODY = json.dumps(GOOD).encode()
+H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"
+
+
+def _raw(url: str, head: bytes, body: bytes = BODY, *, is_closed: bool = False) -> tuple[int, str]:
+    """Status and all text of the answer to a prediction with these header lines, byte by byte."""
+    to = urlsplit(url)
+    assert to.hostname is not None
+    assert to.port is not None
+    head = b"POST %b/v1/predict HTTP/1.1\r\nHost: x\r\n" % to.path.rstrip("/").encode() + head
+    head += b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with socket.create_connection((to.hostname, to.port), PATIENCE_S) as client:
+        client.sendall(head + body)
+        if is_closed:
+            client.shutdown(socket.SHUT_WR)
+        answer = b""
+        while b"\r\n\r\n" not in answer or not answer.rstrip().endswith(b"}"):
+            received = client.recv(65_536)
+            if not received:
+                break
+            answer += received
+    text = answer.decode()
+    return int(text.split(" ")[1]), text
+
+
+@pytest.mark.parametrize(
+    "name", [b"X-Request-ID", b"X-Request-Timeout-Seconds", b"X-Session-ID", b"X-Routing-Key"]
+)
+def test_header_bytes_that_are_no_text_are_a_400_in_both_modes(stage: Any, name: bytes) -> None:
+    """Ray reads some of them as UTF-8: that was a 500 in plain text."""
+    status, text = _raw(stage.url, name + b": caf\xe9\r\n")
+    assert status == 400
+    assert "application/problem+json" in text
+    assert '"code":"bad_header"' in text
+    assert "caf" not in text
+
+
+@pytest.mark.parametrize("given", ["<script>alert(1)</script>", "a" * 12_000, ""])
+def test_an_id_that_cannot_be_kept_comes_back_nowhere(stage: Any, given: str) -> None:
+    """Neither in the header, which Ray adds in plain mode, nor in the body."""
+    headers = {"X-Request-ID": given}
+    for path in ("/v1/predict", "/nothing"):
+        answer = requests.post(
+            f"{stage.url}{path}", data=b"{", headers={**JSON, **headers}, timeout=60
+        )
+        assert answer.headers["X-Request-ID"] == answer.json()["request_id"]
+        assert len(answer.headers["X-Request-ID"]) == 32
+
+
+def test_every_answer_has_the_headers_of_every_answer_in_both_modes(stage: Any) -> None:
+    """Good ones, errors and pages."""
+    for answer in (
+        requests.post(f"{stage.url}/v1/predict", json=GOOD, timeout=60),
+        requests.post(f"{stage.url}/v1/predict", data=b"{", headers=JSON, timeout=60),
+        requests.get(f"{stage.url}/health", timeout=60),
+        requests.get(f"{stage.url}/docs", timeout=60),
+    ):
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+
+
+def test_an_offer_of_http_2_costs_no_body(stage: Any) -> None:
+    """Every Java client makes it over http://."""
+    assert _raw(stage.url, H2C)[0] == 200
+
+
+def test_a_client_that_closes_its_half_is_answered(stage: Any) -> None:
+    """It has sent all that it wanted to, and still reads."""
+    assert _raw(stage.url, b"", is_closed=True)[0] == 200

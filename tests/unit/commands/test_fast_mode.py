@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from serve_app.errors import SettingsError
 
 ROOT = Path(__file__).parents[3]
 RETRY_ON = "RAY_SERVE_HAPROXY_RETRY_ON"
+MAXCONN = "RAY_SERVE_HAPROXY_MAXCONN"
 
 
 def environment_after(script: str, folder: Path, **variables: str) -> dict[str, str]:
@@ -115,9 +117,26 @@ def test_a_laptop_has_the_variables_of_a_cluster_and_places_of_its_own(tmp_path:
     files = [value for value in own.values() if value.startswith(str(tmp_path))]
     assert len(set(ports)) == 3
     assert len(files) == 5
-    assert set(own) - {"RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S"} == {
-        name for name, value in own.items() if value in ports + files
-    }
+    here_alone = {"RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S", MAXCONN}
+    assert set(own) - here_alone == {name for name, value in own.items() if value in ports + files}
+
+
+@pytest.mark.parametrize(
+    ("n_files", "expected"),
+    [
+        (resource.RLIM_INFINITY, "20000"),
+        (1_048_576, "20000"),
+        (20_000, "9000"),
+        (10_240, "4120"),
+        (4_096, None),
+    ],
+)
+def test_haproxy_takes_as_many_connections_as_the_machine_has_files_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, n_files: int, expected: str | None
+) -> None:
+    """Twenty thousand at most; with fewer files than Ray's own number takes, that one stays."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1_024, n_files))
+    assert fast_environment(tmp_path).get(MAXCONN) == expected
 
 
 def test_every_node_of_the_manifest_has_the_fast_mode_and_no_other_variable_of_ray() -> None:
@@ -150,6 +169,7 @@ def test_slow_clients_are_let_go_by_haproxy_itself() -> None:
     assert [line.strip() for line in further] == [
         "option http-buffer-request",
         "timeout http-request 10s",
+        "no option abortonclose",
     ]
     client_s = int(VARIABLES["RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S"])
     assert client_s < 3_600, "Ray's default holds a connection for an hour"

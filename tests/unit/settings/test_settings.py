@@ -483,3 +483,31 @@ def test_an_unknown_key_is_told_with_those_that_exist_there(
     """Also inside what is optional or named: the keys of the whole table would not help."""
     with pytest.raises(SettingsError, match=f"^user_config.{re.escape(line)}"):
         parse_settings(Table, values, "user_config")
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://shop.example.com", "http://localhost:3000", "http://10.0.0.1:8080", "*"]
+)
+def test_an_origin_is_taken_as_a_browser_sends_it(origin: str) -> None:
+    """Without one nobody may ask from another page, and docs are there."""
+    args = parse_settings(ServerArgs, {"model": "churn", "cors_origins": [origin]}, "args")
+    assert args.cors_origins == (origin,)
+    assert parse_settings(ServerArgs, {"model": "churn"}, "args").cors_origins == ()
+    assert args.docs
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "shop.example.com",
+        "https://shop.example.com/",
+        "https://Shop.example.com",
+        "https://*.example.com",
+        "null",
+        "https://shop.example.com\n",
+    ],
+)
+def test_an_origin_that_no_browser_sends_is_refused(origin: str) -> None:
+    """It would match nothing, and nobody would know why."""
+    with pytest.raises(SettingsError, match=r"args\.cors_origins"):
+        parse_settings(ServerArgs, {"model": "churn", "cors_origins": [origin]}, "args")
