@@ -75,11 +75,13 @@ def create_app(
     docs = _declared(app.routes, "open")
     of_status = status_router(spec, backend, PATHS)
     of_fastapi = [*docs, *_declared(of_status.routes, "open")]
-    app.include_router(of_status)
+    # Whatever a handler breaks, the door tells it.
+    faults = openapi.error_responses([InternalError])
+    app.include_router(of_status, responses=faults)
     if operator is not None:
         of_rollout = rollout_router(operator)
         of_fastapi += _declared(of_rollout.routes, "admin", MAX_BODY_KB)
-        app.include_router(of_rollout)
+        app.include_router(of_rollout, responses=faults)
     ours = [*prediction_routes(spec, backend), *more_routes]
     openapi.describe(app, spec, ours, lambda: backend.limits)
     every_check = [*checks(backend), *more_checks]
