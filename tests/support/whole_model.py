@@ -21,6 +21,13 @@ PREFIX = "/churn"
 WAYS = ("through FastAPI", "in front of Ray")
 
 
+class Unkept(list[Any]):
+    """What stand-ins note of each request, where nothing may grow with the requests."""
+
+    def append(self, item: Any) -> None:
+        """Keep nothing."""
+
+
 class OfController:
     """What the rollout routes ask, answered by a controller in this process."""
 
@@ -41,6 +48,9 @@ async def whole_model(spec: ModelSpec, folder: Path) -> Any:
     """The application of a model with two versions and a rollout, whose log is in this folder."""
     store = FakeStore()
     store.scorers = {version: FakeScorer(_score) for version in (STABLE, CANDIDATE)}
+    for scorer in store.scorers.values():
+        scorer.blocks = Unkept()
+        scorer.deadlines_s = Unkept()
     versions = Versions(store.open)
     await versions.start(table(v1_1_0=50))
     await until(lambda: all(versions.ready(version) for version in versions.members()))
@@ -55,7 +65,9 @@ def reached(app: Any, way: str) -> Any:
     `put_in_front(None)` ends that.
     """
     put_in_front(app.state.door if way == "in front of Ray" else None)
-    return Edge(FakeReplica(app, PREFIX))
+    replica = FakeReplica(app, PREFIX)
+    replica.seen = Unkept()
+    return Edge(replica)
 
 
 def _score(first: float) -> float:
