@@ -1,5 +1,6 @@
 """One field of a contract, and whether a bundle takes all that a server takes."""
 
+import math
 from collections.abc import Iterable
 from datetime import date, datetime
 from functools import cached_property
@@ -74,20 +75,31 @@ class Feature(BaseModel):
         kind = WORDS[self.dtype]
         if self.dtype in ("bool", "date", "datetime"):
             return kind
-        if self.minimum is None and self.exclusive_minimum is None and self.maximum is None:
-            return f"finite {kind}"
+        if self.minimum is not None and self.maximum is not None:
+            return f"{kind} from {self.minimum:.12g} to {self.maximum:.12g}"
+        # A contract has both bounds or none; the manifest of a stranger may have one.
+        bounds = []
         if self.exclusive_minimum is not None:
-            return f"{kind} > {self.exclusive_minimum:.12g} and <= {self.maximum:.12g}"
-        return f"{kind} from {self.minimum:.12g} to {self.maximum:.12g}"
+            bounds.append(f"> {self.exclusive_minimum:.12g}")
+        if self.minimum is not None:
+            bounds.append(f">= {self.minimum:.12g}")
+        if self.maximum is not None:
+            bounds.append(f"<= {self.maximum:.12g}")
+        return f"{kind} {' and '.join(bounds)}" if bounds else f"finite {kind}"
 
-    def accepts(self, value: Value) -> bool:
-        """True when a row may hold this value here; `None` stands for missing, dates are ISO."""
+    def accepts(self, value: Any) -> bool:
+        """True when a row may hold this value of JSON here.
+
+        `None` stands for missing, dates are ISO.
+        """
         if value is None:
             return self.nullable
         if isinstance(value, bool) or self.dtype == "bool":
             return isinstance(value, bool) and self.dtype == "bool"
         if isinstance(value, str) or self.is_quoted:
             return isinstance(value, str) and self._accepts_text(value)
+        if not isinstance(value, int | float) or not _is_finite(value):
+            return False
         if self.dtype == "int" and not isinstance(value, int):
             return False
         return value in self.choices if self.choices is not None else self._in_range(value)
@@ -115,11 +127,19 @@ class Feature(BaseModel):
         if self.choices is not None:
             return other.choices is not None and set(other.choices) <= set(self.choices)
         if other.choices is not None:
-            return self.dtype == "category" or all(self._in_range(float(c)) for c in other.choices)
+            return self.dtype == "category" or all(self.accepts(c) for c in other.choices)
         return _lowest(self) <= _lowest(other) and _highest(other) <= _highest(self)
 
     def _in_range(self, value: float) -> bool:
         return _lowest(self) <= (value, 0) and value <= _highest(self)
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        # An integer that no float can hold.
+        return False
 
 
 def is_iso(dtype: str, value: str) -> bool:

@@ -75,13 +75,11 @@ def create_app(
     docs = _declared(app.routes, "open")
     of_status = status_router(spec, backend, PATHS)
     of_fastapi = [*docs, *_declared(of_status.routes, "open")]
-    # Whatever a handler breaks, the door tells it.
-    faults = openapi.error_responses([InternalError])
-    app.include_router(of_status, responses=faults)
+    app.include_router(of_status)
     if operator is not None:
         of_rollout = rollout_router(operator)
         of_fastapi += _declared(of_rollout.routes, "admin", MAX_BODY_KB)
-        app.include_router(of_rollout, responses=faults)
+        app.include_router(of_rollout)
     ours = [*prediction_routes(spec, backend), *more_routes]
     openapi.describe(app, spec, ours, lambda: backend.limits)
     every_check = [*checks(backend), *more_checks]

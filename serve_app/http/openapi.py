@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, create_model
 from pydantic.json_schema import models_json_schema
 
 from serve_app.contract import ModelSpec
-from serve_app.errors import CommandError, FieldError, HttpError, http_errors
+from serve_app.errors import CommandError, FieldError, HttpError, InternalError, http_errors
 from serve_app.http.door import Documented, Route
 from serve_app.http.problems import MEDIA_TYPE, Problem
 from serve_app.http.request import MAX_KEY_LENGTH
@@ -217,3 +217,7 @@ def error_responses(errors: Iterable[type[HttpError]]) -> dict[int | str, Any]:
             schema = {"$ref": SCHEMAS + Problem.__name__}
             responses[status] = {"description": text, "content": {MEDIA_TYPE: {"schema": schema}}}
     return responses
+
+
+# Whatever the handler of a route breaks, the door tells it.
+FAULTS = error_responses([InternalError])

@@ -1,5 +1,6 @@
-"""Hostile requests over real HTTP, through Ray's own proxy and through HAProxy: no 5xx, no echo, and
-the next request is served.
+"""Hostile requests over real HTTP, through Ray's own proxy and through HAProxy.
+
+No 5xx, no echo, and the next request is served.
 """
 
 import itertools
@@ -24,7 +25,7 @@ N_LONG = 100_000
 MAX_GROWTH_MB = 30
 # What a proxy refuses before our code sees it.
 OF_PROXIES = (400, 404, 405, 408, 411, 413, 414, 431)
-# A connection that ends without a word, where a length is a lie or the body is too large to wait for.
+# A connection that ends without a word, where a length is a lie or a body is long.
 ENDED = 0
 KB = 1024
 # The table of the stage has no rollout, so whoever asks for it is told that there is none.

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
 from serve_app.errors import BadCommand, FieldError, NoRollout, NotReady, Unconfirmed
+from serve_app.http.openapi import FAULTS
 from serve_app.http.problems import MEDIA_TYPE, Problem
 from serve_app.rollout.decide import CommandName
 from serve_app.rollout.view import RolloutView, Unknown
@@ -52,7 +53,7 @@ class Operator(Protocol):
 
 def rollout_router(operator: Operator) -> APIRouter:
     """`GET /v1/rollout` and `POST /v1/rollout/{command}`."""
-    router = APIRouter(tags=["rollout"])
+    router = APIRouter(tags=["rollout"], responses=FAULTS)
 
     @router.get(
         "/v1/rollout",

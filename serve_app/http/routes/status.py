@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from serve_app.contract import ModelSpec
 from serve_app.http.backend import Backend
+from serve_app.http.openapi import FAULTS
 from serve_app.serving.status import Description, Health, Readiness
 
 
@@ -22,7 +23,7 @@ class Links(BaseModel):
 
 def status_router(spec: ModelSpec, backend: Backend, paths: Mapping[str, str]) -> APIRouter:
     """The status routes, typed and documented by FastAPI itself; `paths` is what `/` links to."""
-    router = APIRouter(tags=["status"])
+    router = APIRouter(tags=["status"], responses=FAULTS)
 
     @router.get("/health")
     async def health() -> Health:
