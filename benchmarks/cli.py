@@ -167,6 +167,25 @@ def agree(
     _or_say_why(work)
 
 
+@app.command()
+def stalls(
+    out: OutOption = ROOT / ".run" / "bench" / "report",
+    seconds: Annotated[float, typer.Option("--seconds", min=1, help="How long to search.")] = 60,
+    seed: Annotated[int, typer.Option("--seed", help="Of the bodies.")] = 7,
+) -> None:
+    """How long one request holds up the others: a search for the body with the longest step."""
+    from benchmarks import stalls as steps
+
+    def work() -> None:
+        found = steps.search(seconds, seed)
+        console.print(steps.report(found, out), markup=False)
+        longest_ms = found.longest[0].seconds * 1e3
+        style = "green" if longest_ms <= steps.MOST_MS else "red"
+        console.print(f"longest step: {longest_ms:.2f} ms (at most {steps.MOST_MS:g})", style=style)
+
+    _or_say_why(work)
+
+
 def _or_say_why(work: Callable[[], None]) -> None:
     try:
         work()

@@ -75,7 +75,13 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
     counters = Counters()
     rollout = ActiveRollout(spec, versions, lambda rollout: read_log(args, rollout))
     router = Router(spec, versions, observers=(counters, rollout), assigner=rollout)
-    app = create_app(spec, router, RemoteRollout(coordinator, rollout.put_out))
+    app = create_app(
+        spec,
+        router,
+        RemoteRollout(coordinator, rollout.put_out),
+        docs=args.docs,
+        cors_origins=args.cors_origins,
+    )
     put_in_front(app.state.door)
     return ServerParts(
         app=app,

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from serve_app.commands.target import SERVER
 from serve_app.errors import SettingsError
 
 # One may be drained, killed or updated.
@@ -21,11 +22,14 @@ NOTE = "# Written by `make manifests` from serve_config.yaml: edit that one.\n"
 def for_cluster(config: Mapping[str, Any]) -> dict[str, Any]:
     """Turn the configuration for one machine into one for a cluster.
 
-    It is reached from other machines, and no deployment has one replica alone.
+    It is reached from other machines, no deployment has one replica alone, and servers whose
+    `args` say nothing of it have no `/docs`.
     """
     found: dict[str, Any] = deepcopy(dict(config))
     found["http_options"] = {**found.get("http_options", {}), "host": "0.0.0.0"}
     for app in found.get("applications", []):
+        if app.get("import_path") == SERVER:
+            app["args"] = {**app.get("args", {}), "docs": app.get("args", {}).get("docs", False)}
         for deployment in app.get("deployments", []):
             scaling = deployment.get("autoscaling_config")
             if isinstance(scaling, dict):

@@ -53,6 +53,12 @@ VARIABLES = MappingProxyType(
     }
 )
 
+# Without the fast mode. `serve run` without it is plain Ray: half-sent requests hold a connection
+# for ever there, Java clients lose their bodies, and any X-Request-ID is repeated.
+PLAIN_VARIABLES = MappingProxyType(
+    {"RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_app.http.connection:middlewares"}
+)
+
 
 def fast_environment(folder: Path) -> dict[str, str]:
     """The variables for a Ray that is alone in having `folder`, next to other Rays on this machine.

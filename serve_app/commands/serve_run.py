@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from serve_app.commands.exit_codes import ExitCode, say_error
-from serve_app.commands.fast_mode import fast_environment
+from serve_app.commands.fast_mode import PLAIN_VARIABLES, fast_environment
 from serve_app.commands.target import Served, alone, read_config, servers_of
 from serve_app.commands.trouble import Trouble, read_troubles
 from serve_app.errors import SettingsError
@@ -163,8 +163,7 @@ def _serve(
 ) -> Iterator["subprocess.Popen[bytes]"]:
     # RAY_ADDRESS=local: never join a Ray that happens to run on this machine.
     env = {**os.environ, "RAY_ADDRESS": "local", DRAIN_FILE: str(_drain_file(folder))}
-    if options.fast:
-        env |= fast_environment(folder)
+    env |= fast_environment(folder) if options.fast else PLAIN_VARIABLES
     command: list[str | Path] = [*launcher, _status_file(folder), path]
     # A shell that starts us in the background has SIGINT ignored, and what is ignored is
     # inherited: Ray would never hear that it must end.

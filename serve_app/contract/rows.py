@@ -8,19 +8,36 @@ body.
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import FailFast, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from serve_app.contract import Features, ModelSpec
+from serve_app.contract.elements import (
+    MAX_ROW_KB,
+    NOT_A_LIST,
+    collected_later,
+    elements,
+    json_error,
+)
 from serve_app.contract.spelling import Budget, Spelling
-from serve_app.errors import FieldError, HttpError, InvalidRows, MalformedJson, TooManyRows
+from serve_app.errors import FieldError, InvalidRows, TooManyRows
 
+# A larger body is read in steps, each of about so many characters or of one bad row.
+AT_ONCE_BYTES = MAX_ROW_KB * 1024
+STEP_CHARS = 16_384
+# To keep off the collector of garbage costs a microsecond.
+FEW_BYTES = 4_096
 MAX_FIELD_ERRORS = 20
+# pydantic tells of each unknown field: of 7,000 in one row for 8 ms.
+MOST_UNKNOWN = 1_500
 # How many fields an error lists.
 MAX_NAMES = 50
+# What is said of a field that is none, once the request has had all names often enough.
+ONE_OF_THE_FIELDS = "a field of this model, as GET /v1/model lists them"
 # The faults of a value that is not one of a list.
 NOT_LISTED = ("literal_error", "not_a_choice")
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
@@ -49,7 +66,7 @@ class RowReader:
         self._an_object = f"an object of {_listed(list(self._allowed))}"
         self._spelling = Spelling(spec.contract)
         self._one: TypeAdapter[Features] = TypeAdapter(spec.features)
-        # FailFast: describing each bad row of a hostile list would cost more than reading it.
+        # FailFast: of a list that is not good it is enough to know that.
         self._many: TypeAdapter[list[Features]] = TypeAdapter(
             Annotated[list[spec.features], FailFast()]  # type: ignore[name-defined,arg-type]
         )
@@ -60,11 +77,15 @@ class RowReader:
 
     def one(self, body: bytes) -> Features:
         """One row. Raises MalformedJson or InvalidRows."""
-        value = _read(body)
-        try:
-            row = self._one.validate_python(value)
-        except ValidationError as error:
-            raise self._invalid(error, value, Budget()) from None
+        if len(body) <= FEW_BYTES:
+            return self._read_one(body)
+        with collected_later():
+            return self._read_one(body)
+
+    def _read_one(self, body: bytes) -> Features:
+        row = self._checked(_read(body), Budget(), MOST_UNKNOWN)
+        if isinstance(row, InvalidRows):
+            raise row
         if self._n_quotes([row]) != body.count(b'"'):
             doubled = self._doubled(_pairs(body))
             if doubled is not None:
@@ -74,25 +95,73 @@ class RowReader:
     def many(self, body: bytes, max_rows: int) -> Sequence[Features | InvalidRows]:
         """A list of 1 to `max_rows` rows, each valid or the reason why not.
 
-        Raises what concerns the whole body: MalformedJson, TooManyRows or InvalidRows.
+        Raises what concerns the whole body: MalformedJson, BodyTooLarge, TooManyRows or
+        InvalidRows.
         """
+        rows = self.good_rows(body, max_rows)
+        if rows is not None:
+            return rows
+        return [row for step in self.in_steps(body, max_rows) for row in step]
+
+    def good_rows(self, body: bytes, max_rows: int) -> Sequence[Features] | None:
+        """The rows of a body that is small and has no fault; None: it has to be read in steps.
+
+        Raises as `many`.
+        """
+        if len(body) > AT_ONCE_BYTES:
+            return None
+        with collected_later():
+            return self._read_good_rows(body, max_rows)
+
+    def _read_good_rows(self, body: bytes, max_rows: int) -> Sequence[Features] | None:
         values = _read(body)
         if not isinstance(values, list):
-            raise InvalidRows("The body is expected to be a list of rows.")
+            raise InvalidRows(NOT_A_LIST)
         _check_length(len(values), max_rows)
         try:
             rows = self._many.validate_python(values)
         except ValidationError:
-            # A bad row must not hurt the others.
-            budget = Budget()
-            checked = [self._checked(value, budget) for value in values]
-            return self._without_doubled(checked, body)
-        if self._n_quotes(rows) != body.count(b'"'):
-            return self._without_doubled(rows, body)
-        return rows
+            return None
+        # What has more quotes may hold a field twice.
+        return rows if self._n_quotes(rows) == body.count(b'"') else None
 
-    def _checked(self, value: Any, budget: Budget) -> Features | InvalidRows:
-        if isinstance(value, dict) and len(value) > len(self._allowed) + MAX_FIELD_ERRORS:
+    def in_steps(self, body: bytes, max_rows: int) -> Iterator[Sequence[Features | InvalidRows]]:
+        """As `many`, some rows at a time: no step takes longer than one row of 64 KB may take.
+
+        A fault of the whole body may be found after rows that were given already.
+        """
+        read = partial(self._of_pairs, budget=Budget())
+        step: list[Features | InvalidRows] = []
+        n_rows = 0
+        begin = 0
+        for row, end in elements(body, read):
+            n_rows += 1
+            if n_rows > max_rows:
+                raise TooManyRows(f"Found more than {max_rows} rows, expected at most {max_rows}.")
+            step.append(row)
+            # What is wrong with a row takes longer to say than a good row to read.
+            if isinstance(row, InvalidRows) or end - begin > STEP_CHARS:
+                yield step
+                step = []
+                begin = end
+        _check_length(n_rows, max_rows)
+        yield step
+
+    def _of_pairs(self, value: Any, budget: Budget) -> Features | InvalidRows:
+        """A row whose object is a tuple of its (name, value) pairs."""
+        if not isinstance(value, tuple):
+            return self._checked(value, budget)
+        fields = dict(value)
+        row = self._checked(fields, budget)
+        if isinstance(row, Features) and len(fields) < len(value):
+            return self._doubled(value) or row
+        return row
+
+    def _checked(
+        self, value: Any, budget: Budget, most_unknown: int = MAX_FIELD_ERRORS
+    ) -> Features | InvalidRows:
+        """A row, or why it is none."""
+        if isinstance(value, dict) and len(value) > len(self._allowed) + most_unknown:
             return InvalidRows(f"Found {len(value)} fields, expected {len(self._allowed)}.")
         try:
             return self._one.validate_python(value)
@@ -108,18 +177,6 @@ class RowReader:
         for name in self._nullable_texts:
             n_quotes += 2 * sum(row.__dict__[name] is not None for row in rows)
         return n_quotes
-
-    def _without_doubled(
-        self, rows: Sequence[Features | InvalidRows], body: bytes
-    ) -> list[Features | InvalidRows]:
-        """The rows, each valid one replaced by an error when a field stands twice in it."""
-        found = list(rows)
-        if all(isinstance(row, InvalidRows) for row in rows):
-            return found
-        for i, pairs in enumerate(_pairs(body)):
-            if isinstance(found[i], Features):
-                found[i] = self._doubled(pairs) or found[i]
-        return found
 
     def _doubled(self, pairs: Sequence[tuple[str, Any]]) -> InvalidRows | None:
         counts = Counter(name for name, _ in pairs)
@@ -145,7 +202,9 @@ class RowReader:
             # no data.
             shown = name if _PLAIN_NAME.fullmatch(name) else ""
             reason = _REASONS.get(fault["type"], "cannot be used")
-            return FieldError(field=shown, reason=reason, allowed=self._an_object)
+            budget.n_lists -= 1
+            allowed = self._an_object if budget.n_lists >= 0 else ONE_OF_THE_FIELDS
+            return FieldError(field=shown, reason=reason, allowed=allowed)
         reason = _REASONS.get(fault["type"], "is out of range")
         nearest = None
         if fault["type"] in NOT_LISTED:
@@ -165,7 +224,7 @@ def _read(body: bytes) -> Any:
     try:
         return from_json(body)
     except ValueError as error:
-        raise _json_error(str(error)) from None
+        raise json_error(str(error)) from None
 
 
 def _pairs(body: bytes) -> Any:
@@ -186,15 +245,3 @@ def _check_length(n_rows: int, max_rows: int) -> None:
 def _n_faults(n_faults: int) -> str:
     more = f" (the first {MAX_FIELD_ERRORS} are listed)" if n_faults > MAX_FIELD_ERRORS else ""
     return f"{n_faults} of the fields cannot be used{more}."
-
-
-def _json_error(reason: str) -> HttpError:
-    """400 for what is no JSON; 422 for JSON that no field can hold.
-
-    That is a number of 5,000 digits, or half of a surrogate pair (`hex escape`, says the parser).
-    """
-    if "number out of range" in reason or "hex escape" in reason:
-        return InvalidRows("The body holds a number or a text that cannot be represented.")
-    position = re.search(r"at line \d+ column \d+$", reason)
-    where = f" {position.group()}" if position else ""
-    return MalformedJson(f"The body is not valid JSON{where}.")

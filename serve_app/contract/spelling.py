@@ -18,6 +18,9 @@ LONGEST = 100
 # Comparing a text with 5,000 choices takes a third of a millisecond of the event loop.
 MOST_SUGGESTIONS = 3
 MOST_COMPARED = 30_000
+# For a field that is none an answer lists all names of the contract. Two thousand times that would
+# be megabytes.
+MOST_LISTS = 20
 
 # The positions of the closest of these texts to a text, the closest first.
 Closest = Callable[[str, Sequence[str]], list[int]]
@@ -25,8 +28,9 @@ Closest = Callable[[str, Sequence[str]], list[int]]
 
 @dataclass
 class Budget:
-    """What is left of the suggestions that one request may cost."""
+    """What is left of the suggestions and lists that one request may cost."""
 
+    n_lists: int = MOST_LISTS
     n_suggestions: int = MOST_SUGGESTIONS
     n_compared: int = MOST_COMPARED
 

@@ -1,21 +1,24 @@
 """The routes of one model, from a spec and a backend: the same under Ray and in a plain client."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount
 from starlette.routing import Route as StarletteRoute
+from starlette.types import ASGIApp
 
 from serve_app.access.caller import Permission
 from serve_app.contract import ModelSpec
 from serve_app.errors import HttpError, InternalError, MethodNotAllowed, NotFound
 from serve_app.http import openapi
 from serve_app.http.backend import Backend
+from serve_app.http.docs_page import DOCS, OPENAPI, docs_route
 from serve_app.http.door import (
     WRONG_METHOD,
     Check,
@@ -25,6 +28,7 @@ from serve_app.http.door import (
     client_left,
     fault,
 )
+from serve_app.http.headers import Guarded
 from serve_app.http.problems import problem_response, request_id_of
 from serve_app.http.routes.predictions import prediction_routes
 from serve_app.http.routes.rollout import MAX_BODY_KB, Operator, rollout_router
@@ -37,9 +41,18 @@ PATHS = {
     "rollout": "/v1/rollout",
     "health": "/health",
     "ready": "/ready",
-    "docs": "/docs",
-    "openapi": "/openapi.json",
 }
+DOCS_PATHS = {"docs": DOCS, "openapi": OPENAPI}
+# What a script of another origin may send and read; what is not here are headers that every
+# browser lets through.
+CORS_REQUEST = ("X-API-Key", "X-Model-Version", "X-Request-ID", "X-Routing-Key")
+CORS_ANSWER = (
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "X-Model-Version",
+    "X-Request-ID",
+)
 # Ray traces and counts requests itself; FastAPI would do it again, inside each request.
 NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False}
 NO_ROUTE = "There is no such route; GET / lists them."
@@ -50,18 +63,24 @@ def create_app(
     backend: Backend,
     operator: Operator | None = None,
     *,
+    docs: bool = True,
+    cors_origins: Sequence[str] = (),
     more_routes: Iterable[Route] = (),
     more_checks: Sequence[Check] = (),
 ) -> FastAPI:
     """The ASGI application of one model, behind the door that `app.state.door` holds.
 
-    Without an operator it has no rollout routes. `more_routes` and `more_checks` come after those
-    that are listed here and in `door.checks`. `/docs` needs no internet.
+    Without an operator it has no rollout routes. `docs` is whether it has `/docs`, which needs no
+    internet, and `/openapi.json`. Scripts of pages from `cors_origins` may read its answers.
+    `more_routes` and `more_checks` come after those that are listed here and in `door.checks`.
     Raises ValueError when a path is declared twice.
     """
-    app: FastAPI = FastAPIOffline(
+    make: Callable[..., FastAPI] = FastAPIOffline if docs else FastAPI
+    app = make(
         title=spec.title,
         version="1",
+        openapi_url=OPENAPI if docs else None,
+        docs_url=None,
         redoc_url=None,
         telemetry=NO_TELEMETRY,
         redirect_slashes=False,
@@ -72,15 +91,17 @@ def create_app(
             Exception: _on_fault,
         },
     )
-    docs = _declared(app.routes, "open")
-    of_status = status_router(spec, backend, PATHS)
-    of_fastapi = [*docs, *_declared(of_status.routes, "open")]
+    of_docs = _declared(app.routes, "open")
+    of_status = status_router(spec, backend, PATHS | DOCS_PATHS if docs else PATHS)
+    of_fastapi = [*of_docs, *_declared(of_status.routes, "open")]
     app.include_router(of_status)
     if operator is not None:
         of_rollout = rollout_router(operator)
         of_fastapi += _declared(of_rollout.routes, "admin", MAX_BODY_KB)
         app.include_router(of_rollout)
     ours = [*prediction_routes(spec, backend), *more_routes]
+    if docs:
+        ours.append(docs_route(spec.title))
     openapi.describe(app, spec, ours, lambda: backend.limits)
     every_check = [*checks(backend), *more_checks]
     door = Door(backend, [*ours, *of_fastapi], every_check, app.build_middleware_stack)
@@ -88,9 +109,26 @@ def create_app(
     app.router.routes += [
         StarletteRoute(route.path, door, methods=list(route.methods)) for route in ours
     ]
-    app.middleware_stack = door
+    app.middleware_stack = Guarded(_with_cors(door, cors_origins))
     app.state.door = door
     return app
+
+
+def _with_cors(door: Door, origins: Sequence[str]) -> ASGIApp:
+    """The door, behind what browsers ask before a page of another origin may use it.
+
+    Credentials of the browser (cookies) are not allowed: nothing here reads them.
+    """
+    if not origins:
+        return door
+    door.has_origins = True
+    return CORSMiddleware(
+        door,
+        allow_origins=origins,
+        allow_methods=("GET", "HEAD", "POST"),
+        allow_headers=CORS_REQUEST,
+        expose_headers=CORS_ANSWER,
+    )
 
 
 def _declared(

@@ -10,7 +10,6 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from secrets import token_hex
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -22,14 +21,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serve_app.access.caller import Permission
 from serve_app.errors import HttpError, InternalError, MethodNotAllowed, Overloaded
 from serve_app.http.backend import Backend
-from serve_app.http.problems import MAX_ID_LENGTH, problem_response
+from serve_app.http.headers import ID_HEADER, kept_id, new_id, require_text
+from serve_app.http.problems import problem_response
 from serve_app.http.request import IncomingRequest
 from serve_app.serving.request_id import REQUEST_ID
 from serve_app.settings import Limits
 
 logger = logging.getLogger(__name__)
 
-ID_HEADER = b"x-request-id"
 CLIENT_LEFT = 499
 WRONG_METHOD = "This route does not take this method; GET / lists them."
 
@@ -74,19 +73,24 @@ def checks(backend: Backend) -> list[Check]:
     the body. Keys and rates will come last.
     """
     room = Room(backend)
-    return [identify, room.look, room.read_body]
+    return [identify, require_text_headers, room.look, room.read_body]
 
 
 async def identify(request: IncomingRequest, route: Route) -> None:
     """Every request has an id, for the answer and for the log: the client's own or a new one."""
-    given = request.headers.get(ID_HEADER)
-    request.id = given.decode("latin-1")[:MAX_ID_LENGTH] if given else token_hex(16)
+    kept = kept_id(request.headers.get(ID_HEADER))
+    request.id = kept or new_id()
     REQUEST_ID.set(request.id)
-    if given:
+    if kept:
         return
     # In front, since the first one counts: FastAPI's handlers read the id there.
     headers = [(ID_HEADER, request.id.encode()), *request.scope["headers"]]
     request.scope["headers"] = headers
+
+
+async def require_text_headers(request: IncomingRequest, route: Route) -> None:
+    """Bytes that are no text are told so, whichever header they stand in. Raises BadHeader."""
+    require_text(request.scope["headers"], request.id)
 
 
 class Room:
@@ -127,7 +131,8 @@ class Door:
     """The ASGI application of a model: the checks, then a handler or FastAPI.
 
     `counts` holds status → number of predictions, `seconds` what they took in all: Ray does not see
-    those that are answered in front of it.
+    those that are answered in front of it. `has_origins`: requests with an Origin go through the
+    layer that knows which origins are allowed.
     """
 
     def __init__(
@@ -146,6 +151,7 @@ class Door:
         self._patterns: dict[str, dict[str, Route]] = {}
         for route in routes:
             self._add(route)
+        self.has_origins = False
         self.counts: Counter[int] = Counter()
         self.seconds = 0.0
 

@@ -1,16 +1,23 @@
-"""What runs in front of Ray's own HTTP handling in each server replica of the fast mode.
+"""What runs in front of Ray's own HTTP handling: in each server replica of the fast mode, and in
+Ray's proxies in plain mode.
 
-Ray asks for `middlewares` by RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH. Without that variable, and
-in plain mode, every request reaches the door through Ray.
+Ray asks for `middlewares` by RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH. Without that variable every
+request reaches the door through Ray alone, which echoes any X-Request-ID and answers 500 to bytes
+that are not UTF-8.
 """
 
 import json
+from collections.abc import Iterable
 from time import monotonic
 
 from starlette.middleware import Middleware
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve_app.http.door import ID_HEADER, Door
+from serve_app.errors import BadHeader
+from serve_app.http.door import Door
+from serve_app.http.headers import ID_HEADER, Guarded, Header, guard, kept_id, new_id, require_text
+from serve_app.http.problems import problem_response
 
 UNWATCHED = (b"x-request-disconnect-disabled", b"?1")
 # Ray changes the prefix of an application without a new process, so it is asked again.
@@ -39,15 +46,20 @@ class Edge:
     """Answers what can be answered at once, and hands the rest to Ray.
 
     A prediction of a cheap version in this process takes one step of the event loop: nothing is
-    queued, late or cancelled, and Ray's care for that costs three times the prediction.
+    queued, late or cancelled, and Ray's care for that costs three times the prediction. (A body
+    that is large or has faults takes several, and still waits for nobody else but such bodies.)
     The answer is the same.
 
     What may wait goes through Ray, but unwatched: Ray need not look out for a client that leaves,
-    since a request ends at its deadline. That saves two tasks and a queue.
+    since a request ends at its deadline. That saves two tasks and a queue. In Ray's proxies there
+    is no server, and everything goes through Ray, watched.
+
+    Ray gets headers that it can read, and an id that it may repeat.
     """
 
     def __init__(self, app: ASGIApp, ask_every_s: float = ASK_PREFIX_EVERY_S) -> None:
         self._app = app
+        self._guarded = Guarded(app)
         self._ask_every_s = ask_every_s
         self._ask_at_s = 0.0
         self._prefix: str | None = None
@@ -60,8 +72,19 @@ class Edge:
         door = door_in_front()
         if door is not None and await self._answered(door, scope, receive, send):
             return
-        scope["headers"] = [*scope["headers"], UNWATCHED]
-        await self._app(scope, receive, send)
+        request_id = kept_id(_first(scope["headers"], ID_HEADER)) or new_id()
+        try:
+            require_text(scope["headers"], request_id)
+        except BadHeader as error:
+            response = problem_response(error, request_id)
+            _finish(response, request_id)
+            await response(scope, receive, send)
+            return
+        others = [header for header in scope["headers"] if header[0] != ID_HEADER]
+        if door is not None:
+            others.append(UNWATCHED)
+        scope["headers"] = [(ID_HEADER, request_id.encode()), *others]
+        await self._guarded(scope, receive, send)
 
     async def _answered(self, door: Door, scope: Scope, receive: Receive, send: Send) -> bool:
         """Answer a request that waits for nothing; False for any other."""
@@ -74,14 +97,24 @@ class Edge:
         route = door.waiting_for_nothing(scope["path"][len(prefix) :], scope["method"])
         if route is None:
             return False
-        scope["root_path"] = prefix
         request = door.incoming(scope, receive)
+        if door.has_origins and b"origin" in request.headers:
+            return False
+        scope["root_path"] = prefix
         response = await door.answer(request, route)
-        # Behind Ray's own middleware the answer would get this header there.
-        given = request.headers.get(ID_HEADER)
-        response.raw_headers.append((ID_HEADER, given or request.id.encode()))
+        _finish(response, request.id)
         await response(scope, receive, send)
         return True
+
+
+def _first(headers: Iterable[Header], name: bytes) -> bytes | None:
+    return next((value for other, value in headers if other == name), None)
+
+
+def _finish(response: Response, request_id: str) -> None:
+    """Add what an answer gets on its way through Ray and FastAPI."""
+    guard(response.raw_headers)
+    response.raw_headers.append((ID_HEADER, request_id.encode()))
 
 
 async def route_prefix(ray: ASGIApp, scope: Scope) -> str | None:

@@ -35,6 +35,13 @@ PublicKeys = Annotated[
 ]
 
 
+# As a browser sends it: without a path, without a slash at its end, and in lower case.
+Origin = Annotated[
+    str,
+    Field(pattern=r"^(\*|https?://[a-z0-9.-]+(:[0-9]{1,5})?)$", max_length=260),
+]
+
+
 class ServerArgs(Setting):
     """`args` of `serve_app.app:server`."""
 
@@ -49,6 +56,17 @@ class ServerArgs(Setting):
         ),
     ] = "rollout_state"
     public_keys: PublicKeys = ()
+    docs: Annotated[
+        bool, Field(description="whether /docs and /openapi.json are there; off in production")
+    ] = True
+    cors_origins: Annotated[
+        tuple[Origin, ...],
+        Field(
+            strict=False,
+            max_length=100,
+            description="pages of these origins may ask from a browser; none by default",
+        ),
+    ] = ()
 
 
 class VersionArgs(Setting):

@@ -19,7 +19,7 @@ from ports import PortBlock
 from program import Program
 from webhook import SECRET, SECRET_ENV
 
-from serve_app.commands.fast_mode import fast_environment
+from serve_app.commands.fast_mode import PLAIN_VARIABLES, fast_environment
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -122,6 +122,8 @@ def own_environment(
         "PYTHONWARNINGS": "ignore",
         SECRET_ENV: SECRET,
     }
+    if mode == "plain":
+        env |= PLAIN_VARIABLES
     if mode == "fast":
         first_http, last_http = ports.several(40)
         first_grpc, last_grpc = ports.several(40)

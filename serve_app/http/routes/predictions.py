@@ -3,14 +3,17 @@
 Their handlers belong to the door, not to FastAPI: its layers cost as much as the answer itself.
 """
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic_core import to_json
 from starlette.responses import Response
 
 from serve_app.contract import Features, ModelSpec, Prediction
+from serve_app.contract.elements import MAX_ROW_KB
 from serve_app.contract.rows import RowReader
-from serve_app.errors import HttpError, InvalidRows, ModelFailed
+from serve_app.errors import HttpError, InvalidRows, ModelFailed, Overloaded
 from serve_app.http.backend import Backend
 from serve_app.http.door import Route
 from serve_app.http.openapi import PredictionDocuments
@@ -20,8 +23,6 @@ from serve_app.http.request import IncomingRequest
 MODEL_FAILED = ModelFailed(
     "The model gave no valid answer for this row; the service's log has the reason."
 )
-# One row is small, and listing the faults of a megabyte would hold up everybody for half a second.
-MAX_ROW_KB = 64
 # The table's limits.max_body_kb is the limit; this is the largest that it can say.
 MAX_BATCH_KB = 102_400
 
@@ -60,6 +61,10 @@ class Predictions:
     def __init__(self, spec: ModelSpec, backend: Backend) -> None:
         self._backend = backend
         self._reader = RowReader(spec)
+        # One large body at a time: of a hundred that are read by turns, each step of each would
+        # come before the next step of everybody else.
+        self._turn = asyncio.Lock()
+        self._n_waiting = 0
 
     async def one(self, request: IncomingRequest) -> Response:
         """Answer one row. Raises an HttpError."""
@@ -73,7 +78,7 @@ class Predictions:
 
     async def many(self, request: IncomingRequest) -> Response:
         """Answer a list of rows, each with its own outcome. Raises an HttpError."""
-        rows = self._reader.many(request.body, request.limits.max_rows)
+        rows = await self._rows(request)
         positions = [i for i, row in enumerate(rows) if isinstance(row, Features)]
         outcomes = {i: _failed(row) for i, row in enumerate(rows) if isinstance(row, InvalidRows)}
         version = ""
@@ -96,6 +101,34 @@ class Predictions:
             "predictions": [outcomes[i] for i in range(len(rows))],
         }
         return _response(body, version)
+
+    async def _rows(self, request: IncomingRequest) -> Sequence[Features | InvalidRows]:
+        """The rows of a body. Others are answered between the steps of one that is large or bad.
+
+        A thread would be no help: it holds the interpreter's lock for as long as a step takes.
+        Raises an HttpError, and Overloaded where too many such bodies wait for their turn.
+        """
+        limits = request.limits
+        good = self._reader.good_rows(request.body, limits.max_rows)
+        if good is not None:
+            return good
+        # How many rows they hold is not known yet.
+        n_waiting_rows = self._n_waiting * limits.max_rows
+        if self._n_waiting and n_waiting_rows >= limits.max_rows_under_way:
+            raise Overloaded(
+                f"{self._n_waiting} large bodies wait to be read; try again later.",
+                retry_after_s=limits.retry_after_s,
+            )
+        rows: list[Features | InvalidRows] = []
+        self._n_waiting += 1
+        try:
+            async with self._turn:
+                for step in self._reader.in_steps(request.body, limits.max_rows):
+                    rows += step
+                    await asyncio.sleep(0)
+        finally:
+            self._n_waiting -= 1
+        return rows
 
 
 def _answer(prediction: Prediction, version: str, prediction_id: str) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def test_the_manifest_is_what_make_manifests_writes() -> None:
     assert RAYSERVICE.read_text() == generated(ROOT / "serve_config.yaml", RAYSERVICE)
 
 
-def test_a_cluster_differs_from_a_laptop_in_its_host_and_its_replicas_alone() -> None:
+def test_a_cluster_differs_from_a_laptop_in_host_replicas_and_docs_alone() -> None:
     """Everything else is the same file for both."""
     here = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
     there = yaml.safe_load(rayservice()["spec"]["serveConfigV2"])
@@ -62,8 +62,18 @@ def test_a_cluster_differs_from_a_laptop_in_its_host_and_its_replicas_alone() ->
         scaling = app_there["deployments"][0]["autoscaling_config"]
         assert (scaling["min_replicas"], scaling["max_replicas"]) == (2, 4)
         scaling |= {"min_replicas": 1, "max_replicas": 2}
+        assert app_there["args"].pop("docs") is False
         assert app_here == app_there
     assert here == there
+
+
+def test_a_cluster_has_docs_where_the_file_says_so() -> None:
+    """In production they are off; whoever wants them there writes it."""
+    args = {"model": "churn", "docs": True}
+    server = {"import_path": "serve_app.app:server", "args": args}
+    version = {"import_path": "serve_app.app:version", "args": {"model": "churn"}}
+    found = for_cluster({"applications": [server, version]})["applications"]
+    assert [app["args"] for app in found] == [args, {"model": "churn"}]
 
 
 def test_bounds_that_a_file_sets_higher_stay() -> None:

@@ -1,0 +1,50 @@
+"""`/docs`: the page of Swagger UI, from this server alone, under a policy that names its script."""
+
+import re
+from base64 import b64encode
+from hashlib import sha256
+
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.responses import Response
+
+from serve_app.http.door import Route
+from serve_app.http.request import IncomingRequest
+
+DOCS = "/docs"
+OPENAPI = "/openapi.json"
+# Where fastapi_offline serves the parts of the page.
+STATIC = "/static-offline-docs"
+_INLINE = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
+
+
+def docs_route(title: str) -> Route:
+    """`GET /docs`."""
+
+    async def page(request: IncomingRequest) -> Response:
+        root = request.scope.get("root_path", "")
+        answer = get_swagger_ui_html(
+            openapi_url=root + OPENAPI,
+            title=f"{title} - Swagger UI",
+            swagger_js_url=f"{root}{STATIC}/swagger-ui-bundle.js",
+            swagger_css_url=f"{root}{STATIC}/swagger-ui.css",
+            swagger_favicon_url=f"{root}{STATIC}/favicon.png",
+        )
+        answer.headers["Content-Security-Policy"] = _policy(bytes(answer.body))
+        answer.headers["Referrer-Policy"] = "no-referrer"
+        return answer
+
+    return Route(DOCS, ("GET", "HEAD"), "open", handler=page)
+
+
+def _policy(page: bytes) -> str:
+    """Scripts and requests of this server, and the one script that stands in the page itself.
+
+    Swagger UI sets styles of elements, and has images in its own script.
+    """
+    digests = [b64encode(sha256(script).digest()).decode() for script in _INLINE.findall(page)]
+    scripts = " ".join(f"'sha256-{digest}'" for digest in digests)
+    return (
+        f"default-src 'none'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    )
