@@ -6,7 +6,7 @@ Each carries MARKER wherever it can, and no answer may repeat it. Nothing here i
 import gzip
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from serve_app.contract import Feature, ModelSpec
@@ -43,7 +43,10 @@ class Hostile:
 
 def hostile_requests(spec: ModelSpec) -> list[Hostile]:
     """All of them for a model, in an order that stays; no two have the same name."""
-    families = (_cells, _shapes, _bodies, _media_types, _headers, _paths, _methods, _commands)
+    families = (
+        *(_cells, _shapes, _bodies, _media_types),
+        *(_headers, _ids, _bytes, _paths, _methods, _commands),
+    )
     return [request for family in families for request in family(spec)]
 
 
@@ -281,11 +284,9 @@ def _headers(spec: ModelSpec) -> Iterator[Hostile]:
     for what, (name, value, status) in bad.items():
         yield Hostile(what, ONE, row, (*JSON, (name, value)), statuses=(status,))
     harmless = {
-        "a key that is not UTF-8": (b"x-routing-key", b"\xff\xfe"),
         "a key with a script": (b"x-routing-key", b"<script>" + marked),
         "a key that is a path": (b"x-routing-key", b"../../" + marked),
         "a host that is another's": (b"host", b"evil.example." + marked),
-        "a host that is not UTF-8": (b"host", b"\xff\xfe"),
         "a forwarded host": (b"x-forwarded-host", marked),
         "a forwarded address": (b"x-forwarded-for", b"127.0.0.1, " + marked),
         "a forwarded prefix": (b"x-forwarded-prefix", b"/" + marked),
@@ -301,7 +302,6 @@ def _headers(spec: ModelSpec) -> Iterator[Hostile]:
         "a condition": (b"if-none-match", marked),
         "a shell": (b"user-agent", b"() { :; }; echo " + marked),
         "a lookup": (b"user-agent", b"${jndi:ldap://" + marked + b"/a}"),
-        "an agent that is not UTF-8": (b"user-agent", b"\xff\xfe\xfd"),
         "an upgrade": (b"upgrade", b"websocket"),
         "a hop": (b"te", b"trailers, " + marked),
         "a second type": (b"content-type", b"text/plain; " + marked),
@@ -310,6 +310,57 @@ def _headers(spec: ModelSpec) -> Iterator[Hostile]:
         yield Hostile(what, ONE, row, (*JSON, header), statuses=(200,))
     many = tuple((f"x-{MARKER}-{i}".encode(), marked) for i in range(60))
     yield Hostile("60 more headers", ONE, row, JSON + many, statuses=(200,))
+
+
+def _ids(spec: ModelSpec) -> Iterator[Hostile]:
+    """Ids that cannot stand in an answer and in a log: another one is made, whoever answers."""
+    row = encoded(good_row(spec), {})
+    marked = MARKER.encode()
+    values = {
+        "empty": b"",
+        "a space": b" ",
+        "a script": b"<script>" + marked + b"</script>",
+        "two words": marked + b" " + marked,
+        "129 characters": (marked * 10)[:129],
+        "12,000 characters": marked * 850,
+        "a colour": b"\x1b[31m" + marked,
+        "a tab": marked + b"\t1",
+        "a quote": b'"' + marked + b'"',
+        "a semicolon": marked + b";a=1",
+        "a lookup": b"${jndi:ldap://" + marked + b"}",
+        "a letter with an accent": "é".encode() + marked,
+        "a character that turns": "\u202e".encode() + marked,
+        "a path": b"../" + marked,
+        "a percent sign": b"%0d%0a" + marked,
+    }
+    for what, value in values.items():
+        header = (b"x-request-id", value)
+        answered = Hostile(f"an id: {what}", ONE, row, (*JSON, header), statuses=(200,))
+        yield answered
+        yield replace(answered, name=f"an id of a bad body: {what}", body=b"{", statuses=(400,))
+        elsewhere = replace(answered, name=f"an id of no route: {what}", statuses=(404,))
+        yield replace(elsewhere, target="/nothing", method="GET")
+    twice = ((b"x-request-id", b"<" + marked), (b"x-request-id", b"<<" + marked))
+    yield Hostile("two bad ids", ONE, row, JSON + twice, statuses=(200,))
+
+
+def _bytes(spec: ModelSpec) -> Iterator[Hostile]:
+    """Bytes that are no text, in each header that anybody reads."""
+    row = encoded(good_row(spec), {})
+    names = (
+        *("x-request-id", "x-routing-key", "x-model-version", "x-api-key", "host", "user-agent"),
+        *("accept", "authorization", "cookie", "origin", "traceparent", "x-forwarded-for"),
+        *("x-request-timeout-seconds", "x-request-disconnect-disabled", "x-made-up"),
+    )
+    for name in names:
+        for what, value in {
+            "bytes": b"\xff\xfe",
+            "half a character": b"\xc3",
+            "latin-1": "é".encode("latin-1"),
+        }.items():
+            headers = (*JSON, (name.encode(), value + MARKER.encode()))
+            yield Hostile(f"{what} in {name}", ONE, row, headers, statuses=(400,))
+            yield Hostile(f"{what} in {name}, of no work", "/health", b"", headers, "GET", (400,))
 
 
 def _paths(spec: ModelSpec) -> Iterator[Hostile]:
