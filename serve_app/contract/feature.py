@@ -1,6 +1,7 @@
 """One field of a contract, and whether a bundle takes all that a server takes."""
 
 import math
+import re
 from collections.abc import Iterable
 from datetime import date, datetime
 from functools import cached_property
@@ -144,17 +145,21 @@ def _is_finite(value: float) -> bool:
 
 def is_iso(dtype: str, value: str) -> bool:
     """Whether a text is a date, or a date and time without a zone, that pandas can hold too."""
+    # Python also reads weeks, and times without colons, which no JSON schema calls a date.
+    if not ISO[dtype].fullmatch(value):
+        return False
     try:
-        if dtype == "date":
-            moment: date = date.fromisoformat(value)
-            return len(value) == 10 and value[4] == "-" and FIRST_YEAR <= moment.year <= LAST_YEAR
-        time = datetime.fromisoformat(value)
+        moment: date = (date if dtype == "date" else datetime).fromisoformat(value)
     except ValueError:
         return False
-    is_written_out = len(value) >= 16 and value[4] == "-" and value[10] in "T "
-    return is_written_out and time.tzinfo is None and FIRST_YEAR <= time.year <= LAST_YEAR
+    return FIRST_YEAR <= moment.year <= LAST_YEAR
 
 
+_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+ISO = {
+    "date": re.compile(_DAY),
+    "datetime": re.compile(_DAY + r"[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?"),
+}
 # What nanoseconds in 64 bits can hold, as pandas stores them.
 FIRST_YEAR = 1678
 LAST_YEAR = 2261
@@ -177,7 +182,9 @@ DTYPES: dict[str, DType] = {
     "number": "float",
     "string": "category",
 }
-FORMATS: dict[str, DType] = {"date": "date", "date-time": "datetime"}
+# Of OpenAPI's registry of formats: `date-time` would be a time with a zone.
+DATE_TIME = "date-time-local"
+FORMATS: dict[str, DType] = {"date": "date", DATE_TIME: "datetime"}
 # In the JSON schema of a `Number`: its author knows that it has no bounds.
 UNBOUNDED = "x-unbounded"
 EXPECTED = """\

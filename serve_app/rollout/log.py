@@ -27,7 +27,7 @@ from serve_app.rollout.event import REMEDY, Draft, Event, NewerEvent, parse
 
 RETRY_S = 5.0
 TIMEOUT_S = 30.0
-EVENT_FILE = re.compile(r"(?<=/)\d{8}(?=\.json$)")
+EVENT_FILE = re.compile(r"(?<=/)[0-9]{8}(?=\.json\Z)")
 
 
 def open_log(state: str, model: str, application: str, rollout: str) -> "Log":

@@ -12,7 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from hostile import Hostile, good_row, hostile_requests
+from hostile import hostile_requests
+from hostile_request import Hostile, good_row
 from raw_requests import asked_over_tcp
 
 from serve_app.models import get_spec

@@ -8,7 +8,7 @@ from http.client import HTTPException, HTTPResponse
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from hostile import SECRETS, Hostile
+from hostile_request import SECRETS, Hostile
 
 TIMEOUT_S = 60.0
 

@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import re
 from typing import Any
 
 from arbitrary import json_values, mutated
 from fakes import FakeBackend, FakeOperator
-from hostile import Hostile, encoded, good_row
+from hostile_request import Hostile, encoded, good_row
 from hypothesis import given
 from hypothesis import strategies as st
 from raw_requests import RawAnswer, asked_in_process
@@ -51,6 +52,18 @@ def test_any_headers_are_answered_or_refused(headers: list[tuple[bytes, bytes]])
         assert b"json" in first[b"content-type"].lower()
         assert 0 < len(first.get(b"x-routing-key", b"k")) <= 200
         assert int(first.get(b"content-length", b"0")) <= 64 * 1024
+
+
+@given(VALUES | st.from_regex(rb"[A-Za-z0-9._-]{0,130}", fullmatch=True))
+def test_an_id_comes_back_whole_or_another_one_is_made(given: bytes) -> None:
+    """It stands in the answer and in the log: neither may be changed by what is in it."""
+    headers = ((b"content-type", b"application/json"), (b"x-request-id", given))
+    answer = answer_to(Hostile("", "/v1/predict", b"{", headers))
+    assert answer.status == 400
+    found = json.loads(answer.body)["request_id"]
+    assert re.fullmatch("[A-Za-z0-9._-]{1,128}", found)
+    is_plain = re.fullmatch(rb"[A-Za-z0-9._-]{1,128}", given) is not None
+    assert (found.encode() == given) == is_plain
 
 
 KNOWN = {"by": 1, "reason": 0}

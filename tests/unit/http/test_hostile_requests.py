@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from hostile import Hostile, encoded, good_row, hostile_requests
+from hostile import hostile_requests
+from hostile_request import Hostile, encoded, good_row
 from raw_requests import asked_in_process
 from whole_model import PREFIX, WAYS, reached, whole_model
 
