@@ -123,7 +123,6 @@ def test_what_is_no_event_does_not_disturb(tmp_path: Path) -> None:
         "00000004.json.bak",
         "00000004.json#1",
         "0004.json",
-        "00000004.json\n",
         "٠٠٠٠٠٠٠٤.json",
         "note.txt",
     ):
