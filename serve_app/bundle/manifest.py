@@ -31,7 +31,9 @@ REPORT = "report.html"
 # Next to the bundle and no part of it: it comes later, and more than one key may sign.
 SIGNATURE = "manifest.sig"
 
-VERSION_PATTERN = r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?$"
+# Not `\d`, which is any script's digits.
+_NUMBER = "(0|[1-9][0-9]*)"
+VERSION_PATTERN = rf"^{_NUMBER}\.{_NUMBER}\.{_NUMBER}(-[0-9A-Za-z.-]+)?$"
 Version = Annotated[str, Field(pattern=VERSION_PATTERN, max_length=40)]
 # Never a path.
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=100)]

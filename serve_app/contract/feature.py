@@ -1,5 +1,7 @@
 """One field of a contract, and whether a bundle takes all that a server takes."""
 
+import math
+import re
 from collections.abc import Iterable
 from datetime import date, datetime
 from functools import cached_property
@@ -74,20 +76,31 @@ class Feature(BaseModel):
         kind = WORDS[self.dtype]
         if self.dtype in ("bool", "date", "datetime"):
             return kind
-        if self.minimum is None and self.exclusive_minimum is None and self.maximum is None:
-            return f"finite {kind}"
+        if self.minimum is not None and self.maximum is not None:
+            return f"{kind} from {self.minimum:.12g} to {self.maximum:.12g}"
+        # A contract has both bounds or none; the manifest of a stranger may have one.
+        bounds = []
         if self.exclusive_minimum is not None:
-            return f"{kind} > {self.exclusive_minimum:.12g} and <= {self.maximum:.12g}"
-        return f"{kind} from {self.minimum:.12g} to {self.maximum:.12g}"
+            bounds.append(f"> {self.exclusive_minimum:.12g}")
+        if self.minimum is not None:
+            bounds.append(f">= {self.minimum:.12g}")
+        if self.maximum is not None:
+            bounds.append(f"<= {self.maximum:.12g}")
+        return f"{kind} {' and '.join(bounds)}" if bounds else f"finite {kind}"
 
-    def accepts(self, value: Value) -> bool:
-        """True when a row may hold this value here; `None` stands for missing, dates are ISO."""
+    def accepts(self, value: Any) -> bool:
+        """True when a row may hold this value of JSON here.
+
+        `None` stands for missing, dates are ISO.
+        """
         if value is None:
             return self.nullable
         if isinstance(value, bool) or self.dtype == "bool":
             return isinstance(value, bool) and self.dtype == "bool"
         if isinstance(value, str) or self.is_quoted:
             return isinstance(value, str) and self._accepts_text(value)
+        if not isinstance(value, int | float) or not _is_finite(value):
+            return False
         if self.dtype == "int" and not isinstance(value, int):
             return False
         return value in self.choices if self.choices is not None else self._in_range(value)
@@ -115,26 +128,38 @@ class Feature(BaseModel):
         if self.choices is not None:
             return other.choices is not None and set(other.choices) <= set(self.choices)
         if other.choices is not None:
-            return self.dtype == "category" or all(self._in_range(float(c)) for c in other.choices)
+            return self.dtype == "category" or all(self.accepts(c) for c in other.choices)
         return _lowest(self) <= _lowest(other) and _highest(other) <= _highest(self)
 
     def _in_range(self, value: float) -> bool:
         return _lowest(self) <= (value, 0) and value <= _highest(self)
 
 
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        # An integer that no float can hold.
+        return False
+
+
 def is_iso(dtype: str, value: str) -> bool:
     """Whether a text is a date, or a date and time without a zone, that pandas can hold too."""
+    # Python also reads weeks, and times without colons, which no JSON schema calls a date.
+    if not ISO[dtype].fullmatch(value):
+        return False
     try:
-        if dtype == "date":
-            moment: date = date.fromisoformat(value)
-            return len(value) == 10 and value[4] == "-" and FIRST_YEAR <= moment.year <= LAST_YEAR
-        time = datetime.fromisoformat(value)
+        moment: date = (date if dtype == "date" else datetime).fromisoformat(value)
     except ValueError:
         return False
-    is_written_out = len(value) >= 16 and value[4] == "-" and value[10] in "T "
-    return is_written_out and time.tzinfo is None and FIRST_YEAR <= time.year <= LAST_YEAR
+    return FIRST_YEAR <= moment.year <= LAST_YEAR
 
 
+_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+ISO = {
+    "date": re.compile(_DAY),
+    "datetime": re.compile(_DAY + r"[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?"),
+}
 # What nanoseconds in 64 bits can hold, as pandas stores them.
 FIRST_YEAR = 1678
 LAST_YEAR = 2261
@@ -157,7 +182,9 @@ DTYPES: dict[str, DType] = {
     "number": "float",
     "string": "category",
 }
-FORMATS: dict[str, DType] = {"date": "date", "date-time": "datetime"}
+# Of OpenAPI's registry of formats: `date-time` would be a time with a zone.
+DATE_TIME = "date-time-local"
+FORMATS: dict[str, DType] = {"date": "date", DATE_TIME: "datetime"}
 # In the JSON schema of a `Number`: its author knows that it has no bounds.
 UNBOUNDED = "x-unbounded"
 EXPECTED = """\

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from serve_app.contract.feature import UNBOUNDED, WORDS, is_iso
+from serve_app.contract.feature import DATE_TIME, UNBOUNDED, WORDS, is_iso
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,12 @@ class _Iso:
         is_date = self.dtype == "date"
         strict = core_schema.date_schema if is_date else core_schema.datetime_schema
         return core_schema.no_info_before_validator_function(self._read, strict(strict=True))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        found = handler(schema)
+        return found if self.dtype == "date" else {**found, "format": DATE_TIME}
 
     def _read(self, value: Any) -> Any:
         text = value.isoformat() if isinstance(value, date | datetime) else value

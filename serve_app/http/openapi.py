@@ -11,22 +11,27 @@ from pydantic import BaseModel, Field, create_model
 from pydantic.json_schema import models_json_schema
 
 from serve_app.contract import ModelSpec
-from serve_app.errors import CommandError, FieldError, http_errors
+from serve_app.errors import CommandError, FieldError, HttpError, InternalError, http_errors
 from serve_app.http.door import Documented, Route
 from serve_app.http.problems import MEDIA_TYPE, Problem
+from serve_app.http.request import MAX_KEY_LENGTH
 from serve_app.settings import Limits
 
 SCHEMAS = "#/components/schemas/"
-HEADERS = {
+TEXT = {"type": "string"}
+HEADERS: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "X-Routing-Key": (
-        "Who is asking: the same key always gets the same version. Default: the request id."
+        TEXT | {"minLength": 1, "maxLength": MAX_KEY_LENGTH},
+        "Who is asking: the same key always gets the same version. Default: the request id.",
     ),
     "X-Model-Version": (
-        "Ask for one version of the table. Takes a key with the scope admin, where keys are asked."
+        TEXT,
+        "Ask for one version of the table. Takes a key with the scope admin, where keys are asked.",
     ),
     "X-Request-ID": (
+        TEXT,
         "Your id for this request, which comes back in the answer: 1 to 128 letters, digits, dots, "
-        "dashes and underscores. Another one is replaced."
+        "dashes and underscores. Another one is replaced.",
     ),
 }
 
@@ -194,44 +199,52 @@ def _operation(
     examples: Mapping[str, Any],
     answer: type[BaseModel],
 ) -> dict[str, Any]:
-    headers = {
-        name: {"schema": {"type": "string"}, "description": text}
-        for name, text in ANSWER_HEADERS.items()
-    }
+    headers = {name: {"schema": TEXT, "description": text} for name, text in ANSWER_HEADERS.items()}
     content = {"application/json": {"schema": {"$ref": SCHEMAS + answer.__name__}}}
-    success = {
+    operation_id = name + ("_v1" if prefix else "")
+    success: dict[str, Any] = {
         "description": "The answer",
         "headers": headers,
         "content": content,
     }
+    if name == "predict":
+        success["links"] = {"same_version": _same_version(operation_id)}
+    errors = [error for error in http_errors() if not issubclass(error, CommandError)]
     return {
         "tags": ["predictions"],
         "summary": "One row" if name == "predict" else "A list of rows",
-        "operationId": name + ("_v1" if prefix else ""),
+        "operationId": operation_id,
         "parameters": [
             {
                 "name": header,
                 "in": "header",
                 "required": False,
-                "schema": {"type": "string"},
+                "schema": schema,
                 "description": text,
             }
-            for header, text in HEADERS.items()
+            for header, (schema, text) in HEADERS.items()
         ],
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": body, "examples": examples}},
         },
-        "responses": {"200": success, **_error_responses()},
+        "responses": {"200": success, **error_responses(errors)},
     }
 
 
-def _error_responses() -> dict[str, Any]:
-    """By status: every error that a prediction can be told."""
-    responses: dict[str, Any] = {}
-    for error in http_errors():
-        if issubclass(error, CommandError):
-            continue
+def _same_version(operation_id: str) -> dict[str, Any]:
+    """The link from an answer to the next request that the same version is to answer."""
+    return {
+        "operationId": operation_id,
+        "parameters": {"X-Model-Version": "$response.body#/model_version"},
+        "description": "The version that answered can be asked for again.",
+    }
+
+
+def error_responses(errors: Iterable[type[HttpError]]) -> dict[int | str, Any]:
+    """By status: what a client is told in errors of these kinds."""
+    responses: dict[int | str, Any] = {}
+    for error in errors:
         text = f"`{error.code}`: {error.title}"
         status = str(error.status)
         if status in responses:
@@ -240,3 +253,7 @@ def _error_responses() -> dict[str, Any]:
             schema = {"$ref": SCHEMAS + Problem.__name__}
             responses[status] = {"description": text, "content": {MEDIA_TYPE: {"schema": schema}}}
     return responses
+
+
+# Whatever the handler of a route breaks, the door tells it.
+FAULTS = error_responses([InternalError])

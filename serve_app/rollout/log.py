@@ -34,8 +34,8 @@ from serve_app.rollout.event import REMEDY, Draft, Event, NewerEvent, Out, parse
 
 RETRY_S = 5.0
 TIMEOUT_S = 30.0
-EVENT_FILE = re.compile(r"(?<=/)\d{8}(?=\.json$)")
-ORDER_FILE = re.compile(r"(?<=/out-run)\d{1,9}(?=\.json$)")
+EVENT_FILE = re.compile(r"(?<=/)[0-9]{8}(?=\.json\Z)")
+ORDER_FILE = re.compile(r"(?<=/out-run)[0-9]{1,9}(?=\.json\Z)")
 ORDER = TypeAdapter(Out)
 # That it is there is the order; what it says is for the audit.
 UNREADABLE = Out("unknown", "ordered while no coordinator answered")

@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from serve_app.errors import SettingsError
 
+# How many characters of a key a sentence shows.
+MOST_SHOWN = 60
+
 
 class Setting(BaseModel):
     """Base of all settings: strict, so that a typing error is an error."""
@@ -33,13 +36,21 @@ def fault_lines(error: ValidationError, kind: type[BaseModel], place: str) -> li
     """One line a fault, naming the key and its place."""
     lines = []
     for fault in error.errors(include_url=False, include_input=False):
-        where = ".".join([place, *(str(part) for part in fault["loc"] if part != "[key]")])
+        where = ".".join([place, *(_shown(part) for part in fault["loc"] if part != "[key]")])
         if fault["type"] == "extra_forbidden":
             known = ", ".join(_keys_at(kind, fault["loc"][:-1])) or "none"
             lines.append(f"{where}: unknown key; expected one of: {known}")
         else:
             lines.append(f"{where}: {fault['msg'].removeprefix('Value error, ')}")
     return lines
+
+
+def _shown(key: int | str) -> str:
+    """A key as it can be shown at a terminal: a file may hold escapes for keys, or a page."""
+    text = str(key)
+    if len(text) > MOST_SHOWN:
+        text = text[: MOST_SHOWN - 1] + "…"
+    return text if text.isprintable() else ascii(text)
 
 
 def _keys_at(kind: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:

@@ -10,12 +10,14 @@ from starlette.requests import Request
 
 from serve_app.access.caller import Caller
 from serve_app.errors import BadCommand, FieldError, NoRollout, NotReady, Unconfirmed
+from serve_app.http.openapi import FAULTS
 from serve_app.http.problems import MEDIA_TYPE, Problem
 from serve_app.http.request import CALLER
 from serve_app.rollout.decide import CommandName
 from serve_app.rollout.view import RolloutView, Unknown
 
 MAX_BODY_KB = 4
+COMMAND_ID = "command_v1_rollout__command__post"
 ROLLOUT_TEXT = (
     "How far the rollout is, what it waits for, the evidence beside its limits, "
     "and every decision so far."
@@ -25,6 +27,11 @@ COMMAND_TEXT = (
     "% now, in every state, as often as you like; `start`: anew, from the first step."
 )
 ACTIONS: tuple[CommandName, ...] = get_args(CommandName)
+COMMANDED = {
+    "operationId": COMMAND_ID,
+    "parameters": {"command": "$response.body#/commands/0"},
+    "description": "`commands` lists what can be commanded now.",
+}
 
 
 class Command(BaseModel):
@@ -48,15 +55,21 @@ class Operator(Protocol):
 
 def rollout_router(operator: Operator) -> APIRouter:
     """`GET /v1/rollout` and `POST /v1/rollout/{command}`."""
-    router = APIRouter(tags=["rollout"])
+    router = APIRouter(tags=["rollout"], responses=FAULTS)
 
-    @router.get("/v1/rollout", description=ROLLOUT_TEXT, responses=_problems(401, 403, 404, 503))
+    @router.get(
+        "/v1/rollout",
+        description=ROLLOUT_TEXT,
+        responses=_problems(401, 403, 404, 503),
+        openapi_extra={"responses": {"200": {"links": {"command": COMMANDED}}}},
+    )
     async def rollout() -> RolloutView:
         with _asked_of_the_coordinator():
             return _known(await operator.view())
 
     @router.post(
         "/v1/rollout/{command}",
+        operation_id=COMMAND_ID,
         description=COMMAND_TEXT,
         responses=_problems(400, 401, 403, 404, 408, 409, 413, 415, 422, 503),
         openapi_extra={"requestBody": _body(), "parameters": [_path_parameter()]},

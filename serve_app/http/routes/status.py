@@ -10,6 +10,7 @@ from starlette.responses import Response
 from serve_app.access.auth import Auth
 from serve_app.contract import ModelSpec
 from serve_app.http.backend import Backend
+from serve_app.http.openapi import FAULTS
 from serve_app.http.request import CALLER
 from serve_app.serving.status import Description, Health, Readiness, without_reasons
 
@@ -30,7 +31,7 @@ def status_router(
     Why a version or a table cannot be used is told to those who may see it: paths of this machine
     stand in it.
     """
-    router = APIRouter(tags=["status"])
+    router = APIRouter(tags=["status"], responses=FAULTS)
 
     def shows_reasons(request: Request) -> bool:
         return auth.shows_reasons(request.scope.get(CALLER))

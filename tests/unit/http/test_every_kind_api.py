@@ -87,7 +87,7 @@ async def test_the_document_of_every_kind_describes_its_answers(api: Api, spec: 
     content = document["paths"][SINGLE]["post"]["requestBody"]["content"]["application/json"]
     assert content["examples"]["plain"]["value"] == ROW
     fields = schemas[spec.features.__name__]["properties"]
-    assert fields["ordered_at"]["format"] == "date-time"
+    assert fields["ordered_at"]["format"] == "date-time-local"
     assert fields["city"]["maxLength"] == 40
     assert fields["is_gift"]["type"] == "boolean"
 

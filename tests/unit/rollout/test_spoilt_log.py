@@ -123,6 +123,7 @@ def test_what_is_no_event_does_not_disturb(tmp_path: Path) -> None:
         "00000004.json.bak",
         "00000004.json#1",
         "0004.json",
+        "٠٠٠٠٠٠٠٤.json",
         "note.txt",
     ):
         (folder / name).write_text("x")

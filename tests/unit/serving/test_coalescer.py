@@ -281,6 +281,83 @@ def test_whatever_the_sizes_everybody_gets_their_own_scores(
     asyncio.run(run())
 
 
+class SteppedCallee:
+    """A version whose calls wait until the test ends each, well or not."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[list[float], asyncio.Future[None]]] = []
+
+    @property
+    def under_way(self) -> list[asyncio.Future[None]]:
+        """The calls that have not ended."""
+        return [ended for _, ended in self.calls if not ended.done()]
+
+    async def __call__(self, block: Block) -> Scores:
+        """Ten times the first number of each row."""
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.calls.append((block.numbers[:, 0].tolist(), ended))
+        await ended
+        return np.asarray(block.numbers[:, 0] * 10, dtype=np.float64)
+
+
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["arrives", "arrives", "leaves", "works", "fails"]), st.integers(0, 9)
+    ),
+    max_size=40,
+)
+
+
+@given(events=EVENTS, max_rows=st.integers(1, 8), bound=st.integers(1, 3))
+def test_in_any_order_of_events_every_caller_has_one_outcome(
+    events: list[tuple[str, int]], max_rows: int, bound: int
+) -> None:
+    """Callers arrive and leave and calls end, well or not, in any order: each caller gets its own
+    scores, the error of the call it travelled with, or nothing since it left; no row travels twice,
+    and calls keep to their bounds.
+    """
+
+    async def run() -> None:
+        callee = SteppedCallee()
+        coalescer = Coalescer(callee, max_rows, lambda: bound)
+        clients: list[tuple[list[float], asyncio.Task[Scores]]] = []
+        left: set[int] = set()
+        n_rows = 0
+        for kind, n in [*events, *[("works", 0)] * 50]:
+            if kind == "arrives":
+                values = [float(n_rows + i) for i in range(n % 4 + 1)]
+                n_rows += len(values)
+                clients += [(values, asyncio.create_task(coalescer.score(block_of(*values))))]
+            elif kind == "leaves" and clients:
+                left.add(n % len(clients))
+                clients[n % len(clients)][1].cancel()
+            elif callee.under_way:
+                ended = callee.under_way[n % len(callee.under_way)]
+                if kind == "works":
+                    ended.set_result(None)
+                elif kind == "fails":
+                    ended.set_exception(ConnectionError("the call failed"))
+            for _ in range(4):
+                await asyncio.sleep(0)
+            assert len(callee.under_way) <= bound
+        travelled = [value for call, _ in callee.calls for value in call]
+        assert len(travelled) == len(set(travelled))
+        assert all(len(call) <= max(max_rows, 4) for call, _ in callee.calls)
+        assert coalescer.waiting_rows == 0
+        failed = [call for call, ended in callee.calls if ended.exception() is not None]
+        outcomes = await asyncio.gather(*(task for _, task in clients), return_exceptions=True)
+        for i, ((values, _), outcome) in enumerate(zip(clients, outcomes, strict=True)):
+            if isinstance(outcome, asyncio.CancelledError):
+                assert i in left
+            elif isinstance(outcome, ConnectionError):
+                assert any(set(values) <= set(call) for call in failed)
+            else:
+                assert not isinstance(outcome, BaseException)
+                assert outcome.tolist() == [10 * value for value in values]
+
+    asyncio.run(run())
+
+
 async def test_a_call_does_not_run_in_the_context_of_one_of_its_clients() -> None:
     """Ray cancels what a request started when the request is cancelled; a call carries rows of
     others too.

@@ -85,6 +85,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"stable": "../1.0.0"},
         "user_config.stable: String should match",
     ),
+    "version in digits of another script": (
+        {"stable": "1.٣.0"},
+        "user_config.stable: String should match",
+    ),
     "key that is a number": (
         {"versions": {1.1: {}}},
         "user_config.versions.1.1: Input should be a valid string",
