@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from serve_app.bundle.manifest import MANIFEST, Manifest, parse
+from serve_app.bundle.ownership import own_fault, way_fault
 from serve_app.bundle.store import FolderStore, Store
 from serve_app.bundle.verified import read_manifest, read_verified
 from serve_app.errors import BundleError, BundleUnavailable, StoreAway
@@ -29,9 +30,6 @@ class NodeCache:
     versions are immutable, what is here is never asked for again, so a node that has a bundle can
     start replicas while the store is away.
     """
-
-    # What came from elsewhere is trusted as little as that is.
-    is_local = False
 
     def __init__(self, remote: Store, folder: Path | None = None) -> None:
         self.uri = remote.uri
@@ -56,6 +54,10 @@ class NodeCache:
     def versions(self, model: str) -> list[str]:
         """The versions of the store, not of the cache."""
         return self._remote.versions(model)
+
+    def doubt(self, model: str, version: str) -> str:
+        """What came from elsewhere is trusted as little as that is."""
+        return self._remote.doubt(model, version)
 
     def write(self, model: str, version: str, files: Mapping[str, bytes]) -> None:
         """Add a version to the store."""
@@ -111,10 +113,14 @@ class NodeCache:
     @contextmanager
     def _locked(self, model: str, version: str) -> Iterator[None]:
         """Let one replica of the node fetch while the others wait; a lock ends with its process."""
+        folder = self._here.root / model
         try:
-            folder = self._here.root / model
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._require_own()
+            # Nothing is made behind a level that is somebody else's.
+            _refuse(way_fault(self._here.root))
+            for made in (self._here.root.parent, self._here.root, folder):
+                made.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Somebody may have been there first, as below /tmp.
+            _refuse(way_fault(self._here.root) or own_fault(self._here.root) or own_fault(folder))
             with (folder / f".{version}.lock").open("wb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
@@ -124,17 +130,8 @@ class NodeCache:
                 "that can be written, with room for the bundles. Set CACHE_PATH to one"
             ) from error
 
-    def _require_own(self) -> None:
-        """Nobody else can put bundles here, or another folder in this one's place.
 
-        The folder around may be root's, as where a volume is mounted; a link counts by its owner.
-        Raises BundleUnavailable: it is this machine that is wrong, not the bundle.
-        """
-        root = self._here.root
-        own = os.getuid()
-        for folder, allowed in ((root.parent, (own, 0)), (root, (own,))):
-            owner = folder.lstat().st_uid
-            if owner not in allowed:
-                raise BundleUnavailable(
-                    f"{folder}: belongs to user {owner}; expected one's own. Set CACHE_PATH"
-                )
+def _refuse(fault: str) -> None:
+    """Raises BundleUnavailable: it is this machine that is wrong, not the bundle."""
+    if fault:
+        raise BundleUnavailable(f"cache: {fault}. Or set CACHE_PATH")

@@ -44,7 +44,12 @@ def open_version(
     fault = kind_fault(spec, manifest)
     if fault:
         raise BundleError(f"{where}: {fault}")
-    fault = missing_pin(manifest, digest, is_local=store.is_local, is_pinned=is_pinned)
+    fault = missing_pin(
+        manifest,
+        digest,
+        doubt=store.doubt(spec.name, manifest.version),
+        is_pinned=is_pinned,
+    )
     if fault:
         raise BundleError(f"{where}: {fault}")
     files = {

@@ -24,8 +24,6 @@ T = TypeVar("T")
 class ObjectStoreStore:
     """Bundles under a URI of an object store."""
 
-    is_local = False
-
     def __init__(self, uri: str, objects: Objects) -> None:
         self.uri = uri.rstrip("/")
         self._objects = objects
@@ -51,6 +49,10 @@ class ObjectStoreStore:
         keys = _ask(self.uri, lambda: self._objects.below(f"{model}/"))
         paths = [PurePosixPath(key) for key in keys]
         return sorted(path.parent.name for path in paths if path.name == MANIFEST)
+
+    def doubt(self, model: str, version: str) -> str:
+        """Who may write into a bucket cannot be seen from here."""
+        return "an object store"
 
     def write(self, model: str, version: str, files: Mapping[str, bytes]) -> None:
         """Each file only where none is, the manifest last: a version without one does not exist.

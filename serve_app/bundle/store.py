@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from serve_app.bundle.manifest import MANIFEST
+from serve_app.bundle.ownership import own_fault, way_fault
 from serve_app.errors import BundleError, BundleUnavailable
 
 
@@ -19,13 +20,18 @@ class Store(Protocol):
     """
 
     uri: str
-    is_local: bool
 
     def read(self, model: str, version: str, file: str) -> bytes:
         """The bytes of one file."""
 
     def versions(self, model: str) -> list[str]:
         """The versions that have a manifest, in lexical order."""
+
+    def doubt(self, model: str, version: str) -> str:
+        """Whence a version comes that others than this user may have put there; else empty.
+
+        What such a version runs must be pinned.
+        """
 
     def write(self, model: str, version: str, files: Mapping[str, bytes]) -> None:
         """Add a version; refused when it is there already, since versions are immutable."""
@@ -43,8 +49,6 @@ class Store(Protocol):
 
 class FolderStore:
     """Bundles in a local folder; a relative one is taken from where Ray was started."""
-
-    is_local = True
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
@@ -69,6 +73,18 @@ class FolderStore:
         found = (path.parent.name for path in self.root.glob(f"{model}/*/{MANIFEST}"))
         # A name with a dot in front is a draft.
         return sorted(name for name in found if not name.startswith("."))
+
+    def doubt(self, model: str, version: str) -> str:
+        """Who owns or may write the folder, its files, or a folder around it, decides what runs."""
+        bundle = self.root / model / version
+        try:
+            for path in (self.root, bundle.parent, bundle, *sorted(bundle.iterdir())):
+                fault = way_fault(path) or own_fault(path.resolve(), or_root=True)
+                if fault:
+                    return f"a folder that others can change ({fault})"
+        except OSError as error:
+            return f"a folder that cannot be looked at ({error.strerror})"
+        return ""
 
     def write(self, model: str, version: str, files: Mapping[str, bytes]) -> None:
         """Write next to the final place and rename, so that nobody ever sees half a bundle."""

@@ -1,6 +1,7 @@
 """Stores: which URIs are none, and what is left in a folder when a version could not be written."""
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,26 @@ def test_a_uri_that_is_no_store_is_refused(
     monkeypatch.delenv("MODEL_PATH", raising=False)
     with pytest.raises(BundleError, match=f"^store: .*{hint}"):
         open_store(uri)
+
+
+@pytest.mark.parametrize("level", ["around", "store", "churn", "1.0.0", MANIFEST])
+def test_a_folder_store_that_others_can_change_is_told_from_one_that_they_cannot(
+    tmp_path: Path, level: str
+) -> None:
+    """Whoever may write there decides what runs, whichever level it is."""
+    store = FolderStore(tmp_path / "around" / "store")
+    store.write("churn", "1.0.0", {MANIFEST: b"{}"})
+    assert store.doubt("churn", "1.0.0") == ""
+    [path] = [found for found in tmp_path.rglob("*") if found.name == level]
+    path.chmod(path.stat().st_mode | 0o002)
+    said = store.doubt("churn", "1.0.0")
+    assert f"{path}: others may write there" in said
+    path.chmod(path.stat().st_mode & ~0o002)
+    if os.getuid() == 0:
+        os.chown(path, 12_345, -1)
+        assert f"{path}: belongs to user 12345" in store.doubt("churn", "1.0.0")
+
+
+def test_a_version_that_cannot_be_looked_at_is_not_taken_for_one_s_own(tmp_path: Path) -> None:
+    """A version may go while it is looked at."""
+    assert "cannot be looked at" in FolderStore(tmp_path).doubt("churn", "1.0.0")
