@@ -11,7 +11,7 @@ from pathlib import Path
 
 from serve_app.bundle.manifest import MANIFEST, Manifest, parse
 from serve_app.bundle.ownership import own_fault, way_fault
-from serve_app.bundle.store import FolderStore, Store
+from serve_app.bundle.store import MOST_UNLISTED_BYTES, FolderStore, Store
 from serve_app.bundle.verified import read_manifest, read_verified
 from serve_app.errors import BundleError, BundleUnavailable, StoreAway
 
@@ -37,14 +37,16 @@ class NodeCache:
         place = hashlib.sha256(remote.uri.encode()).hexdigest()[:16]
         self._here = FolderStore((folder or cache_folder()) / place)
 
-    def read(self, model: str, version: str, file: str) -> bytes:
+    def read(
+        self, model: str, version: str, file: str, most_bytes: int = MOST_UNLISTED_BYTES
+    ) -> bytes:
         """The bytes of one file; the first call fetches the whole version."""
         with self._locked(model, version):
             manifest = self._kept(model, version) or self._fetch(model, version)
             if file == MANIFEST:
-                return self._here.read(model, version, file)
+                return self._here.read(model, version, file, most_bytes)
             if file not in manifest.files:
-                return self._read_through(model, version, file)
+                return self._read_through(model, version, file, most_bytes)
             try:
                 return read_verified(self._here, manifest, file)
             except BundleError:
@@ -97,13 +99,13 @@ class NodeCache:
             raise BundleUnavailable(str(error)) from error
         return manifest
 
-    def _read_through(self, model: str, version: str, file: str) -> bytes:
+    def _read_through(self, model: str, version: str, file: str, most_bytes: int) -> bytes:
         """A file next to the bundle, such as its signatures: there may be more of them by now."""
         try:
-            data = self._remote.read(model, version, file)
+            data = self._remote.read(model, version, file, most_bytes)
         except StoreAway:
             with suppress(BundleError):
-                return self._here.read(model, version, file)
+                return self._here.read(model, version, file, most_bytes)
             raise
         # Kept for when the store is away; a full disk does not make it wrong.
         with suppress(BundleError):

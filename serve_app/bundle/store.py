@@ -12,6 +12,9 @@ from serve_app.bundle.manifest import MANIFEST
 from serve_app.bundle.ownership import own_fault, way_fault
 from serve_app.errors import BundleError, BundleUnavailable
 
+# Of files whose size no manifest says: the manifest itself, and signatures.
+MOST_UNLISTED_BYTES = 16 * 1024**2
+
 
 class Store(Protocol):
     """What serving and training ask of a store.
@@ -21,8 +24,10 @@ class Store(Protocol):
 
     uri: str
 
-    def read(self, model: str, version: str, file: str) -> bytes:
-        """The bytes of one file."""
+    def read(
+        self, model: str, version: str, file: str, most_bytes: int = MOST_UNLISTED_BYTES
+    ) -> bytes:
+        """The bytes of one file; refused before it is read when it has more than `most_bytes`."""
 
     def versions(self, model: str) -> list[str]:
         """The versions that have a manifest, in lexical order."""
@@ -54,13 +59,19 @@ class FolderStore:
         self.root = root.absolute()
         self.uri = str(self.root)
 
-    def read(self, model: str, version: str, file: str) -> bytes:
+    def read(
+        self, model: str, version: str, file: str, most_bytes: int = MOST_UNLISTED_BYTES
+    ) -> bytes:
         """The bytes of one file."""
         path = self.root / model / version / file
         try:
             if path.exists() and not path.is_file():
                 raise BundleError(f"{path}: is no regular file; expected one written by training")
-            return path.read_bytes()
+            with path.open("rb") as opened:
+                n_bytes = os.fstat(opened.fileno()).st_size
+                if n_bytes > most_bytes:
+                    raise BundleError(too_large(str(path), most_bytes, n_bytes))
+                return opened.read(n_bytes)
         except FileNotFoundError:
             raise BundleUnavailable(missing(str(path), model, version)) from None
         except OSError as error:
@@ -145,6 +156,11 @@ def _folder(path: Path) -> Iterator[None]:
             # rmdir refuses a folder with something in it.
             with suppress(OSError):
                 path.rmdir()
+
+
+def too_large(place: str, most_bytes: int, n_bytes: int) -> str:
+    """What to say of a file that is larger than it may be."""
+    return f"{place}: expected {most_bytes} bytes or fewer, found {n_bytes}: replaced"
 
 
 def missing(place: str, model: str, version: str) -> str:

@@ -19,6 +19,7 @@ from serve_app.bundle.objects import (
     ObjectExists,
     ObjectFault,
     Objects,
+    ObjectTooLarge,
     open_objects,
     scheme_fault,
 )
@@ -27,6 +28,8 @@ from serve_app.rollout.event import REMEDY, Draft, Event, NewerEvent, parse
 
 RETRY_S = 5.0
 TIMEOUT_S = 30.0
+# An event has 1 to 4 KB.
+MOST_EVENT_BYTES = 64 * 1024
 EVENT_FILE = re.compile(r"(?<=/)\d{8}(?=\.json$)")
 
 
@@ -176,9 +179,14 @@ class Log:
     def _event(self, seq: int) -> Event:
         place = f"{self._place}/{_file(seq)}"
         try:
-            data = self._objects.get(f"{self._folder}/{_file(seq)}")
+            data = self._objects.get(f"{self._folder}/{_file(seq)}", MOST_EVENT_BYTES)
         except NoSuchObject:
             raise RolloutError(f"{place}: is missing; {REMEDY}") from None
+        except ObjectTooLarge as error:
+            raise RolloutError(
+                f"{place}: found {error.n_bytes} bytes, expected {MOST_EVENT_BYTES} or fewer; "
+                f"{REMEDY}"
+            ) from None
         except ObjectFault as error:
             raise RolloutError(f"{place}: cannot be read ({error.kind})") from error
         event = parse(data, place)
