@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
+from serve_app.contract.plain_text import PLAIN_PATTERN
 from serve_app.errors import BadCommand, FieldError, NoRollout, NotReady, Unconfirmed
 from serve_app.http.problems import MEDIA_TYPE, Problem
 from serve_app.rollout.decide import CommandName
@@ -30,8 +31,8 @@ class Command(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    by: Annotated[str, Field(min_length=1, max_length=100)] = "http"
-    reason: Annotated[str, Field(max_length=500)] = ""
+    by: Annotated[str, Field(min_length=1, max_length=100, pattern=PLAIN_PATTERN)] = "http"
+    reason: Annotated[str, Field(max_length=500, pattern=PLAIN_PATTERN)] = ""
 
 
 class Operator(Protocol):
@@ -95,7 +96,7 @@ def _read(body: bytes) -> Command:
             FieldError(
                 field=name if name in known else "",
                 reason="cannot be used",
-                allowed=f"text: {', '.join(known)}",
+                allowed=f"text without control characters: {', '.join(known)}",
             )
             for name in (str(fault["loc"][0]) if fault["loc"] else "" for fault in faults)
         )
