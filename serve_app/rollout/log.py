@@ -12,6 +12,7 @@ lines. Every call waits for the store.
 import re
 import secrets
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from serve_app.bundle.objects import (
@@ -28,6 +29,10 @@ from serve_app.rollout.event import REMEDY, Draft, Event, NewerEvent, parse
 
 RETRY_S = 5.0
 TIMEOUT_S = 30.0
+# Reading a log takes memory and, from an object store, a round trip each. Decisions and commands
+# are far fewer (decide.py); what makes more is a coordinator that never stops restarting.
+MOST_EVENTS = 10_000
+READ_TOGETHER = 16
 # An event has 1 to 4 KB.
 MOST_EVENT_BYTES = 64 * 1024
 EVENT_FILE = re.compile(r"(?<=/)\d{8}(?=\.json$)")
@@ -76,13 +81,22 @@ class Log:
         Raises RolloutError when one is missing, or is none of this rollout's.
         """
         last = self._last_listed()
+        if last > MOST_EVENTS:
+            raise RolloutError(
+                f"{self._place}: found {last} events, expected {MOST_EVENTS} or fewer; {REMEDY}"
+            )
         if last < len(self.events):
             raise RolloutError(
                 f"{self._place}: found {last} events, expected {len(self.events)} or more; {REMEDY}"
             )
         # What is there never changes: only what is new is fetched. Not each listed name: a folder
         # that is written to meanwhile may show the last of two new files alone.
-        self.events += tuple(self._event(seq) for seq in range(len(self.events) + 1, last + 1))
+        wanted = range(len(self.events) + 1, last + 1)
+        if len(wanted) < READ_TOGETHER:
+            self.events += tuple(self._event(seq) for seq in wanted)
+            return self.events
+        with ThreadPoolExecutor(READ_TOGETHER) as threads:
+            self.events += tuple(threads.map(self._event, wanted))
         return self.events
 
     def claim(self, first: Callable[[Sequence[Event]], Draft], now_s: float) -> Event:
