@@ -12,6 +12,7 @@ from typing import Any
 from ray import serve
 
 from serve_app.bundle.loading import load
+from serve_app.bundle.proving import prove_first
 from serve_app.bundle.stores import open_store, served_uri
 from serve_app.cluster.coordinator import Coordinator
 from serve_app.cluster.handles import IsolatedReplicas, RemoteRollout
@@ -67,7 +68,7 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
     store = open_store(served_uri(args.store), cached=True)
     opening = Opening(
         spec,
-        load=lambda version, pin: load(store, spec, version, pin, args.public_keys),
+        load=lambda version, pin: load(store, spec, version, pin, args.public_keys, prove_first),
         in_server=InServerVersion,
         application=partial(IsolatedApplication, lambda: versions.limits.deadline_ms / 1000),
     )

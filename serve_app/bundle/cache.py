@@ -10,10 +10,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from serve_app.bundle.manifest import MANIFEST, Manifest, parse
-from serve_app.bundle.ownership import own_fault, way_fault
+from serve_app.bundle.ownership import make_own
 from serve_app.bundle.store import MOST_UNLISTED_BYTES, FolderStore, Store
 from serve_app.bundle.verified import read_manifest, read_verified
-from serve_app.errors import BundleError, BundleUnavailable, StoreAway
+from serve_app.errors import BundleError, BundleUnavailable, NoRoom, StoreAway
 
 
 def cache_folder() -> Path:
@@ -95,8 +95,7 @@ class NodeCache:
         try:
             self._here.write(model, version, files)
         except BundleError as error:
-            # A full disk is this node's fault, and passes.
-            raise BundleUnavailable(str(error)) from error
+            raise NoRoom(str(error)) from error
         return manifest
 
     def _read_through(self, model: str, version: str, file: str, most_bytes: int) -> bytes:
@@ -115,25 +114,17 @@ class NodeCache:
     @contextmanager
     def _locked(self, model: str, version: str) -> Iterator[None]:
         """Let one replica of the node fetch while the others wait; a lock ends with its process."""
-        folder = self._here.root / model
+        root = self._here.root
         try:
-            # Nothing is made behind a level that is somebody else's.
-            _refuse(way_fault(self._here.root))
-            for made in (self._here.root.parent, self._here.root, folder):
-                made.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Somebody may have been there first, as below /tmp.
-            _refuse(way_fault(self._here.root) or own_fault(self._here.root) or own_fault(folder))
+            folder, fault = make_own(root.parent, root.name, model)
+            if fault:
+                # It is this machine that is wrong, not the bundle.
+                raise BundleUnavailable(f"cache: {fault}. Or set CACHE_PATH")
             with (folder / f".{version}.lock").open("wb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
         except OSError as error:
             raise StoreAway(
-                f"{self._here.root}: cannot be used as cache ({error.strerror}); expected a folder "
+                f"{root}: cannot be used as cache ({error.strerror}); expected a folder "
                 "that can be written, with room for the bundles. Set CACHE_PATH to one"
             ) from error
-
-
-def _refuse(fault: str) -> None:
-    """Raises BundleUnavailable: it is this machine that is wrong, not the bundle."""
-    if fault:
-        raise BundleUnavailable(f"cache: {fault}. Or set CACHE_PATH")

@@ -41,6 +41,27 @@ def way_fault(path: Path) -> str:
     return ""
 
 
+def make_own(top: Path, *below: str) -> tuple[Path, str]:
+    """A folder and those inside it that are to be this user's own, made where they are missing.
+
+    Returns the innermost, and why others can change one of them; empty when they cannot. `top` may
+    be root's. Nothing is made behind a level that others can change. Raises OSError.
+    """
+    fault = way_fault(top.joinpath(*below))
+    if fault:
+        return top, fault
+    top.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Somebody may have been there first, as below /tmp.
+    fault = way_fault(top)
+    folder = top
+    for name in below:
+        folder = folder / name
+        if not fault:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            fault = own_fault(folder)
+    return folder, fault
+
+
 def own_fault(path: Path, *, or_root: bool = False) -> str:
     """Say why others can change a folder or a file itself; empty when they cannot.
 

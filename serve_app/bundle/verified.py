@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from serve_app.bundle.manifest import MANIFEST, SIGNATURE, Manifest, parse, sha256_of
 from serve_app.bundle.pin import fits_pin
 from serve_app.bundle.store import Store
-from serve_app.errors import BundleError, BundleUnavailable, StoreAway
+from serve_app.errors import BundleError, BundleUnavailable, NoRoom, StoreAway
 
 
 def read_manifest(
@@ -60,7 +60,7 @@ def read_verified(store: Store, manifest: Manifest, file: str) -> bytes:
     """A file's bytes: its size is compared with the manifest before it is read, its hash before
     anything opens it.
 
-    Raises BundleError, and BundleUnavailable where this machine has no memory for it.
+    Raises BundleError, and NoRoom where this machine has no memory for it.
     """
     where = f"{store.uri}/{manifest.model}/{manifest.version}/{file}"
     if file not in manifest.files:
@@ -69,7 +69,7 @@ def read_verified(store: Store, manifest: Manifest, file: str) -> bytes:
     try:
         data = store.read(manifest.model, manifest.version, file, wanted.size_bytes)
     except MemoryError as error:
-        raise BundleUnavailable(
+        raise NoRoom(
             f"{where}: no memory for its {wanted.size_bytes} bytes; expected as much and more to "
             "be free where it serves"
         ) from error

@@ -72,7 +72,7 @@ class Server:
         if not is_first:
             self._versions.change(table)
             return
-        await self._versions.start(table, table.limits.ready_timeout_s)
+        await self._versions.start(table)
         if table.rollout is not None:
             await self._join(table)
         for forever in (self._parts.export_forever, self._parts.heartbeat.beat_forever):

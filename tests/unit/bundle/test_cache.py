@@ -1,5 +1,6 @@
 """The cache of a node trusts no folder that another user can change."""
 
+import errno
 import stat
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from serve_app.bundle.cache import NodeCache
 from serve_app.bundle.manifest import MANIFEST, File, sha256_of
 from serve_app.bundle.ownership import levels
 from serve_app.bundle.store import FolderStore
-from serve_app.errors import BundleUnavailable
+from serve_app.errors import BundleUnavailable, NoRoom
 
 OWN = 1_000
 STRANGER = 2_000
@@ -173,3 +174,17 @@ def test_the_levels_of_a_way_are_those_that_the_system_passes(tmp_path: Path) ->
     (tmp_path / "round").symlink_to("round")
     with pytest.raises(OSError, match="symbolic links"):
         list(levels(tmp_path / "round"))
+
+
+def test_a_full_disk_of_the_node_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is waited for, and the same cache has the version when there is room again."""
+    cache = cache_in(tmp_path)
+
+    def write_bytes(path: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    with monkeypatch.context() as full:
+        full.setattr(Path, "write_bytes", write_bytes)
+        with pytest.raises(NoRoom, match="No space left on device"):
+            cache.read("churn", "1.0.0", MANIFEST)
+    assert cache.read("churn", "1.0.0", "model.onnx") == MODEL

@@ -17,7 +17,7 @@ from serve_app.bundle.runtimes.record import RuntimeRecord
 from serve_app.bundle.runtimes.registry import RUNTIMES, record_of
 from serve_app.bundle.store import FolderStore
 from serve_app.contract.block import Block, Layout
-from serve_app.errors import BundleError, BundleUnavailable
+from serve_app.errors import BundleError, NoRoom
 from serve_app.models import get_spec
 from serve_app.serving import status
 from serve_app.serving.opening import Opening
@@ -129,7 +129,7 @@ def test_a_machine_without_room_is_not_taken_for_a_wrong_bundle(
     write_toy(store)
     with pytest.raises(BundleError) as caught:
         load(store, CHURN, "1.0.0")
-    assert isinstance(caught.value, BundleUnavailable) is not is_wrong
+    assert isinstance(caught.value, NoRoom) is not is_wrong
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,84 @@
+"""The child process of `proving`: it takes a model from stdin, opens it, and says what it raised.
+
+It limits itself before it reads the first byte. No model is opened by importing this.
+"""
+
+import json
+import os
+import resource
+import signal
+import sys
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+# Exit code of a version that cannot be trusted or opened: stdout says why.
+FAULT = 3
+# The kernel ends a process that does not end by SIGXCPU.
+GRACE_S = 5
+# A model writes no files; what its packages keep, such as bytecode, is small.
+MOST_FILE_BYTES = 64 * 1024**2
+# Where memory is short, the kernel ends the child and not a server.
+FIRST_TO_GO = "1000"
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a child is told in its command line; stdin holds the manifest and the model."""
+
+    n_manifest_bytes: int
+    manifest_sha256: str
+    threshold: float
+    where: str
+    cpu_s: float
+    wall_s: float
+    memory_bytes: int
+
+    def to_text(self) -> str:
+        """As one word."""
+        return json.dumps(asdict(self))
+
+
+def limit(given: Given) -> None:
+    """Bound time, memory and files of this process, for good."""
+    # Also when the parent has gone.
+    signal.setitimer(signal.ITIMER_REAL, given.wall_s + GRACE_S)
+    cpu_s = max(1, round(given.cpu_s))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + GRACE_S))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_FILE_BYTES, MOST_FILE_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Not of addresses: libraries of GPUs reserve more of them than any machine has memory.
+    resource.setrlimit(resource.RLIMIT_DATA, (given.memory_bytes, given.memory_bytes))
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(FIRST_TO_GO)
+
+
+def main() -> int:
+    """Prove the version on stdin; 0, or FAULT with a line on stdout."""
+    given = Given(**json.loads(sys.argv[1]))
+    limit(given)
+    # What libraries print must not look like the answer.
+    answer = os.dup(1)
+    os.dup2(2, 1)
+    data = sys.stdin.buffer.read()
+
+    # Imported late, within the limits.
+    from serve_app.bundle.loading import Verified, opened
+    from serve_app.bundle.manifest import parse
+    from serve_app.errors import BundleError, BundleUnavailable
+
+    manifest = parse(data[: given.n_manifest_bytes], given.where)
+    model = data[given.n_manifest_bytes :]
+    verified = Verified(manifest, given.manifest_sha256, model, given.threshold, given.where)
+    try:
+        opened(verified)
+    except BundleError as error:
+        said = {"text": str(error), "is_passing": isinstance(error, BundleUnavailable)}
+        with os.fdopen(answer, "w") as file:
+            json.dump(said, file)
+        return FAULT
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
