@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from serve_app.bundle.cache import cache_folder
 from serve_app.bundle.loading import Verified
 from serve_app.bundle.ownership import make_own
-from serve_app.bundle.proving_child import FAULT, Given
+from serve_app.bundle.proving_child import Given
 from serve_app.contract.plain_text import plain
 from serve_app.errors import BundleError, BundleUnavailable, NoRoom
 
@@ -136,41 +136,48 @@ def _prove(verified: Verified, limits: ProofLimits, run: Run) -> None:
             f"{file}: no process can be started to prove it ({type(error).__name__}); expected "
             "memory for a second copy, and a file in the folder for temporary ones"
         ) from error
+    found = _answer(said)
+    if found is None:
+        raise _silent(code, file, limits)
+    if not found["is_proven"]:
+        kind = BundleUnavailable if found["is_passing"] else BundleError
+        # The code that wrote it may be a stranger's.
+        raise kind(plain(str(found["text"])))
+
+
+def _answer(said: bytes) -> dict[str, Any] | None:
+    """What a child wrote; None when that is no whole answer."""
+    try:
+        found = json.loads(said)
+    except ValueError:
+        return None
+    is_whole = isinstance(found, dict) and (
+        found.get("is_proven") is True or {"is_proven", "text", "is_passing"} <= set(found)
+    )
+    return found if is_whole else None
+
+
+def _silent(code: int | None, file: str, limits: ProofLimits) -> BundleError:
+    """What to say of a child that ended without an answer."""
     if code is None:
-        raise NoRoom(
+        return NoRoom(
             f"{file}: was not opened within {limits.wall_s:.0f} s, in a process of its own; "
             "this machine is too busy, or the model waits for something"
         )
-    if code == 0:
-        return
-    if code == FAULT:
-        raise _told(said, file)
     if code == -signal.SIGXCPU:
-        raise BundleError(
+        return BundleError(
             f"{file}: takes more than {limits.cpu_s:.0f} s of CPU to be opened and to score its "
             "golden rows; expected a model that ends"
         )
     if code == -signal.SIGKILL:
-        raise NoRoom(
+        return NoRoom(
             f"{file}: the process that opened it was killed; this machine has too little memory, "
             "or the model takes too much"
         )
-    if code > 0:
-        # Whatever this machine's Python lacks, or code in the bundle that leaves.
-        raise BundleUnavailable(
-            f"{file}: the process that opens it ended by itself (exit code {code})"
-        )
-    raise BundleError(f"{file}: ends the process that opens it (signal {-code})")
-
-
-def _told(said: bytes, file: str) -> BundleError:
-    """The error that a child wrote: its code may be a stranger's, and so are the words."""
-    try:
-        found = json.loads(said)
-        kind = BundleUnavailable if found["is_passing"] else BundleError
-        return kind(plain(str(found["text"])))
-    except (ValueError, TypeError, KeyError):
-        return BundleError(f"{file}: cannot be opened")
+    if code < 0:
+        return BundleError(f"{file}: ends the process that opens it (signal {-code})")
+    # Whatever this machine's Python lacks, or code in the bundle that leaves.
+    return BundleUnavailable(f"{file}: the process that opened it ended without a word ({code})")
 
 
 @contextmanager

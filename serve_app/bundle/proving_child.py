@@ -12,8 +12,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-# Exit code of a version that cannot be trusted or opened: stdout says why.
-FAULT = 3
 # The kernel ends a process that does not end by SIGXCPU.
 GRACE_S = 5
 # A model writes no files; what its packages keep, such as bytecode, is small.
@@ -44,17 +42,24 @@ def limit(given: Given) -> None:
     # Also when the parent has gone.
     signal.setitimer(signal.ITIMER_REAL, given.wall_s + GRACE_S)
     cpu_s = max(1, round(given.cpu_s))
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + GRACE_S))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_FILE_BYTES, MOST_FILE_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _lower(resource.RLIMIT_CPU, cpu_s, GRACE_S)
+    _lower(resource.RLIMIT_FSIZE, MOST_FILE_BYTES)
+    _lower(resource.RLIMIT_CORE, 0)
     # Not of addresses: libraries of GPUs reserve more of them than any machine has memory.
-    resource.setrlimit(resource.RLIMIT_DATA, (given.memory_bytes, given.memory_bytes))
+    _lower(resource.RLIMIT_DATA, given.memory_bytes)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(FIRST_TO_GO)
 
 
-def main() -> int:
-    """Prove the version on stdin; 0, or FAULT with a line on stdout."""
+def _lower(kind: int, most: int, grace: int = 0) -> None:
+    """Bound one resource; a container may have a lower bound already, which stays."""
+    soft, hard = resource.getrlimit(kind)
+    found = [bound for bound in (soft, hard) if bound != resource.RLIM_INFINITY]
+    resource.setrlimit(kind, (min([most, *found]), min([most + grace, *found])))
+
+
+def main() -> None:
+    """Prove the version on stdin, and say on stdout what came of it."""
     given = Given(**json.loads(sys.argv[1]))
     limit(given)
     # What libraries print must not look like the answer.
@@ -70,15 +75,15 @@ def main() -> int:
     manifest = parse(data[: given.n_manifest_bytes], given.where)
     model = data[given.n_manifest_bytes :]
     verified = Verified(manifest, given.manifest_sha256, model, given.threshold, given.where)
+    said: dict[str, object] = {"is_proven": True}
     try:
         opened(verified)
     except BundleError as error:
-        said = {"text": str(error), "is_passing": isinstance(error, BundleUnavailable)}
-        with os.fdopen(answer, "w") as file:
-            json.dump(said, file)
-        return FAULT
-    return 0
+        is_passing = isinstance(error, BundleUnavailable)
+        said = {"is_proven": False, "text": str(error), "is_passing": is_passing}
+    with os.fdopen(answer, "w") as file:
+        json.dump(said, file)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
