@@ -48,7 +48,7 @@ class ProofLimits:
     cpu_s_per_mb: float = 0.5
     memory_bytes: int = 2 * 1024**3
     memory_per_byte: int = 20
-    wall_factor: float = 4.0
+    wall_factor: float = 10.0
 
     def of(self, n_bytes: int) -> "ProofLimits":
         """Those of a model of so many bytes."""

@@ -72,12 +72,11 @@ def main() -> None:
     from serve_app.bundle.manifest import parse
     from serve_app.errors import BundleError, BundleUnavailable
 
-    manifest = parse(data[: given.n_manifest_bytes], given.where)
-    model = data[given.n_manifest_bytes :]
-    verified = Verified(manifest, given.manifest_sha256, model, given.threshold, given.where)
     said: dict[str, object] = {"is_proven": True}
+    model = data[given.n_manifest_bytes :]
     try:
-        opened(verified)
+        manifest = parse(data[: given.n_manifest_bytes], given.where)
+        opened(Verified(manifest, given.manifest_sha256, model, given.threshold, given.where))
     except BundleError as error:
         is_passing = isinstance(error, BundleUnavailable)
         said = {"is_proven": False, "text": str(error), "is_passing": is_passing}

@@ -162,7 +162,7 @@ def test_a_child_imports_what_its_parent_can(
         (-signal.SIGSEGV, None, BundleError, "ends the process that opens it .signal 11"),
         (-signal.SIGXCPU, None, BundleError, "takes more than 30 s of CPU"),
         (-signal.SIGKILL, None, NoRoom, "was killed; this machine has too little memory"),
-        (None, None, NoRoom, "not opened within 120 s"),
+        (None, None, NoRoom, "not opened within 300 s"),
         (1, None, BundleUnavailable, "ended without a word .1"),
     ],
 )

@@ -38,6 +38,8 @@ def replica(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Version:
     monkeypatch.setattr(serve, "get_replica_context", lambda: context)
     monkeypatch.setattr(os, "nice", lambda _: 0)
     monkeypatch.setitem(RUNTIMES, "toy", toy())
+    # A child process does not know the toy.
+    monkeypatch.setattr("serve_app.cluster.version.prove_first", None)
     write_toy(FolderStore(tmp_path), VERSION)
     return Version(VersionArgs(model="churn", version=VERSION, store=str(tmp_path)))
 

@@ -47,6 +47,8 @@ def args(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServerArgs
     )
     monkeypatch.setattr(serve, "get_replica_context", lambda: context)
     monkeypatch.setitem(RUNTIMES, "toy", toy())
+    # A child process does not know the toy.
+    monkeypatch.setattr("serve_app.app.prove_first", None)
     for name in ("MODEL_PATH", "STATE_PATH"):
         monkeypatch.delenv(name, raising=False)
     write_toy(FolderStore(tmp_path / "store"))
