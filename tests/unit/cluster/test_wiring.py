@@ -10,6 +10,7 @@ import pytest
 from fakes import client_of, example_rows, table
 from toy_runtime import toy, write_toy
 
+from serve_app.bundle.loading import Verified
 from serve_app.bundle.runtimes.registry import RUNTIMES
 from serve_app.bundle.store import FolderStore
 from serve_app.cluster.report import Inbox, Reply, Report
@@ -40,15 +41,23 @@ class Handle:
 
 
 @pytest.fixture
-def args(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServerArgs]:
+def proven(monkeypatch: pytest.MonkeyPatch) -> list[Verified]:
+    """What would be opened in a child process, which does not know the toy."""
+    found: list[Verified] = []
+    monkeypatch.setattr("serve_app.app.prove_first", found.append)
+    return found
+
+
+@pytest.fixture
+def args(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proven: list[Verified]
+) -> Iterator[ServerArgs]:
     """Arguments of a server whose store has a version; Ray says which application it is of."""
     context = SimpleNamespace(
         app_name="churn", _deployment_config=SimpleNamespace(max_ongoing_requests=1_000)
     )
     monkeypatch.setattr(serve, "get_replica_context", lambda: context)
     monkeypatch.setitem(RUNTIMES, "toy", toy())
-    # A child process does not know the toy.
-    monkeypatch.setattr("serve_app.app.prove_first", None)
     for name in ("MODEL_PATH", "STATE_PATH"):
         monkeypatch.delenv(name, raising=False)
     write_toy(FolderStore(tmp_path / "store"))
@@ -57,7 +66,7 @@ def args(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServerArgs
 
 
 async def test_an_answer_is_heard_reported_and_answered_by_the_coordinator(
-    args: ServerArgs,
+    args: ServerArgs, proven: list[Verified]
 ) -> None:
     """The rollout is an observer of the router and a part of the report, at both ends."""
     inbox, _ = coordinator_parts(args)
@@ -66,6 +75,7 @@ async def test_an_answer_is_heard_reported_and_answered_by_the_coordinator(
     parts = server_parts(args, coordinator)
     assert door_in_front() is parts.app.state.door, "the fast path has the door of this server"
     await parts.versions.start(table())
+    assert [found.manifest.version for found in proven] == ["1.0.0"], "not opened here alone"
     async with client_of(parts.app) as client:
         for _ in range(3):
             assert (await client.post("/v1/predict", json=ROW)).status_code == 200
