@@ -2,7 +2,6 @@
 operation.
 """
 
-import gc
 import os
 import threading
 import warnings
@@ -65,5 +64,3 @@ async def test_new_settings_close_what_they_replace(replica: Version) -> None:
     await until(lambda: threads() == 1, 30)
     await replica.reconfigure({})
     await until(lambda: threads() == 0, 30)
-    # Ray's batch queues ask for the loop when they are collected: now, while it runs.
-    gc.collect()
