@@ -15,6 +15,7 @@ from serve_app.access.auth import open_auth
 from serve_app.access.rates import Rates
 from serve_app.access.shares import Shares
 from serve_app.bundle.loading import load
+from serve_app.bundle.proving import prove_first
 from serve_app.bundle.stores import open_store, served_uri
 from serve_app.cluster.coordinator import Coordinator
 from serve_app.cluster.handles import IsolatedReplicas, RemoteRollout
@@ -72,7 +73,7 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
     store = open_store(served_uri(args.store), cached=True)
     opening = Opening(
         spec,
-        load=lambda version, pin: load(store, spec, version, pin, args.public_keys),
+        load=lambda version, pin: load(store, spec, version, pin, args.public_keys, prove_first),
         in_server=InServerVersion,
         application=partial(IsolatedApplication, lambda: versions.limits.deadline_ms / 1000),
     )

@@ -29,7 +29,8 @@ SluiceError
 │   └── DeadlineExceeded         504
 ├── BundleError                  a version cannot be trusted or opened (crosses no HTTP as itself)
 │   └── BundleUnavailable        its files cannot be read, or are not there yet: asked again
-│       └── StoreAway            the store does not answer, or not us
+│       ├── StoreAway            the store does not answer, or not us
+│       └── NoRoom               this machine has no disk, memory or thread for it
 ├── SettingsError                serve_config.yaml or a table is wrong (refused before its effect)
 └── RolloutError                 a rollout's log cannot be read or written (unread: stable answers)
     └── Fenced                   another coordinator writes this log now
@@ -254,6 +255,14 @@ class BundleUnavailable(BundleError):
 
 class StoreAway(BundleUnavailable):
     """The store gives no answer, or no permission: nothing is known of the bundle."""
+
+
+class NoRoom(BundleUnavailable):
+    """This machine has no room for a bundle now: no disk, no memory, no thread, no time."""
+
+
+# What passes by itself, wherever it was seen: who must have the version waits for it.
+PASSING = (StoreAway, NoRoom)
 
 
 class SettingsError(SluiceError):

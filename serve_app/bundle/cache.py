@@ -10,9 +10,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from serve_app.bundle.manifest import MANIFEST, Manifest, parse
-from serve_app.bundle.store import FolderStore, Store
+from serve_app.bundle.ownership import make_own
+from serve_app.bundle.store import MOST_UNLISTED_BYTES, FolderStore, Store
 from serve_app.bundle.verified import read_manifest, read_verified
-from serve_app.errors import BundleError, BundleUnavailable, StoreAway
+from serve_app.errors import BundleError, BundleUnavailable, NoRoom, StoreAway
 
 
 def cache_folder() -> Path:
@@ -30,23 +31,22 @@ class NodeCache:
     start replicas while the store is away.
     """
 
-    # What came from elsewhere is trusted as little as that is.
-    is_local = False
-
     def __init__(self, remote: Store, folder: Path | None = None) -> None:
         self.uri = remote.uri
         self._remote = remote
         place = hashlib.sha256(remote.uri.encode()).hexdigest()[:16]
         self._here = FolderStore((folder or cache_folder()) / place)
 
-    def read(self, model: str, version: str, file: str) -> bytes:
+    def read(
+        self, model: str, version: str, file: str, most_bytes: int = MOST_UNLISTED_BYTES
+    ) -> bytes:
         """The bytes of one file; the first call fetches the whole version."""
         with self._locked(model, version):
             manifest = self._kept(model, version) or self._fetch(model, version)
             if file == MANIFEST:
-                return self._here.read(model, version, file)
+                return self._here.read(model, version, file, most_bytes)
             if file not in manifest.files:
-                return self._read_through(model, version, file)
+                return self._read_through(model, version, file, most_bytes)
             try:
                 return read_verified(self._here, manifest, file)
             except BundleError:
@@ -56,6 +56,10 @@ class NodeCache:
     def versions(self, model: str) -> list[str]:
         """The versions of the store, not of the cache."""
         return self._remote.versions(model)
+
+    def doubt(self, model: str, version: str) -> str:
+        """What came from elsewhere is trusted as little as that is."""
+        return self._remote.doubt(model, version)
 
     def write(self, model: str, version: str, files: Mapping[str, bytes]) -> None:
         """Add a version to the store."""
@@ -91,17 +95,16 @@ class NodeCache:
         try:
             self._here.write(model, version, files)
         except BundleError as error:
-            # A full disk is this node's fault, and passes.
-            raise BundleUnavailable(str(error)) from error
+            raise NoRoom(str(error)) from error
         return manifest
 
-    def _read_through(self, model: str, version: str, file: str) -> bytes:
+    def _read_through(self, model: str, version: str, file: str, most_bytes: int) -> bytes:
         """A file next to the bundle, such as its signatures: there may be more of them by now."""
         try:
-            data = self._remote.read(model, version, file)
+            data = self._remote.read(model, version, file, most_bytes)
         except StoreAway:
             with suppress(BundleError):
-                return self._here.read(model, version, file)
+                return self._here.read(model, version, file, most_bytes)
             raise
         # Kept for when the store is away; a full disk does not make it wrong.
         with suppress(BundleError):
@@ -111,30 +114,17 @@ class NodeCache:
     @contextmanager
     def _locked(self, model: str, version: str) -> Iterator[None]:
         """Let one replica of the node fetch while the others wait; a lock ends with its process."""
+        root = self._here.root
         try:
-            folder = self._here.root / model
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._require_own()
+            folder, fault = make_own(root.parent, root.name, model)
+            if fault:
+                # It is this machine that is wrong, not the bundle.
+                raise BundleUnavailable(f"cache: {fault}. Or set CACHE_PATH")
             with (folder / f".{version}.lock").open("wb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
         except OSError as error:
             raise StoreAway(
-                f"{self._here.root}: cannot be used as cache ({error.strerror}); expected a folder "
+                f"{root}: cannot be used as cache ({error.strerror}); expected a folder "
                 "that can be written, with room for the bundles. Set CACHE_PATH to one"
             ) from error
-
-    def _require_own(self) -> None:
-        """Nobody else can put bundles here, or another folder in this one's place.
-
-        The folder around may be root's, as where a volume is mounted; a link counts by its owner.
-        Raises BundleUnavailable: it is this machine that is wrong, not the bundle.
-        """
-        root = self._here.root
-        own = os.getuid()
-        for folder, allowed in ((root.parent, (own, 0)), (root, (own,))):
-            owner = folder.lstat().st_uid
-            if owner not in allowed:
-                raise BundleUnavailable(
-                    f"{folder}: belongs to user {owner}; expected one's own. Set CACHE_PATH"
-                )

@@ -1,6 +1,7 @@
 """From a bundle in a store to a version that has proven itself: verified, opened, replayed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from serve_app.bundle.manifest import Manifest
 from serve_app.bundle.pin import missing_pin
@@ -11,7 +12,21 @@ from serve_app.bundle.runtimes.registry import record_of
 from serve_app.bundle.store import Store
 from serve_app.bundle.verified import read_manifest, read_verified
 from serve_app.contract import Label, ModelSpec, differences
-from serve_app.errors import BundleError, BundleUnavailable
+from serve_app.errors import BundleError, NoRoom
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A version whose bytes are those of its manifest, and that nobody has opened yet.
+
+    `model` is the file that is opened; `where` the place that errors name.
+    """
+
+    manifest: Manifest
+    manifest_sha256: str
+    model: bytes
+    threshold: float
+    where: str
 
 
 def load(
@@ -20,21 +35,29 @@ def load(
     version: str,
     pin: str | None = None,
     public_keys: Sequence[str] = (),
+    first: Callable[[Verified], None] | None = None,
 ) -> Predictor:
     """Verify, open and prove one version that is to serve.
 
-    Raises BundleError saying what was expected and found.
+    `first` is told what was verified before it is opened here, and may raise. Raises BundleError
+    saying what was expected and found.
     """
     manifest, digest = read_manifest(store, spec.name, version, pin, public_keys)
     lines = differences(spec.contract, manifest.contract)
     if lines:
         where = f"{store.uri}/{spec.name}/{version}"
         raise BundleError(f"{where}: does not fit the contract of {spec.name}: " + "; ".join(lines))
-    return open_version(store, spec, manifest, digest, is_pinned=pin is not None)
+    return open_version(store, spec, manifest, digest, is_pinned=pin is not None, first=first)
 
 
 def open_version(
-    store: Store, spec: ModelSpec, manifest: Manifest, digest: str, *, is_pinned: bool
+    store: Store,
+    spec: ModelSpec,
+    manifest: Manifest,
+    digest: str,
+    *,
+    is_pinned: bool,
+    first: Callable[[Verified], None] | None = None,
 ) -> Predictor:
     """Verify, open and prove one version whatever fields it takes: to be compared, not to serve.
 
@@ -44,25 +67,40 @@ def open_version(
     fault = kind_fault(spec, manifest)
     if fault:
         raise BundleError(f"{where}: {fault}")
-    fault = missing_pin(manifest, digest, is_local=store.is_local, is_pinned=is_pinned)
+    fault = missing_pin(
+        manifest,
+        digest,
+        doubt=store.doubt(spec.name, manifest.version),
+        is_pinned=is_pinned,
+    )
     if fault:
         raise BundleError(f"{where}: {fault}")
     files = {
         file: read_verified(store, manifest, file)
         for file in {*manifest.files, manifest.model_file}
     }
+    model = files[manifest.model_file]
+    verified = Verified(manifest, digest, model, spec.threshold_of(manifest.parameters), where)
+    if first is not None:
+        first(verified)
+    predictor = opened(verified)
+    _require_answers(spec, manifest, where)
+    return predictor
+
+
+def opened(verified: Verified) -> Predictor:
+    """Open a model and let it prove itself. Raises BundleError."""
+    manifest = verified.manifest
     try:
-        runtime = _open(files[manifest.model_file], manifest)
-        predictor = Predictor(manifest, digest, runtime, spec.threshold_of(manifest.parameters))
+        runtime = _open(verified.model, manifest)
+        return Predictor(manifest, verified.manifest_sha256, runtime, verified.threshold)
     except BundleError:
         raise
     except Exception as error:
-        kind = BundleUnavailable if is_passing(error) else BundleError
+        kind = NoRoom if is_passing(error) else BundleError
         raise kind(
-            f"{where}/{manifest.model_file}: cannot be opened ({type(error).__name__})"
+            f"{verified.where}/{manifest.model_file}: cannot be opened ({type(error).__name__})"
         ) from error
-    _require_answers(spec, manifest, where)
-    return predictor
 
 
 def is_passing(error: Exception) -> bool:

@@ -20,6 +20,7 @@ from pydantic import (
 from serve_app.bundle.call import LEGACY, LEGACY_CALLS, PipelineCall
 from serve_app.bundle.runtimes.registry import ONNX, RUNTIMES, SKLEARN, record_of, runtime_fault
 from serve_app.contract import Feature, Kind, Label
+from serve_app.contract.plain_text import control_fault
 from serve_app.errors import BundleError
 
 # 2: how the pipeline is called, what it refuses, tolerance and classes stand in the manifest.
@@ -52,6 +53,9 @@ RuntimeName = Annotated[
     AfterValidator(_listed),
     WithJsonSchema({"type": "string", "enum": list(RUNTIMES)}),
 ]
+
+# Fields with values of rows, which may hold any character.
+DATA = ("row", "value", "values", "choices", "classes", "positive", "missing_value")
 
 # Of bundles of format 1, which do not name theirs.
 OLD_TOLERANCE: dict[str, float] = {"binary_classifier": 1e-5, "regressor": 1e-3}
@@ -182,7 +186,7 @@ def sha256_of(data: bytes) -> str:
 def parse(data: bytes, where: str) -> Manifest:
     """A manifest from bytes. Raises BundleError naming the first fault."""
     try:
-        return Manifest.model_validate_json(data)
+        manifest = Manifest.model_validate_json(data)
     except ValidationError as error:
         first: Any = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the document"
@@ -191,3 +195,31 @@ def parse(data: bytes, where: str) -> Manifest:
             f"{where}/{MANIFEST}: {place}: {reason}; expected "
             f"a manifest of format 1 or {FORMAT}. Train or bundle this version again."
         ) from None
+    _require_plain(manifest.model_dump(), where)
+    return manifest
+
+
+def _require_plain(fields: dict[str, Any], where: str) -> None:
+    """Raises BundleError for a name or a sentence with a character that a terminal would obey.
+
+    Values of a row are left alone: they are as the data has them.
+    """
+    waiting: list[tuple[str, Any]] = [
+        (name, part) for name, part in fields.items() if name not in DATA
+    ]
+    while waiting:
+        place, found = waiting.pop()
+        texts: list[str] = []
+        if isinstance(found, str):
+            texts = [found]
+        elif isinstance(found, dict):
+            texts = list(found)
+            waiting += [(place, part) for name, part in found.items() if name not in DATA]
+        elif isinstance(found, list):
+            waiting += [(place, part) for part in found]
+        fault = next((fault for fault in map(control_fault, texts) if fault), "")
+        if fault:
+            raise BundleError(
+                f"{where}/{MANIFEST}: {place}: found the control character {fault}, expected plain "
+                "text. Train or bundle this version again."
+            )

@@ -11,9 +11,16 @@ from serve_app.bundle.objects import (
     ObjectExists,
     ObjectFault,
     Objects,
+    ObjectTooLarge,
     open_objects,
 )
-from serve_app.bundle.store import immutable, missing, nothing_to_remove
+from serve_app.bundle.store import (
+    MOST_UNLISTED_BYTES,
+    immutable,
+    missing,
+    nothing_to_remove,
+    too_large,
+)
 from serve_app.errors import BundleError, BundleUnavailable, StoreAway
 
 RETRY_S = 10.0
@@ -23,8 +30,6 @@ T = TypeVar("T")
 
 class ObjectStoreStore:
     """Bundles under a URI of an object store."""
-
-    is_local = False
 
     def __init__(self, uri: str, objects: Objects) -> None:
         self.uri = uri.rstrip("/")
@@ -38,19 +43,28 @@ class ObjectStoreStore:
         except ValueError as error:
             raise BundleError(f"store: {uri!r} cannot be used ({error})") from None
 
-    def read(self, model: str, version: str, file: str) -> bytes:
+    def read(
+        self, model: str, version: str, file: str, most_bytes: int = MOST_UNLISTED_BYTES
+    ) -> bytes:
         """The bytes of one file."""
         key = f"{model}/{version}/{file}"
         try:
-            return _ask(f"{self.uri}/{key}", lambda: self._objects.get(key))
+            return _ask(f"{self.uri}/{key}", lambda: self._objects.get(key, most_bytes))
         except NoSuchObject:
             raise BundleUnavailable(missing(f"{self.uri}/{key}", model, version)) from None
+        except ObjectTooLarge as error:
+            place = f"{self.uri}/{key}"
+            raise BundleError(too_large(place, most_bytes, error.n_bytes)) from None
 
     def versions(self, model: str) -> list[str]:
         """The versions that have a manifest, in lexical order."""
         keys = _ask(self.uri, lambda: self._objects.below(f"{model}/"))
         paths = [PurePosixPath(key) for key in keys]
         return sorted(path.parent.name for path in paths if path.name == MANIFEST)
+
+    def doubt(self, model: str, version: str) -> str:
+        """Who may write into a bucket cannot be seen from here."""
+        return "an object store"
 
     def write(self, model: str, version: str, files: Mapping[str, bytes]) -> None:
         """Each file only where none is, the manifest last: a version without one does not exist.
@@ -64,7 +78,7 @@ class ObjectStoreStore:
             try:
                 self._create(f"{model}/{version}/{name}", files[name])
             except ObjectExists:
-                if self.read(model, version, name) != files[name]:
+                if self.read(model, version, name, len(files[name])) != files[name]:
                     raise BundleError(immutable(place)) from None
 
     def put(self, model: str, version: str, file: str, data: bytes) -> None:

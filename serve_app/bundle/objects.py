@@ -43,6 +43,14 @@ class NoSuchObject(Exception):
     """There is nothing under this key."""
 
 
+class ObjectTooLarge(Exception):
+    """There are more bytes under this key than are wanted: `n_bytes`."""
+
+    def __init__(self, key: str, n_bytes: int) -> None:
+        super().__init__(key)
+        self.n_bytes = n_bytes
+
+
 class ObjectExists(Exception):
     """There is something under this key already."""
 
@@ -56,11 +64,21 @@ class Objects:
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
-    def get(self, key: str) -> bytes:
-        """The bytes under a key. Raises NoSuchObject."""
+    def get(self, key: str, most_bytes: int) -> bytes:
+        """The bytes under a key. Raises NoSuchObject.
+
+        Raises ObjectTooLarge, before any of them is read, when there are more than `most_bytes`.
+        """
         missing = (NotFoundError, FileNotFoundError)
+
+        def read() -> bytes:
+            found = obstore.get(self._store, key)
+            if found.meta["size"] > most_bytes:
+                raise ObjectTooLarge(key, found.meta["size"])
+            return bytes(found.bytes())
+
         try:
-            return _ask(lambda: bytes(obstore.get(self._store, key).bytes()), missing)
+            return _ask(read, missing)
         except missing:
             raise NoSuchObject(key) from None
 

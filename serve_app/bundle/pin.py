@@ -9,12 +9,15 @@ def fits_pin(pin: str | None, digest: str) -> bool:
     return pin is None or pin == digest
 
 
-def missing_pin(manifest: Manifest, digest: str, *, is_local: bool, is_pinned: bool) -> str | None:
-    """Why a version may not be opened without a pin; None when it may."""
+def missing_pin(manifest: Manifest, digest: str, *, doubt: str, is_pinned: bool) -> str | None:
+    """Why a version may not be opened without a pin; None when it may.
+
+    `doubt` is the store's: whence it comes, if others may have put it there.
+    """
     record = record_of(manifest.runtime)
-    if not record.runs_code or is_local or is_pinned:
+    if not record.runs_code or not doubt or is_pinned:
         return None
     return (
-        f"is not compiled, and opening {record.file} runs the code inside: from an object store "
+        f"is not compiled, and opening {record.file} runs the code inside: from {doubt} "
         f"expected manifest_sha256 in the table, found none. After a look at it, pin {digest}"
     )

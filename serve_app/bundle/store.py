@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Protocol
 
 from serve_app.bundle.manifest import MANIFEST
+from serve_app.bundle.ownership import own_fault, way_fault
 from serve_app.errors import BundleError, BundleUnavailable
+
+# Of files whose size no manifest says: the manifest itself, and signatures.
+MOST_UNLISTED_BYTES = 16 * 1024**2
 
 
 class Store(Protocol):
@@ -19,13 +23,20 @@ class Store(Protocol):
     """
 
     uri: str
-    is_local: bool
 
-    def read(self, model: str, version: str, file: str) -> bytes:
-        """The bytes of one file."""
+    def read(
+        self, model: str, version: str, file: str, most_bytes: int = MOST_UNLISTED_BYTES
+    ) -> bytes:
+        """The bytes of one file; refused before it is read when it has more than `most_bytes`."""
 
     def versions(self, model: str) -> list[str]:
         """The versions that have a manifest, in lexical order."""
+
+    def doubt(self, model: str, version: str) -> str:
+        """Whence a version comes that others than this user may have put there; else empty.
+
+        What such a version runs must be pinned.
+        """
 
     def write(self, model: str, version: str, files: Mapping[str, bytes]) -> None:
         """Add a version; refused when it is there already, since versions are immutable."""
@@ -44,19 +55,23 @@ class Store(Protocol):
 class FolderStore:
     """Bundles in a local folder; a relative one is taken from where Ray was started."""
 
-    is_local = True
-
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
         self.uri = str(self.root)
 
-    def read(self, model: str, version: str, file: str) -> bytes:
+    def read(
+        self, model: str, version: str, file: str, most_bytes: int = MOST_UNLISTED_BYTES
+    ) -> bytes:
         """The bytes of one file."""
         path = self.root / model / version / file
         try:
             if path.exists() and not path.is_file():
                 raise BundleError(f"{path}: is no regular file; expected one written by training")
-            return path.read_bytes()
+            with path.open("rb") as opened:
+                n_bytes = os.fstat(opened.fileno()).st_size
+                if n_bytes > most_bytes:
+                    raise BundleError(too_large(str(path), most_bytes, n_bytes))
+                return opened.read(n_bytes)
         except FileNotFoundError:
             raise BundleUnavailable(missing(str(path), model, version)) from None
         except OSError as error:
@@ -69,6 +84,18 @@ class FolderStore:
         found = (path.parent.name for path in self.root.glob(f"{model}/*/{MANIFEST}"))
         # A name with a dot in front is a draft.
         return sorted(name for name in found if not name.startswith("."))
+
+    def doubt(self, model: str, version: str) -> str:
+        """Who owns or may write the folder, its files, or a folder around it, decides what runs."""
+        bundle = self.root / model / version
+        try:
+            for path in (self.root, bundle.parent, bundle, *sorted(bundle.iterdir())):
+                fault = way_fault(path) or own_fault(path.resolve(), or_root=True)
+                if fault:
+                    return f"a folder that others can change ({fault})"
+        except OSError as error:
+            return f"a folder that cannot be looked at ({error.strerror})"
+        return ""
 
     def write(self, model: str, version: str, files: Mapping[str, bytes]) -> None:
         """Write next to the final place and rename, so that nobody ever sees half a bundle."""
@@ -129,6 +156,11 @@ def _folder(path: Path) -> Iterator[None]:
             # rmdir refuses a folder with something in it.
             with suppress(OSError):
                 path.rmdir()
+
+
+def too_large(place: str, most_bytes: int, n_bytes: int) -> str:
+    """What to say of a file that is larger than it may be."""
+    return f"{place}: expected {most_bytes} bytes or fewer, found {n_bytes}: replaced"
 
 
 def missing(place: str, model: str, version: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from serve_app.bundle.manifest import MANIFEST, SIGNATURE, Manifest, parse, sha256_of
 from serve_app.bundle.pin import fits_pin
 from serve_app.bundle.store import Store
-from serve_app.errors import BundleError, BundleUnavailable, StoreAway
+from serve_app.errors import BundleError, BundleUnavailable, NoRoom, StoreAway
 
 
 def read_manifest(
@@ -57,12 +57,22 @@ def _require_signature(
 
 
 def read_verified(store: Store, manifest: Manifest, file: str) -> bytes:
-    """A file's bytes, their hash compared with the manifest before anything opens them."""
+    """A file's bytes: its size is compared with the manifest before it is read, its hash before
+    anything opens it.
+
+    Raises BundleError, and NoRoom where this machine has no memory for it.
+    """
     where = f"{store.uri}/{manifest.model}/{manifest.version}/{file}"
     if file not in manifest.files:
         raise BundleError(f"{where}: expected in the manifest's list of files, found none")
     wanted = manifest.files[file]
-    data = store.read(manifest.model, manifest.version, file)
+    try:
+        data = store.read(manifest.model, manifest.version, file, wanted.size_bytes)
+    except MemoryError as error:
+        raise NoRoom(
+            f"{where}: no memory for its {wanted.size_bytes} bytes; expected as much and more to "
+            "be free where it serves"
+        ) from error
     if len(data) != wanted.size_bytes:
         raise BundleError(
             f"{where}: expected {wanted.size_bytes} bytes, found {len(data)}: truncated or replaced"

@@ -18,7 +18,7 @@ ORDER_TIMEOUT_S = 4.0
 # The judge waits meanwhile, and a wish is repeated a second later.
 WISH_TIMEOUT_S = 1.0
 # What Ray says of replicas that could not start, though nothing is wrong with the bundle.
-PASSING = ("BundleUnavailable", "StoreAway", "MemoryError", "No space left on device")
+PASSING = ("BundleUnavailable", "StoreAway", "NoRoom", "MemoryError", "No space left on device")
 T = TypeVar("T")
 
 

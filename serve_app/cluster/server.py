@@ -75,7 +75,7 @@ class Server:
         if not is_first:
             self._versions.change(table)
             return
-        await self._versions.start(table, table.limits.ready_timeout_s)
+        await self._versions.start(table)
         _spare_what_stays()
         if table.rollout is not None:
             await self._join(table)

@@ -118,11 +118,11 @@ def _removed(model: str, version: str, store: str, files: list[Path]) -> str:
 
 
 def _list(model: str, store: str) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from serve_app.bundle.push import listed, signatures_of
     from serve_app.bundle.stores import open_store
+    from serve_app.commands.terminal import Terminal
     from serve_app.models import name_of
 
     with errors_in_words():
@@ -147,7 +147,7 @@ def _list(model: str, store: str) -> None:
             digest,
         )
     # Wide enough for the hash, which is there to be copied: it is never cut.
-    console = Console(highlight=False, markup=False, width=160)
+    console = Terminal(highlight=False, markup=False, width=160)
     console.print(table if found else f"{place.uri}: no version of {model}")
 
 

@@ -49,7 +49,7 @@ def errors_in_words(*unreadable: "type[SluiceError]") -> Iterator[None]:
 
 def say_error(text: str) -> None:
     """Print one sentence in red on stderr; nothing in it is taken for markup or cut into lines."""
-    from rich.console import Console
+    from serve_app.commands.terminal import Terminal
 
-    console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False, emoji=False)
+    console = Terminal(stderr=True, soft_wrap=True, markup=False, highlight=False, emoji=False)
     console.print(text, style="red")

@@ -1,6 +1,7 @@
 """`sluice rollout …`: watch and command a rollout over HTTP (`rollout_client`, `rollout_page`)."""
 
 import getpass
+import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -54,17 +55,16 @@ def status(
 
     Exit code 1: refused; 2: no answer; 3: the candidate is out (aborted or rolled back).
     """
-    from rich.console import Console
-
     from serve_app.commands import rollout_client as client
     from serve_app.commands.rollout_page import page
+    from serve_app.commands.terminal import Terminal
 
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     url = _found(url, model, config)
     with errors_in_words(client.Unreachable):
         view = _first_view(url, console) if watch else client.status(url)
     if as_json:
-        typer.echo(view.model_dump_json())
+        typer.echo(json.dumps(view.model_dump(mode="json")))
     elif watch:
         view = _watch(url, view, console)
     else:
@@ -109,14 +109,13 @@ def _found(url: str | None, model: str | None, config: Path) -> str:
 
 
 def _command(action: "CommandName", url: str, reason: str, by: str | None) -> None:
-    from rich.console import Console
-
     from serve_app.commands import rollout_client as client
     from serve_app.commands.rollout_page import page
+    from serve_app.commands.terminal import Terminal
 
     with errors_in_words(client.Unreachable):
         view = client.command(url, action, by or _login(), reason)
-    Console(highlight=False).print(page(view))
+    Terminal(highlight=False).print(page(view))
 
 
 def _first_view(url: str, console: "Console") -> "RolloutView":

@@ -52,16 +52,15 @@ def up(
     What keeps an application from getting ready is said, and it is waited for all the same. Ctrl-C
     or SIGTERM ends it. Exit code 1: the file has errors, or nothing gets ready.
     """
-    from rich.console import Console
-
     from serve_app.commands.serve_run import UpOptions, run
+    from serve_app.commands.terminal import Terminal
     from serve_app.commands.tls import read_tls
 
     with errors_in_words():
         tls = read_tls(certfile, keyfile)
         _require_sound(file, model)
         options = UpOptions(fast, host, port, drain_s, model, tls)
-        code = run(file, options, Console(highlight=False))
+        code = run(file, options, Terminal(highlight=False))
     raise typer.Exit(code)
 
 
@@ -76,10 +75,9 @@ def _require_sound(file: Path, model: str | None) -> None:
     if model is None:
         check(file)
         return
-    from rich.console import Console
-
     from serve_app.commands.check.report import check_file
     from serve_app.commands.target import places_left_out, read_config
+    from serve_app.commands.terminal import Terminal
 
     left_out = places_left_out(read_config(file), model, file)
     report = check_file(file)
@@ -91,7 +89,7 @@ def _require_sound(file: Path, model: str | None) -> None:
         )
     )
     report = replace(report, faults=faults)
-    console = Console(soft_wrap=True, markup=False, highlight=False, emoji=False)
+    console = Terminal(soft_wrap=True, markup=False, highlight=False, emoji=False)
     for fault in report.faults:
         console.print(report.line(fault), style="red" if fault.severity == "error" else "yellow")
     if report.n_errors:

@@ -1,9 +1,8 @@
 """The coordinator's end of a rollout, without Ray and HTTP.
 
-Reports come in, orders go out, and what is decided goes to the log. Twice a second: which plan do
-the servers agree on, is the candidate ready for its next share, what does the judge say, then
-`decide`. Everything but the log's own calls runs on one event loop; those wait for a store, in a
-thread.
+Twice a second: which plan do the servers agree on, is the candidate ready for its next share, what
+does the judge say, then `decide`. Everything but the log's own calls, which wait for a store in a
+thread, runs on one event loop.
 """
 
 import asyncio
@@ -32,8 +31,6 @@ LOOK_S = 0.5
 LISTEN_S = 2.5
 # How long it waits before a log that could not be held is tried again.
 RETRY_S = 2.0
-# The events that take all share from the candidate.
-FALLING = ("aborted", "rolled_back")
 
 
 class Controller:
@@ -164,7 +161,7 @@ class Controller:
             await self._command_out(Out(by, reason or "out"))
             return
         state = self.ongoing.state if self.ongoing else State()
-        if plans.COMMANDS[action][0] in FALLING and action in plans.actions(state):
+        if plans.COMMANDS[action][0] in OUT and action in plans.actions(state):
             await self._command_out(Out(by, reason or action))
             return
         async with self._lock:
@@ -195,12 +192,14 @@ class Controller:
     async def _write_out(self, ongoing: Ongoing, out: Out) -> str:
         """Write that the candidate is out, if the log does not say so; why it is not written."""
         if not ongoing.log.epoch:
-            ongoing = await self._holder.claim(ongoing)
+            ongoing = await self._holder.read_along(ongoing)
+            if ongoing.state.status not in OUT:
+                ongoing = await self._holder.claim(ongoing)
             self.ongoing = ongoing
             # Whoever held the log may have begun another run.
             self._out.put(ongoing.state.id, out)
         if not ongoing.log.epoch:
-            return self.trouble
+            return "" if ongoing.state.status in OUT else self.trouble
         out = self._out.by_run[ongoing.state.id]
         facts = facts_of(ongoing, self.fleet, self._clock())
         draft = plans.put_out(ongoing.state, ongoing.plan, out, facts)
@@ -281,7 +280,7 @@ class Controller:
 
         What takes share away is in force before it is written.
         """
-        if draft.kind in FALLING:
+        if draft.kind in OUT:
             self._out.put(ongoing.state.id, Out(draft.by, draft.reason, draft.cause))
         self.ongoing, failure = await self._holder.write(ongoing, draft)
         self._tell()

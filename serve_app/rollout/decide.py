@@ -1,10 +1,8 @@
 """What a rollout does next: pure functions of state, plan, time and facts.
 
-How the coordinator uses them, with the `log` of log.py: it calls
-`log.claim(lambda events: claim(fold(events), plan), now_s)` once, then
-`decide(fold(log.events), plan, now_s, facts)` at each look, and hands a Draft that comes back to
-`log.append`. A draft that takes share away may be put in force before it is written; one that gives
-share only when it is written.
+The coordinator claims its log (log.py) with `claim` once, then asks `decide` at each look, and
+hands a Draft that comes back to `log.append`. A draft that takes share away may be put in force
+before it is written; one that gives share only when it is written.
 """
 
 from collections.abc import Mapping
@@ -14,7 +12,7 @@ from serve_app.errors import CommandRefused
 from serve_app.rollout.event import Draft, Kind, Out, Share, finite
 from serve_app.rollout.facts import Facts, Wait
 from serve_app.rollout.recent import KEPT_S
-from serve_app.rollout.state import DONE, MOVING, POSSIBLE, STEP, STOPPED, State, Status, moved
+from serve_app.rollout.state import DONE, MOVING, OUT, POSSIBLE, STEP, STOPPED, State, Status, moved
 from serve_app.settings import Rollout
 
 Action = Literal["pause", "resume", "promote", "abort", "rollback", "start"]
@@ -46,6 +44,9 @@ END = "end of the plan"
 # A candidate must not stay in a step because nobody counts long enough.
 MOST_CLAIMS = 5
 RESTARTS = "restarts"
+# A log stays bounded, since a coordinator reads it whole: beyond it a person can only end a run.
+MOST_COMMANDED = 1_000
+FULL = "only `out` is taken now; another plan, as with another step, begins another log"
 
 
 def next_step(state: State, plan: Rollout) -> tuple[int, Share] | None:
@@ -115,14 +116,15 @@ def command(
             f"{action}: the rollout is {state.status} ({state.reason}); "
             f"possible now: {', '.join(possible)}"
         )
+    kind, _ = COMMANDS[action]
+    if state.seq >= MOST_COMMANDED and kind not in OUT:
+        raise CommandRefused(f"{action}: the log has {state.seq} decisions; {FULL}")
     if not reason:
         reason = action
         if action == "resume" and state.cause:
             reason = f"{action}, {state.cause} accepted"
-    kind, _ = COMMANDS[action]
     run = state.run + 1 if action == "start" else state.run
-    cause = STEP if is_step else ""
-    return _draft(state, plan, kind, by, reason, facts, run=run, cause=cause)
+    return _draft(state, plan, kind, by, reason, facts, run=run, cause=STEP if is_step else "")
 
 
 def put_out(state: State, plan: Rollout, out: Out, facts: Facts) -> Draft | None:

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
+from serve_app.contract.plain_text import PlainText, plain
 from serve_app.errors import RolloutError
 from serve_app.settings import EventKind
 
@@ -38,30 +39,33 @@ class Stamp(_Record):
 
     at: AwareDatetime = Field(description="the coordinator's clock, UTC")
     epoch: int = Field(ge=1, description="which claim of the log this was written under")
-    writer: str = Field(description="the coordinator that wrote it, a random name")
+    writer: PlainText = Field(description="the coordinator that wrote it, a random name")
 
 
 class Draft(_Record):
-    """What was decided, by whom and why; `step`, `share` and `phase` are those after the event."""
+    """What was decided, by whom and why; `step`, `share` and `phase` are those after the event.
+
+    Its texts are made harmless for a terminal when they are read: another may have written them.
+    """
 
     seq: int = Field(
         ge=1,
         description="1, 2, 3 …: its place in the log, next to the state it was decided from",
     )
-    rollout: str = Field(description="Rollout.id, which is the folder of the log")
+    rollout: PlainText = Field(description="Rollout.id, which is the folder of the log")
     run: int = Field(ge=1, description="how often this rollout was begun")
     kind: Kind
     step: int | None = Field(ge=0, description="place in Rollout.steps; none before the first")
     share: Share = Field(description="percent of the routing keys, or shadow")
     phase: int = Field(ge=0, description="stretch of evidence within the run")
-    by: str = Field(description="judge, coordinator, file, or who gave the command")
-    reason: str
-    cause: str = Field(
+    by: PlainText = Field(description="judge, coordinator, file, or who gave the command")
+    reason: PlainText
+    cause: PlainText = Field(
         default="",
         description="of a hold: what a person accepts by resuming; of what the judge put out: why, "
         "in a word; of resumed: `step` when it goes on to the next step at once",
     )
-    numbers: dict[str, FiniteFloat | None] = Field(
+    numbers: dict[PlainText, FiniteFloat | None] = Field(
         default_factory=dict, description="the evidence at that moment"
     )
 
@@ -122,7 +126,9 @@ def parse(data: bytes, place: str) -> Event:
         raise RolloutError(f"{place}: {where}: {faults[0]['msg']}; {REMEDY}") from None
     unknown = sorted(set(json.loads(data)) - set(Event.model_fields))
     if unknown:
-        logger.warning("%s: left out, since they are not known: %s", place, ", ".join(unknown))
+        logger.warning(
+            "%s: left out, since they are not known: %s", place, plain(", ".join(unknown))
+        )
     return event
 
 
@@ -131,6 +137,7 @@ def _newer(data: bytes, place: str) -> NewerEvent:
     kind = found.get("kind")
     if not isinstance(kind, str):
         raise RolloutError(f"{place}: kind: found {kind!r}, expected a word; {REMEDY}")
+    kind = plain(kind)
     logger.warning("%s: found %s, which a newer Sluice wrote", place, kind)
     known = {**found, "kind": "paused", "newer_kind": kind, "written": data.decode()}
     return NewerEvent.model_validate_json(json.dumps(known))

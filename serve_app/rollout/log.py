@@ -17,6 +17,7 @@ store.
 import re
 import secrets
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from pydantic import TypeAdapter, ValidationError
@@ -26,6 +27,7 @@ from serve_app.bundle.objects import (
     ObjectExists,
     ObjectFault,
     Objects,
+    ObjectTooLarge,
     open_objects,
     scheme_fault,
 )
@@ -34,6 +36,12 @@ from serve_app.rollout.event import REMEDY, Draft, Event, NewerEvent, Out, parse
 
 RETRY_S = 5.0
 TIMEOUT_S = 30.0
+# Reading a log takes memory and, from an object store, a round trip each. Decisions and commands
+# are far fewer (decide.py); what makes more is a coordinator that never stops restarting.
+MOST_EVENTS = 10_000
+READ_TOGETHER = 16
+# An event has 1 to 4 KB.
+MOST_EVENT_BYTES = 64 * 1024
 EVENT_FILE = re.compile(r"(?<=/)[0-9]{8}(?=\.json\Z)")
 ORDER_FILE = re.compile(r"(?<=/out-run)[0-9]{1,9}(?=\.json\Z)")
 ORDER = TypeAdapter(Out)
@@ -90,13 +98,22 @@ class Log:
             if name and int(name[0]) not in self.ordered_out:
                 self.ordered_out[int(name[0])] = self._order(int(name[0]))
         last = _last(keys)
+        if last > MOST_EVENTS:
+            raise RolloutError(
+                f"{self._place}: found {last} events, expected {MOST_EVENTS} or fewer; {REMEDY}"
+            )
         if last < len(self.events):
             raise RolloutError(
                 f"{self._place}: found {last} events, expected {len(self.events)} or more; {REMEDY}"
             )
         # What is there never changes: only what is new is fetched. Not each listed name: a folder
         # that is written to meanwhile may show the last of two new files alone.
-        self.events += tuple(self._event(seq) for seq in range(len(self.events) + 1, last + 1))
+        wanted = range(len(self.events) + 1, last + 1)
+        if len(wanted) < READ_TOGETHER:
+            self.events += tuple(self._event(seq) for seq in wanted)
+            return self.events
+        with ThreadPoolExecutor(READ_TOGETHER) as threads:
+            self.events += tuple(threads.map(self._event, wanted))
         return self.events
 
     def claim(self, first: Callable[[Sequence[Event]], Draft], now_s: float) -> Event:
@@ -171,9 +188,10 @@ class Log:
             raise RolloutError(f"{self._place}: cannot be listed ({error.kind})") from error
 
     def _order(self, run: int) -> Out:
+        key = f"{self._folder}/{_order_file(run)}"
         try:
-            return ORDER.validate_json(self._objects.get(f"{self._folder}/{_order_file(run)}"))
-        except (ObjectFault, NoSuchObject, ValidationError):
+            return ORDER.validate_json(self._objects.get(key, MOST_EVENT_BYTES))
+        except (ObjectFault, ObjectTooLarge, NoSuchObject, ValidationError):
             return UNREADABLE
 
     def _created(self, draft: Draft, epoch: int, now_s: float) -> Event | None:
@@ -208,9 +226,14 @@ class Log:
     def _event(self, seq: int) -> Event:
         place = f"{self._place}/{_file(seq)}"
         try:
-            data = self._objects.get(f"{self._folder}/{_file(seq)}")
+            data = self._objects.get(f"{self._folder}/{_file(seq)}", MOST_EVENT_BYTES)
         except NoSuchObject:
             raise RolloutError(f"{place}: is missing; {REMEDY}") from None
+        except ObjectTooLarge as error:
+            raise RolloutError(
+                f"{place}: found {error.n_bytes} bytes, expected {MOST_EVENT_BYTES} or fewer; "
+                f"{REMEDY}"
+            ) from None
         except ObjectFault as error:
             raise RolloutError(f"{place}: cannot be read ({error.kind})") from error
         event = parse(data, place)

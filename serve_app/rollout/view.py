@@ -19,6 +19,9 @@ from serve_app.rollout.state import Status
 from serve_app.rollout.verdict import evidence_numbers, judged
 from serve_app.statistics.sequential_test import Finding, Rail, Since
 
+# Each answer carries them, and a log has up to a thousand.
+MOST_SHOWN = 50
+
 
 class RailView(BaseModel):
     """The evidence against the candidate and the limit that puts it out (natural logarithms)."""
@@ -107,7 +110,10 @@ class RolloutView(BaseModel):
     failing_slices: list[FailingSliceView] = Field(
         default=[], description="of the fields of `slice_by`"
     )
-    events: list[Event] = Field(description="every decision: the audit, as it stands in the log")
+    events: list[Event] = Field(
+        description="the newest 50 decisions, as they stand in the log: its files are the audit"
+    )
+    n_events_before: int = Field(default=0, description="decisions before those of `events`")
 
 
 class Unknown(BaseModel):
@@ -159,7 +165,8 @@ def view(controller: Controller) -> RolloutView | Unknown:
         evidence=seen.evidence,
         worst_slices=seen.worst_slices,
         failing_slices=seen.failing_slices,
-        events=list(ongoing.log.events),
+        events=list(ongoing.log.events[-MOST_SHOWN:]),
+        n_events_before=max(0, len(ongoing.log.events) - MOST_SHOWN),
     )
 
 

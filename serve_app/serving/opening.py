@@ -1,7 +1,8 @@
 """Opening a version: its pin, its contract, its placement. Knows neither Ray nor HTTP."""
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,9 +11,11 @@ from serve_app.bundle.manifest import parse
 from serve_app.bundle.pin import fits_pin
 from serve_app.bundle.predictor import Predictor
 from serve_app.contract import ModelSpec, differences
-from serve_app.errors import BundleError, NotReady
+from serve_app.errors import PASSING, BundleError, NotReady
 from serve_app.serving.member import Opened, Scorer
 from serve_app.settings import Batch, Coalesce, Table, VersionEntry, application_of
+
+logger = logging.getLogger(__name__)
 
 DESCRIBE_TIMEOUT_S = 10.0
 POLL_S = 0.5
@@ -22,6 +25,22 @@ class InServerScorer(Scorer, Protocol):
     """A version in this process."""
 
     coalesces: bool
+
+
+def opened_when_possible(
+    load: Callable[[], Predictor], waits_s: Iterable[float], sleep: Callable[[float], None]
+) -> Predictor:
+    """Load a version that a process is for; what passes is waited for, as in Versions.start.
+
+    `waits_s` never ends. Raises every other error of `load`.
+    """
+    for wait_s in waits_s:
+        try:
+            return load()
+        except PASSING as error:
+            logger.warning("the version is waited for: %s", error)
+        sleep(wait_s)
+    raise ValueError("waits_s: found an end, expected none")
 
 
 @dataclass(frozen=True)

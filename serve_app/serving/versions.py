@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import suppress
 
-from serve_app.errors import SluiceError, StoreAway
+from serve_app.errors import PASSING, SluiceError
 from serve_app.serving.member import Identity, Member, Open, Opened, State
 from serve_app.settings import Limits, Table, VersionEntry
 
@@ -49,22 +49,18 @@ class Versions:
         self._refused: str | None = None
         self._trouble: str | None = None
 
-    async def start(self, table: Table, patience_s: float = 0) -> None:
+    async def start(self, table: Table) -> None:
         """Put the first table in force.
 
-        Raises what kept stable from being proven: the replica must not become ready. A store that
-        is away may come back within `patience_s`, which is cheaper than a replica that ends and is
-        started again.
+        Raises what kept stable from being proven: the replica must not become ready. What passes,
+        such as a store that is away or a disk that is full, is waited for: Ray starts a replica
+        that ends three times, and then leaves its deployment failed for good.
         """
-        loop = asyncio.get_running_loop()
-        until_s = loop.time() + patience_s
         for wait_s in backoff(self._retry_first_s):
             try:
                 await self._take_over(table)
                 return
-            except StoreAway as error:
-                if loop.time() + wait_s > until_s:
-                    raise
+            except PASSING as error:
                 logger.warning("stable %s is waited for: %s", table.stable, error)
             await asyncio.sleep(wait_s)
 

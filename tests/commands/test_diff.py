@@ -608,7 +608,7 @@ def test_an_uncompiled_version_is_opened_from_a_local_folder_only(
     """Opening pipeline.joblib runs the code inside, and nobody has pinned it."""
     derive(store, "1.0.1", pipeline=Altered(pipeline_of(store), {}))
     assert diff_of(store, "1.0.1").candidate.runtime == "sklearn"
-    monkeypatch.setattr(FolderStore, "is_local", False)
+    monkeypatch.setattr(FolderStore, "doubt", lambda *_: "an object store")
     with pytest.raises(
         BundleError, match=r"is not compiled, and opening pipeline\.joblib runs the code inside"
     ):

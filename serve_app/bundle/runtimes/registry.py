@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from serve_app.bundle.runtimes.needs import ADVICE
+from serve_app.bundle.runtimes.onnx_file import onnx_fault
 from serve_app.bundle.runtimes.record import Runtime, RuntimeRecord
 from serve_app.errors import BundleError
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
 
 def _open_onnx(data: bytes, manifest: "Manifest") -> Runtime:
+    fault = onnx_fault(data)
+    if fault:
+        raise BundleError(f"{manifest.model}/{manifest.version}/{ONNX.file}: {fault}")
     # Imported late: tools that read manifests need no onnxruntime.
     from serve_app.bundle.runtimes.onnx_runtime import OnnxRuntime
 

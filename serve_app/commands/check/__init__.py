@@ -31,11 +31,10 @@ def check(
     Ray itself ignores keys that it does not know. Exit code 1: there are errors; warnings do not
     fail.
     """
-    from rich.console import Console
-
     from serve_app.commands.check.report import check_file
+    from serve_app.commands.terminal import Terminal
 
-    console = Console(soft_wrap=True, markup=False, highlight=False, emoji=False)
+    console = Terminal(soft_wrap=True, markup=False, highlight=False, emoji=False)
     report = check_file(file, with_store=store, n_cpus=cpus)
     for fault in report.faults:
         console.print(report.line(fault), style="red" if fault.severity == "error" else "yellow")

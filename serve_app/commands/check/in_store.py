@@ -141,7 +141,7 @@ def _check(use: Use, spec: ModelSpec) -> Iterator[Fault]:
         if not fits_pin(pin, digest):
             yield Fault(place, f"found {pin}, expected the sha256 of its manifest.json: {digest}")
     yield from _check_fit(use, spec, manifest)
-    yield from _check_code(use, manifest, digest, is_local=store.is_local)
+    yield from _check_code(use, manifest, digest, store.doubt(spec.name, use.version))
 
 
 def _check_fit(use: Use, spec: ModelSpec, manifest: Manifest) -> Iterator[Fault]:
@@ -154,7 +154,7 @@ def _check_fit(use: Use, spec: ModelSpec, manifest: Manifest) -> Iterator[Fault]
         yield Fault(use.place, f"does not fit the contract of {spec.name}: " + "; ".join(lines))
 
 
-def _check_code(use: Use, manifest: Manifest, digest: str, *, is_local: bool) -> Iterator[Fault]:
+def _check_code(use: Use, manifest: Manifest, digest: str, doubt: str) -> Iterator[Fault]:
     """What running code asks for: libraries, modules, a pin, and an application of its own."""
     record = record_of(manifest.runtime)
     needs_fault = record.needs_fault(manifest)
@@ -162,7 +162,7 @@ def _check_code(use: Use, manifest: Manifest, digest: str, *, is_local: bool) ->
         text = f"{manifest.model}/{use.version}: {needs_fault} (as seen from here)"
         yield Fault(use.place, text, "warning")
     is_pinned = use.pins[0][1] is not None
-    pin_fault = missing_pin(manifest, digest, is_local=is_local, is_pinned=is_pinned)
+    pin_fault = missing_pin(manifest, digest, doubt=doubt, is_pinned=is_pinned)
     if pin_fault:
         yield Fault(use.place, pin_fault)
     if use.in_server and record.runs_code:

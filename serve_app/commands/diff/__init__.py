@@ -53,12 +53,11 @@ def diff(
     or a limit cannot be judged. Limits of --fail-on: 4: a metric; 5: flips; 6: shift; 7: slower;
     of several the lowest.
     """
-    from rich.console import Console
-
     from serve_app.bundle.stores import open_store
     from serve_app.commands.diff.comparison import compare
     from serve_app.commands.diff.limits import exit_code, judge, parse_limits
     from serve_app.commands.diff.page import as_json, show
+    from serve_app.commands.terminal import Terminal
     from serve_app.errors import SluiceError
     from serve_app.models import get_spec
 
@@ -70,7 +69,7 @@ def diff(
     if json:
         typer.echo(as_json(found, judged))
     else:
-        show(found, Console(markup=False, highlight=False, emoji=False))
+        show(found, Terminal(markup=False, highlight=False, emoji=False))
     for one in judged:
         if one.code:
             say_error(one.said)

@@ -51,13 +51,12 @@ def score(
     refuse is marked there with its line and the reason. Order is kept. Exit code 1: rows are
     marked; 2: file, bundle or server cannot be read.
     """
-    from rich.console import Console
-
     from serve_app.commands.score.run import score_file
+    from serve_app.commands.terminal import Terminal
     from serve_app.errors import SluiceError
     from serve_app.models import get_spec
 
-    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    console = Terminal(stderr=True, highlight=False, markup=False, soft_wrap=True)
     with errors_in_words(SluiceError):
         named, [file] = take_model(words, 1, model, config)
         path = Path(file)

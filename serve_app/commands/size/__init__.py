@@ -45,13 +45,12 @@ def size(
     import json
     from dataclasses import replace
 
-    from rich.console import Console
-
     from serve_app.commands.size.replicas import FAST_MODE
     from serve_app.commands.size.servers import Wish, sizes
     from serve_app.commands.size.text import document, show
+    from serve_app.commands.terminal import Terminal
 
-    progress = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    progress = Terminal(stderr=True, soft_wrap=True, highlight=False, markup=False)
     wish = Wish(rate, p95_ms, rows)
     overhead = FAST_MODE if overhead_ms is None else replace(FAST_MODE, replica_ms=overhead_ms)
     with errors_in_words():
@@ -59,4 +58,4 @@ def size(
     if as_json:
         typer.echo(json.dumps(document(found, wish, overhead), indent=1))
     else:
-        show(found, wish, overhead, Console(highlight=False, markup=False))
+        show(found, wish, overhead, Terminal(highlight=False, markup=False))

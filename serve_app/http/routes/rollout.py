@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
 from serve_app.access.caller import Caller
+from serve_app.contract.plain_text import PLAIN_PATTERN
 from serve_app.errors import BadCommand, FieldError, NoRollout, NotReady, Unconfirmed
 from serve_app.http.openapi import FAULTS
 from serve_app.http.problems import MEDIA_TYPE, Problem
@@ -39,8 +40,8 @@ class Command(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    by: Annotated[str, Field(min_length=1, max_length=100)] = "http"
-    reason: Annotated[str, Field(max_length=500)] = ""
+    by: Annotated[str, Field(min_length=1, max_length=100, pattern=PLAIN_PATTERN)] = "http"
+    reason: Annotated[str, Field(max_length=500, pattern=PLAIN_PATTERN)] = ""
 
 
 class Operator(Protocol):
@@ -116,7 +117,7 @@ def _read(body: bytes) -> Command:
             FieldError(
                 field=name if name in known else "",
                 reason="cannot be used",
-                allowed=f"text: {', '.join(known)}",
+                allowed=f"text without control characters: {', '.join(known)}",
             )
             for name in (str(fault["loc"][0]) if fault["loc"] else "" for fault in faults)
         )

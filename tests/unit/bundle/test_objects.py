@@ -2,6 +2,7 @@
 logs stand on.
 """
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,13 @@ from serve_app.bundle.objects import (
     ObjectExists,
     ObjectFault,
     Objects,
+    ObjectTooLarge,
     open_objects,
     scheme_fault,
 )
+
+MOST_BYTES = 100
+SPARSE_BYTES = 6_000_000_000
 
 
 @pytest.fixture(params=["folder", "memory"])
@@ -30,10 +35,10 @@ def test_an_object_is_created_once_and_may_be_replaced(objects: Objects) -> None
     objects.create("a/b/one", b"1")
     with pytest.raises(ObjectExists):
         objects.create("a/b/one", b"2")
-    assert objects.get("a/b/one") == b"1"
+    assert objects.get("a/b/one", MOST_BYTES) == b"1"
     objects.replace("a/b/one", b"3")
     objects.replace("a/two", b"4")
-    assert (objects.get("a/b/one"), objects.get("a/two")) == (b"3", b"4")
+    assert (objects.get("a/b/one", MOST_BYTES), objects.get("a/two", MOST_BYTES)) == (b"3", b"4")
 
 
 def test_keys_are_listed_below_a_folder_and_inside_it(objects: Objects) -> None:
@@ -50,13 +55,25 @@ def test_what_is_not_there_is_told_apart_from_a_store_that_fails(
 ) -> None:
     """The first is an answer; the second says the kind of error, and never the client's text."""
     with pytest.raises(NoSuchObject, match=r"^a/none$"):
-        objects.get("a/none")
+        objects.get("a/none", MOST_BYTES)
     (tmp_path / "file").write_text("")
     folder = open_objects(str(tmp_path), retry_s=1, timeout_s=1)
-    for call in (lambda: folder.get("file/x"), lambda: folder.create("file/x", b"")):
+    for call in (lambda: folder.get("file/x", MOST_BYTES), lambda: folder.create("file/x", b"")):
         with pytest.raises(ObjectFault, match=r"^GenericError$") as found:
             call()
         assert (found.value.kind, found.value.is_permission) == ("GenericError", False)
+
+
+def test_an_object_that_is_too_large_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    """Reading 6 GB would end the process: the client has no memory error to raise."""
+    (tmp_path / "large").touch()
+    os.truncate(tmp_path / "large", SPARSE_BYTES)
+    folder = open_objects(str(tmp_path), retry_s=1, timeout_s=1)
+    with pytest.raises(ObjectTooLarge) as found:
+        folder.get("large", MOST_BYTES)
+    assert found.value.n_bytes == SPARSE_BYTES
+    folder.create("small", b"x" * MOST_BYTES)
+    assert len(folder.get("small", MOST_BYTES)) == MOST_BYTES
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from serve_app.bundle.runtimes.record import RuntimeRecord
 from serve_app.bundle.runtimes.registry import RUNTIMES, record_of
 from serve_app.bundle.store import FolderStore
 from serve_app.contract.block import Block, Layout
-from serve_app.errors import BundleError, BundleUnavailable
+from serve_app.errors import BundleError, NoRoom
 from serve_app.models import get_spec
 from serve_app.serving import status
 from serve_app.serving.opening import Opening
@@ -30,7 +30,9 @@ KNOWN = "expected one of onnx, sklearn"
 class Elsewhere(FolderStore):
     """A store that is trusted as little as one in the cloud."""
 
-    is_local = False
+    def doubt(self, model: str, version: str) -> str:
+        """Anybody may have put it there."""
+        return "an object store"
 
 
 @pytest.fixture
@@ -88,6 +90,23 @@ def test_a_runtime_that_runs_code_needs_a_pin_away_from_home(
     assert np.isfinite(load(elsewhere, CHURN, "1.0.0").score(block_of(10))).all()
 
 
+def test_a_folder_that_others_may_write_runs_no_code_without_a_pin(
+    store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writable store would run whatever the next one puts there; compiled versions run none."""
+    listed(monkeypatch, toy(runs_code=True))
+    pin = write_toy(store)
+    assert load(store, CHURN, "1.0.0").manifest_sha256 == pin
+    (store.root / "churn").chmod(0o777)
+    with pytest.raises(
+        BundleError, match=r"from a folder that others can change .*churn: others may write .* pin "
+    ):
+        load(store, CHURN, "1.0.0")
+    assert load(store, CHURN, "1.0.0", pin).manifest_sha256 == pin
+    listed(monkeypatch, toy())
+    assert load(store, CHURN, "1.0.0").manifest_sha256 == pin
+
+
 @pytest.mark.parametrize(
     ("error", "is_wrong"),
     [
@@ -110,7 +129,7 @@ def test_a_machine_without_room_is_not_taken_for_a_wrong_bundle(
     write_toy(store)
     with pytest.raises(BundleError) as caught:
         load(store, CHURN, "1.0.0")
-    assert isinstance(caught.value, BundleUnavailable) is not is_wrong
+    assert isinstance(caught.value, NoRoom) is not is_wrong
 
 
 @pytest.mark.parametrize(
@@ -142,7 +161,7 @@ def test_check_reads_the_record(
     store.write("delivery_time", "1.0.0", {"manifest.json": manifest_of("delivery_time", "1.0.0")})
     listed(monkeypatch, toy())
     assert not report_on(tmp_path, SHIPPED).faults
-    monkeypatch.setattr(FolderStore, "is_local", False)
+    monkeypatch.setattr(FolderStore, "doubt", lambda *_: "an object store")
     listed(monkeypatch, toy(runs_code=True, libraries={"tarot": "Ask."}))
     said = [(fault.severity, fault.text) for fault in report_on(tmp_path, SHIPPED).faults]
     assert [severity for severity, _ in said] == ["warning", "error", "warning"]

@@ -1,14 +1,17 @@
 """Stores: which URIs are none, and what is left in a folder when a version could not be written."""
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
+from checking import manifest_of
 
-from serve_app.bundle.manifest import MANIFEST
+from serve_app.bundle.manifest import MANIFEST, SIGNATURE, File, sha256_of
 from serve_app.bundle.store import FolderStore
 from serve_app.bundle.stores import open_store
-from serve_app.errors import BundleError
+from serve_app.bundle.verified import read_manifest, read_verified
+from serve_app.errors import BundleError, BundleUnavailable
 
 
 @pytest.fixture
@@ -69,3 +72,71 @@ def test_a_uri_that_is_no_store_is_refused(
     monkeypatch.delenv("MODEL_PATH", raising=False)
     with pytest.raises(BundleError, match=f"^store: .*{hint}"):
         open_store(uri)
+
+
+@pytest.mark.parametrize("level", ["around", "store", "churn", "1.0.0", MANIFEST])
+def test_a_folder_store_that_others_can_change_is_told_from_one_that_they_cannot(
+    tmp_path: Path, level: str
+) -> None:
+    """Whoever may write there decides what runs, whichever level it is."""
+    store = FolderStore(tmp_path / "around" / "store")
+    store.write("churn", "1.0.0", {MANIFEST: b"{}"})
+    assert store.doubt("churn", "1.0.0") == ""
+    [path] = [found for found in tmp_path.rglob("*") if found.name == level]
+    path.chmod(path.stat().st_mode | 0o002)
+    said = store.doubt("churn", "1.0.0")
+    assert f"{path}: others may write there" in said
+    path.chmod(path.stat().st_mode & ~0o002)
+    if os.getuid() == 0:
+        os.chown(path, 12_345, -1)
+        assert f"{path}: belongs to user 12345" in store.doubt("churn", "1.0.0")
+
+
+def test_a_version_that_cannot_be_looked_at_is_not_taken_for_one_s_own(tmp_path: Path) -> None:
+    """A version may go while it is looked at."""
+    assert "cannot be looked at" in FolderStore(tmp_path).doubt("churn", "1.0.0")
+
+
+MODEL = b"a model"
+SPARSE_BYTES = 6_000_000_000
+
+
+def store_of_one(folder: Path) -> FolderStore:
+    """A store with a version whose model has seven bytes."""
+    files = {"model.onnx": File(sha256=sha256_of(MODEL), size_bytes=len(MODEL))}
+    store = FolderStore(folder)
+    manifest = manifest_of("churn", "1.0.0", files=files)
+    store.write("churn", "1.0.0", {MANIFEST: manifest, "model.onnx": MODEL})
+    return store
+
+
+@pytest.mark.parametrize("file", [MANIFEST, "model.onnx", SIGNATURE])
+def test_a_file_of_six_gigabytes_is_refused_by_its_size(tmp_path: Path, file: str) -> None:
+    """It takes no room on a disk where it is sparse, and all of the memory when it is read."""
+    store = store_of_one(tmp_path)
+    manifest, _ = read_manifest(store, "churn", "1.0.0")
+    path = tmp_path / "churn" / "1.0.0" / file
+    path.touch()
+    os.truncate(path, SPARSE_BYTES)
+    with pytest.raises(
+        BundleError, match=rf"{file}: expected \d+ bytes or fewer, found {SPARSE_BYTES}: replaced"
+    ):
+        if file == "model.onnx":
+            read_verified(store, manifest, file)
+        else:
+            read_manifest(store, "churn", "1.0.0", public_keys=["any"])
+
+
+def test_a_machine_without_memory_for_a_model_is_said_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bundle is not to blame: it is asked for again."""
+    store = store_of_one(tmp_path)
+    manifest, _ = read_manifest(store, "churn", "1.0.0")
+
+    def read(*_: object) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr(FolderStore, "read", read)
+    with pytest.raises(BundleUnavailable, match=r"model\.onnx: no memory for its 7 bytes"):
+        read_verified(store, manifest, "model.onnx")

@@ -33,6 +33,7 @@ def says(monkeypatch: pytest.MonkeyPatch, message: str, **states: int) -> None:
         ("serve_app.errors.BundleError: churn/1.1.0: found another sha256", True),
         ("serve_app.errors.BundleUnavailable: churn/1.1.0: is not there", False),
         ("serve_app.errors.StoreAway: s3://models: no answer", False),
+        ("serve_app.errors.NoRoom: churn/1.1.0: no memory", False),
         ("MemoryError", False),
         ("OSError: [Errno 28] No space left on device", False),
     ],

@@ -12,6 +12,7 @@ import pytest
 from fakes import until
 from toy_runtime import toy, write_toy
 
+from serve_app.bundle.loading import Verified
 from serve_app.bundle.runtimes.registry import RUNTIMES
 from serve_app.bundle.store import FolderStore
 from serve_app.contract.block import Layout
@@ -38,8 +39,13 @@ def replica(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Version:
     monkeypatch.setattr(serve, "get_replica_context", lambda: context)
     monkeypatch.setattr(os, "nice", lambda _: 0)
     monkeypatch.setitem(RUNTIMES, "toy", toy())
+    # A child process does not know the toy.
+    proven: list[Verified] = []
+    monkeypatch.setattr("serve_app.cluster.version.prove_first", proven.append)
     write_toy(FolderStore(tmp_path), VERSION)
-    return Version(VersionArgs(model="churn", version=VERSION, store=str(tmp_path)))
+    made = Version(VersionArgs(model="churn", version=VERSION, store=str(tmp_path)))
+    assert [found.manifest.version for found in proven] == [VERSION], "not opened here alone"
+    return made
 
 
 def threads() -> int:

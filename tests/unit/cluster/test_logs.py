@@ -36,9 +36,12 @@ def written() -> Iterator[Written]:
     RAYS.handlers = before
 
 
-def test_a_line_is_written_at_once_although_ray_keeps_a_thousand(written: Written) -> None:
+@pytest.mark.parametrize("level", [logging.INFO, logging.WARNING, logging.ERROR])
+def test_a_line_is_written_at_once_although_ray_keeps_a_thousand(
+    written: Written, level: int
+) -> None:
     """What waits in memory is lost with the process, and nobody finds the reason of an error."""
-    logging.getLogger("serve_app.toy").info("version %s is ready", "1.0.0")
+    logging.getLogger("serve_app.toy").log(level, "version %s is ready", "1.0.0")
     assert [record.getMessage() for record in written.records] == ["version 1.0.0 is ready"]
 
 

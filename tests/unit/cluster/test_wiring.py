@@ -12,6 +12,7 @@ from fakes import client_of, example_rows, table
 from keyring import key_of, write_keys
 from toy_runtime import toy, write_toy
 
+from serve_app.bundle.loading import Verified
 from serve_app.bundle.runtimes.registry import RUNTIMES
 from serve_app.bundle.store import FolderStore
 from serve_app.cluster.report import Inbox, Reply, Report
@@ -43,7 +44,17 @@ class Handle:
 
 
 @pytest.fixture
-def args(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServerArgs]:
+def proven(monkeypatch: pytest.MonkeyPatch) -> list[Verified]:
+    """What would be opened in a child process, which does not know the toy."""
+    found: list[Verified] = []
+    monkeypatch.setattr("serve_app.app.prove_first", found.append)
+    return found
+
+
+@pytest.fixture
+def args(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proven: list[Verified]
+) -> Iterator[ServerArgs]:
     """Arguments of a server whose store has a version; Ray says which application it is of."""
     context = SimpleNamespace(
         app_name="churn", _deployment_config=SimpleNamespace(max_ongoing_requests=1_000)
@@ -58,7 +69,7 @@ def args(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServerArgs
 
 
 async def test_an_answer_is_heard_reported_and_answered_by_the_coordinator(
-    args: ServerArgs,
+    args: ServerArgs, proven: list[Verified]
 ) -> None:
     """The rollout is an observer of the router and a part of the report, at both ends."""
     inbox, _ = coordinator_parts(args)
@@ -67,6 +78,7 @@ async def test_an_answer_is_heard_reported_and_answered_by_the_coordinator(
     parts = server_parts(args, coordinator)
     assert door_in_front() is parts.app.state.door, "the fast path has the door of this server"
     await parts.versions.start(table())
+    assert [found.manifest.version for found in proven] == ["1.0.0"], "not opened here alone"
     async with client_of(parts.app) as client:
         for _ in range(3):
             assert (await client.post("/v1/predict", json=ROW)).status_code == 200

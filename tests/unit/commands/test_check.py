@@ -627,7 +627,7 @@ def test_a_version_that_is_not_compiled_needs_a_pin_away_from_home(
 ) -> None:
     """Opening pipeline.joblib runs the code inside: from an object store only what is pinned."""
     store.write("churn", "1.1.0", {MANIFEST: manifest_of("churn", "1.1.0", runtime="sklearn")})
-    monkeypatch.setattr(FolderStore, "is_local", False)
+    monkeypatch.setattr(FolderStore, "doubt", lambda *_: "an object store")
     text, line = changed(uncommented(SHIPPED), 'version: "1.1.0"', 'version: "1.1.0"')
     assert "After a look at it, pin " in said_once(report_on(tmp_path, text), line)
 

@@ -222,3 +222,52 @@ async def test_a_fenced_coordinator_keeps_out_what_it_has_put_out(tmp_path: Path
         await old.command("abort", "ada", "")
     await servers.report_for(3)
     assert servers.orders.percent == 0.0
+
+
+async def test_out_on_what_is_out_writes_nothing(tmp_path: Path) -> None:
+    """A command that is given again and again does not grow the log, whoever holds it."""
+    servers = TwoServers(tmp_path)
+    await servers.until_share(10.0)
+    await servers.controller.command("out", "ada", "")
+    n_written = len(written(tmp_path))
+    for _ in range(3):
+        await servers.controller.command("out", "ada", "")
+    # One that has no clients reads the log, and has no reason to claim it.
+    servers.restart_coordinator()
+    servers.n_rows = 0
+    await servers.report_for(int(LISTEN_S) + 2)
+    for _ in range(3):
+        await servers.controller.command("out", "ada", "")
+    assert servers.status == "aborted"
+    assert len(written(tmp_path)) == n_written
+
+
+async def test_out_of_one_that_reads_along_takes_out_what_another_has_started(
+    tmp_path: Path,
+) -> None:
+    """What it knows is a moment old: it looks before it says that there is nothing to do."""
+    servers = TwoServers(tmp_path)
+    await servers.until_share(10.0)
+    await servers.controller.command("out", "ada", "")
+    other = TwoServers(tmp_path, now_s=servers.now_s)
+    other.n_rows = 0
+    await other.report_for(int(LISTEN_S) + 2)
+    await servers.controller.command("start", "ada", "")
+    await other.controller.command("out", "bob", "")
+    assert [event["kind"] for event in written(tmp_path)[-3:]] == ["started", "claimed", "aborted"]
+    assert written(tmp_path)[-1]["by"] == "bob"
+
+
+async def test_an_answer_holds_the_newest_decisions_and_the_count_of_those_before(
+    tmp_path: Path,
+) -> None:
+    """1,700 commands made each answer 2.2 MB."""
+    servers = TwoServers(tmp_path)
+    await servers.until_share(10.0)
+    for _ in range(30):
+        await servers.controller.command("pause", "ada", "")
+        await servers.controller.command("resume", "ada", "")
+    told = servers.view()
+    assert len(told.events) == 50
+    assert told.events[-1].kind == "resumed"
+    assert told.n_events_before + 50 == told.events[-1].seq == len(written(tmp_path))

@@ -1,5 +1,6 @@
 """What a person commands leads where it should, and is refused where it makes no sense."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from serve_app.errors import CommandRefused
 from serve_app.rollout.decide import (
     ACTIONS,
     END,
+    MOST_COMMANDED,
     Action,
     actions,
     can_step,
@@ -210,3 +212,19 @@ def test_a_plan_that_ends_below_100_percent_leaves_the_rest_to_a_person(
     assert next_step(story.state, story.plan) == (len(steps), 100)
     story.tick(0)
     assert (story.state.status, story.state.share) == ("baking", 100)
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_a_log_is_bounded_and_out_is_taken_all_the_same(status: Status) -> None:
+    """Every coordinator reads the log whole; what takes share away is never refused for that."""
+    story = rolling_in(status)
+    full = replace(story.state, seq=MOST_COMMANDED)
+    for action in actions(full):
+        if action in ("abort", "rollback"):
+            assert command(full, PLAN, action, "ada").share == 0
+            continue
+        assert command(replace(full, seq=MOST_COMMANDED - 1), PLAN, action, "ada")
+        with pytest.raises(
+            CommandRefused, match=r"the log has 1000 decisions; only `out` is taken"
+        ):
+            command(full, PLAN, action, "ada")

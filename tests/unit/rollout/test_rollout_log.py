@@ -11,7 +11,7 @@ import obstore
 import pytest
 from obstore.store import LocalStore, MemoryStore
 from rolling import PLAN, START_S
-from rolling_log import FOLDER, REASON, S3, claiming, next_draft
+from rolling_log import FOLDER, S3, claiming, next_draft
 
 from serve_app.bundle.objects import Objects
 from serve_app.errors import Fenced, RolloutError
@@ -256,7 +256,7 @@ def test_the_files_of_a_log_are_its_audit(tmp_path: Path) -> None:
     text = "".join(path.read_text() for path in sorted((tmp_path / FOLDER).iterdir()))
     assert text == lines(log.events)
     assert [json.loads(line)["kind"] for line in text.splitlines()] == ["claimed", "paused"]
-    assert json.loads(text.splitlines()[1])["reason"] == REASON
+    assert json.loads(text.splitlines()[1])["reason"] == "why: §1   ✓"
 
 
 def test_s3_is_asked_to_create_and_never_to_overwrite(s3: str) -> None:

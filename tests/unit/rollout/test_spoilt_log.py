@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -165,3 +166,32 @@ def test_an_impossible_log_is_not_claimed(tmp_path: Path) -> None:
         log.claim(claiming, START_S)
     assert len(list(folder.iterdir())) == 3
     assert log.epoch == 0
+
+
+def test_a_log_of_more_events_than_a_rollout_can_have_is_not_read(tmp_path: Path) -> None:
+    """A store that somebody fills takes neither the memory nor the time of a coordinator."""
+    folder = written(tmp_path)
+    (folder / "00010001.json").write_text("{}")
+    with pytest.raises(RolloutError, match=r"found 10001 events, expected 10000 or fewer"):
+        open_log(str(tmp_path), "churn", "shop", PLAN.id).read()
+
+
+def test_an_event_is_no_larger_than_an_event_can_be(tmp_path: Path) -> None:
+    """It is refused by its size, before it is read."""
+    folder = written(tmp_path)
+    os.truncate(folder / SECOND, 6_000_000_000)
+    with pytest.raises(RolloutError, match=rf"{SECOND}: found 6000000000 bytes, expected 65536 or"):
+        open_log(str(tmp_path), "churn", "shop", PLAN.id).read()
+
+
+def test_a_long_log_is_read_whole_and_in_order(tmp_path: Path) -> None:
+    """Several files are fetched at once: the order stays, and the first fault is the one said."""
+    log = open_log(str(tmp_path), "churn", "shop", PLAN.id)
+    log.claim(claiming, START_S)
+    for _ in range(40):
+        log.append(next_draft(log), START_S)
+    assert open_log(str(tmp_path), "churn", "shop", PLAN.id).read() == log.events
+    (tmp_path / FOLDER / "00000020.json").unlink()
+    (tmp_path / FOLDER / "00000030.json").unlink()
+    with pytest.raises(RolloutError, match=r"00000020\.json: is missing"):
+        open_log(str(tmp_path), "churn", "shop", PLAN.id).read()

@@ -13,9 +13,9 @@ from checking import manifest_of
 from fakes import FakeScorer
 
 from serve_app.bundle.manifest import sha256_of
-from serve_app.errors import BundleError, NotReady
+from serve_app.errors import BundleError, BundleUnavailable, NoRoom, NotReady, StoreAway
 from serve_app.models import get_spec
-from serve_app.serving.opening import Described, Opening
+from serve_app.serving.opening import Described, Opening, opened_when_possible
 from serve_app.settings import Batch, Table
 
 CHURN = get_spec("churn")
@@ -214,3 +214,29 @@ async def test_a_candidates_application_is_asked_once() -> None:
     ):
         await opened(Room(remote), of, "1.1.0")
     assert remote.n_asked == 1
+
+
+def test_a_process_of_one_version_waits_for_what_passes() -> None:
+    """A full disk has room again; three replicas that ended would leave the deployment failed."""
+    passing = [NoRoom("disk full"), StoreAway("no answer"), NoRoom("no memory")]
+    predictor: Any = object()
+    slept: list[float] = []
+
+    def load() -> Any:
+        if passing:
+            raise passing.pop()
+        return predictor
+
+    assert opened_when_possible(load, iter((1.0, 2.0, 4.0, 8.0)), slept.append) is predictor
+    assert slept == [1.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize("error", [BundleError("golden rows"), BundleUnavailable("not found")])
+def test_a_process_of_one_version_ends_with_what_does_not_pass(error: BundleError) -> None:
+    """Ray then says why the application cannot be deployed."""
+
+    def load() -> Any:
+        raise error
+
+    with pytest.raises(type(error), match=str(error)):
+        opened_when_possible(load, iter((1.0,)), lambda _: None)

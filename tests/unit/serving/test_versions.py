@@ -12,7 +12,7 @@ from itertools import islice
 import pytest
 from fakes import FakeScorer, FakeStore, table, until
 
-from serve_app.errors import BundleError
+from serve_app.errors import BundleError, BundleUnavailable, NoRoom, StoreAway
 from serve_app.serving.member import Opened
 from serve_app.serving.versions import Versions, backoff
 from serve_app.settings import Batch, Table, VersionEntry
@@ -472,3 +472,28 @@ async def test_a_replica_that_joins_waits_until_every_version_is_loaded_or_has_f
     await until(lambda: "1.3.0" in versions.members())
     await versions.settle(0.05)
     assert versions.members()["1.3.0"].state == "loading"
+
+
+@pytest.mark.parametrize("error", [NoRoom("no space left on device"), StoreAway("s3: no answer")])
+async def test_start_waits_for_what_passes_however_long(
+    store: FakeStore, error: BundleError
+) -> None:
+    """A disk that is full, or a store that is away: Ray would start the replica three times, and
+    leave the deployment failed when there is room again.
+    """
+    store.errors["1.0.0"] = error
+    versions = made(store)
+    starting = asyncio.ensure_future(versions.start(table()))
+    await until(lambda: store.opens.count("1.0.0") > 3)
+    assert not starting.done()
+    assert versions.table is None
+    del store.errors["1.0.0"]
+    await starting
+    assert versions.ready("1.0.0")
+
+
+async def test_start_does_not_wait_for_a_version_that_is_not_there(store: FakeStore) -> None:
+    """A wrong number in the table is said by the deployment, at once."""
+    store.errors["1.0.0"] = BundleUnavailable("not found")
+    with pytest.raises(BundleUnavailable, match="not found"):
+        await made(store).start(table())
