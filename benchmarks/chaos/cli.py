@@ -14,8 +14,10 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.place import ROOT
 
 SHORT_S = 6.0
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
+@app.command()
 def chaos(
     fault: Annotated[
         list[str] | None, typer.Option("--fault", help="By name; may be repeated. Else all.")
@@ -89,8 +91,6 @@ def _require(found: Sequence[str], names: Sequence[str]) -> None:
 def main() -> None:
     """Run the command line; SIGTERM ends what was started, as Ctrl-C does."""
     signal.signal(signal.SIGTERM, _interrupt)
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(chaos)
     app(prog_name="python -m benchmarks.chaos")
 
 
