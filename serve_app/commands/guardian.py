@@ -27,6 +27,8 @@ POLL_S = 0.2
 GRACE_S = 10.0
 # A process that starts while the others are listed can be missed.
 N_EMPTY_LISTS = 3
+# One that waits for a dead disk does not end, and must not keep the rest waiting.
+KILL_TIMEOUT_S = 30.0
 
 
 def descendants(ancestor: int) -> dict[int, str]:
@@ -62,12 +64,12 @@ def parse_stat(line: str) -> tuple[int, str, int]:
 def kill_descendants(ancestor: int) -> None:
     """Kill everything below a process, and what is started meanwhile; the process itself stays."""
     n_empty = 0
-    while n_empty < N_EMPTY_LISTS:
+    until_s = time.monotonic() + KILL_TIMEOUT_S
+    while n_empty < N_EMPTY_LISTS and time.monotonic() < until_s:
         left = descendants(ancestor)
         n_empty = 0 if left else n_empty + 1
         for pid in left:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            _send(pid, signal.SIGKILL)
         _reap()
         time.sleep(POLL_S / 4)
 
@@ -81,10 +83,12 @@ def guard(command: Sequence[str], folder: Path) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
     program = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    signal.signal(signal.SIGINT, lambda *_: _interrupt(program.pid))
+    signal.signal(signal.SIGINT, lambda *_: _send(program.pid, signal.SIGINT))
     code = None
     while code is None:
         if select.select([sys.stdin], [], [], POLL_S)[0]:
+            # By itself too: where there is no /proc, nothing is listed.
+            _send(program.pid, signal.SIGKILL)
             kill_descendants(os.getpid())
             shutil.rmtree(folder, ignore_errors=True)
             return 128 + signal.SIGKILL
@@ -97,9 +101,9 @@ def guard(command: Sequence[str], folder: Path) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _interrupt(pid: int) -> None:
+def _send(pid: int, number: signal.Signals) -> None:
     with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGINT)
+        os.kill(pid, number)
 
 
 def _reap() -> dict[int, int]:
