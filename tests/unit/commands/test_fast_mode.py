@@ -157,3 +157,9 @@ def test_slow_clients_are_let_go_by_haproxy_itself() -> None:
     ]
     client_s = int(VARIABLES["RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S"])
     assert client_s < 3_600, "Ray's default holds a connection for an hour"
+
+
+def test_a_dead_haproxy_is_found_within_seconds() -> None:
+    """Ray acts after three looks. With its own period of 10 s nobody answers for 24 to 30 s."""
+    period_s = float(VARIABLES["RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S"])
+    assert 3 * period_s <= 6
