@@ -1,4 +1,4 @@
-# make serve | test | test-busy | test-long | bench | agree | simulate | image-test | manifests | lock | clean
+# make serve | test | test-busy | test-long | bench | agree | simulate | chaos | image-test | manifests | lock | clean
 # Everything runs in .venv, made from hash-locked requirements.
 SHELL := bash
 PYTHON ?= python3.11
@@ -13,7 +13,7 @@ WORKERS ?= 3
 PYTEST := $(BIN)/python -m pytest -q --durations=10 --durations-min=1
 SIDE_BY_SIDE := -n $(WORKERS) --no-loadscope-reorder
 
-.PHONY: serve env env-dev s3 models lint format types contracts debian bench agree simulate test all-checks tests \
+.PHONY: serve env env-dev s3 models lint format types contracts debian bench agree simulate chaos test all-checks tests \
 	test-busy test-long lock manifests image-test clean
 
 serve: models  ## train what is missing, start in the fast mode, say where
@@ -81,6 +81,10 @@ agree: env-dev  ## every kind of pipeline: what is served is what the pipeline s
 # ARGS="--scenario NAME --runs 100 --seed 1", or "--scenario NAME --story SEED".
 simulate: env-dev  ## rollouts of the real code in virtual time, with faults of every kind
 	@$(BIN)/python -m benchmarks.simulator $(ARGS)
+
+# ARGS="--short", or "--fault NAME --mode fast --placement isolated --seconds 30".
+chaos: env-dev models debian s3  ## one fault after the other under steady load, with a report
+	@$(BIN)/python -m benchmarks.chaos $(ARGS)
 
 # The environments are made side by side, then types and imports are checked beside the tests.
 test:  ## everything: layout, lint, types, imports, unit, training, cluster, end to end

@@ -98,6 +98,10 @@ class Program:
             found[name_of(process.pid)] += pss_mb(process.pid)
         return _largest_first(found)
 
+    def kill_leader(self) -> None:
+        """Kill the leader alone: what it started has to notice by itself."""
+        _kill(self._process.pid)
+
     def stop(self) -> None:
         """End the leader by SIGTERM, so that it clears its own folders, and the rest at once.
 

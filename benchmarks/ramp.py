@@ -92,7 +92,7 @@ def _ramp(title: str, bundle: Path, application: str, deployment: str, console: 
         Contender(f"ramp-{deployment}", title, "sluice", launch, SLUICE), bundle
     ) as service:
         service.check([1])
-        dashboard = Dashboard(service)
+        dashboard = Dashboard(service.program, service.place)
 
         def n_running() -> int:
             return sum(r["state"] == "RUNNING" for r in dashboard.replicas(application, deployment))

@@ -10,22 +10,23 @@ import yaml
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.outcome import Replica
-from benchmarks.processes import pss_mb
+from benchmarks.place import Place
+from benchmarks.processes import Program, pss_mb
 from benchmarks.service import Service
 
 TIMEOUT_S = 90.0
 
 
 class Dashboard:
-    """Ray's dashboard of a running Sluice."""
+    """Ray's dashboard of a running Sluice, as the program's output names it last."""
 
-    def __init__(self, service: Service) -> None:
-        log = service.program.log.read_text(errors="replace")
-        found = re.search(r"dashboard at \S*?(http://127\.0\.0\.1:\d+)", log)
-        if found is None:
-            raise BenchmarkError(f"{service.contender.name}: its output names no dashboard")
-        self._url = found.group(1) + "/api/serve/applications/"
-        token = (service.place.folder / "home/.ray/auth_token").read_text().strip()
+    def __init__(self, program: Program, place: Place) -> None:
+        log = program.log.read_text(errors="replace")
+        found = re.findall(r"dashboard at \S*?(http://127\.0\.0\.1:\d+)", log)
+        if not found:
+            raise BenchmarkError(f"{program.log}: names no dashboard")
+        self._url = found[-1] + "/api/serve/applications/"
+        token = (place.folder / "home/.ray/auth_token").read_text().strip()
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
     def replicas(self, application: str, deployment: str) -> list[dict[str, Any]]:
@@ -47,7 +48,7 @@ class Dashboard:
 def add_replica(service: Service) -> Replica:
     """Start one more server on an idle machine: seconds until it is ready, and its memory."""
     config = yaml.safe_load((service.place.folder / "serve_config.yaml").read_text())
-    dashboard = Dashboard(service)
+    dashboard = Dashboard(service.program, service.place)
     known = {replica["replica_id"] for replica in dashboard.replicas("churn", "Server")}
     scaling = config["applications"][0]["deployments"][0]["autoscaling_config"]
     scaling["min_replicas"] = scaling["max_replicas"] = len(known) + 1

@@ -4,6 +4,7 @@ import ast
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from harness import wait_until
 from hypothesis import settings
+from listening import listeners
 from ports import PortBlock
 from program import Program
 
@@ -268,3 +270,16 @@ def test_two_blocks_of_ports_have_no_port_in_common() -> None:
     finally:
         first.close()
         second.close()
+
+
+def test_what_a_process_listens_on_is_told_with_its_interface() -> None:
+    """A test that overlooks a port would call an open one closed."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as here,
+        socket.create_server(("0.0.0.0", 0)) as everywhere,
+        socket.create_server(("::1", 0), family=socket.AF_INET6) as newer,
+    ):
+        found = {one.port: one for one in listeners([os.getpid()])}
+        assert found[here.getsockname()[1]].address == "127.0.0.1"
+        assert found[newer.getsockname()[1]].is_for_this_machine
+        assert not found[everywhere.getsockname()[1]].is_for_this_machine

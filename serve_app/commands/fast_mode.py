@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
+from serve_app.commands.haproxy import corrected_haproxy
 from serve_app.errors import SettingsError
 
 PORTS = range(20_000, 30_000)
@@ -84,6 +85,7 @@ def fast_environment(folder: Path) -> dict[str, str]:
     return {
         **VARIABLES,
         **_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
+        **corrected_haproxy(),
         # On one machine no load balancer in front has to notice that a replica goes, so it need not
         # stay for the default 30 s.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",

@@ -5,7 +5,6 @@ ends Ray at Ctrl-C or SIGTERM.
 """
 
 import json
-import os
 import signal
 import socket
 import ssl
@@ -15,8 +14,8 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,10 +28,11 @@ from rich.markup import escape
 from serve_app.access.auth import auth_setting, is_loopback, open_fault
 from serve_app.access.key_file import read_key_file
 from serve_app.commands.exit_codes import ExitCode, say_error
-from serve_app.commands.fast_mode import PLAIN_VARIABLES, fast_environment
+from serve_app.commands.ray_access import UMASK, keep_token_private, ray_environment
 from serve_app.commands.target import Served, alone, read_config, servers_of
 from serve_app.commands.tls import Tls, entrance
 from serve_app.commands.trouble import Trouble, read_troubles
+from serve_app.commands.vital import Vital
 from serve_app.errors import SettingsError
 from serve_app.models import get_spec
 from serve_app.serving.drain import DRAIN_FILE
@@ -48,6 +48,8 @@ UNVERIFIED = ssl.create_default_context()
 UNVERIFIED.check_hostname = False
 UNVERIFIED.verify_mode = ssl.CERT_NONE
 LAUNCHER = (sys.executable, "-m", "serve_app.cluster.told_run")
+LOOK = "see the lines above and the logs below /tmp/ray"
+GUARDIAN = (sys.executable, "-m", "serve_app.commands.guardian")
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class UpOptions:
 
     `host` and `port` replace the file's; `drain_s` is how long readiness fails at SIGTERM before
     the end. With a `model` that one alone is served, with its isolated versions. With `tls` the
-    port speaks it.
+    port speaks it. `without_ray_token` lets anybody who reaches Ray's ports run code.
     """
 
     fast: bool = True
@@ -65,10 +67,15 @@ class UpOptions:
     drain_s: float = 0.0
     model: str | None = None
     tls: Tls | None = None
+    without_ray_token: bool = False
 
 
 class _Terminated(Exception):
     """SIGTERM came."""
+
+
+class _CannotHeal(Exception):
+    """A process of Ray ended that nothing starts again, and which one."""
 
 
 @dataclass
@@ -115,17 +122,31 @@ def run(
         folder = Path(name)
         way_in = entrance(config, options.tls, options.fast, folder)
         found = servers_of(way_in.config)
+        environment = ray_environment(
+            way_in.config, folder, options.fast, options.without_ray_token
+        )
+        environment |= way_in.variables
+        environment[DRAIN_FILE] = str(_drain_file(folder))
         moved = folder / "serve_config.yaml"
         moved.write_text(yaml.safe_dump(way_in.config, sort_keys=False))
         teller = _Teller(_status_file(folder), console)
-        with _serve(launcher, moved, folder, options, way_in.variables) as process:
+        with _serve(launcher, moved, folder, environment) as process:
+            vital = Vital(process.pid)
             try:
                 console.print(f"starting {_what(path, options)} …")
-                if not _until_ready(found, process, teller):
+                if not _until_ready(found, process, teller, vital):
                     say_error(_why_not_ready(process, teller.look()))
                     return ExitCode.REFUSED
                 _say_where(shown, console)
-                return _stay(process, teller)
+                return _stay(process, teller, vital)
+            except _CannotHeal as lost:
+                say_error(str(lost))
+                # What still answers does so until a load balancer has noticed.
+                with suppress(_Terminated, KeyboardInterrupt):
+                    _drain(folder, options.drain_s, console)
+                # Ray would wait for what has ended.
+                _end_at_once(process)
+                return ExitCode.REFUSED
             except _Terminated:
                 _drain(folder, options.drain_s, console)
                 return ExitCode.OK
@@ -153,11 +174,9 @@ def _moved(config: dict[str, Any], options: UpOptions) -> dict[str, Any]:
 
 def _why_not_ready(process: "subprocess.Popen[bytes]", found: Sequence[Trouble]) -> str:
     if process.poll() is not None:
-        return "`serve run` ended: see the lines above and the logs below /tmp/ray"
+        return f"`serve run` ended: {LOOK}"
     reasons = "; ".join(str(trouble) for trouble in found)
-    return f"not ready within {READY_TIMEOUT_S:.0f} s: " + (
-        reasons or "see the lines above and the logs below /tmp/ray"
-    )
+    return f"not ready within {READY_TIMEOUT_S:.0f} s: " + (reasons or LOOK)
 
 
 def _drain(folder: Path, drain_s: float, console: Console) -> None:
@@ -177,23 +196,19 @@ def _status_file(folder: Path) -> Path:
 
 @contextmanager
 def _serve(
-    launcher: Sequence[str],
-    path: Path,
-    folder: Path,
-    options: UpOptions,
-    variables: Mapping[str, str],
+    launcher: Sequence[str], path: Path, folder: Path, environment: dict[str, str]
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    # RAY_ADDRESS=local: never join a Ray that happens to run on this machine.
-    env = {**os.environ, "RAY_ADDRESS": "local", DRAIN_FILE: str(_drain_file(folder))}
-    env |= fast_environment(folder) if options.fast else PLAIN_VARIABLES
-    env |= variables
-    command: list[str | Path] = [*launcher, _status_file(folder), path]
+    command: list[str | Path] = [*GUARDIAN, folder, *launcher, _status_file(folder), path]
+    keep_token_private(Path.home())
     # A shell that starts us in the background has SIGINT ignored, and what is ignored is
     # inherited: Ray would never hear that it must end.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     before = signal.signal(signal.SIGTERM, _terminate)
-    # In a session of its own, so that Ctrl-C reaches us alone, and we pass it on once.
-    process = subprocess.Popen(command, env=env, start_new_session=True)
+    # In a session of its own, so that Ctrl-C reaches us alone, and we pass it on once. The pipe is
+    # how the guardian notices our end, whatever it is.
+    process = subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, start_new_session=True, umask=UMASK
+    )
     try:
         yield process
     finally:
@@ -211,29 +226,48 @@ def _terminate(*_: object) -> None:
 def _stop(process: "subprocess.Popen[bytes]") -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
-    try:
+    with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
         process.wait(STOP_TIMEOUT_S)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        # A second Ctrl-C means: now.
-        os.killpg(process.pid, signal.SIGKILL)
+    # A second Ctrl-C means: now.
+    _end_at_once(process)
 
 
-def _until_ready(found: list[Served], process: "subprocess.Popen[bytes]", teller: _Teller) -> bool:
+def _end_at_once(process: "subprocess.Popen[bytes]") -> None:
+    """Kill what the guardian guards; nothing happens when all of it has ended."""
+    assert process.stdin is not None
+    process.stdin.close()
+    process.wait()
+
+
+def _until_ready(
+    found: list[Served], process: "subprocess.Popen[bytes]", teller: _Teller, vital: Vital
+) -> bool:
     until_s = time.monotonic() + READY_TIMEOUT_S
     while time.monotonic() < until_s and process.poll() is None:
         if all(_answers(one.url + "/ready") for one in found):
             return True
+        _require_vital(vital)
         teller.look()
         time.sleep(POLL_S)
     return False
 
 
-def _stay(process: "subprocess.Popen[bytes]", teller: _Teller) -> int:
+def _stay(process: "subprocess.Popen[bytes]", teller: _Teller, vital: Vital) -> int:
     """Stay until it ends, and say what comes in the way of an isolated version meanwhile."""
     while process.poll() is None:
+        _require_vital(vital)
         teller.look()
         time.sleep(STAY_POLL_S)
-    return process.wait()
+    code = process.wait()
+    if code != 0:
+        say_error(f"`serve run` ended with code {code}: {LOOK}")
+    return code
+
+
+def _require_vital(vital: Vital) -> None:
+    lost = vital.lost()
+    if lost is not None:
+        raise _CannotHeal(lost)
 
 
 def _answers(url: str) -> bool:

@@ -46,11 +46,19 @@ def up(
             help="At SIGTERM: so long not ready, but answering.",
         ),
     ] = 0,
+    without_ray_token: Annotated[
+        bool,
+        typer.Option(
+            "--without-ray-token",
+            help="With RAY_AUTH_MODE=disabled: whoever reaches a port of Ray runs code as you.",
+        ),
+    ] = False,
 ) -> None:
     """Check the file, start `serve run` on this machine, and say where it answers.
 
     What keeps an application from getting ready is said, and it is waited for all the same. Ctrl-C
-    or SIGTERM ends it. Exit code 1: the file has errors, or nothing gets ready.
+    or SIGTERM ends it. Exit code 1: the file has errors, nothing gets ready, or a process of Ray
+    ended without which replicas that die would stay dead.
     """
     from serve_app.commands.serve_run import UpOptions, run
     from serve_app.commands.terminal import Terminal
@@ -59,7 +67,7 @@ def up(
     with errors_in_words():
         tls = read_tls(certfile, keyfile)
         _require_sound(file, model)
-        options = UpOptions(fast, host, port, drain_s, model, tls)
+        options = UpOptions(fast, host, port, drain_s, model, tls, without_ray_token)
         code = run(file, options, Terminal(highlight=False))
     raise typer.Exit(code)
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 import requests
@@ -25,6 +26,7 @@ from harness import (
     short_folder,
     wait_until,
 )
+from listening import listeners
 from load import ROW
 from ports import PortBlock
 from program import Program
@@ -116,7 +118,8 @@ def test_make_serve_says_where_it_answers_and_ctrl_c_ends_it_and_nothing_else(
     folder: Path, ports: PortBlock, shipped: tuple[Path, str], trained_store: Any
 ) -> None:
     """The curl that it prints works as printed; a thousand delivery times are those of the fitted
-    pipeline; a second start on the same port is refused; Ctrl-C leaves nothing.
+    pipeline; no other machine reaches a port without a token; a second start on the same port is
+    refused; Ctrl-C leaves nothing.
     """
     config, url = shipped
     log = folder / "up.log"
@@ -134,6 +137,7 @@ def test_make_serve_says_where_it_answers_and_ctrl_c_ends_it_and_nothing_else(
             assert '"label":"Churned"' in answers[0].stdout
             assert '"delivery_minutes"' in answers[1].stdout
             assert_delivery_times_of_the_pipeline(f"{url}/delivery-time", trained_store)
+            assert_nothing_is_open_but_what_needs_a_token(program, folder)
             second = subprocess.run(
                 [BIN / "sluice", "up", config],
                 cwd=ROOT,
@@ -228,6 +232,24 @@ def assert_delivery_times_of_the_pipeline(url: str, store: Any) -> None:
     np.testing.assert_allclose(found, expected, atol=7e-3)
     for entry in entries:
         assert entry["low_minutes"] < entry["delivery_minutes"] < entry["high_minutes"]
+
+
+def assert_nothing_is_open_but_what_needs_a_token(program: Program, folder: Path) -> None:
+    """The file says 127.0.0.1. Ray has no setting for one port of each replica, which takes a
+    pickle: that one asks for a token, which only its owner can read.
+    """
+    found = listeners(program.descendants())
+    assert {"haproxy", "raylet", "gcs_server"} <= {listener.program for listener in found}
+    elsewhere = {listener for listener in found if not listener.is_for_this_machine}
+    assert all("ServeReplica" in listener.program for listener in elsewhere), elsewhere
+    for listener in elsewhere:
+        with grpc.insecure_channel(f"127.0.0.1:{listener.port}") as channel:
+            call = channel.unary_unary("/ray.serve.ASGIService/HandleRequest")
+            with pytest.raises(grpc.RpcError) as refused:
+                call(b"", timeout=60)
+            assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED, listener
+    token = folder / "home/.ray/auth_token"
+    assert token.stat().st_mode & 0o077 == 0
 
 
 def until_nothing_is_left(program: Program) -> None:

@@ -60,6 +60,10 @@ def click_command(name: str) -> Any:
         from benchmarks.cli import app as benchmarks
 
         return typer.main.get_command(benchmarks)
+    if name == "benchmarks.chaos":
+        from benchmarks.chaos.cli import app as chaos
+
+        return typer.main.get_command(chaos)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray's own models warn when they are imported
         from ray.scripts.scripts import cli as ray
@@ -100,7 +104,7 @@ def make_targets() -> set[str]:
 def check_python(words: list[str], block: Block) -> None:
     """A module of ours with its own command line, or a script that the page shows."""
     if words[:1] == ["-m"]:
-        if words[1] in ("training", "benchmarks"):
+        if words[1] in ("training", "benchmarks", "benchmarks.chaos"):
             check_click(words[1], [EXAMPLE_MODELS.get(word, word) for word in words[2:]])
         else:
             assert importlib.util.find_spec(words[1]), f"{block.place}: {words[1]}"

@@ -1,0 +1,69 @@
+"""Clients that do what clients do: too many, too slow, gone before the answer."""
+
+import socket
+import threading
+import time
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+from benchmarks import wrk
+from benchmarks.contender import SLUICE
+from benchmarks.question import Question
+
+N_SLOW = 500
+LEAVING_PER_S = 100
+OVERLOAD_CONNECTIONS = 400
+OVERLOAD_ROWS = 100
+HEAD = (
+    b"POST /v1/predict HTTP/1.1\r\nHost: sluice\r\nContent-Type: application/json\r\n"
+    b"Content-Length: 400\r\n\r\n"
+)
+
+
+def _connected(url: str) -> socket.socket:
+    parts = urlsplit(url)
+    return socket.create_connection((parts.hostname or "", parts.port or 80), 5)
+
+
+def wait_half_sent(url: str, seconds: float) -> None:
+    """500 clients send half a request, and wait."""
+    waiting: list[socket.socket] = []
+    with suppress(OSError):
+        for _ in range(N_SLOW):
+            client = _connected(url)
+            waiting.append(client)
+            client.sendall(HEAD + b'{"monthly')
+    time.sleep(seconds)
+    for client in waiting:
+        client.close()
+
+
+def leave(url: str, seconds: float) -> None:
+    """100 clients a second send half of a request, or a whole one, and go without an answer."""
+    body = b"{" + b" " * 399
+    until_s = time.monotonic() + seconds
+    n = 0
+    while time.monotonic() < until_s:
+        with suppress(OSError), _connected(url) as client:
+            client.sendall(HEAD + body[: 200 if n % 2 else 400])
+        n += 1
+        time.sleep(1 / LEAVING_PER_S)
+
+
+def overload(url: str, question: Question, seconds: float) -> str:
+    """400 connections ask for 100 rows each, as fast as they are answered; what they saw."""
+    bodies = [SLUICE.body(rows) for rows in question.ask(OVERLOAD_ROWS)]
+    path = url + SLUICE.path(OVERLOAD_ROWS)
+    found = wrk.measure(path, bodies, SLUICE.headers, OVERLOAD_CONNECTIONS, seconds)
+    return (
+        f"{OVERLOAD_CONNECTIONS} connections × {OVERLOAD_ROWS} rows: {found.requests:,} answers, "
+        f"{found.status_errors:,} of them told to come again or failed, "
+        f"p99 {found.p99_ms:.0f} ms, {found.timeouts + found.socket_errors} without an answer"
+    )
+
+
+def in_background(target: object, *args: object) -> threading.Thread:
+    """Start clients in a thread that does not keep the program from ending."""
+    thread = threading.Thread(target=target, args=args, daemon=True)  # type: ignore[arg-type]
+    thread.start()
+    return thread

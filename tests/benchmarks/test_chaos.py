@@ -1,0 +1,202 @@
+"""`make chaos`: what is counted, what is missed, and two faults on a real server."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.chaos.fault import MODES, PLACEMENTS
+from benchmarks.chaos.faults import FAULTS, SHORT
+from benchmarks.chaos.outcome import (
+    NO_ANSWER,
+    WRONG,
+    Outcome,
+    count,
+    failures,
+    longest_gap_s,
+    recovery_s,
+)
+from benchmarks.chaos.parts import expected, part_of
+from benchmarks.chaos.report import Part, availability_percent, markdown, missed
+from benchmarks.chaos.store import StoreProxy
+from benchmarks.steady import Shot
+
+ROOT = Path(__file__).parents[2]
+GOOD = Outcome(
+    fault="server",
+    title="a server replica killed",
+    requests=10_000,
+    failed={},
+    longest_gap_s=0.1,
+    recovery_s=0.0,
+    p99_ms=3.0,
+    whole_s=4.0,
+    most_recovery_s=15.0,
+)
+
+
+def shot(due_s: float, status: int = 200, body: bytes = b"right", latency_ms: float = 0.0) -> Shot:
+    """One request of a load."""
+    return Shot(0, due_s, 0.0, latency_ms, status, body)
+
+
+def is_right(found: Shot) -> bool:
+    """What the pipeline says, in these tests."""
+    return found.body == b"right"
+
+
+def part(*outcomes: Outcome) -> Part:
+    """A server under these faults."""
+    return Part("fast", "in_server", 500.0, outcomes, {})
+
+
+def test_a_request_fails_by_its_status_without_an_answer_or_with_a_wrong_one() -> None:
+    """An answer that nobody compares is no proof that a server lived through a fault."""
+    shots = [shot(0), shot(1, 0), shot(2, 503), shot(3, 404), shot(4, body=b"left"), shot(5, 503)]
+    failed = failures(shots, is_right)
+    assert count(failed) == {"503": 2, NO_ANSWER: 1, "404": 1, WRONG: 1}
+
+
+def test_the_gap_is_the_longest_time_without_a_good_answer() -> None:
+    """Answers count when they come, not when they were asked for; failures fill no gap."""
+    shots = [shot(0), shot(1), shot(2, 500), shot(3, 0), shot(4), shot(5, latency_ms=2_500)]
+    assert longest_gap_s(shots, failures(shots, is_right)) == pytest.approx(3.5)
+    never = [shot(0), shot(1, 0), shot(9, 0)]
+    assert longest_gap_s(never, failures(never, is_right)) == 9
+    assert longest_gap_s([], []) == 0
+
+
+def test_recovery_ends_with_the_last_request_that_failed() -> None:
+    """Where no request failed there was nothing to recover from."""
+    shots = [shot(0), shot(5, 0), shot(6), shot(8, 0), shot(9)]
+    assert recovery_s(failures(shots, is_right), fault_s=4.0) == 4
+    assert recovery_s([], fault_s=4.0) == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"failed": {WRONG: 1}}, "1 wrong answers"),
+        ({"failed": {NO_ANSWER: 2}, "recovery_s": 24.0}, "requests failed for 24.0 s"),
+        ({"whole_s": None}, "it did not heal by itself"),
+        ({"left_behind": ["haproxy -db"]}, "left behind: haproxy -db"),
+        ({"failed": {NO_ANSWER: 50}}, "99.500 % answered, expected 99.9 %"),
+        ({"failed": {"503": 50}}, "99.500 % answered, expected 99.9 %"),
+    ],
+)
+def test_what_is_missed_is_said_and_makes_the_run_fail(changes: dict[str, Any], said: str) -> None:
+    """Each reach is missed by one of these, and by none of the good ones."""
+    assert missed(part(GOOD)) == []
+    assert any(said in line for line in missed(part(replace(GOOD, **changes))))
+
+
+def test_a_server_without_room_may_say_so_and_one_that_ends_is_counted_by_itself() -> None:
+    """429 under overload is no lost answer; how long an ended server is away is in its own line."""
+    overload = replace(GOOD, failed={"429": 9_000, NO_ANSWER: 1}, may_shed=True)
+    assert overload.lost == 1
+    assert availability_percent([overload]) == pytest.approx(99.9)
+    ended = replace(GOOD, failed={NO_ANSWER: 5_000}, ends_server=True, recovery_s=12.0)
+    assert availability_percent([GOOD, ended]) == 100
+    assert missed(part(GOOD, ended)) == []
+    assert availability_percent([]) == 100
+
+
+def test_the_report_has_a_line_for_each_fault_and_what_was_not_tried() -> None:
+    """Who reads it later must see what the run says nothing about."""
+    failed = replace(GOOD, failed={NO_ANSWER: 3, "404": 1}, recovery_s=4.2, story="it said so")
+    found = markdown([replace(part(failed), skipped={"logs-full": "no disks"})], {"cores": "2"})
+    assert "| a server replica killed | 10,000 | 4 | 3 × no answer, 1 × 404 | 0 |" in found
+    assert "* a server replica killed: it said so" in found
+    assert "* not tried: logs-full: no disks" in found
+    assert "## Missed\n\nNothing." in found
+
+
+@pytest.mark.parametrize(
+    ("program", "command_line", "part"),
+    [
+        ("ray::ServeRepli", "ray::ServeReplica:churn:Server", "server"),
+        ("ray::ServeRepli", "ray::ServeReplica:churn-1.0.0:Version", "isolated"),
+        ("ray::ServeRepli", "ray::ServeReplica:churn:Coordinator", "coordinator"),
+        ("ray::HAProxyMan", "ray::HAProxyManager", "manager"),
+        ("ray::ProxyActor", "ray::ProxyActor", "proxy"),
+        ("ray::ServeContr", "ray::ServeController.listen_for_change", "controller"),
+        ("haproxy", "/somewhere/haproxy -db -f /tmp/haproxy.cfg", "haproxy"),
+        ("raylet", "/somewhere/raylet --raylet_socket_name=x", "raylet"),
+        ("gcs_server", "/somewhere/gcs_server", "gcs"),
+        ("ray::IDLE", "ray::IDLE", None),
+        ("python", "python -m serve_app.cluster.told_run ServeController", None),
+    ],
+)
+def test_a_process_is_known_by_what_linux_shows_of_it(
+    program: str, command_line: str, part: str | None
+) -> None:
+    """A fault that hits another process than it says would make the report worthless."""
+    assert part_of(program, command_line) == part
+
+
+def test_every_fault_has_a_name_of_its_own_and_a_server_to_break() -> None:
+    """And the short form breaks something that there is in each mode."""
+    names = [fault.name for fault in FAULTS]
+    assert len(set(names)) == len(names)
+    assert set(SHORT) <= set(names)
+    assert all(set(fault.modes) <= set(MODES) for fault in FAULTS)
+    assert all(set(fault.placements) <= set(PLACEMENTS) for fault in FAULTS)
+    assert expected("fast", "isolated")["isolated"] == 2
+    assert "haproxy" not in expected("plain", "in_server")
+
+
+def test_a_store_that_is_away_closes_and_a_silent_one_says_nothing_until_it_is_back() -> None:
+    """Those are two different things to a client: one fails at once, one waits."""
+    with socket.create_server(("127.0.0.1", 0)) as target:
+        proxy = StoreProxy(target.getsockname()[1])
+        port = int(proxy.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            server, _ = target.accept()
+            proxy.way = "silent"
+            client.sendall(b"question")
+            server.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                server.recv(100)
+            proxy.way = "pass"
+            server.settimeout(30)
+            assert server.recv(100) == b"question"
+        server.close()
+        proxy.way = "away"
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            assert client.recv(100) == b""
+        proxy.close()
+
+
+@pytest.mark.real_time
+def test_a_killed_server_and_a_killed_haproxy_are_there_again_and_no_answer_is_wrong(
+    tmp_path: Path,
+) -> None:
+    """The short form, on one server. Ray's own period would leave HAProxy dead for 20 to 30 s."""
+    words = ["--short", "--fault", "server", "--fault", "haproxy", "--seconds", "1"]
+    command = [sys.executable, "-m", "benchmarks.chaos", *words, "--share", "0.1"]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    found = json.loads((tmp_path / "chaos.json").read_text())
+    (only,) = found
+    outcomes = {outcome["fault"]: outcome for outcome in only["outcomes"]}
+    assert set(outcomes) == {"server", "haproxy"}, done.stdout + done.stderr
+    for outcome in outcomes.values():
+        assert outcome["requests"] > 0
+        assert WRONG not in outcome["failed"]
+        assert outcome["whole_s"] is not None
+        assert outcome["left_behind"] == []
+    assert outcomes["haproxy"]["recovery_s"] < 20
+    assert "| HAProxy killed |" in (tmp_path / "chaos.md").read_text()
