@@ -24,6 +24,7 @@ from serve_app.errors import HttpError, InternalError, MethodNotAllowed, Overloa
 from serve_app.http.backend import Backend
 from serve_app.http.problems import MAX_ID_LENGTH, problem_response
 from serve_app.http.request import IncomingRequest
+from serve_app.http.turns import Turns
 from serve_app.serving.request_id import REQUEST_ID
 from serve_app.settings import Limits
 
@@ -74,7 +75,7 @@ def checks(backend: Backend) -> list[Check]:
     the body. Keys and rates will come last.
     """
     room = Room(backend)
-    return [identify, room.look, room.read_body]
+    return [identify, room.look, room.read_body, room.look_again]
 
 
 async def identify(request: IncomingRequest, route: Route) -> None:
@@ -90,10 +91,15 @@ async def identify(request: IncomingRequest, route: Route) -> None:
 
 
 class Room:
-    """Whether there is room for more: rows under way, and requests whose body is still coming."""
+    """Whether there is room for more.
+
+    What takes it: rows under way, requests whose body is still coming, and what waits for the event
+    loop.
+    """
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._turns = Turns()
         self._n_reading = 0
 
     async def look(self, request: IncomingRequest, route: Route) -> None:
@@ -104,6 +110,23 @@ class Room:
         if self._backend.rows_under_way + self._n_reading >= limits.max_rows_under_way:
             raise Overloaded(
                 f"This replica answers {limits.max_rows_under_way} rows at a time; "
+                "try again later.",
+                retry_after_s=limits.retry_after_s,
+            )
+        await self.look_again(request, route)
+
+    async def look_again(self, request: IncomingRequest, route: Route) -> None:
+        """Who has waited for much work of others is told so: those behind wait for more still.
+
+        It is asked before the body is read and after it: a body may come in several turns.
+        Raises Overloaded.
+        """
+        if not route.is_work:
+            return
+        limits = request.limits
+        if self._turns.waited_s() * 1000 > limits.max_wait_ms:
+            raise Overloaded(
+                f"More than {limits.max_wait_ms} ms of work wait before this request; "
                 "try again later.",
                 retry_after_s=limits.retry_after_s,
             )
