@@ -27,6 +27,7 @@ from serve_app.http.permission import KeyCheck, require_plain_path
 from serve_app.http.problems import problem_response
 from serve_app.http.rate_headers import rate_headers
 from serve_app.http.request import IncomingRequest
+from serve_app.http.turns import Turns
 from serve_app.serving.request_id import REQUEST_ID
 from serve_app.settings import Limits
 
@@ -79,7 +80,7 @@ def checks(backend: Backend, auth: Auth, more: Sequence[Check] = ()) -> list[Che
     room = Room(backend)
     keys = [KeyCheck(auth).look] if auth.asks else []
     before = [identify, require_text_headers, require_plain_path, *keys]
-    return [*before, room.look, *more, room.read_body]
+    return [*before, room.look, *more, room.read_body, room.look_again]
 
 
 async def identify(request: IncomingRequest, route: Route) -> None:
@@ -100,10 +101,15 @@ async def require_text_headers(request: IncomingRequest, route: Route) -> None:
 
 
 class Room:
-    """Whether there is room for more: rows under way, and requests whose body is still coming."""
+    """Whether there is room for more.
+
+    What takes it: rows under way, requests whose body is still coming, and what waits for the event
+    loop.
+    """
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._turns = Turns()
         self._n_reading = 0
 
     async def look(self, request: IncomingRequest, route: Route) -> None:
@@ -114,6 +120,23 @@ class Room:
         if self._backend.rows_under_way + self._n_reading >= limits.max_rows_under_way:
             raise Overloaded(
                 f"This replica answers {limits.max_rows_under_way} rows at a time; "
+                "try again later.",
+                retry_after_s=limits.retry_after_s,
+            )
+        await self.look_again(request, route)
+
+    async def look_again(self, request: IncomingRequest, route: Route) -> None:
+        """Who has waited for much work of others is told so: those behind wait for more still.
+
+        It is asked before the body is read and after it: a body may come in several turns.
+        Raises Overloaded.
+        """
+        if not route.is_work:
+            return
+        limits = request.limits
+        if self._turns.waited_s() * 1000 > limits.max_wait_ms:
+            raise Overloaded(
+                f"More than {limits.max_wait_ms} ms of work wait before this request; "
                 "try again later.",
                 retry_after_s=limits.retry_after_s,
             )

@@ -52,6 +52,10 @@ class Limits(Setting):
     max_body_kb: Annotated[int, Field(ge=1, le=102_400, description="largest body")] = 1_024
     body_timeout_s: Annotated[int, Field(ge=1, le=600, description="body later than this: 408")] = 5
     max_rows_under_way: Annotated[int, Field(ge=1, description="rows under way before 429")] = 5_000
+    max_wait_ms: Annotated[
+        int,
+        Field(ge=1, le=60_000, description="CPU time of what waits before a request; more is 429"),
+    ] = 100
     retry_after_s: Annotated[int, Field(ge=1, le=3_600, description="Retry-After of a 429")] = 1
     deadline_ms: Annotated[
         int, Field(ge=1, le=600_000, description="from request to answer, or 504")

@@ -284,6 +284,32 @@ async def test_room_is_looked_at_before_anything_else_of_the_body(setup: Setup) 
     assert_problem(answer, 429, "overloaded")
 
 
+@pytest.mark.parametrize("path", ["/v1/predict", "/predict/batch"])
+async def test_who_would_wait_for_much_work_is_told_so(
+    setup: Setup, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what is ready at once the first 100 ms are answered; the rest is 429 before its rows."""
+    setup.backend.limits = Limits(max_wait_ms=100, retry_after_s=9)
+    seconds = [0.0]
+    monkeypatch.setattr("serve_app.http.turns.thread_time", lambda: seconds[0])
+    answer = setup.backend.predict
+
+    async def dear(*asked: Any) -> Any:
+        seconds[0] += 0.03
+        return await answer(*asked)
+
+    setup.backend.predict = dear  # type: ignore[method-assign]
+    row = ROW if path == "/v1/predict" else [ROW]
+    url = PREFIX + path
+    found = await asyncio.gather(*(setup.client.post(url, json=row) for _ in range(8)))
+    assert [one.status_code for one in found] == [200] * 4 + [429] * 4
+    assert_problem(found[-1], 429, "overloaded")
+    assert found[-1].headers["retry-after"] == "9"
+    assert "100 ms" in found[-1].json()["detail"]
+    # The next turn begins with nothing before it.
+    assert (await setup.client.post(url, json=row)).status_code == 200
+
+
 @pytest.mark.parametrize("path", ["/health", "/ready", "/v1/model", "/v1/rollout", "/docs"])
 async def test_an_over_full_server_still_tells_how_it_is(setup: Setup, path: str) -> None:
     """Only predictions are work: probes and people are answered."""
