@@ -1,7 +1,7 @@
 """What headers may hold: the id and the bytes of a request, and what every answer says.
 
 The list of an answer is what OWASP's REST Security Cheat Sheet asks of an API that serves no pages
-(docs/decisions/032). The page of /docs has a policy of its own, under which its scripts may run.
+(docs/decisions/025). The page of /docs has a policy of its own, under which its scripts may run.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""What an answer says of its caller's rate: draft-ietf-httpapi-ratelimit-headers (decision 31)."""
+"""What an answer says of its caller's rate: draft-ietf-httpapi-ratelimit-headers (decision 24)."""
 
 from serve_app.access.rates import Allowance
 

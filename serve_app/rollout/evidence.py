@@ -5,7 +5,6 @@ Everything here is pure; what the judge says of it stands in verdict.py.
 
 import math
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from serve_app.rollout.counts import (
@@ -13,24 +12,19 @@ from serve_app.rollout.counts import (
     Arm,
     Counts,
     Shadowed,
-    Slice,
     Sliced,
     added,
 )
-from serve_app.rollout.event import Event, Share
+from serve_app.rollout.event import Share
 from serve_app.rollout.fault import OF_THE_MODEL, Fault
 from serve_app.rollout.recent import Recent, Seen, seen_of
-from serve_app.rollout.state import State
 from serve_app.statistics.bins import Name
-from serve_app.statistics.intervals import wilson
 from serve_app.statistics.sequential_test import Rail
-from serve_app.statistics.slicing import MIN_ROWS
 from serve_app.statistics.times import Times
 
 RAILS: tuple[Rail, ...] = ("errors", "slow", "disagreement")
 # Keys of each set. Beyond it no key is added, and the rollout is held.
 MOST_KEYS = 200_000
-N_WORST = 5
 # What servers tell of a version's processes within so many seconds of each other is one incident: a
 # process that stops for five seconds is late for each server at another moment.
 SAME_INCIDENT_S = 5.0
@@ -281,24 +275,6 @@ def _n_of_process(counts: Counts, arm: Arm) -> int:
     return bad.total() - sum(bad[fault] for fault in OF_THE_MODEL)
 
 
-def n_begun(events: Iterable[Event]) -> int:
-    """Return how often counting began, by the log of a rollout: with each claim and each run.
-
-    Each of them is an attempt at the judge's alpha, so that no two may have the same part of it.
-    """
-    return sum(event.kind in ("claimed", "started") for event in events)
-
-
-def stable_before(events: Iterable[Event], state: State) -> Seen:
-    """Return what stable did in the step before 100 %, as the log tells it; nothing: no request."""
-    found = Seen()
-    for event in events:
-        if event.run == state.run and event.kind == "entered" and event.share == 100:
-            found.requests["stable"] = int(event.numbers.get("stable_requests") or 0)
-            found.bad["stable"] = int(event.numbers.get("stable_bad_requests") or 0)
-    return found
-
-
 def requests_of(phase: Phase) -> tuple[int, int]:
     """Return the requests of (stable, the candidate).
 
@@ -307,22 +283,3 @@ def requests_of(phase: Phase) -> tuple[int, int]:
     if phase.share == "shadow":
         return phase.requests["stable"], phase.shadowed.n_requests + phase.shadowed.n_missed
     return phase.requests["stable"], phase.requests["candidate"]
-
-
-def worst_slices(phase: Phase) -> list[tuple[str, str, Slice]]:
-    """Return (feature, bin, counts) of the slices where the versions disagree most, worst first.
-
-    They are ranked by the lower 95 % bound of the share of rows that disagree, which must be above
-    the share over all rows.
-    """
-    whole = phase.shadowed.whole
-    overall = whole.n_disagree / whole.n_rows if whole.n_rows else 0.0
-    worst = []
-    for (feature, label), part in phase.shadowed.slices.items():
-        if part.n_rows < MIN_ROWS or not part.n_disagree:
-            continue
-        low, _ = wilson(part.n_disagree, part.n_rows)
-        if low > overall:
-            worst.append((low, (feature, label, part)))
-    worst.sort(key=lambda ranked: ranked[0], reverse=True)
-    return [found for _, found in worst[:N_WORST]]

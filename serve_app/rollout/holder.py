@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 from serve_app.errors import Fenced, RolloutError
 from serve_app.rollout.clock import SteadyClock
+from serve_app.rollout.counted_before import n_begun, stable_before
 from serve_app.rollout.decide import claim
 from serve_app.rollout.event import Draft
-from serve_app.rollout.evidence import Record, n_begun, stable_before
+from serve_app.rollout.evidence import Record
 from serve_app.rollout.log import Log
 from serve_app.rollout.ongoing import Ongoing, current
 from serve_app.rollout.state import fold

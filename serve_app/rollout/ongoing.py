@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
+from serve_app.rollout.counted_before import n_begun
 from serve_app.rollout.decide import next_step
 from serve_app.rollout.event import Out
-from serve_app.rollout.evidence import Record, n_begun, requests_of
+from serve_app.rollout.evidence import Record, requests_of
 from serve_app.rollout.facts import Facts, Readiness, Verdict
 from serve_app.rollout.fleet import Fleet
 from serve_app.rollout.log import Log

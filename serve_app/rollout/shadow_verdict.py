@@ -3,11 +3,13 @@
 import math
 from collections.abc import Collection, Iterator, Mapping
 
-from serve_app.rollout.evidence import Phase, requests_of, worst_slices
+from serve_app.rollout.counts import Slice
+from serve_app.rollout.evidence import Phase, requests_of
 from serve_app.rollout.facts import Verdict
 from serve_app.rollout.hold_verdict import held_by
 from serve_app.settings import Rollout
 from serve_app.statistics.intervals import wilson
+from serve_app.statistics.slicing import MIN_ROWS
 
 # After this many times `min_requests` pairs, a person decides.
 UNDECIDED_FACTOR = 10
@@ -17,6 +19,7 @@ LEAST_CORRELATION = 0.5
 MOST_SHIFT = 0.1
 SHIFT_NOISES = 4.0
 MOST_MISSED_SHARE = 0.2
+N_WORST = 5
 
 
 def of_shadow(
@@ -92,3 +95,22 @@ def _different_slices(phase: Phase, plan: Rollout) -> Iterator[tuple[str, str]]:
                 f"more than {most_percent:g} %"
             )
             yield f"slice {feature}: {label}", reason
+
+
+def worst_slices(phase: Phase) -> list[tuple[str, str, Slice]]:
+    """Return (feature, bin, counts) of the slices where the versions disagree most, worst first.
+
+    They are ranked by the lower 95 % bound of the share of rows that disagree, which must be above
+    the share over all rows.
+    """
+    whole = phase.shadowed.whole
+    overall = whole.n_disagree / whole.n_rows if whole.n_rows else 0.0
+    worst = []
+    for (feature, label), part in phase.shadowed.slices.items():
+        if part.n_rows < MIN_ROWS or not part.n_disagree:
+            continue
+        low, _ = wilson(part.n_disagree, part.n_rows)
+        if low > overall:
+            worst.append((low, (feature, label, part)))
+    worst.sort(key=lambda ranked: ranked[0], reverse=True)
+    return [found for _, found in worst[:N_WORST]]

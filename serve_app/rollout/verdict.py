@@ -4,10 +4,9 @@ Some rails compare keys, by the sequential test; they need many keys. Others nee
 candidate that fails most of its requests for ten seconds is out, however few keys there are.
 """
 
-import math
 from collections.abc import Collection, Iterator, Mapping
 
-from serve_app.rollout.counts import ARMS, Arm
+from serve_app.rollout.counts import Arm
 from serve_app.rollout.evidence import RAILS, Phase, Record
 from serve_app.rollout.facts import Verdict
 from serve_app.rollout.fault import WORDS
@@ -18,13 +17,13 @@ from serve_app.rollout.hold_verdict import (
     failing_slices,
     held_by,
     latency,
-    stable_times,
 )
+from serve_app.rollout.numbers import evidence_numbers
 from serve_app.rollout.recent import KEPT_S, STABLE_SHARE, Seen
 from serve_app.rollout.shadow_verdict import of_shadow
 from serve_app.settings import Guardrails, Rollout
 from serve_app.statistics.intervals import SURE_Z, wilson
-from serve_app.statistics.psi import is_shifted, psi, psi_noise
+from serve_app.statistics.psi import is_shifted, psi
 from serve_app.statistics.sequential_test import (
     Evidence,
     Finding,
@@ -52,7 +51,7 @@ def verdict(
     """
     phase = record.phases[number]
     judgement = judged(record, number, plan)
-    numbers = _evidence_numbers(record, phase, judgement)
+    numbers = evidence_numbers(record, phase, judgement)
     failing = record.recent.failing(now_s)
     if failing is not None and failing.stable_share < STABLE_SHARE:
         return Verdict("fail", _failing_reason(failing, phase), numbers, "failing")
@@ -271,44 +270,3 @@ def _trials(
     if tolerated_percent >= 100:
         return ()
     return (pairs(hits, hits + others, tolerated_percent),)
-
-
-def evidence_numbers(record: Record, number: int, plan: Rollout) -> dict[str, float]:
-    """Return the numbers of a phase by which it is judged."""
-    return _evidence_numbers(record, record.phases[number], judged(record, number, plan))
-
-
-def _evidence_numbers(record: Record, phase: Phase, judgement: Judgement) -> dict[str, float]:
-    numbers: dict[str, float] = {}
-    for arm in ARMS:
-        numbers[f"errors_{arm}_keys"] = phase.counted["errors"][arm]
-    for arm in ARMS:
-        numbers[f"slow_{arm}_keys"] = phase.counted["slow"][arm]
-    for arm in ARMS:
-        numbers[f"{arm}_bad_requests"] = phase.total.bad[arm]
-        for fault, n_requests in phase.bad[arm].items():
-            numbers[f"{arm}_{fault}_requests"] = n_requests
-    for finding in judgement.findings:
-        numbers[f"{finding.rail}_{finding.since}_log_e"] = round(finding.log_e, 6)
-        numbers[f"{finding.rail}_{finding.since}_limit"] = round(finding.limit, 6)
-    times = {"stable": stable_times(record, phase), "candidate": phase.times["candidate"]}
-    for name, of_arm in times.items():
-        if of_arm.p95_ms is not None:
-            numbers[f"{name}_p95_ms"] = round(of_arm.p95_ms, 1)
-    shadowed = phase.shadowed
-    if phase.n_pairs or shadowed.n_missed or shadowed.n_dropped:
-        numbers["pairs"] = phase.n_pairs
-        numbers["disagreements"] = phase.n_disagree
-        numbers["shadow_dropped_rows"] = shadowed.n_dropped
-        numbers["shadow_missed_requests"] = shadowed.n_missed
-        if shadowed.agreement.n_rows:
-            numbers["mean_difference"] = shadowed.agreement.mean_difference
-            numbers["largest_shift"] = shadowed.agreement.largest
-            correlation = shadowed.agreement.rank_correlation()
-            numbers["rank_correlation"] = math.nan if correlation is None else correlation
-    if phase.has_scores_of_both:
-        stable = phase.scores["stable"]
-        candidate = phase.scores["candidate"]
-        numbers["psi"] = psi(stable, candidate)
-        numbers["psi_noise"] = psi_noise(len(stable), sum(stable), sum(candidate))
-    return numbers

@@ -9,14 +9,16 @@ from serve_app.rollout.controller import Controller
 from serve_app.rollout.counts import ARMS, Arm
 from serve_app.rollout.decide import Action, actions, doubt
 from serve_app.rollout.event import Event, Share, finite
-from serve_app.rollout.evidence import Record, requests_of, worst_slices
+from serve_app.rollout.evidence import Record, requests_of
 from serve_app.rollout.fault import Fault
 from serve_app.rollout.few_keys import few_keys, n_bad_keys
 from serve_app.rollout.hold_verdict import Failing, failing_slices
+from serve_app.rollout.numbers import evidence_numbers
 from serve_app.rollout.ongoing import Ongoing, facts_of
 from serve_app.rollout.sentence import sentence
+from serve_app.rollout.shadow_verdict import worst_slices
 from serve_app.rollout.state import Status
-from serve_app.rollout.verdict import evidence_numbers, judged
+from serve_app.rollout.verdict import judged
 from serve_app.statistics.sequential_test import Finding, Rail, Since
 
 # Each answer carries them, and a log has up to a thousand.
@@ -202,9 +204,9 @@ def _seen(ongoing: Ongoing, now_s: float) -> _Seen:
     phase = record.phases.get(state.phase)
     if state.step is None or phase is None:
         return _Seen()
-    findings = judged(record, state.phase, ongoing.plan).findings
+    judgement = judged(record, state.phase, ongoing.plan)
     stable_requests, candidate_requests = requests_of(phase)
-    numbers = evidence_numbers(record, state.phase, ongoing.plan)
+    numbers = evidence_numbers(record, phase, judgement)
     numbers["bad_keys"] = n_bad_keys(phase)
     return _Seen(
         seconds=max(0.0, round(now_s - state.phase_began_s, 1)),
@@ -212,7 +214,7 @@ def _seen(ongoing: Ongoing, now_s: float) -> _Seen:
         candidate_requests=candidate_requests,
         numbers=finite(numbers),
         examples=_examples(record),
-        evidence=[_rail(finding) for finding in findings],
+        evidence=[_rail(finding) for finding in judgement.findings],
         worst_slices=_slices(record),
         failing_slices=[
             _failing_slice(found) for found in failing_slices(record, phase, ongoing.plan)

@@ -6,9 +6,9 @@ from judging import PLAN, judged, record, tell
 from watching import RUN, counts_of, table
 
 from serve_app.rollout.counts import Counts, Shadowed, Slice
-from serve_app.rollout.evidence import Phase, requests_of, worst_slices
+from serve_app.rollout.evidence import Phase, requests_of
 from serve_app.rollout.facts import Verdict
-from serve_app.rollout.shadow_verdict import of_shadow
+from serve_app.rollout.shadow_verdict import of_shadow, worst_slices
 
 
 @pytest.mark.parametrize(
