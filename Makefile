@@ -1,4 +1,5 @@
-# make serve | test | test-busy | test-long | bench | agree | simulate | chaos | image-test | manifests | lock | clean
+# make serve | test | test-busy | test-long | bench | agree | simulate | chaos | image-test | manifests \
+#   | lock | audit | clean
 # Everything runs in .venv, made from hash-locked requirements.
 SHELL := bash
 PYTHON ?= python3.11
@@ -14,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -q --durations=10 --durations-min=1
 SIDE_BY_SIDE := -n $(WORKERS) --no-loadscope-reorder
 
 .PHONY: serve env env-dev s3 models lint format types contracts debian bench agree simulate chaos test all-checks tests \
-	test-busy test-long lock manifests image-test clean
+	test-busy test-long lock audit manifests image-test clean
 
 serve: models  ## train what is missing, start in the fast mode, say where
 	@exec $(BIN)/sluice up $(CONFIG)
@@ -105,8 +106,18 @@ COMPILE := uv pip compile -q --python-version 3.11 --generate-hashes \
 lock: env-dev  ## compile the lock files again, with hashes and without index lines
 	@cd requirements && export PATH="$(CURDIR)/$(BIN):$$PATH" \
 		&& $(COMPILE) train.in -o train.txt && $(COMPILE) s3.in -o s3.txt \
-		&& for name in uv serve sklearn boosters parquet dev; do \
+		&& $(COMPILE) audit.in -o audit.txt && for name in uv serve sklearn boosters parquet dev; do \
 			$(COMPILE) -c train.txt $$name.in -o $$name.txt || exit 1; done
+
+# Without a network the recipes end with 3: nobody could tell. `make` itself then ends with 2.
+.venv/.audit: requirements/audit.txt .venv/.uv
+	@$(PYTHON) -m venv --clear .venv/audit
+	@{ $(call locked,.venv/audit/bin/python,requirements/audit.txt); } \
+		|| { echo "audit: its own packages could not be installed: is there a network?" >&2; exit 3; }
+	@touch $@
+
+audit: .venv/.audit  ## what is known of each locked package, and lists of them in build/sbom; needs a network
+	@requirements/audit.sh .venv/audit/bin/pip-audit build/sbom requirements/*.txt
 
 manifests: env  ## write serve_config.yaml into the RayService for KubeRay
 	@$(BIN)/sluice manifests $(CONFIG)
