@@ -23,7 +23,7 @@ CONSOLE = [
 ]
 SHELL = {"cat", "echo", "eval", "export", "grep", "id", "kill", "source"}
 # Programs that no test has: a block with one of them must say what it needs.
-FOREIGN = {"caddy", "docker", "helm", "kubectl", "syft", "uvx"}
+FOREIGN = {"caddy", "docker", "helm", "kubectl", "syft"}
 # What the reader has, or makes while reading; everything else that looks like a file must exist.
 READERS_OWN = {
     "customer.json",
