@@ -7,6 +7,7 @@ from typing import Any
 
 from serve_app.commands.fast_mode import PLAIN_VARIABLES, fast_environment
 from serve_app.commands.haproxy import BIND, bind_of
+from serve_app.commands.target import host_of
 from serve_app.errors import SettingsError
 
 AUTH_MODE = "RAY_AUTH_MODE"
@@ -14,8 +15,6 @@ DISABLED = "disabled"
 # No other user of the machine reads what Ray's processes write, such as the token.
 UMASK = 0o077
 LOOPBACK = "127.0.0.1"
-# Where Ray listens when the file says nothing.
-RAYS_OWN_HOST = "0.0.0.0"
 
 
 def ray_environment(
@@ -31,7 +30,7 @@ def ray_environment(
         return env | PLAIN_VARIABLES
     env |= fast_environment(folder)
     http_options = config.setdefault("http_options", {})
-    env[BIND] = bind_of(http_options.get("host", RAYS_OWN_HOST))
+    env[BIND] = bind_of(host_of(http_options))
     http_options["host"] = LOOPBACK
     return env
 

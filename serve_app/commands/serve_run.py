@@ -29,7 +29,7 @@ from serve_app.access.auth import auth_setting, is_loopback, open_fault
 from serve_app.access.key_file import read_key_file
 from serve_app.commands.exit_codes import ExitCode, say_error
 from serve_app.commands.ray_access import UMASK, keep_token_private, ray_environment
-from serve_app.commands.target import Served, alone, read_config, servers_of
+from serve_app.commands.target import Served, alone, host_of, read_config, servers_of
 from serve_app.commands.tls import Tls, entrance
 from serve_app.commands.trouble import Trouble, read_troubles
 from serve_app.commands.vital import Vital
@@ -164,7 +164,7 @@ def _what(path: Path, options: UpOptions) -> str:
 
 def _moved(config: dict[str, Any], options: UpOptions) -> dict[str, Any]:
     """The configuration at another host or port."""
-    http_options = dict(config.get("http_options", {}))
+    http_options = dict(config.get("http_options") or {})
     if options.host is not None:
         http_options["host"] = options.host
     if options.port is not None:
@@ -296,7 +296,7 @@ def _say_where(found: list[Served], console: Console) -> None:
 
 def _require_auth(config: Mapping[str, Any], found: Sequence[Served]) -> None:
     """Refuse at once what every server would refuse: a broken key file, or none for others."""
-    host = str(config["http_options"].get("host", "127.0.0.1"))
+    host = host_of(config["http_options"])
     for one in found:
         auth = auth_setting(one.auth)
         if auth is None and not is_loopback(host):

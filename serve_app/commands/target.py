@@ -19,6 +19,8 @@ STORE = "model_store"
 SERVER = "serve_app.app:server"
 VERSION = "serve_app.app:version"
 HERE = "http://127.0.0.1:8000"
+# Where Ray listens when the file says nothing: every interface.
+RAYS_OWN_HOST = "0.0.0.0"
 
 ModelOption = Annotated[
     str | None,
@@ -107,11 +109,16 @@ def _inside(values: Mapping[str, Any], path: Path) -> Any:
         raise _fault(f"{path}: spec.serveConfigV2 is no YAML; see `sluice check`") from None
 
 
+def host_of(http_options: Mapping[str, Any]) -> str:
+    """The address that a configuration has Ray listen on, also where it says nothing of it."""
+    return str(http_options.get("host", RAYS_OWN_HOST))
+
+
 def servers_of(config: Mapping[str, Any]) -> list[Served]:
     """The servers of a configuration, and where they will answer."""
     http = _mapping(config.get("http_options"))
     scheme = "https" if http.get("ssl_certfile") else "http"
-    base = f"{scheme}://{_reachable(http.get('host', '127.0.0.1'))}:{http.get('port', 8000)}"
+    base = f"{scheme}://{_reachable(host_of(http))}:{http.get('port', 8000)}"
     return [
         _served(app, base)
         for app in _applications(config)

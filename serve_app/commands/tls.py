@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from serve_app.commands.fast_mode import free_ports
+from serve_app.commands.target import host_of
 from serve_app.errors import SettingsError
 
 RAY_KEYS = ("ssl_certfile", "ssl_keyfile")
@@ -68,7 +69,7 @@ def entrance(config: Mapping[str, Any], tls: Tls | None, fast: bool, folder: Pat
         files = dict(zip(RAY_KEYS, (str(tls.certfile), str(tls.keyfile)), strict=True))
         return Entrance({**config, "http_options": {**http, **files}}, {})
     (port,) = free_ports(1)
-    outside = f"{http.get('host', '127.0.0.1')}:{http.get('port', 8000)}"
+    outside = f"{host_of(http)}:{http.get('port', 8000)}"
     inside = {**http, "host": "127.0.0.1", "port": port}
     return Entrance(
         {**config, "http_options": inside},

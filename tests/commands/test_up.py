@@ -52,7 +52,10 @@ def config(
         server("delivery_time", "/delivery-time", str(tmp_path / "empty")),
     ]
     path = tmp_path / "serve_config.yaml"
-    values = {"http_options": {"port": busy_port}, "applications": applications}
+    values = {
+        "http_options": {"host": "127.0.0.1", "port": busy_port},
+        "applications": applications,
+    }
     path.write_text(json.dumps(values))
     return path
 
@@ -108,10 +111,11 @@ def test_other_machines_are_let_in_only_with_keys_or_when_disabled_is_written_ou
     assert "in use by another program" in up(*elsewhere)[1]
 
 
-def test_a_host_in_the_file_is_held_to_the_same(config: Path) -> None:
-    """Here it is the check of the file that says so, with its line."""
+@pytest.mark.parametrize("http_options", [{"host": "0.0.0.0"}, {"port": 8000}, {}])
+def test_a_host_in_the_file_is_held_to_the_same(config: Path, http_options: dict[str, Any]) -> None:
+    """Here it is the check of the file that says so; without a host Ray listens everywhere."""
     values = json.loads(config.read_text())
-    values["http_options"]["host"] = "0.0.0.0"
+    values["http_options"] = http_options
     config.write_text(json.dumps(values))
     code, said = up(config, "--model", "churn")
     assert code == 1

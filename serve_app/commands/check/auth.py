@@ -9,10 +9,9 @@ from serve_app.access.auth import auth_setting, is_loopback, open_fault
 from serve_app.access.key_file import read_key_file
 from serve_app.commands.check.document import Fault, Place
 from serve_app.commands.check.plan import Plan
+from serve_app.commands.target import RAYS_OWN_HOST, host_of
 from serve_app.errors import SettingsError
 from serve_app.settings import AUTH_DISABLED, ServerArgs
-
-HOST = "127.0.0.1"
 
 
 def check_auth(plan: Plan, environment: Mapping[str, str] = os.environ) -> Iterator[Fault]:
@@ -20,7 +19,7 @@ def check_auth(plan: Plan, environment: Mapping[str, str] = os.environ) -> Itera
 
     A key file is read as a server would read it.
     """
-    host = str(plan.http_options.get("host", HOST))
+    host = host_of(plan.http_options)
     seen: set[str] = set()
     for place, auth in _servers(plan, environment):
         if auth is None:
@@ -43,7 +42,7 @@ def check_auth_in_pods(
         mounts = [str(mount.get("mountPath")) for mount in container.get("volumeMounts", [])]
         for _, auth in _servers(plan, variables):
             if auth is None:
-                yield Fault((*where, "env"), open_fault("0.0.0.0"))
+                yield Fault((*where, "env"), open_fault(RAYS_OWN_HOST))
                 break
             if auth != AUTH_DISABLED and not _is_below(auth, mounts):
                 text = f"found no mount that holds {auth}; expected the Secret of the keys there"

@@ -11,6 +11,7 @@ from serve_app.commands.check.auth import check_auth_in_pods
 from serve_app.commands.check.document import Fault, Place
 from serve_app.commands.check.plan import Plan, read_plan
 from serve_app.commands.check.rules import RULES
+from serve_app.commands.target import RAYS_OWN_HOST, host_of
 
 # The operator makes names of Services and clusters from it.
 LONGEST_NAME = 47
@@ -59,9 +60,9 @@ def _read_config(values: Mapping[Any, Any]) -> tuple[Plan | None, list[Fault]]:
     plan, faults = read_plan(config)
     if plan is not None:
         faults += [fault for rule in RULES for fault in rule(plan)]
-        host = plan.http_options.get("host", "127.0.0.1")
-        if host != "0.0.0.0":
-            text = f"found {host}, expected 0.0.0.0: else no other pod reaches it"
+        host = host_of(plan.http_options)
+        if host != RAYS_OWN_HOST:
+            text = f"found {host}, expected {RAYS_OWN_HOST}: else no other pod reaches it"
             faults.append(Fault(("http_options", "host"), text))
     return plan, faults
 

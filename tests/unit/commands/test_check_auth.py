@@ -49,6 +49,14 @@ def test_a_server_that_others_reach_says_how_it_lets_them_in(tmp_path: Path) -> 
         assert "`disabled` written out" in line
 
 
+@pytest.mark.parametrize("left", ["", "http_options:\n  port: 8000\n"])
+def test_a_file_that_says_no_host_is_one_that_others_reach(tmp_path: Path, left: str) -> None:
+    """Ray listens on every interface then; so does it where the whole block is left out."""
+    block = SHIPPED[SHIPPED.index("http_options:") : SHIPPED.index("logging_config:")]
+    text = SHIPPED.replace(block, left)
+    assert len([line for line in lines_of(tmp_path, text) if MISSING in line]) == 2
+
+
 def test_disabled_is_enough_when_it_is_written_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

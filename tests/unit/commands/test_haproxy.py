@@ -244,6 +244,13 @@ def test_in_plain_mode_ray_gets_the_files(tmp_path: Path) -> None:
     assert entrance(config, None, fast=True, folder=tmp_path).config == config
 
 
+def test_tls_is_spoken_where_the_file_would_have_ray_listen(tmp_path: Path) -> None:
+    """A file without a host means every interface, with TLS as without."""
+    tls = certificate(tmp_path)
+    found = entrance({"http_options": {"port": 8443}}, tls, fast=True, folder=tmp_path)
+    assert "bind 0.0.0.0:8443 ssl" in found.variables["RAY_SERVE_HAPROXY_BALANCE_ALGORITHM"]
+
+
 def test_files_that_would_break_the_fast_mode_are_refused_with_what_to_do(tmp_path: Path) -> None:
     """Replicas would speak TLS, and HAProxy would not."""
     config = {"http_options": {"ssl_certfile": "c.pem", "ssl_keyfile": "k.pem"}}

@@ -12,6 +12,7 @@ from rich.console import Console
 from serve_app.commands import serve_run
 from serve_app.commands.serve_run import UpOptions, run
 from serve_app.commands.trouble import MAX_LENGTH, read_troubles, sentence, troubles
+from serve_app.errors import SettingsError
 
 TRACEBACK = """\
 The deployment failed to start 3 times in a row. This may be due to a problem with its \
@@ -96,6 +97,19 @@ time.sleep(60)
 """
 
 
+@pytest.mark.parametrize("http_options", [{"host": "0.0.0.0"}, {"port": 8000}, {}])
+def test_a_server_that_others_would_reach_without_keys_is_not_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, http_options: dict[str, object]
+) -> None:
+    """The start looks for itself, whatever was checked before; Ray's own host is every one."""
+    monkeypatch.delenv("KEYS_PATH", raising=False)
+    server = {"import_path": "serve_app.app:server", "args": {"model": "telco"}}
+    path = tmp_path / "serve_config.yaml"
+    path.write_text(yaml.safe_dump({"http_options": http_options, "applications": [server]}))
+    with pytest.raises(SettingsError, match=r"auth: missing, and http_options.host is 0\.0\.0\.0"):
+        run(path, UpOptions(), Console(file=io.StringIO()), ("false",))
+
+
 def test_up_says_why_at_once_goes_on_waiting_and_ends_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -111,7 +125,8 @@ def test_up_says_why_at_once_goes_on_waiting_and_ends_with_the_reason(
         {"name": "telco-1.1.0", "route_prefix": None, **version},
     ]
     path = tmp_path / "serve_config.yaml"
-    values = {"http_options": {"port": ports.one()}, "applications": applications}
+    http_options = {"host": "127.0.0.1", "port": ports.one()}
+    values = {"http_options": http_options, "applications": applications}
     path.write_text(yaml.safe_dump(values))
     script = tmp_path / "launcher.py"
     script.write_text(LAUNCHER % TRACEBACK)
