@@ -182,7 +182,7 @@ def test_an_id_that_cannot_be_kept_comes_back_nowhere(stage: Any, given: str) ->
 
 
 def test_every_answer_has_the_headers_of_every_answer_in_both_modes(stage: Any) -> None:
-    """Good ones, errors and pages."""
+    """Good ones, errors and pages alike: none of them goes past the door."""
     for answer in (
         requests.post(f"{stage.url}/v1/predict", json=GOOD, timeout=60),
         requests.post(f"{stage.url}/v1/predict", data=b"{", headers=JSON, timeout=60),

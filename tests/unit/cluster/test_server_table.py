@@ -21,7 +21,7 @@ class KeptTables:
         self.table = table
         self.refused = ""
 
-    async def start(self, table: Any, ready_timeout_s: float) -> None:
+    async def start(self, table: Any) -> None:
         """Put the first table in force."""
         self.table = table
 
@@ -59,7 +59,7 @@ async def test_what_goes_on_for_ever_begins_with_the_first_table() -> None:
     begun: list[str] = []
 
     class Proven(KeptTables):
-        async def start(self, table: Any, timeout_s: float) -> None:
+        async def start(self, table: Any) -> None:
             self.change(table)
 
     def note(name: str) -> Any:

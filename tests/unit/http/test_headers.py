@@ -163,7 +163,7 @@ async def test_every_answer_says_what_a_browser_may_do_with_it(
 
 
 async def test_a_good_prediction_says_so_too(setup: Setup) -> None:
-    """It is somebody's data."""
+    """It is about somebody, so that no cache may keep it."""
     answer = await setup.client.post(f"{PREFIX}/v1/predict", json=ROW)
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"
