@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from container import MODELS, ROW, free_port
+from container import MODELS, OPEN, ROW, free_port
 from engine import SCRIPT, Engine, context
 
 # Compressed.
@@ -25,7 +25,7 @@ def built_as_it_is(engine: Engine) -> str:
         "PORT": str(free_port()),
     }
     with context() as folder:
-        command = ["bash", SCRIPT, folder, *MODELS]
+        command = ["bash", SCRIPT, folder, *MODELS, *OPEN]
         done = subprocess.run(
             command, env=env, capture_output=True, text=True, timeout=1800, check=False
         )

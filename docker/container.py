@@ -18,6 +18,8 @@ from serve_app.models import get_spec
 
 STORE = ROOT / "model_store"
 ROW = json.dumps(get_spec("churn").examples[0].row.model_dump()).encode()
+# The image refuses to listen on every address without keys or this.
+OPEN = ("-e", "KEYS_PATH=disabled")
 MODELS = ("-v", f"{STORE}:/models:ro")
 HARDENED = (
     *("--read-only", "--tmpfs", "/tmp:rw,size=512m,mode=1777", "--user", "123456:0"),
@@ -97,7 +99,7 @@ def running(
         # There may be no systemd to run podman's health checks: they are run by hand.
         given.append("--no-healthcheck")
     # Published on the loopback alone. A later option overrides it.
-    words = ("-d", "--name", name, "-p", f"127.0.0.1:{port}:8000", "-e", "KEYS_PATH=disabled")
+    words = ("-d", "--name", name, "-p", f"127.0.0.1:{port}:8000", *OPEN)
     try:
         engine.call("run", *words, *given, tag, *command)
         yield Container(engine, name, port)

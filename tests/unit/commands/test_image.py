@@ -3,12 +3,15 @@
 `make image-test` builds and runs it.
 """
 
+import importlib
 import json
 import os
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -171,6 +174,21 @@ def test_the_image_wants_a_key_file_since_it_listens_on_every_address() -> None:
     runtime = DOCKERFILE[DOCKERFILE.index("AS runtime") :]
     assert "SLUICE_HOST=0.0.0.0" in runtime
     assert "KEYS_PATH=/keys/keys.yaml" in runtime
+
+
+def test_the_image_is_run_by_the_script_with_a_word_on_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It refuses to start otherwise, and nothing of `make image-test` would be built."""
+    monkeypatch.syspath_prepend(ROOT / "docker")
+    checks = importlib.import_module("build_checks")
+    script = tmp_path / "container_build.sh"
+    script.write_text("""echo '"label":"Churned"'; echo "healthy $*" >&2""")
+    monkeypatch.setattr(checks, "SCRIPT", script)
+    monkeypatch.setattr(checks, "MODELS", ("-v", "store:/models:ro"))
+    monkeypatch.setattr(checks, "context", lambda: nullcontext(tmp_path))
+    said = checks.built_as_it_is(SimpleNamespace(program="podman"))
+    assert f"healthy {tmp_path} -v store:/models:ro -e KEYS_PATH=disabled" in said
 
 
 def test_boosters_come_when_they_are_asked_for_and_without_cuda() -> None:
