@@ -8,6 +8,7 @@ import random
 import resource
 import socket
 from contextlib import suppress
+from math import ceil
 from pathlib import Path
 from types import MappingProxyType
 
@@ -42,6 +43,9 @@ RETRY_ON = "\n    ".join(
     ]
 )
 
+SERVER_TIMEOUT = "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S"
+SERVER_TIMEOUT_S = 10
+
 # The same on every node.
 VARIABLES = MappingProxyType(
     {
@@ -52,6 +56,10 @@ VARIABLES = MappingProxyType(
         # and HAProxy has room for 4,096 connections. Between two requests a connection may be idle
         # for `keep_alive_timeout_s` of serve_config.yaml (60): this has to be longer.
         "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "70",
+        # A replica that stands still, or whose machine is gone without a word, answers nothing, not
+        # even that its deadline has passed: only HAProxy can end the request. Ray's default is to
+        # wait for ever.
+        SERVER_TIMEOUT: str(SERVER_TIMEOUT_S),
         # Ray looks three times before it starts a dead HAProxy again, and nobody answers meanwhile.
         # Its own period of 10 s makes that half a minute.
         "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
@@ -108,6 +116,11 @@ def _connections(n_files: int) -> dict[str, str]:
     if n_connections <= RAYS_CONNECTIONS:
         return {}
     return {"RAY_SERVE_HAPROXY_MAXCONN": str(n_connections)}
+
+
+def server_timeout_s(request_timeout_s: float | str | None) -> int:
+    """How long HAProxy waits for a replica: never less than the replica itself may take."""
+    return max(SERVER_TIMEOUT_S, ceil(float(request_timeout_s or 0)))
 
 
 def free_ports(n: int) -> list[int]:

@@ -5,7 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from serve_app.commands.fast_mode import PLAIN_VARIABLES, fast_environment
+from serve_app.commands.fast_mode import (
+    PLAIN_VARIABLES,
+    SERVER_TIMEOUT,
+    fast_environment,
+    server_timeout_s,
+)
 from serve_app.commands.haproxy import BIND, bind_of
 from serve_app.commands.target import host_of
 from serve_app.errors import SettingsError
@@ -32,6 +37,7 @@ def ray_environment(
     http_options = config.setdefault("http_options", {})
     env[BIND] = bind_of(host_of(http_options))
     http_options["host"] = LOOPBACK
+    env[SERVER_TIMEOUT] = str(server_timeout_s(http_options.get("request_timeout_s")))
     return env
 
 

@@ -19,7 +19,7 @@ from ports import PortBlock
 from program import Program
 from webhook import SECRET, SECRET_ENV
 
-from serve_app.commands.fast_mode import PLAIN_VARIABLES, fast_environment
+from serve_app.commands.fast_mode import PLAIN_VARIABLES, SERVER_TIMEOUT, fast_environment
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -129,6 +129,8 @@ def own_environment(
         first_grpc, last_grpc = ports.several(40)
         env |= {
             **fast_environment(folder / "haproxy"),
+            # Deadlines of the tests are long, for machines that are busy (stage.py).
+            SERVER_TIMEOUT: "60",
             "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports.one()),
             "RAY_SERVE_HAPROXY_STATS_PORT": str(ports.one()),
             "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(ports.one()),

@@ -5,6 +5,7 @@ from math import ceil
 
 from serve_app.commands.check.document import Fault
 from serve_app.commands.check.plan import Deployment, Plan
+from serve_app.commands.fast_mode import SERVER_TIMEOUT_S
 
 # Under way from one server to each replica of an isolated version.
 MOST_BLOCKS = 2
@@ -24,7 +25,8 @@ def timeouts(plan: Plan) -> Iterator[Fault]:
     if timeout_s is None:
         text = "not set, and Ray's default is to wait forever; expected a number of seconds"
         yield Fault(place, text, "warning")
-        return
+        # In the fast mode HAProxy does not wait for ever.
+        timeout_s = SERVER_TIMEOUT_S
     deadline_ms, name = max((table.limits.deadline_ms, app.name) for app, _, table in plan.servers)
     if timeout_s * 1000 <= deadline_ms:
         text = (

