@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from stat import S_IMODE, S_IWOTH
 
 from serve_app.access.keys import KeyFile, Keys, file_text, parse_keys
 from serve_app.errors import SettingsError
@@ -94,9 +95,11 @@ class FollowedKeys:
 
 
 def write_key_file(path: Path, file: KeyFile) -> None:
-    """Put a file in the place of another in one step, for its owner alone.
+    """Put a file in the place of another in one step.
 
-    Whoever reads meanwhile has the one or the other whole. Raises SettingsError.
+    Whoever reads meanwhile has the one or the other whole. A new file is for its owner alone; one
+    that was there keeps its owner and its mode, or else the server that follows it could read it no
+    more, and would go on with the keys that it has. Raises SettingsError.
     """
     try:
         # A link stays a link, to the new file.
@@ -106,6 +109,7 @@ def write_key_file(path: Path, file: KeyFile) -> None:
         try:
             # mkstemp has made it 0600.
             with os.fdopen(descriptor, "w") as open_file:
+                _hand_over(path, target, descriptor)
                 open_file.write(file_text(file))
                 open_file.flush()
                 os.fsync(open_file.fileno())
@@ -115,6 +119,23 @@ def write_key_file(path: Path, file: KeyFile) -> None:
             raise
     except OSError as error:
         raise SettingsError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def _hand_over(path: Path, target: Path, descriptor: int) -> None:
+    """Give an open file the owner and the mode of the one that it replaces, if there is one."""
+    try:
+        before = target.stat()
+    except FileNotFoundError:
+        return
+    try:
+        os.fchown(descriptor, before.st_uid, before.st_gid)
+    except OSError as error:
+        raise SettingsError(
+            f"{path}: belongs to user {before.st_uid}, group {before.st_gid}, and cannot be written "
+            f"in their name ({error.strerror}); expected to be called by that user, or by root"
+        ) from None
+    # But nobody else may add a key.
+    os.fchmod(descriptor, S_IMODE(before.st_mode) & ~S_IWOTH)
 
 
 @contextmanager

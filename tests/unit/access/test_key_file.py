@@ -163,11 +163,45 @@ async def test_the_file_is_looked_at_again_and_again_outside_of_the_loop(path: P
 def test_a_file_is_written_for_its_owner_alone_and_nothing_else_is_left(tmp_path: Path) -> None:
     """Hashes of long random secrets tell nobody anything, but nobody else may add one."""
     path = tmp_path / "keys.yaml"
-    path.touch(0o666)
     write_key_file(path, KeyFile(keys=(A,)))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert read_key_file(path) == KeyFile(keys=(A,))
     assert [one.name for one in tmp_path.iterdir()] == ["keys.yaml"]
+
+
+@pytest.mark.parametrize(("before", "after"), [(0o640, 0o640), (0o400, 0o400), (0o666, 0o664)])
+def test_whoever_could_read_a_file_can_read_the_one_in_its_place(
+    path: Path, before: int, after: int
+) -> None:
+    """A server that cannot read it any more would go on with a key that was revoked."""
+    path.chmod(before)
+    write_key_file(path, KeyFile(keys=(B,)))
+    assert stat.S_IMODE(path.stat().st_mode) == after
+    assert read_key_file(path).keys == (B,)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files to others")
+def test_a_file_of_the_servers_user_stays_its_own(path: Path) -> None:
+    """Root revokes a key of a server that runs as somebody else."""
+    os.chown(path, 10_001, 10_002)
+    write_key_file(path, KeyFile(keys=(B,)))
+    assert (path.stat().st_uid, path.stat().st_gid) == (10_001, 10_002)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_file_that_cannot_stay_its_owners_is_left_as_it_was(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key that looks revoked and is not would be worse than an error."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchown", refuse)
+    with pytest.raises(SettingsError, match=r"belongs to user \d+.*by that user, or by root"):
+        write_key_file(path, KeyFile(keys=(B,)))
+    assert read_key_file(path).keys == (A,)
+    assert [one.name for one in path.parent.iterdir()] == ["keys.yaml"]
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
