@@ -131,8 +131,8 @@ def _hand_over(path: Path, target: Path, descriptor: int) -> None:
         os.fchown(descriptor, before.st_uid, before.st_gid)
     except OSError as error:
         raise SettingsError(
-            f"{path}: belongs to user {before.st_uid}, group {before.st_gid}, and cannot be written "
-            f"in their name ({error.strerror}); expected to be called by that user, or by root"
+            f"{path}: belongs to user {before.st_uid}, group {before.st_gid}, and cannot be "
+            f"written in their name ({error.strerror}); expected a call by that user, or by root"
         ) from None
     # But nobody else may add a key.
     os.fchmod(descriptor, S_IMODE(before.st_mode) & ~S_IWOTH)

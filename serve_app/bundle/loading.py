@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from serve_app.bundle.manifest import Manifest
 from serve_app.bundle.pin import missing_pin
 from serve_app.bundle.predictor import Predictor
+from serve_app.bundle.room import is_passing
 from serve_app.bundle.runtimes.needs import import_fault
 from serve_app.bundle.runtimes.record import Runtime
 from serve_app.bundle.runtimes.registry import record_of
@@ -101,14 +102,6 @@ def opened(verified: Verified) -> Predictor:
         raise kind(
             f"{verified.where}/{manifest.model_file}: cannot be opened ({type(error).__name__})"
         ) from error
-
-
-def is_passing(error: Exception) -> bool:
-    """Whether this machine is at fault and not the bundle: no memory, no thread, a full disk."""
-    if isinstance(error, MemoryError | OSError):
-        return True
-    text = str(error).lower()
-    return "can't start new thread" in text or "alloc" in text
 
 
 def kind_fault(spec: ModelSpec, manifest: Manifest) -> str | None:

@@ -12,10 +12,11 @@ import numpy as np
 
 from serve_app.bundle.manifest import Manifest
 from serve_app.bundle.refusals import RefusedRows
+from serve_app.bundle.room import is_memory
 from serve_app.bundle.runtimes.record import Runtime
 from serve_app.bundle.tolerance import differing
 from serve_app.contract.block import Block, Layout, Scores
-from serve_app.errors import BundleError
+from serve_app.errors import BundleError, NoRoom
 
 logger = logging.getLogger(__name__)
 
@@ -142,27 +143,39 @@ class Predictor:
         for i, item in enumerate(golden):
             if item.score is not None:
                 expected[i] = item.score
-        self._compare(self.score(block), expected, "together")
+        self._compare(block, self.score(block), expected, "together")
         n_alone = min(len(golden), N_ALONE)
         singles = [_timed_ms(partial(self.score, block[i : i + 1])) for i in range(n_alone)]
         alone = np.concatenate([score for _, score in singles])
-        self._compare(alone, expected[:n_alone], "alone")
+        self._compare(block[:n_alone], alone, expected[:n_alone], "alone")
         call_ms = float(np.median([ms for ms, _ in singles]))
         all_ms = min(_timed_ms(partial(self.score, block))[0] for _ in range(3))
         return Cost(call_ms, max(0.0, all_ms - call_ms) / max(1, len(golden) - 1))
 
-    def _compare(self, found: Scores, expected: Scores, how: str) -> None:
+    def _compare(self, block: Block, found: Scores, expected: Scores, how: str) -> None:
         differs = differing(
             found, expected, self.manifest.tolerance, self._threshold, self.manifest.kind
         )
         if differs.any():
             first = int(np.argmax(differs))
+            self._require_memory(block[first : first + 1])
             raise BundleError(
                 f"{'/'.join(self._name)}: {int(differs.sum())} of {len(differs)} golden rows "
                 f"scored {how} differ; row {first}: expected {_shown(expected[first])}, found "
                 f"{_shown(found[first])}. The model does not compute here what it computed in "
                 "training: it must not serve."
             )
+
+    def _require_memory(self, row: Block) -> None:
+        """Raise NoRoom where a row gets no score for want of memory: that is no wrong score."""
+        try:
+            self._runtime.score(row)
+        except Exception as error:
+            if is_memory(error):
+                raise NoRoom(
+                    f"{'/'.join(self._name)}: no memory to score a golden row "
+                    f"({type(error).__name__})"
+                ) from error
 
 
 def n_scores_of(manifest: Manifest) -> int:

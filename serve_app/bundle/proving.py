@@ -14,24 +14,32 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any
 
 from serve_app.bundle.cache import cache_folder
 from serve_app.bundle.loading import Verified
 from serve_app.bundle.ownership import make_own
 from serve_app.bundle.proving_child import Given
+from serve_app.bundle.room import free_memory_bytes
 from serve_app.contract.plain_text import plain
 from serve_app.errors import BundleError, BundleUnavailable, NoRoom
 
 logger = logging.getLogger(__name__)
 
 MARKS = "proven"
-# Of what a child says.
-MOST_BYTES = 4_000
+# Of what a child says, and of the end of what it printed.
+MOST_BYTES = 8_000
+LAST_BYTES = 2_000
+LAST_CHARACTERS = 200
+# A child may take so much of the memory that is free: the rest of it is for those that serve.
+# Where the kernel ends all of a pod at once (memory.oom.group), a child must not get there.
+SHARE_OF_FREE = 0.7
+LEAST_MEMORY_BYTES = 256 * 1024**2
 # Its pools of threads would take memory for each core, and gain nothing.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -41,7 +49,8 @@ class ProofLimits:
     """What opening a version and replaying its golden rows may take.
 
     A large model takes more: `cpu_s` and `memory_bytes` are those of an empty one. Time on the
-    clock is `wall_factor` times that of the CPU: a node may be busy.
+    clock is `wall_factor` times that of the CPU: a node may be busy. `is_short`: the memory is
+    less than a model may take, since this machine has no more.
     """
 
     cpu_s: float = 30.0
@@ -49,13 +58,19 @@ class ProofLimits:
     memory_bytes: int = 2 * 1024**3
     memory_per_byte: int = 20
     wall_factor: float = 10.0
+    is_short: bool = False
 
-    def of(self, n_bytes: int) -> "ProofLimits":
-        """Those of a model of so many bytes."""
+    def of(self, n_bytes: int, free_bytes: int | None = None) -> "ProofLimits":
+        """Those of a model of so many bytes, where so many are free; None: not known."""
+        memory_bytes = self.memory_bytes + self.memory_per_byte * n_bytes
+        most_bytes = memory_bytes
+        if free_bytes is not None:
+            most_bytes = max(LEAST_MEMORY_BYTES, int(SHARE_OF_FREE * free_bytes))
         return replace(
             self,
             cpu_s=self.cpu_s + self.cpu_s_per_mb * n_bytes / 1e6,
-            memory_bytes=self.memory_bytes + self.memory_per_byte * n_bytes,
+            memory_bytes=min(memory_bytes, most_bytes),
+            is_short=most_bytes < memory_bytes,
         )
 
     @property
@@ -64,12 +79,19 @@ class ProofLimits:
         return self.wall_factor * self.cpu_s
 
 
-# How a child ended that was given a model and so many seconds, with a file for its answer.
-Run = Callable[[Given, bytes, IO[bytes], float], int | None]
+# How a child ended that was given a model and so many seconds, with files for its answer and for
+# all else that it prints.
+Run = Callable[[Given, bytes, IO[bytes], IO[bytes], float], int | None]
 LIMITS = ProofLimits()
+# What to raise for a fault of which a child tells; of memory see below.
+FAULTS: Mapping[str, type[BundleError]] = MappingProxyType(
+    {"bundle": BundleError, "passing": BundleUnavailable, "room": NoRoom}
+)
 
 
-def run_child(given: Given, model: bytes, answer: IO[bytes], wall_s: float) -> int | None:
+def run_child(
+    given: Given, model: bytes, answer: IO[bytes], printed: IO[bytes], wall_s: float
+) -> int | None:
     """Start a child with a model on its stdin, and wait for it.
 
     Returns its exit code, as `subprocess` has it; None when it did not end in time, and is killed.
@@ -82,7 +104,7 @@ def run_child(given: Given, model: bytes, answer: IO[bytes], wall_s: float) -> i
         words,
         stdin=subprocess.PIPE,
         stdout=answer,
-        stderr=subprocess.DEVNULL,
+        stderr=printed,
         env={**os.environ, **ONE_THREAD, "PYTHONPATH": paths},
         start_new_session=True,
     ) as child:
@@ -97,7 +119,12 @@ def run_child(given: Given, model: bytes, answer: IO[bytes], wall_s: float) -> i
         return child.returncode
 
 
-def prove_first(verified: Verified, limits: ProofLimits = LIMITS, run: Run = run_child) -> None:
+def prove_first(
+    verified: Verified,
+    limits: ProofLimits = LIMITS,
+    run: Run = run_child,
+    free_bytes: Callable[[], int | None] = free_memory_bytes,
+) -> None:
     """Open a version in a child process, unless this node has done so.
 
     Raises BundleError for what it says, does or never ends doing; BundleUnavailable where that may
@@ -106,7 +133,7 @@ def prove_first(verified: Verified, limits: ProofLimits = LIMITS, run: Run = run
     with _mark(verified.manifest_sha256) as mark:
         if mark is not None and mark.read(1):
             return
-        _prove(verified, limits.of(len(verified.model)), run)
+        _prove(verified, limits.of(len(verified.model), free_bytes()), run)
         if mark is not None:
             # Without room for the mark it is proven again the next time.
             with suppress(OSError):
@@ -127,10 +154,15 @@ def _prove(verified: Verified, limits: ProofLimits, run: Run) -> None:
         memory_bytes=limits.memory_bytes,
     )
     try:
-        with tempfile.TemporaryFile() as answer:
-            code = run(given, manifest + verified.model, answer, limits.wall_s)
+        with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as printed:
+            # Room for the answer, taken now: a full disk is met here and not by the child.
+            answer.write(b" " * MOST_BYTES)
+            answer.flush()
+            answer.seek(0)
+            code = run(given, manifest + verified.model, answer, printed, limits.wall_s)
             answer.seek(0)
             said = answer.read(MOST_BYTES)
+            last = _last_line(printed)
     except (OSError, MemoryError) as error:
         raise NoRoom(
             f"{file}: no process can be started to prove it ({type(error).__name__}); expected "
@@ -138,11 +170,13 @@ def _prove(verified: Verified, limits: ProofLimits, run: Run) -> None:
         ) from error
     found = _answer(said)
     if found is None:
-        raise _silent(code, file, limits)
+        raise _silent(code, file, limits, last)
     if not found["is_proven"]:
-        kind = BundleUnavailable if found["is_passing"] else BundleError
         # The code that wrote it may be a stranger's.
-        raise kind(plain(str(found["text"])))
+        text = plain(str(found["text"]))
+        if found["fault"] == "memory":
+            raise _too_greedy(text, limits)
+        raise FAULTS.get(str(found["fault"]), BundleError)(text)
 
 
 def _answer(said: bytes) -> dict[str, Any] | None:
@@ -152,13 +186,32 @@ def _answer(said: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     is_whole = isinstance(found, dict) and (
-        found.get("is_proven") is True or {"is_proven", "text", "is_passing"} <= set(found)
+        found.get("is_proven") is True or {"is_proven", "text", "fault"} <= set(found)
     )
     return found if is_whole else None
 
 
-def _silent(code: int | None, file: str, limits: ProofLimits) -> BundleError:
-    """What to say of a child that ended without an answer."""
+def _last_line(printed: IO[bytes]) -> str:
+    """The last line of what a child printed, in parentheses; nothing where there is none."""
+    size = printed.seek(0, os.SEEK_END)
+    printed.seek(max(0, size - LAST_BYTES))
+    lines = printed.read().decode(errors="replace").split("\n")
+    written = [line.strip() for line in lines if line.strip()]
+    return f" ({plain(written[-1])[:LAST_CHARACTERS]})" if written else ""
+
+
+def _too_greedy(text: str, limits: ProofLimits) -> BundleError:
+    """What to say of a child that had no memory left."""
+    most_mb = limits.memory_bytes / 1e6
+    if limits.is_short:
+        return NoRoom(
+            f"{text}; this machine has {most_mb:.0f} MB left for it, which may be too little"
+        )
+    return BundleError(f"{text}; a model of this size may take {most_mb:.0f} MB")
+
+
+def _silent(code: int | None, file: str, limits: ProofLimits, last: str) -> BundleError:
+    """What to say of a child that ended without an answer, and printed this last."""
     if code is None:
         return NoRoom(
             f"{file}: was not opened within {limits.wall_s:.0f} s, in a process of its own; "
@@ -175,9 +228,12 @@ def _silent(code: int | None, file: str, limits: ProofLimits) -> BundleError:
             "or the model takes too much"
         )
     if code < 0:
-        return BundleError(f"{file}: ends the process that opens it (signal {-code})")
+        text = f"{file}: ends the process that opens it (signal {-code}){last}"
+        # What gets no memory may end in any way.
+        return _too_greedy(text, limits) if limits.is_short else BundleError(text)
     # Whatever this machine's Python lacks, or code in the bundle that leaves.
-    return BundleUnavailable(f"{file}: the process that opened it ended without a word ({code})")
+    text = f"{file}: the process that opened it ended without an answer, code {code}{last}"
+    return _too_greedy(text, limits) if limits.is_short else BundleUnavailable(text)
 
 
 @contextmanager

@@ -16,6 +16,8 @@ from pathlib import Path
 GRACE_S = 5
 # A model writes no files; what its packages keep, such as bytecode, is small.
 MOST_FILE_BYTES = 64 * 1024**2
+# Of an error, which may quote what a stranger wrote.
+MOST_CHARACTERS = 600
 # Where memory is short, the kernel ends the child and not a server.
 FIRST_TO_GO = "1000"
 
@@ -58,6 +60,17 @@ def _lower(kind: int, most: int, grace: int = 0) -> None:
     resource.setrlimit(kind, (min([most, *found]), min([most + grace, *found])))
 
 
+def fault_of(error: Exception) -> str:
+    """Whose fault an error is, in the words of `proving`."""
+    from serve_app.bundle.room import is_memory
+    from serve_app.errors import BundleUnavailable, NoRoom
+
+    if isinstance(error, NoRoom):
+        is_short = error.__cause__ is not None and is_memory(error.__cause__)
+        return "memory" if is_short else "room"
+    return "passing" if isinstance(error, BundleUnavailable) else "bundle"
+
+
 def main() -> None:
     """Prove the version on stdin, and say on stdout what came of it."""
     given = Given(**json.loads(sys.argv[1]))
@@ -70,7 +83,7 @@ def main() -> None:
     # Imported late, within the limits.
     from serve_app.bundle.loading import Verified, opened
     from serve_app.bundle.manifest import parse
-    from serve_app.errors import BundleError, BundleUnavailable
+    from serve_app.errors import BundleError
 
     said: dict[str, object] = {"is_proven": True}
     model = data[given.n_manifest_bytes :]
@@ -78,8 +91,8 @@ def main() -> None:
         manifest = parse(data[: given.n_manifest_bytes], given.where)
         opened(Verified(manifest, given.manifest_sha256, model, given.threshold, given.where))
     except BundleError as error:
-        is_passing = isinstance(error, BundleUnavailable)
-        said = {"is_proven": False, "text": str(error), "is_passing": is_passing}
+        text = str(error)[:MOST_CHARACTERS]
+        said = {"is_proven": False, "text": text, "fault": fault_of(error)}
     with os.fdopen(answer, "w") as file:
         json.dump(said, file)
 

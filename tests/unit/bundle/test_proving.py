@@ -6,8 +6,10 @@ import logging
 import pickle
 import signal
 import sys
+import tempfile
 import textwrap
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -15,11 +17,11 @@ import pytest
 from checking import manifest_of
 from graphs import SCORE, endless, greedy, sound, write_graph
 
-from serve_app.bundle.loading import load
+from serve_app.bundle.loading import Verified, load
 from serve_app.bundle.manifest import MANIFEST, File, sha256_of
 from serve_app.bundle.predictor import Predictor
 from serve_app.bundle.proving import LIMITS, ProofLimits, Run, prove_first, run_child
-from serve_app.bundle.proving_child import Given
+from serve_app.bundle.proving_child import Given, fault_of
 from serve_app.bundle.store import FolderStore
 from serve_app.contract.block import Layout
 from serve_app.errors import BundleError, BundleUnavailable, NoRoom
@@ -36,7 +38,13 @@ class Half:
 """
 
 
-NO = {"is_proven": False, "text": "no memory", "is_passing": False}
+NO = {"is_proven": False, "text": "no memory", "fault": "bundle"}
+
+
+def because(error: BundleError, cause: Exception) -> BundleError:
+    """An error as `raise ... from` makes it."""
+    error.__cause__ = cause
+    return error
 
 
 class Children:
@@ -47,11 +55,14 @@ class Children:
         self.said = said
         self.n_started = 0
 
-    def run(self, given: Given, model: bytes, answer: IO[bytes], wall_s: float) -> int | None:
+    def run(
+        self, given: Given, model: bytes, answer: IO[bytes], printed: IO[bytes], wall_s: float
+    ) -> int | None:
         """End as was told."""
         self.n_started += 1
         assert wall_s > given.cpu_s > 0
         answer.write(self.said)
+        printed.write(b"first\nlast \x1b[2J words\n\n")
         return self.code
 
 
@@ -62,9 +73,18 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderStore:
     return FolderStore(tmp_path / "store")
 
 
-def proven(store: FolderStore, limits: ProofLimits = LIMITS, run: Run = run_child) -> Predictor:
-    """Load a version as a replica does."""
-    return load(store, CHURN, "1.0.0", first=lambda verified: prove_first(verified, limits, run))
+def proven(
+    store: FolderStore,
+    limits: ProofLimits = LIMITS,
+    run: Run = run_child,
+    free_bytes: int | None = None,
+) -> Predictor:
+    """Load a version as a replica does, where so much memory is free."""
+
+    def first(verified: Verified) -> None:
+        prove_first(verified, limits, run, lambda: free_bytes)
+
+    return load(store, CHURN, "1.0.0", first=first)
 
 
 def test_a_version_that_a_child_has_opened_is_opened_here(
@@ -129,7 +149,7 @@ def test_a_model_that_takes_all_memory_is_refused_by_the_child(store: FolderStor
     """No server opens what a child could not, and none takes an exit code for a word."""
     write_graph(store, greedy(64 * 1024**3).SerializeToString())
     opened_here = []
-    with pytest.raises(BundleError, match=r"cannot be opened|golden rows"):
+    with pytest.raises(BundleError, match=r"cannot be opened|golden row"):
         load(store, CHURN, "1.0.0", first=lambda told: opened_here.append(prove_first(told)))
     assert opened_here == []
 
@@ -156,14 +176,17 @@ def test_a_child_imports_what_its_parent_can(
     ("code", "said", "kind", "match"),
     [
         (0, {**NO, "text": "no \x1b[2J model"}, BundleError, "no \ufffd.2J model"),
-        (0, {**NO, "is_passing": True}, BundleUnavailable, "no memory"),
-        (0, {"is_proven": 1}, BundleUnavailable, "ended without a word .0"),
-        (0, [], BundleUnavailable, "ended without a word .0"),
-        (-signal.SIGSEGV, None, BundleError, "ends the process that opens it .signal 11"),
+        (0, {**NO, "fault": "passing"}, BundleUnavailable, "^no memory$"),
+        (0, {**NO, "fault": "room"}, NoRoom, "^no memory$"),
+        (0, {**NO, "fault": "memory"}, BundleError, "a model of this size may take 2[0-9]{3} MB"),
+        (0, {**NO, "fault": []}, BundleError, "^no memory$"),
+        (0, {"is_proven": 1}, BundleUnavailable, "ended without an answer, code 0 .last"),
+        (0, [], BundleUnavailable, "ended without an answer, code 0"),
+        (-signal.SIGSEGV, None, BundleError, "opens it .signal 11. .last \ufffd.2J words"),
         (-signal.SIGXCPU, None, BundleError, "takes more than 30 s of CPU"),
         (-signal.SIGKILL, None, NoRoom, "was killed; this machine has too little memory"),
         (None, None, NoRoom, "not opened within 300 s"),
-        (1, None, BundleUnavailable, "ended without a word .1"),
+        (1, None, BundleUnavailable, "ended without an answer, code 1 .last \ufffd.2J words"),
     ],
 )
 def test_how_a_child_ended_is_said_in_words(
@@ -175,6 +198,71 @@ def test_how_a_child_ended_is_said_in_words(
     with pytest.raises(BundleError, match=match) as error:
         proven(store, run=children.run)
     assert type(error.value) is kind
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [(0, {**NO, "fault": "memory"}), (-signal.SIGSEGV, None), (-signal.SIGABRT, None), (1, None)],
+)
+def test_a_model_that_has_less_memory_than_it_may_take_is_not_at_fault(
+    store: FolderStore, code: int, said: object
+) -> None:
+    """What gets no memory ends in any way; with more of it the same bundle may be sound."""
+    write_graph(store, sound().SerializeToString())
+    children = Children(code, json.dumps(said).encode())
+    with pytest.raises(NoRoom, match="this machine has 700 MB left for it"):
+        proven(store, run=children.run, free_bytes=10**9)
+    # What has nothing to do with memory is the bundle's fault on a small machine too.
+    children = Children(0, json.dumps(NO).encode())
+    with pytest.raises(BundleError) as error:
+        proven(store, run=children.run, free_bytes=10**9)
+    assert not isinstance(error.value, BundleUnavailable)
+
+
+def test_a_child_takes_a_part_of_the_memory_that_is_free() -> None:
+    """Where a pod ends as a whole when its memory is full, a greedy model would end the servers."""
+    asked = LIMITS.of(1_000)
+    assert LIMITS.of(1_000, 10 * asked.memory_bytes) == asked
+    small = LIMITS.of(1_000, 10**9)
+    assert (small.memory_bytes, small.is_short) == (700_000_000, True)
+    # Less than this no model can be opened with.
+    assert LIMITS.of(1_000, 0).memory_bytes == 256 * 1024**2
+
+
+def test_a_model_that_needs_more_than_is_free_is_tried_again(store: FolderStore) -> None:
+    """In a real child: onnxruntime finds no memory, and says so in words of its own."""
+    write_graph(store, greedy(800 * 1024**2).SerializeToString())
+    with pytest.raises(NoRoom, match="MB left for it"):
+        proven(store, free_bytes=500 * 1024**2)
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (BundleError("x"), "bundle"),
+        (BundleUnavailable("x"), "passing"),
+        (because(NoRoom("x"), MemoryError()), "memory"),
+        (because(NoRoom("x"), RuntimeError("Failed to allocate 7 bytes")), "memory"),
+        (because(NoRoom("x"), OSError(28, "No space left on device")), "room"),
+        (because(NoRoom("x"), RuntimeError("can't start new thread")), "room"),
+        (NoRoom("x"), "room"),
+    ],
+)
+def test_a_child_tells_whose_fault_it_is(error: BundleError, fault: str) -> None:
+    """What passes is waited for by the parent, as if it had met it itself."""
+    assert fault_of(error) == fault
+
+
+def test_a_full_disk_is_met_before_a_child_is_started(
+    store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child could not say it: its answer would be half a file, and taken for its own fault."""
+    write_graph(store, sound().SerializeToString())
+    monkeypatch.setattr(tempfile, "TemporaryFile", partial(Path("/dev/full").open, "r+b"))
+    children = Children()
+    with pytest.raises(NoRoom, match="a file in the folder for temporary ones"):
+        proven(store, run=children.run)
+    assert children.n_started == 0
 
 
 def test_a_machine_that_starts_no_process_is_at_fault_itself(store: FolderStore) -> None:

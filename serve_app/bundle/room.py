@@ -1,0 +1,59 @@
+"""Room on this machine: how much memory is free, and which errors say that there is none."""
+
+from pathlib import Path
+
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
+OWN_GROUP = Path("/proc/self/cgroup")
+RECLAIMED = "inactive_file"
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether this machine is at fault and not the bundle: no memory, no thread, a full disk."""
+    has_no_thread = "can't start new thread" in str(error)
+    return isinstance(error, OSError) or has_no_thread or is_memory(error)
+
+
+def is_memory(error: BaseException) -> bool:
+    """Whether an error says that there is no memory; onnxruntime has no class of its own for it."""
+    return isinstance(error, MemoryError) or "alloc" in str(error).lower()
+
+
+def free_memory_bytes(
+    control_groups: Path = CONTROL_GROUPS, own_group: Path = OWN_GROUP
+) -> int | None:
+    """Bytes that this process may take until the kernel ends something; None: nobody says so.
+
+    That is the least of what its control group (version 2) has left and those around it. What was
+    read from files is not counted as taken, since the kernel gives it up first.
+    """
+    found = [_free_in(folder) for folder in _groups(control_groups, own_group)]
+    return min((free for free in found if free is not None), default=None)
+
+
+def _groups(control_groups: Path, own_group: Path) -> list[Path]:
+    """The folder of this process's group, and those that it is in."""
+    try:
+        lines = own_group.read_text().splitlines()
+    except (OSError, ValueError):
+        return []
+    own = [line.removeprefix("0::/") for line in lines if line.startswith("0::/")]
+    if not own:
+        return []
+    folder = control_groups / own[0]
+    around = [group for group in folder.parents if group.is_relative_to(control_groups)]
+    return [folder, *around]
+
+
+def _free_in(folder: Path) -> int | None:
+    """What one group has left; None where it has no bound, or does not say so."""
+    try:
+        most = int((folder / "memory.max").read_text())
+        taken = int((folder / "memory.current").read_text())
+        for line in (folder / "memory.stat").read_text().splitlines():
+            name, _, value = line.partition(" ")
+            if name == RECLAIMED:
+                taken -= int(value)
+    except (OSError, ValueError):
+        # Without a bound it is the word `max`.
+        return None
+    return max(0, most - taken)
