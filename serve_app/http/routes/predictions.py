@@ -19,6 +19,7 @@ from serve_app.http.door import Route
 from serve_app.http.openapi import PredictionDocuments
 from serve_app.http.problems import row_error
 from serve_app.http.request import IncomingRequest
+from serve_app.settings import Limits
 
 MODEL_FAILED = ModelFailed(
     "The model gave no valid answer for this row; the service's log has the reason."
@@ -107,7 +108,8 @@ class Predictions:
         """The rows of a body. Others are answered between the steps of one that is large or bad.
 
         A thread would be no help: it holds the interpreter's lock for as long as a step takes.
-        Raises an HttpError, and Overloaded where too many such bodies wait for their turn.
+        Raises an HttpError, and Overloaded where too many such bodies wait for their turn, or this
+        one has waited for as long as an answer may take.
         """
         limits = request.limits
         good = self._reader.good_rows(request.body, limits.max_rows)
@@ -123,13 +125,27 @@ class Predictions:
         rows: list[Features | InvalidRows] = []
         self._n_waiting += 1
         try:
-            async with self._turn:
+            await self._take_turn(limits)
+            try:
                 for step in self._reader.in_steps(request.body, limits.max_rows):
                     rows += step
                     await asyncio.sleep(0)
+            finally:
+                self._turn.release()
         finally:
             self._n_waiting -= 1
         return rows
+
+    async def _take_turn(self, limits: Limits) -> None:
+        try:
+            async with asyncio.timeout(limits.deadline_ms / 1000):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise Overloaded(
+                f"Large bodies that came before were still being read after {limits.deadline_ms} "
+                "ms; try again later.",
+                retry_after_s=limits.retry_after_s,
+            ) from None
 
 
 def _answer(prediction: Prediction, version: str, prediction_id: str) -> dict[str, Any]:

@@ -87,6 +87,17 @@ async def test_large_bodies_that_wait_take_room() -> None:
     assert (await setup.batch(BAD_ROWS)).status_code == 200
 
 
+async def test_a_large_body_waits_for_its_turn_no_longer_than_an_answer_may_take() -> None:
+    """Twenty take longer than the millisecond here; whoever is refused leaves no trace."""
+    setup = Setup(Limits(deadline_ms=1, retry_after_s=7))
+    tasks = [setup.batch(BAD_ROWS) for _ in range(20)]
+    first, *_, last = await asyncio.gather(*tasks)
+    assert first.status_code == 200
+    assert_problem(last, 429, "overloaded")
+    assert last.headers["retry-after"] == "7"
+    assert (await setup.batch(BAD_ROWS)).status_code == 200
+
+
 async def test_one_large_body_is_read_however_small_the_room_is() -> None:
     """A table may allow more rows in a request than rows under way."""
     setup = Setup(Limits(max_rows_under_way=1))
