@@ -12,6 +12,9 @@ from serve_app.errors import RateLimited
 
 # Until the coordinator has told something: most often for less than a second.
 FIRST_SHARE = 0.1
+# Who lost its way to a coordinator that goes on is counted as gone there, and its share is given
+# to others. A coordinator that died is there again long before.
+ALONE_S = 60.0
 # As many as a key file has at most.
 MOST_KEYS = 1_000
 # A rate may be one row in a year; a header has at most 15 digits.
@@ -150,19 +153,30 @@ class Rates:
             self._put_in_force(told)
 
     async def alone(self, seconds: float) -> None:
-        """Without a coordinator the shares stay; they add up to the limit.
+        """Without a coordinator the shares stay for a minute; they add up to the limit.
 
-        A server that was never told any takes itself for the only one: too much is answered rather
-        than too little.
+        After that this server has at most what one has that starts. A server that was never told
+        any takes itself for the only one: too much is answered rather than too little.
         """
         if not self._is_told:
             self._put_in_force(RatesReply({}, 1.0, 1.0))
+        elif seconds > ALONE_S:
+            self._put_in_force(_at_most(FIRST_SHARE, self._in_force))
 
     def _put_in_force(self, told: RatesReply) -> None:
         now_s = self._clock()
         self._in_force = told
         for meter in self._meters.values():
             meter.follow(meter.caller, told, now_s)
+
+
+def _at_most(share: float, told: RatesReply) -> RatesReply:
+    """The same shares, none of which is larger than this one."""
+    return RatesReply(
+        {key: min(share, each) for key, each in told.shares.items()},
+        min(share, told.other_share),
+        min(share, told.burst_share),
+    )
 
 
 class Allowance:

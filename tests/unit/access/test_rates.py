@@ -162,7 +162,7 @@ async def test_without_a_coordinator_shares_stay_and_who_has_none_takes_all(
 ) -> None:
     """The shares of all servers add up; one that has just started cannot know of the others."""
     rates.follow(RatesReply({}, 0.25, 0.25))
-    await rates.alone(1_000.0)
+    await rates.alone(59.0)
     assert answered_at_once(rates, caller(100, 101)) == 26
     new = Rates(clock)
     await new.alone(5.0)
@@ -170,6 +170,20 @@ async def test_without_a_coordinator_shares_stay_and_who_has_none_takes_all(
     new.follow(RatesReply({}, 0.25, 0.25))
     await new.alone(5.0)
     assert answered_at_once(new, caller(100, 101, "other")) == 26
+
+
+async def test_after_a_minute_alone_a_server_has_no_more_than_one_that_starts(
+    rates: Rates,
+) -> None:
+    """The others may have its share since; what was less stays, and a word puts it right again."""
+    shares = {"shop": 0.5, "rare": 0.05}
+    rates.follow(RatesReply(shares, 0.5, 0.5))
+    await rates.alone(61.0)
+    assert rates.take().shares == {"shop": 0.1, "rare": 0.05}
+    assert rates.take().other_share == 0.1
+    assert answered_at_once(rates, caller(100, 101, "new")) == 11
+    rates.follow(RatesReply(shares, 0.5, 0.5))
+    assert rates.take().shares == shares
 
 
 def test_keys_that_are_not_used_take_no_memory(rates: Rates, clock: Clock) -> None:

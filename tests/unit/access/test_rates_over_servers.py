@@ -95,6 +95,21 @@ async def test_while_the_coordinator_is_away_and_when_a_new_one_comes_the_rate_h
     assert 0.9 <= n_answered / (RATE * 60) <= 1.1
 
 
+async def test_a_server_that_lost_its_way_to_the_coordinator_gives_its_share_up() -> None:
+    """The coordinator counts it as gone and gives its share to the other, which has it all then."""
+    servers = RatedServers(2)
+    await servers.settle()
+    who = caller(20)
+    await servers.answered(10, who, lambda n, passed_s: 50)
+    servers.loses_reports = {1}
+    await servers.answered(70, who, lambda n, passed_s: 50)
+    n_answered = await servers.answered(60, who, lambda n, passed_s: 50)
+    assert 0.9 <= n_answered / (20 * 60) <= 1.1
+    servers.loses_reports = set()
+    await servers.settle()
+    assert servers.rates[1].take().share("shop") > 0.3
+
+
 async def test_replies_that_are_lost_change_little() -> None:
     """A server whose replies are lost keeps its share, and the others take what is left."""
     servers = RatedServers(2)
