@@ -2,7 +2,8 @@
 
     python -m serve_app.commands.guardian FOLDER COMMAND...
 
-It starts the command, passes SIGINT on to it, and ends with its exit code. Its standard input is a
+It starts the command, passes SIGINT on to it, and ends with its exit code. When the command has
+ended, and what it left has not yet, a file in FOLDER says so. The guardian's standard input is a
 pipe that only `sluice up` holds. When that ends, also by SIGKILL, the pipe does, and everything
 below the guardian is killed by its process id, and FOLDER is removed. Linux gives it the processes
 that lose their parent (it is their subreaper), so HAProxy and the workers of a dead raylet are
@@ -22,6 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36
+ENDED = "ended"
 POLL_S = 0.2
 # What the command leaves behind may end by itself for so long.
 GRACE_S = 10.0
@@ -82,8 +84,10 @@ def guard(command: Sequence[str], folder: Path) -> int:
     # manager sends SIGTERM to every process, but `sluice up` alone decides how the end goes.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
+    interrupts = Interrupts()
+    signal.signal(signal.SIGINT, interrupts.pass_on)
     program = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    signal.signal(signal.SIGINT, lambda *_: _send(program.pid, signal.SIGINT))
+    interrupts.go_to(program.pid)
     code = None
     while code is None:
         if select.select([sys.stdin], [], [], POLL_S)[0]:
@@ -93,12 +97,37 @@ def guard(command: Sequence[str], folder: Path) -> int:
             shutil.rmtree(folder, ignore_errors=True)
             return 128 + signal.SIGKILL
         code = _reap().get(program.pid)
+    # Its process id may soon be that of another program.
+    interrupts.go_to(None)
+    with suppress(OSError):
+        (folder / ENDED).touch()
     until_s = time.monotonic() + GRACE_S
     while descendants(os.getpid()) and time.monotonic() < until_s:
         time.sleep(POLL_S)
         _reap()
     kill_descendants(os.getpid())
     return code if code >= 0 else 128 - code
+
+
+class Interrupts:
+    """SIGINT on its way to a program, also when it comes before the program is there."""
+
+    def __init__(self) -> None:
+        self._pid: int | None = None
+        self._n_waiting = 0
+
+    def pass_on(self, *_: object) -> None:
+        """Handle the signal."""
+        if self._pid is None:
+            self._n_waiting += 1
+        else:
+            _send(self._pid, signal.SIGINT)
+
+    def go_to(self, pid: int | None) -> None:
+        """From now on they are for this process; None: for nobody."""
+        self._pid = pid
+        if pid is not None and self._n_waiting:
+            _send(pid, signal.SIGINT)
 
 
 def _send(pid: int, number: signal.Signals) -> None:

@@ -28,11 +28,12 @@ from rich.markup import escape
 from serve_app.access.auth import auth_setting, is_loopback, open_fault
 from serve_app.access.key_file import read_key_file
 from serve_app.commands.exit_codes import ExitCode, say_error
+from serve_app.commands.guardian import ENDED
 from serve_app.commands.ray_access import UMASK, keep_token_private, ray_environment
 from serve_app.commands.target import Served, alone, host_of, read_config, servers_of
 from serve_app.commands.tls import Tls, entrance
 from serve_app.commands.trouble import Trouble, read_troubles
-from serve_app.commands.vital import Vital
+from serve_app.commands.vital import CannotHeal, Life, Vital
 from serve_app.errors import SettingsError
 from serve_app.models import get_spec
 from serve_app.serving.drain import DRAIN_FILE
@@ -72,10 +73,6 @@ class UpOptions:
 
 class _Terminated(Exception):
     """SIGTERM came."""
-
-
-class _CannotHeal(Exception):
-    """A process of Ray ended that nothing starts again, and which one."""
 
 
 @dataclass
@@ -131,15 +128,15 @@ def run(
         moved.write_text(yaml.safe_dump(way_in.config, sort_keys=False))
         teller = _Teller(_status_file(folder), console)
         with _serve(launcher, moved, folder, environment) as process:
-            vital = Vital(process.pid)
+            life = Life(process, Vital(process.pid), folder / ENDED)
             try:
                 console.print(f"starting {_what(path, options)} …")
-                if not _until_ready(found, process, teller, vital):
+                if not _until_ready(found, life, teller):
                     say_error(_why_not_ready(process, teller.look()))
                     return ExitCode.REFUSED
                 _say_where(shown, console)
-                return _stay(process, teller, vital)
-            except _CannotHeal as lost:
+                return _stay(life, teller)
+            except CannotHeal as lost:
                 say_error(str(lost))
                 # What still answers does so until a load balancer has noticed.
                 with suppress(_Terminated, KeyboardInterrupt):
@@ -239,35 +236,25 @@ def _end_at_once(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
-def _until_ready(
-    found: list[Served], process: "subprocess.Popen[bytes]", teller: _Teller, vital: Vital
-) -> bool:
+def _until_ready(found: list[Served], life: Life, teller: _Teller) -> bool:
     until_s = time.monotonic() + READY_TIMEOUT_S
-    while time.monotonic() < until_s and process.poll() is None:
+    while time.monotonic() < until_s and life.goes_on():
         if all(_answers(one.url + "/ready") for one in found):
             return True
-        _require_vital(vital)
         teller.look()
         time.sleep(POLL_S)
     return False
 
 
-def _stay(process: "subprocess.Popen[bytes]", teller: _Teller, vital: Vital) -> int:
+def _stay(life: Life, teller: _Teller) -> int:
     """Stay until it ends, and say what comes in the way of an isolated version meanwhile."""
-    while process.poll() is None:
-        _require_vital(vital)
+    while life.goes_on():
         teller.look()
         time.sleep(STAY_POLL_S)
-    code = process.wait()
+    code = life.process.wait()
     if code != 0:
         say_error(f"`serve run` ended with code {code}: {LOOK}")
     return code
-
-
-def _require_vital(vital: Vital) -> None:
-    lost = vital.lost()
-    if lost is not None:
-        raise _CannotHeal(lost)
 
 
 def _answers(url: str) -> bool:

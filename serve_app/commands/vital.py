@@ -1,5 +1,7 @@
 """The two processes without which a Ray on one machine cannot heal, and whether they live."""
 
+import subprocess
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +12,13 @@ VITAL = {
     "raylet": "starts replicas, so that one that dies from now on would stay dead",
     "gcs_server": "knows where everything is, so that the rest of Ray ends within a minute",
 }
+# So long `serve run` may live on after what ends with it.
+LAST_WORD_S = 3.0
+POLL_S = 0.1
+
+
+class CannotHeal(Exception):
+    """A process of Ray ended that nothing starts again, and which one."""
 
 
 @dataclass
@@ -36,6 +45,32 @@ class Vital:
                     "below /tmp/ray/session_latest/logs if it happens twice"
                 )
         return None
+
+
+@dataclass(frozen=True)
+class Life:
+    """Whether `serve run` and what it cannot do without are alive.
+
+    `process` is the guardian; `ended` the file that it makes when `serve run` has ended before it.
+    """
+
+    process: "subprocess.Popen[bytes]"
+    vital: Vital
+    ended: Path
+
+    def goes_on(self) -> bool:
+        """Whether the guardian lives. Raises CannotHeal when a process of Ray has ended.
+
+        Not where `serve run` has ended by itself: Ray's processes end with it, and may do so first.
+        Nobody looks for them any more then, and the guardian ends soon.
+        """
+        lost = None if self.ended.exists() else self.vital.lost()
+        until_s = time.monotonic() + LAST_WORD_S
+        while lost is not None and self.process.poll() is None and not self.ended.exists():
+            if time.monotonic() > until_s:
+                raise CannotHeal(lost)
+            time.sleep(POLL_S)
+        return self.process.poll() is None
 
 
 def _is_alive(pid: int) -> bool:

@@ -15,7 +15,8 @@ from harness import wait_until
 from ports import PortBlock
 from rich.console import Console
 
-from serve_app.commands.guardian import descendants, parse_stat
+from serve_app.commands import vital
+from serve_app.commands.guardian import Interrupts, descendants, parse_stat
 from serve_app.commands.serve_run import UpOptions, run
 from serve_app.commands.vital import Vital
 
@@ -24,7 +25,7 @@ ROOT = Path(__file__).parents[3]
 # Stands for `serve run`: two processes of Ray, and HAProxy, which nobody waits for. Each has the
 # name that Linux shows of a program: that of its file. It tells how it is doing when it is asked.
 LAUNCHER = """
-import json, pathlib, shutil, subprocess, sys, time
+import json, os, pathlib, shutil, signal, subprocess, sys, time
 here = pathlib.Path(sys.argv[1])
 pids = {}
 for name in ("raylet", "gcs_server", "haproxy"):
@@ -44,7 +45,13 @@ if len(sys.argv) > 2:
         told = {"churn": {"status": "DEPLOYING", "messages": [word]}}
         (here / "draft").write_text(json.dumps(told))
         (here / "draft").replace(status)
-time.sleep(1000)
+while not (here / "end").exists():
+    time.sleep(0.01)
+# As Ray does that is told to end: what it started goes first.
+for pid in (*pids.values(), int((here / "orphan").read_text())):
+    os.kill(pid, signal.SIGKILL)
+time.sleep(1)
+sys.exit(7)
 """
 
 
@@ -132,6 +139,37 @@ def test_the_exit_code_is_that_of_the_command_and_ctrl_c_reaches_it(tmp_path: Pa
     process.stdin.close()
 
 
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    """A program that an interrupt ends."""
+    process = subprocess.Popen(["sleep", "1000"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_ctrl_c_reaches_a_command_that_is_just_being_started(
+    sleeper: subprocess.Popen[bytes],
+) -> None:
+    """It is kept until the process is there; before, it ended the guardian and left Ray alone."""
+    interrupts = Interrupts()
+    interrupts.pass_on()
+    interrupts.go_to(sleeper.pid)
+    assert sleeper.wait(60) == -signal.SIGINT
+
+
+def test_ctrl_c_does_not_reach_the_process_that_has_the_id_next(
+    sleeper: subprocess.Popen[bytes],
+) -> None:
+    """The guardian still waits for what was left behind, for up to ten seconds."""
+    interrupts = Interrupts()
+    interrupts.go_to(sleeper.pid)
+    interrupts.go_to(None)
+    interrupts.pass_on()
+    sleeper.terminate()
+    assert sleeper.wait(60) == -signal.SIGTERM
+
+
 @pytest.mark.parametrize("name", ["raylet", "gcs_server"])
 def test_up_ends_with_a_reason_and_leaves_nothing_when_ray_cannot_heal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
@@ -144,8 +182,22 @@ def test_up_ends_with_a_reason_and_leaves_nothing_when_ray_cannot_heal(
     assert not any(is_alive(pid) for pid in pids_of(tmp_path).values())
 
 
-def code_of_up(folder: Path, kill: str) -> int:
-    """The exit code of `sluice up`, of which one process is killed after it has been seen."""
+def test_what_ends_with_serve_run_is_not_called_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Raylet and GCS may go first, and whoever reads only of them looks in the wrong log."""
+    monkeypatch.setattr(vital, "LAST_WORD_S", 60.0)
+    assert code_of_up(tmp_path, kill=None) == 1
+    said = capsys.readouterr().err
+    assert "`serve run` ended" in said
+    assert "has ended (process" not in said
+
+
+def code_of_up(folder: Path, kill: str | None) -> int:
+    """The exit code of `sluice up`, of which one process is killed after it has been seen.
+
+    None: what stands for `serve run` ends by itself.
+    """
     ports = PortBlock()
     server = {"import_path": "serve_app.app:server", "args": {"model": "churn"}}
     values = {
@@ -157,12 +209,15 @@ def code_of_up(folder: Path, kill: str) -> int:
     said = io.StringIO()
 
     def kill_when_seen() -> None:
-        pid = pids_of(folder)[kill]
+        pids = pids_of(folder)
         # What is said second was read after a look at the processes that began after the first.
         for word in ("first", "second"):
             (folder / word).touch()
             wait_until(lambda word=word: word in said.getvalue(), f"{word} look")
-        os.kill(pid, signal.SIGKILL)
+        if kill is None:
+            (folder / "end").touch()
+        else:
+            os.kill(pids[kill], signal.SIGKILL)
 
     thread = threading.Thread(target=kill_when_seen)
     thread.start()
