@@ -102,6 +102,7 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
         versions=versions,
         heartbeat=Heartbeat(token_hex(8), parts=(rollout, rates), send=coordinator.report.remote),
         is_joined=lambda: rollout.is_known,
+        describe=app.openapi if args.docs else dict,
         follow_keys_forever=auth.follow_forever,
         export_forever=partial(export_forever, counters, app.state.door, router, versions, rates),
     )

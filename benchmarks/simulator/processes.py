@@ -100,6 +100,7 @@ class ServerProcess:
                 self.process.name, parts=(self.rollout,), send=coordinator.report.remote
             ),
             is_joined=lambda: self.rollout.is_known,
+            describe=dict,
             follow_keys_forever=_nothing,
             export_forever=_nothing,
         )

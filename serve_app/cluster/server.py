@@ -24,14 +24,16 @@ class ServerParts:
     """What `serve_app.app` wires together for one replica.
 
     `app` is the ASGI application. `is_joined` says whether the coordinator has told what this
-    server should do. `follow_keys_forever` takes the key file again when it changes;
-    `export_forever` hands metrics to Ray.
+    server should do. `describe` makes the document of the interface: that takes long enough to hold
+    up others, so it is made while there are none. `follow_keys_forever` takes the key file again
+    when it changes; `export_forever` hands metrics to Ray.
     """
 
     app: Any
     versions: Versions
     heartbeat: Heartbeat
     is_joined: Callable[[], bool]
+    describe: Callable[[], object]
     follow_keys_forever: Callable[[], Awaitable[None]]
     export_forever: Callable[[], Awaitable[None]]
 
@@ -76,6 +78,7 @@ class Server:
             self._versions.change(table)
             return
         await self._versions.start(table)
+        self._parts.describe()
         _spare_what_stays()
         if table.rollout is not None:
             await self._join(table)

@@ -36,7 +36,7 @@ class KeptTables:
 
 def server(versions: KeptTables) -> Server:
     """Return a server of churn over these versions."""
-    parts: Any = SimpleNamespace(versions=versions)
+    parts: Any = SimpleNamespace(versions=versions, describe=dict)
     return Server(lambda args, coordinator: parts, ServerArgs(model="churn"), None)
 
 
@@ -70,6 +70,7 @@ async def test_what_goes_on_for_ever_begins_with_the_first_table() -> None:
 
     parts: Any = SimpleNamespace(
         versions=Proven(),
+        describe=lambda: begun.append("description"),
         export_forever=note("metrics"),
         heartbeat=SimpleNamespace(beat_forever=note("heartbeat")),
         follow_keys_forever=note("keys"),
@@ -78,7 +79,7 @@ async def test_what_goes_on_for_ever_begins_with_the_first_table() -> None:
     for _ in range(2):
         await one.reconfigure({"stable": "1.0.0"})
         await asyncio.sleep(0)
-    assert sorted(begun) == ["heartbeat", "keys", "metrics"]
+    assert sorted(begun) == ["description", "heartbeat", "keys", "metrics"]
 
 
 async def test_what_a_server_has_loaded_at_the_start_is_no_garbage_to_look_through() -> None:
@@ -91,6 +92,7 @@ async def test_what_a_server_has_loaded_at_the_start_is_no_garbage_to_look_throu
     heartbeat = SimpleNamespace(beat_forever=once)
     parts: Any = SimpleNamespace(
         versions=versions,
+        describe=dict,
         heartbeat=heartbeat,
         export_forever=once,
         follow_keys_forever=once,

@@ -115,6 +115,18 @@ async def test_a_server_asks_for_the_keys_of_its_file(args: ServerArgs, tmp_path
         server_parts(keyed, coordinator)
 
 
+@pytest.mark.parametrize("docs", [True, False])
+async def test_the_document_of_the_interface_is_there_before_a_client_asks(
+    args: ServerArgs, docs: bool
+) -> None:
+    """It takes 70 ms to make, in which nobody else is answered; where nobody sees it, it is not."""
+    coordinator: Any = SimpleNamespace(report=Handle(coordinator_parts(args)[0]))
+    parts = server_parts(args.model_copy(update={"docs": docs}), coordinator)
+    await parts.versions.start(table())
+    parts.describe()
+    assert bool(parts.app.openapi_schema) == docs
+
+
 async def test_the_rate_of_a_key_is_counted_and_shared_out(
     args: ServerArgs, tmp_path: Path
 ) -> None:
