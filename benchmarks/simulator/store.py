@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from benchmarks.simulator.loop import running_loop
-from serve_app.bundle.objects import NoSuchObject, ObjectExists, ObjectFault
+from serve_app.bundle.objects import NoSuchObject, ObjectExists, ObjectFault, ObjectTooLarge
 
 # away: refuses connections. slow: answers late. silent: no answer until the client gives up, though
 # half of what was to be written is there. refusing: no permission. full: can be read only.
@@ -30,12 +30,15 @@ class SimulatedObjects:
         self._data: dict[str, bytes] = {}
         self.state: StoreState = "well"
 
-    def get(self, key: str) -> bytes:
-        """The bytes under a key."""
+    def get(self, key: str, most_bytes: int) -> bytes:
+        """The bytes under a key, which are no more than this."""
         self._wait()
         if key not in self._data:
             raise NoSuchObject(key)
-        return self._data[key]
+        found = self._data[key]
+        if len(found) > most_bytes:
+            raise ObjectTooLarge(key, len(found))
+        return found
 
     def create(self, key: str, data: bytes) -> None:
         """Put bytes where nothing is."""
