@@ -13,17 +13,27 @@ from serve_app.commands.target import RAYS_OWN_HOST, host_of
 from serve_app.errors import SettingsError
 from serve_app.settings import AUTH_DISABLED, ServerArgs
 
+ONLY_HERE = (
+    "missing; it is KEYS_PATH of this shell that says it, and whatever starts the servers has to "
+    "set that too"
+)
+
 
 def check_auth(plan: Plan, environment: Mapping[str, str] = os.environ) -> Iterator[Fault]:
     """Nobody is let in by an omission: other machines reach it with keys, or `disabled` is written.
 
-    A key file is read as a server would read it.
+    A key file is read as a server would read it. What only the variable of this shell says is a
+    warning: the servers may be started by somebody else.
     """
     host = host_of(plan.http_options)
+    is_open = not is_loopback(host)
+    said = {place for place, auth in _servers(plan, {}) if auth is not None}
     seen: set[str] = set()
     for place, auth in _servers(plan, environment):
+        if is_open and auth is not None and place not in said:
+            yield Fault(place, ONLY_HERE, "warning")
         if auth is None:
-            if not is_loopback(host):
+            if is_open:
                 yield Fault(place, open_fault(host))
         elif auth != AUTH_DISABLED and auth not in seen:
             seen.add(auth)

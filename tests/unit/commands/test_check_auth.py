@@ -26,6 +26,11 @@ def lines_of(folder: Path, text: str) -> list[str]:
     return [report.line(fault) for fault in report.faults]
 
 
+def errors_of(folder: Path, text: str) -> list[str]:
+    """Those that are no warnings."""
+    return [line for line in lines_of(folder, text) if "warning: " not in line]
+
+
 def with_auth(text: str, auth: str) -> str:
     """The file with `auth` in both servers' args."""
     return text.replace("store: model_store ", f"auth: {auth}\n    store: model_store ", 1).replace(
@@ -66,7 +71,22 @@ def test_disabled_is_enough_when_it_is_written_out(
     [line] = lines_of(tmp_path, one)
     assert "applications[delivery_time]" in line
     monkeypatch.setenv("KEYS_PATH", "disabled")
-    assert lines_of(tmp_path, ELSEWHERE) == []
+    assert errors_of(tmp_path, ELSEWHERE) == []
+
+
+def test_what_only_the_shell_of_the_check_says_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is deployed from here, and its servers are started by somebody else."""
+    path = write_keys(tmp_path / "keys.yaml")
+    for value in ("disabled", str(path)):
+        monkeypatch.setenv("KEYS_PATH", value)
+        lines = lines_of(tmp_path, ELSEWHERE)
+        assert len(lines) == 2
+        assert all("warning: applications" in line for line in lines)
+        assert all("args.auth: missing; it is KEYS_PATH of this shell" in line for line in lines)
+        assert lines_of(tmp_path, with_auth(ELSEWHERE, "disabled")) == []
+        assert lines_of(tmp_path, SHIPPED) == []
 
 
 def test_a_key_file_is_read_and_what_is_wrong_is_said_once(
@@ -75,9 +95,9 @@ def test_a_key_file_is_read_and_what_is_wrong_is_said_once(
     """Two servers with one file: its fault stands at the first."""
     path = write_keys(tmp_path / "keys.yaml")
     monkeypatch.setenv("KEYS_PATH", str(path))
-    assert lines_of(tmp_path, ELSEWHERE) == []
+    assert errors_of(tmp_path, ELSEWHERE) == []
     path.write_text("keys: [{id: a}]")
-    [line] = lines_of(tmp_path, ELSEWHERE)
+    [line] = errors_of(tmp_path, ELSEWHERE)
     assert f"args.auth: {path}: entry 1 (a): secret_sha256: missing" in line
 
 
