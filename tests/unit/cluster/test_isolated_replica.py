@@ -53,6 +53,14 @@ def threads() -> int:
     return sum(thread.name.startswith(VERSION) for thread in threading.enumerate())
 
 
+def test_an_isolated_version_has_nothing_to_answer_http_with(replica: Version) -> None:
+    """In the fast mode its replicas have HTTP ports that no door guards: Ray finds nothing there
+    that it could call.
+    """
+    assert not callable(replica)
+    assert not hasattr(replica, "__serve_build_asgi_app__")
+
+
 async def test_new_settings_close_what_they_replace(replica: Version) -> None:
     """Each change of `user_config` would leave a thread and a batch queue behind."""
     block = Layout(CHURN.contract).block([CHURN.examples[0].row.model_dump()])

@@ -1,5 +1,6 @@
 """What a client with a rate sees, through FastAPI and in front of Ray alike."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -155,6 +156,19 @@ async def test_an_overloaded_server_takes_no_rows_from_anybody(setup: Setup) -> 
     assert "ratelimit" not in refused.headers
     setup.backend.rows_under_way = 0
     assert numbers(LEFT, (await setup.predict()).headers["ratelimit"])[0] == 19
+
+
+async def test_an_overload_that_is_met_after_the_body_has_cost_a_row(setup: Setup) -> None:
+    """Reading it was work. Two large bodies of bad rows, and there is room for one to be read."""
+    setup.caller = caller(1_000, 2_000)
+    setup.backend.limits = Limits(max_rows_under_way=100)
+    url = f"{PREFIX}/v1/predict/batch"
+    calls = [setup.client.post(url, json=[{}] * 100) for _ in range(2)]
+    answered, refused = await asyncio.gather(*calls)
+    assert answered.status_code == 200
+    assert_problem(refused, 429, "overloaded")
+    assert numbers(LEFT, refused.headers["ratelimit"])[0] == 2_000 - 2
+    assert numbers(LEFT, answered.headers["ratelimit"])[0] == 2_000 - 101
 
 
 async def test_other_routes_cost_nothing(setup: Setup) -> None:
