@@ -26,7 +26,8 @@ PINNED = {"min_replicas": N_CORES, "max_replicas": N_CORES}
 def base_config(place: Place, bundle: Path) -> Config:
     """Read serve_config.yaml for a place.
 
-    This bundle is the stable version of churn, and larger requests are allowed.
+    This bundle is the stable version of churn, larger requests are allowed, and none is turned away
+    for the work that waits before it: the others turn none away either.
     """
     config: Config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
     config["http_options"]["port"] = place.port
@@ -41,6 +42,7 @@ def base_config(place: Place, bundle: Path) -> Config:
     table["limits"] |= {
         "max_rows": MOST_ROWS,
         "max_rows_under_way": 1_000_000,
+        "max_wait_ms": 60_000,
         "deadline_ms": 9_000,
     }
     return config
