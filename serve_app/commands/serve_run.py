@@ -268,9 +268,8 @@ def _answers(url: str) -> bool:
 def _say_where(found: list[Served], console: Console) -> None:
     for endpoint in found:
         spec = get_spec(endpoint.model)
-        console.print(
-            f"\n[bold]{spec.title}[/bold] is ready: {endpoint.url}/  (docs: {endpoint.url}/docs)"
-        )
+        docs = f"  (docs: {endpoint.url}/docs)" if endpoint.docs else ""
+        console.print(f"\n[bold]{spec.title}[/bold] is ready: {endpoint.url}/{docs}")
         if not spec.examples:
             continue
         body = json.dumps(spec.examples[0].row.model_dump(mode="json"))

@@ -45,7 +45,7 @@ class Served:
 
     `model` is a name or a module, `application` the name of its application. `stable` is None where
     the file names none, and `pin` is the sha256 that its manifest must have. `auth` is a key file,
-    or `disabled`, or None where neither is said.
+    or `disabled`, or None where neither is said; `docs` whether it has `/docs`.
     """
 
     model: str
@@ -56,6 +56,7 @@ class Served:
     pin: str | None = None
     public_keys: tuple[str, ...] = ()
     auth: str | None = None
+    docs: bool = True
 
     def is_called(self, name: str) -> bool:
         """Whether a person who writes this name means this server."""
@@ -258,6 +259,7 @@ def _served(app: Mapping[str, Any], base: str) -> Served:
         pin=entry.get("manifest_sha256"),
         public_keys=tuple(args.get("public_keys") or ()),
         auth=args.get("auth"),
+        docs=args.get("docs", True) is not False,
     )
 
 
