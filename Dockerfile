@@ -106,7 +106,7 @@ EXPOSE 8000
 USER 10001:0
 # Ready, not only alive: an orchestrator that looks at this sends traffic to what can answer.
 HEALTHCHECK --interval=5s --timeout=4s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ['SLUICE_PORT'] + '/ready', timeout=3)"]
+    CMD ["python", "-m", "serve_app.commands.healthy"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["sluice", "up"]
 CMD ["serve_config.yaml"]
