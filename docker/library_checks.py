@@ -1,5 +1,6 @@
 """The targets with more libraries: uncompiled bundles, code of a user's own, training."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -42,8 +43,12 @@ def uncompiled(engine: Engine) -> str:
         store = Path(name) / "store"
         shutil.copytree(STORE, store)
         as_if_uncompiled(store / "churn" / "1.0.0")
+        config = Path(name) / "serve_config.yaml"
+        shutil.copy(ROOT / config.name, config)
+        pin(config, store / "churn" / "1.0.0")
         readable(Path(name))
         options = (*HARDENED, "-v", f"{store}:/models:ro")
+        options += ("-v", f"{config}:/app/serve_config.yaml:ro")
         with running(engine, "sluice:serve", *options) as container:
             wait_until(
                 lambda: "--target sklearn" in container.logs(),
@@ -66,6 +71,20 @@ def as_if_uncompiled(bundle: Path) -> None:
     path.write_text(json.dumps(manifest))
 
 
+def pin(config: Path, bundle: Path) -> None:
+    """Write into the first table which manifest is meant.
+
+    The store is the folder of whoever calls this. Where that is not root, the container's user
+    takes no code from it without a pin (decision 26).
+    """
+    values = yaml.safe_load(config.read_text())
+    table = values["applications"][0]["deployments"][0]["user_config"]
+    digest = hashlib.sha256((bundle / "manifest.json").read_bytes()).hexdigest()
+    versions = table.setdefault("versions", {})
+    versions.setdefault(bundle.name, {})["manifest_sha256"] = digest
+    config.write_text(yaml.safe_dump(values, sort_keys=False))
+
+
 def boosters(engine: Engine) -> str:
     """All three predict, and a LightGBM pipeline is served with code and requirements of a user's.
 
@@ -75,6 +94,7 @@ def boosters(engine: Engine) -> str:
         write_the_guides_shop(folder)
         fit_and_bundle(folder)
         as_if_uncompiled(folder / "store" / "plans" / "1.0.0")
+        pin(folder / "plans.yaml", folder / "store" / "plans" / "1.0.0")
         given = ("REQUIREMENTS=shop/requirements.txt", "PACKAGES=shop")
         options = [word for argument in given for word in ("--build-arg", argument)]
         tag = engine.build("boosters", *options, context=folder, tag="sluice:shop")
