@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from serve_app.contract import ModelSpec
 from serve_app.errors import BundleError, BundleUnavailable, RolloutError
+from serve_app.rollout.failed_in_a_row import FailedInARow
 from serve_app.rollout.fault import (
     Fault,
     fault_of,
@@ -16,7 +17,6 @@ from serve_app.rollout.fault import (
 )
 from serve_app.rollout.orders import Candidate, Orders, RolloutReply, RolloutReport
 from serve_app.rollout.phase_counter import PhaseCounter
-from serve_app.rollout.recent import FailedInARow
 from serve_app.rollout.shadow import Shadow
 from serve_app.serving.answer import Answered, Assignment
 from serve_app.serving.assignment import assign
@@ -118,9 +118,12 @@ class ActiveRollout:
             score = answered.scores[0].tolist()  # type: ignore[index]  # an answer has scores
         key = answered.routing_key
         phase.note(key, assigned.version, answered.seconds, fault, score, answered.rows[0])
-        if assigned.version != table.stable:
-            self._failed.note(self._clock(), is_bad=fault is not None)
-            phase.note_in_place(in_place_of_candidate(answered, late_s))
+        if assigned.version == table.stable:
+            self._failed.hear_stable(self._clock(), fault)
+        else:
+            how = in_place_of_candidate(answered, late_s)
+            phase.note_in_place(how)
+            self._failed.hear(self._clock(), answered, fault, how, late_s)
         if answered.version and phase.is_shadow:
             self._offer(phase, answered)
 
@@ -163,7 +166,7 @@ class ActiveRollout:
         plan = self.plan
         if plan is None or (self._orders is not None and self._orders.is_out):
             return
-        if self._failed.is_everything:
+        if self._failed.is_everything(self._clock()):
             logger.error("no coordinator, and the candidate fails every request: it is out here")
             self.put_out()
             return
