@@ -99,6 +99,36 @@ async def test_without_a_coordinator_what_failed_all_at_once_is_not_out() -> Non
     assert not server.report().out
 
 
+async def test_without_a_coordinator_nobody_waits_for_the_next_heartbeat() -> None:
+    """One that finds no coordinator takes six seconds, and with a silent log 16."""
+    server = await Server().start(100)
+    server.written = State(status="running", share=100.0)
+    server.store.scorers[CANDIDATE].error = RuntimeError("broken")
+    await server.rollout.alone(5)
+    for second in range(11):
+        assert not server.report().out
+        server.now_s += 1
+        await server.ask(f"key {second}")
+    assert server.report().out == "run-1"
+    assert await server.ask() == STABLE
+
+
+async def test_while_the_coordinator_answers_it_alone_puts_a_candidate_out() -> None:
+    """It compares the versions over all servers; one that has just started does not yet."""
+    server = await Server().start(100)
+    server.written = State(status="running", share=100.0)
+    server.store.scorers[CANDIDATE].error = RuntimeError("broken")
+    await server.rollout.alone(5)
+    server.order(100)
+    for second in range(12):
+        server.now_s += 1
+        await server.ask(f"key {second}")
+    assert not server.report().out
+    server.rollout.follow(RolloutReply(known=False))
+    await server.ask()
+    assert server.report().out == "run-1"
+
+
 async def ask_alone(server: Server, n_seconds: int, key: str = "key") -> None:
     """Ask once a second, whoever answers, and let the heartbeat find no coordinator."""
     for second in range(n_seconds):
