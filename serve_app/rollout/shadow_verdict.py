@@ -11,7 +11,7 @@ from serve_app.settings import Rollout
 from serve_app.statistics.intervals import wilson
 from serve_app.statistics.slicing import MIN_ROWS
 
-# After this many times `min_requests` pairs, a person decides.
+# After it was asked for this many times `min_requests` requests, a person decides.
 UNDECIDED_FACTOR = 10
 # What a person must see before the candidate goes on.
 MIN_COMPARED_ROWS = 200
@@ -94,7 +94,8 @@ def _different_slices(phase: Phase, plan: Rollout) -> Iterator[tuple[str, str]]:
                 f"{part.n_disagree} of {part.n_rows} rows disagree where {feature} is {label}, "
                 f"more than {most_percent:g} %"
             )
-            yield f"slice {feature}: {label}", reason
+            # Not the cause of a slice that fails: who accepts this one has not seen that.
+            yield f"disagreement in {feature}: {label}", reason
 
 
 def worst_slices(phase: Phase) -> list[tuple[str, str, Slice]]:
