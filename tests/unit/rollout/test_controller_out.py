@@ -180,6 +180,22 @@ async def test_what_was_ordered_without_a_coordinator_is_written_by_the_next(
     assert servers.orders.percent == 10.0, "the order was for the run before"
 
 
+async def test_what_was_ordered_before_the_files_next_run_has_begun_is_out_in_it(
+    tmp_path: Path,
+) -> None:
+    """The log says that run 1 is out, and the next coordinator would begin run 2."""
+    servers = TwoServers(tmp_path)
+    await servers.until_share(10.0)
+    await servers.controller.command("abort", "bo", "")
+    servers.restart_coordinator()
+    servers.plan = PLAN.model_copy(update={"run": 2})
+    order_out(open_log(str(tmp_path), "churn", "shop", PLAN.id), servers.plan, "ada", "tickets")
+    await servers.report_for(int(LISTEN_S) + 5)
+    assert servers.orders.percent == 0.0
+    told = [(event.kind, event.run, event.by) for event in servers.view().events]
+    assert told[-2:] == [("started", 2, "file"), ("aborted", 2, "ada")]
+
+
 async def test_an_order_reaches_a_coordinator_that_only_the_asked_server_cannot_reach(
     tmp_path: Path,
 ) -> None:
