@@ -13,6 +13,8 @@ from serve_app.statistics.slicing import MIN_ROWS
 
 # After it was asked for this many times `min_requests` requests, a person decides.
 UNDECIDED_FACTOR = 10
+# The cause of a hold then.
+UNDECIDED = "shadow"
 # What a person must see before the candidate goes on.
 MIN_COMPARED_ROWS = 200
 LEAST_CORRELATION = 0.5
@@ -46,11 +48,10 @@ def of_shadow(
         return Verdict("pass", f"{found}; tolerated: up to {most_percent:g} %", numbers)
     _, n_asked = requests_of(phase)
     if n_asked >= UNDECIDED_FACTOR * plan.min_requests:
-        reason = (
-            f"{found}, neither within nor beyond {most_percent:g} % after {n_asked} requests; a "
-            "person decides"
-        )
-        return Verdict("hold", reason, numbers, "shadow")
+        reason = f"{found}, neither within nor beyond {most_percent:g} % after {n_asked} requests"
+        if UNDECIDED in accepted:
+            return Verdict("pass", f"{reason}; a person has accepted it", numbers)
+        return Verdict("hold", f"{reason}; a person decides", numbers, UNDECIDED)
     reason = f"{found}; passes when the upper bound is within {most_percent:g} %"
     return Verdict("wait", reason, numbers)
 

@@ -142,6 +142,7 @@ def test_a_candidate_that_answers_nothing_in_shadow_is_held_and_not_waited_for()
     counts.shadowed.n_missed = 10 * PLAN.min_requests
     tell(found, counts)
     assert judged(found, accepted=("late",)).cause == "shadow"
+    assert judged(found, accepted=("late", "shadow")).outcome == "pass"
 
 
 def test_what_a_person_accepts_in_shadow_does_not_hide_the_next_cause() -> None:
@@ -160,6 +161,16 @@ def test_a_shadow_that_stays_undecided_is_for_a_person() -> None:
     tell(found, counts_of(pairs={f"k{n}": n < 98 for n in range(1_000)}))
     said = judged(found)
     assert (said.outcome, said.cause) == ("hold", "shadow")
+    assert said.reason.endswith("a person decides")
+
+
+def test_what_a_person_has_accepted_is_not_for_a_person_to_decide() -> None:
+    """The reason goes into the log with the next step, where nobody waits for anybody."""
+    found = record("shadow")
+    tell(found, counts_of(pairs={f"k{n}": n < 98 for n in range(1_000)}))
+    said = judged(found, accepted=("shadow",))
+    assert said.outcome == "pass"
+    assert said.reason.endswith("after 1000 requests; a person has accepted it")
 
 
 @pytest.mark.parametrize(("most", "outcome"), [(0, "fail"), (100, "pass")])
