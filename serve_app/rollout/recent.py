@@ -187,30 +187,6 @@ class Recent:
         return [self.between(start_s, start_s + part_s) for start_s in starts_s]
 
 
-@dataclass
-class FailedInARow:
-    """Requests that the candidate failed one after the other, as one server sees them."""
-
-    n_requests: int = 0
-    first_s: float = 0.0
-    newest_s: float = 0.0
-
-    def note(self, now_s: float, *, is_bad: bool) -> None:
-        """Take in a request of the candidate; a good one begins anew."""
-        if not is_bad:
-            self.n_requests = 0
-            return
-        if not self.n_requests:
-            self.first_s = now_s
-        self.newest_s = now_s
-        self.n_requests += 1
-
-    @property
-    def is_everything(self) -> bool:
-        """Whether all of them failed for as long as the judge would wait."""
-        return self.n_requests >= MIN_REQUESTS and self.newest_s - self.first_s >= FAILING_S
-
-
 def seen_of(
     requests: Mapping[Arm, int], bad: Mapping[Arm, Mapping[Fault, int]], n_stood_in: int
 ) -> Seen:
