@@ -227,6 +227,8 @@ SHORT = [
     "constant",
     "shifted",
     "inverted-slice",
+    "late-often",
+    "dies-again",
     "slow",
     "slow-30-dead-rail",
     "failing-slice",
