@@ -225,7 +225,7 @@ def _failing_reason(failing: Seen, phase: Phase) -> str:
 def _rail_reason(failed: Finding, phase: Phase) -> str:
     if failed.rail != "errors":
         return failed.reason
-    return f"{failed.reason} (the candidate: {_faults(phase, 'candidate')})"
+    return f"{failed.reason} (the candidate in this step: {_faults(phase, 'candidate')})"
 
 
 def _faults(phase: Phase, arm: Arm) -> str:
