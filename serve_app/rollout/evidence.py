@@ -3,34 +3,20 @@
 Everything here is pure; what the judge says of it stands in verdict.py.
 """
 
-import math
 from collections import Counter
 from dataclasses import dataclass, field
 
-from serve_app.rollout.counts import (
-    ARMS,
-    Arm,
-    Counts,
-    Shadowed,
-    Sliced,
-    added,
-)
+from serve_app.rollout.counts import ARMS, Arm, Counts, Shadowed, added
 from serve_app.rollout.event import Share
 from serve_app.rollout.fault import Fault
+from serve_app.rollout.incidents import MOST_KEYS, LastIncidents
 from serve_app.rollout.recent import Recent, Seen, seen_by, seen_of
+from serve_app.rollout.seen_slices import SeenSlice, SliceKeys
 from serve_app.statistics.bins import Name
 from serve_app.statistics.sequential_test import Rail
 from serve_app.statistics.times import Times
 
 RAILS: tuple[Rail, ...] = ("errors", "slow", "disagreement")
-# Keys of each set. Beyond it no key is added, and the rollout is held.
-MOST_KEYS = 200_000
-# What servers tell of a version's processes within so many seconds of the first of it is one
-# incident: a process that stops for five seconds is late for each server at another moment, and
-# what waited is answered slowly all at once. From the first one: if each made it last longer, a
-# version that is late all the time would be one incident for ever, and look better than one that
-# is late now and then.
-SAME_INCIDENT_S: dict[Rail, float] = {"errors": 8.0, "slow": 2.0}
 
 
 def _keys() -> dict[Rail, set[bytes]]:
@@ -43,32 +29,6 @@ def _numbers() -> dict[Rail, dict[Arm, int]]:
 
 def _faults() -> dict[Arm, Counter[Fault]]:
     return {arm: Counter() for arm in ARMS}
-
-
-def _none() -> dict[Arm, int]:
-    return dict.fromkeys(ARMS, 0)
-
-
-@dataclass
-class SeenSlice:
-    """Requests of a slice by arm, how many were bad, and the keys with which incidents began.
-
-    Below 100 % a key counts in a slice once in the run, and at 100 % once in the phase. With
-    `of_process` of the keys an incident of a process began.
-    """
-
-    requests: dict[Arm, int] = field(default_factory=_none)
-    bad: dict[Arm, int] = field(default_factory=_none)
-    n_keys: dict[Arm, int] = field(default_factory=_none)
-    of_process: dict[Arm, int] = field(default_factory=_none)
-
-    def add(self, other: "SeenSlice") -> None:
-        """Take in what was seen in another phase."""
-        for arm in ARMS:
-            self.requests[arm] += other.requests[arm]
-            self.bad[arm] += other.bad[arm]
-            self.n_keys[arm] += other.n_keys[arm]
-            self.of_process[arm] += other.of_process[arm]
 
 
 @dataclass
@@ -93,8 +53,8 @@ class Phase:
     slices: dict[Name, SeenSlice] = field(default_factory=dict)
     counted: dict[Rail, dict[Arm, int]] = field(default_factory=_numbers)
     first: dict[Rail, dict[Arm, int]] = field(default_factory=_numbers)
-    of_process: dict[Arm, int] = field(default_factory=_none)
-    first_of_process: dict[Arm, int] = field(default_factory=_none)
+    of_process: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
+    first_of_process: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
     n_left_out: int = 0
     shadowed: Shadowed = field(default_factory=Shadowed)
     seen: dict[Rail, set[bytes]] = field(default_factory=_keys)
@@ -139,12 +99,8 @@ class Record:
     phases: dict[int, Phase] = field(default_factory=dict)
     seen: dict[Rail, set[bytes]] = field(default_factory=_keys)
     recent: Recent = field(default_factory=Recent)
-    # When the newest incident of a version's processes began: of all requests, and of each slice.
-    began_s: dict[tuple[Rail | Name, Arm], float] = field(default_factory=dict)
-    # Bad keys of each slice: below 100 %, and at 100 %.
-    seen_in_slices: dict[bool, set[tuple[Name, bytes]]] = field(
-        default_factory=lambda: {False: set(), True: set()}
-    )
+    incidents: LastIncidents = field(default_factory=LastIncidents)
+    slice_keys: SliceKeys = field(default_factory=SliceKeys)
 
     def enter(self, number: int, share: Share) -> Phase:
         """Return the phase of this number, which begins empty."""
@@ -173,8 +129,11 @@ class Record:
             self.recent.add(now_s, seen_by(server, counts))
         self._add_errors(phase, counts, now_s)
         self._add_slow(phase, counts, now_s)
-        for name, sliced in counts.slices.items():
-            self._add_slice(phase, name, sliced, now_s)
+        # In shadow nothing is compared, and a key that is bad now can still be evidence later.
+        if phase.share != "shadow":
+            keys = self.slice_keys
+            is_all = phase.percent == 100
+            phase.n_left_out += keys.add(phase.slices, counts.slices, now_s, is_all=is_all)
         for key, disagrees in counts.shadowed.pairs.items():
             self._count(phase, "disagreement", "candidate" if disagrees else "stable", key)
         # The pairs are counted above; if they were kept here too, they would grow without end.
@@ -219,7 +178,7 @@ class Record:
 
         Return whether one counted: not where the incident is one that was told a moment ago.
         """
-        is_new = self._is_new((rail, arm), now_s, SAME_INCIDENT_S[rail])
+        is_new = self.incidents.is_new(rail, arm, now_s)
         has_counted = False
         # Sorted, so that which key counts is the same wherever this runs.
         for key in sorted(keys):
@@ -228,38 +187,8 @@ class Record:
             else:
                 self._use_up(phase, rail, key)
         if has_counted:
-            self.began_s[rail, arm] = now_s
+            self.incidents.begin(rail, arm, now_s)
         return has_counted
-
-    def _is_new(self, what: tuple[Rail | Name, Arm], now_s: float, same_s: float) -> bool:
-        return now_s > self.began_s.get(what, -math.inf) + same_s
-
-    def _add_slice(self, phase: Phase, name: Name, sliced: Sliced, now_s: float) -> None:
-        if phase.share == "shadow":
-            # Nothing is compared, and a key that is bad now can still be evidence later.
-            return
-        part = phase.slices.setdefault(name, SeenSlice())
-        seen = self.seen_in_slices[phase.percent == 100]
-        phase.n_left_out += sliced.errors.n_left_out
-        for arm in ARMS:
-            part.requests[arm] += sliced.requests[arm]
-            part.bad[arm] += sliced.bad[arm]
-            of_process = sliced.errors.of_process[arm]
-            for key in sorted(sliced.errors.first[arm] | sliced.errors.others[arm]):
-                if (name, key) in seen:
-                    continue
-                if len(seen) >= MOST_KEYS:
-                    phase.n_left_out += 1
-                    continue
-                seen.add((name, key))
-                if key not in sliced.errors.first[arm]:
-                    continue
-                if key in of_process:
-                    if not self._is_new((name, arm), now_s, SAME_INCIDENT_S["errors"]):
-                        continue
-                    self.began_s[name, arm] = now_s
-                    part.of_process[arm] += 1
-                part.n_keys[arm] += 1
 
     def _count(self, phase: Phase, rail: Rail, arm: Arm, key: bytes) -> bool:
         """Count a key once in the phase, and once in the run: where it first turned bad.

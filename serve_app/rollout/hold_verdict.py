@@ -9,8 +9,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from serve_app.rollout.counts import ARMS, Arm
-from serve_app.rollout.evidence import Phase, Record, SeenSlice
+from serve_app.rollout.evidence import Phase, Record
 from serve_app.rollout.facts import Verdict
+from serve_app.rollout.seen_slices import SeenSlice
 from serve_app.rollout.trials import error_trials
 from serve_app.settings import Rollout
 from serve_app.statistics.bins import Name
