@@ -1,4 +1,4 @@
-"""The Ray class of a coordinator: one process a model, which merges reports and decides."""
+"""The Ray class of a coordinator: one process an application, which merges reports and decides."""
 
 import asyncio
 from collections.abc import Callable

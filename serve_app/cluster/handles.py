@@ -13,8 +13,9 @@ from serve_app.rollout.view import RolloutView, Unknown
 from serve_app.settings import Rollout, application_of
 
 TIMEOUT_S = 5.0
-# Of the order next to the log: both fit into the ten seconds that a client waits.
-ORDER_TIMEOUT_S = 4.0
+# Of what follows a command, which is the order next to the log or the view: with the command it
+# fits into the ten seconds that a client waits.
+AFTER_TIMEOUT_S = 4.0
 # The judge waits meanwhile, and a wish is repeated a second later.
 WISH_TIMEOUT_S = 1.0
 # What Ray says of replicas that could not start, though nothing is wrong with the bundle.
@@ -52,7 +53,10 @@ class RemoteRollout:
 
     async def view(self) -> RolloutView | Unknown:
         """How far the rollout is. Raises NotReady when the coordinator does not answer."""
-        found: RolloutView | Unknown = await _in_time(self._coordinator.view.remote())
+        return await self._view(TIMEOUT_S)
+
+    async def _view(self, timeout_s: float) -> RolloutView | Unknown:
+        found: RolloutView | Unknown = await _in_time(self._coordinator.view.remote(), timeout_s)
         return found
 
     async def command(self, action: CommandName, by: str, reason: str) -> RolloutView | Unknown:
@@ -64,7 +68,7 @@ class RemoteRollout:
         """
         is_out_here = action == "out" and self._here.put_out()
         try:
-            return await self._command(action, by, reason)
+            await self._command(action, by, reason)
         except NotReady as error:
             plan = self._here.plan
             if action != "out" or plan is None:
@@ -72,24 +76,35 @@ class RemoteRollout:
             here = "Out in this server. " if is_out_here else ""
             ordered = await self._ordered(plan, by, reason)
             raise NotReady(f"{here}{ordered} {error.detail}") from None
+        try:
+            return await self._view(AFTER_TIMEOUT_S)
+        except NotReady:
+            raise NotReady(
+                f"The coordinator has carried out `{action}`, and then did not say how far the "
+                "rollout is: ask for its status."
+            ) from None
 
     async def _ordered(self, plan: Rollout, by: str, reason: str) -> str:
         """Order it next to the log, and say what became of that."""
         try:
-            async with asyncio.timeout(ORDER_TIMEOUT_S):
+            async with asyncio.timeout(AFTER_TIMEOUT_S):
                 await asyncio.to_thread(self._order_out, plan, by, reason)
-        except (RolloutError, TimeoutError) as error:
-            kind = str(error) or type(error).__name__
-            return f"No order is next to the log ({kind}): ask again, every server has to hear it."
-        return "An order is next to the log: the other servers follow within seconds."
+        except TimeoutError:
+            # The thread goes on, and may write it yet.
+            return (
+                "It is not known whether an order is next to the log (no answer of the store): ask "
+                "again, every server has to hear it."
+            )
+        except RolloutError as error:
+            return f"No order is next to the log ({error}): ask again, every server has to hear it."
+        return "The log or an order next to it says so: the other servers follow within seconds."
 
-    async def _command(self, action: CommandName, by: str, reason: str) -> RolloutView | Unknown:
+    async def _command(self, action: CommandName, by: str, reason: str) -> None:
         refused: HttpError | None = await _in_time(
-            self._coordinator.command.remote(action, by, reason)
+            self._coordinator.command.remote(action, by, reason), TIMEOUT_S
         )
         if refused is not None:
             raise refused
-        return await self.view()
 
 
 class IsolatedReplicas:
@@ -122,9 +137,9 @@ class IsolatedReplicas:
             await handle.expect.remote(n_replicas)
 
 
-async def _in_time(answer: Awaitable[T]) -> T:
+async def _in_time(answer: Awaitable[T], timeout_s: float) -> T:
     try:
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             return await answer
     except Exception as error:
         raise NotReady(f"The coordinator does not answer ({type(error).__name__}).") from None

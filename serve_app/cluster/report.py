@@ -86,7 +86,9 @@ class Inbox:
     def receive(self, report: Report) -> Reply:
         """Let each part hear its own, and collect what each tells.
 
-        A part that only one end has, as during an update, is passed over.
+        During an update the other end may be older. A part that only one end has is passed over,
+        and so is what is not understood of another shape. Its server is told all the same: it
+        reaches the coordinator, and would hear of an abort in no other way.
         """
         is_new = self._is_new(report)
         told: dict[str, Any] = {}
@@ -95,9 +97,12 @@ class Inbox:
                 continue
             try:
                 part.hear(report.server, report.parts[name], is_new=is_new)
+            except Exception:
+                logger.exception("the part %s of a report cannot be heard", name)
+            try:
                 told[name] = part.tell(report.server)
             except Exception:
-                logger.exception("the part %s of a report failed", name)
+                logger.exception("the part %s of a reply cannot be told", name)
         return Reply(told)
 
     def _is_new(self, report: Report) -> bool:

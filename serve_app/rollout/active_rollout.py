@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from serve_app.contract import ModelSpec
 from serve_app.errors import BundleError, BundleUnavailable, RolloutError
+from serve_app.rollout.failed_in_a_row import FailedInARow
 from serve_app.rollout.fault import (
     Fault,
     fault_of,
@@ -16,7 +17,6 @@ from serve_app.rollout.fault import (
 )
 from serve_app.rollout.orders import Candidate, Orders, RolloutReply, RolloutReport
 from serve_app.rollout.phase_counter import PhaseCounter
-from serve_app.rollout.recent import FailedInARow
 from serve_app.rollout.shadow import Shadow
 from serve_app.serving.answer import Answered, Assignment
 from serve_app.serving.assignment import assign
@@ -70,6 +70,8 @@ class ActiveRollout:
         self._left_s: dict[tuple[str, int], float] = {}
         self._n_rows = 0
         self._failed = FailedInARow()
+        # Nobody compares the versions: the coordinator is away, or does not know the rollout yet.
+        self._is_alone = False
         # The table that `_phase` was last looked up for.
         self._table: Table | None = None
         self._phase: PhaseCounter | None = None
@@ -118,9 +120,13 @@ class ActiveRollout:
             score = answered.scores[0].tolist()  # type: ignore[index]  # an answer has scores
         key = answered.routing_key
         phase.note(key, assigned.version, answered.seconds, fault, score, answered.rows[0])
-        if assigned.version != table.stable:
-            self._failed.note(self._clock(), is_bad=fault is not None)
-            phase.note_in_place(in_place_of_candidate(answered, late_s))
+        if assigned.version == table.stable:
+            self._failed.hear_stable(self._clock(), fault)
+        else:
+            how = in_place_of_candidate(answered, late_s)
+            phase.note_in_place(how)
+            self._failed.hear(self._clock(), answered, fault, how, late_s)
+            self._judge_alone()
         if answered.version and phase.is_shadow:
             self._offer(phase, answered)
 
@@ -150,6 +156,7 @@ class ActiveRollout:
     def follow(self, told: RolloutReply) -> None:
         """Put the coordinator's orders in force; the last ones stay while it does not know."""
         self.is_known = told.known
+        self._is_alone = not told.known
         if told.known and told.orders != self._orders:
             self._put_in_force(told.orders)
 
@@ -157,15 +164,12 @@ class ActiveRollout:
         """Without a coordinator: go on for a while, then by what is written, else by stable.
 
         A candidate that fails every request is out, since nobody judges it meanwhile. What the log
-        takes away is in force at once. A server that has just started has nothing to
-        go on with, and does what the log says.
+        takes away is in force at once. A server that has just started does what the log says.
         """
+        self._is_alone = True
+        self._judge_alone()
         plan = self.plan
         if plan is None or (self._orders is not None and self._orders.is_out):
-            return
-        if self._failed.is_everything:
-            logger.error("no coordinator, and the candidate fails every request: it is out here")
-            self.put_out()
             return
         written = await self._written(plan.id)
         orders = self._orders
@@ -175,6 +179,14 @@ class ActiveRollout:
         # At 100 % stable may be scaled down already.
         if orders.percent < 100 and seconds >= plan.keep_seconds:
             self._put_in_force(written)
+
+    def _judge_alone(self) -> None:
+        """Put a candidate out that fails every request, at the request that shows it."""
+        is_out = self._orders is None or self._orders.is_out
+        if is_out or not self._is_alone or not self._failed.is_everything(self._clock()):
+            return
+        logger.error("no coordinator, and the candidate fails every request: it is out here")
+        self.put_out()
 
     async def _written(self, rollout: str) -> Orders | None:
         """What the log says; None when it cannot be read."""

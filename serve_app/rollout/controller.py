@@ -21,7 +21,7 @@ from serve_app.rollout.log import Log
 from serve_app.rollout.notify import Notifier
 from serve_app.rollout.ongoing import FORGOTTEN, Ongoing, Outs, facts_of
 from serve_app.rollout.orders import Orders, RolloutReply, RolloutReport, orders_of
-from serve_app.rollout.state import DONE, MOVING, OUT, State, percent_of
+from serve_app.rollout.state import DONE, FALLING, MOVING, OUT, State, percent_of
 from serve_app.settings import Rollout
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Controller:
             self._out.put(taken.out, FORGOTTEN)
         if is_new and self.ongoing is not None:
             for counts in taken.counts:
-                self.ongoing.record.add(counts, self._clock())
+                self.ongoing.record.add(counts, self._clock(), server)
 
     def tell(self, server: str) -> RolloutReply:
         """What every server should do now."""
@@ -112,7 +112,10 @@ class Controller:
         looking: asyncio.Task[None] | None = None
         try:
             while True:
-                self.watch()
+                try:
+                    self.watch()
+                except Exception:
+                    logger.exception("the judge of the rollout failed")
                 if looking is None or looking.done():
                     looking = asyncio.create_task(self._look_safely())
                 await asyncio.sleep(LOOK_S)
@@ -133,8 +136,7 @@ class Controller:
         ongoing = self.ongoing
         if ongoing is None or ongoing.state.status in DONE:
             return
-        facts = facts_of(ongoing, self.fleet, self._clock())
-        said = facts.verdict
+        said = facts_of(ongoing, self.fleet, self._clock()).verdict
         if said.outcome == "fail":
             self._out.put(ongoing.state.id, Out("judge", said.reason, said.cause))
 

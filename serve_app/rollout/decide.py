@@ -172,7 +172,7 @@ def _judge(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | W
     """Return what keeps a rollout in its step; None when it may go on."""
     if state.n_claims >= MOST_CLAIMS and RESTARTS not in state.accepted:
         reason = (
-            f"{state.n_claims} coordinators have begun to count anew in this step: what was seen "
+            f"{state.n_claims} coordinators have begun to count again in this step: what was seen "
             "before is lost each time; a person decides"
         )
         return _draft(state, plan, "held", "coordinator", reason, facts, cause=RESTARTS)
@@ -223,9 +223,13 @@ def doubt(state: State, facts: Facts) -> str:
 
     Nothing is judged any more when a rollout has finished, and the advice was good at that time.
     """
-    if state.status != "finished" or not _is_of(facts, state) or facts.verdict.outcome == "pass":
+    outcome = facts.verdict.outcome
+    if state.status != "finished" or not _is_of(facts, state) or outcome == "pass":
         return ""
-    return f"fails now, do not make it stable: {facts.verdict.reason}"
+    advice = "fails now, do not make it stable"
+    if outcome != "fail":
+        advice = "hold" if outcome == "hold" else "do not make it stable yet"
+    return f"{advice}: {facts.verdict.reason}"
 
 
 def _bake(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | Wait:

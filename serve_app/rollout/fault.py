@@ -66,6 +66,23 @@ def in_place_of_candidate(answered: Answered, late_s: float) -> InPlace | None:
     return "broken" if any(_kind(failure) in OF_THE_MODEL for failure in others) else None
 
 
+def is_of_candidate_alone(
+    answered: Answered, fault: Fault, how: InPlace | None, late_s: float, *, is_stable_sound: bool
+) -> bool:
+    """Tell whether the candidate failed where stable would not have, as far as one server sees.
+
+    `how` stable did in its place says so: it answered, and was not as late itself. Where that tells
+    nothing, what the model did wrong is the candidate's own. What its process did may be a stop of
+    the whole machine, unless stable's own requests are answered well (`is_stable_sound`).
+    """
+    if how == "broken":
+        return False
+    is_stable_late = fault == "late" and answered.seconds >= 2 * late_s
+    if how == "sound" and not is_stable_late and not answered.is_abandoned:
+        return True
+    return is_stable_sound or fault in OF_THE_MODEL
+
+
 def told_of(fault: Fault, answered: Answered) -> str:
     """Write a fault, with what was raised but not its message: that may hold what was sent."""
     for failure in answered.failures:

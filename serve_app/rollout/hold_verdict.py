@@ -9,12 +9,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from serve_app.rollout.counts import ARMS, Arm
-from serve_app.rollout.evidence import Phase, Record, SeenSlice
+from serve_app.rollout.evidence import Phase, Record
 from serve_app.rollout.facts import Verdict
+from serve_app.rollout.seen_slices import SeenSlice
+from serve_app.rollout.trials import error_trials
 from serve_app.settings import Rollout
 from serve_app.statistics.bins import Name
 from serve_app.statistics.intervals import SURE_Z, wilson
-from serve_app.statistics.sequential_test import attempt_share, bad_keys, log_e
+from serve_app.statistics.sequential_test import Trials, attempt_share, log_e
 from serve_app.statistics.times import Times, bar_ms, is_beyond
 
 # A candidate's 95th percentile below this part of `slow_ms` holds nothing: what is far from slow is
@@ -124,16 +126,12 @@ def failing_slices(record: Record, phase: Phase, plan: Rollout) -> Iterator[Fail
     for name, seen in found.items():
         if _is_rare(seen):
             continue
-        trials = [
-            bad_keys(
-                one.slices[name].n_keys["candidate"],
-                one.slices[name].n_keys["stable"],
-                one.percent,
-                plan.guardrails.max_error_ratio,
-            )
-            for one in record.phases.values()
-            if name in one.slices
-        ]
+        trials: list[Trials] = []
+        for one in record.phases.values():
+            part = one.slices.get(name)
+            if part is not None:
+                ratio = plan.guardrails.max_error_ratio
+                trials += error_trials(part.n_keys, part.of_process, one.percent, ratio)
         # An e-value is at most what its hits alone say, which is cheap to look at first.
         most = sum(one.hits * math.log1p(1 / one.odds) for one in trials)
         if most >= bound and log_e(trials) >= bound:
@@ -157,6 +155,7 @@ def _side_by_side(was: SeenSlice, now: SeenSlice) -> SeenSlice:
         {**now.requests, "stable": was.requests["stable"]},
         {**now.bad, "stable": was.bad["stable"]},
         {**now.n_keys, "stable": was.n_keys["stable"]},
+        {**now.of_process, "stable": was.of_process["stable"]},
     )
 
 

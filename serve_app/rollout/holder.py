@@ -61,7 +61,7 @@ class Holder:
     def may_claim(self, ongoing: Ongoing, *, has_clients: bool) -> bool:
         """Whether the log is ours to hold: nobody has yet, or our servers have the clients.
 
-        A second cluster that is started beside the first one, as at an upgrade, must not take the
+        A second cluster that is started next to the first one, as at an upgrade, must not take the
         log from it before its clients come. Who has lost the log waits until the other is quiet.
         """
         if not ongoing.log.events:

@@ -1,5 +1,6 @@
 """A rollout whose log is known here, and what is known of it at one moment."""
 
+import logging
 from dataclasses import dataclass, field
 
 from serve_app.rollout.counted_before import n_begun
@@ -13,9 +14,9 @@ from serve_app.rollout.state import State, percent_of
 from serve_app.rollout.verdict import verdict
 from serve_app.settings import Rollout
 
+logger = logging.getLogger(__name__)
+
 NOTHING = Verdict("wait", "nothing is counted yet")
-
-
 FORGOTTEN = Out("coordinator", "it was put out before, which the log did not say yet")
 
 
@@ -31,8 +32,9 @@ class Ongoing:
 
 @dataclass
 class Outs:
-    """Why the candidate is out, by run (State.id): in force whatever the log says, or whoever
-    holds it.
+    """Why the candidate is out, by run (State.id).
+
+    It is in force whatever the log says, and whoever holds it.
     """
 
     by_run: dict[str, Out] = field(default_factory=dict)
@@ -65,7 +67,10 @@ def current(plan: Rollout, log: Log, state: State, record: Record) -> Ongoing:
 
 
 def facts_of(ongoing: Ongoing, fleet: Fleet, now_s: float) -> Facts:
-    """Return what `decide` must know, about the phase that is being judged and the next share."""
+    """Return what `decide` must know, about the phase that is being judged and the next share.
+
+    A judge that fails gives no share, and must not keep anybody from taking it away.
+    """
     state = ongoing.state
     plan = ongoing.plan
     step = next_step(state, plan)
@@ -75,5 +80,12 @@ def facts_of(ongoing: Ongoing, fleet: Fleet, now_s: float) -> Facts:
     phase = ongoing.record.phases.get(state.phase)
     if state.step is None or phase is None:
         return Facts(readiness, state.phase, 0, 0, NOTHING)
-    said = verdict(ongoing.record, state.phase, plan, now_s, state.accepted)
+    try:
+        said = verdict(ongoing.record, state.phase, plan, now_s, state.accepted)
+    except Exception as error:
+        logger.exception("the judge of rollout %s failed", state.id)
+        reason = (
+            f"the judge itself fails ({type(error).__name__}): the coordinator's log says where"
+        )
+        said = Verdict("wait", reason)
     return Facts(readiness, state.phase, *requests_of(phase), said)

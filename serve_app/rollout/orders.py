@@ -85,12 +85,16 @@ def written_orders(log: Log, rollout: str) -> Orders:
 def order_out(log: Log, plan: Rollout, by: str, reason: str) -> None:
     """Leave the order next to the log that the candidate is out, unless the log says so already.
 
-    Servers that hear no coordinator follow it, and the next coordinator writes it into the log.
-    Raises RolloutError.
+    Servers that hear no coordinator follow it, and the next coordinator writes it into the log; and
+    a higher run that the file asks for, which that one would begin, is out too. Raises
+    RolloutError.
     """
     state = fold(log.read())
-    if state.status not in OUT:
-        log.order_out(state.run or plan.run, Out(by, reason or "out"))
+    out = Out(by, reason or "out")
+    if state.run and state.status not in OUT:
+        log.order_out(state.run, out)
+    if plan.run > state.run:
+        log.order_out(plan.run, out)
 
 
 @dataclass(frozen=True)

@@ -38,9 +38,7 @@ def sentence(
                 f"judged by what {plan.stable} did before, and `out` brings {plan.stable} back."
             )
         case "finished" if doubt:
-            return (
-                f"{plan.candidate} answers everybody, and {doubt}. `out` brings {plan.stable} back."
-            )
+            return f"{plan.candidate} answers everybody; {doubt}. `out` brings {plan.stable} back."
         case "finished":
             return (
                 f"{plan.candidate} answers everybody, for good: write stable: "

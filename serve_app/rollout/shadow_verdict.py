@@ -11,8 +11,10 @@ from serve_app.settings import Rollout
 from serve_app.statistics.intervals import wilson
 from serve_app.statistics.slicing import MIN_ROWS
 
-# After this many times `min_requests` pairs, a person decides.
+# After it was asked for this many times `min_requests` requests, a person decides.
 UNDECIDED_FACTOR = 10
+# The cause of a hold then.
+UNDECIDED = "shadow"
 # What a person must see before the candidate goes on.
 MIN_COMPARED_ROWS = 200
 LEAST_CORRELATION = 0.5
@@ -46,11 +48,10 @@ def of_shadow(
         return Verdict("pass", f"{found}; tolerated: up to {most_percent:g} %", numbers)
     _, n_asked = requests_of(phase)
     if n_asked >= UNDECIDED_FACTOR * plan.min_requests:
-        reason = (
-            f"{found}, neither within nor beyond {most_percent:g} % after {n_asked} requests; a "
-            "person decides"
-        )
-        return Verdict("hold", reason, numbers, "shadow")
+        reason = f"{found}, neither within nor beyond {most_percent:g} % after {n_asked} requests"
+        if UNDECIDED in accepted:
+            return Verdict("pass", f"{reason}; a person has accepted it", numbers)
+        return Verdict("hold", f"{reason}; a person decides", numbers, UNDECIDED)
     reason = f"{found}; passes when the upper bound is within {most_percent:g} %"
     return Verdict("wait", reason, numbers)
 
@@ -94,7 +95,8 @@ def _different_slices(phase: Phase, plan: Rollout) -> Iterator[tuple[str, str]]:
                 f"{part.n_disagree} of {part.n_rows} rows disagree where {feature} is {label}, "
                 f"more than {most_percent:g} %"
             )
-            yield f"slice {feature}: {label}", reason
+            # Not the cause of a slice that fails: who accepts this one has not seen that.
+            yield f"disagreement in {feature}: {label}", reason
 
 
 def worst_slices(phase: Phase) -> list[tuple[str, str, Slice]]:

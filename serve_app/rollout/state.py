@@ -21,8 +21,9 @@ Status = Literal[
 
 ALL: frozenset[Status] = frozenset(get_args(Status))
 DONE: frozenset[Status] = frozenset({"aborted", "finished", "rolled_back"})
-# All share was taken from the candidate.
-OUT: frozenset[Status] = frozenset({"aborted", "rolled_back"})
+# The events that take all share from the candidate, and the statuses after them.
+FALLING: tuple[Literal["aborted", "rolled_back"], ...] = ("aborted", "rolled_back")
+OUT: frozenset[Status] = frozenset(FALLING)
 STOPPED: frozenset[Status] = frozenset({"paused", "held"})
 MOVING: frozenset[Status] = frozenset({"waiting", "running"})
 
@@ -132,7 +133,7 @@ def moved(
         return step, share, state.phase + 1
     if kind == "started":
         return None, 0.0, 0
-    if kind in ("aborted", "rolled_back"):
+    if kind in FALLING:
         return state.step, 0.0, state.phase
     is_judged = state.step is not None and state.status not in DONE
     if kind == "claimed" and is_judged:
@@ -174,7 +175,7 @@ def _beyond(state: State, event: Event) -> State:
     if isinstance(event, NewerEvent):
         newer = newer or event.newer_kind
     status = state.status
-    if event.kind in ("aborted", "rolled_back"):
+    if event.kind in FALLING:
         status = event.kind
     is_lower = percent_of(event.share) < percent_of(state.share)
     share = event.share if is_lower or event.share == 0 else state.share

@@ -88,7 +88,8 @@ def test_a_bad_candidate_is_stopped_and_no_client_notices(app: RolloutApp, fault
     if app.placement == "isolated" and fault != "raises":
         pytest.skip("its scores come from a handle, and are judged by the same code")
     steps = ["shadow", 20, 100] if fault == "flips" else [20, 100]
-    rails = {"slow_ms": 500} if fault == "slow" else {}
+    # Slow answers are mostly stops, of which it takes many; a laxer judge needs fewer.
+    rails = {"slow_ms": 500, "alpha": 0.2, "max_slow_ratio": 1} if fault == "slow" else {}
     app.begin(FAULTS[fault], steps=steps, min_requests=1_000_000, guardrails=rails)
     load, view = app.run(SHARE_OF_ROWS[fault])
     assert set(load.statuses) == {200}, load.statuses
@@ -125,14 +126,14 @@ def test_a_candidate_with_a_wrong_bundle_never_gets_a_share(
 
 
 @pytest.mark.parametrize("app", ["isolated"], indirect=True)
-def test_a_candidate_that_is_killed_again_and_again_is_stopped(app: RolloutApp) -> None:
+def test_a_candidate_whose_processes_end_as_soon_as_they_come_is_stopped(app: RolloutApp) -> None:
     """What it does not answer in time stable answers: the candidate is charged."""
     limits = LIMITS | {"candidate_deadline_ms": 1_000}
     app.begin(GOOD, limits=limits, steps=[50, 100], min_requests=1_000_000)
     app.until(share=50.0)
 
     def kill_it() -> None:
-        for pid in app.pids("Version", f"churn-{GOOD}"):
+        for pid in app.processes_of("Version", f"churn-{GOOD}"):
             kill(pid)
 
     load, view = app.run(meanwhile=kill_it)
@@ -141,6 +142,7 @@ def test_a_candidate_that_is_killed_again_and_again_is_stopped(app: RolloutApp) 
 
 
 @pytest.mark.real_time
+@pytest.mark.parametrize("app", ["in_server"], indirect=True)
 def test_the_split_is_sticky_and_within_its_binomial_bounds_and_an_abort_takes_two_seconds(
     app: RolloutApp,
 ) -> None:
@@ -173,6 +175,7 @@ def test_the_split_is_sticky_and_within_its_binomial_bounds_and_an_abort_takes_t
 
 
 @pytest.mark.real_time
+@pytest.mark.parametrize("app", ["in_server"], indirect=True)
 def test_it_goes_on_where_it_was_when_the_coordinator_and_a_server_are_killed(
     app: RolloutApp,
 ) -> None:

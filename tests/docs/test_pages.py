@@ -14,7 +14,9 @@ from pydantic import BaseModel
 
 from benchmarks.simulator.scenarios import SCENARIOS
 from serve_app.errors import http_errors
+from serve_app.rollout.view import RolloutView
 from serve_app.settings import (
+    Rollout,
     ServerArgs,
     Setting,
     Table,
@@ -210,10 +212,66 @@ def test_the_table_of_simulated_rollouts_has_each_scenario_once() -> None:
     assert names == list(SCENARIOS)
 
 
+def test_what_is_said_of_the_simulated_rollouts_is_the_sum_of_their_table() -> None:
+    """The bold sentence is what people remember: runs, scenarios, aborted, held, and the bound."""
+    text = (ROOT / "docs/rollouts.md").read_text()
+    shown = text[text.index("## Shown by simulation") :]
+    rows = [
+        dict(zip(("name", "runs", "aborted", "held"), cells, strict=True))
+        for cells in re.findall(
+            r"^\| ([a-z0-9_.-]+) \| (\d+) \| ([\d.]+) % \| ([\d.]+) %", shown, re.MULTILINE
+        )
+    ]
+    good = [row for row in rows if SCENARIOS[row["name"]].expected.most_aborted == 0.01]
+    n_good = sum(int(row["runs"]) for row in good)
+    n_held = sum(round(int(row["runs"]) * float(row["held"]) / 100) for row in good)
+    n_all = sum(int(row["runs"]) for row in rows)
+    said = " ".join(shown.split())
+    assert f"**{n_good:,} runs of the {len(good)} scenarios with a candidate that is no" in said
+    assert {row["aborted"] for row in good} == {"0.0"}
+    assert f"{n_held} were held" in said
+    assert f"In all {n_all:,} runs no answer was lost" in said
+    (bound_percent,) = re.findall(r"less than ([\d.]+) %", said)
+    assert 100 * (1 - 0.05 ** (1 / n_good)) < float(bound_percent)
+
+
+def test_the_settings_that_the_page_on_rollouts_shows_are_the_defaults() -> None:
+    """A person copies the two names and believes the rest."""
+    block = next(
+        block for block in blocks_of(ROOT / "docs/rollouts.md") if "yaml" in block.language
+    )
+    shown = yaml.safe_load(block.text)["user_config"]["rollout"]
+    defaults = Rollout.model_validate({"stable": "1.0.0", "candidate": "1.1.0"})
+    assert Rollout.model_validate(shown) == defaults
+
+
+def test_an_answer_of_a_rollout_is_shown_in_the_order_of_its_fields() -> None:
+    """What begins with one sentence does so on the page too."""
+    text = (ROOT / "docs/rollouts.md").read_text()
+    (shown,) = re.findall(r'^(\{"now":"…","rollout".*)$', text, re.MULTILINE)
+    names = re.findall(r'"([a-z_]+)":', shown)
+    fields = list(RolloutView.model_fields)
+    assert names == sorted(names, key=fields.index)
+    assert names[0] == fields[0]
+
+
+def test_the_design_page_names_each_module_of_the_largest_room() -> None:
+    """Of thirty files a new reader needs to know which is which."""
+    text = (ROOT / "docs/design.md").read_text()
+    modules = {path.stem for path in (ROOT / "serve_app/rollout").glob("[a-z]*.py")}
+    assert {name for name in modules if not re.search(rf"\b{name}\b", text)} == set()
+
+
+def test_the_shipped_file_answers_on_this_machine_alone() -> None:
+    """As the warning on the first page says of predictions and commands."""
+    config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+    assert config["http_options"]["host"] == "127.0.0.1"
+
+
 def test_the_first_page_is_short_and_begins_with_what_a_sluice_is() -> None:
     """A stranger reads this much on a Monday morning, and finds the two commands."""
     text = (ROOT / "README.md").read_text()
-    assert len(text.splitlines()) <= 135
+    assert len(text.splitlines()) <= 125
     assert text.splitlines()[2].startswith("A sluice is the gate in a river")
     commands = [command for block in blocks_of(ROOT / "README.md") for command in block.commands]
     assert "make serve" in commands

@@ -234,6 +234,10 @@ class Cluster:
         """The running replicas of a deployment."""
         return running_replicas(self.applications(), application, deployment)
 
+    def processes(self) -> dict[int, str]:
+        """Process id and title of all that runs in the cluster."""
+        return self._program.descendants()
+
     def logged(self) -> str:
         """What the processes of Serve have logged so far."""
         logs = self.folder.glob("ray/*/session_latest/logs/serve/*.log")

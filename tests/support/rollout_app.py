@@ -151,6 +151,12 @@ class RolloutApp:
         replicas = self.stage.cluster.replicas(application or self.name, deployment)
         return [replica["pid"] for replica in replicas]
 
+    def processes_of(self, deployment: str, application: str) -> list[int]:
+        """Of the replicas that run or start, as soon as Ray has given them a process."""
+        title = f"ray::ServeReplica:{application}:{deployment}"
+        running = self.stage.cluster.processes()
+        return [pid for pid, command in running.items() if command.startswith(title)]
+
     def kill(self, deployment: str) -> None:
         """Kill one replica, and wait until Ray has another in its place."""
         before = self.pids(deployment)

@@ -106,7 +106,7 @@ async def test_out_is_in_force_whatever_the_coordinator_says(answer: Any) -> Non
     """
     here = Here()
     rollout = remote(AnsweringCoordinator(answer), here)
-    with pytest.raises(NotReady, match=r"^Out in this server\. An order is next to the log"):
+    with pytest.raises(NotReady, match=r"^Out in this server\. The log or an order"):
         await rollout.command("out", "ada", "tickets")
     assert here.done == ["out here", "ordered by ada: tickets"]
     for action in ("pause", "abort"):
@@ -124,13 +124,32 @@ async def test_what_the_coordinator_carries_out_needs_no_order() -> None:
     assert here.done == ["out here"]
 
 
-@pytest.mark.parametrize("fault", [RolloutError("state: cannot be written"), TimeoutError()])
-async def test_an_order_that_cannot_be_written_is_said(fault: Exception) -> None:
-    """Whoever reads it at night must know that the other servers have not heard of it."""
+async def test_what_is_carried_out_is_said_though_the_coordinator_says_no_more() -> None:
+    """It was told as a coordinator that does not answer, and `out` left an order of no use."""
+    here = Here()
+    coordinator = AnsweringCoordinator(None)
+    gone = AnsweringCoordinator(ConnectionError())
+    coordinator.view = SimpleNamespace(remote=gone.command.remote)
+    for action in ("out", "pause"):
+        with pytest.raises(NotReady, match=f"has carried out `{action}`"):
+            await remote(coordinator, here).command(action, "ada", "")  # type: ignore[arg-type]
+    assert here.done == ["out here"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (RolloutError("state: cannot be written"), "No order is next to the log"),
+        (TimeoutError(), "It is not known whether an order is next to the log"),
+    ],
+)
+async def test_an_order_that_cannot_be_written_is_said(fault: Exception, said: str) -> None:
+    """Whoever reads it at night must know that the other servers may not have heard of it. A write
+    that was given up may still come through.
+    """
     here = Here()
     here.fault = fault
-    said = r"^Out in this server\. No order is next to the log .* ask again"
-    with pytest.raises(NotReady, match=said):
+    with pytest.raises(NotReady, match=rf"^Out in this server\. {said} .* ask again"):
         await remote(AnsweringCoordinator(ConnectionError()), here).command("out", "ada", "")
 
 
@@ -152,7 +171,7 @@ async def test_a_server_without_orders_says_why_out_was_not_confirmed() -> None:
     """Stable answers there, other servers may have a share, and a refusal stays what it is."""
     away = AnsweringCoordinator(ConnectionError())
     here = Here(has_orders=False)
-    with pytest.raises(NotReady, match=r"^An order is next to the log"):
+    with pytest.raises(NotReady, match=r"^The log or an order next to it"):
         await remote(away, here).command("out", "ada", "")
     nothing = Here(has_orders=False, plan=None)
     with pytest.raises(NotReady, match=r"^The coordinator does not answer"):

@@ -129,6 +129,23 @@ async def test_a_part_that_fails_keeps_no_other_part_from_working() -> None:
     assert (toy_sum.total, toy.told) == (5, "a: 5")
 
 
+class Deaf(ToySum):
+    """The toy's end in a coordinator that does not understand what an older server took."""
+
+    def hear(self, server: str, taken: int, *, is_new: bool) -> None:
+        """Fail as where a field is missing."""
+        raise AttributeError("of_process")
+
+
+async def test_a_server_whose_report_is_not_understood_is_told_what_to_do() -> None:
+    """It reaches the coordinator, so that nothing else would bring an abort to it."""
+    toy = ToyCounter()
+    heart = Heartbeat("a", [toy], Line(Inbox([Deaf()])).send)
+    toy.n = 5
+    assert await heart.beat()
+    assert toy.told == "a: 0"
+
+
 async def test_a_part_that_only_one_end_knows_is_passed_over() -> None:
     """During an update one of them is older."""
     toy = ToyCounter()

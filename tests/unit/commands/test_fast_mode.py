@@ -53,9 +53,11 @@ def test_eval_of_what_it_prints_sets_just_these_variables(tmp_path: Path) -> Non
     assert "\n" in VARIABLES[RETRY_ON], "the case that quoting is for"
 
 
-def test_the_line_of_the_readme_sets_them(tmp_path: Path) -> None:
+def test_the_line_of_the_page_on_clusters_sets_them(tmp_path: Path) -> None:
     """As a person types it; `sluice` is this folder's code, wherever it is installed from."""
-    (line,) = re.findall(r'^\$ (eval "\$\(sluice env\)")', (ROOT / "README.md").read_text(), re.M)
+    (line,) = re.findall(
+        r'^\$ (eval "\$\(sluice env\)")', (ROOT / "docs" / "cluster.md").read_text(), re.M
+    )
     command = tmp_path / "bin" / "sluice"
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m serve_app.commands.main "$@"\n')

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from contextlib import suppress
 
 import pytest
 from fakes import until
@@ -11,6 +12,7 @@ from watching import CANDIDATE, STABLE
 from serve_app.errors import (
     BundleError,
     BundleUnavailable,
+    HttpError,
     NotReady,
 )
 from serve_app.rollout import active_rollout
@@ -94,6 +96,80 @@ async def test_without_a_coordinator_what_failed_all_at_once_is_not_out() -> Non
         await server.ask(f"key {n}")
     server.now_s += 30
     await server.rollout.alone(30)
+    assert not server.report().out
+
+
+async def test_without_a_coordinator_nobody_waits_for_the_next_heartbeat() -> None:
+    """One that finds no coordinator takes six seconds, and with a silent log 16."""
+    server = await Server().start(100)
+    server.written = State(status="running", share=100.0)
+    server.store.scorers[CANDIDATE].error = RuntimeError("broken")
+    await server.rollout.alone(5)
+    for second in range(11):
+        assert not server.report().out
+        server.now_s += 1
+        await server.ask(f"key {second}")
+    assert server.report().out == "run-1"
+    assert await server.ask() == STABLE
+
+
+async def test_while_the_coordinator_answers_it_alone_puts_a_candidate_out() -> None:
+    """It compares the versions over all servers; one that has just started does not yet."""
+    server = await Server().start(100)
+    server.written = State(status="running", share=100.0)
+    server.store.scorers[CANDIDATE].error = RuntimeError("broken")
+    await server.rollout.alone(5)
+    server.order(100)
+    for second in range(12):
+        server.now_s += 1
+        await server.ask(f"key {second}")
+    assert not server.report().out
+    server.rollout.follow(RolloutReply(known=False))
+    await server.ask()
+    assert server.report().out == "run-1"
+
+
+async def ask_alone(server: Server, n_seconds: int, key: str = "key") -> None:
+    """Ask once a second, whoever answers, and let the heartbeat find no coordinator."""
+    for second in range(n_seconds):
+        server.now_s += 1
+        with suppress(HttpError, RuntimeError):
+            await server.ask(f"{key} {second}")
+        await server.rollout.alone(second)
+
+
+@pytest.mark.parametrize("percent", [50, 100])
+@pytest.mark.parametrize("fault", [RuntimeError("what both need is away"), NotReady("no room")])
+async def test_without_a_coordinator_an_outage_of_both_puts_nobody_out(
+    percent: float, fault: Exception
+) -> None:
+    """An equal candidate would be aborted in the whole fleet by the first report after it; one that
+    does not recover when stable does is out.
+    """
+    server = await Server().start(percent)
+    server.written = State(status="running", share=percent)
+    for version in (CANDIDATE, STABLE):
+        server.store.scorers[version].error = fault
+    await ask_alone(server, 40)
+    assert not server.report().out
+    server.store.scorers[STABLE].error = None
+    await ask_alone(server, 40, "another key")
+    assert server.report().out == "run-1"
+
+
+async def test_without_a_coordinator_what_failed_long_ago_puts_nobody_out() -> None:
+    """Nobody has asked the candidate since, and it may have recovered; the row begins again."""
+    server = await Server().start(100)
+    server.written = State(status="running", share=100.0)
+    server.store.scorers[CANDIDATE].error = RuntimeError("broken")
+    for second in range(12):
+        server.now_s += 1
+        await server.ask(f"key {second}")
+    server.now_s += 3600
+    await server.rollout.alone(1)
+    assert not server.report().out
+    await server.ask("once more")
+    await server.rollout.alone(2)
     assert not server.report().out
 
 

@@ -10,8 +10,10 @@ from fakes import until
 from two_servers import PLAN, TwoServers, written
 
 from serve_app.errors import NotReady, RolloutError
+from serve_app.rollout import ongoing
 from serve_app.rollout.controller import LISTEN_S
 from serve_app.rollout.event import Draft
+from serve_app.rollout.facts import Verdict
 from serve_app.rollout.holder import CHECK_S
 from serve_app.rollout.log import open_log
 from serve_app.rollout.orders import order_out
@@ -119,6 +121,33 @@ async def test_the_judge_does_not_wait_for_a_slow_store(
     assert written(tmp_path)[-1]["by"] == "judge"
 
 
+async def test_a_judge_that_fails_ends_nothing_and_keeps_nobody_from_taking_the_share_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A coordinator that ended would be started again, and again without what was counted."""
+    servers = TwoServers(tmp_path)
+    await servers.until_share(10.0)
+    n_asked = 0
+
+    def fail(*_: object) -> Verdict:
+        nonlocal n_asked
+        n_asked += 1
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(ongoing, "verdict", fail)
+    looking = asyncio.ensure_future(servers.controller.look_forever())
+    await until(lambda: n_asked >= 2 or looking.done(), timeout_s=30)
+    assert not looking.done()
+    servers.now_s += PLAN.min_seconds + 1
+    await servers.report_for(2, requests=(540, 60))
+    assert "the judge itself fails (ZeroDivisionError)" in servers.controller.waits_for
+    assert servers.orders.percent == 10.0
+    await servers.controller.command("abort", "ada", "")
+    last = written(tmp_path)[-1]
+    assert (last["kind"], last["by"]) == ("aborted", "ada")
+    looking.cancel()
+
+
 async def test_what_is_out_stays_out_when_the_coordinator_has_forgotten_it(
     tmp_path: Path,
 ) -> None:
@@ -178,6 +207,22 @@ async def test_what_was_ordered_without_a_coordinator_is_written_by_the_next(
     await servers.controller.command("start", "ada", "")
     await servers.until_share(10.0)
     assert servers.orders.percent == 10.0, "the order was for the run before"
+
+
+async def test_what_was_ordered_before_the_files_next_run_has_begun_is_out_in_it(
+    tmp_path: Path,
+) -> None:
+    """The log says that run 1 is out, and the next coordinator would begin run 2."""
+    servers = TwoServers(tmp_path)
+    await servers.until_share(10.0)
+    await servers.controller.command("abort", "bo", "")
+    servers.restart_coordinator()
+    servers.plan = PLAN.model_copy(update={"run": 2})
+    order_out(open_log(str(tmp_path), "churn", "shop", PLAN.id), servers.plan, "ada", "tickets")
+    await servers.report_for(int(LISTEN_S) + 5)
+    assert servers.orders.percent == 0.0
+    told = [(event.kind, event.run, event.by) for event in servers.view().events]
+    assert told[-2:] == [("started", 2, "file"), ("aborted", 2, "ada")]
 
 
 async def test_an_order_reaches_a_coordinator_that_only_the_asked_server_cannot_reach(

@@ -100,6 +100,14 @@ WAITS: dict[str, tuple[Status, float, dict[str, Any], str]] = {
         {"outcome": "fail"},
         "fails now, do not make it stable: judge says fail",
     ),
+    # It answers more slowly, or fails a slice; nobody says that it fails.
+    "held after the bake": ("finished", 0, {"outcome": "hold"}, "hold: judge says hold"),
+    "not known after the bake": (
+        "finished",
+        0,
+        {"outcome": "wait"},
+        "do not make it stable yet: judge says wait",
+    ),
     "aborted": ("aborted", 10**6, {"outcome": "fail"}, "abort"),
     "rolled back": ("rolled_back", 10**6, {"readiness": "refused"}, "rollback"),
 }
@@ -209,7 +217,7 @@ def test_restarts_that_lose_the_evidence_again_and_again_are_for_a_person() -> N
     story.restart()
     story.tick(0, story.facts(requests=1))
     assert (story.state.status, story.state.cause) == ("held", RESTARTS)
-    assert story.state.reason.startswith(f"{MOST_CLAIMS} coordinators have begun to count anew")
+    assert story.state.reason.startswith(f"{MOST_CLAIMS} coordinators have begun to count again")
     story.order("resume")
     assert isinstance(story.tick(0, story.facts(requests=1)), Wait)
     story.tick(300)

@@ -2,7 +2,7 @@
 
 from watching import RUN, counts_of, table
 
-from serve_app.rollout.counts import Counts, Sliced, digest
+from serve_app.rollout.counts import ARMS, Counts, Sliced, digest
 from serve_app.rollout.evidence import Record
 from serve_app.rollout.facts import Verdict
 from serve_app.rollout.verdict import verdict
@@ -129,6 +129,21 @@ def test_keys_that_an_incident_used_up_count_in_no_slice() -> None:
     later.slices[MONTHS].errors.first["candidate"] = {digest(f"used up {n}") for n in range(39)}
     found.add(later, 2.0)
     assert found.phases[1].slices[MONTHS].n_keys["candidate"] == 1
+
+
+def test_stops_of_a_process_count_in_a_slice_at_even_odds_and_once() -> None:
+    """Each version's processes stop as often, and every server tells each stop."""
+    found = record(10.0)
+    for stop in range(20):
+        for server in range(3):
+            counts = with_slice(1, (1, 1), (90, 10))
+            errors = counts.slices[MONTHS].errors
+            for arm in ARMS:
+                errors.first[arm] = {digest(f"{arm} {stop} {server}")}
+                errors.of_process[arm] = errors.first[arm]
+            found.add(counts, 30.0 * stop + server)
+    assert found.phases[1].slices[MONTHS].n_keys == {"stable": 20, "candidate": 20}
+    assert judged(found, now_s=700.0).outcome == "pass"
 
 
 def test_at_100_percent_the_bar_is_what_stable_did_before() -> None:

@@ -248,6 +248,17 @@ def test_a_server_without_a_coordinator_goes_by_the_order_of_its_run(tmp_path: P
     assert not (tmp_path / FOLDER / "out-run2.json").exists()
 
 
+def test_an_order_is_for_the_run_of_the_log_and_for_the_one_that_the_file_asks_for(
+    tmp_path: Path,
+) -> None:
+    """Servers go by the log's run now, and the next coordinator begins the file's."""
+    log = open_log(str(tmp_path), "churn", "shop", PLAN.id)
+    log.claim(claiming, START_S)
+    order_out(log, PLAN.model_copy(update={"run": 2}), "ada", "")
+    assert written_orders(log, PLAN.id).is_out
+    assert sorted(log.ordered_out) == [1, 2]
+
+
 def test_the_files_of_a_log_are_its_audit(tmp_path: Path) -> None:
     """`cat` of the folder gives JSON lines, one event each, whatever a person wrote as a reason."""
     log = open_log(str(tmp_path), "churn", "shop", PLAN.id)

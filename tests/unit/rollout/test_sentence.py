@@ -53,7 +53,7 @@ def test_what_has_baked_and_fails_now_is_not_recommended() -> None:
     """The advice in the log was right when it was written."""
     doubt = "fails now, do not make it stable: 5 of 10 are bad"
     said = sentence(State(status="finished"), PLAN, NOON_S, "", is_out=False, doubt=doubt)
-    assert said == f"1.1.0 answers everybody, and {doubt}. `out` brings 1.0.0 back."
+    assert said == f"1.1.0 answers everybody; {doubt}. `out` brings 1.0.0 back."
 
 
 def test_a_candidate_that_is_out_is_so_before_the_log_says_it() -> None:

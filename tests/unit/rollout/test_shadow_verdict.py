@@ -6,8 +6,10 @@ from judging import PLAN, judged, record, tell
 from watching import RUN, counts_of, table
 
 from serve_app.rollout.counts import Counts, Shadowed, Slice
-from serve_app.rollout.evidence import Phase, requests_of
+from serve_app.rollout.evidence import Phase, Record, requests_of
 from serve_app.rollout.facts import Verdict
+from serve_app.rollout.hold_verdict import Failing
+from serve_app.rollout.seen_slices import SeenSlice
 from serve_app.rollout.shadow_verdict import of_shadow, worst_slices
 
 
@@ -92,20 +94,33 @@ def test_shadow_looks_at_the_scores_too() -> None:
     assert "+0.05" in said.reason
 
 
-def test_a_slice_in_which_most_rows_disagree_is_named() -> None:
-    """A candidate that wins overall and fails one slice is held."""
+def disagreeing_in_a_slice() -> Record:
+    """Return a shadow of 400 rows that go together, but for the 30 of one slice."""
     found = record("shadow")
     counts = counts_of(pairs={f"k{n}": n < 12 for n in range(400)})
     counts.shadowed.whole = Slice(400, 12)
     counts.shadowed.slices = {("plan", "old"): Slice(30, 12), ("plan", "new"): Slice(370, 0)}
-    tell(found, counts)
-    counts = counts_of()
     edges = [0.05 * n for n in range(1, 10)]
     scores = np.linspace(0.01, 0.49, 400)
     counts.shadowed.agreement.count(scores, scores, edges)
     tell(found, counts)
+    return found
+
+
+def test_a_slice_in_which_most_rows_disagree_is_named() -> None:
+    """A candidate that wins overall and fails one slice is held."""
+    found = disagreeing_in_a_slice()
     said = judged(found)
-    assert (said.outcome, said.cause) == ("hold", "slice plan: old")
+    assert (said.outcome, said.cause) == ("hold", "disagreement in plan: old")
+    assert judged(found, accepted=(said.cause,)).outcome == "pass"
+
+
+def test_who_accepts_that_the_versions_disagree_in_a_slice_does_not_accept_failing_there() -> None:
+    """A candidate may well say something else where it was made better; whether it fails there is
+    known only in a later step.
+    """
+    failing = Failing(("plan", "old"), SeenSlice())
+    assert judged(disagreeing_in_a_slice()).cause != failing.cause
 
 
 def test_a_candidate_that_is_late_in_shadow_is_held() -> None:
@@ -128,6 +143,7 @@ def test_a_candidate_that_answers_nothing_in_shadow_is_held_and_not_waited_for()
     counts.shadowed.n_missed = 10 * PLAN.min_requests
     tell(found, counts)
     assert judged(found, accepted=("late",)).cause == "shadow"
+    assert judged(found, accepted=("late", "shadow")).outcome == "pass"
 
 
 def test_what_a_person_accepts_in_shadow_does_not_hide_the_next_cause() -> None:
@@ -146,6 +162,16 @@ def test_a_shadow_that_stays_undecided_is_for_a_person() -> None:
     tell(found, counts_of(pairs={f"k{n}": n < 98 for n in range(1_000)}))
     said = judged(found)
     assert (said.outcome, said.cause) == ("hold", "shadow")
+    assert said.reason.endswith("a person decides")
+
+
+def test_what_a_person_has_accepted_is_not_for_a_person_to_decide() -> None:
+    """The reason goes into the log with the next step, where nobody waits for anybody."""
+    found = record("shadow")
+    tell(found, counts_of(pairs={f"k{n}": n < 98 for n in range(1_000)}))
+    said = judged(found, accepted=("shadow",))
+    assert said.outcome == "pass"
+    assert said.reason.endswith("after 1000 requests; a person has accepted it")
 
 
 @pytest.mark.parametrize(("most", "outcome"), [(0, "fail"), (100, "pass")])

@@ -1,0 +1,59 @@
+"""What one server knows of a candidate by itself, while no coordinator compares the versions."""
+
+import math
+from dataclasses import dataclass
+
+from serve_app.rollout.fault import Fault, InPlace, is_of_candidate_alone
+from serve_app.rollout.recent import FAILING_S, KEPT_S, MIN_REQUESTS
+from serve_app.serving.answer import Answered
+
+
+@dataclass
+class FailedInARow:
+    """Requests that the candidate failed one after the other, where stable would not have.
+
+    Times are seconds of any one clock. `stable_good_s` is when stable answered a request of its own
+    well, if it has failed none since.
+    """
+
+    n_requests: int = 0
+    first_s: float = 0.0
+    newest_s: float = -math.inf
+    stable_good_s: float = -math.inf
+
+    def hear_stable(self, now_s: float, fault: Fault | None) -> None:
+        """Take in a request that was assigned to stable."""
+        self.stable_good_s = now_s if fault is None else -math.inf
+
+    def hear(
+        self,
+        now_s: float,
+        answered: Answered,
+        fault: Fault | None,
+        how: InPlace | None,
+        late_s: float,
+    ) -> None:
+        """Take in a request of the candidate; a good one ends the row, an outage of both does not.
+
+        `fault`, `how` and `late_s` are those of fault.py.
+        """
+        if fault is None:
+            self.n_requests = 0
+            return
+        is_sound = self.stable_good_s > now_s - FAILING_S
+        if not is_of_candidate_alone(answered, fault, how, late_s, is_stable_sound=is_sound):
+            return
+        # What was long ago does not go together with what is now.
+        if not self.n_requests or not self._is_fresh(now_s):
+            self.n_requests = 0
+            self.first_s = now_s
+        self.newest_s = now_s
+        self.n_requests += 1
+
+    def is_everything(self, now_s: float) -> bool:
+        """Whether all of them failed for as long as the judge would wait, until lately."""
+        is_long = self.newest_s - self.first_s >= FAILING_S
+        return self.n_requests >= MIN_REQUESTS and is_long and self._is_fresh(now_s)
+
+    def _is_fresh(self, now_s: float) -> bool:
+        return now_s - self.newest_s < KEPT_S
