@@ -13,7 +13,6 @@ from benchmarks.question import Question
 N_SLOW = 500
 LEAVING_PER_S = 100
 OVERLOAD_CONNECTIONS = 400
-OVERLOAD_ROWS = 100
 HEAD = (
     b"POST /v1/predict HTTP/1.1\r\nHost: sluice\r\nContent-Type: application/json\r\n"
     b"Content-Length: 400\r\n\r\n"
@@ -50,13 +49,13 @@ def leave(url: str, seconds: float) -> None:
         time.sleep(1 / LEAVING_PER_S)
 
 
-def overload(url: str, question: Question, seconds: float) -> str:
-    """400 connections ask for 100 rows each, as fast as they are answered; what they saw."""
-    bodies = [SLUICE.body(rows) for rows in question.ask(OVERLOAD_ROWS)]
-    path = url + SLUICE.path(OVERLOAD_ROWS)
+def overload(url: str, question: Question, n_rows: int, seconds: float) -> str:
+    """400 connections ask for so many rows each, as fast as they are answered; what they saw."""
+    bodies = [SLUICE.body(rows) for rows in question.ask(n_rows)]
+    path = url + SLUICE.path(n_rows)
     found = wrk.measure(path, bodies, SLUICE.headers, OVERLOAD_CONNECTIONS, seconds)
     return (
-        f"{OVERLOAD_CONNECTIONS} connections × {OVERLOAD_ROWS} rows: {found.requests:,} answers, "
+        f"{OVERLOAD_CONNECTIONS} connections × {n_rows} rows: {found.requests:,} answers, "
         f"{found.status_errors:,} of them told to come again or failed, "
         f"p99 {found.p99_ms:.0f} ms, {found.timeouts + found.socket_errors} without an answer"
     )

@@ -46,7 +46,7 @@ class Fault:
     `begin` breaks it, and `lasts_s` later `end` puts it right; where there is no end the server has
     to heal by itself. `needs` is what the run must have: "disks", "store". `ends_server`: `sluice
     up` must end with a reason, and something outside starts it again. `may_shed`: 429 and 503 are
-    right.
+    right, and `most_p99_ms` bounds what the answers take meanwhile.
     """
 
     name: str
@@ -59,4 +59,5 @@ class Fault:
     needs: tuple[str, ...] = ()
     ends_server: bool = False
     may_shed: bool = False
+    most_p99_ms: float | None = None
     most_recovery_s: float = 15.0

@@ -23,6 +23,8 @@ ISOLATED = ("isolated",)
 MIXED_PARTS = ("server", "coordinator", "controller", "server", "isolated", "manager", "haproxy")
 MIXED_PAUSE_S = 3.0
 SEED = 11
+# Of what is accepted under overload.
+MOST_P99_MS = 500.0
 
 
 def _kill(part: str) -> Act:
@@ -155,11 +157,14 @@ def _redeploy_all(stage: Stage) -> str:
     return stage.deploy(stage.served.config)
 
 
-def _overload(stage: Stage) -> str:
-    try:
-        return clients.overload(stage.served.url, stage.question, FOR_S)
-    except BenchmarkError as error:
-        raise Skipped(str(error)) from None
+def _overload(n_rows: int) -> Act:
+    def act(stage: Stage) -> str:
+        try:
+            return clients.overload(stage.served.url, stage.question, n_rows, FOR_S)
+        except BenchmarkError as error:
+            raise Skipped(str(error)) from None
+
+    return act
 
 
 def _slow_clients(stage: Stage) -> str:
@@ -273,7 +278,22 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault("broken-file", "a file deployed that is none", _deploy_no_file, _deploy_file, FOR_S),
     Fault("redeploy", "all replicas replaced", _redeploy_all),
-    Fault("overload", "overload for 10 s", _overload, lasts_s=FOR_S, may_shed=True),
+    Fault(
+        "overload",
+        "overload by batches for 10 s",
+        _overload(100),
+        lasts_s=FOR_S,
+        may_shed=True,
+        most_p99_ms=MOST_P99_MS,
+    ),
+    Fault(
+        "overload-rows",
+        "overload by single rows for 10 s",
+        _overload(1),
+        lasts_s=FOR_S,
+        may_shed=True,
+        most_p99_ms=MOST_P99_MS,
+    ),
     Fault("slow-clients", "500 clients that send half a request", _slow_clients, lasts_s=FOR_S),
     Fault("leaving-clients", "100 clients a second that leave", _leaving_clients, lasts_s=FOR_S),
     Fault("mixed", "one part after another killed", _mixed, lasts_s=20.0),

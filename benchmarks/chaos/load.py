@@ -1,6 +1,7 @@
 """Steady load in a thread of its own, every answer compared with what the pipeline says."""
 
 import json
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -75,12 +76,19 @@ class Load:
             return False
         return True
 
-    def outcome(self, **known: object) -> Outcome:
-        """What came of it, with what else is known; only after the `with` block."""
+    def outcome(self, during_s: float = math.inf, **known: object) -> Outcome:
+        """What came of it, with what else is known; only after the `with` block.
+
+        The times of answers are of requests that were due within `during_s` after the fault, if
+        that is said.
+        """
         shots = self._stream.shots
         failed = failures(shots, self.is_right)
         good = {id(shot) for shot in shots} - {id(shot) for shot, _ in failed}
-        latencies = [shot.latency_ms for shot in shots if id(shot) in good]
+        timed = shots
+        if during_s < math.inf:
+            timed = [shot for shot in shots if 0 <= shot.due_s - self._fault_s < during_s]
+        latencies = [shot.latency_ms for shot in timed if id(shot) in good]
         return Outcome(
             requests=len(shots),
             failed=count(failed),

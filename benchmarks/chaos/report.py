@@ -77,6 +77,11 @@ def _of(outcome: Outcome) -> list[str]:
             f"requests failed for {outcome.recovery_s:.1f} s, expected at most "
             f"{outcome.most_recovery_s:g} s"
         )
+    if outcome.most_p99_ms is not None and outcome.p99_ms > outcome.most_p99_ms:
+        found.append(
+            f"99 % of the answers came within {outcome.p99_ms:.0f} ms, expected "
+            f"{outcome.most_p99_ms:g} ms"
+        )
     if outcome.whole_s is None:
         found.append("it did not heal by itself")
     if outcome.left_behind:

@@ -1,5 +1,6 @@
 """All faults, one after the other, on one server for each mode and placement."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -132,12 +133,14 @@ def _try(fault: Fault, stage: Stage, rate: float, seconds: float) -> Outcome:
         whole_s = load.since_fault_s if is_whole else None
         _wait(lambda: load.since_fault_s >= seconds)
     found = load.outcome(
+        during_s=math.inf if fault.most_p99_ms is None else fault.lasts_s,
         fault=fault.name,
         title=fault.title,
         whole_s=whole_s,
         most_recovery_s=fault.most_recovery_s + fault.lasts_s,
         ends_server=fault.ends_server,
         may_shed=fault.may_shed,
+        most_p99_ms=fault.most_p99_ms,
         left_behind=served.left,
         memory_mb=(before_mb, served.memory_mb()),
         story="; ".join(text for text in (story, ended, served.words) if text),

@@ -1,7 +1,8 @@
 """Sluice: as `make serve` starts it, with plain `serve run`, and with the version isolated.
 
-The file is serve_config.yaml itself but for port, store and `max_rows`, and it has as many server
-replicas as cores from the start: autoscaling would get there in the middle of a measurement.
+The file is serve_config.yaml itself but for port, store, `max_rows` and what refuses when there is
+too much, and it has as many server replicas as cores from the start: autoscaling would get there in
+the middle of a measurement.
 """
 
 import os
@@ -39,10 +40,12 @@ def base_config(place: Place, bundle: Path) -> Config:
     entry = table["versions"].pop(table["stable"], {})
     table["stable"] = bundle.name
     table["versions"] = {bundle.name: entry}
+    # A closed loop finds out what a server can do: nobody is to be refused meanwhile.
+    churn |= {"max_ongoing_requests": 200, "max_queued_requests": 400}
     table["limits"] |= {
         "max_rows": MOST_ROWS,
         "max_rows_under_way": 1_000_000,
-        "max_wait_ms": 60_000,
+        "max_wait_ms": 9_000,
         "deadline_ms": 9_000,
     }
     return config

@@ -40,6 +40,9 @@ class Cost:
         return self.call_ms + (n_rows - 1) * self.row_ms
 
 
+UNKNOWN_COST = Cost(call_ms=0.0, row_ms=0.0)
+
+
 class Predictor:
     """Scores blocks with one version; a row that fails gets NaN and hurts no other."""
 

@@ -12,11 +12,12 @@ import numpy as np
 from ray import serve
 from ray.serve.exceptions import BackPressureError
 
-from serve_app.bundle.predictor import Predictor
+from serve_app.bundle.predictor import UNKNOWN_COST, Cost, Predictor
 from serve_app.contract.block import Block, Scores
 from serve_app.errors import DeadlineExceeded, NotReady, Overloaded
 from serve_app.serving.coalescer import Coalescer
 from serve_app.serving.opening import Described
+from serve_app.serving.pace import Pace
 from serve_app.settings import Batch, Coalesce
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,9 @@ class InServerVersion:
             batch_size_fn=self._n_rows,
         )(self._score_blocks)
         self._n_calls = 0
+        self._n_rows = 0
+        self._n_scoring = 0
+        self._pace = Pace(self._cost)
         self._is_closed = False
         self._has_batches = False
         self._batches_ended = asyncio.Event()
@@ -59,9 +63,10 @@ class InServerVersion:
         """The scores of each row. Raises DeadlineExceeded, or NotReady when it was closed."""
         if self._is_closed:
             raise NotReady("This version has left the table.")
-        if not self.coalesces and self._cost.of_rows(len(block)) <= INLINE_MS:
+        if self._is_inline(len(block)):
             return self._score(block)
         self._n_calls += 1
+        self._n_rows += len(block)
         try:
             async with asyncio.timeout(deadline_s):
                 if not self.coalesces:
@@ -78,8 +83,25 @@ class InServerVersion:
             raise DeadlineExceeded(f"The model did not answer within {deadline_s:g} s.") from None
         finally:
             self._n_calls -= 1
+            self._n_rows -= len(block)
             if self._is_closed:
                 self._let_go()
+
+    def wait_s(self, n_rows: int) -> float:
+        """Seconds that so many rows would wait for those that wait already.
+
+        0 where they are scored on the spot, and behind a single request, which may be under way.
+        """
+        if self._n_calls < 2 or self._is_inline(n_rows):
+            return 0.0
+        # Those whose caller has gone may still be scored: hence the bound.
+        n_waiting = max(0, self._n_rows - self._n_scoring)
+        if self.coalesces:
+            return self._pace.merged_s(n_waiting, self._max_rows)
+        return self._pace.one_by_one_s(self._n_calls - 1, n_waiting)
+
+    def _is_inline(self, n_rows: int) -> bool:
+        return not self.coalesces and self._cost.of_rows(n_rows) <= INLINE_MS
 
     async def ping(self) -> None:
         """Return at once: what is loaded here can answer."""
@@ -142,7 +164,19 @@ class InServerVersion:
         return np.split(scores, ends[:-1])
 
     async def _off_the_loop(self, block: Block) -> Scores:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._score, block)
+        loop = asyncio.get_running_loop()
+        scores, seconds = await loop.run_in_executor(self._thread, self._timed, block, loop.time)
+        self._pace.note(len(block), seconds)
+        return scores
+
+    def _timed(self, block: Block, clock: Callable[[], float]) -> tuple[Scores, float]:
+        """The scores and the seconds that they took; in the thread, which scores one block."""
+        self._n_scoring = len(block)
+        begin_s = clock()
+        try:
+            return self._score(block), clock() - begin_s
+        finally:
+            self._n_scoring = 0
 
 
 class IsolatedApplication:
@@ -155,17 +189,20 @@ class IsolatedApplication:
         self._deadline_s = deadline_s
         self._name = name
         self._handle: Any = None
+        self._cost = UNKNOWN_COST
 
     async def describe(self) -> Described:
         """Who it says it is."""
         # In a thread: getting the handle asks Ray's controller, which would hold up the event loop
         # meanwhile.
         self._handle = await asyncio.to_thread(serve.get_app_handle, self._name)
-        return Described(**await self._handle.describe.remote())
+        found = Described(**await self._handle.describe.remote())
+        self._cost = found.cost
+        return found
 
     def scorer(self, batch: Batch) -> "IsolatedVersion":
         """Scores through the handle."""
-        return IsolatedVersion(self._handle, batch.max_rows, self._deadline_s)
+        return IsolatedVersion(self._handle, batch.max_rows, self._deadline_s, self._cost)
 
 
 class IsolatedVersion:
@@ -176,11 +213,17 @@ class IsolatedVersion:
     counts.
     """
 
-    def __init__(self, handle: Any, max_rows: int, deadline_s: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        handle: Any,
+        max_rows: int,
+        deadline_s: Callable[[], float],
+        cost: Cost = UNKNOWN_COST,
+    ) -> None:
         self._handle = handle
         self._deadline_s = deadline_s
         self._last_answer_s: dict[str, float] = {}
-        self._coalescer = Coalescer(self._send, max_rows, self._max_in_flight)
+        self._coalescer = Coalescer(self._send, max_rows, self._max_in_flight, cost)
 
     @property
     def waiting_rows(self) -> int:
@@ -196,6 +239,10 @@ class IsolatedVersion:
             raise DeadlineExceeded(f"The version did not answer within {deadline_s:g} s.") from None
         except ConnectionError:
             raise NotReady("The call of the version was cut off.") from None
+
+    def wait_s(self, n_rows: int) -> float:
+        """Seconds that rows would wait for those that wait in this replica for a call."""
+        return self._coalescer.wait_s()
 
     async def ping(self) -> None:
         """Ask the application itself: Serve's own health check knows nothing of it."""

@@ -81,11 +81,12 @@ class Version:
         return self._replica, await self._placed.score(block, VERSION_DEADLINE_S)
 
     async def describe(self) -> dict[str, Any]:
-        """The manifest that this replica proved, its sha256, and rows per second."""
+        """The manifest that this replica proved, its sha256, and how fast it scores."""
         return {
             "manifest": self._predictor.manifest.model_dump_json().encode(),
             "manifest_sha256": self._predictor.manifest_sha256,
             "rows_per_s": self._rows_per_s(),
+            "cost": self._predictor.cost,
         }
 
     def _rows_per_s(self) -> float:

@@ -5,8 +5,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import Context
 
+from serve_app.bundle.predictor import UNKNOWN_COST, Cost
 from serve_app.contract.block import Block, Scores
+from serve_app.serving.pace import Pace
 
+# What a call may take besides being scored, where nothing is busy.
+WAY_MS = 5.0
 # A block, and the caller that waits for its scores.
 Waiting = tuple[Block, asyncio.Future[Scores]]
 
@@ -15,7 +19,7 @@ class Coalescer:
     """Merges waiting blocks into one call while at most `max_in_flight()` calls are under way.
 
     Nothing waits while a call is free: coalescing happens only under load, and costs no latency
-    without it.
+    without it. `cost` is that of a call, as far as it is known.
     """
 
     def __init__(
@@ -23,13 +27,25 @@ class Coalescer:
         send: Callable[[Block], Awaitable[Scores]],
         max_rows: int,
         max_in_flight: Callable[[], int],
+        cost: Cost = UNKNOWN_COST,
     ) -> None:
         self._send = send
         self._max_rows = max_rows
         self._max_in_flight = max_in_flight
+        self._pace = Pace(cost, WAY_MS)
         self._waiting: deque[Waiting] = deque()
         self._in_flight: set[asyncio.Task[None]] = set()
         self.waiting_rows = 0
+
+    def wait_s(self) -> float:
+        """Seconds that further rows would wait for those that wait already; 0 while a call is free.
+
+        A call that is under way is no overload, so that what is left of it does not count.
+        """
+        n_calls = self._max_in_flight()
+        if len(self._in_flight) < n_calls:
+            return 0.0
+        return self._pace.merged_s(self.waiting_rows, self._max_rows, n_calls)
 
     async def score(self, block: Block) -> Scores:
         """The scores of this block, whatever it travelled with. Raises what the call raised."""
@@ -64,8 +80,11 @@ class Coalescer:
         return batch
 
     async def _call(self, batch: list[Waiting]) -> None:
+        loop = asyncio.get_running_loop()
+        whole = Block.concat([block for block, _ in batch])
+        begin_s = loop.time()
         try:
-            scores = await self._send(Block.concat([block for block, _ in batch]))
+            scores = await self._send(whole)
         except Exception as error:
             _fail(batch, error)
             return
@@ -73,6 +92,7 @@ class Coalescer:
             # A caller must get an answer whatever happened to the call.
             _fail(batch, ConnectionError("the call was cancelled"))
             raise
+        self._pace.note(len(whole), loop.time() - begin_s)
         start = 0
         for block, future in batch:
             if not future.done():

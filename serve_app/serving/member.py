@@ -19,6 +19,9 @@ class Scorer(Protocol):
         Raises DeadlineExceeded or NotReady.
         """
 
+    def wait_s(self, n_rows: int) -> float:
+        """Seconds that so many rows would wait for others before their call; 0 when it is idle."""
+
     async def ping(self) -> None:
         """Return when the version can answer now. Raises NotReady otherwise."""
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from serve_app.bundle.loading import kind_fault
 from serve_app.bundle.manifest import parse
 from serve_app.bundle.pin import fits_pin
-from serve_app.bundle.predictor import Predictor
+from serve_app.bundle.predictor import UNKNOWN_COST, Cost, Predictor
 from serve_app.contract import ModelSpec, differences
 from serve_app.errors import PASSING, BundleError, NotReady
 from serve_app.serving.member import Opened, Scorer
@@ -52,6 +52,7 @@ class Described:
     manifest: bytes
     manifest_sha256: str
     rows_per_s: float
+    cost: Cost = UNKNOWN_COST
 
 
 class Application(Protocol):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from serve_app.contract import Features, ModelSpec, Prediction
 from serve_app.contract.block import Block, Layout, Scores, has_failed
-from serve_app.errors import HttpError, NotReady, UnknownVersion
+from serve_app.errors import HttpError, NotReady, Overloaded, UnknownVersion
 from serve_app.serving import status
 from serve_app.serving.answer import Answered, Assignment, Failure, Observer
 from serve_app.serving.assignment import assign
@@ -205,9 +205,23 @@ class Router:
     ) -> _Scored:
         if opened is None:
             raise NotReady(f"Version {version} is not ready.")
+        self._require_room(version, opened, len(rows))
         block = self._layout.block([row.__dict__ for row in rows])
         scores = await opened.scorer.score(block, deadline_s)
         return self._scored(opened, block, scores)
+
+    def _require_room(self, version: str, opened: Opened, n_rows: int) -> None:
+        """Refuse at once what would wait too long, since those behind would wait for longer still.
+
+        Raises Overloaded.
+        """
+        limits = self.limits
+        if opened.scorer.wait_s(n_rows) * 1000 > limits.max_wait_ms:
+            raise Overloaded(
+                f"More than {limits.max_wait_ms} ms of work wait for version {version}; "
+                "try again later.",
+                retry_after_s=limits.retry_after_s,
+            )
 
     def _scored(self, opened: Opened, block: Block, scores: Scores) -> _Scored:
         """Scores to answers; a row with a NaN, or without a valid answer, is None."""

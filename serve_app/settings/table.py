@@ -54,7 +54,7 @@ class Limits(Setting):
     max_rows_under_way: Annotated[int, Field(ge=1, description="rows under way before 429")] = 5_000
     max_wait_ms: Annotated[
         int,
-        Field(ge=1, le=60_000, description="CPU time of what waits before a request; more is 429"),
+        Field(ge=1, le=60_000, description="work that waits before a request; more is 429"),
     ] = 100
     retry_after_s: Annotated[int, Field(ge=1, le=3_600, description="Retry-After of a 429")] = 1
     deadline_ms: Annotated[

@@ -88,11 +88,16 @@ def test_recovery_ends_with_the_last_request_that_failed() -> None:
         ({"left_behind": ["haproxy -db"]}, "left behind: haproxy -db"),
         ({"failed": {NO_ANSWER: 50}}, "99.500 % answered, expected 99.9 %"),
         ({"failed": {"503": 50}}, "99.500 % answered, expected 99.9 %"),
+        (
+            {"p99_ms": 501.0, "most_p99_ms": 500.0, "may_shed": True},
+            "99 % of the answers came within 501 ms, expected 500 ms",
+        ),
     ],
 )
 def test_what_is_missed_is_said_and_makes_the_run_fail(changes: dict[str, Any], said: str) -> None:
     """Each reach is missed by one of these, and by none of the good ones."""
     assert missed(part(GOOD)) == []
+    assert missed(part(replace(GOOD, most_p99_ms=500.0))) == []
     assert any(said in line for line in missed(part(replace(GOOD, **changes))))
 
 

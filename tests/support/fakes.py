@@ -255,6 +255,7 @@ class FakeScorer:
         self.error = error
         self.delay_s = delay_s
         self.closed = False
+        self.waits_s = 0.0
         self.blocks: list[Block] = []
         self.deadlines_s: list[float] = []
 
@@ -270,6 +271,10 @@ class FakeScorer:
     def close(self) -> None:
         """Noted."""
         self.closed = True
+
+    def wait_s(self, n_rows: int) -> float:
+        """What the test says."""
+        return self.waits_s
 
     async def ping(self) -> None:
         """Raises what scoring would raise."""
@@ -301,6 +306,10 @@ class Direct:
     async def score(self, block: Block, deadline_s: float) -> Scores:
         """(n_rows,) scores, or (n_rows, n_outputs)."""
         return self._predictor.score(block)
+
+    def wait_s(self, n_rows: int) -> float:
+        """Nothing waits."""
+        return 0.0
 
     async def ping(self) -> None:
         """Always there."""

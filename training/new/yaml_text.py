@@ -41,8 +41,8 @@ APPLICATION = """\
       target_ongoing_requests: 16
       upscale_delay_s: 5
       downscale_delay_s: 60
-    max_ongoing_requests: 200
-    max_queued_requests: 400
+    max_ongoing_requests: 64
+    max_queued_requests: 32
     backpressure_config:
       status_code: 429
       retry_after_s: 1

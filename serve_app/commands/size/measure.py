@@ -121,6 +121,10 @@ class _Direct:
         self.spent_s += process_time() - begin_s
         return scores
 
+    def wait_s(self, n_rows: int) -> float:
+        """Nothing waits."""
+        return 0.0
+
     async def ping(self) -> None:
         """It can answer."""
 

@@ -2,27 +2,31 @@
 operation.
 """
 
+import asyncio
 import os
 import threading
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from fakes import until
 from toy_runtime import toy, write_toy
 
 from serve_app.bundle.loading import Verified
+from serve_app.bundle.predictor import Cost
 from serve_app.bundle.runtimes.registry import RUNTIMES
 from serve_app.bundle.store import FolderStore
-from serve_app.contract.block import Layout
+from serve_app.contract.block import Block, Layout
 from serve_app.models import get_spec
-from serve_app.settings import VersionArgs
+from serve_app.settings import Batch, VersionArgs
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own models warn when they are imported
     from ray import serve
 
+    from serve_app.cluster.placements import IsolatedApplication
     from serve_app.cluster.version import Version
 
 CHURN = get_spec("churn")
@@ -72,3 +76,42 @@ async def test_new_settings_close_what_they_replace(replica: Version) -> None:
     await until(lambda: threads() == 1, 30)
     await replica.reconfigure({})
     await until(lambda: threads() == 0, 30)
+
+
+async def test_a_server_knows_by_what_a_replica_costs_how_long_its_rows_would_wait(
+    replica: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The replica alone has proven the bundle; without its cost no queue would be too long until
+    calls had taken too long.
+    """
+    cost = Cost(call_ms=10.0, row_ms=10.0)
+    described = await replica.describe()
+    assert described["cost"].call_ms > 0
+
+    async def describe() -> Any:
+        return described | {"cost": cost}
+
+    under_way: list[asyncio.Future[Any]] = []
+
+    def score(_: Block) -> "asyncio.Future[Any]":
+        under_way.append(asyncio.get_running_loop().create_future())
+        return under_way[-1]
+
+    handle = SimpleNamespace(
+        describe=SimpleNamespace(remote=describe), score=SimpleNamespace(remote=score)
+    )
+    monkeypatch.setattr(serve, "get_app_handle", lambda name: handle)
+    application = IsolatedApplication(lambda: 60.0, "churn-1.1.0")
+    found = await application.describe()
+    assert found.cost == cost
+    version = application.scorer(Batch(max_rows=64))
+    block = Layout(CHURN.contract).block([CHURN.examples[0].row.model_dump()] * 10)
+    tasks = []
+    for waits_s in (0.0, 0.0, 0.0, 0.1):
+        assert version.wait_s(1) == pytest.approx(waits_s)
+        tasks.append(asyncio.ensure_future(version.score(block, 60.0)))
+        await asyncio.sleep(0.01)
+    assert len(under_way) == 2
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

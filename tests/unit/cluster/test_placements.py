@@ -138,3 +138,47 @@ async def test_a_closed_version_lets_go_of_its_model() -> None:
     await until(lambda: not threads(), 30)
     gc.collect()
     assert model() is None
+
+
+@pytest.mark.parametrize("coalesce", ["always", "never"])
+async def test_further_requests_would_wait_for_those_that_wait_and_not_for_the_one_under_way(
+    coalesce: str,
+) -> None:
+    """A request alone may take as long as it likes; from the second on there is a queue, which
+    those who leave it leave for good.
+    """
+    slow = Slow()
+    slow.cost = Cost(call_ms=50.0, row_ms=50.0)
+    slow.may_answer.clear()
+    version = placed(slow, coalesce)
+    assert version.wait_s(1) == 0
+    first = asyncio.ensure_future(version.score(block_of(1, 2, 3), 30))
+    await until(lambda: slow.n_calls == 1, 30)
+    assert version.wait_s(1) == 0
+    second = asyncio.ensure_future(version.score(block_of(4, 5), 30))
+    await asyncio.sleep(0)
+    assert version.wait_s(1) == pytest.approx(0.1)
+    second.cancel()
+    await asyncio.gather(second, return_exceptions=True)
+    assert version.wait_s(1) == 0
+    slow.may_answer.set()
+    assert (await first).tolist() == [10, 20, 30]
+    assert version.wait_s(1) == 0
+    version.close()
+    await until(lambda: not threads() and not batch_tasks(), 30)
+
+
+async def test_what_is_scored_on_the_spot_waits_for_no_block_in_the_thread() -> None:
+    """Only blocks that stay long leave the event loop; small ones need not queue behind them."""
+    slow = Slow()
+    slow.cost = Cost(call_ms=1.0, row_ms=1.0)
+    slow.may_answer.clear()
+    version = placed(slow, "never")
+    large = [asyncio.ensure_future(version.score(block_of(*range(300)), 30)) for _ in range(3)]
+    await until(lambda: slow.n_calls == 1, 30)
+    assert version.wait_s(3) == pytest.approx(0.6)
+    assert version.wait_s(1) == 0
+    slow.may_answer.set()
+    assert (await version.score(block_of(7), 30)).tolist() == [70]
+    await asyncio.gather(*large)
+    version.close()

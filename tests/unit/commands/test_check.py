@@ -172,13 +172,13 @@ WRONG_VALUES = [
         "less than or equal to 100",
     ),
     (
-        "max_ongoing_requests: 200",
+        "max_ongoing_requests: 64",
         "max_ongoing_requests: 0",
         f"{SERVER}.max_ongoing_requests",
         "greater than 0",
     ),
     (
-        "max_queued_requests: 400",
+        "max_queued_requests: 32",
         "max_queued_requests: 0",
         f"{SERVER}.max_queued_requests",
         "positive integer",
@@ -303,7 +303,7 @@ WARNINGS = [
         "an update is an outage",
     ),
     (
-        "max_queued_requests: 400",
+        "max_queued_requests: 32",
         "max_queued_requests: -1",
         f"{SERVER}.max_queued_requests",
         "instead of a 429",
@@ -354,8 +354,8 @@ ISOLATED_RULES = [
         "'in_server' or 'isolated'",
     ),
     (
-        "ongoing_requests: 64",
-        "ongoing_requests: 1",
+        "ongoing_requests: 64\n    max_queued_requests: 256",
+        "ongoing_requests: 1§\n    max_queued_requests: 256",
         f"{ISOLATED}.deployments[Version].max_ongoing_requests",
         "2 or more",
     ),
@@ -470,7 +470,7 @@ def test_a_file_that_is_not_there_is_one_error(tmp_path: Path) -> None:
 def test_one_wrong_application_hides_no_fault_of_another(tmp_path: Path) -> None:
     """Every fault is said at once, in the order of the lines."""
     text, first = changed(SHIPPED, "  port: 8000", "  prt: 8000")
-    text, second = changed(text, "max_ongoing_requests: 200", "max_ongoing_requests: none")
+    text, second = changed(text, "max_ongoing_requests: 64", "max_ongoing_requests: none")
     text, third = changed(text, "_prefix: /delivery-time", "_prefix: 7")
     report = report_on(tmp_path, text, with_store=False)
     assert [fault.line for fault in report.faults] == [first, second, third]
@@ -701,7 +701,7 @@ def test_the_command_fails_on_errors_and_not_on_warnings(tmp_path: Path) -> None
     path = tmp_path / "serve_config.yaml"
     for old, new, code in (
         ("", "", 0),
-        ("queued_requests: 400", "queued_requests: -1", 0),
+        ("queued_requests: 32", "queued_requests: -1", 0),
         ("  port:", "  prt:", 1),
     ):
         path.write_text(SHIPPED.replace(old, new, 1))

@@ -106,7 +106,7 @@ def test_what_keeps_a_batch_small_is_a_warning(tmp_path: Path) -> None:
     text = changed(SHIPPED, "coalesce: auto  ", "coalesce: always")[0]
     found = said(tmp_path, text)
     assert len(found) == 1
-    assert found[0].startswith(f"warning {SERVER}.max_ongoing_requests: found 200, expected 256")
+    assert found[0].startswith(f"warning {SERVER}.max_ongoing_requests: found 64, expected 256")
     found = said(
         tmp_path, changed(text, "target_ongoing_requests: 16", "target_ongoing_requests: 2")[0]
     )

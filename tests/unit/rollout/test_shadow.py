@@ -86,6 +86,19 @@ async def test_a_call_that_comes_too_late_is_no_disagreement(error: Exception) -
     assert (found.n_missed, found.n_requests) == (1, 1)
 
 
+async def test_a_full_queue_neither_keeps_shadow_from_the_candidate_nor_counts_against_it() -> None:
+    """Who is refused for a queue is a client that would wait; shadow waits for nothing."""
+    shadow = Shadow()
+    counter = phase_counter()
+    candidate = FakeScorer(lambda _: 0.4)
+    candidate.waits_s = 60.0
+    shadow.offer(counter, candidate, "a", rows(), scores(), 1.0)
+    await until(lambda: candidate.blocks and not shadow.is_busy)
+    found = counter.take().shadowed
+    assert list(found.pairs.values()) == [False]
+    assert (found.n_missed, found.n_dropped) == (0, 0)
+
+
 async def test_rows_of_two_phases_are_not_mixed() -> None:
     """Each row counts for the phase in which it was answered."""
     shadow = Shadow()

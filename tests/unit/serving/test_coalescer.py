@@ -12,6 +12,7 @@ from fakes import until
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serve_app.bundle.predictor import Cost
 from serve_app.contract.block import Block, Scores
 from serve_app.serving.coalescer import Coalescer
 
@@ -222,6 +223,24 @@ async def test_waiting_rows_counts_rows_that_have_not_left() -> None:
     callee.free()
     await asyncio.gather(*tasks)
     assert coalescer.waiting_rows == 0
+
+
+async def test_rows_would_wait_only_while_no_call_is_free() -> None:
+    """Those under way are no queue: a version that is idle, or has one call under way, takes more
+    at once. What waits is told in time, which is what overload is judged by.
+    """
+    callee = Callee()
+    callee.busy()
+    coalescer = Coalescer(callee, 64, lambda: 2, Cost(call_ms=20.0, row_ms=20.0))
+    tasks = await loaded(coalescer, block_of(*range(50)))
+    assert coalescer.wait_s() == 0
+    tasks += await loaded(coalescer, block_of(1))
+    assert coalescer.wait_s() == 0
+    tasks += await loaded(coalescer, block_of(1, 2, 3))
+    assert coalescer.wait_s() == pytest.approx(0.06)
+    callee.free()
+    await asyncio.gather(*tasks)
+    assert coalescer.wait_s() == 0
 
 
 async def test_a_call_that_is_cancelled_answers_its_callers() -> None:

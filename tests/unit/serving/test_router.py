@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from fakes import FakeScorer, FakeStore, raised_by, rows_of, table, until
 from serve_app.contract.block import Block, Scores
 from serve_app.errors import BundleError, DeadlineExceeded, NotReady, Overloaded, UnknownVersion
 from serve_app.models import get_spec
+from serve_app.rollout.fault import fault_of
 from serve_app.serving.answer import Answered, Assignment, Counters, Failure, Observer
 from serve_app.serving.assignment import assign
 from serve_app.serving.router import Router
@@ -286,6 +288,40 @@ async def test_the_rows_under_way_are_counted_and_never_refused() -> None:
     assert probabilities(await router.predict(rows_of(4, 5), "key", None)) == [0.04, 0.05]
     assert probabilities(await first) == [0.01, 0.02, 0.03]
     assert router.rows_under_way == 0
+
+
+async def test_who_would_wait_for_too_much_is_told_so_at_once_and_is_not_scored() -> None:
+    """Of what can be waited for, none runs into the deadline: the queue ends where the table says.
+    Who comes when it is shorter again is answered.
+    """
+    stable = FakeScorer(stable_score)
+    of = table(v1_1_0=0, limits={"max_wait_ms": 250, "retry_after_s": 7})
+    router = await router_with(FakeScorer(candidate_score), of, stable)
+    stable.waits_s = 0.251
+    error = await raised_by(router.predict(rows_of(1, 2), "key", None))
+    assert isinstance(error, Overloaded)
+    assert error.headers["Retry-After"] == "7"
+    assert "250 ms" in error.detail
+    assert stable.blocks == []
+    assert router.rows_under_way == 0
+    stable.waits_s = 0.25
+    assert probabilities(await router.predict(rows_of(10), "key", None)) == [0.1]
+
+
+async def test_a_candidate_with_a_full_queue_is_charged_and_stable_answers() -> None:
+    """A queue is a version's own, so that both are refused for theirs and for no other's."""
+    told: list[Answered] = []
+    candidate = FakeScorer(candidate_score)
+    candidate.waits_s = 60.0
+    router = await router_with(candidate, observers=[SimpleNamespace(heard=told.append)])
+    answered = await router.predict(rows_of(10), "key", None)
+    assert answered.version == STABLE
+    assert candidate.blocks == []
+    assert [(one.version, type(one.error)) for one in answered.failures] == [
+        (CANDIDATE, Overloaded)
+    ]
+    assert told == [answered]
+    assert fault_of(answered, 0.15) == "refused"
 
 
 async def test_without_a_table_the_router_is_not_ready() -> None:
