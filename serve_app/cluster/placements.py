@@ -51,8 +51,9 @@ class InServerVersion:
             batch_size_fn=self._n_rows,
         )(self._score_blocks)
         self._n_calls = 0
-        self._n_rows = 0
-        self._n_scoring = 0
+        self._n_rows_in = 0
+        # Rows of the calls that the thread was given, the oldest first: that is being scored.
+        self._n_rows_given: list[int] = []
         self._pace = Pace(self._cost)
         self._is_closed = False
         self._has_batches = False
@@ -66,7 +67,7 @@ class InServerVersion:
         if self._is_inline(len(block)):
             return self._score(block)
         self._n_calls += 1
-        self._n_rows += len(block)
+        self._n_rows_in += len(block)
         try:
             async with asyncio.timeout(deadline_s):
                 if not self.coalesces:
@@ -83,7 +84,7 @@ class InServerVersion:
             raise DeadlineExceeded(f"The model did not answer within {deadline_s:g} s.") from None
         finally:
             self._n_calls -= 1
-            self._n_rows -= len(block)
+            self._n_rows_in -= len(block)
             if self._is_closed:
                 self._let_go()
 
@@ -94,8 +95,9 @@ class InServerVersion:
         """
         if self._n_calls < 2 or self._is_inline(n_rows):
             return 0.0
-        # Those whose caller has gone may still be scored: hence the bound.
-        n_waiting = max(0, self._n_rows - self._n_scoring)
+        n_scoring = self._n_rows_given[0] if self._n_rows_given else 0
+        # Of a batch that is scored some callers may have gone: hence the bound.
+        n_waiting = max(0, self._n_rows_in - n_scoring)
         if self.coalesces:
             return self._pace.merged_s(n_waiting, self._max_rows)
         return self._pace.one_by_one_s(self._n_calls - 1, n_waiting)
@@ -165,18 +167,20 @@ class InServerVersion:
 
     async def _off_the_loop(self, block: Block) -> Scores:
         loop = asyncio.get_running_loop()
-        scores, seconds = await loop.run_in_executor(self._thread, self._timed, block, loop.time)
-        self._pace.note(len(block), seconds)
+        n_rows = len(block)
+        self._n_rows_given.append(n_rows)
+        try:
+            call = loop.run_in_executor(self._thread, self._timed, block, loop.time)
+            scores, seconds = await call
+        finally:
+            self._n_rows_given.remove(n_rows)
+        self._pace.note(n_rows, seconds)
         return scores
 
     def _timed(self, block: Block, clock: Callable[[], float]) -> tuple[Scores, float]:
-        """The scores and the seconds that they took; in the thread, which scores one block."""
-        self._n_scoring = len(block)
+        """The scores, and the seconds that they took without those in the thread's queue."""
         begin_s = clock()
-        try:
-            return self._score(block), clock() - begin_s
-        finally:
-            self._n_scoring = 0
+        return self._score(block), clock() - begin_s
 
 
 class IsolatedApplication:

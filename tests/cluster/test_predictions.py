@@ -206,7 +206,11 @@ def test_a_candidate_over_its_deadline_is_answered_for_by_stable(stage: Any) -> 
 @pytest.mark.parametrize(
     ("limits", "status", "code"),
     [
-        ({"deadline_ms": 5, "candidate_deadline_ms": 1}, 504, "deadline_exceeded"),
+        (
+            {"deadline_ms": 5, "candidate_deadline_ms": 1, "max_wait_ms": 60_000},
+            504,
+            "deadline_exceeded",
+        ),
         ({"max_rows_under_way": 1, "retry_after_s": 7}, 429, "overloaded"),
     ],
     ids=["deadline", "queue limit"],
@@ -222,6 +226,25 @@ def test_limits_of_the_table_are_kept_under_load(
     refused = wait_until(lambda: refused_of_a_burst(stage, status), f"answers with {status}")
     assert refused[0].json()["code"] == code
     assert refused[0].headers.get("Retry-After") == ("7" if status == 429 else None)
+    stage.deploy()
+    stage.until_ready("", lambda s: s["stable"] == "1.0.0")
+
+
+@in_fast_mode
+def test_who_would_wait_too_long_for_a_version_is_told_so_at_once(stage: Any) -> None:
+    """A model call of 0.3 s is waited for, and not the calls of sixteen clients one after the
+    other.
+    """
+    table = {
+        "stable": SLOW,
+        "versions": {SLOW: {"coalesce": "never"}},
+        "limits": LIMITS | {"max_wait_ms": 100, "retry_after_s": 7},
+    }
+    stage.deploy(server("churn", "/", stage.store, table))
+    stage.until_ready("", lambda s: s["stable"] == SLOW)
+    refused = wait_until(lambda: refused_of_a_burst(stage, 429), "answers with 429")
+    assert {answer.json()["code"] for answer in refused} == {"overloaded"}
+    assert {answer.headers["Retry-After"] for answer in refused} == {"7"}
     stage.deploy()
     stage.until_ready("", lambda s: s["stable"] == "1.0.0")
 

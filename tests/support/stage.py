@@ -26,8 +26,9 @@ OTHER_CONTRACT = "9.0.3"
 MISMATCH = "9.0.4"
 DELAYS_S = {EXPENSIVE: 0.02, ISOLATED: 0.02, SLOW: 0.3}
 
-# On a busy machine nothing sound may come too late; what a test of deadlines needs it sets itself.
-LIMITS = {"deadline_ms": 30_000, "candidate_deadline_ms": 20_000}
+# On a busy machine nothing sound may come too late or be refused; what a test of limits needs it
+# sets itself.
+LIMITS = {"deadline_ms": 30_000, "candidate_deadline_ms": 20_000, "max_wait_ms": 60_000}
 
 
 def make_store(trained: FolderStore, target: Path) -> FolderStore:
@@ -151,7 +152,7 @@ def base_applications(store: FolderStore, mode: str) -> list[dict[str, Any]]:
     expensive = {
         "stable": EXPENSIVE,
         "versions": CANDIDATES,
-        "limits": {"deadline_ms": LIMITS["deadline_ms"]},
+        "limits": {name: LIMITS[name] for name in ("deadline_ms", "max_wait_ms")},
     }
     # Blocks of at most 4 rows leave each of the two servers; what is larger was merged later.
     isolated_stable = {
