@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from serve_app.rollout.counts import ARMS, Arm, Counts, Shadowed, added
 from serve_app.rollout.event import Share
 from serve_app.rollout.fault import Fault
-from serve_app.rollout.incidents import MOST_KEYS, LastIncidents
+from serve_app.rollout.incidents import KINDS, MOST_KEYS, Kind, LastIncidents
 from serve_app.rollout.recent import Recent, Seen, seen_by, seen_of
 from serve_app.rollout.seen_slices import SeenSlice, SliceKeys
 from serve_app.statistics.bins import Name
@@ -19,12 +19,12 @@ from serve_app.statistics.times import Times
 RAILS: tuple[Rail, ...] = ("errors", "slow", "disagreement")
 
 
-def _keys() -> dict[Rail, set[bytes]]:
-    return {rail: set() for rail in RAILS}
+def _keys() -> dict[Kind, set[bytes]]:
+    return {kind: set() for kind in KINDS}
 
 
-def _numbers() -> dict[Rail, dict[Arm, int]]:
-    return {rail: dict.fromkeys(ARMS, 0) for rail in RAILS}
+def _numbers() -> dict[Kind, dict[Arm, int]]:
+    return {kind: dict.fromkeys(ARMS, 0) for kind in KINDS}
 
 
 def _faults() -> dict[Arm, Counter[Fault]]:
@@ -36,11 +36,9 @@ class Phase:
     """What was seen in one phase: a stretch of evidence at one share.
 
     `bad` counts requests by fault, and `examples` has the id of the newest of each. `counted` are
-    the incidents of each guardrail, by the key with which they began, and `first` those of them
-    whose key had not been bad in this run before; of those of errors, `of_process` and
-    `first_of_process` were a process's. Of the guardrail of disagreement, `candidate`
-    counts pairs that disagree and `stable` those that agree. `n_left_out` keys had no room, so that
-    the guardrails see less than there is.
+    keys by kind, and `first` are those of them that had not counted in this run before. Of the
+    pairs, `candidate` counts those that disagree and `stable` those that agree. `n_left_out` keys
+    had no room, so that the guardrails see less than there is.
     """
 
     share: Share
@@ -51,18 +49,20 @@ class Phase:
     scores: dict[Arm, list[int]] = field(default_factory=lambda: {arm: [] for arm in ARMS})
     times: dict[Arm, Times] = field(default_factory=lambda: {arm: Times() for arm in ARMS})
     slices: dict[Name, SeenSlice] = field(default_factory=dict)
-    counted: dict[Rail, dict[Arm, int]] = field(default_factory=_numbers)
-    first: dict[Rail, dict[Arm, int]] = field(default_factory=_numbers)
-    of_process: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
-    first_of_process: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
+    counted: dict[Kind, dict[Arm, int]] = field(default_factory=_numbers)
+    first: dict[Kind, dict[Arm, int]] = field(default_factory=_numbers)
     n_left_out: int = 0
     shadowed: Shadowed = field(default_factory=Shadowed)
-    seen: dict[Rail, set[bytes]] = field(default_factory=_keys)
+    seen: dict[Kind, set[bytes]] = field(default_factory=_keys)
 
     @property
     def percent(self) -> float:
         """Return what the candidate got of the keys; in shadow it got none."""
         return 0.0 if self.share == "shadow" else float(self.share)
+
+    def n_bad_keys(self, arm: Arm) -> int:
+        """Return the keys that this version's model failed, and its processes' incidents."""
+        return self.counted["errors"][arm] + self.counted["processes"][arm]
 
     @property
     def n_disagree(self) -> int:
@@ -97,7 +97,7 @@ class Record:
     restarts: int = 0
     before: Seen = field(default_factory=Seen)
     phases: dict[int, Phase] = field(default_factory=dict)
-    seen: dict[Rail, set[bytes]] = field(default_factory=_keys)
+    seen: dict[Kind, set[bytes]] = field(default_factory=_keys)
     recent: Recent = field(default_factory=Recent)
     incidents: LastIncidents = field(default_factory=LastIncidents)
     slice_keys: SliceKeys = field(default_factory=SliceKeys)
@@ -150,66 +150,71 @@ class Record:
         return total
 
     def _add_errors(self, phase: Phase, counts: Counts, now_s: float) -> None:
-        """Count what models did wrong key by key, and what processes did as one incident."""
-        phase.n_left_out += counts.errors.n_left_out
+        """Count what models did wrong key by key, and what processes did as one incident.
+
+        Neither uses up keys for the other: after a stop of stable's, its keys are still evidence.
+        """
+        told = counts.errors
+        phase.n_left_out += told.n_left_out
         for arm in ARMS:
-            of_process = counts.errors.of_process[arm]
-            for key in counts.errors.first[arm] - of_process:
+            of_process = told.of_process[arm]
+            for key in told.first[arm] - of_process:
                 self._count(phase, "errors", arm, key)
-            n_first = phase.first["errors"][arm]
-            if self._count_one(phase, "errors", arm, of_process, now_s):
-                phase.of_process[arm] += 1
-                phase.first_of_process[arm] += phase.first["errors"][arm] - n_first
-            for key in counts.errors.others[arm]:
-                self._use_up(phase, "errors", key)
+            self._count_one(phase, "processes", arm, of_process, told.others[arm], now_s)
 
     def _add_slow(self, phase: Phase, counts: Counts, now_s: float) -> None:
         """Count slow answers: a process that stops answers slowly what waited, in every server."""
-        phase.n_left_out += counts.slow.n_left_out
+        told = counts.slow
+        phase.n_left_out += told.n_left_out
         for arm in ARMS:
-            self._count_one(phase, "slow", arm, counts.slow.first[arm], now_s)
-            for key in counts.slow.others[arm]:
-                self._use_up(phase, "slow", key)
+            self._count_one(phase, "slow", arm, told.first[arm], told.others[arm], now_s)
 
     def _count_one(
-        self, phase: Phase, rail: Rail, arm: Arm, keys: set[bytes], now_s: float
-    ) -> bool:
-        """Count one of the keys with which an incident of a process began; the others are used up.
+        self,
+        phase: Phase,
+        kind: Kind,
+        arm: Arm,
+        began: set[bytes],
+        others: set[bytes],
+        now_s: float,
+    ) -> None:
+        """Count an incident of a process by one key, and use up the others.
 
-        Return whether one counted: not where the incident is one that was told a moment ago.
+        It counts by any key that is new in the run, or else in the phase: the incidents of a
+        version of which one client asks most begin with that client's key, and would count once.
+        What is told a moment after another incident belongs to that one.
         """
-        is_new = self.incidents.is_new(rail, arm, now_s)
-        has_counted = False
         # Sorted, so that which key counts is the same wherever this runs.
-        for key in sorted(keys):
-            if is_new and not has_counted:
-                has_counted = self._count(phase, rail, arm, key)
-            else:
-                self._use_up(phase, rail, key)
-        if has_counted:
-            self.incidents.begin(rail, arm, now_s)
-        return has_counted
+        keys = [*sorted(began), *sorted(others)]
+        if began and self.incidents.is_new(kind, arm, now_s):
+            new_in_phase = [key for key in keys if key not in phase.seen[kind]]
+            new_in_run = [key for key in new_in_phase if key not in self.seen[kind]]
+            for key in (new_in_run or new_in_phase)[:1]:
+                if self._count(phase, kind, arm, key):
+                    self.incidents.begin(kind, arm, now_s)
+        for key in keys:
+            self._use_up(phase, kind, key)
 
-    def _count(self, phase: Phase, rail: Rail, arm: Arm, key: bytes) -> bool:
+    def _count(self, phase: Phase, kind: Kind, arm: Arm, key: bytes) -> bool:
         """Count a key once in the phase, and once in the run: where it first turned bad.
 
         Return whether it counted.
         """
-        if key in phase.seen[rail]:
+        if key in phase.seen[kind]:
             return False
-        is_first = key not in self.seen[rail]
-        if not self._use_up(phase, rail, key):
+        is_first = key not in self.seen[kind]
+        if not self._use_up(phase, kind, key):
             return False
-        phase.counted[rail][arm] += 1
-        phase.first[rail][arm] += is_first
+        phase.counted[kind][arm] += 1
+        phase.first[kind][arm] += is_first
         return True
 
-    def _use_up(self, phase: Phase, rail: Rail, key: bytes) -> bool:
+    def _use_up(self, phase: Phase, kind: Kind, key: bytes) -> bool:
         """Note a key, which then counts no more; whether there was room."""
-        sets = [phase.seen[rail]]
+        sets = [phase.seen[kind]]
         # A key that was bad where nothing is compared can still be evidence later in the run.
-        if rail == "disagreement" or 0 < phase.percent < 100:
-            sets.append(self.seen[rail])
+        if kind == "disagreement" or 0 < phase.percent < 100:
+            sets.append(self.seen[kind])
         for keys in sets:
             if len(keys) >= MOST_KEYS and key not in keys:
                 phase.n_left_out += 1

@@ -6,6 +6,7 @@ Everything here is pure; times are seconds of any one clock.
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from serve_app.rollout.counts import ARMS, Arm, Counts
 from serve_app.rollout.fault import OF_THE_MODEL, Fault
@@ -17,8 +18,8 @@ RESOLUTION_S = 0.5
 FAILING_SHARE = 0.5
 FAILING_S = 10.0
 N_PARTS = 5
-# So is one that fails this share in each of so many parts of a minute, as one whose processes end
-# again and again.
+# At 100 % one that fails this share in each of so many parts of a minute is out too, as one whose
+# processes end again and again.
 LASTING_SHARE = 0.25
 N_LASTING_PARTS = 6
 # Fewer requests than this say nothing yet, and neither do requests that came all at once: they lie
@@ -138,16 +139,18 @@ class Recent:
         # What stable answers well since nobody asks the candidate says nothing of that time.
         return self.between(begin_s, newest_s)
 
-    def lasting(self, now_s: float) -> Seen | None:
-        """Return the last minute where the candidate failed a quarter of each part, or None."""
+    def lasting(self, now_s: float, limit_share: float) -> Seen | None:
+        """Return the last minute where each part of it had a quarter bad, and more than this share.
+
+        None: one had less.
+        """
         seen = self.between(now_s - KEPT_S, now_s)
         if seen.bad["candidate"] < MIN_REQUESTS:
             return None
         parts = self._parts_of(now_s - KEPT_S, now_s, N_LASTING_PARTS)
         # A part without requests has a share of 0.
-        if any(part.candidate_share < LASTING_SHARE for part in parts):
-            return None
-        return seen
+        least = min(part.candidate_share for part in parts)
+        return seen if least >= LASTING_SHARE and least > limit_share else None
 
     def above(self, now_s: float, limit_share: float) -> Seen | None:
         """Return the last half minute where the candidate was above this share all the time.
@@ -183,8 +186,8 @@ class Recent:
     def _parts_of(self, begin_s: float, end_s: float, n_parts: int) -> list[Seen]:
         """Return what was seen in each part of a stretch."""
         part_s = (end_s - begin_s) / n_parts
-        starts_s = [begin_s + n * part_s for n in range(n_parts)]
-        return [self.between(start_s, start_s + part_s) for start_s in starts_s]
+        edges_s = [*(begin_s + n * part_s for n in range(n_parts)), end_s]
+        return [self.between(*edges) for edges in pairwise(edges_s)]
 
 
 def seen_of(

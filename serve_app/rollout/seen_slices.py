@@ -14,16 +14,15 @@ def _none() -> dict[Arm, int]:
 
 @dataclass
 class SeenSlice:
-    """Requests of a slice by arm, how many were bad, and the keys with which incidents began.
+    """Requests of a slice by arm, how many were bad, keys that the models failed, and incidents.
 
-    Below 100 % a key counts in a slice once in the run, and at 100 % once in the phase. With
-    `of_process` of the keys an incident of a process began.
+    Below 100 % a key counts in a slice once in the run, and at 100 % once in the phase.
     """
 
     requests: dict[Arm, int] = field(default_factory=_none)
     bad: dict[Arm, int] = field(default_factory=_none)
     n_keys: dict[Arm, int] = field(default_factory=_none)
-    of_process: dict[Arm, int] = field(default_factory=_none)
+    n_incidents: dict[Arm, int] = field(default_factory=_none)
 
     def add(self, other: "SeenSlice") -> None:
         """Take in what was seen in another phase."""
@@ -31,16 +30,22 @@ class SeenSlice:
             self.requests[arm] += other.requests[arm]
             self.bad[arm] += other.bad[arm]
             self.n_keys[arm] += other.n_keys[arm]
-            self.of_process[arm] += other.of_process[arm]
+            self.n_incidents[arm] += other.n_incidents[arm]
+
+    def n_bad_keys(self, arm: Arm) -> int:
+        """Return the keys that this version's model failed, and its processes' incidents."""
+        return self.n_keys[arm] + self.n_incidents[arm]
+
+
+# A key in a slice, and whether a process or the model failed it.
+BadKey = tuple[Name, bytes, bool]
 
 
 @dataclass
 class SliceKeys:
     """The bad keys of all slices in a run, below 100 % and at 100 %, and their incidents."""
 
-    seen: dict[bool, set[tuple[Name, bytes]]] = field(
-        default_factory=lambda: {False: set(), True: set()}
-    )
+    seen: dict[bool, set[BadKey]] = field(default_factory=lambda: {False: set(), True: set()})
     incidents: LastIncidents = field(default_factory=LastIncidents)
 
     def add(
@@ -58,37 +63,28 @@ class SliceKeys:
         n_left_out = 0
         for name, sliced in told.items():
             part = slices.setdefault(name, SeenSlice())
-            n_left_out += sliced.errors.n_left_out
+            errors = sliced.errors
+            n_left_out += errors.n_left_out
             for arm in ARMS:
                 part.requests[arm] += sliced.requests[arm]
                 part.bad[arm] += sliced.bad[arm]
-                n_left_out += self._add_keys(part, name, sliced, arm, now_s, self.seen[is_all])
+                of_process = errors.of_process[arm]
+                seen = self.seen[is_all]
+                n_new, n_full = _use_up(seen, name, errors.first[arm] - of_process, False)
+                part.n_keys[arm] += n_new
+                n_left_out += n_full
+                n_new, n_full = _use_up(seen, name, of_process | errors.others[arm], True)
+                n_left_out += n_full
+                if of_process and n_new and self.incidents.is_new(name, arm, now_s):
+                    self.incidents.begin(name, arm, now_s)
+                    part.n_incidents[arm] += 1
         return n_left_out
 
-    def _add_keys(
-        self,
-        part: SeenSlice,
-        name: Name,
-        sliced: Sliced,
-        arm: Arm,
-        now_s: float,
-        seen: set[tuple[Name, bytes]],
-    ) -> int:
-        n_left_out = 0
-        told = sliced.errors
-        # Sorted, so that which key counts is the same wherever this runs.
-        for key in sorted(told.first[arm] | told.others[arm]):
-            if (name, key) in seen:
-                continue
-            if len(seen) >= MOST_KEYS:
-                n_left_out += 1
-                continue
-            seen.add((name, key))
-            if key in told.of_process[arm]:
-                if not self.incidents.is_new(name, arm, now_s):
-                    continue
-                self.incidents.begin(name, arm, now_s)
-                part.of_process[arm] += 1
-            if key in told.first[arm]:
-                part.n_keys[arm] += 1
-        return n_left_out
+
+def _use_up(seen: set[BadKey], name: Name, keys: set[bytes], of_process: bool) -> tuple[int, int]:
+    """Note keys; return how many are new, and how many had no room."""
+    new = {(name, key, of_process) for key in keys} - seen
+    n_room = max(0, MOST_KEYS - len(seen))
+    kept = sorted(new)[:n_room]
+    seen.update(kept)
+    return len(kept), len(new) - len(kept)

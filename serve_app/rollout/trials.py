@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from serve_app.rollout.counts import Arm
-from serve_app.rollout.evidence import Phase
+from serve_app.rollout.incidents import Kind
 from serve_app.settings import Guardrails
 from serve_app.statistics.sequential_test import Rail, Trials, bad_keys, pairs
 
@@ -14,20 +14,17 @@ EVEN_PERCENT = 50.0
 
 
 def trials_of(
-    rail: Rail,
-    phase: Phase,
-    counted: Mapping[Arm, int],
-    of_process: Mapping[Arm, int],
-    limits: Guardrails,
+    rail: Rail, counted: Mapping[Kind, Mapping[Arm, int]], percent: float, limits: Guardrails
 ) -> tuple[Trials, ...]:
-    """Return what a guardrail counted in a phase; of errors `of_process` were incidents."""
+    """Return what a guardrail counted at one share, by the odds at which it is weighed."""
     if rail == "errors":
-        return error_trials(counted, of_process, phase.percent, limits.max_error_ratio)
-    hits = counted["candidate"]
-    others = counted["stable"]
+        n_keys = counted["errors"]
+        return error_trials(n_keys, counted["processes"], percent, limits.max_error_ratio)
+    hits = counted[rail]["candidate"]
+    others = counted[rail]["stable"]
     if rail == "slow":
         # Mostly the end of a stop, at which all that waited is answered.
-        return (bad_keys(hits, others, even_percent(phase.percent), limits.max_slow_ratio),)
+        return (bad_keys(hits, others, even_percent(percent), limits.max_slow_ratio),)
     tolerated_percent = max(limits.max_disagreement_percent, LEAST_TOLERATED_PERCENT)
     if tolerated_percent >= 100:
         return ()
@@ -35,14 +32,13 @@ def trials_of(
 
 
 def error_trials(
-    n_keys: Mapping[Arm, int], of_process: Mapping[Arm, int], percent: float, max_ratio: float
+    n_keys: Mapping[Arm, int], n_incidents: Mapping[Arm, int], percent: float, max_ratio: float
 ) -> tuple[Trials, Trials]:
-    """Return keys that the models failed, and the incidents of processes among `n_keys`."""
-    n_hits = of_process["candidate"]
-    n_others = of_process["stable"]
+    """Return keys that the models failed, and incidents of their processes."""
+    even = even_percent(percent)
     return (
-        bad_keys(n_keys["candidate"] - n_hits, n_keys["stable"] - n_others, percent, max_ratio),
-        bad_keys(n_hits, n_others, even_percent(percent), max_ratio),
+        bad_keys(n_keys["candidate"], n_keys["stable"], percent, max_ratio),
+        bad_keys(n_incidents["candidate"], n_incidents["stable"], even, max_ratio),
     )
 
 

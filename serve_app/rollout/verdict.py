@@ -18,6 +18,7 @@ from serve_app.rollout.hold_verdict import (
     failing_slices,
     held_by,
     latency,
+    slow_answers,
 )
 from serve_app.rollout.numbers import evidence_numbers
 from serve_app.rollout.recent import KEPT_S, STABLE_SHARE, Seen
@@ -41,9 +42,8 @@ def verdict(
     judgement = judged(record, number, plan)
     numbers = evidence_numbers(record, phase, judgement)
     failing = record.recent.failing(now_s)
-    for seen in (failing, record.recent.lasting(now_s)):
-        if seen is not None and not _is_excused(seen, phase):
-            return Verdict("fail", _failing_reason(seen, phase), numbers, "failing")
+    if failing is not None and not _is_excused(failing, phase):
+        return Verdict("fail", _failing_reason(failing, phase), numbers, "failing")
     failed = _failed(judgement, phase)
     if failed is not None:
         return Verdict("fail", _rail_reason(failed, phase), numbers, failed.rail)
@@ -63,11 +63,11 @@ def judged(record: Record, number: int, plan: Rollout) -> Judgement:
     guardrails = plan.guardrails
     evidence = []
     for rail in RAILS:
-        in_step = trials_of(rail, phase, phase.counted[rail], phase.of_process, guardrails)
+        in_step = trials_of(rail, phase.counted, phase.percent, guardrails)
         in_rollout = [
             trials
             for one in record.phases.values()
-            for trials in trials_of(rail, one, one.first[rail], one.first_of_process, guardrails)
+            for trials in trials_of(rail, one.first, one.percent, guardrails)
         ]
         evidence.append(Evidence(rail, in_step, tuple(in_rollout)))
     n_steps = n_judged_steps(plan)
@@ -82,25 +82,23 @@ def _is_excused(seen: Seen, phase: Phase) -> bool:
     """
     if phase.percent == 100:
         return seen.is_stable_broken
-    return seen.stable_share >= min(STABLE_SHARE, seen.candidate_share / 2)
+    return seen.stable_share >= STABLE_SHARE
 
 
 def _failed(judgement: Judgement, phase: Phase) -> Finding | None:
     """Return the guardrail that the candidate broke.
 
-    Not that of errors while hardly a request of it is bad: one late answer in 20,000 is no harm,
-    even if stable has none.
+    Not that of errors while hardly a request of it is bad in this phase: one late answer in 20,000
+    is no harm, even if stable has none. What was tolerated in the steps before is so until a
+    request of this one says more.
     """
-    failed = judgement.failed
-    if failed is None or failed.rail != "errors":
-        return failed
     total = phase.total
-    if not total.requests["candidate"]:
-        # What was tolerated in the steps before is so until a request of this one says more.
-        return None
+    n_requests = total.requests["candidate"]
     # It is asked at each look, so that it must be sure.
-    low, _ = wilson(total.bad["candidate"], total.requests["candidate"], SURE_Z)
-    return failed if low > TOLERATED_SHARE else None
+    low = wilson(total.bad["candidate"], n_requests, SURE_Z)[0] if n_requests else 0.0
+    if low > TOLERATED_SHARE:
+        return judgement.failed
+    return Judgement(tuple(f for f in judgement.findings if f.rail != "errors")).failed
 
 
 def _of_all_traffic(
@@ -128,6 +126,14 @@ def _of_all_traffic(
             f"bad answers: {_of(above, 'candidate')} of the candidate in the last half minute, in "
             f"{above.n_incidents} incidents; tolerated: up to {100 * most:.1f} % of them, {since} "
             f"({faults})"
+        )
+        return Verdict("fail", reason, numbers, "worse than before")
+    lasting = record.recent.lasting(now_s, most)
+    if lasting is not None and not lasting.is_stable_broken:
+        reason = (
+            f"bad answers: {_of(lasting, 'candidate')} of the candidate in the last minute, a "
+            f"quarter or more in each ten seconds of it; tolerated: up to {100 * most:.1f} %, "
+            f"{since} ({faults})"
         )
         return Verdict("fail", reason, numbers, "worse than before")
     last = record.recent.between(now_s - KEPT_S, now_s)
@@ -168,7 +174,7 @@ def _at_the_end_of_a_step(
     n_slow = phase.counted["slow"]["candidate"]
     reason = (
         f"{phase.requests['candidate']} requests of the candidate within the rails "
-        f"(errors: {phase.counted['errors']['candidate']} keys, slow: {n_slow} keys)"
+        f"(errors: {phase.n_bad_keys('candidate')} keys, slow: {n_slow} keys)"
     )
     return Verdict("pass", reason, numbers)
 
@@ -197,9 +203,10 @@ def _against_stable(record: Record, phase: Phase, plan: Rollout) -> Iterator[tup
     """Yield (cause, reason) of what can be told at 100 % too, by what stable did before."""
     for failing in failing_slices(record, phase, plan):
         yield failing.cause, failing.reason
-    reason = latency(record, phase, plan)
-    if reason:
-        yield "latency", reason
+    for cause, look in (("latency", latency), ("slow answers", slow_answers)):
+        reason = look(record, phase, plan)
+        if reason:
+            yield cause, reason
 
 
 def _is_worse(total: Seen, max_ratio: float) -> bool:

@@ -50,6 +50,15 @@ SCENARIOS = [
         candidate=Behaviour(tail_share=0.4, tail_ms=160.0),
     ),
     _worse(
+        "slow-often",
+        "0.5 % of stable's calls and 4.5 % of the candidate's take 120 ms",
+        placement="isolated",
+        traffic=FAST,
+        rollout={"min_seconds": 150},
+        stable=Behaviour(tail_share=0.005, tail_ms=120.0),
+        candidate=Behaviour(tail_share=0.045, tail_ms=120.0),
+    ),
+    _worse(
         "dies-again",
         "isolated, its only process ends every 8 s, and another is there 5 s later",
         placement="isolated",
