@@ -21,7 +21,7 @@ from serve_app.rollout.log import Log
 from serve_app.rollout.notify import Notifier
 from serve_app.rollout.ongoing import FORGOTTEN, Ongoing, Outs, facts_of
 from serve_app.rollout.orders import Orders, RolloutReply, RolloutReport, orders_of
-from serve_app.rollout.state import DONE, FALLING, MOVING, OUT, State, percent_of
+from serve_app.rollout.state import DONE, MOVING, OUT, State, percent_of
 from serve_app.settings import Rollout
 
 logger = logging.getLogger(__name__)
