@@ -20,7 +20,9 @@ PORTS = range(20_000, 30_000)
 # So many idle connections of one client end the service until they are let go.
 RAYS_CONNECTIONS = 4_096
 N_CONNECTIONS = 20_000
-# Besides two files a connection; HAProxy does not start where it cannot have them all.
+# HAProxy wants two files a connection, and two for each fourth of them, through a pipe of which it
+# hands on bytes; it does not start where it cannot have them all.
+FILES_OF_A_CONNECTION = 2.5
 N_OTHER_FILES = 2_000
 
 RETRY_ON = "\n    ".join(
@@ -112,7 +114,7 @@ def _connections(n_files: int) -> dict[str, str]:
     """How many connections HAProxy takes, where this machine lets it have files for more."""
     n_connections = N_CONNECTIONS
     if n_files != resource.RLIM_INFINITY:
-        n_connections = min(N_CONNECTIONS, (n_files - N_OTHER_FILES) // 2)
+        n_connections = min(N_CONNECTIONS, int((n_files - N_OTHER_FILES) / FILES_OF_A_CONNECTION))
     if n_connections <= RAYS_CONNECTIONS:
         return {}
     return {"RAY_SERVE_HAPROXY_MAXCONN": str(n_connections)}

@@ -132,8 +132,9 @@ def test_a_laptop_has_the_variables_of_a_cluster_and_places_of_its_own(tmp_path:
     [
         (resource.RLIM_INFINITY, "20000"),
         (1_048_576, "20000"),
-        (20_000, "9000"),
-        (10_240, "4120"),
+        (20_000, "7200"),
+        (12_500, "4200"),
+        (10_240, None),
         (4_096, None),
     ],
 )
