@@ -72,7 +72,7 @@ class Controller:
             self._out.put(taken.out, FORGOTTEN)
         if is_new and self.ongoing is not None:
             for counts in taken.counts:
-                self.ongoing.record.add(counts, self._clock())
+                self.ongoing.record.add(counts, self._clock(), server)
 
     def tell(self, server: str) -> RolloutReply:
         """What every server should do now."""

@@ -3,66 +3,32 @@
 Everything here is pure; what the judge says of it stands in verdict.py.
 """
 
-import math
 from collections import Counter
 from dataclasses import dataclass, field
 
-from serve_app.rollout.counts import (
-    ARMS,
-    Arm,
-    Counts,
-    Shadowed,
-    Sliced,
-    added,
-)
+from serve_app.rollout.counts import ARMS, Arm, Counts, Shadowed, added
 from serve_app.rollout.event import Share
-from serve_app.rollout.fault import OF_THE_MODEL, Fault
-from serve_app.rollout.recent import Recent, Seen, seen_of
+from serve_app.rollout.fault import Fault
+from serve_app.rollout.incidents import KINDS, MOST_KEYS, Kind, LastIncidents
+from serve_app.rollout.recent import Recent, Seen, seen_by, seen_of
+from serve_app.rollout.seen_slices import SeenSlice, SliceKeys
 from serve_app.statistics.bins import Name
 from serve_app.statistics.sequential_test import Rail
 from serve_app.statistics.times import Times
 
 RAILS: tuple[Rail, ...] = ("errors", "slow", "disagreement")
-# Keys of each set. Beyond it no key is added, and the rollout is held.
-MOST_KEYS = 200_000
-# What servers tell of a version's processes within so many seconds of each other is one incident: a
-# process that stops for five seconds is late for each server at another moment.
-SAME_INCIDENT_S = 5.0
 
 
-def _keys() -> dict[Rail, set[bytes]]:
-    return {rail: set() for rail in RAILS}
+def _keys() -> dict[Kind, set[bytes]]:
+    return {kind: set() for kind in KINDS}
 
 
-def _numbers() -> dict[Rail, dict[Arm, int]]:
-    return {rail: dict.fromkeys(ARMS, 0) for rail in RAILS}
+def _numbers() -> dict[Kind, dict[Arm, int]]:
+    return {kind: dict.fromkeys(ARMS, 0) for kind in KINDS}
 
 
 def _faults() -> dict[Arm, Counter[Fault]]:
     return {arm: Counter() for arm in ARMS}
-
-
-def _none() -> dict[Arm, int]:
-    return dict.fromkeys(ARMS, 0)
-
-
-@dataclass
-class SeenSlice:
-    """Requests of a slice by arm, how many were bad, and the keys with which incidents began.
-
-    Below 100 % a key counts in a slice once in the run, and at 100 % once in the phase.
-    """
-
-    requests: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
-    bad: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
-    n_keys: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
-
-    def add(self, other: "SeenSlice") -> None:
-        """Take in what was seen in another phase."""
-        for arm in ARMS:
-            self.requests[arm] += other.requests[arm]
-            self.bad[arm] += other.bad[arm]
-            self.n_keys[arm] += other.n_keys[arm]
 
 
 @dataclass
@@ -70,11 +36,9 @@ class Phase:
     """What was seen in one phase: a stretch of evidence at one share.
 
     `bad` counts requests by fault, and `examples` has the id of the newest of each. `counted` are
-    the incidents of each guardrail, by the key with which they began, and `first` those of them
-    whose key had not been bad in this run before; of those of errors, `of_process` and
-    `first_of_process` were a process's. Of the guardrail of disagreement, `candidate`
-    counts pairs that disagree and `stable` those that agree. `n_left_out` keys had no room, so that
-    the guardrails see less than there is.
+    keys by kind, and `first` are those of them that had not counted in this run before. Of the
+    pairs, `candidate` counts those that disagree and `stable` those that agree. `n_left_out` keys
+    had no room, so that the guardrails see less than there is.
     """
 
     share: Share
@@ -85,18 +49,20 @@ class Phase:
     scores: dict[Arm, list[int]] = field(default_factory=lambda: {arm: [] for arm in ARMS})
     times: dict[Arm, Times] = field(default_factory=lambda: {arm: Times() for arm in ARMS})
     slices: dict[Name, SeenSlice] = field(default_factory=dict)
-    counted: dict[Rail, dict[Arm, int]] = field(default_factory=_numbers)
-    first: dict[Rail, dict[Arm, int]] = field(default_factory=_numbers)
-    of_process: dict[Arm, int] = field(default_factory=_none)
-    first_of_process: dict[Arm, int] = field(default_factory=_none)
+    counted: dict[Kind, dict[Arm, int]] = field(default_factory=_numbers)
+    first: dict[Kind, dict[Arm, int]] = field(default_factory=_numbers)
     n_left_out: int = 0
     shadowed: Shadowed = field(default_factory=Shadowed)
-    seen: dict[Rail, set[bytes]] = field(default_factory=_keys)
+    seen: dict[Kind, set[bytes]] = field(default_factory=_keys)
 
     @property
     def percent(self) -> float:
         """Return what the candidate got of the keys; in shadow it got none."""
         return 0.0 if self.share == "shadow" else float(self.share)
+
+    def n_bad_keys(self, arm: Arm) -> int:
+        """Return the keys that this version's model failed, and its processes' incidents."""
+        return self.counted["errors"][arm] + self.counted["processes"][arm]
 
     @property
     def n_disagree(self) -> int:
@@ -131,16 +97,10 @@ class Record:
     restarts: int = 0
     before: Seen = field(default_factory=Seen)
     phases: dict[int, Phase] = field(default_factory=dict)
-    seen: dict[Rail, set[bytes]] = field(default_factory=_keys)
+    seen: dict[Kind, set[bytes]] = field(default_factory=_keys)
     recent: Recent = field(default_factory=Recent)
-    # When a version's processes were last told to be bad.
-    last_of_process_s: dict[Arm, float] = field(
-        default_factory=lambda: dict.fromkeys(ARMS, -math.inf)
-    )
-    # Bad keys of each slice: below 100 %, and at 100 %.
-    seen_in_slices: dict[bool, set[tuple[Name, bytes]]] = field(
-        default_factory=lambda: {False: set(), True: set()}
-    )
+    incidents: LastIncidents = field(default_factory=LastIncidents)
+    slice_keys: SliceKeys = field(default_factory=SliceKeys)
 
     def enter(self, number: int, share: Share) -> Phase:
         """Return the phase of this number, which begins empty."""
@@ -150,8 +110,8 @@ class Record:
             self.recent = Recent()
         return self.phases[number]
 
-    def add(self, counts: Counts, now_s: float) -> None:
-        """Take in what a server counted, and told at `now_s`.
+    def add(self, counts: Counts, now_s: float, server: str = "") -> None:
+        """Take in what this server counted, and told at `now_s`.
 
         Counts of another run, or of a phase before this coordinator, are left out.
         """
@@ -166,19 +126,14 @@ class Record:
             phase.times[arm].add(counts.times[arm])
         phase.n_stood_in += counts.n_stood_in
         if counts.phase == max(self.phases):
-            seen = seen_of(counts.requests, counts.bad, counts.n_stood_in)
-            seen.n_broken_in_place = counts.n_broken_in_place
-            seen.n_incidents = len(counts.errors.first["candidate"])
-            self.recent.add(now_s, seen)
+            self.recent.add(now_s, seen_by(server, counts))
         self._add_errors(phase, counts, now_s)
-        for name, sliced in counts.slices.items():
-            self._add_slice(phase, name, sliced)
-        for arm in ARMS:
-            for key in counts.slow.first[arm]:
-                self._count(phase, "slow", arm, key)
-            for key in counts.slow.others[arm]:
-                self._use_up(phase, "slow", key)
-        phase.n_left_out += counts.slow.n_left_out
+        self._add_slow(phase, counts, now_s)
+        # In shadow nothing is compared, and a key that is bad now can still be evidence later.
+        if phase.share != "shadow":
+            keys = self.slice_keys
+            is_all = phase.percent == 100
+            phase.n_left_out += keys.add(phase.slices, counts.slices, now_s, is_all=is_all)
         for key, disagrees in counts.shadowed.pairs.items():
             self._count(phase, "disagreement", "candidate" if disagrees else "stable", key)
         # The pairs are counted above; if they were kept here too, they would grow without end.
@@ -197,69 +152,70 @@ class Record:
     def _add_errors(self, phase: Phase, counts: Counts, now_s: float) -> None:
         """Count what models did wrong key by key, and what processes did as one incident.
 
-        One that another server told a moment ago is the same one.
+        Neither uses up keys for the other: after a stop of stable's, its keys are still evidence.
         """
-        phase.n_left_out += counts.errors.n_left_out
+        told = counts.errors
+        phase.n_left_out += told.n_left_out
         for arm in ARMS:
-            of_process = counts.errors.of_process[arm]
-            for key in counts.errors.first[arm] - of_process:
+            of_process = told.of_process[arm]
+            for key in told.first[arm] - of_process:
                 self._count(phase, "errors", arm, key)
-            is_new = now_s > self.last_of_process_s[arm] + SAME_INCIDENT_S
-            # Sorted, so that which key counts does not hang on the process that runs this.
-            for key in sorted(of_process):
-                if not is_new:
-                    self._use_up(phase, "errors", key)
-                    continue
-                before = phase.first["errors"][arm]
-                if self._count(phase, "errors", arm, key):
-                    is_new = False
-                    phase.of_process[arm] += 1
-                    phase.first_of_process[arm] += phase.first["errors"][arm] - before
-            for key in counts.errors.others[arm]:
-                self._use_up(phase, "errors", key)
-            if _n_of_process(counts, arm):
-                self.last_of_process_s[arm] = now_s
+            self._count_one(phase, "processes", arm, of_process, told.others[arm], now_s)
 
-    def _add_slice(self, phase: Phase, name: Name, sliced: Sliced) -> None:
-        if phase.share == "shadow":
-            # Nothing is compared, and a key that is bad now can still be evidence later.
-            return
-        part = phase.slices.setdefault(name, SeenSlice())
-        seen = self.seen_in_slices[phase.percent == 100]
-        phase.n_left_out += sliced.errors.n_left_out
+    def _add_slow(self, phase: Phase, counts: Counts, now_s: float) -> None:
+        """Count slow answers: a process that stops answers slowly what waited, in every server."""
+        told = counts.slow
+        phase.n_left_out += told.n_left_out
         for arm in ARMS:
-            part.requests[arm] += sliced.requests[arm]
-            part.bad[arm] += sliced.bad[arm]
-            for keys, counts in ((sliced.errors.first, 1), (sliced.errors.others, 0)):
-                for key in keys[arm]:
-                    if (name, key) in seen:
-                        continue
-                    if len(seen) >= MOST_KEYS:
-                        phase.n_left_out += 1
-                        continue
-                    seen.add((name, key))
-                    part.n_keys[arm] += counts
+            self._count_one(phase, "slow", arm, told.first[arm], told.others[arm], now_s)
 
-    def _count(self, phase: Phase, rail: Rail, arm: Arm, key: bytes) -> bool:
+    def _count_one(
+        self,
+        phase: Phase,
+        kind: Kind,
+        arm: Arm,
+        began: set[bytes],
+        others: set[bytes],
+        now_s: float,
+    ) -> None:
+        """Count an incident of a process by one key, and use up the others.
+
+        It counts by any key that is new in the run, or else in the phase: the incidents of a
+        version of which one client asks most begin with that client's key, and would count once.
+        What is told a moment after another incident belongs to that one.
+        """
+        # Sorted, so that which key counts is the same wherever this runs.
+        keys = [*sorted(began), *sorted(others)]
+        if began and self.incidents.is_new(kind, arm, now_s):
+            new_in_phase = [key for key in keys if key not in phase.seen[kind]]
+            new_in_run = [key for key in new_in_phase if key not in self.seen[kind]]
+            for key in (new_in_run or new_in_phase)[:1]:
+                if self._count(phase, kind, arm, key):
+                    self.incidents.begin(kind, arm, now_s)
+        for key in keys:
+            self._use_up(phase, kind, key)
+
+    def _count(self, phase: Phase, kind: Kind, arm: Arm, key: bytes) -> bool:
         """Count a key once in the phase, and once in the run: where it first turned bad.
 
         Return whether it counted.
         """
-        if key in phase.seen[rail]:
+        if key in phase.seen[kind]:
             return False
-        is_first = key not in self.seen[rail]
-        if not self._use_up(phase, rail, key):
+        is_first = key not in self.seen[kind]
+        if not self._use_up(phase, kind, key):
             return False
-        phase.counted[rail][arm] += 1
-        phase.first[rail][arm] += is_first
+        phase.counted[kind][arm] += 1
+        if is_first:
+            phase.first[kind][arm] += 1
         return True
 
-    def _use_up(self, phase: Phase, rail: Rail, key: bytes) -> bool:
+    def _use_up(self, phase: Phase, kind: Kind, key: bytes) -> bool:
         """Note a key, which then counts no more; whether there was room."""
-        sets = [phase.seen[rail]]
+        sets = [phase.seen[kind]]
         # A key that was bad where nothing is compared can still be evidence later in the run.
-        if rail == "disagreement" or 0 < phase.percent < 100:
-            sets.append(self.seen[rail])
+        if kind == "disagreement" or 0 < phase.percent < 100:
+            sets.append(self.seen[kind])
         for keys in sets:
             if len(keys) >= MOST_KEYS and key not in keys:
                 phase.n_left_out += 1
@@ -267,12 +223,6 @@ class Record:
         for keys in sets:
             keys.add(key)
         return True
-
-
-def _n_of_process(counts: Counts, arm: Arm) -> int:
-    """Return how many requests a version's processes did wrong."""
-    bad = counts.bad[arm]
-    return bad.total() - sum(bad[fault] for fault in OF_THE_MODEL)
 
 
 def requests_of(phase: Phase) -> tuple[int, int]:

@@ -39,7 +39,7 @@ def few_keys(record: Record, number: int, plan: Rollout) -> str:
 
 def n_bad_keys(phase: Phase) -> int:
     """Return how many keys had a bad answer of either version in this phase."""
-    return len(phase.seen["errors"])
+    return len(phase.seen["errors"] | phase.seen["processes"])
 
 
 def fewest_bad_keys(percent: float, plan: Rollout, restarts: int = 0) -> int:

@@ -5,17 +5,20 @@ resuming, and then the next one is looked at.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from serve_app.rollout.counts import ARMS, Arm
-from serve_app.rollout.evidence import Phase, Record, SeenSlice
+from serve_app.rollout.evidence import Phase, Record
 from serve_app.rollout.facts import Verdict
+from serve_app.rollout.seen_slices import SeenSlice
+from serve_app.rollout.trials import error_trials
 from serve_app.settings import Rollout
 from serve_app.statistics.bins import Name
 from serve_app.statistics.intervals import SURE_Z, wilson
-from serve_app.statistics.sequential_test import attempt_share, bad_keys, log_e
-from serve_app.statistics.times import Times, bar_ms, is_beyond
+from serve_app.statistics.sequential_test import Trials, attempt_share, log_e
+from serve_app.statistics.times import EDGES_MS, Times, bar_ms, is_beyond
 
 # A candidate's 95th percentile below this part of `slow_ms` holds nothing: what is far from slow is
 # nobody's harm, and an isolated candidate takes some milliseconds where one in the server takes
@@ -67,7 +70,7 @@ class Failing:
 
     def _of(self, arm: Arm) -> str:
         seen = self.seen
-        return f"{seen.bad[arm]} of {seen.requests[arm]} requests ({seen.n_keys[arm]} keys)"
+        return f"{seen.bad[arm]} of {seen.requests[arm]} requests ({seen.n_bad_keys(arm)} keys)"
 
 
 def latency(record: Record, phase: Phase, plan: Rollout) -> str:
@@ -84,6 +87,31 @@ def latency(record: Record, phase: Phase, plan: Rollout) -> str:
         f"stable; tolerated: up to {limit_ms:.3g} ms, which is {ratio:g} times the most that "
         f"stable's can be, or half of slow_ms ({floor_ms:g} ms)"
     )
+
+
+def slow_answers(record: Record, phase: Phase, plan: Rollout) -> str:
+    """Say by how much more often the candidate is slow than stable; empty: it is not.
+
+    The guardrail of slow answers counts those of two seconds once, since a stop is one event; this
+    counts them all, by bounds that a stop makes wider.
+    """
+    place = bisect_left(EDGES_MS, plan.guardrails.slow_ms)
+    if place >= len(EDGES_MS):
+        return ""
+    stable = stable_times(record, phase)
+    candidate = phase.times["candidate"]
+    low, _ = candidate.bounds(place)
+    _, high = stable.bounds(place)
+    if low <= max(TOLERATED_SHARE, plan.guardrails.max_slow_ratio * high):
+        return ""
+    return (
+        f"slow answers: {_shown_above(candidate, place)} of the candidate's and "
+        f"{_shown_above(stable, place)} of stable's take more than {EDGES_MS[place]:.3g} ms"
+    )
+
+
+def _shown_above(times: Times, place: int) -> str:
+    return f"{int(times.above[place])} of {times.n_times}"
 
 
 def stable_times(record: Record, phase: Phase) -> Times:
@@ -124,16 +152,12 @@ def failing_slices(record: Record, phase: Phase, plan: Rollout) -> Iterator[Fail
     for name, seen in found.items():
         if _is_rare(seen):
             continue
-        trials = [
-            bad_keys(
-                one.slices[name].n_keys["candidate"],
-                one.slices[name].n_keys["stable"],
-                one.percent,
-                plan.guardrails.max_error_ratio,
-            )
-            for one in record.phases.values()
-            if name in one.slices
-        ]
+        trials: list[Trials] = []
+        for one in record.phases.values():
+            part = one.slices.get(name)
+            if part is not None:
+                ratio = plan.guardrails.max_error_ratio
+                trials += error_trials(part.n_keys, part.n_incidents, one.percent, ratio)
         # An e-value is at most what its hits alone say, which is cheap to look at first.
         most = sum(one.hits * math.log1p(1 / one.odds) for one in trials)
         if most >= bound and log_e(trials) >= bound:
@@ -145,8 +169,8 @@ def _since_100(before: dict[Name, SeenSlice], phase: Phase) -> Iterator[Failing]
         was = before.get(name)
         if was is None or not was.requests["stable"] or not now.requests["candidate"]:
             continue
-        low, _ = wilson(now.n_keys["candidate"], now.requests["candidate"], SURE_Z)
-        _, high = wilson(was.n_keys["stable"], was.requests["stable"], SURE_Z)
+        low, _ = wilson(now.n_bad_keys("candidate"), now.requests["candidate"], SURE_Z)
+        _, high = wilson(was.n_bad_keys("stable"), was.requests["stable"], SURE_Z)
         if low > max(BAKE_SHARE, BAKE_RATIO * high):
             yield Failing(name, _side_by_side(was, now))
 
@@ -157,6 +181,7 @@ def _side_by_side(was: SeenSlice, now: SeenSlice) -> SeenSlice:
         {**now.requests, "stable": was.requests["stable"]},
         {**now.bad, "stable": was.bad["stable"]},
         {**now.n_keys, "stable": was.n_keys["stable"]},
+        {**now.n_incidents, "stable": was.n_incidents["stable"]},
     )
 
 

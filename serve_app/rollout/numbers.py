@@ -13,7 +13,7 @@ def evidence_numbers(record: Record, phase: Phase, judgement: Judgement) -> dict
     """Return the numbers of a phase by which it is judged."""
     numbers: dict[str, float] = {}
     for arm in ARMS:
-        numbers[f"errors_{arm}_keys"] = phase.counted["errors"][arm]
+        numbers[f"errors_{arm}_keys"] = phase.n_bad_keys(arm)
     for arm in ARMS:
         numbers[f"slow_{arm}_keys"] = phase.counted["slow"][arm]
     for arm in ARMS:

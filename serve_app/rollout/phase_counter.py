@@ -106,7 +106,7 @@ class PhaseCounter:
             begins = self._errors[arm].begins(began_s, now_s) or not of_process
             counts.errors.put(arm, routing_key, counts=begins, of_process=of_process)
             if self._slicer is not None and row is not None:
-                self._slicer.count(counts, arm, routing_key, row, begins)
+                self._slicer.count(counts, arm, routing_key, row, begins, of_process=of_process)
             return
         if self._slicer is not None and row is not None:
             self._slicer.count(counts, arm, routing_key, row, None)
@@ -132,8 +132,10 @@ class PhaseCounter:
 
     def note_in_place(self, how: InPlace | None) -> None:
         """Count a request that stable was asked in the candidate's place."""
-        self._counts.n_stood_in += how == "sound"
-        self._counts.n_broken_in_place += how == "broken"
+        if how == "sound":
+            self._counts.n_stood_in += 1
+        if how == "broken":
+            self._counts.n_broken_in_place += 1
 
     def _count_first(
         self, arm: Arm, routing_key: str, score: float | Sequence[float], seconds: float

@@ -3,12 +3,13 @@
 Everything here is pure; times are seconds of any one clock.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
-from serve_app.rollout.counts import ARMS, Arm
-from serve_app.rollout.fault import Fault
+from serve_app.rollout.counts import ARMS, Arm, Counts
+from serve_app.rollout.fault import OF_THE_MODEL, Fault
 
 KEPT_S = 60.0
 RESOLUTION_S = 0.5
@@ -17,6 +18,10 @@ RESOLUTION_S = 0.5
 FAILING_SHARE = 0.5
 FAILING_S = 10.0
 N_PARTS = 5
+# At 100 % one that fails this share in each of so many parts of a minute is out too, as one whose
+# processes end again and again.
+LASTING_SHARE = 0.25
+N_LASTING_PARTS = 6
 # Fewer requests than this say nothing yet, and neither do requests that came all at once: they lie
 # at so many moments, a part or more from each other, and no stop of five seconds explains them.
 MIN_REQUESTS = 10
@@ -33,15 +38,17 @@ N_THIRDS = 3
 class Seen:
     """Requests of a stretch of time by the version that they were assigned to, and the bad ones.
 
-    Stable answered `n_stood_in` of the candidate's, and was broken too for `n_broken_in_place`. The
-    candidate's bad ones were `n_incidents`, by the keys with which they began (counts.Incidents).
+    Stable answered `n_stood_in` of the candidate's, and was broken too for `n_broken_in_place`.
+    `n_of_model` of the candidate's bad ones were its model's fault; `n_of_process` are incidents of
+    its processes, as each server told them.
     """
 
     requests: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
     bad: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
     n_stood_in: int = 0
     n_broken_in_place: int = 0
-    n_incidents: int = 0
+    n_of_model: int = 0
+    n_of_process: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: "Seen") -> None:
         """Take in another stretch."""
@@ -50,7 +57,18 @@ class Seen:
             self.bad[arm] += other.bad[arm]
         self.n_stood_in += other.n_stood_in
         self.n_broken_in_place += other.n_broken_in_place
-        self.n_incidents += other.n_incidents
+        self.n_of_model += other.n_of_model
+        self.n_of_process += other.n_of_process
+
+    @property
+    def n_incidents(self) -> int:
+        """Return what the candidate did wrong: each fault of the model, and each incident."""
+        return self.n_of_model + self.n_of_process.total()
+
+    @property
+    def n_seen_by_one(self) -> int:
+        """Return the incidents without those that several servers told of one stop."""
+        return self.n_of_model + max(self.n_of_process.values(), default=0)
 
     @property
     def candidate_share(self) -> float:
@@ -110,14 +128,29 @@ class Recent:
         The stretch is the last ten seconds, or as much of the last minute as has ten requests of
         the candidate at three moments.
         """
-        stretch_s = self._stretch_s(now_s)
-        if stretch_s is None:
+        stretch = self._stretch(now_s)
+        if stretch is None:
             return None
+        begin_s, newest_s = stretch
         # A part without requests says nothing: clients may come once in five seconds.
-        shares = [share for share in self._shares(now_s, stretch_s, N_PARTS) if share >= 0]
-        if any(share < FAILING_SHARE for share in shares):
+        parts = self._parts_of(begin_s, now_s, N_PARTS)
+        if any(part.candidate_share < FAILING_SHARE for part in parts if _has_candidate(part)):
             return None
-        return self.between(now_s - stretch_s, now_s)
+        # What stable answers well since nobody asks the candidate says nothing of that time.
+        return self.between(begin_s, newest_s)
+
+    def lasting(self, now_s: float, limit_share: float) -> Seen | None:
+        """Return the last minute where each part of it had a quarter bad, and more than this share.
+
+        None: one had less.
+        """
+        seen = self.between(now_s - KEPT_S, now_s)
+        if seen.bad["candidate"] < MIN_REQUESTS:
+            return None
+        parts = self._parts_of(now_s - KEPT_S, now_s, N_LASTING_PARTS)
+        # A part without requests has a share of 0.
+        least = min(part.candidate_share for part in parts)
+        return seen if least >= LASTING_SHARE and least > limit_share else None
 
     def above(self, now_s: float, limit_share: float) -> Seen | None:
         """Return the last half minute where the candidate was above this share all the time.
@@ -125,18 +158,16 @@ class Recent:
         What a process does wrong in one go counts once: three stops of a second are no proof.
         """
         seen = self.between(now_s - ABOVE_S, now_s)
-        if seen.n_incidents < MIN_REQUESTS:
+        if seen.n_seen_by_one < MIN_REQUESTS:
             return None
-        third_s = ABOVE_S / N_THIRDS
-        for n in range(N_THIRDS):
-            end_s = now_s - n * third_s
-            third = self.between(end_s - third_s, end_s)
+        for third in self._parts_of(now_s - ABOVE_S, now_s, N_THIRDS):
             # A part without requests is one in which the candidate was not bad.
             if third.n_incidents <= limit_share * third.requests["candidate"]:
                 return None
         return seen
 
-    def _stretch_s(self, now_s: float) -> float | None:
+    def _stretch(self, now_s: float) -> tuple[float, float] | None:
+        """Return where the stretch begins, and when the candidate was last asked in it."""
         n_requests = 0
         moments_s: list[float] = []
         for at_s, seen in reversed(self._parts):
@@ -149,18 +180,14 @@ class Recent:
             passed_s = now_s - at_s + 1.0
             is_long = passed_s >= FAILING_S and moments_s[0] - at_s >= LEAST_SPREAD_S
             if is_long and n_requests >= MIN_REQUESTS and len(moments_s) >= N_MOMENTS:
-                return passed_s
+                return now_s - passed_s, moments_s[0]
         return None
 
-    def _shares(self, now_s: float, stretch_s: float, n_parts: int) -> list[float]:
-        """Return what the candidate failed in each part of the stretch; -1 without requests."""
-        part_s = stretch_s / n_parts
-        shares = []
-        for n in range(n_parts):
-            end_s = now_s - n * part_s
-            seen = self.between(end_s - part_s, end_s)
-            shares.append(seen.candidate_share if seen.requests["candidate"] else -1.0)
-        return shares
+    def _parts_of(self, begin_s: float, end_s: float, n_parts: int) -> list[Seen]:
+        """Return what was seen in each part of a stretch."""
+        part_s = (end_s - begin_s) / n_parts
+        edges_s = [*(begin_s + n * part_s for n in range(n_parts)), end_s]
+        return [self.between(*edges) for edges in pairwise(edges_s)]
 
 
 def seen_of(
@@ -169,6 +196,19 @@ def seen_of(
     """Return what a report counted, all faults together."""
     n_bad = {arm: sum(bad[arm].values()) for arm in ARMS}
     return Seen(dict(requests), n_bad, n_stood_in)
+
+
+def seen_by(server: str, counts: Counts) -> Seen:
+    """Return what a server's report tells."""
+    seen = seen_of(counts.requests, counts.bad, counts.n_stood_in)
+    seen.n_broken_in_place = counts.n_broken_in_place
+    seen.n_of_model = sum(counts.bad["candidate"][fault] for fault in OF_THE_MODEL)
+    seen.n_of_process[server] = len(counts.errors.of_process["candidate"])
+    return seen
+
+
+def _has_candidate(seen: Seen) -> bool:
+    return bool(seen.requests["candidate"])
 
 
 def _share(n: int, total: int) -> float:

@@ -24,11 +24,19 @@ class Slicer:
         self._bins = Bins(stable.references, contract)
 
     def count(
-        self, counts: Counts, arm: Arm, routing_key: str, row: Features, begins: bool | None
+        self,
+        counts: Counts,
+        arm: Arm,
+        routing_key: str,
+        row: Features,
+        begins: bool | None,
+        *,
+        of_process: bool = False,
     ) -> None:
         """Take in a request whose first row is this one.
 
-        `begins`: whether its bad answer counts by itself; None: its answer was good.
+        `begins`: whether its bad answer counts by itself; None: its answer was good. `of_process`:
+        whether it was a process's fault.
         """
         for name in self._bins.first(self._layout.block([row.__dict__])):
             part = counts.slices.get(name)
@@ -43,4 +51,4 @@ class Slicer:
                 part.errors.n_left_out += 1
                 continue
             counts.n_sliced_keys += 1
-            part.errors.put(arm, routing_key, counts=begins)
+            part.errors.put(arm, routing_key, counts=begins, of_process=of_process)

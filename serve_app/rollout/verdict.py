@@ -10,6 +10,7 @@ from serve_app.rollout.counts import Arm
 from serve_app.rollout.evidence import RAILS, Phase, Record
 from serve_app.rollout.facts import Verdict
 from serve_app.rollout.fault import WORDS
+from serve_app.rollout.few_keys import n_judged_steps
 from serve_app.rollout.hold_verdict import (
     BAKE_RATIO,
     BAKE_SHARE,
@@ -17,28 +18,16 @@ from serve_app.rollout.hold_verdict import (
     failing_slices,
     held_by,
     latency,
+    slow_answers,
 )
 from serve_app.rollout.numbers import evidence_numbers
 from serve_app.rollout.recent import KEPT_S, STABLE_SHARE, Seen
 from serve_app.rollout.shadow_verdict import of_shadow
-from serve_app.settings import Guardrails, Rollout
+from serve_app.rollout.trials import trials_of
+from serve_app.settings import Rollout
 from serve_app.statistics.intervals import SURE_Z, wilson
 from serve_app.statistics.psi import is_shifted, psi
-from serve_app.statistics.sequential_test import (
-    Evidence,
-    Finding,
-    Judgement,
-    Rail,
-    Trials,
-    bad_keys,
-    judge,
-    pairs,
-)
-
-# If no disagreement at all were tolerated, a single pair would be proof of anything.
-LEAST_TOLERATED_PERCENT = 0.01
-# Of the incidents of processes, where both versions have as many.
-EVEN_PERCENT = 50.0
+from serve_app.statistics.sequential_test import Evidence, Finding, Judgement, judge
 
 
 def verdict(
@@ -53,7 +42,7 @@ def verdict(
     judgement = judged(record, number, plan)
     numbers = evidence_numbers(record, phase, judgement)
     failing = record.recent.failing(now_s)
-    if failing is not None and failing.stable_share < STABLE_SHARE:
+    if failing is not None and not _is_excused(failing, phase):
         return Verdict("fail", _failing_reason(failing, phase), numbers, "failing")
     failed = _failed(judgement, phase)
     if failed is not None:
@@ -74,32 +63,42 @@ def judged(record: Record, number: int, plan: Rollout) -> Judgement:
     guardrails = plan.guardrails
     evidence = []
     for rail in RAILS:
-        in_step = _trials(rail, phase, phase.counted[rail], phase.of_process, guardrails)
+        in_step = trials_of(rail, phase.counted, phase.percent, guardrails)
         in_rollout = [
             trials
             for one in record.phases.values()
-            for trials in _trials(rail, one, one.first[rail], one.first_of_process, guardrails)
+            for trials in trials_of(rail, one.first, one.percent, guardrails)
         ]
         evidence.append(Evidence(rail, in_step, tuple(in_rollout)))
-    n_steps = max(1, sum(step != 100 for step in plan.steps))
+    n_steps = n_judged_steps(plan)
     return judge(evidence, alpha=guardrails.alpha, n_steps=n_steps, restarts=record.restarts)
+
+
+def _is_excused(seen: Seen, phase: Phase) -> bool:
+    """Tell whether stable fails too, so that nothing is said of the candidate.
+
+    At 100 % only where it is broken when it is asked in the candidate's place: that it is late or
+    full there may be for its few replicas, and it gets more when it is back.
+    """
+    if phase.percent == 100:
+        return seen.is_stable_broken
+    return seen.stable_share >= STABLE_SHARE
 
 
 def _failed(judgement: Judgement, phase: Phase) -> Finding | None:
     """Return the guardrail that the candidate broke.
 
-    Not that of errors while hardly a request of it is bad: one late answer in 20,000 is no harm,
-    even if stable has none.
+    Not that of errors while hardly a request of it is bad in this phase: one late answer in 20,000
+    is no harm, even if stable has none. What was tolerated in the steps before is so until a
+    request of this one says more.
     """
-    failed = judgement.failed
-    if failed is None or failed.rail != "errors":
-        return failed
     total = phase.total
-    if not total.requests["candidate"]:
-        return failed
+    n_requests = total.requests["candidate"]
     # It is asked at each look, so that it must be sure.
-    low, _ = wilson(total.bad["candidate"], total.requests["candidate"], SURE_Z)
-    return failed if low > TOLERATED_SHARE else None
+    low = wilson(total.bad["candidate"], n_requests, SURE_Z)[0] if n_requests else 0.0
+    if low > TOLERATED_SHARE:
+        return judgement.failed
+    return Judgement(tuple(f for f in judgement.findings if f.rail != "errors")).failed
 
 
 def _of_all_traffic(
@@ -127,6 +126,14 @@ def _of_all_traffic(
             f"bad answers: {_of(above, 'candidate')} of the candidate in the last half minute, in "
             f"{above.n_incidents} incidents; tolerated: up to {100 * most:.1f} % of them, {since} "
             f"({faults})"
+        )
+        return Verdict("fail", reason, numbers, "worse than before")
+    lasting = record.recent.lasting(now_s, most)
+    if lasting is not None and not lasting.is_stable_broken:
+        reason = (
+            f"bad answers: {_of(lasting, 'candidate')} of the candidate in the last minute, a "
+            f"quarter or more in each ten seconds of it; tolerated: up to {100 * most:.1f} %, "
+            f"{since} ({faults})"
         )
         return Verdict("fail", reason, numbers, "worse than before")
     last = record.recent.between(now_s - KEPT_S, now_s)
@@ -167,7 +174,7 @@ def _at_the_end_of_a_step(
     n_slow = phase.counted["slow"]["candidate"]
     reason = (
         f"{phase.requests['candidate']} requests of the candidate within the rails "
-        f"(errors: {phase.counted['errors']['candidate']} keys, slow: {n_slow} keys)"
+        f"(errors: {phase.n_bad_keys('candidate')} keys, slow: {n_slow} keys)"
     )
     return Verdict("pass", reason, numbers)
 
@@ -182,7 +189,7 @@ def _holds(record: Record, phase: Phase, plan: Rollout) -> Iterator[tuple[str, s
     if _is_worse(total, plan.guardrails.max_error_ratio):
         reason = (
             f"bad answers: {_of(total, 'candidate')} of the candidate, {_of(total, 'stable')} of "
-            "stable; too few keys to tell whether the candidate is the cause"
+            "stable; the keys do not tell whether the candidate is the cause"
         )
         yield "rates differ", reason
     stable = phase.scores["stable"]
@@ -196,9 +203,10 @@ def _against_stable(record: Record, phase: Phase, plan: Rollout) -> Iterator[tup
     """Yield (cause, reason) of what can be told at 100 % too, by what stable did before."""
     for failing in failing_slices(record, phase, plan):
         yield failing.cause, failing.reason
-    reason = latency(record, phase, plan)
-    if reason:
-        yield "latency", reason
+    for cause, look in (("latency", latency), ("slow answers", slow_answers)):
+        reason = look(record, phase, plan)
+        if reason:
+            yield cause, reason
 
 
 def _is_worse(total: Seen, max_ratio: float) -> bool:
@@ -224,7 +232,7 @@ def _failing_reason(failing: Seen, phase: Phase) -> str:
 def _rail_reason(failed: Finding, phase: Phase) -> str:
     if failed.rail != "errors":
         return failed.reason
-    return f"{failed.reason} (the candidate: {_faults(phase, 'candidate')})"
+    return f"{failed.reason} (the candidate in this step: {_faults(phase, 'candidate')})"
 
 
 def _faults(phase: Phase, arm: Arm) -> str:
@@ -239,34 +247,3 @@ def _shares(seen: Seen) -> str:
 
 def _of(seen: Seen, arm: Arm) -> str:
     return f"{seen.bad[arm]} of {seen.requests[arm]}"
-
-
-def _trials(
-    rail: Rail,
-    phase: Phase,
-    by_arm: Mapping[Arm, int],
-    of_process: Mapping[Arm, int],
-    limits: Guardrails,
-) -> tuple[Trials, ...]:
-    """Return keys counted in a phase as the sequential test wants them.
-
-    Which version's process stalls has nothing to do with keys: one that answers a tenth of them
-    stalls as often as one that answers the rest. So their incidents are even odds, or more.
-    """
-    hits = by_arm["candidate"]
-    others = by_arm["stable"]
-    if rail == "errors":
-        n_hits = of_process["candidate"]
-        n_others = of_process["stable"]
-        even_percent = max(EVEN_PERCENT, phase.percent)
-        ratio = limits.max_error_ratio
-        return (
-            bad_keys(hits - n_hits, others - n_others, phase.percent, ratio),
-            bad_keys(n_hits, n_others, even_percent, ratio),
-        )
-    if rail == "slow":
-        return (bad_keys(hits, others, phase.percent, limits.max_slow_ratio),)
-    tolerated_percent = max(limits.max_disagreement_percent, LEAST_TOLERATED_PERCENT)
-    if tolerated_percent >= 100:
-        return ()
-    return (pairs(hits, hits + others, tolerated_percent),)

@@ -2,7 +2,7 @@
 
 from watching import RUN, counts_of, table
 
-from serve_app.rollout.counts import Counts, Sliced, digest
+from serve_app.rollout.counts import ARMS, Counts, Sliced, digest
 from serve_app.rollout.evidence import Record
 from serve_app.rollout.facts import Verdict
 from serve_app.rollout.verdict import verdict
@@ -71,6 +71,23 @@ def test_latency_is_held_by_the_ratio_of_the_plan_and_above_half_of_slow() -> No
     assert judged(found, guardrails={"slow_ms": 200}).outcome == "pass"
 
 
+def test_a_candidate_that_is_slow_nine_times_as_often_is_held() -> None:
+    """Its 95th percentile says nothing of one answer in twenty-two."""
+    found = record(10.0)
+    for second in range(200):
+        counts = counts_of(1, requests=(450, 50))
+        counts.times = {"stable": [0] * N_BINS, "candidate": [0] * N_BINS}
+        for arm, n_slow, n_times in (("stable", 2, 450), ("candidate", 2 + second % 2, 50)):
+            counts.times[arm][bin_of(0.003)] = n_times - n_slow  # type: ignore[index]
+            counts.times[arm][bin_of(0.15)] = n_slow  # type: ignore[index]
+        found.add(counts, float(second))
+    said = judged(found, now_s=200.0)
+    assert (said.outcome, said.cause) == ("hold", "slow answers")
+    assert "500 of 10000 of the candidate's and 400 of 90000 of stable's" in said.reason
+    assert judged(found, "slow answers", now_s=200.0).outcome == "pass"
+    assert judged(found, now_s=200.0, guardrails={"max_slow_ratio": 20}).outcome == "pass"
+
+
 def test_what_a_person_accepted_holds_no_more_and_hides_nothing_else() -> None:
     """The next cause is looked at when the first is accepted."""
     found = record(10.0)
@@ -126,9 +143,26 @@ def test_keys_that_an_incident_used_up_count_in_no_slice() -> None:
     found.add(counts, 1.0)
     assert judged(found).outcome == "pass"
     later = with_slice(1, (0, 0), (150, 150))
-    later.slices[MONTHS].errors.first["candidate"] = {digest(f"used up {n}") for n in range(39)}
-    found.add(later, 2.0)
-    assert found.phases[1].slices[MONTHS].n_keys["candidate"] == 1
+    errors = later.slices[MONTHS].errors
+    errors.first["candidate"] = {digest(f"used up {n}") for n in range(39)}
+    errors.of_process["candidate"] = errors.first["candidate"]
+    found.add(later, 20.0)
+    assert found.phases[1].slices[MONTHS].n_bad_keys("candidate") == 1
+
+
+def test_stops_of_a_process_count_in_a_slice_at_even_odds_and_once() -> None:
+    """Each version's processes stop as often, and every server tells each stop."""
+    found = record(10.0)
+    for stop in range(20):
+        for server in range(3):
+            counts = with_slice(1, (1, 1), (90, 10))
+            errors = counts.slices[MONTHS].errors
+            for arm in ARMS:
+                errors.first[arm] = {digest(f"{arm} {stop} {server}")}
+                errors.of_process[arm] = errors.first[arm]
+            found.add(counts, 30.0 * stop + server)
+    assert found.phases[1].slices[MONTHS].n_incidents == {"stable": 20, "candidate": 20}
+    assert judged(found, now_s=700.0).outcome == "pass"
 
 
 def test_at_100_percent_the_bar_is_what_stable_did_before() -> None:

@@ -6,9 +6,10 @@ from judging import PLAN, judged, record, tell
 from watching import RUN, counts_of, table
 
 from serve_app.rollout.counts import Counts, Shadowed, Slice
-from serve_app.rollout.evidence import Phase, Record, SeenSlice, requests_of
+from serve_app.rollout.evidence import Phase, Record, requests_of
 from serve_app.rollout.facts import Verdict
 from serve_app.rollout.hold_verdict import Failing
+from serve_app.rollout.seen_slices import SeenSlice
 from serve_app.rollout.shadow_verdict import of_shadow, worst_slices
 
 
