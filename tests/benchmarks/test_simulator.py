@@ -29,6 +29,7 @@ from benchmarks.simulator.faults import (
     Rush,
     SecondCluster,
     Stall,
+    Stalls,
     Store,
     TakeAway,
 )
@@ -227,6 +228,8 @@ SHORT = [
     "constant",
     "shifted",
     "inverted-slice",
+    "late-often",
+    "dies-again",
     "slow",
     "slow-30-dead-rail",
     "failing-slice",
@@ -258,6 +261,38 @@ def test_a_scenario_ends_as_it_must(name: str) -> None:
     scenario = SCENARIOS[name]
     summary = summarize([simulate(scenario, 1)], scenario.expected)
     assert not summary.missed
+
+
+BEFALLS = (
+    Stalls("versions", 30, 0.3, 4),
+    Stalls("servers", 30, 0.3, 4),
+    FullQueues("candidate", CANARY, 3.0),
+    Restart("candidate", CANARY),
+    Restart("stable", CANARY),
+    Restart("servers", CANARY),
+    Restart("coordinator", CANARY),
+    Stall("coordinator", CANARY, 10),
+    BadWires(Wire(is_cut=True), at=CANARY, lasts_s=15),
+    BadWires(Wire(lost_share=0.1, repeated_share=0.1, late_share=0.1, late_s=3.0)),
+    Store("away", CANARY),
+    Store("silent", CANARY),
+    ClockJump(3_600, CANARY),
+    Rush(CANARY, 10, rate_per_s=30),
+)
+
+
+@pytest.mark.parametrize("placement", ["in_server", "isolated"])
+def test_of_many_small_rollouts_of_an_equal_candidate_none_is_aborted(placement: str) -> None:
+    """Whatever two faults befall them; no answer is lost, and the share can be taken away."""
+    one_percent = Behaviour(error_share=0.01)
+    equal = replace(SMALL, placement=placement, stable=one_percent, candidate=one_percent)
+    missed = []
+    for seed in range(1, 51):
+        faults = tuple(random.Random(seed).sample(BEFALLS, 2))
+        outcome = simulate(replace(equal, faults=faults), seed)
+        if outcome.ended == "aborted" or outcome.n_lost or outcome.is_stuck:
+            missed.append((seed, faults, outcome))
+    assert missed == []
 
 
 @pytest.mark.parametrize("name", ["person-coordinator-away", "person-coordinator-gone"])

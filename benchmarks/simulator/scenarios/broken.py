@@ -91,6 +91,7 @@ SCENARIOS = [
         expected=Expectation(most_passed=0.0),
         stable=FAILING,
         candidate=FAILING,
+        longest_s=300,
     ),
     *in_both(
         _baking(

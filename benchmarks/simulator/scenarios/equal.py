@@ -221,7 +221,8 @@ WRITTEN = [
         "T18",
         candidate=Behaviour(error_share=0.0008),
         traffic=Traffic(rate_per_s=150),
-        rollout={"steps": [50, 100], "min_seconds": 250},
+        rollout={"steps": [10, 50, 100], "min_seconds": 150, "bake_seconds": 60},
+        until="finished",
     ),
 ]
 

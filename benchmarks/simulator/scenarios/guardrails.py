@@ -74,6 +74,14 @@ SCENARIOS = [
         rollout={"slice_by": ["contract_length_months", "monthly_spend_usd"]},
         faults=(Stalls("versions", 60, 0.3, 5),),
     ),
+    _equal(
+        "slices-stalls-often",
+        "the same with stops of 0.8-1.2 s, at 100 requests a second",
+        placement="isolated",
+        traffic=Traffic(rate_per_s=100),
+        rollout={"slice_by": ["contract_length_months"], "min_seconds": 150},
+        faults=(Stalls("versions", 60, 0.8, 1.2),),
+    ),
     *(
         _worse(
             f"slow-30-{placement}",

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from benchmarks.simulator.faults import Restart
 from benchmarks.simulator.models import Behaviour
 from benchmarks.simulator.scenario import NEVER_PASSES, Expectation, expecting
 from benchmarks.simulator.traffic import Traffic
@@ -41,6 +42,27 @@ SCENARIOS = [
         rollout={"min_requests": 100},
         stable=Behaviour(call_ms=3),
         candidate=Behaviour(call_ms=60),
+    ),
+    _worse(
+        "late-often",
+        "isolated, four of ten calls take longer than a candidate may",
+        placement="isolated",
+        candidate=Behaviour(tail_share=0.4, tail_ms=160.0),
+    ),
+    _worse(
+        "slow-often",
+        "0.5 % of stable's calls and 4.5 % of the candidate's take 120 ms",
+        placement="isolated",
+        traffic=FAST,
+        rollout={"min_seconds": 150},
+        stable=Behaviour(tail_share=0.005, tail_ms=120.0),
+        candidate=Behaviour(tail_share=0.045, tail_ms=120.0),
+    ),
+    _worse(
+        "dies-again",
+        "isolated, its only process ends every 8 s, and another is there 5 s later",
+        placement="isolated",
+        faults=(Restart("candidate", away_s=5, every_s=8),),
     ),
     _worse(
         "constant",
