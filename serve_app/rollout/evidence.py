@@ -206,7 +206,8 @@ class Record:
         if not self._use_up(phase, kind, key):
             return False
         phase.counted[kind][arm] += 1
-        phase.first[kind][arm] += is_first
+        if is_first:
+            phase.first[kind][arm] += 1
         return True
 
     def _use_up(self, phase: Phase, kind: Kind, key: bytes) -> bool:
