@@ -209,9 +209,21 @@ class KubeRay:
         self.config: str = manifest["spec"]["serveConfigV2"]
         self._workers: list[Node] = []
         with one_at_a_time():
-            self.head = self._start(self._head_group, "ray start --head --port=6379", {})
-            self._api = f"http://{self.head.ip}:8265/api/serve/applications/"
-            wait_until(lambda: self.applications() is not None, f"the head, see {self.head.log}")
+            self.head = self._start_head()
+            wait_until(self._has_head, f"the head, see {self.head.log}")
+
+    def _start_head(self) -> Node:
+        return self._start(self._head_group, "ray start --head --port=6379", {})
+
+    def _has_head(self) -> bool:
+        # Ray gives up a start by itself after 30 s; as the operator does, another takes its place.
+        if self.head.has_ended():
+            self.head = self._start_head()
+        return self.applications() is not None
+
+    @property
+    def _api(self) -> str:
+        return f"http://{self.head.ip}:8265/api/serve/applications/"
 
     @property
     def workers(self) -> list[Node]:
