@@ -13,6 +13,7 @@ from serve_app.rollout.incidents import KINDS, MOST_KEYS, Kind, LastIncidents
 from serve_app.rollout.recent import Recent, Seen, seen_by, seen_of
 from serve_app.rollout.seen_slices import SeenSlice, SliceKeys
 from serve_app.statistics.bins import Name
+from serve_app.statistics.clumps import Clumps
 from serve_app.statistics.sequential_test import Rail
 from serve_app.statistics.times import Times
 
@@ -46,6 +47,7 @@ class Phase:
     bad: dict[Arm, Counter[Fault]] = field(default_factory=_faults)
     examples: dict[Arm, dict[Fault, str]] = field(default_factory=lambda: {arm: {} for arm in ARMS})
     n_stood_in: int = 0
+    clumps: dict[Arm, Clumps] = field(default_factory=lambda: {arm: Clumps() for arm in ARMS})
     scores: dict[Arm, list[int]] = field(default_factory=lambda: {arm: [] for arm in ARMS})
     times: dict[Arm, Times] = field(default_factory=lambda: {arm: Times() for arm in ARMS})
     slices: dict[Name, SeenSlice] = field(default_factory=dict)
@@ -125,8 +127,11 @@ class Record:
             phase.scores[arm] = added(phase.scores[arm], counts.scores[arm])
             phase.times[arm].add(counts.times[arm])
         phase.n_stood_in += counts.n_stood_in
+        told = seen_by(server, counts)
+        phase.clumps["candidate"].add(now_s, told.bad["candidate"], told.requests["candidate"])
+        phase.clumps["stable"].add(now_s, told.n_bad_of_stable, told.n_asked_stable)
         if counts.phase == max(self.phases):
-            self.recent.add(now_s, seen_by(server, counts))
+            self.recent.add(now_s, told)
         self._add_errors(phase, counts, now_s)
         self._add_slow(phase, counts, now_s)
         # In shadow nothing is compared, and a key that is bad now can still be evidence later.

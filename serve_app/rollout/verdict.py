@@ -42,7 +42,7 @@ def verdict(
     judgement = judged(record, number, plan)
     numbers = evidence_numbers(record, phase, judgement)
     failing = record.recent.failing(now_s)
-    if failing is not None and not _is_excused(failing, phase):
+    if failing is not None and not _is_excused(failing, record, phase, now_s):
         return Verdict("fail", _failing_reason(failing, phase), numbers, "failing")
     failed = _failed(judgement, phase)
     if failed is not None:
@@ -52,7 +52,10 @@ def verdict(
     if phase.percent == 100:
         return _of_all_traffic(record, phase, plan, now_s, numbers, accepted)
     if failing is not None:
-        reason = f"stable fails too, so that nothing can be said: {_shares(failing)}"
+        reason = (
+            f"many bad answers, but stable's may be as many, so that nothing can be said: "
+            f"{_shares(failing)}"
+        )
         return Verdict("wait", reason, numbers)
     return _at_the_end_of_a_step(record, phase, plan, numbers, accepted)
 
@@ -74,15 +77,26 @@ def judged(record: Record, number: int, plan: Rollout) -> Judgement:
     return judge(evidence, alpha=guardrails.alpha, n_steps=n_steps, restarts=record.restarts)
 
 
-def _is_excused(seen: Seen, phase: Phase) -> bool:
-    """Tell whether stable fails too, so that nothing is said of the candidate.
+def _is_excused(seen: Seen, record: Record, phase: Phase, now_s: float) -> bool:
+    """Tell whether stable fails too, or may, so that nothing is said of the candidate.
 
     At 100 % only where it is broken when it is asked in the candidate's place: that it is late or
     full there may be for its few replicas, and it gets more when it is back.
     """
     if phase.percent == 100:
         return seen.is_stable_broken
-    return seen.stable_share >= STABLE_SHARE
+    if seen.stable_share >= STABLE_SHARE:
+        return True
+    # Of ten requests five are bad by chance once in an hour, where a fifth of all are.
+    last_minute = record.recent.between(now_s - KEPT_S, now_s)
+    return not (_is_surely_worse(seen) or _is_surely_worse(last_minute))
+
+
+def _is_surely_worse(seen: Seen) -> bool:
+    """Tell whether the candidate fails more than stable may, by bounds of both."""
+    # It is asked at each look, so that the candidate's must be sure.
+    low, _ = wilson(seen.bad["candidate"], seen.requests["candidate"], SURE_Z)
+    return low > _most_of_stable(seen)
 
 
 def _failed(judgement: Judgement, phase: Phase) -> Finding | None:
@@ -120,20 +134,10 @@ def _of_all_traffic(
     most = _tolerated(_most_of_stable(before))
     since = f"since {_of(before, 'stable')} of stable were bad before"
     faults = _faults(phase, "candidate")
-    above = record.recent.above(now_s, most)
-    if above is not None and not above.is_stable_broken:
+    worse = _worse_than_before(record, now_s, most)
+    if worse:
         reason = (
-            f"bad answers: {_of(above, 'candidate')} of the candidate in the last half minute, in "
-            f"{above.n_incidents} incidents; tolerated: up to {100 * most:.1f} % of them, {since} "
-            f"({faults})"
-        )
-        return Verdict("fail", reason, numbers, "worse than before")
-    lasting = record.recent.lasting(now_s, most)
-    if lasting is not None and not lasting.is_stable_broken:
-        reason = (
-            f"bad answers: {_of(lasting, 'candidate')} of the candidate in the last minute, a "
-            f"quarter or more in each ten seconds of it; tolerated: up to {100 * most:.1f} %, "
-            f"{since} ({faults})"
+            f"bad answers: {worse}; tolerated: up to {100 * most:.1f} % of them, {since} ({faults})"
         )
         return Verdict("fail", reason, numbers, "worse than before")
     last = record.recent.between(now_s - KEPT_S, now_s)
@@ -146,6 +150,26 @@ def _of_all_traffic(
         return Verdict("wait", reason, numbers)
     held = held_by(_against_stable(record, phase, plan), numbers, accepted)
     return held or Verdict("pass", "no more bad answers than stable gave before", numbers)
+
+
+def _worse_than_before(record: Record, now_s: float, most_share: float) -> str:
+    """Say what the candidate fails of all traffic beyond this share, and for how long; empty: not.
+
+    Nothing is said where stable fails as well when it is asked in its place.
+    """
+    above = record.recent.above(now_s, most_share)
+    if above is not None and not above.is_stable_broken:
+        return (
+            f"{_of(above, 'candidate')} of the candidate in the last half minute, in "
+            f"{above.n_incidents} incidents"
+        )
+    lasting = record.recent.lasting(now_s, most_share)
+    if lasting is not None and not lasting.is_stable_broken:
+        return (
+            f"{_of(lasting, 'candidate')} of the candidate in the last minute, a quarter or more "
+            "in each ten seconds of it"
+        )
+    return ""
 
 
 def _tolerated(stable_share: float) -> float:
@@ -186,7 +210,7 @@ def _holds(record: Record, phase: Phase, plan: Rollout) -> Iterator[tuple[str, s
         yield "too many bad keys", reason
     yield from _against_stable(record, phase, plan)
     total = phase.total
-    if _is_worse(total, plan.guardrails.max_error_ratio):
+    if _is_worse(phase, plan.guardrails.max_error_ratio):
         reason = (
             f"bad answers: {_of(total, 'candidate')} of the candidate, {_of(total, 'stable')} of "
             "stable; the keys do not tell whether the candidate is the cause"
@@ -209,16 +233,20 @@ def _against_stable(record: Record, phase: Phase, plan: Rollout) -> Iterator[tup
             yield cause, reason
 
 
-def _is_worse(total: Seen, max_ratio: float) -> bool:
+def _is_worse(phase: Phase, max_ratio: float) -> bool:
     """Tell whether the candidate's share of bad requests is above stable's beyond chance.
 
-    By the bounds of two 95 % intervals that do not meet. Requests of one key go together, so that
-    this is no proof.
+    By the bounds of two 95 % intervals that do not meet. What is bad comes together, as when a
+    process stops, and in both versions alike: so they are as wide as the version of which more
+    comes together says. Requests of one key go together too, so that this is no proof.
     """
-    if not total.requests["candidate"] or not total.n_asked_stable:
+    candidate = phase.clumps["candidate"]
+    stable = phase.clumps["stable"]
+    if not candidate.n or not stable.n:
         return False
-    low, _ = wilson(total.bad["candidate"], total.requests["candidate"])
-    _, high = wilson(total.n_bad_of_stable, total.n_asked_stable)
+    correlation = max(candidate.correlation, stable.correlation)
+    low, _ = candidate.bounds(correlation)
+    _, high = stable.bounds(correlation)
     return low > max(TOLERATED_SHARE, max_ratio * high)
 
 

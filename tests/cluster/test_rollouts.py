@@ -6,7 +6,6 @@ mode a good and a bad candidate show that it is at work, with the limits that sh
 """
 
 import time
-from collections.abc import Iterator
 from math import sqrt
 from typing import Any
 
@@ -30,12 +29,10 @@ FOLLOWED_S = 2.0
 
 
 @pytest.fixture(scope="module", params=["in_server", "isolated"])
-def app(empty_stage: Any, request: pytest.FixtureRequest) -> Iterator[RolloutApp]:
-    """An application for each placement of the candidate."""
+def app(empty_stage: Any, request: pytest.FixtureRequest) -> RolloutApp:
+    """An application for each placement of the candidate, until the next is deployed."""
     name = f"rollout-{request.param.replace('_', '-')}"
-    app = RolloutApp(empty_stage, name, empty_stage.store, request.param)
-    yield app
-    app.end()
+    return RolloutApp(empty_stage, name, empty_stage.store, request.param)
 
 
 def sluice_rollout(app: RolloutApp, command: str) -> Any:

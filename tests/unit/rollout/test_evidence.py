@@ -1,6 +1,6 @@
 """What the servers counted is merged, each key once in its phase, and judged."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
 from hypothesis import given, settings
@@ -455,7 +455,34 @@ def test_where_stable_fails_too_nothing_is_said() -> None:
     """Not that the candidate is within the rails: it waits for the end of the outage."""
     said = failing(12, (10, 10), (10, 10), stood_in=0)
     assert said.outcome == "wait"
-    assert "stable fails too" in said.reason
+    assert "stable's may be as many" in said.reason
+
+
+def half_bad(n_seconds: int, stable: tuple[int, int]) -> list[bool]:
+    """Return of each second whether a candidate is out that fails one request in two seconds."""
+    found = record()
+    outcomes = []
+    for second in range(n_seconds):
+        is_bad = second % 2
+        keys = (["s"][: stable[1]], ["c"][:is_bad])
+        counts = counts_of(requests=(stable[0], 1), bad=(stable[1], is_bad), errors=keys)
+        tell(found, counts, float(second))
+        outcomes.append(judged(found, now_s=second + 0.5).cause == "failing")
+    return outcomes
+
+
+def test_half_of_ten_requests_puts_nobody_out_where_stable_fails_some_too() -> None:
+    """Of ten requests five are bad by chance once in an hour, where a fifth of all are."""
+    assert not any(half_bad(20, stable=(9, 2)))
+    assert any(half_bad(20, stable=(9, 0)))
+    assert failing(12, (1, 1), (9, 2)).cause == "failing", "all of ten against a fifth"
+
+
+def test_with_one_key_half_of_the_requests_of_a_minute_are_proof() -> None:
+    """Stable answered five in its place after ten seconds, which is too few to know it by."""
+    outcomes = half_bad(70, stable=(0, 0))
+    assert not any(outcomes[:15])
+    assert outcomes[60]
 
 
 def test_hardly_any_bad_request_is_no_harm_whatever_the_ratio() -> None:
@@ -473,6 +500,24 @@ def test_rates_that_differ_where_keys_cannot_tell_are_for_a_person() -> None:
     said = judged(found)
     assert (said.outcome, said.cause) == ("hold", "rates differ")
     assert "100 of 1000 of the candidate" in said.reason
+
+
+def test_a_process_that_stops_twice_makes_no_rate_that_differs() -> None:
+    """All that came in its way is late at once; stable's did not stop in that quarter of an hour.
+    As many late ones that come one by one are held."""
+
+    def told(is_bad: Callable[[int], bool]) -> Verdict:
+        found = record()
+        for second in range(900):
+            n_bad = 20 if is_bad(second) else 0
+            tell(found, counts_of(requests=(180, 20), bad=(0, n_bad)), float(second))
+        return judged(found, now_s=960.0)
+
+    def is_stopped(second: int) -> bool:
+        return 100 <= second < 104 or 500 <= second < 504
+
+    assert told(is_stopped).cause != "rates differ"
+    assert told(lambda second: second % 20 == 0).cause == "rates differ"
 
 
 def test_a_judge_that_could_not_see_all_keys_says_so() -> None:

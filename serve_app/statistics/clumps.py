@@ -1,0 +1,74 @@
+"""Shares of trials that come in clumps, as when a stop of a process makes many bad at once."""
+
+from dataclasses import dataclass
+
+from serve_app.statistics.intervals import wilson
+
+# Longer than a stop that is not an outage.
+BLOCK_S = 10.0
+
+
+@dataclass
+class Clumps:
+    """Trials of one version and the hits among them, in blocks of ten seconds.
+
+    Besides the sums it keeps what their variance from block to block needs: the squares of hits
+    and of trials of a block, and their products. The newest block is open.
+    """
+
+    n: int = 0
+    n_hits: int = 0
+    _hits_squared: float = 0.0
+    _hits_by_n: float = 0.0
+    _n_squared: float = 0.0
+    _began_s: float = 0.0
+    _n_open: int = 0
+    _hits_open: int = 0
+
+    def add(self, now_s: float, n_hits: int, n: int) -> None:
+        """Take in what is told at `now_s`, seconds of a clock that never goes back."""
+        if now_s >= self._began_s + BLOCK_S:
+            self._close()
+            self._began_s = now_s
+        self.n += n
+        self.n_hits += n_hits
+        self._n_open += n
+        self._hits_open += n_hits
+
+    def _close(self) -> None:
+        self._hits_squared += self._hits_open**2
+        self._hits_by_n += self._hits_open * self._n_open
+        self._n_squared += self._n_open**2
+        self._hits_open = 0
+        self._n_open = 0
+
+    @property
+    def mean_block(self) -> float:
+        """Return in how many trials' company a trial is, itself included; 1 without one."""
+        if not self.n:
+            return 1.0
+        return (self._n_squared + self._n_open**2) / self.n
+
+    @property
+    def correlation(self) -> float:
+        """Return how alike the trials of one block are: 0 by chance alone, 1 all the same.
+
+        By the variance of a ratio (Cochran, Sampling Techniques, 1977, 6.3) over that of
+        independent trials, and from there by the design effect (Kish, Survey Sampling, 1965, 5.4).
+        """
+        if not 0 < self.n_hits < self.n or self.mean_block <= 1:
+            return 0.0
+        share = self.n_hits / self.n
+        squares = self._hits_squared + self._hits_open**2
+        products = self._hits_by_n + self._hits_open * self._n_open
+        n_squared = self._n_squared + self._n_open**2
+        between = squares - 2 * share * products + share**2 * n_squared
+        by_chance = share * (1 - share) * self.n
+        return min(1.0, max(0.0, between / by_chance - 1) / (self.mean_block - 1))
+
+    def bounds(self, correlation: float) -> tuple[float, float]:
+        """Return the bounds of 95 % of the share of hits, where a block's trials are so alike."""
+        if not self.n:
+            return 0.0, 1.0
+        worth = 1 / (1 + (self.mean_block - 1) * correlation)
+        return wilson(worth * self.n_hits, worth * self.n)
