@@ -180,7 +180,7 @@ class RateLimited(RequestError):
 
     status, code, title = 429, "rate_limited", "Too many rows for this key"
 
-    def __init__(self, detail: str, *, retry_after_s: int) -> None:
+    def __init__(self, detail: str, *, retry_after_s: int = 1) -> None:
         super().__init__(detail)
         self.headers = {"Retry-After": str(retry_after_s)}
 

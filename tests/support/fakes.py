@@ -71,7 +71,8 @@ class FakeBackend:
 
     def reset(self) -> None:
         """As new, for the next test: the routes around it are made once per model."""
-        self.limits = Limits()
+        # Many requests are asked in one turn of a test's event loop: none of them waits for others.
+        self.limits = Limits(max_wait_ms=60_000)
         self.asked: list[SimpleNamespace] = []
         self.error: Exception | None = None
         self.failing: Callable[[Features], bool] = lambda _: False

@@ -136,8 +136,10 @@ def paths_of(spec: ModelSpec) -> Iterator[Hostile]:
     )
     for target in targets:
         shown = target if len(target) < 60 else f"{target[:40]}… of {len(target)}"
-        yield Hostile(f"GET {shown}", target, headers=(), method="GET", statuses=(404, 405))
-        yield Hostile(f"POST {shown}", target, b"{}", statuses=(404, 405))
+        # A proxy may write it plainly, and then it is the path of no route.
+        statuses = (400, 404, 405) if "%" in target else (404, 405)
+        yield Hostile(f"GET {shown}", target, headers=(), method="GET", statuses=statuses)
+        yield Hostile(f"POST {shown}", target, b"{}", statuses=statuses)
     # Written otherwise, but the same path: answered, or refused as a path that is no plain one.
     for target in ("/hea%6cth", "/%68ealth", "/v1/mode%6c"):
         yield Hostile(f"GET {target}", target, headers=(), method="GET", statuses=(200, 400, 404))

@@ -142,7 +142,10 @@ def test_the_exit_code_is_that_of_the_command_and_ctrl_c_reaches_it(tmp_path: Pa
 @pytest.fixture
 def sleeper() -> Iterator[subprocess.Popen[bytes]]:
     """A program that an interrupt ends."""
+    # What a script runs in the background ignores interrupts, and so does all that it starts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(["sleep", "1000"])
+    signal.signal(signal.SIGINT, before)
     yield process
     process.kill()
     process.wait()

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from raw_requests import RawAnswer, asked_in_process
 
+from serve_app.contract.plain_text import control_fault
 from serve_app.http.application import create_app
 from serve_app.models import get_spec
 
@@ -72,10 +73,14 @@ MOST = {"by": 100, "reason": 500}
 
 def is_command(body: Any) -> bool:
     """Whether a body names who commands, and why, as the document says."""
-    return isinstance(body, dict) and all(
-        name in KNOWN and isinstance(text, str) and KNOWN[name] <= len(text) <= MOST[name]
-        for name, text in body.items()
-    )
+    return isinstance(body, dict) and all(is_word(name, text) for name, text in body.items())
+
+
+def is_word(name: str, text: Any) -> bool:
+    """Whether this may stand under this name: its length, and nothing that a terminal obeys."""
+    if name not in KNOWN or not isinstance(text, str):
+        return False
+    return KNOWN[name] <= len(text) <= MOST[name] and not control_fault(text)
 
 
 @given(mutated({"by": "ada", "reason": "tickets went up"}) | json_values)

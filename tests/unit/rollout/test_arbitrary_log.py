@@ -33,11 +33,12 @@ class FailingObjects:
         self.kept: dict[str, bytes] = {}
         self.fates: list[str] = []
 
-    def get(self, key: str) -> bytes:
-        """The bytes under a key."""
+    def get(self, key: str, most_bytes: int) -> bytes:
+        """The bytes under a key, of which there are not too many."""
         self._may_fail("fails", "is lost")
         if key not in self.kept:
             raise NoSuchObject(key)
+        assert len(self.kept[key]) <= most_bytes
         return self.kept[key]
 
     def create(self, key: str, data: bytes) -> None:
