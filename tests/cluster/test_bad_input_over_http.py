@@ -162,11 +162,11 @@ def _raw(url: str, head: bytes, body: bytes = BODY, *, is_closed: bool = False) 
 )
 def test_header_bytes_that_are_no_text_are_a_400_in_both_modes(stage: Any, name: bytes) -> None:
     """Ray reads some of them as UTF-8: that was a 500 in plain text."""
-    status, text = _raw(stage.url, name + b": caf\xe9\r\n")
+    status, text = _raw(stage.url, name + b": zyx\xe9\r\n")
     assert status == 400
     assert "application/problem+json" in text
     assert '"code":"bad_header"' in text
-    assert "caf" not in text
+    assert "zyx" not in text
 
 
 @pytest.mark.parametrize("given", ["<script>alert(1)</script>", "a" * 12_000, ""])
