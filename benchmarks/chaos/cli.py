@@ -64,17 +64,20 @@ def chaos(
     _require(mode or [], MODES)
     _require(placement or [], PLACEMENTS)
     chosen = [one for one in FAULTS if one.name in names]
+    parts: list[report.Part] = []
+    out.mkdir(parents=True, exist_ok=True)
     try:
-        parts = run(chosen, mode or MODES, placement or PLACEMENTS, seconds, share, console)
+        for part in run(chosen, mode or MODES, placement or PLACEMENTS, seconds, share, console):
+            parts.append(part)
+            # What is known stays known when a later server cannot be started.
+            (out / "chaos.json").write_text(json.dumps([asdict(part) for part in parts], indent=1))
+            (out / "chaos.md").write_text(report.markdown(parts, describe_machine()))
     except BenchmarkError as error:
         console.print(str(error), style="red", markup=False)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         console.print("interrupted: everything that was started has been ended", style="yellow")
         raise typer.Exit(130) from None
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "chaos.json").write_text(json.dumps([asdict(part) for part in parts], indent=1))
-    (out / "chaos.md").write_text(report.markdown(parts, describe_machine()))
     lines = [line for part in parts for line in report.missed(part)]
     for line in lines:
         console.print(f"missed: {line}", style="red", markup=False)

@@ -295,7 +295,14 @@ FAULTS: tuple[Fault, ...] = (
         most_p99_ms=MOST_P99_MS,
     ),
     Fault("slow-clients", "500 clients that send half a request", _slow_clients, lasts_s=FOR_S),
-    Fault("leaving-clients", "100 clients a second that leave", _leaving_clients, lasts_s=FOR_S),
+    # More than plain mode can answer: some are told to come again.
+    Fault(
+        "leaving-clients",
+        "100 clients a second that leave",
+        _leaving_clients,
+        lasts_s=FOR_S,
+        may_shed=True,
+    ),
     Fault("mixed", "one part after another killed", _mixed, lasts_s=20.0),
     Fault("raylet", "the raylet killed", _kill("raylet"), ends_server=True, most_recovery_s=60.0),
     Fault("gcs", "the GCS killed", _kill("gcs"), ends_server=True, most_recovery_s=60.0),

@@ -34,20 +34,20 @@ def run(
     seconds: float,
     share: float,
     console: Console,
-) -> list[Part]:
+) -> Iterator[Part]:
     """Try the faults; a server is started for each mode and placement, and for an object store.
+
+    What came of each server is told as soon as it is known. Raises BenchmarkError.
 
     `seconds` is how long each is watched, at least; `share` the load's part of what the server can.
     """
-    parts = []
     for mode in modes:
         for placement in placements:
             fitting = [f for f in faults if mode in f.modes and placement in f.placements]
             for with_store in (False, True):
                 chosen = [fault for fault in fitting if ("store" in fault.needs) == with_store]
                 if chosen:
-                    parts.append(_part(chosen, mode, placement, seconds, share, console))
-    return parts
+                    yield _part(chosen, mode, placement, seconds, share, console)
 
 
 def _part(

@@ -101,7 +101,9 @@ def running_s3(place: Place, store: Path) -> Iterator[StoreProxy]:
 
 def _put(port: int, path: str, body: bytes, patience_s: float) -> None:
     until_s = time.monotonic() + patience_s
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/{path}", body, method="PUT")
+    # By default it would be a form, which the server reads before it looks for the body.
+    headers = {"Content-Type": "application/octet-stream"}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/{path}", body, headers, method="PUT")
     while True:
         try:
             urllib.request.urlopen(request, timeout=30).close()

@@ -48,6 +48,10 @@ RETRY_ON = "\n    ".join(
 SERVER_TIMEOUT = "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S"
 SERVER_TIMEOUT_S = 10
 
+# Ray looks three times before it starts a dead proxy again, and nobody answers meanwhile. Its own
+# period of 10 s makes that half a minute.
+LOOKED_AT_EVERY_SECOND = MappingProxyType({"RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1"})
+
 # The same on every node.
 VARIABLES = MappingProxyType(
     {
@@ -62,9 +66,7 @@ VARIABLES = MappingProxyType(
         # even that its deadline has passed: only HAProxy can end the request. Ray's default is to
         # wait for ever.
         SERVER_TIMEOUT: str(SERVER_TIMEOUT_S),
-        # Ray looks three times before it starts a dead HAProxy again, and nobody answers meanwhile.
-        # Its own period of 10 s makes that half a minute.
-        "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
+        **LOOKED_AT_EVERY_SECOND,
         # Ray's default is 15, which leaves no room below for isolated versions
         # (NICENESS in serve_app/cluster).
         "RAY_worker_niceness": "0",
@@ -81,7 +83,10 @@ VARIABLES = MappingProxyType(
 # Without the fast mode. `serve run` without it is plain Ray: half-sent requests hold a connection
 # for ever there, Java clients lose their bodies, and any X-Request-ID is repeated.
 PLAIN_VARIABLES = MappingProxyType(
-    {"RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_app.http.connection:middlewares"}
+    {
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_app.http.connection:middlewares",
+        **LOOKED_AT_EVERY_SECOND,
+    }
 )
 
 
