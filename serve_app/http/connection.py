@@ -16,6 +16,7 @@ from uvicorn.protocols.http import auto
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from serve_app.http.edge import Edge
+from serve_app.http.held import HeldBack
 
 # As in the fast mode: from the connection, or the first byte of a further request, until its head
 # is there. Between two requests a connection may be idle for `keep_alive_timeout_s`.
@@ -82,4 +83,4 @@ class TimedConnection(H11Protocol):
 def middlewares() -> list[Middleware]:
     """What Ray asks for when a proxy starts."""
     auto.AutoHTTPProtocol = TimedConnection
-    return [Middleware(Edge)]
+    return [Middleware(Edge), Middleware(HeldBack)]

@@ -77,7 +77,7 @@ class Edge:
             require_text(scope["headers"], request_id)
         except BadHeader as error:
             response = problem_response(error, request_id)
-            _finish(response, request_id)
+            finish(response, request_id)
             await response(scope, receive, send)
             return
         others = [header for header in scope["headers"] if header[0] != ID_HEADER]
@@ -102,7 +102,7 @@ class Edge:
             return False
         scope["root_path"] = prefix
         response = await door.answer(request, route)
-        _finish(response, request.id)
+        finish(response, request.id)
         await response(scope, receive, send)
         return True
 
@@ -111,7 +111,7 @@ def _first(headers: Iterable[Header], name: bytes) -> bytes | None:
     return next((value for other, value in headers if other == name), None)
 
 
-def _finish(response: Response, request_id: str) -> None:
+def finish(response: Response, request_id: str) -> None:
     """Add what an answer gets on its way through Ray and FastAPI."""
     guard(response.raw_headers)
     response.raw_headers.append((ID_HEADER, request_id.encode()))

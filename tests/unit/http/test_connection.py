@@ -17,6 +17,7 @@ from serve_app.commands.fast_mode import VARIABLES
 from serve_app.http import connection
 from serve_app.http.connection import HEAD_TIMEOUT_S, TimedConnection
 from serve_app.http.edge import Edge
+from serve_app.http.held import HeldBack
 
 PATIENCE_S = 60.0
 KEEP_ALIVE_S = 77
@@ -147,12 +148,13 @@ class Proxy:
         self.clock = Clock()
         self.app = Echo()
         self._clients: list[Client] = []
-        [middleware] = connection.middlewares()
+        edge, held = connection.middlewares()
         assert auto.AutoHTTPProtocol is TimedConnection
-        assert middleware.cls is Edge
+        assert edge.cls is Edge
+        assert held.cls is HeldBack
         auto.AutoHTTPProtocol = self.clock.protocol()
         config = uvicorn.Config(
-            lambda: Edge(self.app),
+            lambda: Edge(HeldBack(self.app)),
             factory=True,
             lifespan="off",
             timeout_keep_alive=KEEP_ALIVE_S,
