@@ -12,6 +12,7 @@ import asyncio
 from typing import Any
 
 from starlette.middleware import Middleware
+from starlette.types import ASGIApp
 from uvicorn.protocols.http import auto
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -80,7 +81,15 @@ class TimedConnection(H11Protocol):
         self.transport.close()
 
 
+def in_front(app: ASGIApp) -> ASGIApp:
+    """Put in front of Ray's proxy what makes its requests plain, and then holds back their bodies.
+
+    One middleware and not two: Ray puts the last of a list in front, Starlette the first.
+    """
+    return Edge(HeldBack(app))
+
+
 def middlewares() -> list[Middleware]:
     """What Ray asks for when a proxy starts."""
     auto.AutoHTTPProtocol = TimedConnection
-    return [Middleware(Edge), Middleware(HeldBack)]
+    return [Middleware(in_front)]

@@ -16,8 +16,6 @@ from uvicorn.protocols.http import auto
 from serve_app.commands.fast_mode import VARIABLES
 from serve_app.http import connection
 from serve_app.http.connection import HEAD_TIMEOUT_S, TimedConnection
-from serve_app.http.edge import Edge
-from serve_app.http.held import HeldBack
 
 PATIENCE_S = 60.0
 KEEP_ALIVE_S = 77
@@ -148,13 +146,12 @@ class Proxy:
         self.clock = Clock()
         self.app = Echo()
         self._clients: list[Client] = []
-        edge, held = connection.middlewares()
+        [middleware] = connection.middlewares()
         assert auto.AutoHTTPProtocol is TimedConnection
-        assert edge.cls is Edge
-        assert held.cls is HeldBack
         auto.AutoHTTPProtocol = self.clock.protocol()
         config = uvicorn.Config(
-            lambda: Edge(HeldBack(self.app)),
+            # As Ray does.
+            lambda: middleware.cls(self.app, *middleware.args, **middleware.kwargs),
             factory=True,
             lifespan="off",
             timeout_keep_alive=KEEP_ALIVE_S,
