@@ -1,7 +1,7 @@
 """What a fault is: what is done to a running server, for how long, and what may come of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from benchmarks.chaos.config import Config
 from benchmarks.chaos.served import Served
@@ -15,11 +15,15 @@ PLACEMENTS = ("in_server", "isolated")
 
 @dataclass(frozen=True)
 class Stage:
-    """What a fault can reach: the server, its store, and questions to ask it."""
+    """What a fault can reach: the server, its store, and questions to ask it.
+
+    In `p99_ms` it may note what its own clients measured.
+    """
 
     served: Served
     question: Question
     store: StoreProxy | None = None
+    p99_ms: list[float] = field(default_factory=list)
 
     def deploy(self, config: Config) -> str:
         """Send a file to the running server; what it answered. The file itself stays as it was."""

@@ -1,7 +1,6 @@
 """Steady load in a thread of its own, every answer compared with what the pipeline says."""
 
 import json
-import math
 import threading
 import time
 from dataclasses import dataclass
@@ -76,24 +75,22 @@ class Load:
             return False
         return True
 
-    def outcome(self, during_s: float = math.inf, **known: object) -> Outcome:
+    def outcome(self, p99_ms: float | None = None, **known: object) -> Outcome:
         """What came of it, with what else is known; only after the `with` block.
 
-        The times of answers are of requests that were due within `during_s` after the fault, if
-        that is said.
+        `p99_ms` is that of this load's good answers, unless it is said.
         """
         shots = self._stream.shots
         failed = failures(shots, self.is_right)
         good = {id(shot) for shot in shots} - {id(shot) for shot, _ in failed}
-        timed = shots
-        if during_s < math.inf:
-            timed = [shot for shot in shots if 0 <= shot.due_s - self._fault_s < during_s]
-        latencies = [shot.latency_ms for shot in timed if id(shot) in good]
+        if p99_ms is None:
+            latencies = [shot.latency_ms for shot in shots if id(shot) in good]
+            p99_ms = float(np.percentile(latencies or [0.0], 99))
         return Outcome(
             requests=len(shots),
             failed=count(failed),
             longest_gap_s=longest_gap_s(shots, failed),
             recovery_s=recovery_s(failed, self._fault_s),
-            p99_ms=float(np.percentile(latencies or [0.0], 99)),
+            p99_ms=p99_ms,
             **known,  # type: ignore[arg-type]
         )

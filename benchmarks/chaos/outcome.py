@@ -20,8 +20,8 @@ class Outcome:
     `failed` counts by kind: a status, `no answer`, `wrong answer`. `longest_gap_s` is the longest
     time without a good answer; `recovery_s` how long after the fault the last request failed that
     was due; `whole_s` when every process was there again (None: it never was). `story` is what the
-    server itself said, such as why it ended. `p99_ms` is of the good answers; where there is a
-    `most_p99_ms`, of those to requests that were due during the fault.
+    server itself said, such as why it ended. `p99_ms` is of the good answers; under overload, of
+    all answers to the clients that make it.
     """
 
     fault: str

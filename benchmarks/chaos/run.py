@@ -1,6 +1,5 @@
 """All faults, one after the other, on one server for each mode and placement."""
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -133,7 +132,7 @@ def _try(fault: Fault, stage: Stage, rate: float, seconds: float) -> Outcome:
         whole_s = load.since_fault_s if is_whole else None
         _wait(lambda: load.since_fault_s >= seconds)
     found = load.outcome(
-        during_s=math.inf if fault.most_p99_ms is None else fault.lasts_s,
+        p99_ms=stage.p99_ms.pop() if stage.p99_ms else None,
         fault=fault.name,
         title=fault.title,
         whole_s=whole_s,
