@@ -25,6 +25,7 @@ from serve_app.rollout.recent import KEPT_S, STABLE_SHARE, Seen
 from serve_app.rollout.shadow_verdict import of_shadow
 from serve_app.rollout.trials import trials_of
 from serve_app.settings import Rollout
+from serve_app.statistics.clumps import is_more
 from serve_app.statistics.intervals import SURE_Z, wilson
 from serve_app.statistics.psi import is_shifted, psi
 from serve_app.statistics.sequential_test import Evidence, Finding, Judgement, judge
@@ -236,18 +237,10 @@ def _against_stable(record: Record, phase: Phase, plan: Rollout) -> Iterator[tup
 def _is_worse(phase: Phase, max_ratio: float) -> bool:
     """Tell whether the candidate's share of bad requests is above stable's beyond chance.
 
-    By the bounds of two 95 % intervals that do not meet. What is bad comes together, as when a
-    process stops, and in both versions alike: so they are as wide as the version of which more
-    comes together says. Requests of one key go together too, so that this is no proof.
+    Requests of one key go together, so that this is no proof.
     """
-    candidate = phase.clumps["candidate"]
-    stable = phase.clumps["stable"]
-    if not candidate.n or not stable.n:
-        return False
-    correlation = max(candidate.correlation, stable.correlation)
-    low, _ = candidate.bounds(correlation)
-    _, high = stable.bounds(correlation)
-    return low > max(TOLERATED_SHARE, max_ratio * high)
+    clumps = phase.clumps
+    return is_more(clumps["candidate"], clumps["stable"], max_ratio, TOLERATED_SHARE)
 
 
 def _failing_reason(failing: Seen, phase: Phase) -> str:

@@ -66,9 +66,25 @@ class Clumps:
         by_chance = share * (1 - share) * self.n
         return min(1.0, max(0.0, between / by_chance - 1) / (self.mean_block - 1))
 
-    def bounds(self, correlation: float) -> tuple[float, float]:
-        """Return the bounds of 95 % of the share of hits, where a block's trials are so alike."""
-        if not self.n:
-            return 0.0, 1.0
-        worth = 1 / (1 + (self.mean_block - 1) * correlation)
-        return wilson(worth * self.n_hits, worth * self.n)
+    def worth(self, correlation: float) -> float:
+        """Return as how many independent trials one counts, where a block's are so alike."""
+        return 1 / (1 + (self.mean_block - 1) * correlation)
+
+
+def is_more(one: Clumps, other: Clumps, ratio: float, least_share: float) -> bool:
+    """Tell whether `one` has surely more than `ratio` times the share of hits that `other` has.
+
+    And more than `least_share` of its trials. What comes together does so in both alike, as far as
+    the one says of which more comes together: none in a time is no surer for many trials in it. Of
+    all hits, `one` has the share that is expected at that ratio, or more by no chance: by the bound
+    of 95 % of a binomial share (Przyborowski and Wilenski, Biometrika 31, 1940).
+    """
+    if not one.n_hits or not other.n:
+        return False
+    correlation = max(one.correlation, other.correlation)
+    n_one = one.worth(correlation) * one.n
+    n_other = other.worth(correlation) * other.n
+    hits = n_one * one.n_hits / one.n
+    all_hits = hits + n_other * other.n_hits / other.n
+    expected = ratio * n_one / (ratio * n_one + n_other)
+    return wilson(hits, all_hits)[0] > expected and wilson(hits, n_one)[0] > least_share

@@ -4,8 +4,7 @@ import random
 
 import pytest
 
-from serve_app.statistics.clumps import BLOCK_S, Clumps
-from serve_app.statistics.intervals import wilson
+from serve_app.statistics.clumps import BLOCK_S, Clumps, is_more
 
 
 def by_chance(n_seconds: int, per_s: int, share: float) -> Clumps:
@@ -28,30 +27,44 @@ def stopping(n_seconds: int, per_s: int, every_s: int, for_s: int) -> Clumps:
 
 @pytest.mark.parametrize("share", [0.01, 0.2, 0.5])
 def test_independent_trials_are_worth_what_they_count(share: float) -> None:
-    """The bounds are those of the plain interval, but for a chance correlation near 0."""
+    """But for a chance correlation near 0."""
     found = by_chance(1_000, 10, share)
     assert found.correlation < 0.01
-    assert found.bounds(0.0) == wilson(found.n_hits, found.n)
+    assert found.worth(0.0) == 1.0
 
 
 def test_each_stop_of_a_process_is_worth_about_one() -> None:
-    """Ten stops of four seconds in 1,000 s: 400 bad ones of 10,000, all but as sure as 10 of 250.
-    A quarter of the block is good, so that its trials are not wholly alike."""
+    """Ten stops of four seconds in 1,000 s: 400 bad ones of 10,000 are ten. Some of a block is
+    good, so that its trials are not wholly alike.
+    """
     found = stopping(1_000, 10, every_s=100, for_s=4)
-    low, high = found.bounds(found.correlation)
-    assert (low, high) == pytest.approx(wilson(10, 250), rel=0.1)
+    assert 8 <= found.worth(found.correlation) * found.n_hits <= 13
 
 
-def test_the_correlation_of_one_tells_what_stops_of_the_other_would_be_worth() -> None:
-    """None of 9 times as many trials is no surer than the same time: a stop would hit them all."""
-    candidate = stopping(1_000, 10, every_s=1_000, for_s=8)
+def test_independent_hits_are_more_by_their_numbers() -> None:
+    """One in a hundred against one in a thousand, of a ninth of the trials; not the other way
+    round, and not where it is hardly any.
+    """
+    one = by_chance(1_000, 1, 0.01)
+    other = by_chance(1_000, 9, 0.001)
+    assert is_more(one, other, ratio=2.0, least_share=0.001)
+    assert not is_more(other, one, ratio=2.0, least_share=0.001)
+    assert not is_more(one, other, ratio=2.0, least_share=0.05)
+
+
+@pytest.mark.parametrize(("n_stops", "more"), [(2, False), (12, True)])
+def test_stops_are_compared_as_stops_whatever_the_share_of_the_trials(
+    n_stops: int, more: bool
+) -> None:
+    """Two against none are chance, though stable had nine times the requests in that time; a dozen
+    are none.
+    """
+    candidate = stopping(2_400, 10, every_s=2_400 // n_stops, for_s=4)
     stable = Clumps()
-    for second in range(1_000):
+    for second in range(2_400):
         stable.add(float(second), 0, 90)
-    _, high = stable.bounds(candidate.correlation)
-    low, _ = candidate.bounds(candidate.correlation)
-    assert low < high
-    assert stable.bounds(0.0)[1] < low, "as independent trials they would differ"
+    assert is_more(candidate, stable, ratio=2.0, least_share=0.001) == more
+    assert not is_more(candidate, candidate, ratio=2.0, least_share=0.001)
 
 
 @pytest.mark.parametrize("n_hits", [0, 100])
@@ -61,8 +74,9 @@ def test_all_or_none_correlates_with_nothing(n_hits: int) -> None:
     for block in range(10):
         found.add(block * BLOCK_S, n_hits, 100)
     assert found.correlation == 0.0
-    assert Clumps().bounds(0.5) == (0.0, 1.0)
     assert Clumps().correlation == 0.0
+    assert is_more(found, Clumps(), ratio=2.0, least_share=0.001) is False
+    assert is_more(Clumps(), found, ratio=2.0, least_share=0.001) is False
 
 
 def test_blocks_begin_anew_after_ten_seconds() -> None:
