@@ -517,6 +517,7 @@ def test_a_process_that_stops_twice_makes_no_rate_that_differs() -> None:
         return 100 <= second < 104 or 500 <= second < 504
 
     assert told(is_stopped).cause != "rates differ"
+    assert told(lambda second: second % 300 < 40).cause == "rates differ", "more than a tenth"
     assert told(lambda second: second % 20 == 0).cause == "rates differ"
 
 
