@@ -204,7 +204,13 @@ class FakeReplica:
 
 def client_of(app: Any, **options: Any) -> httpx.AsyncClient:
     """A client of an ASGI application; a fault of the application is an answer too."""
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+
+    async def in_a_turn_of_its_own(scope: Any, receive: Any, send: Any) -> None:
+        # As a server, which reads its sockets between two requests.
+        await asyncio.sleep(0)
+        await app(scope, receive, send)
+
+    transport = httpx.ASGITransport(app=in_a_turn_of_its_own, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://sluice", **options)
 
 
