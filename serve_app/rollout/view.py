@@ -1,5 +1,6 @@
 """What is told of a rollout by `GET /v1/rollout` and `sluice rollout status`."""
 
+import logging
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -20,6 +21,8 @@ from serve_app.rollout.shadow_verdict import worst_slices
 from serve_app.rollout.state import Status
 from serve_app.rollout.verdict import judged
 from serve_app.statistics.sequential_test import Finding, Rail, Since
+
+logger = logging.getLogger(__name__)
 
 # Each answer carries them, and a log has up to a thousand.
 MOST_SHOWN = 50
@@ -132,7 +135,7 @@ def view(controller: Controller) -> RolloutView | Unknown:
         return _unknown(controller)
     state = ongoing.state
     plan = ongoing.plan
-    seen = _seen(ongoing, controller.now_s)
+    seen = _seen_safely(ongoing, controller.now_s)
     last_s = ongoing.log.events[-1].at_s if ongoing.log.events else controller.now_s
     is_out = controller.is_falling
     # What the log advises was right when it was written.
@@ -196,6 +199,18 @@ class _Seen:
     worst_slices: list[SliceView] = field(default_factory=list)
     failing_slices: list[FailingSliceView] = field(default_factory=list)
     few_keys: str = ""
+
+
+def _seen_safely(ongoing: Ongoing, now_s: float) -> _Seen:
+    """Return nothing when the judge itself fails: how far the rollout is must be told all the same.
+
+    That it fails is what the rollout waits for then.
+    """
+    try:
+        return _seen(ongoing, now_s)
+    except Exception:
+        logger.exception("what was seen of rollout %s cannot be told", ongoing.state.id)
+        return _Seen()
 
 
 def _seen(ongoing: Ongoing, now_s: float) -> _Seen:

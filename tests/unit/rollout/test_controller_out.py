@@ -10,7 +10,7 @@ from fakes import until
 from two_servers import PLAN, TwoServers, written
 
 from serve_app.errors import NotReady, RolloutError
-from serve_app.rollout import ongoing
+from serve_app.rollout import ongoing, view
 from serve_app.rollout.controller import LISTEN_S
 from serve_app.rollout.event import Draft
 from serve_app.rollout.facts import Verdict
@@ -135,6 +135,7 @@ async def test_a_judge_that_fails_ends_nothing_and_keeps_nobody_from_taking_the_
         raise ZeroDivisionError
 
     monkeypatch.setattr(ongoing, "verdict", fail)
+    monkeypatch.setattr(view, "judged", fail)
     looking = asyncio.ensure_future(servers.controller.look_forever())
     await until(lambda: n_asked >= 2 or looking.done(), timeout_s=30)
     assert not looking.done()
@@ -142,6 +143,9 @@ async def test_a_judge_that_fails_ends_nothing_and_keeps_nobody_from_taking_the_
     await servers.report_for(2, requests=(540, 60))
     assert "the judge itself fails (ZeroDivisionError)" in servers.controller.waits_for
     assert servers.orders.percent == 10.0
+    told = servers.view()
+    assert (told.status, told.share, told.evidence) == ("running", 10.0, [])
+    assert "the judge itself fails (ZeroDivisionError)" in told.now
     await servers.controller.command("abort", "ada", "")
     last = written(tmp_path)[-1]
     assert (last["kind"], last["by"]) == ("aborted", "ada")
