@@ -7,11 +7,13 @@ death they never run. Nothing else runs beside it: the same seed gives the same 
 
 import asyncio
 import heapq
+import inspect
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass
+from inspect import CORO_CREATED
 from typing import Any, TypeVar
 
 logger = logging.getLogger(__name__)
@@ -88,6 +90,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """End `run_until` before the next time."""
         self._is_stopping = True
 
+    def close(self) -> None:
+        """End what has not begun; nothing runs afterwards."""
+        for task in asyncio.all_tasks(self):
+            _never_begin(task)
+
     def run_until(self, until_s: float) -> None:
         """Run until `stop`, or nothing is left to do, or this time has come."""
         self._is_stopping = False
@@ -120,6 +127,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             process = handle._context.get(PROCESS)  # type: ignore[attr-defined]
             if process is not None:
                 if process.is_dead:
+                    _never_begin(getattr(handle._callback, "__self__", None))  # type: ignore[attr-defined]
                     continue
                 if process.busy_until_s > now_s:
                     self._plan(process.busy_until_s, handle)
@@ -217,6 +225,18 @@ def _ours(context: Context | None) -> Context | None:
     if context is not None and PROCESS not in context:
         context.run(PROCESS.set, PROCESS.get())
     return context
+
+
+def _never_begin(task: Any) -> None:
+    """End the coroutine of a task that waits for its first step.
+
+    Python warns of one that nobody awaited, whenever it comes to collect it.
+    """
+    if not isinstance(task, asyncio.Task):
+        return
+    coroutine = task.get_coro()
+    if inspect.iscoroutine(coroutine) and inspect.getcoroutinestate(coroutine) == CORO_CREATED:
+        coroutine.close()
 
 
 def _settle(future: asyncio.Future[Any], found: Any, error: Exception | None) -> None:

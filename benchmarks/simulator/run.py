@@ -66,6 +66,7 @@ def simulate(scenario: Scenario, seed: int, *, is_told: bool = False) -> Outcome
         begin_out_s = loop.time()
         is_stuck = not _can_take_away(world)
         out_s = loop.time() - begin_out_s
+        loop.close()
     return Outcome(
         seed=seed,
         ended=ended,

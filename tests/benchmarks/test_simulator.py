@@ -365,6 +365,29 @@ def test_a_busy_process_does_nothing_else_and_a_dead_one_nothing_at_all() -> Non
     assert times_s == [3.0, 5.0]
 
 
+def test_what_a_process_never_begins_is_no_fault_of_the_test_that_collects_it() -> None:
+    """Its process was dead by then, or stood still when the run ended."""
+    loop = VirtualLoop()
+    dead = Process("dead")
+    standing = Process("standing")
+    begun: list[str] = []
+
+    async def begin(name: str) -> None:
+        begun.append(name)
+
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        for process in (dead, standing):
+            loop.create_task(begin(process.name), context=context_of(process))
+        dead.is_dead = True
+        loop.stall(standing, 100.0)
+        loop.run_until(1.0)
+        loop.close()
+        gc.collect()
+    assert begun == []
+    assert [str(warning.message) for warning in found] == []
+
+
 def test_a_stand_in_for_a_thread_takes_its_time_beside_the_loop() -> None:
     """`asyncio.to_thread` returns when the work would be done, and the loop goes on meanwhile."""
     loop = VirtualLoop()
