@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http import auto
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from serve_app.http.accepting import accept_at_once
 from serve_app.http.edge import Edge
 from serve_app.http.held import HeldBack
 
@@ -91,5 +92,6 @@ def in_front(app: ASGIApp) -> ASGIApp:
 
 def middlewares() -> list[Middleware]:
     """What Ray asks for when a proxy starts."""
+    accept_at_once()
     auto.AutoHTTPProtocol = TimedConnection
     return [Middleware(in_front)]
