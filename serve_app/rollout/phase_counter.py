@@ -21,11 +21,11 @@ MOST_SCORED_KEYS = 20_000
 
 
 @dataclass
-class _Series:
-    """A version's answers of one process that are bad one after the other, in seconds.
+class _Stop:
+    """The candidate's bad answers one after the other, as of one process, in seconds.
 
-    A good answer ends a series when it began after the last bad one was given up: beside a replica
-    that stalls, others go on answering well.
+    A good answer ends it when it began after the last bad one was given up: beside a replica that
+    stalls, others go on answering well. What began before that end belongs to it.
     """
 
     is_open: bool = False
@@ -38,7 +38,7 @@ class _Series:
             self.ended_s = began_s
 
     def begins(self, began_s: float, now_s: float) -> bool:
-        """Take in a bad answer; whether a series begins with it."""
+        """Take in a bad answer; whether a stop begins with it."""
         is_new = not self.is_open and began_s >= self.ended_s
         self.is_open = True
         self.last_bad_s = now_s
@@ -62,8 +62,11 @@ class PhaseCounter:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
-        self._errors = {arm: _Series() for arm in ARMS}
-        self._slow = {arm: _Series() for arm in ARMS}
+        # Whether the last answer of a version was bad, and its last good one slow. Not when it
+        # began: stable may take longer than a candidate, and would begin fewer incidents.
+        self._is_bad = dict.fromkeys(ARMS, False)
+        self._is_slow = dict.fromkeys(ARMS, False)
+        self._stop = _Stop()
         self.key = key
         self.is_shadow = False
         self._candidate = plan.candidate
@@ -103,19 +106,24 @@ class PhaseCounter:
             # What the model itself does wrong is wrong each time. What a process does that stalls,
             # is replaced or is full is one event.
             of_process = fault not in OF_THE_MODEL
-            begins = self._errors[arm].begins(began_s, now_s) or not of_process
+            begins = not of_process or not self._is_bad[arm]
+            self._is_bad[arm] = True
+            if arm == "candidate":
+                stops = self._stop.begins(began_s, now_s)
+                counts.n_stops += stops and of_process
             counts.errors.put(arm, routing_key, counts=begins, of_process=of_process)
             if self._slicer is not None and row is not None:
                 self._slicer.count(counts, arm, routing_key, row, begins, of_process=of_process)
             return
         if self._slicer is not None and row is not None:
             self._slicer.count(counts, arm, routing_key, row, None)
-        self._errors[arm].good(began_s)
-        if seconds > self._slow_s:
-            begins = self._slow[arm].begins(began_s, now_s)
-            counts.slow.put(arm, routing_key, counts=begins)
-        else:
-            self._slow[arm].good(began_s)
+        self._is_bad[arm] = False
+        if arm == "candidate":
+            self._stop.good(began_s)
+        is_slow = seconds > self._slow_s
+        if is_slow:
+            counts.slow.put(arm, routing_key, counts=not self._is_slow[arm])
+        self._is_slow[arm] = is_slow
         if score is not None:
             self._count_first(arm, routing_key, score, seconds)
 

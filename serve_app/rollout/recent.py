@@ -39,8 +39,8 @@ class Seen:
     """Requests of a stretch of time by the version that they were assigned to, and the bad ones.
 
     Stable answered `n_stood_in` of the candidate's, and was broken too for `n_broken_in_place`.
-    `n_of_model` of the candidate's bad ones were its model's fault; `n_of_process` are incidents of
-    its processes, as each server told them.
+    `n_of_model` of the candidate's bad ones were its model's fault; `n_of_process` are stops of its
+    processes, as each server told them.
     """
 
     requests: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
@@ -203,7 +203,7 @@ def seen_by(server: str, counts: Counts) -> Seen:
     seen = seen_of(counts.requests, counts.bad, counts.n_stood_in)
     seen.n_broken_in_place = counts.n_broken_in_place
     seen.n_of_model = sum(counts.bad["candidate"][fault] for fault in OF_THE_MODEL)
-    seen.n_of_process[server] = len(counts.errors.of_process["candidate"])
+    seen.n_of_process[server] = counts.n_stops
     return seen
 
 

@@ -8,6 +8,10 @@ from benchmarks.simulator.traffic import Traffic
 
 # One call in fifty takes longer than a candidate may, and less than stable may.
 TAILS = Behaviour(tail_share=0.02, tail_ms=160.0)
+# Far longer: stable answers all the same, long after the candidate has been given up.
+LONG_TAILS = Behaviour(tail_share=0.03, tail_ms=1_500.0)
+# Good answers, and so many of them slow that stable's overlap all the time.
+SLOW_TAILS = Behaviour(tail_share=0.2, tail_ms=120.0)
 
 SCENARIOS = [
     equal(
@@ -27,6 +31,28 @@ SCENARIOS = [
         candidate=TAILS,
         traffic=Traffic(rate_per_s=100),
         rollout={"steps": [10, 50, 100], "min_seconds": 150},
+    ),
+    equal(
+        "tails-long",
+        "isolated, 3 % of the calls of both take 1.5 s",
+        placement="isolated",
+        n_replicas=12,
+        # Now and then one waits for another.
+        limits={"deadline_ms": 5_000},
+        stable=LONG_TAILS,
+        candidate=LONG_TAILS,
+        traffic=Traffic(rate_per_s=100),
+        rollout={"steps": [10, 100], "min_seconds": 350},
+    ),
+    equal(
+        "tails-slow",
+        "isolated, a fifth of the calls of both take 120 ms, at 300 requests a second",
+        placement="isolated",
+        n_replicas=16,
+        stable=SLOW_TAILS,
+        candidate=SLOW_TAILS,
+        traffic=Traffic(rate_per_s=300),
+        rollout={"steps": [10, 100], "min_seconds": 90},
     ),
     equal(
         "pauses-often",
