@@ -26,12 +26,15 @@ from serve_app.rollout.shadow_verdict import of_shadow
 from serve_app.rollout.trials import trials_of
 from serve_app.settings import Rollout
 from serve_app.statistics.clumps import is_more
-from serve_app.statistics.intervals import SURE_Z, wilson
+from serve_app.statistics.intervals import SURE_Z, surprise, wilson
 from serve_app.statistics.psi import is_shifted, psi
 from serve_app.statistics.sequential_test import Evidence, Finding, Judgement, judge
 
 # Two stops of five seconds make more of a minute bad, and one makes less.
 HARMFUL_SHARE = 0.1
+# A rail without an alpha is looked at twice a second for as long as a step lasts, so that chance
+# must explain a look in less than one of a million: -ln of that.
+SURPRISE = 13.8
 
 
 def verdict(
@@ -97,10 +100,9 @@ def _is_excused(seen: Seen, record: Record, phase: Phase, now_s: float) -> bool:
 
 
 def _is_surely_worse(seen: Seen) -> bool:
-    """Tell whether the candidate fails more than stable may, by bounds of both."""
-    # It is asked at each look, so that the candidate's must be sure.
-    low, _ = wilson(seen.bad["candidate"], seen.requests["candidate"], SURE_Z)
-    return low > _most_of_stable(seen)
+    """Tell whether the candidate fails more than stable may, whenever it is asked."""
+    n_requests = seen.requests["candidate"]
+    return surprise(seen.bad["candidate"], n_requests, _most_of_stable(seen)) >= SURPRISE
 
 
 def _failed(judgement: Judgement, phase: Phase) -> Finding | None:

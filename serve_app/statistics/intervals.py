@@ -1,6 +1,6 @@
 """How sure a share is."""
 
-from math import sqrt
+from math import inf, log, sqrt
 
 # Quantiles of the normal distribution, for intervals of 95 and of 99.95 %.
 Z = 1.959964
@@ -21,3 +21,22 @@ def wilson(n_hits: float, n_rows: float, z: float = Z) -> tuple[float, float]:
     low = (middle - half) / (1 + z2)
     high = (middle + half) / (1 + z2)
     return max(0.0, low), min(1.0, high)
+
+
+def surprise(n_hits: int, n_rows: int, share: float) -> float:
+    """Return how unlikely so many hits are where each row is one with this share: -ln P, or less.
+
+    0 where there are no more than expected, and infinite where the share is 0. Unlike a score
+    interval it is no smaller than it must be in the far tail of few rows.
+
+    Hoeffding, "Probability inequalities for sums of bounded random variables", JASA 58 (1963).
+    """
+    if not n_rows or n_hits <= share * n_rows:
+        return 0.0
+    if share == 0:
+        return inf
+    found = n_hits / n_rows
+    per_row = found * log(found / share)
+    if found < 1:
+        per_row += (1 - found) * log((1 - found) / (1 - share))
+    return n_rows * per_row

@@ -478,6 +478,19 @@ def test_half_of_ten_requests_puts_nobody_out_where_stable_fails_some_too() -> N
     assert failing(12, (1, 1), (9, 2)).cause == "failing", "all of ten against a fifth"
 
 
+@pytest.mark.parametrize(("n_bad", "is_out"), [(7, False), (9, False), (12, True)])
+def test_chance_that_is_looked_for_all_day_puts_nobody_out(n_bad: int, is_out: bool) -> None:
+    """Of equal versions that fail a fifth, some twelve requests in a row have seven bad ones every
+    few hours; twice a second it is looked for them. All of them bad are no chance.
+    """
+    found = record()
+    for second in range(12):
+        is_bad = int(second * n_bad // 12 != (second + 1) * n_bad // 12)
+        keys = (names(f"s{second}-", 20), [f"c{second}"][:is_bad])
+        tell(found, counts_of(requests=(99, 1), errors=keys), float(second))
+    assert (judged(found, now_s=11.5).cause == "failing") == is_out
+
+
 def test_with_one_key_half_of_the_requests_of_a_minute_are_proof() -> None:
     """Stable answered five in its place after ten seconds, which is too few to know it by."""
     outcomes = half_bad(70, stable=(0, 0))
