@@ -47,6 +47,7 @@ class Phase:
     bad: dict[Arm, Counter[Fault]] = field(default_factory=_faults)
     examples: dict[Arm, dict[Fault, str]] = field(default_factory=lambda: {arm: {} for arm in ARMS})
     n_stood_in: int = 0
+    n_broken_in_place: int = 0
     clumps: dict[Arm, Clumps] = field(default_factory=lambda: {arm: Clumps() for arm in ARMS})
     scores: dict[Arm, list[int]] = field(default_factory=lambda: {arm: [] for arm in ARMS})
     times: dict[Arm, Times] = field(default_factory=lambda: {arm: Times() for arm in ARMS})
@@ -84,7 +85,7 @@ class Phase:
     @property
     def total(self) -> Seen:
         """Return all requests of the phase."""
-        return seen_of(self.requests, self.bad, self.n_stood_in)
+        return seen_of(self.requests, self.bad, self.n_stood_in, self.n_broken_in_place)
 
 
 @dataclass
@@ -127,6 +128,7 @@ class Record:
             phase.scores[arm] = added(phase.scores[arm], counts.scores[arm])
             phase.times[arm].add(counts.times[arm])
         phase.n_stood_in += counts.n_stood_in
+        phase.n_broken_in_place += counts.n_broken_in_place
         told = seen_by(server, counts)
         phase.clumps["candidate"].add(now_s, told.bad["candidate"], told.requests["candidate"])
         phase.clumps["stable"].add(now_s, told.n_bad_of_stable, told.n_asked_stable)

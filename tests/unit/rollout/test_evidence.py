@@ -458,6 +458,19 @@ def test_where_stable_fails_too_nothing_is_said() -> None:
     assert "stable's may be as many" in said.reason
 
 
+def test_what_nobody_can_tell_of_stable_is_no_fault_of_stables() -> None:
+    """The candidate answers each request itself, late: nobody asks stable in its place, whose own
+    keys it answers well.
+    """
+    said = failing(12, (10, 10), (10, 0), stood_in=0)
+    assert said.cause == "failing"
+    assert "of stable's 0 of 100" in said.reason
+    found = record()
+    tell(found, counts_of(requests=(900, 100), bad=(9, 9), stood_in=0, broken_in_place=3))
+    total = found.phases[1].total
+    assert (total.n_bad_of_stable, total.n_asked_stable) == (12, 903)
+
+
 def half_bad(n_seconds: int, stable: tuple[int, int]) -> list[bool]:
     """Return of each second whether a candidate is out that fails one request in two seconds."""
     found = record()
