@@ -18,6 +18,12 @@ logger = logging.getLogger(__name__)
 
 NOTHING = Verdict("wait", "nothing is counted yet")
 FORGOTTEN = Out("coordinator", "it was put out before, which the log did not say yet")
+ALONE = Out(
+    "coordinator",
+    "each server with clients put it out by itself while it heard no coordinator: it failed every "
+    "request for ten seconds",
+    "failing",
+)
 
 
 @dataclass(frozen=True)
