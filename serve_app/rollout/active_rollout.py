@@ -240,6 +240,8 @@ class ActiveRollout:
             self._spec, plan, key, stable.manifest, self._clock
         )
         phase.is_shadow = orders.shadow
+        placements = {table.entry(plan.stable).placement, table.entry(plan.candidate).placement}
+        phase.is_mixed = len(placements) > 1
         return phase
 
     def _enter(self, phase: PhaseCounter | None) -> None:

@@ -138,7 +138,8 @@ class Counts:
     were noted. `bad` are requests by their fault, `examples` has the id of one of each, and
     `n_stood_in` those that stable answered because the candidate had failed; it gave no valid
     answer to `n_broken_in_place` of these. `n_stops` of the candidate's processes began, as this
-    server saw them. A key may be told several times; the coordinator counts it once.
+    server saw them. `is_mixed`: one version is in the server and the other is not. A key may be
+    told several times; the coordinator counts it once.
     """
 
     run: str
@@ -149,6 +150,7 @@ class Counts:
     n_stood_in: int = 0
     n_broken_in_place: int = 0
     n_stops: int = 0
+    is_mixed: bool = False
     errors: Incidents = field(default_factory=Incidents)
     slow: Incidents = field(default_factory=Incidents)
     scores: dict[Arm, list[int]] = field(default_factory=lambda: {arm: [] for arm in ARMS})

@@ -39,7 +39,8 @@ class Phase:
     `bad` counts requests by fault, and `examples` has the id of the newest of each. `counted` are
     keys by kind, and `first` are those of them that had not counted in this run before. Of the
     pairs, `candidate` counts those that disagree and `stable` those that agree. `n_left_out` keys
-    had no room, so that the guardrails see less than there is.
+    had no room, so that the guardrails see less than there is. `is_mixed`: one version was in the
+    server and the other was not.
     """
 
     share: Share
@@ -55,6 +56,7 @@ class Phase:
     counted: dict[Kind, dict[Arm, int]] = field(default_factory=_numbers)
     first: dict[Kind, dict[Arm, int]] = field(default_factory=_numbers)
     n_left_out: int = 0
+    is_mixed: bool = False
     shadowed: Shadowed = field(default_factory=Shadowed)
     seen: dict[Kind, set[bytes]] = field(default_factory=_keys)
 
@@ -105,6 +107,11 @@ class Record:
     incidents: LastIncidents = field(default_factory=LastIncidents)
     slice_keys: SliceKeys = field(default_factory=SliceKeys)
 
+    @property
+    def is_mixed(self) -> bool:
+        """Return whether one version was in the server and the other was not."""
+        return any(phase.is_mixed for phase in self.phases.values())
+
     def enter(self, number: int, share: Share) -> Phase:
         """Return the phase of this number, which begins empty."""
         if number not in self.phases:
@@ -127,6 +134,7 @@ class Record:
             phase.examples[arm] |= counts.examples[arm]
             phase.scores[arm] = added(phase.scores[arm], counts.scores[arm])
             phase.times[arm].add(counts.times[arm])
+        phase.is_mixed |= counts.is_mixed
         phase.n_stood_in += counts.n_stood_in
         phase.n_broken_in_place += counts.n_broken_in_place
         told = seen_by(server, counts)

@@ -49,8 +49,8 @@ class PhaseCounter:
     """Counts of one phase since they were last taken.
 
     What it counts by is the plan and stable's manifest, neither of which changes within a phase.
-    `is_shadow`: whether the candidate scores the same rows now. Not thread-safe: it lives on the
-    event loop of its server.
+    `is_shadow`: whether the candidate scores the same rows now; `is_mixed`: whether one version is
+    in the server and the other is not. Not thread-safe: it lives on the event loop of its server.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class PhaseCounter:
         self._stop = _Stop()
         self.key = key
         self.is_shadow = False
+        self.is_mixed = False
         self._candidate = plan.candidate
         self._slow_s = plan.guardrails.slow_ms / 1000
         self._spec = spec
@@ -211,6 +212,7 @@ class PhaseCounter:
     def take(self) -> Counts:
         """What was counted since it was last taken."""
         taken = self._counts
+        taken.is_mixed = self.is_mixed
         self._counts = self._empty()
         return taken
 

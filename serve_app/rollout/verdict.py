@@ -51,7 +51,9 @@ def verdict(
     failing = record.recent.failing(now_s)
     if failing is not None and not _is_excused(failing, record, phase, now_s):
         return Verdict("fail", _failing_reason(failing, phase), numbers, "failing")
-    failed = _failed(judgement, phase)
+    # Where only one version is in the server, stops of their processes prove nothing.
+    proof = judged(record, number, plan, with_stops=False) if record.is_mixed else judgement
+    failed = _failed(proof, phase)
     if failed is not None:
         return Verdict("fail", _rail_reason(failed, phase), numbers, failed.rail)
     if phase.share == "shadow":
@@ -64,20 +66,21 @@ def verdict(
             f"{_shares(failing)}"
         )
         return Verdict("wait", reason, numbers)
-    return _at_the_end_of_a_step(record, phase, plan, numbers, accepted)
+    doubted = _failed(judgement, phase)
+    return _at_the_end_of_a_step(record, phase, plan, doubted, numbers, accepted)
 
 
-def judged(record: Record, number: int, plan: Rollout) -> Judgement:
+def judged(record: Record, number: int, plan: Rollout, *, with_stops: bool = True) -> Judgement:
     """Compare every guardrail with its limits, since this phase began and since the run did."""
     phase = record.phases[number]
     guardrails = plan.guardrails
     evidence = []
     for rail in RAILS:
-        in_step = trials_of(rail, phase.counted, phase.percent, guardrails)
+        in_step = trials_of(rail, phase.counted, phase.percent, guardrails, with_stops=with_stops)
         in_rollout = [
             trials
             for one in record.phases.values()
-            for trials in trials_of(rail, one.first, one.percent, guardrails)
+            for trials in trials_of(rail, one.first, one.percent, guardrails, with_stops=with_stops)
         ]
         evidence.append(Evidence(rail, in_step, tuple(in_rollout)))
     n_steps = n_judged_steps(plan)
@@ -194,11 +197,12 @@ def _at_the_end_of_a_step(
     record: Record,
     phase: Phase,
     plan: Rollout,
+    doubted: Finding | None,
     numbers: Mapping[str, float],
     accepted: Collection[str],
 ) -> Verdict:
-    """Judge a candidate of which no guardrail has proof."""
-    held = held_by(_holds(record, phase, plan), numbers, accepted)
+    """Judge a candidate of which no guardrail has proof; one would, but for where it runs."""
+    held = held_by(_holds(record, phase, plan, doubted), numbers, accepted)
     if held is not None:
         return held
     n_slow = phase.counted["slow"]["candidate"]
@@ -209,8 +213,16 @@ def _at_the_end_of_a_step(
     return Verdict("pass", reason, numbers)
 
 
-def _holds(record: Record, phase: Phase, plan: Rollout) -> Iterator[tuple[str, str]]:
+def _holds(
+    record: Record, phase: Phase, plan: Rollout, doubted: Finding | None
+) -> Iterator[tuple[str, str]]:
     """Yield (cause, reason) of all that a person must look at after a step, the worst first."""
+    if doubted is not None:
+        reason = (
+            f"{_rail_reason(doubted, phase)}; but one of the two is in the server, where a stop "
+            "leaves no late answer"
+        )
+        yield "stops", reason
     if phase.n_left_out:
         reason = f"{phase.n_left_out} bad keys had no room, so that the judge does not see all"
         yield "too many bad keys", reason

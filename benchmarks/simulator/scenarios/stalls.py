@@ -94,6 +94,15 @@ SCENARIOS = [
         "each server stops for 0.3-5 s every minute",
         faults=(Stalls("servers", 60, 0.3, 5),),
     ),
+    # A stop of a server leaves no late answer: what waits has not begun.
+    equal(
+        "stalls-mixed",
+        "the candidate, isolated, stops for 0.5-1 s every 20 s; stable is in the servers, as often",
+        candidate_placement="isolated",
+        traffic=Traffic(rate_per_s=20),
+        rollout={"steps": [10, 100], "min_seconds": 600},
+        faults=(Stalls("candidate", 20, 0.5, 1), Stalls("servers", 20, 0.5, 1)),
+    ),
     # A job that scores some rows each half minute: what is bad then is not bad for ten seconds.
     equal(
         "stalls-bursts",

@@ -81,6 +81,18 @@ async def test_a_candidate_that_is_not_there_is_charged_too() -> None:
     assert found.bad["candidate"] == {"not_ready": 1}
 
 
+@pytest.mark.parametrize("placement", ["in_server", "isolated"])
+async def test_versions_that_are_placed_otherwise_are_told(placement: str) -> None:
+    """Their processes do not stop alike, so that the judge must know."""
+    versions = {CANDIDATE: {"placement": placement}}
+    server = await Server().start(100, versions=versions)
+    await server.ask()
+    assert server.counted().is_mixed == (placement == "isolated")
+    await server.change(versions={**versions, STABLE: {"placement": placement}})
+    await server.ask()
+    assert not server.counted().is_mixed
+
+
 async def test_stables_own_failures_count_against_stable() -> None:
     """A 5xx of stable is one, and so is a row without an answer."""
     server = await Server().start(0)
