@@ -70,7 +70,8 @@ class Failing:
 
     def _of(self, arm: Arm) -> str:
         seen = self.seen
-        return f"{seen.bad[arm]} of {seen.requests[arm]} requests ({seen.n_bad_keys(arm)} keys)"
+        n_counted = seen.n_bad_keys(arm)
+        return f"{seen.bad[arm]} of {seen.requests[arm]} requests ({n_counted} keys or stops)"
 
 
 def latency(record: Record, phase: Phase, plan: Rollout) -> str:

@@ -208,7 +208,7 @@ def _at_the_end_of_a_step(
     n_slow = phase.counted["slow"]["candidate"]
     reason = (
         f"{phase.requests['candidate']} requests of the candidate within the rails "
-        f"(errors: {phase.n_bad_keys('candidate')} keys, slow: {n_slow} keys)"
+        f"(errors: {phase.n_bad_keys('candidate')} keys or stops, slow: {n_slow} series)"
     )
     return Verdict("pass", reason, numbers)
 

@@ -100,7 +100,7 @@ def test_a_candidate_that_turns_keys_bad_fails_by_name() -> None:
     tell(found, counts_of(requests=(900, 100), errors=([], names("c", 8))))
     said = judged(found)
     assert said.outcome == "fail"
-    assert said.reason.startswith("errors: 8 of 8 keys")
+    assert said.reason.startswith("errors: 8 of 8 bad keys or stops")
 
 
 def test_evidence_adds_up_over_steps() -> None:
