@@ -141,7 +141,7 @@ def _of_all_traffic(
     """
     before = record.stable_before()
     most = _tolerated(_most_of_stable(before))
-    since = f"since {_of(before, 'stable')} of stable were bad before"
+    since = f"since {_of_stable(before)} were bad before"
     faults = _faults(phase, "candidate")
     worse = _worse_than_before(record, now_s, most)
     if worse:
@@ -153,7 +153,7 @@ def _of_all_traffic(
     limit = _tolerated(before.stable_share)
     if last.candidate_share > limit:
         reason = (
-            f"bad answers: {_of(last, 'candidate')} of the candidate in the last minute; it is "
+            f"bad answers: {_of_candidate(last)} in the last minute; it is "
             f"done with {100 * limit:.1f} % or less, {since} ({faults})"
         )
         return Verdict("wait", reason, numbers)
@@ -168,14 +168,11 @@ def _worse_than_before(record: Record, now_s: float, most_share: float) -> str:
     """
     above = record.recent.above(now_s, most_share)
     if above is not None and not above.is_stable_broken:
-        return (
-            f"{_of(above, 'candidate')} of the candidate in the last half minute, in "
-            f"{above.n_incidents} incidents"
-        )
+        return f"{_of_candidate(above)} in the last half minute, in {above.n_incidents} incidents"
     lasting = record.recent.lasting(now_s, most_share)
     if lasting is not None and not lasting.is_stable_broken:
         return (
-            f"{_of(lasting, 'candidate')} of the candidate in the last minute, a quarter or more "
+            f"{_of_candidate(lasting)} in the last minute, a quarter or more "
             "in each ten seconds of it"
         )
     return ""
@@ -230,8 +227,8 @@ def _holds(
     total = phase.total
     if _is_worse(phase, plan.guardrails.max_error_ratio):
         reason = (
-            f"bad answers: {_of(total, 'candidate')} of the candidate, {_of(total, 'stable')} of "
-            "stable; the keys do not tell whether the candidate is the cause"
+            f"bad answers: {_of_candidate(total)}, {_of_stable(total)}; the keys do not tell "
+            "whether the candidate is the cause"
         )
         yield "rates differ", reason
     stable = phase.scores["stable"]
@@ -270,8 +267,8 @@ def _is_worse(phase: Phase, max_ratio: float) -> bool:
 
 def _failing_reason(failing: Seen, phase: Phase) -> str:
     return (
-        f"failing: {_of(failing, 'candidate')} of the candidate's requests had no valid answer of "
-        f"it in time ({_faults(phase, 'candidate')}); of stable's {_of(failing, 'stable')}"
+        f"failing: {_of_candidate(failing)} had no valid answer of it in time "
+        f"({_faults(phase, 'candidate')}), and {_of_stable(failing)}"
     )
 
 
@@ -288,8 +285,13 @@ def _faults(phase: Phase, arm: Arm) -> str:
 
 
 def _shares(seen: Seen) -> str:
-    return f"{_of(seen, 'candidate')} of the candidate, {_of(seen, 'stable')} of stable are bad"
+    return f"{_of_candidate(seen)}, {_of_stable(seen)} are bad"
 
 
-def _of(seen: Seen, arm: Arm) -> str:
-    return f"{seen.bad[arm]} of {seen.requests[arm]}"
+def _of_candidate(seen: Seen) -> str:
+    return f"{seen.bad['candidate']} of {seen.requests['candidate']} requests of the candidate"
+
+
+def _of_stable(seen: Seen) -> str:
+    """Write what stable failed of all that it was asked, by which the candidate is judged."""
+    return f"{seen.n_bad_of_stable} of {seen.n_asked_stable} that stable was asked"

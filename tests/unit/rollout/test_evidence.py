@@ -148,7 +148,7 @@ def test_at_100_percent_a_candidate_is_judged_by_what_stable_did_before() -> Non
     assert at_100(10, 20).outcome == "wait", "not long enough"
     said = at_100(10, 40)
     assert said.outcome == "fail"
-    assert said.reason.startswith("bad answers: 300 of 3000 of the candidate")
+    assert said.reason.startswith("bad answers: 300 of 3000 requests of the candidate")
     assert at_100(10, 40, n_bad_before=90).outcome == "pass", "stable was as bad"
 
 
@@ -191,7 +191,7 @@ def test_at_100_percent_nobody_is_out_for_what_stable_was_not_seen_to_do(n_befor
 
     said = after(2)
     assert said.outcome == "wait"
-    assert f"since 0 of {n_before} of stable were bad before" in said.reason
+    assert f"since 0 of {n_before} that stable was asked were bad before" in said.reason
     assert after(0).outcome == "pass"
     assert after(60).cause == "failing"
 
@@ -382,8 +382,8 @@ def test_at_100_percent_a_candidate_that_stops_again_and_again_is_out_within_a_m
 
 
 def test_at_100_percent_who_fails_no_more_than_stable_did_is_not_out_for_a_quarter() -> None:
-    """Of stable a third was bad before: what it may be at most is the bar."""
-    assert "fail" not in [one.outcome for one in stopping(330)]
+    """Of stable a third, or a fifth, was bad before: twice what it may be at most is the bar."""
+    assert "fail" not in [one.outcome for one in (*stopping(330), *stopping(250))]
 
 
 def test_what_is_tolerated_in_one_step_is_so_at_the_beginning_of_the_next() -> None:
@@ -479,7 +479,7 @@ def test_what_nobody_can_tell_of_stable_is_no_fault_of_stables() -> None:
     """
     said = failing(12, (10, 10), (10, 0), stood_in=0)
     assert said.cause == "failing"
-    assert "of stable's 0 of 100" in said.reason
+    assert "0 of 100 that stable was asked" in said.reason
     found = record()
     tell(found, counts_of(requests=(900, 100), bad=(9, 9), stood_in=0, broken_in_place=3))
     total = found.phases[1].total
@@ -540,7 +540,7 @@ def test_rates_that_differ_where_keys_cannot_tell_are_for_a_person() -> None:
     tell(found, counts_of(requests=(1_000, 1_000), bad=(10, 100), errors=keys))
     said = judged(found)
     assert (said.outcome, said.cause) == ("hold", "rates differ")
-    assert "100 of 1000 of the candidate" in said.reason
+    assert "100 of 1000 requests of the candidate, 10 of 1100 that stable was asked" in said.reason
 
 
 def test_a_process_that_stops_twice_makes_no_rate_that_differs() -> None:
