@@ -94,7 +94,8 @@ def slow_answers(record: Record, phase: Phase, plan: Rollout) -> str:
     """Say by how much more often the candidate is slow than stable; empty: it is not.
 
     The guardrail of slow answers counts those of two seconds once, since a stop is one event; this
-    counts them all, by bounds that a stop makes wider.
+    counts them all, by bounds that a stop makes wider. Times are kept in bins, so that slow is here
+    what takes longer than the first edge that is no shorter than `slow_ms`.
     """
     place = bisect_left(EDGES_MS, plan.guardrails.slow_ms)
     if place >= len(EDGES_MS):
