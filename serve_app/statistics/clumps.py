@@ -6,6 +6,8 @@ from serve_app.statistics.intervals import wilson
 
 # Longer than a stop that is not an outage.
 BLOCK_S = 10.0
+# Fewer do not show how the share varies from block to block.
+LEAST_BLOCKS = 3
 
 
 @dataclass
@@ -21,6 +23,7 @@ class Clumps:
     _hits_squared: float = 0.0
     _hits_by_n: float = 0.0
     _n_squared: float = 0.0
+    _n_blocks: int = 0
     _began_s: float = 0.0
     _n_open: int = 0
     _hits_open: int = 0
@@ -36,6 +39,7 @@ class Clumps:
         self._hits_open += n_hits
 
     def _close(self) -> None:
+        self._n_blocks += bool(self._n_open)
         self._hits_squared += self._hits_open**2
         self._hits_by_n += self._hits_open * self._n_open
         self._n_squared += self._n_open**2
@@ -55,9 +59,12 @@ class Clumps:
 
         By the variance of a ratio (Cochran, Sampling Techniques, 1977, 6.3) over that of
         independent trials, and from there by the design effect (Kish, Survey Sampling, 1965, 5.4).
+        Before three blocks are over it may be 1, as of a single stop.
         """
         if not 0 < self.n_hits < self.n or self.mean_block <= 1:
             return 0.0
+        if self._n_blocks < LEAST_BLOCKS:
+            return 1.0
         share = self.n_hits / self.n
         squares = self._hits_squared + self._hits_open**2
         products = self._hits_by_n + self._hits_open * self._n_open
