@@ -18,7 +18,7 @@ ARMS: tuple[Arm, ...] = ("stable", "candidate")
 
 # Keys of one rail in one report, of both arms together: which keys are left out does not depend on
 # the arm, so what is kept tells the same ratio.
-MOST_KEYS = 2_000
+MOST_REPORTED_KEYS = 2_000
 
 
 def digest(key: str) -> bytes:
@@ -58,7 +58,7 @@ class Incidents:
 
         `of_process`: what counts is that an incident of a process began.
         """
-        if self.n_keys >= MOST_KEYS:
+        if self.n_keys >= MOST_REPORTED_KEYS:
             self.n_left_out += 1
             return
         key = digest(routing_key)

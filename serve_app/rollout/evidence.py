@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from serve_app.rollout.counts import ARMS, Arm, Counts, Shadowed, added
 from serve_app.rollout.event import Share
 from serve_app.rollout.fault import Fault
-from serve_app.rollout.incidents import KINDS, MOST_KEYS, Kind, LastIncidents
+from serve_app.rollout.incidents import KINDS, MOST_KEPT_KEYS, Kind, LastIncidents
 from serve_app.rollout.recent import Recent, Seen, seen_by, seen_of
 from serve_app.rollout.seen_slices import SeenSlice, SliceKeys
 from serve_app.statistics.bins import Name
@@ -232,7 +232,7 @@ class Record:
         if kind == "disagreement" or 0 < phase.percent < 100:
             sets.append(self.seen[kind])
         for keys in sets:
-            if len(keys) >= MOST_KEYS and key not in keys:
+            if len(keys) >= MOST_KEPT_KEYS and key not in keys:
                 phase.n_left_out += 1
                 return False
         for keys in sets:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from serve_app.bundle.manifest import Manifest
 from serve_app.contract import Features, ModelSpec
 from serve_app.contract.block import Block, Scores, has_failed
-from serve_app.rollout.counts import ARMS, MOST_KEYS, Arm, Counts, Slice, digest
+from serve_app.rollout.counts import ARMS, MOST_REPORTED_KEYS, Arm, Counts, Slice, digest
 from serve_app.rollout.fault import OF_THE_MODEL, Fault, InPlace
 from serve_app.rollout.slicer import Slicer
 from serve_app.settings import Rollout
@@ -165,7 +165,7 @@ class PhaseCounter:
     @property
     def wants_pairs(self) -> bool:
         """Whether more pairs would be reported: beyond that, shadowing costs CPU for nothing."""
-        return len(self._counts.shadowed.pairs) < MOST_KEYS
+        return len(self._counts.shadowed.pairs) < MOST_REPORTED_KEYS
 
     def know_candidate(self, parameters: Mapping[str, float]) -> None:
         """Take the parameters of the candidate's bundle: it has a threshold of its own."""
@@ -184,7 +184,7 @@ class PhaseCounter:
         shadowed = self._counts.shadowed
         begin = 0
         for key, end in zip(keys, ends, strict=True):
-            if len(shadowed.pairs) < MOST_KEYS:
+            if len(shadowed.pairs) < MOST_REPORTED_KEYS:
                 shadowed.pairs.setdefault(digest(key), bool(disagrees[begin]))
             begin = end
         shadowed.n_requests += len(keys)

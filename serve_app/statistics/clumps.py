@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from serve_app.statistics.intervals import wilson
+from serve_app.statistics.intervals import sum_of_squares, wilson
 
 # Longer than a stop that is not an outage.
 BLOCK_S = 10.0
@@ -57,8 +57,8 @@ class Clumps:
     def correlation(self) -> float:
         """Return how alike the trials of one block are: 0 by chance alone, 1 all the same.
 
-        By the variance of a ratio (Cochran, Sampling Techniques, 1977, 6.3) over that of
-        independent trials, and from there by the design effect (Kish, Survey Sampling, 1965, 5.4).
+        By the variance of a ratio over that of independent trials, and from there by the design
+        effect (Kish, Survey Sampling, 1965, 5.4).
         Before three blocks are over it may be 1, as of a single stop.
         """
         if not 0 < self.n_hits < self.n or self.mean_block <= 1:
@@ -69,7 +69,7 @@ class Clumps:
         squares = self._hits_squared + self._hits_open**2
         products = self._hits_by_n + self._hits_open * self._n_open
         n_squared = self._n_squared + self._n_open**2
-        between = squares - 2 * share * products + share**2 * n_squared
+        between = sum_of_squares(squares, products, n_squared, share)
         by_chance = share * (1 - share) * self.n
         return min(1.0, max(0.0, between / by_chance - 1) / (self.mean_block - 1))
 

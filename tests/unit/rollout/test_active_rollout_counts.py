@@ -19,7 +19,7 @@ from serve_app.errors import (
     Overloaded,
     TooManyRows,
 )
-from serve_app.rollout.counts import MOST_KEYS, Arm, Counts, digest
+from serve_app.rollout.counts import MOST_REPORTED_KEYS, Arm, Counts, digest
 from serve_app.serving.request_id import REQUEST_ID
 
 FAILURES: Mapping[str, Any] = {
@@ -218,14 +218,14 @@ async def test_shadow_stops_where_more_pairs_would_not_be_reported() -> None:
     def n_scored() -> int:
         return sum(len(block) for block in candidate.blocks)
 
-    for n in range(0, MOST_KEYS, 250):
+    for n in range(0, MOST_REPORTED_KEYS, 250):
         for m in range(n, n + 250):
             await server.ask(str(m))
         await until(lambda wanted=n + 250: n_scored() == wanted)  # type: ignore[misc]
     await until(lambda: not server.rollout.is_shadowing)
     for m in range(250):
         await server.ask(f"more-{m}")
-    assert n_scored() == MOST_KEYS
+    assert n_scored() == MOST_REPORTED_KEYS
     assert server.counted().shadowed.n_dropped == 250
 
 

@@ -577,7 +577,7 @@ def test_a_set_of_keys_that_is_full_holds_and_blinds_nobody(
     """Both versions have had their share of bad keys, and then the candidate breaks: what has no
     room is counted, and a candidate that fails everything is out by its requests.
     """
-    monkeypatch.setattr(evidence, "MOST_KEYS", 200)
+    monkeypatch.setattr(evidence, "MOST_KEPT_KEYS", 200)
     found = record(50.0)
     both = (names("s", 100), names("c", 100))
     tell(found, counts_of(requests=(9_000, 9_000), errors=both))
