@@ -34,24 +34,26 @@ SCENARIOS = [
     ),
     equal(
         "tails-long",
-        "isolated, 3 % of the calls of both take 1.5 s",
+        "isolated, 3 % of the calls of both take 1.5 s, at 160 requests a second, one server",
         placement="isolated",
-        n_replicas=12,
+        n_servers=1,
+        n_replicas=16,
         # Now and then one waits for another.
         limits={"deadline_ms": 5_000},
         stable=LONG_TAILS,
         candidate=LONG_TAILS,
-        traffic=Traffic(rate_per_s=100),
-        rollout={"steps": [10, 100], "min_seconds": 350},
+        traffic=Traffic(rate_per_s=160),
+        rollout={"steps": [10, 100], "min_seconds": 330},
     ),
     equal(
         "tails-slow",
-        "isolated, a fifth of the calls of both take 120 ms, at 300 requests a second",
+        "isolated, a fifth of the calls of both take 120 ms, at 400 requests a second, one server",
         placement="isolated",
-        n_replicas=16,
+        n_servers=1,
+        n_replicas=20,
         stable=SLOW_TAILS,
         candidate=SLOW_TAILS,
-        traffic=Traffic(rate_per_s=300),
+        traffic=Traffic(rate_per_s=400),
         rollout={"steps": [10, 100], "min_seconds": 90},
     ),
     equal(
@@ -97,11 +99,11 @@ SCENARIOS = [
     # A stop of a server leaves no late answer: what waits has not begun.
     equal(
         "stalls-mixed",
-        "the candidate, isolated, stops for 0.5-1 s every 20 s; stable is in the servers, as often",
+        "the candidate, isolated, stops for 0.5-1 s every 12 s; stable is in the servers, as often",
         candidate_placement="isolated",
         traffic=Traffic(rate_per_s=20),
         rollout={"steps": [10, 100], "min_seconds": 600},
-        faults=(Stalls("candidate", 20, 0.5, 1), Stalls("servers", 20, 0.5, 1)),
+        faults=(Stalls("candidate", 12, 0.5, 1), Stalls("servers", 12, 0.5, 1)),
     ),
     # A job that scores some rows each half minute: what is bad then is not bad for ten seconds.
     equal(
