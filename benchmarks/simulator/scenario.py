@@ -25,6 +25,7 @@ PLAN: Mapping[str, Any] = {
     "bake_seconds": 600,
 }
 LONGEST_EXPOSURE_S = 15.0
+Placement = Literal["in_server", "isolated"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ NEVER_PASSES = Expectation(most_passed=0.0)
 class Scenario:
     """One row of the table.
 
+    `placement` is that of both versions, or of stable alone where the candidate has one of its own.
     `rollout` changes keys of `PLAN`. `until` says when a run is over: at 100 %, or when the rollout
     is finished, unless the candidate is out or held before. `finds` names findings that it shows.
     """
@@ -65,7 +67,8 @@ class Scenario:
     name: str
     about: str
     expected: Expectation
-    placement: Literal["in_server", "isolated"] = "in_server"
+    placement: Placement = "in_server"
+    candidate_placement: Placement | None = None
     rollout: Mapping[str, Any] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)
     traffic: Traffic = field(default_factory=Traffic)
@@ -79,12 +82,17 @@ class Scenario:
     finds: tuple[str, ...] = ()
 
     @property
+    def placements(self) -> dict[str, Placement]:
+        """Where each version is."""
+        return {STABLE: self.placement, CANDIDATE: self.candidate_placement or self.placement}
+
+    @property
     def table(self) -> dict[str, Any]:
         """The `user_config` of its servers."""
-        placed = {"placement": self.placement}
+        placed = {version: {"placement": where} for version, where in self.placements.items()}
         return {
             "rollout": {**PLAN, **self.rollout},
-            "versions": {STABLE: placed, CANDIDATE: placed},
+            "versions": placed,
             "limits": dict(self.limits),
         }
 

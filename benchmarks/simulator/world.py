@@ -54,14 +54,13 @@ class SimulatedWorld:
         self._waiting: dict[str, list[tuple[Moment, Callable[[], None]]]] = {}
         self._clients = Clients(scenario.traffic, self._rngs["clients"])
         self._rate_per_s = self._clients.rate_per_s
-        self.applications: dict[str, Application] = {}
-        if scenario.placement == "isolated":
-            self.applications = {
-                version: Application(
-                    self, version, scenario.n_replicas, partial(self._refused, version)
-                )
-                for version in (STABLE, CANDIDATE)
-            }
+        self.applications = {
+            version: Application(
+                self, version, scenario.n_replicas, partial(self._refused, version)
+            )
+            for version, where in scenario.placements.items()
+            if where == "isolated"
+        }
         self.clusters: list[Cluster] = []
         self._start_cluster("")
         self.balancer = Balancer(

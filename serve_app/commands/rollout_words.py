@@ -16,8 +16,12 @@ SHORT: dict[Fault, str] = {
     "not_ready": "not ready",
     "refused": "refused",
 }
-# The reason of a rail as the judge writes it (statistics/sequential_test.py).
-COUNTED = re.compile(r": (\d+ of \d+) (keys|pairs).* since the (\w+) began; tolerated: up to (.*)")
+# The reason of a rail as the judge writes it (statistics/sequential_test.py), here or in an older
+# Sluice, which knew of keys alone.
+COUNTED = re.compile(
+    r": (\d+ of \d+) (?:bad )?(keys or stops|keys|series|pairs).* since the (\w+) began; "
+    r"tolerated: up to (.*)"
+)
 OF_SHADOW = {
     "shadow_missed_requests": "not answered in time",
     "shadow_dropped_rows": "rows dropped",
@@ -64,7 +68,9 @@ def counted(rail: RailView) -> str:
     if found is None:
         return rail.reason.partition(": ")[2]
     counted, noun, since, tolerated = found.groups()
-    return f"{counted} {noun}, tolerated {tolerated} ({since})"
+    # A line of 80 columns has no room for more.
+    noun = noun.replace(" or ", "/")
+    return f"{counted} {noun}, up to {tolerated} ({since})"
 
 
 def bad_of(view: RolloutView, arm: Arm) -> str:

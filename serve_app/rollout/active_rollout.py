@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from serve_app.contract import ModelSpec
 from serve_app.errors import BundleError, BundleUnavailable, RolloutError
-from serve_app.rollout.failed_in_a_row import FailedInARow
+from serve_app.rollout.failed_in_a_row import Alone, FailedInARow
 from serve_app.rollout.fault import (
     Fault,
     fault_of,
@@ -69,9 +69,7 @@ class ActiveRollout:
         # When another phase took over, by phase.
         self._left_s: dict[tuple[str, int], float] = {}
         self._n_rows = 0
-        self._failed = FailedInARow()
-        # Nobody compares the versions: the coordinator is away, or does not know the rollout yet.
-        self._is_alone = False
+        self._alone = Alone()
         # The table that `_phase` was last looked up for.
         self._table: Table | None = None
         self._phase: PhaseCounter | None = None
@@ -121,11 +119,11 @@ class ActiveRollout:
         key = answered.routing_key
         phase.note(key, assigned.version, answered.seconds, fault, score, answered.rows[0])
         if assigned.version == table.stable:
-            self._failed.hear_stable(self._clock(), fault)
+            self._alone.failed.hear_stable(self._clock(), fault)
         else:
             how = in_place_of_candidate(answered, late_s)
             phase.note_in_place(how)
-            self._failed.hear(self._clock(), answered, fault, how, late_s)
+            self._alone.failed.hear(self._clock(), answered, fault, how, late_s)
             self._judge_alone()
         if answered.version and phase.is_shadow:
             self._offer(phase, answered)
@@ -151,22 +149,23 @@ class ActiveRollout:
         self._n_rows = 0
         error = self._versions.config_error or ""
         candidate = self._candidate(table)
-        return RolloutReport(self.plan, candidate, n_rows, tuple(counts), self._out, error)
+        alone = self._alone.told()
+        return RolloutReport(self.plan, candidate, n_rows, tuple(counts), self._out, error, alone)
 
     def follow(self, told: RolloutReply) -> None:
         """Put the coordinator's orders in force; the last ones stay while it does not know."""
         self.is_known = told.known
-        self._is_alone = not told.known
+        self._alone.hear_coordinator(known=told.known, has_orders=told.orders is not None)
         if told.known and told.orders != self._orders:
             self._put_in_force(told.orders)
 
     async def alone(self, seconds: float) -> None:
         """Without a coordinator: go on for a while, then by what is written, else by stable.
 
-        A candidate that fails every request is out, since nobody judges it meanwhile. What the log
-        takes away is in force at once. A server that has just started does what the log says.
+        A candidate that fails every request is out here, since nobody judges it meanwhile. What the
+        log takes away is in force at once. A server that has just started does what the log says.
         """
-        self._is_alone = True
+        self._alone.is_alone = True
         self._judge_alone()
         plan = self.plan
         if plan is None or (self._orders is not None and self._orders.is_out):
@@ -182,11 +181,11 @@ class ActiveRollout:
 
     def _judge_alone(self) -> None:
         """Put a candidate out that fails every request, at the request that shows it."""
-        is_out = self._orders is None or self._orders.is_out
-        if is_out or not self._is_alone or not self._failed.is_everything(self._clock()):
+        orders = self._orders
+        if orders is None or orders.is_out or not self._alone.puts_out(orders.run, self._clock()):
             return
         logger.error("no coordinator, and the candidate fails every request: it is out here")
-        self.put_out()
+        self._put_in_force(orders)
 
     async def _written(self, rollout: str) -> Orders | None:
         """What the log says; None when it cannot be read."""
@@ -212,10 +211,12 @@ class ActiveRollout:
         before = self._orders
         if orders is not None and before is not None and orders.run != before.run:
             self._n_failures_before = self._n_failures()
-            self._failed = FailedInARow()
+            self._alone.failed = FailedInARow()
         if orders is not None and orders.run == self._out:
             # Whoever tells of a share does not know yet that the candidate is out in this run.
             orders = orders.without_share()
+        elif orders is not None and orders.run == self._alone.out:
+            orders = orders.withheld()
         self._orders = orders
         self._table = None
         if orders is not None and orders.is_out:
@@ -239,6 +240,8 @@ class ActiveRollout:
             self._spec, plan, key, stable.manifest, self._clock
         )
         phase.is_shadow = orders.shadow
+        placements = {table.entry(plan.stable).placement, table.entry(plan.candidate).placement}
+        phase.is_mixed = len(placements) > 1
         return phase
 
     def _enter(self, phase: PhaseCounter | None) -> None:

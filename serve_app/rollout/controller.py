@@ -19,7 +19,7 @@ from serve_app.rollout.fleet import Fleet, IsolatedApplications
 from serve_app.rollout.holder import Holder
 from serve_app.rollout.log import Log
 from serve_app.rollout.notify import Notifier
-from serve_app.rollout.ongoing import FORGOTTEN, Ongoing, Outs, facts_of
+from serve_app.rollout.ongoing import ALONE, FORGOTTEN, Ongoing, Outs, facts_of
 from serve_app.rollout.orders import Orders, RolloutReply, RolloutReport, orders_of
 from serve_app.rollout.state import DONE, MOVING, OUT, State, percent_of
 from serve_app.settings import Rollout
@@ -69,13 +69,19 @@ class Controller:
         self.fleet.hear(server, taken, is_new=is_new)
         if taken.out:
             self._out.put(taken.out, FORGOTTEN)
-        if is_new and self.ongoing is not None:
-            for counts in taken.counts:
-                self.ongoing.record.add(counts, self._clock(), server)
+        if self.ongoing is None:
+            return
+        if self.fleet.are_out_alone(self.ongoing.state.id):
+            self._out.put(self.ongoing.state.id, ALONE)
+        for counts in taken.counts if is_new else ():
+            self.ongoing.record.add(counts, self._clock(), server)
 
     def tell(self, server: str) -> RolloutReply:
-        """What every server should do now."""
+        """What every server should do now; one that has decided by itself goes on for a while."""
         orders = self.orders
+        gives = orders is not None and not orders.is_out
+        if gives and self.fleet.waits_for_others(server):
+            return RolloutReply(known=False)
         is_known = orders is not None or bool(self.trouble) or self.fleet.wants_none
         return RolloutReply(is_known, orders)
 

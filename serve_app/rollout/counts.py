@@ -18,7 +18,7 @@ ARMS: tuple[Arm, ...] = ("stable", "candidate")
 
 # Keys of one rail in one report, of both arms together: which keys are left out does not depend on
 # the arm, so what is kept tells the same ratio.
-MOST_KEYS = 2_000
+MOST_REPORTED_KEYS = 2_000
 
 
 def digest(key: str) -> bytes:
@@ -36,7 +36,8 @@ class Incidents:
 
     What a model does wrong (it raised, or gave no valid number) counts each time. What a process
     does wrong (late, not ready, refused) is one incident for as long as no good answer of it
-    interrupts: a process that stalls turns many keys bad, and is one event all the same. `first`
+    interrupts: a process that stalls turns many keys bad, and is one event all the same (beside
+    replicas that answer well it begins several times, of which the coordinator makes one). `first`
     has the keys that count, and `of_process` those of them with which such an incident began.
     `others` are those that were bad in the course of an incident: they are used up, and count for
     nothing. `n_left_out` keys had no room.
@@ -57,7 +58,7 @@ class Incidents:
 
         `of_process`: what counts is that an incident of a process began.
         """
-        if self.n_keys >= MOST_KEYS:
+        if self.n_keys >= MOST_REPORTED_KEYS:
             self.n_left_out += 1
             return
         key = digest(routing_key)
@@ -136,8 +137,9 @@ class Counts:
     key's first one counts. `slices` are those of the fields of `slice_by`, in which so many keys
     were noted. `bad` are requests by their fault, `examples` has the id of one of each, and
     `n_stood_in` those that stable answered because the candidate had failed; it gave no valid
-    answer to `n_broken_in_place` of these. A key may be told
-    several times; the coordinator counts it once.
+    answer to `n_broken_in_place` of these. `n_stops` of the candidate's processes began, as this
+    server saw them. `is_mixed`: one version is in the server and the other is not. A key may be
+    told several times; the coordinator counts it once.
     """
 
     run: str
@@ -147,6 +149,8 @@ class Counts:
     examples: dict[Arm, dict[Fault, str]] = field(default_factory=lambda: {arm: {} for arm in ARMS})
     n_stood_in: int = 0
     n_broken_in_place: int = 0
+    n_stops: int = 0
+    is_mixed: bool = False
     errors: Incidents = field(default_factory=Incidents)
     slow: Incidents = field(default_factory=Incidents)
     scores: dict[Arm, list[int]] = field(default_factory=lambda: {arm: [] for arm in ARMS})

@@ -238,13 +238,14 @@ def _bake(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | Wa
     if passed_s < plan.bake_seconds:
         return Wait(
             f"100 %: {passed_s:.0f} of {plan.bake_seconds} s in which {plan.stable} "
-            "can be brought back at once"
+            f"can be brought back at once{_forgotten(state)}"
         )
     # A coordinator that has just started has not seen it.
     seen_s = now_s - state.phase_began_s
     least_s = min(plan.bake_seconds, KEPT_S)
     if seen_s < least_s:
-        return Wait(f"100 %: {seen_s:.0f} of {least_s:.0f} s in which it is looked at again")
+        passed = f"{seen_s:.0f} of {least_s:.0f} s"
+        return Wait(f"100 %: {passed} in which it is looked at again{_forgotten(state)}")
     if _is_of(facts, state) and facts.verdict.outcome in ("wait", "hold"):
         return Wait(f"100 %: {facts.verdict.reason}")
     reason = (
@@ -252,6 +253,16 @@ def _bake(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | Wa
         "out of the file"
     )
     return _draft(state, plan, "finished", "coordinator", reason)
+
+
+def _forgotten(state: State) -> str:
+    """Say that nobody has looked at all traffic for long; nothing where the coordinator lives."""
+    if state.n_claims < MOST_CLAIMS:
+        return ""
+    return (
+        f"; {state.n_claims} coordinators have begun to count again since then, so that it is "
+        "hardly judged: see why they end"
+    )
 
 
 def _draft(

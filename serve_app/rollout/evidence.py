@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from serve_app.rollout.counts import ARMS, Arm, Counts, Shadowed, added
 from serve_app.rollout.event import Share
 from serve_app.rollout.fault import Fault
-from serve_app.rollout.incidents import KINDS, MOST_KEYS, Kind, LastIncidents
+from serve_app.rollout.incidents import KINDS, MOST_KEPT_KEYS, Kind, LastIncidents
 from serve_app.rollout.recent import Recent, Seen, seen_by, seen_of
 from serve_app.rollout.seen_slices import SeenSlice, SliceKeys
 from serve_app.statistics.bins import Name
@@ -39,7 +39,8 @@ class Phase:
     `bad` counts requests by fault, and `examples` has the id of the newest of each. `counted` are
     keys by kind, and `first` are those of them that had not counted in this run before. Of the
     pairs, `candidate` counts those that disagree and `stable` those that agree. `n_left_out` keys
-    had no room, so that the guardrails see less than there is.
+    had no room, so that the guardrails see less than there is. `is_mixed`: one version was in the
+    server and the other was not.
     """
 
     share: Share
@@ -47,6 +48,7 @@ class Phase:
     bad: dict[Arm, Counter[Fault]] = field(default_factory=_faults)
     examples: dict[Arm, dict[Fault, str]] = field(default_factory=lambda: {arm: {} for arm in ARMS})
     n_stood_in: int = 0
+    n_broken_in_place: int = 0
     clumps: dict[Arm, Clumps] = field(default_factory=lambda: {arm: Clumps() for arm in ARMS})
     scores: dict[Arm, list[int]] = field(default_factory=lambda: {arm: [] for arm in ARMS})
     times: dict[Arm, Times] = field(default_factory=lambda: {arm: Times() for arm in ARMS})
@@ -54,6 +56,7 @@ class Phase:
     counted: dict[Kind, dict[Arm, int]] = field(default_factory=_numbers)
     first: dict[Kind, dict[Arm, int]] = field(default_factory=_numbers)
     n_left_out: int = 0
+    is_mixed: bool = False
     shadowed: Shadowed = field(default_factory=Shadowed)
     seen: dict[Kind, set[bytes]] = field(default_factory=_keys)
 
@@ -84,7 +87,7 @@ class Phase:
     @property
     def total(self) -> Seen:
         """Return all requests of the phase."""
-        return seen_of(self.requests, self.bad, self.n_stood_in)
+        return seen_of(self.requests, self.bad, self.n_stood_in, self.n_broken_in_place)
 
 
 @dataclass
@@ -103,6 +106,11 @@ class Record:
     recent: Recent = field(default_factory=Recent)
     incidents: LastIncidents = field(default_factory=LastIncidents)
     slice_keys: SliceKeys = field(default_factory=SliceKeys)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Return whether one version was in the server and the other was not."""
+        return any(phase.is_mixed for phase in self.phases.values())
 
     def enter(self, number: int, share: Share) -> Phase:
         """Return the phase of this number, which begins empty."""
@@ -126,7 +134,9 @@ class Record:
             phase.examples[arm] |= counts.examples[arm]
             phase.scores[arm] = added(phase.scores[arm], counts.scores[arm])
             phase.times[arm].add(counts.times[arm])
+        phase.is_mixed |= counts.is_mixed
         phase.n_stood_in += counts.n_stood_in
+        phase.n_broken_in_place += counts.n_broken_in_place
         told = seen_by(server, counts)
         phase.clumps["candidate"].add(now_s, told.bad["candidate"], told.requests["candidate"])
         phase.clumps["stable"].add(now_s, told.n_bad_of_stable, told.n_asked_stable)
@@ -222,7 +232,7 @@ class Record:
         if kind == "disagreement" or 0 < phase.percent < 100:
             sets.append(self.seen[kind])
         for keys in sets:
-            if len(keys) >= MOST_KEYS and key not in keys:
+            if len(keys) >= MOST_KEPT_KEYS and key not in keys:
                 phase.n_left_out += 1
                 return False
         for keys in sets:

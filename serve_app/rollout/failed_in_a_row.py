@@ -1,7 +1,7 @@
 """What one server knows of a candidate by itself, while no coordinator compares the versions."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from serve_app.rollout.fault import Fault, InPlace, is_of_candidate_alone
 from serve_app.rollout.recent import FAILING_S, KEPT_S, MIN_REQUESTS
@@ -57,3 +57,40 @@ class FailedInARow:
 
     def _is_fresh(self, now_s: float) -> bool:
         return now_s - self.newest_s < KEPT_S
+
+
+@dataclass
+class Alone:
+    """What a server has decided by itself, until a coordinator that has heard of it judges.
+
+    `is_alone`: nobody compares the versions, since the coordinator is away, or does not know the
+    rollout yet. `out` is the run in which this server has put the candidate out for itself: that it
+    cannot reach it says nothing of the others.
+    """
+
+    is_alone: bool = False
+    out: str = ""
+    failed: FailedInARow = field(default_factory=FailedInARow)
+    _is_told: bool = False
+
+    def told(self) -> str:
+        """Return what the next report says of it."""
+        self._is_told = bool(self.out)
+        return self.out
+
+    def hear_coordinator(self, *, known: bool, has_orders: bool) -> None:
+        """Take in an answer to the last report: orders that know of it are the judgement."""
+        self.is_alone = not known
+        if known and has_orders and self._is_told:
+            self.out = ""
+            self.failed = FailedInARow()
+
+    def puts_out(self, run: str, now_s: float) -> bool:
+        """Put the candidate out that fails each request while nobody else judges it, once a run.
+
+        Return whether it is so now.
+        """
+        if not self.is_alone or self.out == run or not self.failed.is_everything(now_s):
+            return False
+        self.out = run
+        return True

@@ -14,6 +14,9 @@ from serve_app.settings import Rollout
 
 # A server that has not reported for so long counts as gone.
 SILENT_S = 5.0
+# How long other servers are waited for where one has put the candidate out by itself: one that
+# found no coordinator asks again within six seconds.
+ALONE_S = 8.0
 RATE_OVER_S = 10.0
 ASK_EVERY_S = 1.0
 ASK_TIMEOUT_S = 5.0
@@ -40,12 +43,20 @@ class IsolatedApplications(Protocol):
 
 @dataclass
 class _Server:
-    """`since_s`: when it was first heard, or last idle; `n_rows`: (when, how many) by report."""
+    """`since_s`: when it was first heard, or last idle; `n_rows`: (when, how many) by report.
+
+    `alone_since_s`: since when it says that it has put the candidate out by itself.
+    """
 
     report: RolloutReport
     heard_s: float
     since_s: float
     n_rows: deque[tuple[float, int]] = field(default_factory=deque)
+    alone_since_s: float = math.inf
+
+    @property
+    def has_clients(self) -> bool:
+        return bool(self.report.n_rows) or any(n_rows for _, n_rows in self.n_rows)
 
 
 class Fleet:
@@ -69,6 +80,8 @@ class Fleet:
         server = self._servers.setdefault(name, _Server(report, now_s, now_s))
         server.report = report
         server.heard_s = now_s
+        is_alone = bool(report.out_alone)
+        server.alone_since_s = min(server.alone_since_s, now_s) if is_alone else math.inf
         # A server's first report is skipped: we do not know which period its rows cover.
         if is_new and not is_first:
             server.n_rows.append((now_s, report.n_rows))
@@ -99,6 +112,23 @@ class Fleet:
     def has_clients(self) -> bool:
         """Whether somebody was answered by these servers in the last seconds."""
         return any(n_rows for server in self._servers.values() for _, n_rows in server.n_rows)
+
+    def waits_for_others(self, name: str) -> bool:
+        """Whether a server has put the candidate out by itself, and others may say so too yet."""
+        server = self._servers.get(name)
+        if server is None or not server.report.out_alone:
+            return False
+        return self._clock() < server.alone_since_s + ALONE_S
+
+    def are_out_alone(self, run: str) -> bool:
+        """Whether each server with clients has put the candidate out in this run by itself.
+
+        One that reaches it, or has not seen it fail, says otherwise.
+        """
+        asked = [server for server in self._servers.values() if server.has_clients]
+        if not asked or any(server.report.out_alone != run for server in asked):
+            return False
+        return self._clock() >= min(server.alone_since_s for server in asked) + ALONE_S
 
     @property
     def config_error(self) -> str:

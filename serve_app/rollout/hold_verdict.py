@@ -70,7 +70,8 @@ class Failing:
 
     def _of(self, arm: Arm) -> str:
         seen = self.seen
-        return f"{seen.bad[arm]} of {seen.requests[arm]} requests ({seen.n_bad_keys(arm)} keys)"
+        n_counted = seen.n_bad_keys(arm)
+        return f"{seen.bad[arm]} of {seen.requests[arm]} requests ({n_counted} keys or stops)"
 
 
 def latency(record: Record, phase: Phase, plan: Rollout) -> str:
@@ -93,7 +94,8 @@ def slow_answers(record: Record, phase: Phase, plan: Rollout) -> str:
     """Say by how much more often the candidate is slow than stable; empty: it is not.
 
     The guardrail of slow answers counts those of two seconds once, since a stop is one event; this
-    counts them all, by bounds that a stop makes wider.
+    counts them all, by bounds that a stop makes wider. Times are kept in bins, so that slow is here
+    what takes longer than the first edge that is no shorter than `slow_ms`.
     """
     place = bisect_left(EDGES_MS, plan.guardrails.slow_ms)
     if place >= len(EDGES_MS):

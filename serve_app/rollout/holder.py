@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from serve_app.errors import Fenced, RolloutError
 from serve_app.rollout.clock import SteadyClock
-from serve_app.rollout.counted_before import n_begun, stable_before
+from serve_app.rollout.counted_before import n_begun
 from serve_app.rollout.decide import claim
 from serve_app.rollout.event import Draft
 from serve_app.rollout.evidence import Record
@@ -55,8 +55,7 @@ class Holder:
             return None
         self.trouble = ""
         self._lost_s = None
-        record = Record(state.id, n_begun(log.events), stable_before(log.events, state))
-        return current(plan, log, state, record)
+        return current(plan, log, state, Record(state.id, n_begun(log.events)))
 
     def may_claim(self, ongoing: Ongoing, *, has_clients: bool) -> bool:
         """Whether the log is ours to hold: nobody has yet, or our servers have the clients.

@@ -11,7 +11,7 @@ from serve_app.statistics.bins import Name
 Kind = Literal["errors", "processes", "slow", "disagreement"]
 KINDS: tuple[Kind, ...] = ("errors", "processes", "slow", "disagreement")
 # Keys of each set. Beyond it no key is added, and the rollout is held.
-MOST_KEYS = 200_000
+MOST_KEPT_KEYS = 200_000
 # A process that stops for five seconds is late for each server at another moment; what waited for
 # it is answered slowly all at once.
 SAME_LATE_S = 8.0

@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass, field
 
-from serve_app.rollout.counted_before import n_begun
+from serve_app.rollout.counted_before import n_begun, stable_before
 from serve_app.rollout.decide import next_step
 from serve_app.rollout.event import Out
 from serve_app.rollout.evidence import Record, requests_of
@@ -18,6 +18,12 @@ logger = logging.getLogger(__name__)
 
 NOTHING = Verdict("wait", "nothing is counted yet")
 FORGOTTEN = Out("coordinator", "it was put out before, which the log did not say yet")
+ALONE = Out(
+    "coordinator",
+    "each server with clients put it out by itself while it heard no coordinator: it failed every "
+    "request for ten seconds",
+    "failing",
+)
 
 
 @dataclass(frozen=True)
@@ -54,13 +60,16 @@ class Outs:
 def current(plan: Rollout, log: Log, state: State, record: Record) -> Ongoing:
     """Return the rollout in this state, with the evidence of its run and phase.
 
-    Each claim and each run is judged by a part of alpha of its own.
+    Each claim and each run is judged by a part of alpha of its own. What stable did before 100 % is
+    that of the log where this coordinator has not counted it: it may have read along until then.
     """
     if record.run != state.id:
         record = Record(state.id, n_begun(log.events))
     if log.epoch:
         # The last of those that have begun is this one.
         record.restarts = n_begun(log.events) - 1
+    if state.share == 100 and not record.stable_before().requests["stable"]:
+        record.before = stable_before(log.events, state)
     if state.step is not None:
         record.enter(state.phase, state.share)
     return Ongoing(plan, log, state, record)

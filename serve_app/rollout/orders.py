@@ -33,7 +33,9 @@ class RolloutReport:
     `plan` is the rollout of its table; `n_rows` were answered since the last report; `counts` has
     one entry for each phase. `out` names the run (State.id) in which this server knows that the
     candidate was put out; a coordinator that has forgotten it, or could not write it, learns it
-    again. `config_error`: why the newest table is not in force here; empty when it is.
+    again. `config_error`: why the newest table is not in force here; empty when it is. `out_alone`
+    names the run in which it gives the candidate nothing by its own decision, while it heard no
+    coordinator: that is for the coordinator to judge.
     """
 
     plan: Rollout | None
@@ -42,6 +44,7 @@ class RolloutReport:
     counts: tuple[Counts, ...]
     out: str = ""
     config_error: str = ""
+    out_alone: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,10 @@ class Orders:
     def without_share(self) -> "Orders":
         """Return the same with the candidate out."""
         return replace(self, percent=0.0, shadow=False, is_out=True)
+
+    def withheld(self) -> "Orders":
+        """Return the same with nothing for the candidate, which may get it yet in this run."""
+        return replace(self, percent=0.0, shadow=False)
 
     def takes_away_from(self, other: "Orders") -> bool:
         """Tell whether the candidate gets less by these, or is out in whichever run."""

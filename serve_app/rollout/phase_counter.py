@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from serve_app.bundle.manifest import Manifest
 from serve_app.contract import Features, ModelSpec
 from serve_app.contract.block import Block, Scores, has_failed
-from serve_app.rollout.counts import ARMS, MOST_KEYS, Arm, Counts, Slice, digest
+from serve_app.rollout.counts import ARMS, MOST_REPORTED_KEYS, Arm, Counts, Slice, digest
 from serve_app.rollout.fault import OF_THE_MODEL, Fault, InPlace
 from serve_app.rollout.slicer import Slicer
 from serve_app.settings import Rollout
@@ -21,11 +21,11 @@ MOST_SCORED_KEYS = 20_000
 
 
 @dataclass
-class _Series:
-    """A version's answers of one process that are bad one after the other, in seconds.
+class _Stop:
+    """The candidate's bad answers one after the other, as of one process, in seconds.
 
-    A good answer ends a series when it began after the last bad one was given up: beside a replica
-    that stalls, others go on answering well.
+    A good answer ends it when it began after the last bad one was given up: beside a replica that
+    stalls, others go on answering well. What began before that end belongs to it.
     """
 
     is_open: bool = False
@@ -38,7 +38,7 @@ class _Series:
             self.ended_s = began_s
 
     def begins(self, began_s: float, now_s: float) -> bool:
-        """Take in a bad answer; whether a series begins with it."""
+        """Take in a bad answer; whether a stop begins with it."""
         is_new = not self.is_open and began_s >= self.ended_s
         self.is_open = True
         self.last_bad_s = now_s
@@ -49,8 +49,8 @@ class PhaseCounter:
     """Counts of one phase since they were last taken.
 
     What it counts by is the plan and stable's manifest, neither of which changes within a phase.
-    `is_shadow`: whether the candidate scores the same rows now. Not thread-safe: it lives on the
-    event loop of its server.
+    `is_shadow`: whether the candidate scores the same rows now; `is_mixed`: whether one version is
+    in the server and the other is not. Not thread-safe: it lives on the event loop of its server.
     """
 
     def __init__(
@@ -62,10 +62,14 @@ class PhaseCounter:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
-        self._errors = {arm: _Series() for arm in ARMS}
-        self._slow = {arm: _Series() for arm in ARMS}
+        # Whether the last answer of a version was bad, and its last good one slow. Not when it
+        # began: stable may take longer than a candidate, and would begin fewer incidents.
+        self._is_bad = dict.fromkeys(ARMS, False)
+        self._is_slow = dict.fromkeys(ARMS, False)
+        self._stop = _Stop()
         self.key = key
         self.is_shadow = False
+        self.is_mixed = False
         self._candidate = plan.candidate
         self._slow_s = plan.guardrails.slow_ms / 1000
         self._spec = spec
@@ -103,19 +107,24 @@ class PhaseCounter:
             # What the model itself does wrong is wrong each time. What a process does that stalls,
             # is replaced or is full is one event.
             of_process = fault not in OF_THE_MODEL
-            begins = self._errors[arm].begins(began_s, now_s) or not of_process
+            begins = not of_process or not self._is_bad[arm]
+            self._is_bad[arm] = True
+            if arm == "candidate":
+                stops = self._stop.begins(began_s, now_s)
+                counts.n_stops += stops and of_process
             counts.errors.put(arm, routing_key, counts=begins, of_process=of_process)
             if self._slicer is not None and row is not None:
                 self._slicer.count(counts, arm, routing_key, row, begins, of_process=of_process)
             return
         if self._slicer is not None and row is not None:
             self._slicer.count(counts, arm, routing_key, row, None)
-        self._errors[arm].good(began_s)
-        if seconds > self._slow_s:
-            begins = self._slow[arm].begins(began_s, now_s)
-            counts.slow.put(arm, routing_key, counts=begins)
-        else:
-            self._slow[arm].good(began_s)
+        self._is_bad[arm] = False
+        if arm == "candidate":
+            self._stop.good(began_s)
+        is_slow = seconds > self._slow_s
+        if is_slow:
+            counts.slow.put(arm, routing_key, counts=not self._is_slow[arm])
+        self._is_slow[arm] = is_slow
         if score is not None:
             self._count_first(arm, routing_key, score, seconds)
 
@@ -156,7 +165,7 @@ class PhaseCounter:
     @property
     def wants_pairs(self) -> bool:
         """Whether more pairs would be reported: beyond that, shadowing costs CPU for nothing."""
-        return len(self._counts.shadowed.pairs) < MOST_KEYS
+        return len(self._counts.shadowed.pairs) < MOST_REPORTED_KEYS
 
     def know_candidate(self, parameters: Mapping[str, float]) -> None:
         """Take the parameters of the candidate's bundle: it has a threshold of its own."""
@@ -175,7 +184,7 @@ class PhaseCounter:
         shadowed = self._counts.shadowed
         begin = 0
         for key, end in zip(keys, ends, strict=True):
-            if len(shadowed.pairs) < MOST_KEYS:
+            if len(shadowed.pairs) < MOST_REPORTED_KEYS:
                 shadowed.pairs.setdefault(digest(key), bool(disagrees[begin]))
             begin = end
         shadowed.n_requests += len(keys)
@@ -203,6 +212,7 @@ class PhaseCounter:
     def take(self) -> Counts:
         """What was counted since it was last taken."""
         taken = self._counts
+        taken.is_mixed = self.is_mixed
         self._counts = self._empty()
         return taken
 

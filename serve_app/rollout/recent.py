@@ -38,9 +38,10 @@ N_THIRDS = 3
 class Seen:
     """Requests of a stretch of time by the version that they were assigned to, and the bad ones.
 
-    Stable answered `n_stood_in` of the candidate's, and was broken too for `n_broken_in_place`.
-    `n_of_model` of the candidate's bad ones were its model's fault; `n_of_process` are incidents of
-    its processes, as each server told them.
+    Stable answered `n_stood_in` of the candidate's, and was broken too for `n_broken_in_place`; of
+    the others nobody can tell, and they say nothing of stable.
+    `n_of_model` of the candidate's bad ones were its model's fault; `n_of_process` are stops of its
+    processes, as each server told them.
     """
 
     requests: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
@@ -83,12 +84,12 @@ class Seen:
     @property
     def n_asked_stable(self) -> int:
         """Return how often stable was asked: by its own keys, and in the candidate's place."""
-        return self.requests["stable"] + self.bad["candidate"]
+        return self.requests["stable"] + self.n_stood_in + self.n_broken_in_place
 
     @property
     def n_bad_of_stable(self) -> int:
         """Return how often stable gave no good answer, in the candidate's place too."""
-        return self.bad["stable"] + self.bad["candidate"] - self.n_stood_in
+        return self.bad["stable"] + self.n_broken_in_place
 
     @property
     def stable_share(self) -> float:
@@ -191,19 +192,21 @@ class Recent:
 
 
 def seen_of(
-    requests: Mapping[Arm, int], bad: Mapping[Arm, Mapping[Fault, int]], n_stood_in: int
+    requests: Mapping[Arm, int],
+    bad: Mapping[Arm, Mapping[Fault, int]],
+    n_stood_in: int,
+    n_broken_in_place: int,
 ) -> Seen:
     """Return what a report counted, all faults together."""
     n_bad = {arm: sum(bad[arm].values()) for arm in ARMS}
-    return Seen(dict(requests), n_bad, n_stood_in)
+    return Seen(dict(requests), n_bad, n_stood_in, n_broken_in_place)
 
 
 def seen_by(server: str, counts: Counts) -> Seen:
     """Return what a server's report tells."""
-    seen = seen_of(counts.requests, counts.bad, counts.n_stood_in)
-    seen.n_broken_in_place = counts.n_broken_in_place
+    seen = seen_of(counts.requests, counts.bad, counts.n_stood_in, counts.n_broken_in_place)
     seen.n_of_model = sum(counts.bad["candidate"][fault] for fault in OF_THE_MODEL)
-    seen.n_of_process[server] = len(counts.errors.of_process["candidate"])
+    seen.n_of_process[server] = counts.n_stops
     return seen
 
 

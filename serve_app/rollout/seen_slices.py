@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from serve_app.rollout.counts import ARMS, Arm, Sliced
-from serve_app.rollout.incidents import MOST_KEYS, LastIncidents
+from serve_app.rollout.incidents import MOST_KEPT_KEYS, LastIncidents
 from serve_app.statistics.bins import Name
 
 
@@ -84,7 +84,7 @@ class SliceKeys:
 def _use_up(seen: set[BadKey], name: Name, keys: set[bytes], of_process: bool) -> tuple[int, int]:
     """Note keys; return how many are new, and how many had no room."""
     new = {(name, key, of_process) for key in keys} - seen
-    n_room = max(0, MOST_KEYS - len(seen))
+    n_room = max(0, MOST_KEPT_KEYS - len(seen))
     kept = sorted(new)[:n_room]
     seen.update(kept)
     return len(kept), len(new) - len(kept)

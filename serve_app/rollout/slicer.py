@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from serve_app.bundle.manifest import Manifest
 from serve_app.contract import Features
 from serve_app.contract.block import Layout
-from serve_app.rollout.counts import MOST_KEYS, Arm, Counts, Sliced
+from serve_app.rollout.counts import MOST_REPORTED_KEYS, Arm, Counts, Sliced
 from serve_app.statistics.bins import Bins
 
 # Keys of all slices in one report: as many as of the rail of errors for each field.
-MOST_SLICED_KEYS = 3 * MOST_KEYS
+MOST_SLICED_KEYS = 3 * MOST_REPORTED_KEYS
 
 
 class Slicer:

@@ -14,16 +14,27 @@ EVEN_PERCENT = 50.0
 
 
 def trials_of(
-    rail: Rail, counted: Mapping[Kind, Mapping[Arm, int]], percent: float, limits: Guardrails
+    rail: Rail,
+    counted: Mapping[Kind, Mapping[Arm, int]],
+    percent: float,
+    limits: Guardrails,
+    *,
+    with_stops: bool = True,
 ) -> tuple[Trials, ...]:
-    """Return what a guardrail counted at one share, by the odds at which it is weighed."""
+    """Return what a guardrail counted at one share, by the odds at which it is weighed.
+
+    Without stops it is what needs no process to stop as often as another.
+    """
     if rail == "errors":
         n_keys = counted["errors"]
-        return error_trials(n_keys, counted["processes"], percent, limits.max_error_ratio)
+        found = error_trials(n_keys, counted["processes"], percent, limits.max_error_ratio)
+        return found if with_stops else found[:1]
     hits = counted[rail]["candidate"]
     others = counted[rail]["stable"]
     if rail == "slow":
         # Mostly the end of a stop, at which all that waited is answered.
+        if not with_stops:
+            return ()
         return (bad_keys(hits, others, even_percent(percent), limits.max_slow_ratio),)
     tolerated_percent = max(limits.max_disagreement_percent, LEAST_TOLERATED_PERCENT)
     if tolerated_percent >= 100:

@@ -26,12 +26,15 @@ from serve_app.rollout.shadow_verdict import of_shadow
 from serve_app.rollout.trials import trials_of
 from serve_app.settings import Rollout
 from serve_app.statistics.clumps import is_more
-from serve_app.statistics.intervals import SURE_Z, wilson
+from serve_app.statistics.intervals import SURE_Z, surprise, wilson
 from serve_app.statistics.psi import is_shifted, psi
 from serve_app.statistics.sequential_test import Evidence, Finding, Judgement, judge
 
 # Two stops of five seconds make more of a minute bad, and one makes less.
 HARMFUL_SHARE = 0.1
+# A rail without an alpha is looked at twice a second for as long as a step lasts, so that chance
+# must explain a look in less than one of a million: -ln of that.
+SURPRISE = 13.8
 
 
 def verdict(
@@ -48,7 +51,9 @@ def verdict(
     failing = record.recent.failing(now_s)
     if failing is not None and not _is_excused(failing, record, phase, now_s):
         return Verdict("fail", _failing_reason(failing, phase), numbers, "failing")
-    failed = _failed(judgement, phase)
+    # Where only one version is in the server, stops of their processes prove nothing.
+    proof = judged(record, number, plan, with_stops=False) if record.is_mixed else judgement
+    failed = _failed(proof, phase)
     if failed is not None:
         return Verdict("fail", _rail_reason(failed, phase), numbers, failed.rail)
     if phase.share == "shadow":
@@ -61,20 +66,21 @@ def verdict(
             f"{_shares(failing)}"
         )
         return Verdict("wait", reason, numbers)
-    return _at_the_end_of_a_step(record, phase, plan, numbers, accepted)
+    doubted = _failed(judgement, phase)
+    return _at_the_end_of_a_step(record, phase, plan, doubted, numbers, accepted)
 
 
-def judged(record: Record, number: int, plan: Rollout) -> Judgement:
+def judged(record: Record, number: int, plan: Rollout, *, with_stops: bool = True) -> Judgement:
     """Compare every guardrail with its limits, since this phase began and since the run did."""
     phase = record.phases[number]
     guardrails = plan.guardrails
     evidence = []
     for rail in RAILS:
-        in_step = trials_of(rail, phase.counted, phase.percent, guardrails)
+        in_step = trials_of(rail, phase.counted, phase.percent, guardrails, with_stops=with_stops)
         in_rollout = [
             trials
             for one in record.phases.values()
-            for trials in trials_of(rail, one.first, one.percent, guardrails)
+            for trials in trials_of(rail, one.first, one.percent, guardrails, with_stops=with_stops)
         ]
         evidence.append(Evidence(rail, in_step, tuple(in_rollout)))
     n_steps = n_judged_steps(plan)
@@ -97,10 +103,9 @@ def _is_excused(seen: Seen, record: Record, phase: Phase, now_s: float) -> bool:
 
 
 def _is_surely_worse(seen: Seen) -> bool:
-    """Tell whether the candidate fails more than stable may, by bounds of both."""
-    # It is asked at each look, so that the candidate's must be sure.
-    low, _ = wilson(seen.bad["candidate"], seen.requests["candidate"], SURE_Z)
-    return low > _most_of_stable(seen)
+    """Tell whether the candidate fails more than stable may, whenever it is asked."""
+    n_requests = seen.requests["candidate"]
+    return surprise(seen.bad["candidate"], n_requests, _most_of_stable(seen)) >= SURPRISE
 
 
 def _failed(judgement: Judgement, phase: Phase) -> Finding | None:
@@ -136,7 +141,7 @@ def _of_all_traffic(
     """
     before = record.stable_before()
     most = _tolerated(_most_of_stable(before))
-    since = f"since {_of(before, 'stable')} of stable were bad before"
+    since = f"since {_of_stable(before)} were bad before"
     faults = _faults(phase, "candidate")
     worse = _worse_than_before(record, now_s, most)
     if worse:
@@ -148,7 +153,7 @@ def _of_all_traffic(
     limit = _tolerated(before.stable_share)
     if last.candidate_share > limit:
         reason = (
-            f"bad answers: {_of(last, 'candidate')} of the candidate in the last minute; it is "
+            f"bad answers: {_of_candidate(last)} in the last minute; it is "
             f"done with {100 * limit:.1f} % or less, {since} ({faults})"
         )
         return Verdict("wait", reason, numbers)
@@ -163,14 +168,11 @@ def _worse_than_before(record: Record, now_s: float, most_share: float) -> str:
     """
     above = record.recent.above(now_s, most_share)
     if above is not None and not above.is_stable_broken:
-        return (
-            f"{_of(above, 'candidate')} of the candidate in the last half minute, in "
-            f"{above.n_incidents} incidents"
-        )
+        return f"{_of_candidate(above)} in the last half minute, in {above.n_incidents} incidents"
     lasting = record.recent.lasting(now_s, most_share)
     if lasting is not None and not lasting.is_stable_broken:
         return (
-            f"{_of(lasting, 'candidate')} of the candidate in the last minute, a quarter or more "
+            f"{_of_candidate(lasting)} in the last minute, a quarter or more "
             "in each ten seconds of it"
         )
     return ""
@@ -192,23 +194,32 @@ def _at_the_end_of_a_step(
     record: Record,
     phase: Phase,
     plan: Rollout,
+    doubted: Finding | None,
     numbers: Mapping[str, float],
     accepted: Collection[str],
 ) -> Verdict:
-    """Judge a candidate of which no guardrail has proof."""
-    held = held_by(_holds(record, phase, plan), numbers, accepted)
+    """Judge a candidate of which no guardrail has proof; one would, but for where it runs."""
+    held = held_by(_holds(record, phase, plan, doubted), numbers, accepted)
     if held is not None:
         return held
     n_slow = phase.counted["slow"]["candidate"]
     reason = (
         f"{phase.requests['candidate']} requests of the candidate within the rails "
-        f"(errors: {phase.n_bad_keys('candidate')} keys, slow: {n_slow} keys)"
+        f"(errors: {phase.n_bad_keys('candidate')} keys or stops, slow: {n_slow} series)"
     )
     return Verdict("pass", reason, numbers)
 
 
-def _holds(record: Record, phase: Phase, plan: Rollout) -> Iterator[tuple[str, str]]:
+def _holds(
+    record: Record, phase: Phase, plan: Rollout, doubted: Finding | None
+) -> Iterator[tuple[str, str]]:
     """Yield (cause, reason) of all that a person must look at after a step, the worst first."""
+    if doubted is not None:
+        reason = (
+            f"{_rail_reason(doubted, phase)}; but one of the two is in the server, where a stop "
+            "leaves no late answer"
+        )
+        yield "stops", reason
     if phase.n_left_out:
         reason = f"{phase.n_left_out} bad keys had no room, so that the judge does not see all"
         yield "too many bad keys", reason
@@ -216,8 +227,8 @@ def _holds(record: Record, phase: Phase, plan: Rollout) -> Iterator[tuple[str, s
     total = phase.total
     if _is_worse(phase, plan.guardrails.max_error_ratio):
         reason = (
-            f"bad answers: {_of(total, 'candidate')} of the candidate, {_of(total, 'stable')} of "
-            "stable; the keys do not tell whether the candidate is the cause"
+            f"bad answers: {_of_candidate(total)}, {_of_stable(total)}; the keys do not tell "
+            "whether the candidate is the cause"
         )
         yield "rates differ", reason
     stable = phase.scores["stable"]
@@ -256,8 +267,8 @@ def _is_worse(phase: Phase, max_ratio: float) -> bool:
 
 def _failing_reason(failing: Seen, phase: Phase) -> str:
     return (
-        f"failing: {_of(failing, 'candidate')} of the candidate's requests had no valid answer of "
-        f"it in time ({_faults(phase, 'candidate')}); of stable's {_of(failing, 'stable')}"
+        f"failing: {_of_candidate(failing)} had no valid answer of it in time "
+        f"({_faults(phase, 'candidate')}), and {_of_stable(failing)}"
     )
 
 
@@ -274,8 +285,13 @@ def _faults(phase: Phase, arm: Arm) -> str:
 
 
 def _shares(seen: Seen) -> str:
-    return f"{_of(seen, 'candidate')} of the candidate, {_of(seen, 'stable')} of stable are bad"
+    return f"{_of_candidate(seen)}, {_of_stable(seen)} are bad"
 
 
-def _of(seen: Seen, arm: Arm) -> str:
-    return f"{seen.bad[arm]} of {seen.requests[arm]}"
+def _of_candidate(seen: Seen) -> str:
+    return f"{seen.bad['candidate']} of {seen.requests['candidate']} requests of the candidate"
+
+
+def _of_stable(seen: Seen) -> str:
+    """Write what stable failed of all that it was asked, by which the candidate is judged."""
+    return f"{seen.n_bad_of_stable} of {seen.n_asked_stable} that stable was asked"

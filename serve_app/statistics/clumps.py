@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
-from serve_app.statistics.intervals import wilson
+from serve_app.statistics.intervals import sum_of_squares, wilson
 
 # Longer than a stop that is not an outage.
 BLOCK_S = 10.0
+# Fewer do not show how the share varies from block to block.
+LEAST_BLOCKS = 3
 
 
 @dataclass
@@ -21,6 +23,7 @@ class Clumps:
     _hits_squared: float = 0.0
     _hits_by_n: float = 0.0
     _n_squared: float = 0.0
+    _n_blocks: int = 0
     _began_s: float = 0.0
     _n_open: int = 0
     _hits_open: int = 0
@@ -36,6 +39,7 @@ class Clumps:
         self._hits_open += n_hits
 
     def _close(self) -> None:
+        self._n_blocks += bool(self._n_open)
         self._hits_squared += self._hits_open**2
         self._hits_by_n += self._hits_open * self._n_open
         self._n_squared += self._n_open**2
@@ -53,16 +57,19 @@ class Clumps:
     def correlation(self) -> float:
         """Return how alike the trials of one block are: 0 by chance alone, 1 all the same.
 
-        By the variance of a ratio (Cochran, Sampling Techniques, 1977, 6.3) over that of
-        independent trials, and from there by the design effect (Kish, Survey Sampling, 1965, 5.4).
+        By the variance of a ratio over that of independent trials, and from there by the design
+        effect (Kish, Survey Sampling, 1965, 5.4).
+        Before three blocks are over it may be 1, as of a single stop.
         """
         if not 0 < self.n_hits < self.n or self.mean_block <= 1:
             return 0.0
+        if self._n_blocks < LEAST_BLOCKS:
+            return 1.0
         share = self.n_hits / self.n
         squares = self._hits_squared + self._hits_open**2
         products = self._hits_by_n + self._hits_open * self._n_open
         n_squared = self._n_squared + self._n_open**2
-        between = squares - 2 * share * products + share**2 * n_squared
+        between = sum_of_squares(squares, products, n_squared, share)
         by_chance = share * (1 - share) * self.n
         return min(1.0, max(0.0, between / by_chance - 1) / (self.mean_block - 1))
 

@@ -22,18 +22,19 @@ RAIL_SHARES: dict[Rail, float] = {"errors": 0.7, "slow": 0.2, "disagreement": 0.
 # the other 20 %.
 FIRST_SHARE = 0.8
 _NOUNS: dict[Rail, str] = {
-    "errors": "keys with an error were the candidate's",
-    "slow": "keys with a slow answer were the candidate's",
+    "errors": "bad keys or stops were the candidate's",
+    "slow": "series of slow answers were the candidate's",
     "disagreement": "pairs disagreed",
 }
 
 
 @dataclass(frozen=True)
 class Trials:
-    """Keys counted while the weight did not change.
+    """What was counted while the weight did not change.
 
-    `hits` are the candidate's bad keys, or pairs that disagree; `others` are stable's bad keys, or
-    pairs that agree. `odds` is the most that is tolerated of P(hit) / P(other).
+    `hits` are the candidate's bad keys, stops of its processes, series of its slow answers, or
+    pairs that disagree; `others` are stable's, or pairs that agree. `odds` is the most that is
+    tolerated of P(hit) / P(other).
     """
 
     hits: int

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.statistics.intervals import SURE_Z, wilson
+from serve_app.statistics.intervals import SURE_Z, sum_of_squares, wilson
 
 # Four bins for each doubling, from 1 ms to 16 s: a ratio of two is four bins.
 EDGES_MS: tuple[float, ...] = tuple(2.0 ** (n / 4) for n in range(57))
@@ -75,19 +75,15 @@ class Times:
     def bounds(self, place: int) -> tuple[float, float]:
         """Return between what the share of times above an edge surely lies (99.95 %).
 
-        The variance is that from report to report where it is the larger one: that of a ratio
-        (Cochran, Sampling Techniques, 1977, 6.3).
+        The variance is that from report to report where it is the larger one.
         """
         n = self.n_times
         if not n:
             return 0.0, 1.0
         share = self.above[place] / n
         by_chance = share * (1 - share) / n
-        between = (
-            self._squares[place]
-            - 2 * share * self._products[place]
-            + share * share * self._n_squared
-        ) / (n * n)
+        squares = self._squares[place]
+        between = sum_of_squares(squares, self._products[place], self._n_squared, share) / (n * n)
         worth = min(1.0, by_chance / between) if between > 0 else 1.0
         return wilson(worth * self.above[place], worth * n, SURE_Z)
 

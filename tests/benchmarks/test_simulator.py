@@ -177,7 +177,7 @@ REACHES = {
     "server restarts": (Restart("servers", CANARY), " dies"),
     "model breaks": (
         Changes("candidate", FAILING, CANARY),
-        "keys with an error were the candidate's",
+        "bad keys or stops were the candidate's",
     ),
 }
 

@@ -36,6 +36,7 @@ class TwoServers:
         self.candidate = Candidate("ready")
         self.broken: Exception | None = None
         self.out = ""
+        self.out_alone = ""
         self.config_error = ""
         # Answered rows of each server each second.
         self.n_rows = 100
@@ -75,7 +76,13 @@ class TwoServers:
     ) -> None:
         """Report from one server, with the plan of both or another."""
         report = RolloutReport(
-            plan or self.plan, self.candidate, n_rows, counts, self.out, self.config_error
+            plan or self.plan,
+            self.candidate,
+            n_rows,
+            counts,
+            self.out,
+            self.config_error,
+            self.out_alone,
         )
         self.controller.hear(server, report, is_new=True)
 

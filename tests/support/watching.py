@@ -76,6 +76,8 @@ def counts_of(phase: int = 1, run: str = RUN, **counts: Any) -> Counts:
         n_requests = found.bad[arm].total()
         found.requests[arm] = counts.get("requests", (n_requests, n_requests))[i]
     found.n_stood_in = counts.get("stood_in", found.bad["candidate"].total())
+    found.n_stops = len(found.errors.of_process["candidate"])
+    found.is_mixed = counts.get("is_mixed", False)
     found.n_broken_in_place = counts.get("broken_in_place", 0)
     for i, arm in enumerate(ARMS):
         found.scores[arm] = list(counts.get("scores", ((), ()))[i])

@@ -47,7 +47,8 @@ SCENARIOS = [
     ),
     _equal(
         "times-isolated-candidate",
-        "the candidate takes 5 ms where stable takes 0.1: nobody notices",
+        "the candidate, isolated, takes 5 ms where stable takes 0.1 in the server: nobody notices",
+        candidate_placement="isolated",
         stable=Behaviour(call_ms=0.1),
         candidate=Behaviour(call_ms=5),
     ),

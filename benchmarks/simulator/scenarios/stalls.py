@@ -8,6 +8,10 @@ from benchmarks.simulator.traffic import Traffic
 
 # One call in fifty takes longer than a candidate may, and less than stable may.
 TAILS = Behaviour(tail_share=0.02, tail_ms=160.0)
+# Far longer: stable answers all the same, long after the candidate has been given up.
+LONG_TAILS = Behaviour(tail_share=0.03, tail_ms=1_500.0)
+# Good answers, and so many of them slow that stable's overlap all the time.
+SLOW_TAILS = Behaviour(tail_share=0.2, tail_ms=120.0)
 
 SCENARIOS = [
     equal(
@@ -27,6 +31,30 @@ SCENARIOS = [
         candidate=TAILS,
         traffic=Traffic(rate_per_s=100),
         rollout={"steps": [10, 50, 100], "min_seconds": 150},
+    ),
+    equal(
+        "tails-long",
+        "isolated, 3 % of the calls of both take 1.5 s, at 160 requests a second, one server",
+        placement="isolated",
+        n_servers=1,
+        n_replicas=16,
+        # Now and then one waits for another.
+        limits={"deadline_ms": 5_000},
+        stable=LONG_TAILS,
+        candidate=LONG_TAILS,
+        traffic=Traffic(rate_per_s=160),
+        rollout={"steps": [10, 100], "min_seconds": 330},
+    ),
+    equal(
+        "tails-slow",
+        "isolated, a fifth of the calls of both take 120 ms, at 400 requests a second, one server",
+        placement="isolated",
+        n_servers=1,
+        n_replicas=20,
+        stable=SLOW_TAILS,
+        candidate=SLOW_TAILS,
+        traffic=Traffic(rate_per_s=400),
+        rollout={"steps": [10, 100], "min_seconds": 90},
     ),
     equal(
         "pauses-often",
@@ -67,6 +95,15 @@ SCENARIOS = [
         "stalls-in-server",
         "each server stops for 0.3-5 s every minute",
         faults=(Stalls("servers", 60, 0.3, 5),),
+    ),
+    # A stop of a server leaves no late answer: what waits has not begun.
+    equal(
+        "stalls-mixed",
+        "the candidate, isolated, stops for 0.5-1 s every 12 s; stable is in the servers, as often",
+        candidate_placement="isolated",
+        traffic=Traffic(rate_per_s=20),
+        rollout={"steps": [10, 100], "min_seconds": 600},
+        faults=(Stalls("candidate", 12, 0.5, 1), Stalls("servers", 12, 0.5, 1)),
     ),
     # A job that scores some rows each half minute: what is bad then is not bad for ten seconds.
     equal(

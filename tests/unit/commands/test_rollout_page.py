@@ -38,7 +38,7 @@ def fullest_view() -> RolloutView:
     for rail in ("errors", "slow", "disagreement"):
         for since in ("rollout", "step"):
             reason = (
-                f"{rail}: 1234 of 5678 keys with an error were the candidate's since the {since} "
+                f"{rail}: 1234 of 5678 bad keys or stops were the candidate's since the {since} "
                 "began; tolerated: up to 2345.1"
             )
             fields = {"log_e": 3.1, "limit": 5.878, "reason": reason}
@@ -130,7 +130,7 @@ def test_a_page_begins_with_the_sentence_and_uses_the_room_that_is_there() -> No
 
 def test_each_rail_is_shown_by_what_is_nearest_to_its_limit() -> None:
     """Since the step began, or since the rollout did: whichever would put the candidate out."""
-    reason = "errors: {} of 9 keys with an error were the candidate's since the {} began; "
+    reason = "errors: {} of 9 bad keys or stops were the candidate's since the {} began; "
     both = [
         RailView(
             rail="errors",
@@ -144,7 +144,7 @@ def test_each_rail_is_shown_by_what_is_nearest_to_its_limit() -> None:
     lines = [line for line in lines_of(rollout_view(evidence=both)) if line.startswith("errors")]
     assert len(lines) == 1
     assert "4.0 of 5.0" in lines[0]
-    assert "8 of 9 keys, tolerated 2.1 (step)" in lines[0]
+    assert "8 of 9 keys/stops, up to 2.1 (step)" in lines[0]
 
 
 def test_a_step_that_waits_is_not_offered_again() -> None:

@@ -81,9 +81,9 @@ async def test_without_a_coordinator_what_fails_everything_is_out_after_ten_seco
         await server.ask(f"key {second}")
         if second < 10:
             await server.rollout.alone(second)
-            assert not server.report().out
+            assert not server.report().out_alone
     await server.rollout.alone(12)
-    assert server.report().out == "run-1"
+    assert server.report().out_alone == "run-1"
     assert await server.ask() == STABLE
 
 
@@ -96,7 +96,7 @@ async def test_without_a_coordinator_what_failed_all_at_once_is_not_out() -> Non
         await server.ask(f"key {n}")
     server.now_s += 30
     await server.rollout.alone(30)
-    assert not server.report().out
+    assert not server.report().out_alone
 
 
 async def test_without_a_coordinator_nobody_waits_for_the_next_heartbeat() -> None:
@@ -106,10 +106,10 @@ async def test_without_a_coordinator_nobody_waits_for_the_next_heartbeat() -> No
     server.store.scorers[CANDIDATE].error = RuntimeError("broken")
     await server.rollout.alone(5)
     for second in range(11):
-        assert not server.report().out
+        assert not server.report().out_alone
         server.now_s += 1
         await server.ask(f"key {second}")
-    assert server.report().out == "run-1"
+    assert server.report().out_alone == "run-1"
     assert await server.ask() == STABLE
 
 
@@ -123,10 +123,10 @@ async def test_while_the_coordinator_answers_it_alone_puts_a_candidate_out() -> 
     for second in range(12):
         server.now_s += 1
         await server.ask(f"key {second}")
-    assert not server.report().out
+    assert not server.report().out_alone
     server.rollout.follow(RolloutReply(known=False))
     await server.ask()
-    assert server.report().out == "run-1"
+    assert server.report().out_alone == "run-1"
 
 
 async def ask_alone(server: Server, n_seconds: int, key: str = "key") -> None:
@@ -143,18 +143,18 @@ async def ask_alone(server: Server, n_seconds: int, key: str = "key") -> None:
 async def test_without_a_coordinator_an_outage_of_both_puts_nobody_out(
     percent: float, fault: Exception
 ) -> None:
-    """An equal candidate would be aborted in the whole fleet by the first report after it; one that
-    does not recover when stable does is out.
+    """An equal candidate would be out in the whole fleet where each server says so; one that does
+    not recover when stable does is out.
     """
     server = await Server().start(percent)
     server.written = State(status="running", share=percent)
     for version in (CANDIDATE, STABLE):
         server.store.scorers[version].error = fault
     await ask_alone(server, 40)
-    assert not server.report().out
+    assert not server.report().out_alone
     server.store.scorers[STABLE].error = None
     await ask_alone(server, 40, "another key")
-    assert server.report().out == "run-1"
+    assert server.report().out_alone == "run-1"
 
 
 async def test_without_a_coordinator_what_failed_long_ago_puts_nobody_out() -> None:
@@ -167,10 +167,55 @@ async def test_without_a_coordinator_what_failed_long_ago_puts_nobody_out() -> N
         await server.ask(f"key {second}")
     server.now_s += 3600
     await server.rollout.alone(1)
-    assert not server.report().out
+    assert not server.report().out_alone
     await server.ask("once more")
     await server.rollout.alone(2)
-    assert not server.report().out
+    assert not server.report().out_alone
+
+
+async def failing_alone() -> Server:
+    """Return a server that has put the candidate out by itself, with a report unanswered."""
+    server = await Server().start(100)
+    server.order(100, run="r-run1")
+    server.written = State(rollout="r", run=1, status="running", share=100.0)
+    server.store.scorers[CANDIDATE].error = NotReady("no route to it")
+    server.report()
+    await ask_alone(server, 12)
+    assert server.rollout.percent == 0
+    return server
+
+
+async def test_what_a_server_decides_alone_is_for_the_coordinator_to_judge() -> None:
+    """It cannot reach the candidate, of which the others may see nothing: its word is no `out`. The
+    answer to what it sent before does not know of it, and so is no judgement; nor is none.
+    """
+    server = await failing_alone()
+    server.order(100, run="r-run1")
+    assert server.rollout.percent == 0
+    report = server.report()
+    assert (report.out, report.out_alone) == ("", "r-run1")
+    server.rollout.follow(RolloutReply(known=False))
+    server.rollout.follow(RolloutReply(True, None))
+    server.report()
+    assert server.rollout.percent == 0
+    server.order(100, run="r-run1")
+    assert server.rollout.percent == 100
+    assert server.report().out_alone == ""
+    # It goes on by that for as long as it would take to find it again.
+    await ask_alone(server, 9)
+    assert server.rollout.percent == 100
+
+
+async def test_what_a_server_decides_alone_stays_whatever_the_log_says_of_this_run() -> None:
+    """A share that is written is no judgement; that it is out there is one."""
+    server = await failing_alone()
+    await server.rollout.alone(1_000)
+    assert server.rollout.percent == 0
+    server.written = State(rollout="r", run=1, status="aborted")
+    await server.rollout.alone(1_006)
+    assert server.report().out == "r-run1"
+    server.order(100, run="r-run2")
+    assert server.rollout.percent == 100
 
 
 async def test_a_new_server_that_finds_no_coordinator_reads_the_log() -> None:

@@ -19,7 +19,7 @@ from serve_app.errors import (
     Overloaded,
     TooManyRows,
 )
-from serve_app.rollout.counts import MOST_KEYS, Arm, Counts, digest
+from serve_app.rollout.counts import MOST_REPORTED_KEYS, Arm, Counts, digest
 from serve_app.serving.request_id import REQUEST_ID
 
 FAILURES: Mapping[str, Any] = {
@@ -79,6 +79,18 @@ async def test_a_candidate_that_is_not_there_is_charged_too() -> None:
     found = server.counted()
     assert found.errors.first["candidate"] == {digest("ada")}
     assert found.bad["candidate"] == {"not_ready": 1}
+
+
+@pytest.mark.parametrize("placement", ["in_server", "isolated"])
+async def test_versions_that_are_placed_otherwise_are_told(placement: str) -> None:
+    """Their processes do not stop alike, so that the judge must know."""
+    versions = {CANDIDATE: {"placement": placement}}
+    server = await Server().start(100, versions=versions)
+    await server.ask()
+    assert server.counted().is_mixed == (placement == "isolated")
+    await server.change(versions={**versions, STABLE: {"placement": placement}})
+    await server.ask()
+    assert not server.counted().is_mixed
 
 
 async def test_stables_own_failures_count_against_stable() -> None:
@@ -206,14 +218,14 @@ async def test_shadow_stops_where_more_pairs_would_not_be_reported() -> None:
     def n_scored() -> int:
         return sum(len(block) for block in candidate.blocks)
 
-    for n in range(0, MOST_KEYS, 250):
+    for n in range(0, MOST_REPORTED_KEYS, 250):
         for m in range(n, n + 250):
             await server.ask(str(m))
         await until(lambda wanted=n + 250: n_scored() == wanted)  # type: ignore[misc]
     await until(lambda: not server.rollout.is_shadowing)
     for m in range(250):
         await server.ask(f"more-{m}")
-    assert n_scored() == MOST_KEYS
+    assert n_scored() == MOST_REPORTED_KEYS
     assert server.counted().shadowed.n_dropped == 250
 
 

@@ -44,7 +44,7 @@ async def test_nobody_is_told_to_make_stable_what_fails_now(tmp_path: Path) -> N
     await servers.report_for(requests=(0, 100), bad=(0, 5))
     await servers.report_for(30)
     assert servers.status == "baking"
-    assert "10 of 200 of the candidate in the last minute" in servers.view().waits_for
+    assert "10 of 200 requests of the candidate in the last minute" in servers.view().waits_for
     await servers.report_for(35)
     assert servers.status == "finished"
     assert 'write stable: "1.1.0"' in servers.view().now

@@ -146,6 +146,26 @@ async def test_a_second_cluster_takes_the_log_only_when_the_clients_come(tmp_pat
     assert written(tmp_path)[-1]["kind"] == "claimed"
 
 
+async def test_whoever_read_along_knows_at_100_percent_what_stable_did_before(
+    tmp_path: Path,
+) -> None:
+    """It counted nothing of the steps before: the log tells it, as one that starts at 100 %."""
+    old = TwoServers(tmp_path)
+    await old.until_share(10.0)
+    new = TwoServers(tmp_path, now_s=old.now_s)
+    new.n_rows = 0
+    await new.report_for(6)
+    await old.until_share(100.0)
+    new.n_rows = 100
+    await new.report_for(3)
+    assert new.orders.percent == 100.0
+    for second in range(45):
+        bad = [f"{second}-{n}" for n in range(40)]
+        await new.report_for(1, requests=(0, 100), errors=([], bad))
+    last = written(tmp_path)[-1]
+    assert (last["kind"], last["cause"]) == ("rolled_back", "worse than before")
+
+
 async def test_one_that_lost_the_log_claims_it_again_when_the_other_is_quiet(
     tmp_path: Path,
 ) -> None:

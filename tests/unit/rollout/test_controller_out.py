@@ -10,13 +10,13 @@ from fakes import until
 from two_servers import PLAN, TwoServers, written
 
 from serve_app.errors import NotReady, RolloutError
-from serve_app.rollout import ongoing, view
+from serve_app.rollout import fleet, ongoing, view
 from serve_app.rollout.controller import LISTEN_S
 from serve_app.rollout.event import Draft
 from serve_app.rollout.facts import Verdict
 from serve_app.rollout.holder import CHECK_S
 from serve_app.rollout.log import open_log
-from serve_app.rollout.orders import order_out
+from serve_app.rollout.orders import RolloutReport, order_out
 
 
 async def test_a_bad_candidate_is_out_with_the_next_report(tmp_path: Path) -> None:
@@ -167,6 +167,48 @@ async def test_what_is_out_stays_out_when_the_coordinator_has_forgotten_it(
     await servers.report_for(2)
     assert servers.status == "aborted"
     assert "put out before" in written(tmp_path)[-1]["reason"]
+
+
+async def test_one_server_that_decides_alone_puts_nobody_out_and_all_of_them_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One may be cut off from coordinator and candidate; where the coordinator was gone for all,
+    the next one gives no share back, and says why.
+    """
+    monkeypatch.setattr(fleet, "ALONE_S", 0.0)
+    servers = TwoServers(tmp_path)
+    await servers.until_share(10.0)
+    assert servers.controller.ongoing is not None
+    run = servers.controller.ongoing.state.id
+    cut_off = RolloutReport(PLAN, servers.candidate, 10, (), out_alone=run)
+    servers.controller.hear("cut off", cut_off, is_new=True)
+    await servers.report_for(2)
+    assert (servers.status, servers.orders.percent) == ("running", 10.0)
+    assert servers.controller.tell("cut off").orders == servers.orders, "it goes by them again"
+    servers.restart_coordinator()
+    servers.out_alone = run
+    await servers.report_for(int(LISTEN_S) + 1)
+    assert servers.orders.percent == 0.0
+    await servers.report_for(2)
+    last = written(tmp_path)[-1]
+    assert (last["kind"], last["cause"]) == ("aborted", "failing")
+    assert last["reason"].startswith("each server with clients put it out by itself")
+
+
+async def test_while_others_may_say_so_too_who_decided_alone_is_told_nothing(
+    tmp_path: Path,
+) -> None:
+    """Those that reach the coordinator again a second later speak too, before share is given."""
+    servers = TwoServers(tmp_path)
+    await servers.until_share(10.0)
+    assert servers.controller.ongoing is not None
+    run = servers.controller.ongoing.state.id
+    cut_off = RolloutReport(PLAN, servers.candidate, 10, (), out_alone=run)
+    servers.controller.hear("cut off", cut_off, is_new=True)
+    assert not servers.controller.tell("cut off").known
+    assert servers.controller.tell("a").known
+    await servers.controller.command("out", "ada", "")
+    assert servers.controller.tell("cut off").orders == servers.controller.orders
 
 
 async def test_out_means_out_in_every_state_and_again(tmp_path: Path) -> None:

@@ -237,6 +237,29 @@ def test_a_restart_prolongs_the_bake_time_by_a_minute_at_most() -> None:
     assert story.state.status == "finished"
 
 
+def test_restarts_at_100_percent_are_told_since_nobody_judges_meanwhile() -> None:
+    """What a candidate fails of all traffic is known after half a minute, which none of them sees.
+    Nothing can be held there; it finishes when one has looked for a minute.
+    """
+    story = rolling_in("baking")
+    for n in range(MOST_CLAIMS):
+        told = story.tick(0)
+        assert isinstance(told, Wait)
+        assert "hardly judged" not in told.reason, n
+        story.now_s += 25
+        story.restart()
+    told = story.tick(0)
+    assert isinstance(told, Wait)
+    assert f"; {MOST_CLAIMS} coordinators have begun to count again since then" in told.reason
+    story.now_s += 600
+    story.restart()
+    told = story.tick(1)
+    assert isinstance(told, Wait)
+    assert "hardly judged" in told.reason
+    story.tick(60)
+    assert story.state.status == "finished"
+
+
 def test_the_first_phase_is_number_one_however_often_the_coordinator_restarted_before() -> None:
     """The judge spends its alpha over the phases, and none before there is anything to judge."""
     story = Rolling()

@@ -100,7 +100,7 @@ def test_a_candidate_that_turns_keys_bad_fails_by_name() -> None:
     tell(found, counts_of(requests=(900, 100), errors=([], names("c", 8))))
     said = judged(found)
     assert said.outcome == "fail"
-    assert said.reason.startswith("errors: 8 of 8 keys")
+    assert said.reason.startswith("errors: 8 of 8 bad keys or stops")
 
 
 def test_evidence_adds_up_over_steps() -> None:
@@ -148,7 +148,7 @@ def test_at_100_percent_a_candidate_is_judged_by_what_stable_did_before() -> Non
     assert at_100(10, 20).outcome == "wait", "not long enough"
     said = at_100(10, 40)
     assert said.outcome == "fail"
-    assert said.reason.startswith("bad answers: 300 of 3000 of the candidate")
+    assert said.reason.startswith("bad answers: 300 of 3000 requests of the candidate")
     assert at_100(10, 40, n_bad_before=90).outcome == "pass", "stable was as bad"
 
 
@@ -191,7 +191,7 @@ def test_at_100_percent_nobody_is_out_for_what_stable_was_not_seen_to_do(n_befor
 
     said = after(2)
     assert said.outcome == "wait"
-    assert f"since 0 of {n_before} of stable were bad before" in said.reason
+    assert f"since 0 of {n_before} that stable was asked were bad before" in said.reason
     assert after(0).outcome == "pass"
     assert after(60).cause == "failing"
 
@@ -286,14 +286,16 @@ def test_errors_that_are_tolerated_hide_no_other_guardrail() -> None:
     assert judged(found, now_s=300.0).cause == "slow"
 
 
-def stops(n_candidate: int, n_stable: int, fault: str) -> Verdict:
+def stops(
+    n_candidate: int, n_stable: int, fault: str, accepted: tuple[str, ...] = (), **more: bool
+) -> Verdict:
     """Return what the judge says of so many incidents, 10 s apart, at 10 % of the keys."""
     found = record()
     for i in range(n_candidate):
-        tell(found, counts_of(**{fault: ([], [f"c{i}"])}, requests=(90, 10)), 10.0 * i)
+        tell(found, counts_of(**{fault: ([], [f"c{i}"])}, requests=(90, 10), **more), 10.0 * i)
     for i in range(n_stable):
-        tell(found, counts_of(**{fault: ([f"s{i}"], [])}, requests=(90, 10)), 10.0 * i)
-    return judged(found, now_s=10.0 * n_candidate + 70)
+        tell(found, counts_of(**{fault: ([f"s{i}"], [])}, requests=(90, 10), **more), 10.0 * i)
+    return judged(found, now_s=10.0 * n_candidate + 70, accepted=accepted)
 
 
 def test_processes_stop_as_often_whatever_their_share_of_the_keys() -> None:
@@ -303,6 +305,19 @@ def test_processes_stop_as_often_whatever_their_share_of_the_keys() -> None:
     assert stops(9, 1, "errors").cause == "errors"
     assert stops(9, 1, "late").outcome != "fail"
     assert stops(40, 2, "late").cause == "errors"
+
+
+@pytest.mark.parametrize("fault", ["late", "slow"])
+def test_stops_of_versions_that_are_placed_otherwise_are_for_a_person(fault: str) -> None:
+    """A stop of a server leaves no late answer, since what waits for it has not begun: of stable
+    there none is seen, however often it stops. What the model does wrong is proof all the same.
+    """
+    said = stops(40, 0, fault, is_mixed=True)
+    assert (said.outcome, said.cause) == ("hold", "stops")
+    assert "one of the two is in the server" in said.reason
+    assert stops(40, 0, fault, ("stops",), is_mixed=True).cause != "stops"
+    assert stops(40, 0, fault).outcome == "fail"
+    assert stops(9, 1, "errors", is_mixed=True).cause == "errors"
 
 
 def test_slow_answers_are_weighed_as_the_stops_that_they_are_mostly_the_end_of() -> None:
@@ -367,8 +382,8 @@ def test_at_100_percent_a_candidate_that_stops_again_and_again_is_out_within_a_m
 
 
 def test_at_100_percent_who_fails_no_more_than_stable_did_is_not_out_for_a_quarter() -> None:
-    """Of stable a third was bad before: what it may be at most is the bar."""
-    assert "fail" not in [one.outcome for one in stopping(330)]
+    """Of stable a third, or a fifth, was bad before: twice what it may be at most is the bar."""
+    assert "fail" not in [one.outcome for one in (*stopping(330), *stopping(250))]
 
 
 def test_what_is_tolerated_in_one_step_is_so_at_the_beginning_of_the_next() -> None:
@@ -458,6 +473,19 @@ def test_where_stable_fails_too_nothing_is_said() -> None:
     assert "stable's may be as many" in said.reason
 
 
+def test_what_nobody_can_tell_of_stable_is_no_fault_of_stables() -> None:
+    """The candidate answers each request itself, late: nobody asks stable in its place, whose own
+    keys it answers well.
+    """
+    said = failing(12, (10, 10), (10, 0), stood_in=0)
+    assert said.cause == "failing"
+    assert "0 of 100 that stable was asked" in said.reason
+    found = record()
+    tell(found, counts_of(requests=(900, 100), bad=(9, 9), stood_in=0, broken_in_place=3))
+    total = found.phases[1].total
+    assert (total.n_bad_of_stable, total.n_asked_stable) == (12, 903)
+
+
 def half_bad(n_seconds: int, stable: tuple[int, int]) -> list[bool]:
     """Return of each second whether a candidate is out that fails one request in two seconds."""
     found = record()
@@ -476,6 +504,19 @@ def test_half_of_ten_requests_puts_nobody_out_where_stable_fails_some_too() -> N
     assert not any(half_bad(20, stable=(9, 2)))
     assert any(half_bad(20, stable=(9, 0)))
     assert failing(12, (1, 1), (9, 2)).cause == "failing", "all of ten against a fifth"
+
+
+@pytest.mark.parametrize(("n_bad", "is_out"), [(7, False), (9, False), (12, True)])
+def test_chance_that_is_looked_for_all_day_puts_nobody_out(n_bad: int, is_out: bool) -> None:
+    """Of equal versions that fail a fifth, some twelve requests in a row have seven bad ones every
+    few hours; twice a second it is looked for them. All of them bad are no chance.
+    """
+    found = record()
+    for second in range(12):
+        is_bad = int(second * n_bad // 12 != (second + 1) * n_bad // 12)
+        keys = (names(f"s{second}-", 20), [f"c{second}"][:is_bad])
+        tell(found, counts_of(requests=(99, 1), errors=keys), float(second))
+    assert (judged(found, now_s=11.5).cause == "failing") == is_out
 
 
 def test_with_one_key_half_of_the_requests_of_a_minute_are_proof() -> None:
@@ -499,7 +540,7 @@ def test_rates_that_differ_where_keys_cannot_tell_are_for_a_person() -> None:
     tell(found, counts_of(requests=(1_000, 1_000), bad=(10, 100), errors=keys))
     said = judged(found)
     assert (said.outcome, said.cause) == ("hold", "rates differ")
-    assert "100 of 1000 of the candidate" in said.reason
+    assert "100 of 1000 requests of the candidate, 10 of 1100 that stable was asked" in said.reason
 
 
 def test_a_process_that_stops_twice_makes_no_rate_that_differs() -> None:
@@ -536,7 +577,7 @@ def test_a_set_of_keys_that_is_full_holds_and_blinds_nobody(
     """Both versions have had their share of bad keys, and then the candidate breaks: what has no
     room is counted, and a candidate that fails everything is out by its requests.
     """
-    monkeypatch.setattr(evidence, "MOST_KEYS", 200)
+    monkeypatch.setattr(evidence, "MOST_KEPT_KEYS", 200)
     found = record(50.0)
     both = (names("s", 100), names("c", 100))
     tell(found, counts_of(requests=(9_000, 9_000), errors=both))

@@ -8,7 +8,7 @@ import pytest
 from watching import CANDIDATE, FakeIsolated, table
 
 from serve_app.rollout import fleet as fleets
-from serve_app.rollout.fleet import RATE_OVER_S, SILENT_S, Fleet, Replicas
+from serve_app.rollout.fleet import ALONE_S, RATE_OVER_S, SILENT_S, Fleet, Replicas
 from serve_app.rollout.orders import Candidate, RolloutReport
 from serve_app.settings import Rollout
 
@@ -35,10 +35,10 @@ def report(
     plan: Rollout | None = PLAN,
     candidate: Candidate = READY,
     n_rows: int = 0,
-    config_error: str = "",
+    **more: str,
 ) -> tuple[str, RolloutReport]:
     """Return a server's name and its report."""
-    return server, RolloutReport(plan, candidate, n_rows, (), config_error=config_error)
+    return server, RolloutReport(plan, candidate, n_rows, (), **more)
 
 
 def fleet_of(
@@ -59,6 +59,33 @@ def test_a_plan_counts_when_all_that_report_want_it() -> None:
     assert fleet_of(report("a", plan=None), report("b", plan=None)).wants_none
     assert not fleet_of(report("a", plan=None), report("b")).wants_none
     assert not fleet_of().wants_none
+
+
+@pytest.mark.parametrize(
+    ("others", "is_out"),
+    [
+        ({"n_rows": 9, "out_alone": "run-1"}, True),
+        ({"n_rows": 0}, True),
+        ({"n_rows": 9}, False),
+        ({"n_rows": 9, "out_alone": "run-0"}, False),
+    ],
+    ids=["all say so", "no clients", "another sees nothing", "another run"],
+)
+def test_all_servers_with_clients_put_a_candidate_out_that_no_coordinator_judged(
+    others: dict[str, Any], is_out: bool
+) -> None:
+    """One that does not reach it speaks for nobody else; and the others may be heard later."""
+    clock = Watch()
+    fleet = fleet_of(report("a", n_rows=9, out_alone="run-1"), clock=clock)
+    assert fleet.waits_for_others("a")
+    assert not fleet.are_out_alone("run-1")
+    clock.now_s += ALONE_S
+    fleet.hear(*report("a", n_rows=9, out_alone="run-1"), is_new=True)
+    fleet.hear(*report("b", **others), is_new=True)
+    assert not fleet.waits_for_others("a")
+    assert fleet.are_out_alone("run-1") == is_out
+    fleet.hear(*report("a", n_rows=9), is_new=True)
+    assert not fleet.are_out_alone("run-1"), "it was told what the coordinator says"
 
 
 def test_a_server_that_is_silent_counts_no_more() -> None:

@@ -109,8 +109,9 @@ def test_a_slice_that_the_candidate_fails_is_named_with_the_numbers_of_both() ->
     said = judged(found)
     assert (said.outcome, said.cause) == ("hold", "slice contract_length_months: 24 and more")
     assert said.reason == (
-        "bad answers where contract_length_months is 24 and more: 36 of 180 requests (36 keys) of "
-        "the candidate and 8 of 420 requests (8 keys) of stable; a person decides"
+        "bad answers where contract_length_months is 24 and more: 36 of 180 requests (36 keys or "
+        "stops) of the candidate and 8 of 420 requests (8 keys or stops) of stable; a person "
+        "decides"
     )
     assert judged(found, said.cause).outcome == "pass"
 
@@ -176,5 +177,5 @@ def test_at_100_percent_the_bar_is_what_stable_did_before() -> None:
     found.add(with_slice(2, (0, 60), (0, 500)), 3.0)
     said = judged(found)
     assert (said.outcome, said.cause) == ("hold", "slice contract_length_months: 24 and more")
-    assert "60 of 500 requests (60 keys) of the candidate and 1 of 500" in said.reason
+    assert "60 of 500 requests (60 keys or stops) of the candidate and 1 of 500" in said.reason
     assert judged(found, "latency", said.cause).outcome == "pass"

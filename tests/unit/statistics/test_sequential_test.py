@@ -261,11 +261,11 @@ def test_a_display_shows_each_evidence_beside_its_limit_and_why() -> None:
     judgement = judge([errors(step, early, step)], alpha=0.01, n_steps=5)
     rollout, alone = judgement.findings
     assert rollout.reason == (
-        "errors: 14 of 109 keys with an error were the candidate's since the rollout began; "
+        "errors: 14 of 109 bad keys or stops were the candidate's since the rollout began; "
         "tolerated: up to 5.1"
     )
     assert alone.reason.startswith(
-        "errors: 12 of 27 keys with an error were the candidate's since the step began"
+        "errors: 12 of 27 bad keys or stops were the candidate's since the step began"
     )
     assert rollout.log_e == log_e([early, step]) and alone.log_e == log_e([step])
     assert (rollout.limit, alone.limit) == pytest.approx(
