@@ -119,6 +119,12 @@ class TwoServers:
             await self.report_for(pairs=keys, requests=(540, 60))
         raise AssertionError(self.view())
 
+    async def run_at(self, share: float) -> str:
+        """The id of the run (State.id), once the candidate has this share."""
+        await self.until_share(share)
+        assert self.controller.ongoing is not None
+        return self.controller.ongoing.state.id
+
 
 def written(folder: Path) -> list[dict[str, Any]]:
     """Return the log as it lies in the folder."""

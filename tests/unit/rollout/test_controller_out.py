@@ -157,9 +157,7 @@ async def test_what_is_out_stays_out_when_the_coordinator_has_forgotten_it(
 ) -> None:
     """The log could not be written, and the coordinator died: the servers tell the next one."""
     servers = TwoServers(tmp_path)
-    await servers.until_share(10.0)
-    assert servers.controller.ongoing is not None
-    run = servers.controller.ongoing.state.id
+    run = await servers.run_at(10.0)
     servers.restart_coordinator()
     servers.out = run
     await servers.report_for(int(LISTEN_S) + 1)
@@ -177,9 +175,7 @@ async def test_one_server_that_decides_alone_puts_nobody_out_and_all_of_them_do(
     """
     monkeypatch.setattr(fleet, "ALONE_S", 0.0)
     servers = TwoServers(tmp_path)
-    await servers.until_share(10.0)
-    assert servers.controller.ongoing is not None
-    run = servers.controller.ongoing.state.id
+    run = await servers.run_at(10.0)
     cut_off = RolloutReport(PLAN, servers.candidate, 10, (), out_alone=run)
     servers.controller.hear("cut off", cut_off, is_new=True)
     await servers.report_for(2)
@@ -200,9 +196,7 @@ async def test_while_others_may_say_so_too_who_decided_alone_is_told_nothing(
 ) -> None:
     """Those that reach the coordinator again a second later speak too, before share is given."""
     servers = TwoServers(tmp_path)
-    await servers.until_share(10.0)
-    assert servers.controller.ongoing is not None
-    run = servers.controller.ongoing.state.id
+    run = await servers.run_at(10.0)
     cut_off = RolloutReport(PLAN, servers.candidate, 10, (), out_alone=run)
     servers.controller.hear("cut off", cut_off, is_new=True)
     assert not servers.controller.tell("cut off").known
