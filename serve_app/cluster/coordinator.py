@@ -6,8 +6,8 @@ from collections.abc import Callable
 from serve_app.cluster.logs import log_to_ray
 from serve_app.cluster.report import Inbox, Reply, Report
 from serve_app.errors import HttpError, NotReady
+from serve_app.rollout.command import CommandName
 from serve_app.rollout.controller import Controller
-from serve_app.rollout.decide import CommandName
 from serve_app.rollout.view import RolloutView, Unknown, view
 from serve_app.settings import ServerArgs
 

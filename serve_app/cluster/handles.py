@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 from ray import serve
 
 from serve_app.errors import HttpError, NotReady, RolloutError
-from serve_app.rollout.decide import CommandName
+from serve_app.rollout.command import CommandName
 from serve_app.rollout.fleet import Replicas
 from serve_app.rollout.view import RolloutView, Unknown
 from serve_app.settings import Rollout, application_of

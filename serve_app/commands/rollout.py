@@ -14,7 +14,7 @@ from serve_app.commands.target import CONFIG, ConfigOption, ModelOption
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from serve_app.rollout.decide import CommandName
+    from serve_app.rollout.command import CommandName
     from serve_app.rollout.view import RolloutView
 
 app = typer.Typer(

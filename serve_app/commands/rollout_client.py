@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from serve_app.commands.api_key import HINT, add_key
 from serve_app.commands.api_key import REFUSALS as KEY_REFUSALS
 from serve_app.errors import NoRollout, SluiceError, Unconfirmed
-from serve_app.rollout.decide import CommandName
+from serve_app.rollout.command import CommandName
 from serve_app.rollout.view import RolloutView
 
 TIMEOUT_S = 10.0

@@ -4,7 +4,6 @@ It says where the servers answer once they are ready, why an application does no
 ends Ray at Ctrl-C or SIGTERM.
 """
 
-import json
 import signal
 import socket
 import ssl
@@ -16,26 +15,25 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
 from rich.console import Console
-from rich.markup import escape
 
 from serve_app.access.auth import auth_setting, is_loopback, open_fault
 from serve_app.access.key_file import read_key_file
+from serve_app.commands.announce import Teller, say_where
 from serve_app.commands.exit_codes import ExitCode, say_error
 from serve_app.commands.guardian import ENDED
 from serve_app.commands.ray_access import UMASK, keep_token_private, ray_environment
 from serve_app.commands.target import Served, alone, host_of, read_config, servers_of
 from serve_app.commands.tls import Tls, entrance
-from serve_app.commands.trouble import Trouble, read_troubles
+from serve_app.commands.trouble import Trouble
 from serve_app.commands.vital import CannotHeal, Life, Vital
 from serve_app.errors import SettingsError
-from serve_app.models import get_spec
 from serve_app.serving.drain import DRAIN_FILE
 from serve_app.settings import AUTH_DISABLED
 
@@ -75,25 +73,6 @@ class _Terminated(Exception):
     """SIGTERM came."""
 
 
-@dataclass
-class _Teller:
-    """Says why applications do not get ready, each reason once."""
-
-    status_file: Path
-    console: Console
-    told: dict[str, str] = field(default_factory=dict)
-
-    def look(self) -> list[Trouble]:
-        """Say what is new, and give all that is in the way."""
-        found = read_troubles(self.status_file)
-        for trouble in found:
-            if self.told.get(trouble.application) != str(trouble):
-                style = "red" if trouble.has_failed else "yellow"
-                self.console.print(f"[{style}]{escape(str(trouble))}[/]", soft_wrap=True)
-                self.told[trouble.application] = str(trouble)
-        return found
-
-
 def run(
     path: Path,
     options: UpOptions,
@@ -126,7 +105,7 @@ def run(
         environment[DRAIN_FILE] = str(_drain_file(folder))
         moved = folder / "serve_config.yaml"
         moved.write_text(yaml.safe_dump(way_in.config, sort_keys=False))
-        teller = _Teller(_status_file(folder), console)
+        teller = Teller(_status_file(folder), console)
         with _serve(launcher, moved, folder, environment) as process:
             life = Life(process, Vital(process.pid), folder / ENDED)
             try:
@@ -134,7 +113,7 @@ def run(
                 if not _until_ready(found, life, teller):
                     say_error(_why_not_ready(process, teller.look()))
                     return ExitCode.REFUSED
-                _say_where(shown, console)
+                say_where(shown, console)
                 return _stay(life, teller)
             except CannotHeal as lost:
                 say_error(str(lost))
@@ -236,7 +215,7 @@ def _end_at_once(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
-def _until_ready(found: list[Served], life: Life, teller: _Teller) -> bool:
+def _until_ready(found: list[Served], life: Life, teller: Teller) -> bool:
     until_s = time.monotonic() + READY_TIMEOUT_S
     while time.monotonic() < until_s and life.goes_on():
         if all(_answers(one.url + "/ready") for one in found):
@@ -246,7 +225,7 @@ def _until_ready(found: list[Served], life: Life, teller: _Teller) -> bool:
     return False
 
 
-def _stay(life: Life, teller: _Teller) -> int:
+def _stay(life: Life, teller: Teller) -> int:
     """Stay until it ends, and say what comes in the way of an isolated version meanwhile."""
     while life.goes_on():
         teller.look()
@@ -263,21 +242,6 @@ def _answers(url: str) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
-
-
-def _say_where(found: list[Served], console: Console) -> None:
-    for endpoint in found:
-        spec = get_spec(endpoint.model)
-        docs = f"  (docs: {endpoint.url}/docs)" if endpoint.docs else ""
-        console.print(f"\n[bold]{spec.title}[/bold] is ready: {endpoint.url}/{docs}")
-        if not spec.examples:
-            continue
-        body = json.dumps(spec.examples[0].row.model_dump(mode="json"))
-        curl = f"curl -s {endpoint.url}/v1/predict -H 'Content-Type: application/json'"
-        if auth_setting(endpoint.auth) not in (None, AUTH_DISABLED):
-            curl += ' -H "X-API-Key: $SLUICE_API_KEY"'
-        console.print(f"{curl} \\\n  -d '{body}'", highlight=False, soft_wrap=True, markup=False)
-    console.print("\nCtrl-C ends it.")
 
 
 def _require_auth(config: Mapping[str, Any], found: Sequence[Served]) -> None:

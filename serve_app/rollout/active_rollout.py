@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 
 from serve_app.contract import ModelSpec
-from serve_app.errors import BundleError, BundleUnavailable, RolloutError
+from serve_app.errors import RolloutError
+from serve_app.rollout.candidate import candidate_of, n_failures_of
 from serve_app.rollout.failed_in_a_row import Alone, FailedInARow
 from serve_app.rollout.fault import (
     Fault,
@@ -15,7 +16,7 @@ from serve_app.rollout.fault import (
     is_clients_fault,
     told_of,
 )
-from serve_app.rollout.orders import Candidate, Orders, RolloutReply, RolloutReport
+from serve_app.rollout.orders import Orders, RolloutReply, RolloutReport
 from serve_app.rollout.phase_counter import PhaseCounter
 from serve_app.rollout.shadow import Shadow
 from serve_app.serving.answer import Answered, Assignment
@@ -29,8 +30,6 @@ logger = logging.getLogger(__name__)
 # Requests and shadows that began in a phase are still counted this long after another has begun.
 KEEP_S = 10.0
 READ_TIMEOUT_S = 10.0
-# A bundle that is half copied is wrong at first, and right some seconds later.
-FINAL_AFTER_FAILURES = 4
 
 
 class ActiveRollout:
@@ -148,7 +147,7 @@ class ActiveRollout:
         n_rows = self._n_rows
         self._n_rows = 0
         error = self._versions.config_error or ""
-        candidate = self._candidate(table)
+        candidate = candidate_of(table, self._versions, self._n_failures_before)
         alone = self._alone.told()
         return RolloutReport(self.plan, candidate, n_rows, tuple(counts), self._out, error, alone)
 
@@ -210,7 +209,7 @@ class ActiveRollout:
     def _put_in_force(self, orders: Orders | None) -> None:
         before = self._orders
         if orders is not None and before is not None and orders.run != before.run:
-            self._n_failures_before = self._n_failures()
+            self._n_failures_before = n_failures_of(self.plan, self._versions)
             self._alone.failed = FailedInARow()
         if orders is not None and orders.run == self._out:
             # Whoever tells of a share does not know yet that the candidate is out in this run.
@@ -257,29 +256,6 @@ class ActiveRollout:
         for key in [key for key, left_s in self._left_s.items() if left_s < oldest_s]:
             del self._left_s[key]
             del self._phases[key]
-
-    def _candidate(self, table: Table | None) -> Candidate:
-        plan = self.plan
-        if table is None or plan is None:
-            return Candidate("missing")
-        is_isolated = table.entry(plan.candidate).placement == "isolated"
-        member = self._versions.members().get(plan.candidate)
-        if member is None:
-            return Candidate("missing", isolated=is_isolated)
-        if member.opened is not None and member.opened_as == member.identity:
-            return Candidate("ready", "", is_isolated, member.opened.rows_per_s)
-        error = member.error
-        is_wrong = isinstance(error, BundleError) and not isinstance(error, BundleUnavailable)
-        least = max(FINAL_AFTER_FAILURES, self._n_failures_before + 1)
-        is_final = is_wrong and member.n_failures >= least
-        return Candidate("refused" if is_final else "missing", member.detail, is_isolated)
-
-    def _n_failures(self) -> int:
-        plan = self.plan
-        if plan is None:
-            return 0
-        member = self._versions.members().get(plan.candidate)
-        return member.n_failures if member else 0
 
     @property
     def is_shadowing(self) -> bool:

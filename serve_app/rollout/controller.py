@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from serve_app.errors import NoRollout, NotReady
+from serve_app.rollout import command as commands
 from serve_app.rollout import decide as plans
 from serve_app.rollout.clock import SteadyClock
 from serve_app.rollout.event import Draft, Out
@@ -163,19 +164,19 @@ class Controller:
             # Also an event whose writing seemed to fail and came through.
             self._tell()
 
-    async def command(self, action: plans.CommandName, by: str, reason: str) -> None:
+    async def command(self, action: commands.CommandName, by: str, reason: str) -> None:
         """A person's command. Raises CommandRefused, NoRollout or NotReady."""
         if action == "out":
             await self._command_out(Out(by, reason or "out"))
             return
         state = self.ongoing.state if self.ongoing else State()
-        if plans.COMMANDS[action][0] in OUT and action in plans.actions(state):
+        if commands.COMMANDS[action][0] in OUT and action in commands.actions(state):
             await self._command_out(Out(by, reason or action))
             return
         async with self._lock:
             ongoing = await self._held()
             facts = facts_of(ongoing, self.fleet, self._clock())
-            draft = plans.command(ongoing.state, ongoing.plan, action, by, reason, facts)
+            draft = commands.command(ongoing.state, ongoing.plan, action, by, reason, facts)
             failure = await self._write(ongoing, draft)
             if failure:
                 raise NotReady(failure)

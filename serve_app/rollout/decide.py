@@ -2,51 +2,21 @@
 
 The coordinator claims its log (log.py) with `claim` once, then asks `decide` at each look, and
 hands a Draft that comes back to `log.append`. A draft that takes share away may be put in force
-before it is written; one that gives share only when it is written.
+before it is written; one that gives share only when it is written. What a person commands stands in
+command.py.
 """
 
-from collections.abc import Mapping
-from typing import Literal, get_args
-
-from serve_app.errors import CommandRefused
 from serve_app.rollout.event import Draft, Kind, Out, Share, finite
 from serve_app.rollout.facts import Facts, Wait
 from serve_app.rollout.recent import KEPT_S
-from serve_app.rollout.state import DONE, MOVING, OUT, POSSIBLE, STEP, STOPPED, State, Status, moved
+from serve_app.rollout.state import DONE, MOVING, POSSIBLE, STOPPED, State, moved
 from serve_app.settings import Rollout
-
-Action = Literal["pause", "resume", "promote", "abort", "rollback", "start"]
-ACTIONS: tuple[Action, ...] = get_args(Action)
-# Two are not told in the view's `commands`, where clients that are there would not know them. `out`
-# can be given in every state, and means 0 % now; `step` wherever there is another step.
-CommandName = Literal["pause", "resume", "promote", "abort", "rollback", "start", "step", "out"]
-
-# What each command writes into the log, and the statuses in which a person can give it.
-COMMANDS: Mapping[CommandName, tuple[Kind, frozenset[Status]]] = {
-    # Stay at this share; the judge still watches.
-    "pause": ("paused", POSSIBLE["paused"]),
-    # Go on at this step; what held the rollout is accepted for this run.
-    "resume": ("resumed", STOPPED),
-    # Go to the next step as soon as the candidate is ready for it.
-    "step": ("resumed", POSSIBLE["resumed"]),
-    # Go to 100 % as soon as the candidate is ready for it.
-    "promote": ("promoted", POSSIBLE["promoted"]),
-    # Go to 0 % now.
-    "abort": ("aborted", POSSIBLE["aborted"]),
-    # After 100 %, bring stable back now.
-    "rollback": ("rolled_back", POSSIBLE["rolled_back"]),
-    # Begin at the first step, as another run.
-    "start": ("started", DONE),
-}
 
 # The cause of a hold after a last step below 100 %.
 END = "end of the plan"
 # A candidate must not stay in a step because nobody counts long enough.
 MOST_CLAIMS = 5
 RESTARTS = "restarts"
-# A log stays bounded, since a coordinator reads it whole: beyond it a person can only end a run.
-MOST_COMMANDED = 1_000
-FULL = "only `out` is taken now; another plan, as with another step, begins another log"
 
 
 def next_step(state: State, plan: Rollout) -> tuple[int, Share] | None:
@@ -67,64 +37,13 @@ def next_step(state: State, plan: Rollout) -> tuple[int, Share] | None:
     return index, plan.steps[index]
 
 
-def actions(state: State) -> tuple[Action, ...]:
-    """Return the commands that a person can give now."""
-    possible: list[Action] = []
-    for action in ACTIONS:
-        _, statuses = COMMANDS[action]
-        if state.status in statuses and not _is_useless(action, state):
-            possible.append(action)
-    return tuple(possible)
-
-
-def can_step(state: State, plan: Rollout) -> bool:
-    """Return whether a person can send the rollout to its next step."""
-    if state.status not in POSSIBLE["resumed"] or state.stepping:
-        return False
-    return not state.promoted and next_step(state, plan) is not None
-
-
-def _is_useless(action: Action, state: State) -> bool:
-    """Tell whether a command would change nothing."""
-    if state.cause == END:
-        return action == "resume"
-    return state.promoted and action == "promote"
-
-
 def claim(state: State, plan: Rollout) -> Draft:
     """Draft the event with which a coordinator takes over.
 
     The counts of the coordinator before are gone: what is being judged begins another phase.
     """
     run = state.run or plan.run
-    return _draft(state, plan, "claimed", "coordinator", "a coordinator started", run=run)
-
-
-def command(
-    state: State,
-    plan: Rollout,
-    action: CommandName,
-    by: str,
-    reason: str = "",
-    facts: Facts | None = None,
-) -> Draft:
-    """Draft what a person commands. Raises CommandRefused, which lists the possible commands."""
-    possible = actions(state)
-    is_step = action == "step" and can_step(state, plan)
-    if action not in possible and not is_step:
-        raise CommandRefused(
-            f"{action}: the rollout is {state.status} ({state.reason}); "
-            f"possible now: {', '.join(possible)}"
-        )
-    kind, _ = COMMANDS[action]
-    if state.seq >= MOST_COMMANDED and kind not in OUT:
-        raise CommandRefused(f"{action}: the log has {state.seq} decisions; {FULL}")
-    if not reason:
-        reason = action
-        if action == "resume" and state.cause:
-            reason = f"{action}, {state.cause} accepted"
-    run = state.run + 1 if action == "start" else state.run
-    return _draft(state, plan, kind, by, reason, facts, run=run, cause=STEP if is_step else "")
+    return draft_of(state, plan, "claimed", "coordinator", "a coordinator started", run=run)
 
 
 def put_out(state: State, plan: Rollout, out: Out, facts: Facts) -> Draft | None:
@@ -136,7 +55,7 @@ def put_out(state: State, plan: Rollout, out: Out, facts: Facts) -> Draft | None
         kind = "rolled_back"
     else:
         return None
-    return _draft(state, plan, kind, out.by, out.reason, facts, cause=out.cause)
+    return draft_of(state, plan, kind, out.by, out.reason, facts, cause=out.cause)
 
 
 def decide(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | Wait:
@@ -146,16 +65,16 @@ def decide(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | W
     """
     if plan.run > state.run:
         reason = f"the file asks for run {plan.run}"
-        return _draft(state, plan, "started", "file", reason, run=plan.run)
+        return draft_of(state, plan, "started", "file", reason, run=plan.run)
     if state.status in DONE:
         return Wait(doubt(state, facts) or state.reason)
     if facts.readiness.state == "refused":
         reason = f"refused: {facts.readiness.reason}"
-        return _draft(state, plan, "aborted", "coordinator", reason, facts, cause="refused")
+        return draft_of(state, plan, "aborted", "coordinator", reason, facts, cause="refused")
     if _is_of(facts, state) and facts.verdict.outcome == "fail":
         kind: Kind = "rolled_back" if state.status == "baking" else "aborted"
         said = facts.verdict
-        return _draft(state, plan, kind, "judge", said.reason, facts, cause=said.cause)
+        return draft_of(state, plan, kind, "judge", said.reason, facts, cause=said.cause)
     if state.status in STOPPED:
         return Wait(f"{state.status} by {state.by}: {state.reason}")
     if state.status == "baking":
@@ -175,7 +94,7 @@ def _judge(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | W
             f"{state.n_claims} coordinators have begun to count again in this step: what was seen "
             "before is lost each time; a person decides"
         )
-        return _draft(state, plan, "held", "coordinator", reason, facts, cause=RESTARTS)
+        return draft_of(state, plan, "held", "coordinator", reason, facts, cause=RESTARTS)
     if not _is_of(facts, state):
         return Wait(f"no counts of phase {state.phase} yet")
     share = _named(state.share)
@@ -188,7 +107,7 @@ def _judge(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | W
     if verdict.outcome == "wait":
         return Wait(f"{share}: {verdict.reason}")
     if verdict.outcome == "hold" and verdict.cause not in state.accepted:
-        return _draft(state, plan, "held", "judge", verdict.reason, facts, cause=verdict.cause)
+        return draft_of(state, plan, "held", "judge", verdict.reason, facts, cause=verdict.cause)
     return None
 
 
@@ -197,7 +116,7 @@ def _enter(state: State, plan: Rollout, facts: Facts) -> Draft | Wait:
     following = next_step(state, plan)
     if following is None:
         reason = f"the plan ends at {_named(state.share)}: promote or abort"
-        return _draft(state, plan, "held", "coordinator", reason, facts, cause=END)
+        return draft_of(state, plan, "held", "coordinator", reason, facts, cause=END)
     _, share = following
     if facts.readiness.share != share:
         return Wait(f"{_named(share)}: not known yet whether {plan.candidate} is ready for it")
@@ -215,7 +134,7 @@ def _enter(state: State, plan: Rollout, facts: Facts) -> Draft | Wait:
     else:
         by = "judge"
         reason = facts.verdict.reason
-    return _draft(state, plan, "entered", by, reason, facts, entered=following)
+    return draft_of(state, plan, "entered", by, reason, facts, entered=following)
 
 
 def doubt(state: State, facts: Facts) -> str:
@@ -252,7 +171,7 @@ def _bake(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | Wa
         f'done: write `stable: "{plan.candidate}"` and take `rollout` and {plan.stable} '
         "out of the file"
     )
-    return _draft(state, plan, "finished", "coordinator", reason)
+    return draft_of(state, plan, "finished", "coordinator", reason)
 
 
 def _forgotten(state: State) -> str:
@@ -265,7 +184,7 @@ def _forgotten(state: State) -> str:
     )
 
 
-def _draft(
+def draft_of(
     state: State,
     plan: Rollout,
     kind: Kind,
@@ -277,6 +196,7 @@ def _draft(
     entered: tuple[int, Share] | None = None,
     cause: str = "",
 ) -> Draft:
+    """Draft an event of this kind: where it leads, who says so and why, and the evidence."""
     step, share, phase = moved(state, kind, entered)
     return Draft(
         seq=state.seq + 1,

@@ -37,7 +37,7 @@ from serve_app.rollout.event import REMEDY, Draft, Event, NewerEvent, Out, parse
 RETRY_S = 5.0
 TIMEOUT_S = 30.0
 # Reading a log takes memory and, from an object store, a round trip each. Decisions and commands
-# are far fewer (decide.py); what makes more is a coordinator that never stops restarting.
+# are far fewer (command.py); what makes more is a coordinator that never stops restarting.
 MOST_EVENTS = 10_000
 READ_TOGETHER = 16
 # An event has 1 to 4 KB.

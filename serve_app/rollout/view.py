@@ -6,9 +6,10 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from serve_app.rollout.command import Action, actions
 from serve_app.rollout.controller import Controller
 from serve_app.rollout.counts import ARMS, Arm
-from serve_app.rollout.decide import Action, actions, doubt
+from serve_app.rollout.decide import doubt
 from serve_app.rollout.event import Event, Share, finite
 from serve_app.rollout.evidence import Record, requests_of
 from serve_app.rollout.fault import Fault

@@ -7,13 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal, get_args
 
-from serve_app.rollout.decide import (
-    CommandName,
-    claim,
-    command,
-    decide,
-    next_step,
-)
+from serve_app.rollout.command import CommandName, command
+from serve_app.rollout.decide import claim, decide, next_step
 from serve_app.rollout.event import Draft, Event, Share
 from serve_app.rollout.facts import Facts, Readiness, Verdict, Wait
 from serve_app.rollout.state import State, Status, fold

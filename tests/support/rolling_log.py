@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 from rolling import PLAN, START_S
 
-from serve_app.rollout.decide import Action, claim, command
+from serve_app.rollout.command import Action, command
+from serve_app.rollout.decide import claim
 from serve_app.rollout.event import Draft, Event
 from serve_app.rollout.log import Log, open_log
 from serve_app.rollout.state import fold

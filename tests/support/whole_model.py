@@ -10,7 +10,7 @@ from two_servers import TwoServers
 from serve_app.contract import ModelSpec
 from serve_app.http.application import create_app
 from serve_app.http.edge import Edge, put_in_front
-from serve_app.rollout.decide import CommandName
+from serve_app.rollout.command import CommandName
 from serve_app.rollout.view import RolloutView, Unknown, view
 from serve_app.serving.router import Router
 from serve_app.serving.versions import Versions

@@ -14,7 +14,7 @@ from serve_app.errors import BadCommand, FieldError, NoRollout, NotReady, Unconf
 from serve_app.http.openapi import FAULTS
 from serve_app.http.problems import MEDIA_TYPE, Problem
 from serve_app.http.request import CALLER
-from serve_app.rollout.decide import CommandName
+from serve_app.rollout.command import CommandName
 from serve_app.rollout.view import RolloutView, Unknown
 
 MAX_BODY_KB = 4

@@ -14,7 +14,7 @@ from views import rollout_view
 from serve_app.commands import rollout as commands
 from serve_app.commands.main import app
 from serve_app.errors import Unconfirmed
-from serve_app.rollout.decide import CommandName
+from serve_app.rollout.command import CommandName
 
 
 class Recorded:

@@ -11,7 +11,7 @@ from views import rollout_view
 from serve_app.errors import CommandRefused, NoRollout, NotReady
 from serve_app.http.application import create_app
 from serve_app.models import get_spec
-from serve_app.rollout.decide import CommandName
+from serve_app.rollout.command import CommandName
 from serve_app.rollout.view import RolloutView, Unknown
 
 SPEC = get_spec("churn")

@@ -16,7 +16,8 @@ from serve_app.errors import (
     NotReady,
 )
 from serve_app.rollout import active_rollout
-from serve_app.rollout.active_rollout import FINAL_AFTER_FAILURES, KEEP_S
+from serve_app.rollout.active_rollout import KEEP_S
+from serve_app.rollout.candidate import FINAL_AFTER_FAILURES
 from serve_app.rollout.orders import Orders, RolloutReply
 from serve_app.rollout.state import State
 from serve_app.settings import Table

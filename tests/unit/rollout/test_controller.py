@@ -7,7 +7,7 @@ from two_servers import PLAN, TwoServers, written
 from watching import CANDIDATE
 
 from serve_app.errors import CommandRefused, NoRollout
-from serve_app.rollout.decide import Action
+from serve_app.rollout.command import Action
 from serve_app.rollout.orders import Candidate, RolloutReply
 from serve_app.rollout.view import Unknown, view
 

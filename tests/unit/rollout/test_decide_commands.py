@@ -7,16 +7,8 @@ import pytest
 from rolling import PLAN, STATUSES, Rolling, rolling_in
 
 from serve_app.errors import CommandRefused
-from serve_app.rollout.decide import (
-    ACTIONS,
-    END,
-    MOST_COMMANDED,
-    Action,
-    actions,
-    can_step,
-    command,
-    next_step,
-)
+from serve_app.rollout.command import ACTIONS, MOST_COMMANDED, Action, actions, can_step, command
+from serve_app.rollout.decide import END, next_step
 from serve_app.rollout.event import Event
 from serve_app.rollout.facts import Wait
 from serve_app.rollout.state import Status, weights

@@ -10,12 +10,8 @@ from hypothesis import strategies as st
 from rolling import PLAN, Rolling, rolling_in
 
 from serve_app.errors import CommandRefused, RolloutError
-from serve_app.rollout.decide import (
-    ACTIONS,
-    actions,
-    can_step,
-    decide,
-)
+from serve_app.rollout.command import ACTIONS, actions, can_step
+from serve_app.rollout.decide import decide
 from serve_app.rollout.event import Event, lines, parse
 from serve_app.rollout.state import DONE, State, Status, fold, weights
 

@@ -15,7 +15,8 @@ from rolling_log import FOLDER, S3, claiming, next_draft
 
 from serve_app.bundle.objects import Objects
 from serve_app.errors import Fenced, RolloutError
-from serve_app.rollout.decide import claim, command
+from serve_app.rollout.command import command
+from serve_app.rollout.decide import claim
 from serve_app.rollout.event import Event, Out, lines
 from serve_app.rollout.log import Log, open_log
 from serve_app.rollout.orders import order_out, written_orders
