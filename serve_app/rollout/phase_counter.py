@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from serve_app.bundle.manifest import Manifest
 from serve_app.contract import Features, ModelSpec
-from serve_app.contract.block import Block, Scores, has_failed
+from serve_app.contract.block import Block, Scores, has_failed, principal_score
 from serve_app.rollout.counts import ARMS, MOST_REPORTED_KEYS, Arm, Counts, Slice, digest
 from serve_app.rollout.fault import OF_THE_MODEL, Fault, InPlace
 from serve_app.rollout.slicer import Slicer
@@ -157,6 +157,8 @@ class PhaseCounter:
         if not histogram:
             histogram.extend([0] * self._score_bins.n_bins)
         histogram[self._score_bins.bin_of(score)] += 1
+        if self._score_bins.has_mean:
+            self._counts.moments[arm].add(principal_score(score))
         times = self._counts.times[arm]
         if not times:
             times.extend([0] * N_BINS)

@@ -30,6 +30,11 @@ class ScoreBins:
         self.edges = [] if self._by_class else score_edges(stable)
         self.n_bins = len(stable.classes) if self._by_class else len(self.edges) + 1
 
+    @property
+    def has_mean(self) -> bool:
+        """Whether a mean of the scores says something: not of classes."""
+        return not self._by_class
+
     def bin_of(self, score: float | Sequence[float]) -> int:
         """The position of the bin of one row's score, or scores, none of which is NaN."""
         if self._by_class:

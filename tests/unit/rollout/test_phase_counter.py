@@ -103,9 +103,10 @@ def test_the_histogram_takes_a_keys_first_score_alone_in_its_bin() -> None:
     counter.note("other", CANDIDATE, 0.0, None, 0.999)
     edges = score_edges(manifest())
     assert len(edges) == 9
-    found = counter.take().scores
-    assert found["stable"] == []
-    assert found["candidate"] == [1, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+    found = counter.take()
+    assert found.scores["stable"] == []
+    assert found.scores["candidate"] == [1, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+    assert found.moments["candidate"].mean == pytest.approx((0.05 + 0.999) / 2)
 
 
 def test_what_is_kept_between_two_reports_is_bounded() -> None:
@@ -222,7 +223,9 @@ def test_a_classifiers_histogram_counts_its_labels() -> None:
     counter = counter_of(CLASSIFIER, [[0.2, 0.5, 0.3]])
     for key, scores in {"a": [0.5, 0.3, 0.2], "b": [0.4, 0.2, 0.4], "c": [0.1, 0.1, 0.8]}.items():
         counter.note(key, CANDIDATE, 0.0, None, scores)
-    assert counter.take().scores["candidate"] == [2, 0, 1]
+    found = counter.take()
+    assert found.scores["candidate"] == [2, 0, 1]
+    assert found.moments["candidate"].n == 0, "a class has no mean"
 
 
 def test_of_several_outputs_the_first_one_has_the_histogram() -> None:
