@@ -14,6 +14,7 @@ from fakes import (
     assert_problem,
     client_of,
     example_rows,
+    patient,
     until,
 )
 from pydantic import BaseModel
@@ -22,9 +23,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from serve_app.errors import BadHeader, HttpError, NotReady
 from serve_app.http.application import create_app
-from serve_app.http.door import Documented, Door, Route
+from serve_app.http.door import Door
 from serve_app.http.edge import Edge, put_in_front
 from serve_app.http.request import IncomingRequest
+from serve_app.http.route import Documented, Route
 from serve_app.models import get_spec
 from serve_app.serving.request_id import REQUEST_ID as ID_OF_LOG
 from serve_app.settings import Limits
@@ -261,7 +263,7 @@ async def test_a_route_that_fastapi_got_later_is_reached_by_those_who_may_do_eve
 
 async def test_an_over_full_server_says_so_before_a_byte_of_the_body_comes(setup: Setup) -> None:
     """429 with the table's Retry-After and the request's id; the body is not even asked for."""
-    setup.backend.limits = Limits(max_rows_under_way=7, retry_after_s=9)
+    setup.backend.limits = patient(max_rows_under_way=7, retry_after_s=9)
     setup.backend.rows_under_way = 7
     for path in ("/v1/predict", "/predict/batch"):
         asked: list[int] = []
@@ -278,7 +280,7 @@ async def test_an_over_full_server_says_so_before_a_byte_of_the_body_comes(setup
 
 async def test_room_is_looked_at_before_anything_else_of_the_body(setup: Setup) -> None:
     """The checks stand in an order: without room, not even the body's type is looked at."""
-    setup.backend.limits = Limits(max_rows_under_way=1)
+    setup.backend.limits = patient(max_rows_under_way=1)
     setup.backend.rows_under_way = 1
     answer = await setup.send("/predict", b"", **{"content-type": "text/plain"})
     assert_problem(answer, 429, "overloaded")
@@ -289,7 +291,7 @@ async def test_who_would_wait_for_much_work_is_told_so(
     setup: Setup, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of what is ready at once the first 100 ms are answered; the rest is 429 before its rows."""
-    setup.backend.limits = Limits(max_wait_ms=100, retry_after_s=9)
+    setup.backend.limits = patient(max_wait_ms=100, retry_after_s=9)
     seconds = [0.0]
     monkeypatch.setattr("serve_app.http.turns.thread_time", lambda: seconds[0])
     answer = setup.backend.predict
@@ -313,14 +315,14 @@ async def test_who_would_wait_for_much_work_is_told_so(
 @pytest.mark.parametrize("path", ["/health", "/ready", "/v1/model", "/v1/rollout", "/docs"])
 async def test_an_over_full_server_still_tells_how_it_is(setup: Setup, path: str) -> None:
     """Only predictions are work: probes and people are answered."""
-    setup.backend.limits = Limits(max_rows_under_way=1)
+    setup.backend.limits = patient(max_rows_under_way=1)
     setup.backend.rows_under_way = 1_000
     assert (await setup.client.get(PREFIX + path)).status_code == 200
 
 
 async def test_a_request_whose_body_is_still_coming_takes_room(setup: Setup) -> None:
     """What is let in is answered, however full it gets meanwhile; then there is room again."""
-    setup.backend.limits = Limits(max_rows_under_way=1, body_timeout_s=600)
+    setup.backend.limits = patient(max_rows_under_way=1)
     asked = asyncio.Event()
     rest = asyncio.Event()
     row = httpx.Request("POST", "http://sluice", json=ROW).content
@@ -342,7 +344,7 @@ async def test_a_request_whose_body_is_still_coming_takes_room(setup: Setup) -> 
 
 async def test_a_client_that_leaves_in_the_middle_of_its_body_takes_no_room(setup: Setup) -> None:
     """Whatever ends the wait for a body, its room is free again."""
-    setup.backend.limits = Limits(max_rows_under_way=1, body_timeout_s=600)
+    setup.backend.limits = patient(max_rows_under_way=1)
     asked: list[int] = []
     first = asyncio.create_task(setup.send("/predict", nothing(asked)))
     await until(lambda: asked)
@@ -354,7 +356,7 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_takes_no_room(setu
 @pytest.mark.parametrize("path", ["/v1/predict", "/predict/batch", "/v1/rollout/abort"])
 async def test_a_half_sent_body_is_answered_in_time(setup: Setup, path: str) -> None:
     """408 after `limits.body_timeout_s`, and the connection ends: the rest may still come."""
-    setup.backend.limits = Limits(body_timeout_s=1)
+    setup.backend.limits = patient(body_timeout_s=1)
     async with asyncio.timeout(PATIENCE_S):
         answer = await setup.send(path, half())
     assert_problem(answer, 408, "body_too_slow")

@@ -16,6 +16,7 @@ from fakes import (
     assert_problem,
     client_of,
     example_rows,
+    patient,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,10 +27,10 @@ from serve_app.access.auth import Auth
 from serve_app.access.keys import KeyFile, Keys
 from serve_app.errors import KeyRequired
 from serve_app.http.application import create_app
-from serve_app.http.door import Route
 from serve_app.http.edge import Edge, put_in_front
 from serve_app.http.permission import KeyCheck
 from serve_app.http.request import IncomingRequest
+from serve_app.http.route import Route
 from serve_app.models import get_spec
 from serve_app.serving.status import Readiness, VersionStatus
 from serve_app.settings import Limits
@@ -147,7 +148,7 @@ async def test_who_has_no_key_cannot_send_a_body_nor_learn_how_busy_it_is(
     api: Keyed, path: str
 ) -> None:
     """The key comes before room and body: not a byte is asked for."""
-    api.backend.limits = Limits(max_rows_under_way=1)
+    api.backend.limits = patient(max_rows_under_way=1)
     api.backend.rows_under_way = 1
     asked: list[int] = []
 

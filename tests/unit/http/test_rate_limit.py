@@ -15,6 +15,7 @@ from fakes import (
     assert_problem,
     client_of,
     example_rows,
+    patient,
 )
 from rated_servers import caller
 
@@ -22,12 +23,11 @@ from serve_app.access.caller import Caller
 from serve_app.access.rates import Rates
 from serve_app.access.shares import RatesReply
 from serve_app.http.application import create_app
-from serve_app.http.door import Route
 from serve_app.http.edge import Edge, put_in_front
 from serve_app.http.rate_limit import RateLimit
 from serve_app.http.request import IncomingRequest
+from serve_app.http.route import Route
 from serve_app.models import get_spec
-from serve_app.settings import Limits
 
 SPEC = get_spec("churn")
 ROW = example_rows(SPEC)[0]
@@ -149,7 +149,7 @@ async def test_invalid_rows_of_a_batch_are_counted_too(setup: Setup) -> None:
 
 async def test_an_overloaded_server_takes_no_rows_from_anybody(setup: Setup) -> None:
     """It says so before it looks at the rate, and that answer has nothing to do with the key."""
-    setup.backend.limits = Limits(max_rows_under_way=10)
+    setup.backend.limits = patient(max_rows_under_way=10)
     setup.backend.rows_under_way = 10
     refused = await setup.predict()
     assert_problem(refused, 429, "overloaded")
@@ -161,7 +161,7 @@ async def test_an_overloaded_server_takes_no_rows_from_anybody(setup: Setup) -> 
 async def test_an_overload_that_is_met_after_the_body_has_cost_a_row(setup: Setup) -> None:
     """Reading it was work. Two large bodies of bad rows, and there is room for one to be read."""
     setup.caller = caller(1_000, 2_000)
-    setup.backend.limits = Limits(max_rows_under_way=100)
+    setup.backend.limits = patient(max_rows_under_way=100)
     url = f"{PREFIX}/v1/predict/batch"
     calls = [setup.client.post(url, json=[{}] * 100) for _ in range(2)]
     answered, refused = await asyncio.gather(*calls)
