@@ -53,6 +53,8 @@ def test_a_block_says_what_it_is_and_what_becomes_of_it(block: Block) -> None:
     unknown = {tag for tag in block.tags if not tag.startswith("runs-in=")} - tags[block.language]
     assert not unknown, block.place
     assert len(block.tags) <= 1
+    # Those of README are run against a server, and those of no other page.
+    assert "server" not in block.tags or block.page.name == "README.md", block.place
     assert block.tags or block.language != "console", (
         f"{block.place}: who runs it, or what needs it?"
     )
