@@ -37,8 +37,8 @@ class Incidents:
 
     What a model does wrong (it raised, or gave no valid number) counts each time. What a process
     does wrong (late, not ready, refused) is one incident for as long as no good answer of it
-    interrupts: a process that stalls turns many keys bad, and is one event all the same (beside
-    replicas that answer well it begins several times, of which the coordinator makes one). `first`
+    interrupts: a process that stalls turns many keys bad, and is one event all the same (where
+    other replicas answer well it begins several times, of which the coordinator makes one). `first`
     has the keys that count, and `of_process` those of them with which such an incident began.
     `others` are those that were bad in the course of an incident: they are used up, and count for
     nothing. `n_left_out` keys had no room.

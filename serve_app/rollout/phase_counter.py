@@ -24,7 +24,7 @@ MOST_SCORED_KEYS = 20_000
 class _Stop:
     """The candidate's bad answers one after the other, as of one process, in seconds.
 
-    A good answer ends it when it began after the last bad one was given up: beside a replica that
+    A good answer ends it when it began after the last bad one was given up: while one replica
     stalls, others go on answering well. What began before that end belongs to it.
     """
 

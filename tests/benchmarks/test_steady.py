@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from benchmarks.gun import fire
+from benchmarks.open_loop import fire
 from benchmarks.steady import Stream, summarize
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -296,11 +296,11 @@ async def test_who_would_wait_for_much_work_is_told_so(
     monkeypatch.setattr("serve_app.http.turns.thread_time", lambda: seconds[0])
     answer = setup.backend.predict
 
-    async def dear(*asked: Any) -> Any:
+    async def expensive(*asked: Any) -> Any:
         seconds[0] += 0.03
         return await answer(*asked)
 
-    setup.backend.predict = dear  # type: ignore[method-assign]
+    setup.backend.predict = expensive  # type: ignore[method-assign]
     row = ROW if path == "/v1/predict" else [ROW]
     url = PREFIX + path
     found = await asyncio.gather(*(setup.client.post(url, json=row) for _ in range(8)))

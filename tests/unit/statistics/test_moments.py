@@ -15,7 +15,7 @@ def moments_of(numbers: np.ndarray) -> Moments:
 
 
 def test_mean_and_spread_are_those_of_all_numbers() -> None:
-    """Whatever was counted where."""
+    """Whatever part of them was counted where: reports of servers are added up."""
     numbers = np.random.default_rng(3).lognormal(2.0, 1.0, 999)
     found = moments_of(numbers)
     assert found.n == 999
@@ -24,7 +24,7 @@ def test_mean_and_spread_are_those_of_all_numbers() -> None:
 
 
 def test_nothing_has_no_spread() -> None:
-    """And a single number has none."""
+    """And a single number has none, so that nothing is told of either."""
     assert (Moments().mean, Moments().spread) == (0.0, 0.0)
     assert moments_of(np.array([4.0])).spread == 0.0
 
