@@ -1,16 +1,16 @@
 """Every request passes the same checks, through FastAPI and in front of Ray alike."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
 import pytest
+from behind_door import PREFIX, BehindDoor
 from fakes import (
     REQUEST_ID,
     FakeBackend,
     FakeOperator,
-    FakeReplica,
     assert_problem,
     client_of,
     example_rows,
@@ -24,7 +24,6 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from serve_app.errors import BadHeader, HttpError, NotReady
 from serve_app.http.application import create_app
 from serve_app.http.door import Door
-from serve_app.http.edge import Edge, put_in_front
 from serve_app.http.request import IncomingRequest
 from serve_app.http.route import Documented, Route
 from serve_app.models import get_spec
@@ -34,22 +33,14 @@ from serve_app.settings import Limits
 SPEC = get_spec("churn")
 ROW = example_rows(SPEC)[0]
 JSON = {"content-type": "application/json", "x-request-id": REQUEST_ID}
-WAYS = ("through FastAPI", "in front of Ray")
-PREFIX = "/churn"
 PATIENCE_S = 60.0
 
 
-class Setup:
+class Setup(BehindDoor):
     """An application behind the door, reached one way or the other under the model's prefix."""
 
     def __init__(self, way: str, **options: Any) -> None:
-        self.backend = FakeBackend(SPEC)
-        self.operator = FakeOperator()
-        self.app = create_app(SPEC, self.backend, self.operator, **options)
-        self.replica = FakeReplica(self.app, PREFIX)
-        if way == "in front of Ray":
-            put_in_front(self.app.state.door)
-        self.client = client_of(Edge(self.replica), headers=JSON)
+        super().__init__(way, SPEC, JSON, **options)
 
     async def send(self, path: str, content: Any = b"", **headers: str) -> httpx.Response:
         """Bytes or an iterator of them, posted."""
@@ -60,11 +51,10 @@ class Setup:
         return await self.client.post(PREFIX + path, json=ROW, headers=headers)
 
 
-@pytest.fixture(params=WAYS)
-def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., Setup]]:
+@pytest.fixture
+def make(way: str) -> Callable[..., Setup]:
     """Makes a setup of each way."""
-    yield lambda **options: Setup(request.param, **options)
-    put_in_front(None)
+    return lambda **options: Setup(way, **options)
 
 
 @pytest.fixture
