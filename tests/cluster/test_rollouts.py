@@ -89,23 +89,6 @@ def test_with_shipped_limits_and_in_plain_mode_the_good_one_finishes_and_the_bad
     app.end()
 
 
-# The shipped deadline of a candidate is 150 ms, and an isolated one is at nice 10: what a machine
-# does that is busy with other tests looks like its stops.
-@pytest.mark.real_time
-@pytest.mark.parametrize("app", ["isolated"], indirect=True)
-def test_with_shipped_limits_an_isolated_good_one_finishes_and_a_bad_one_is_out(
-    app: RolloutApp,
-) -> None:
-    """Its answers come by a handle from another process, where they may be late and be refused; the
-    request that the view names is in the log, as that of a candidate in the server.
-    """
-    assert_that_it_finishes_by_itself(app, **SHIPPED)
-    view = assert_that_the_judge_ends_one_that_raises(app, **SHIPPED)
-    request_id = view["examples"]["candidate"]["raised"]
-    wait_until(lambda: request_id in app.stage.cluster.logged(), "the log has its line")
-    wait_until(lambda: app.versions_of(40) == {"1.0.0"}, "stable alone answers")
-
-
 @pytest.mark.parametrize("app", ["in_server"], indirect=True)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_bad_candidate_is_stopped_and_no_client_notices(app: RolloutApp, fault: Any) -> None:
@@ -149,6 +132,23 @@ def test_a_candidate_with_a_wrong_bundle_never_gets_a_share(
     assert shares(view) == []
     expected = reason if app.placement == "in_server" else "cannot be deployed"
     assert expected in view["reason"]
+
+
+# The shipped deadline of a candidate is 150 ms, and an isolated one is at nice 10: what a machine
+# does that is busy with other tests looks like its stops.
+@pytest.mark.real_time
+@pytest.mark.parametrize("app", ["isolated"], indirect=True)
+def test_with_shipped_limits_an_isolated_good_one_finishes_and_a_bad_one_is_out(
+    app: RolloutApp,
+) -> None:
+    """Its answers come by a handle from another process, where they may be late and be refused; the
+    request that the view names is in the log, as that of a candidate in the server.
+    """
+    assert_that_it_finishes_by_itself(app, **SHIPPED)
+    view = assert_that_the_judge_ends_one_that_raises(app, **SHIPPED)
+    request_id = view["examples"]["candidate"]["raised"]
+    wait_until(lambda: request_id in app.stage.cluster.logged(), "the log has its line")
+    wait_until(lambda: app.versions_of(40) == {"1.0.0"}, "stable alone answers")
 
 
 @pytest.mark.parametrize("app", ["isolated"], indirect=True)
