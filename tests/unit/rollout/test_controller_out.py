@@ -111,7 +111,7 @@ async def test_the_judge_does_not_wait_for_a_slow_store(
     monkeypatch.setattr(controller.ongoing.log, "append", hang)
     paused = asyncio.ensure_future(controller.command("pause", "ada", ""))
     looking = asyncio.ensure_future(controller.look_forever())
-    servers.report("a", counts=servers._counts({"errors": ([], [f"c{n}" for n in range(40)])}))
+    servers.report("a", counts=servers.counts({"errors": ([], [f"c{n}" for n in range(40)])}))
     await until(lambda: controller.is_falling, timeout_s=30)
     assert controller.tell("a").orders.percent == 0.0
     may_end.set()
