@@ -125,8 +125,8 @@ async def _nothing() -> None:
 class CoordinatorProcess:
     """One coordinator: real inbox, controller, decisions and log."""
 
-    def __init__(self, stage: Stage, name: str) -> None:
-        self.process = Process(name)
+    def __init__(self, stage: Stage, name: str, wall_offset_s: float) -> None:
+        self.process = Process(name, wall_offset_s=wall_offset_s)
         self.context = context_of(self.process)
         self.controller: Controller
         self._stage = stage
