@@ -201,4 +201,15 @@ SCENARIOS = [
         until="finished",
         longest_s=12_000,
     ),
+    equal(
+        "shipped-plan-isolated",
+        "isolated, the same; each process of both versions stops so",
+        "T2",
+        placement="isolated",
+        traffic=FEW_REQUESTS,
+        rollout=SHIPPED,
+        faults=(Stalls("versions", 300, 0.3, 5),),
+        until="finished",
+        longest_s=12_000,
+    ),
 ]
