@@ -18,7 +18,7 @@ def manifests(
     """Write serve_config.yaml into the manifests for KubeRay, then check them.
 
     As a cluster needs it: two replicas or more of each. A folder gets base/rayservice.yaml, a copy
-    of it, and the way of clients: base/route.yaml (Gateway API) and components/ingress/ingress.yaml.
+    of it, and the way of clients: base/route.yaml for Gateway API, components/ingress/ingress.yaml.
     Exit code 1: the manifest has no place for it, or has errors.
     """
     from serve_app.commands.client_routes import http_routes, ingress
