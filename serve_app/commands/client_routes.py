@@ -12,8 +12,8 @@ import yaml
 
 from serve_app.commands.target import SERVER
 
-# What clients ask, with whatever method: a server refuses the others itself, and a browser asks with
-# OPTIONS first. A unit test compares the list with the door's own routes.
+# What clients ask, with whatever method: a server refuses the others itself, and a browser asks
+# with OPTIONS first. A unit test compares the list with the routes of the servers.
 CLIENT_PATHS = (
     "/v1/predict",
     "/v1/predict/batch",
@@ -23,7 +23,7 @@ CLIENT_PATHS = (
     "/ready",
 )
 PORT = 8000
-NOTE = "# Written by `make manifests` from serve_config.yaml: what clients may ask, and nothing else.\n"
+NOTE = "# Written by `make manifests` from serve_config.yaml: what clients may ask, nothing else.\n"
 # What is yours stands in k8s/overlays/mine: the gateway and the host, or the class of the Ingress.
 GATEWAY = {"name": "gateway", "namespace": "gateway"}
 
