@@ -36,12 +36,12 @@ def test_the_room_that_a_folder_needs_is_what_its_pods_request(
 
 
 def test_the_page_tells_the_room_of_every_cluster() -> None:
-    """Four folders with a RayService."""
+    """The four folders that have a RayService stand in its table."""
     assert len(ROOMS) == 4
 
 
 def test_at_its_largest_it_has_the_cpus_that_the_page_says() -> None:
-    """The workers' limits at `maxReplicas`."""
+    """Which are the limits of all workers at `maxReplicas`."""
     workers = worker_group(rayservice("base"))
     limit = workers["template"]["spec"]["containers"][0]["resources"]["limits"]["cpu"]
     n_cpus = workers["maxReplicas"] * int(limit)

@@ -120,7 +120,7 @@ def test_the_ingress_is_one_of_kubernetes() -> None:
 
 
 def test_the_shipped_routes_are_what_make_manifests_writes() -> None:
-    """For all models of serve_config.yaml."""
+    """They are there for all models of serve_config.yaml."""
     config = read_config(ROOT / "serve_config.yaml")
     assert (ROOT / "k8s/base/route.yaml").read_text() == http_routes(config)
     assert (ROOT / "k8s/components/ingress/ingress.yaml").read_text() == ingress(config)
