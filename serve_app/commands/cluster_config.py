@@ -1,5 +1,9 @@
-"""The RayService gets its `serveConfigV2` from serve_config.yaml: one file says what is served."""
+"""The RayService gets its `serveConfigV2` from serve_config.yaml: one file says what is served.
 
+And its fast mode from `fast_mode`.
+"""
+
+import json
 import re
 from collections.abc import Mapping
 from copy import deepcopy
@@ -8,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from serve_app.commands.fast_mode import VARIABLES
 from serve_app.commands.target import SERVER
 from serve_app.errors import SettingsError
 
@@ -16,6 +21,11 @@ LEAST_REPLICAS = 2
 # Autoscaling goes up to so many times the least.
 HEADROOM = 2
 BLOCK = re.compile(r"^(?P<indent> *)serveConfigV2: \|\n(?:(?P=indent)  .*\n|\s*\n)*", re.MULTILINE)
+ENVIRONMENT = re.compile(
+    r"(?P<begin>^(?P<indent> *)# The fast mode, from here on.*\n(?:(?P=indent)#.*\n)*)"
+    r"(?:(?P=indent)- .*\n)*(?P<end>(?P=indent)# Until here\.\n)",
+    re.MULTILINE,
+)
 NOTE = "# Written by `make manifests` from serve_config.yaml: edit that one.\n"
 
 
@@ -59,10 +69,35 @@ def with_config(manifest: str, config: Mapping[str, Any]) -> str:
     return written
 
 
+def with_environment(manifest: str, variables: Mapping[str, str] = VARIABLES) -> str:
+    """Put these variables between the two comments of a container's `env`.
+
+    A manifest without these comments is returned as it is: its variables are its author's.
+    """
+
+    def block(match: re.Match[str]) -> str:
+        lines = [
+            f"{match['indent']}- {{name: {name}, value: {json.dumps(value)}}}\n"
+            for name, value in variables.items()
+        ]
+        return match["begin"] + "".join(lines) + match["end"]
+
+    return ENVIRONMENT.sub(block, manifest)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read serve_config.yaml as a cluster needs it. Raises SettingsError."""
+    try:
+        return for_cluster(yaml.safe_load(path.read_text()))
+    except (OSError, yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
+        raise SettingsError(f"{path}: cannot be read ({type(error).__name__})") from error
+
+
 def generated(config: Path, manifest: Path) -> str:
     """Generate what the manifest should be. Raises SettingsError."""
     try:
-        return with_config(manifest.read_text(), for_cluster(yaml.safe_load(config.read_text())))
+        text = with_config(manifest.read_text(), for_cluster(yaml.safe_load(config.read_text())))
+        return with_environment(text)
     except (OSError, yaml.YAMLError) as error:
         raise SettingsError(
             f"{config} and {manifest}: cannot be read ({type(error).__name__})"

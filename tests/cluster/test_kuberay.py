@@ -20,7 +20,7 @@ import pytest
 import requests
 import yaml
 from harness import BIN, ROOT, short_folder, wait_until
-from lan import GATEWAY, KubeRay, Node, opened
+from lan import GATEWAY, KubeRay, Node, opened, places
 from load import ROW, Load
 from s3 import StoreProxy, running_s3
 from stage import GOOD
@@ -49,10 +49,10 @@ def kuberay(store: FolderStore) -> Iterator[tuple[KubeRay, StoreProxy]]:
     ):
         for model, version in (("churn", "1.0.0"), ("churn", GOOD), ("delivery_time", "1.0.0")):
             command = [BIN / "sluice", "push", model, version, "--from", store.uri]
-            command += ["--store", "s3://models/sluice"]
+            command += ["--store", places()["MODEL_PATH"]]
             env = {**os.environ, **proxy.environment()}
             subprocess.run(command, env=env, check=True, capture_output=True)
-        cluster = KubeRay(lan, manifest, proxy.environment())
+        cluster = KubeRay(lan, manifest, places() | proxy.environment())
         cluster.need_workers(2)
         cluster.apply(cluster.config)
         cluster.until_running()
@@ -184,7 +184,7 @@ def test_killing_a_node_under_load_fails_at_most_three_requests(
 def test_workers_answer_for_a_while_when_the_head_is_killed(
     kuberay: tuple[KubeRay, StoreProxy],
 ) -> None:
-    """Without fault tolerance of the head (`k8s/overlays/ha`) Ray ends the workers later;
+    """Without fault tolerance of the head (`k8s/components/ha`) Ray ends the workers later;
     docs/kubernetes.md.
     """
     cluster, _ = kuberay

@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import re
+import shutil
+import subprocess
 import warnings
 from itertools import pairwise
 from typing import Any
@@ -23,7 +25,39 @@ CONSOLE = [
 ]
 SHELL = {"cat", "echo", "eval", "export", "grep", "id", "kill", "source"}
 # Programs that no test has: a block with one of them must say what it needs.
-FOREIGN = {"caddy", "docker", "helm", "kubectl", "syft"}
+FOREIGN = {"caddy", "docker", "helm", "kind", "kubectl", "syft"}
+# Their sub-commands that pages show, each with its options, as they were looked up once. What is
+# not here is a slip, or has to be looked up; kubectl's are asked of kubectl itself where it is.
+FOREIGN_OPTIONS = {
+    "caddy reverse-proxy": "--from --to",
+    "docker build": "-t --target --build-arg",
+    "docker buildx build": "--target --output",
+    "docker compose": "--build",
+    "docker exec": "",
+    "docker inspect": "-f",
+    "docker logs": "-f",
+    "docker push": "",
+    "docker run": "--cap-drop -e --memory --name -p --read-only --rm --security-opt --shm-size "
+    "--stop-timeout --tmpfs --user -v",
+    "docker stats": "",
+    "docker stop": "-t",
+    "helm install": "--create-namespace -n --version --wait",
+    "helm repo add": "",
+    "kind create cluster": "",
+    "kind delete cluster": "",
+    "kind load docker-image": "",
+    "kubectl apply": "-f -k",
+    "kubectl create secret generic": "--dry-run --from-file --from-literal -n -o",
+    "kubectl delete": "-k",
+    "kubectl exec": "-c -n",
+    "kubectl get": "--field-selector -n --sort-by -w",
+    "kubectl kustomize": "",
+    "kubectl label": "",
+    "kubectl logs": "-c -f -l -n --prefix",
+    "kubectl port-forward": "-n",
+    "kubectl wait": "--for -n --timeout",
+    "syft scan": "-o",
+}
 # What the reader has, or makes while reading; everything else that looks like a file must exist.
 READERS_OWN = {
     "customer.json",
@@ -130,6 +164,47 @@ def check_curl(words: list[str], block: Block) -> None:
                 RowReader(get_spec("churn")).one(json.dumps(values).encode())
 
 
+def foreign_command(name: str, words: list[str]) -> tuple[str, set[str]]:
+    """A command of `FOREIGN_OPTIONS`, and the options that stand before a command of its own.
+
+    `kubectl -n sluice get` is `kubectl get` with `-n`; what follows `--`, or the image of a
+    container, is not this program's.
+    """
+    own = words[: words.index("--")] if "--" in words else words
+    if name == "docker" and words[:1] == ["run"]:
+        own = own[: _image(own)]
+    plain = []
+    is_value = False
+    for word in own:
+        if word.startswith("-") and word != "-":
+            # kubectl's own options stand in front of its sub-command, with their values.
+            is_value = not plain and "=" not in word
+        elif is_value:
+            is_value = False
+        else:
+            plain.append(word)
+    longest = [" ".join([name, *plain[:n]]) for n in (3, 2, 1)]
+    command = next((each for each in longest if each in FOREIGN_OPTIONS), "")
+    assert command, f"{name} {' '.join(words)}: not among FOREIGN_OPTIONS"
+    return command, {word.partition("=")[0] for word in own if re.match("-.", word)}
+
+
+def _image(words: list[str]) -> int:
+    """Where `docker run` has the image: behind it stand words for what runs inside."""
+    for i, word in enumerate(words):
+        if re.fullmatch(r"(?:\S+/)?(?:sluice|shop)(?::\S+)?", word) and words[i - 1] != "--name":
+            return i
+    return len(words)
+
+
+def check_foreign(name: str, words: list[str], block: Block) -> None:
+    """What another program is asked was looked up, and the block says what it needs."""
+    assert block.needs, f"{block.place}: {name} needs a tag of the fence"
+    command, options = foreign_command(name, words)
+    unknown = options - set(FOREIGN_OPTIONS[command].split())
+    assert not unknown, f"{block.place}: {command} has no {unknown}, or it has to be looked up"
+
+
 def check_files(words: list[str], block: Block) -> None:
     """What looks like a file of the project is one."""
     for word in words:
@@ -155,7 +230,7 @@ def check(block: Block) -> None:
             elif name == "curl":
                 check_curl(words, block)
             elif name in FOREIGN:
-                assert block.needs, f"{block.place}: {name} needs a tag of the fence"
+                check_foreign(name, words, block)
             else:
                 assert name in SHELL, f"{block.place}: {name} is not checked by anything"
 
@@ -212,6 +287,8 @@ WRONG = {
     "another server": "curl -s http://example.com/v1/predict",
     "a row that is refused": """curl http://127.0.0.1:8000/v1/predict -d '{"nps_score": 99}'""",
     "a program that no test knows": "docker run sluice",
+    "a program that is asked wrongly": "kubectl -n sluice aply -k k8s/base",
+    "an option that kubectl has not": "kubectl apply --kustomise k8s/base",
     "a word that is no program here": "pip install sluice",
 }
 
@@ -219,9 +296,25 @@ WRONG = {
 @pytest.mark.parametrize("command", WRONG.values(), ids=WRONG)
 def test_a_wrong_command_is_found(command: str) -> None:
     """Else the checks above would pass for anything."""
-    block = Block(ROOT / "README.md", "README.md:1", "console", (), f"$ {command}\n")
+    tags = ("needs-kubernetes",) if command.startswith("kubectl") else ()
+    block = Block(ROOT / "README.md", "README.md:1", "console", tags, f"$ {command}\n")
     with pytest.raises((AssertionError, pytest.fail.Exception, HttpError)):
         check(block)
+
+
+KUBECTL = [command for command in FOREIGN_OPTIONS if command.startswith("kubectl ")]
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl here")
+@pytest.mark.parametrize("command", KUBECTL)
+def test_kubectl_has_the_options_that_pages_show(command: str) -> None:
+    """By its own help, and the options that each of its commands takes."""
+    helped = subprocess.run(
+        [*command.split(), "--help"], capture_output=True, text=True, check=True, timeout=120
+    )
+    common = {"-n"}
+    for option in set(FOREIGN_OPTIONS[command].split()) - common:
+        assert re.search(rf"^ +(?:-\w, )?{option}\b", helped.stdout, re.MULTILINE), option
 
 
 def test_a_command_goes_on_while_a_quote_is_open_or_a_line_ends_with_a_backslash() -> None:

@@ -47,7 +47,7 @@ def test_a_block_says_what_it_is_and_what_becomes_of_it(block: Block) -> None:
     tags = {
         "console": {"run", "server", *(f"needs-{what}" for what in NEEDS)},
         "python": {"run"},
-        "yaml": set(),
+        "yaml": {tag for tag in block.tags if tag.startswith("in=")},
         "json": set(),
         "text": set(),
     }
@@ -70,8 +70,15 @@ def test_a_block_says_what_it_is_and_what_becomes_of_it(block: Block) -> None:
 
 @pytest.mark.parametrize("block", of_language("yaml"))
 def test_yaml_is_what_our_settings_accept(block: Block) -> None:
-    """A table is a table, and an application has arguments and tables of ours."""
+    """A table is a table, and an application has arguments and tables of ours.
+
+    A piece of one of our files stands in that file, line by line.
+    """
     values = yaml.safe_load(block.text)
+    if block.tags:
+        text = (ROOT / block.tags[0].removeprefix("in=")).read_text()
+        assert f"\n{block.text}" in f"\n{text}", block.place
+        return
     if isinstance(values, dict):
         parse_settings(Table, values.get("user_config", values), block.place)
         return

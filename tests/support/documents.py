@@ -8,6 +8,7 @@ A fence's info string says what a block is, and after it what becomes of the blo
     ```console needs-docker      not run here; NEEDS lists what else a block can need
     ```python run                run like `console run`; other Python is compiled only
     ```yaml                      a table of a server, or a list of applications
+    ```yaml in=FILE              a piece of that file
 
 A console block has one of these tags. However it is run, `tests/docs/test_commands.py` checks that
 its commands, their options and their files exist.

@@ -158,7 +158,8 @@ class Lan:
         }
         own_env = {
             "HOME": str(folder),
-            "PYTHONPATH": os.pathsep.join((str(LEAN), str(ROOT))),
+            # The stand-ins of tests are opened by their modules' names.
+            "PYTHONPATH": os.pathsep.join((str(LEAN), str(ROOT), str(ROOT / "tests/support"))),
             "PATH": f"{BIN}:{os.environ['PATH']}",
         }
         script = f"{mounts} exec {command.format(ip=ip)}"
@@ -193,6 +194,13 @@ class Lan:
             check=False,
         )
         assert done.returncode == 0, done.stderr
+
+
+def places() -> dict[str, str]:
+    """MODEL_PATH and STATE_PATH as production has them, from its ConfigMap's one place."""
+    text = (ROOT / "k8s/overlays/mine/kustomization.yaml").read_text()
+    (made,) = yaml.safe_load(text)["configMapGenerator"]
+    return dict(line.split("=", 1) for line in made["literals"])
 
 
 class KubeRay:

@@ -35,7 +35,12 @@ OVER = ("aborted", "finished", "rolled_back")
 class RolloutLoad(Load):
     """Clients whose rows differ; a share of them is marked, which a faulty version fails on."""
 
-    def __init__(self, url: str, marked_share: float = 0.0, pause_s: float = PAUSE_S) -> None:
+    def __init__(
+        self,
+        url: str | Callable[[], str],
+        marked_share: float = 0.0,
+        pause_s: float = PAUSE_S,
+    ) -> None:
         super().__init__(url, N_CLIENTS, pause_s=pause_s)
         self._marked_share = marked_share
         self._random = [random.Random(client) for client in range(N_CLIENTS)]

@@ -1,10 +1,6 @@
-"""The manifests for KubeRay, offline: the generated part, strict schemas, the operator's rules."""
+"""The manifest for KubeRay, as `sluice manifests` writes it and `sluice check` judges it."""
 
-import importlib
-import json
 import shutil
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +8,16 @@ from typing import Any
 
 import pytest
 import yaml
+from manifests import K8S, ROOT, container, rayservice, worker_group
 from typer.testing import CliRunner
 
-from serve_app.commands.cluster_config import for_cluster, generated, with_config
+from serve_app.commands.cluster_config import (
+    for_cluster,
+    generated,
+    with_config,
+    with_environment,
+)
+from serve_app.commands.fast_mode import VARIABLES
 from serve_app.commands.main import app
 
 with warnings.catch_warnings():
@@ -22,33 +25,49 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from serve_app.commands.check.report import check_file
 
-ROOT = Path(__file__).parents[3]
-SHARED = ROOT.parent / "shared"
-CRD = SHARED / "kuberay" / "rayservice-v1.7.0.min.json"
-RAYSERVICE = ROOT / "k8s" / "rayservice.yaml"
-CORE = ("Namespace", "ServiceAccount", "NetworkPolicy", "PodDisruptionBudget")
-OVERLAYS = ("base", "overlays/ha", "overlays/canary-cluster", "overlays/monitoring")
-
-
-def built(overlay: str) -> list[dict[str, Any]]:
-    """What `kubectl kustomize` makes of an overlay."""
-    if shutil.which("kubectl") is None:
-        pytest.skip("no kubectl here")
-    command = ["kubectl", "kustomize", str(ROOT / "k8s" / overlay)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
-
-
-def rayservice() -> dict[str, Any]:
-    """The manifest as it is."""
-    found: dict[str, Any] = yaml.safe_load(RAYSERVICE.read_text())
-    return found
+BASE = K8S / "base" / "rayservice.yaml"
+ALONE = K8S / "rayservice.yaml"
 
 
 def test_the_manifest_is_what_make_manifests_writes() -> None:
     """The cluster's file differs from a laptop's only on purpose."""
-    assert RAYSERVICE.read_text() == generated(ROOT / "serve_config.yaml", RAYSERVICE)
+    assert BASE.read_text() == generated(ROOT / "serve_config.yaml", BASE)
+
+
+def test_the_file_that_users_apply_is_a_copy_and_no_link() -> None:
+    """A link that is downloaded is a file with a path in it."""
+    assert not ALONE.is_symlink()
+    assert ALONE.read_text() == BASE.read_text()
+
+
+def test_the_command_writes_the_whole_folder(tmp_path: Path) -> None:
+    """RayService, its copy, and the way of clients; what a file has of its own stays."""
+    shutil.copytree(K8S, tmp_path / "k8s")
+    config = tmp_path / "mine.yaml"
+    text = (ROOT / "serve_config.yaml").read_text()
+    config.write_text(text.replace("route_prefix: /delivery-time", "route_prefix: /minutes"))
+    for name in ("base/route.yaml", "components/ingress/ingress.yaml", "rayservice.yaml"):
+        (tmp_path / "k8s" / name).write_text("old")
+    result = CliRunner().invoke(app, ["manifests", str(config), "--into", str(tmp_path / "k8s")])
+    assert result.exit_code == 0, result.output
+    for name in ("base/route.yaml", "components/ingress/ingress.yaml"):
+        written = (tmp_path / "k8s" / name).read_text()
+        assert "/minutes/v1/predict\n" in written
+        assert "/delivery-time" not in written
+    text = (tmp_path / "k8s" / "base" / "rayservice.yaml").read_text()
+    assert "route_prefix: /minutes" in text
+    assert (tmp_path / "k8s" / "rayservice.yaml").read_text() == text
+
+
+def test_the_fast_mode_is_written_between_its_two_comments() -> None:
+    """What stands before and behind is its author's; a manifest without them is left alone."""
+    text = BASE.read_text()
+    other = with_environment(text, {"RAY_x": 'a "b"\nc'})
+    variables = container(worker_group(yaml.safe_load(other)))["env"]
+    assert {"name": "RAY_x", "value": 'a "b"\nc'} in variables
+    assert [entry["name"] for entry in variables] == ["KEYS_PATH", "CACHE_PATH", "RAY_x"]
+    assert with_environment(other, VARIABLES) == text
+    assert with_environment("kind: RayService\n", VARIABLES) == "kind: RayService\n"
 
 
 def test_a_cluster_differs_from_a_laptop_in_host_replicas_and_docs_alone() -> None:
@@ -115,19 +134,9 @@ def test_writing_twice_changes_nothing() -> None:
 
 def test_the_shipped_manifest_has_no_fault() -> None:
     """It keeps to the operator's rules, and capacity, probes and environment are right."""
-    report = check_file(RAYSERVICE)
+    report = check_file(BASE)
     assert [report.line(fault) for fault in report.faults] == []
     assert "2 applications, 2 models" in report.summary
-
-
-def _worker(values: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = values["spec"]["rayClusterConfig"]["workerGroupSpecs"][0]
-    return found
-
-
-def _container(values: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = _worker(values)["template"]["spec"]["containers"][0]
-    return found
 
 
 def _config(values: dict[str, Any], old: str, new: str) -> None:
@@ -151,22 +160,31 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         ),
         "without enableInTreeAutoscaling",
     ),
-    "min over max": (lambda v: _worker(v).update(minReplicas=5), "untrue: the operator refuses it"),
-    "one worker": (lambda v: _worker(v).update(minReplicas=1), "found 1, expected 2 or more"),
+    "min over max": (
+        lambda v: worker_group(v).update(minReplicas=5),
+        "untrue: the operator refuses it",
+    ),
+    "one worker": (lambda v: worker_group(v).update(minReplicas=1), "found 1, expected 2 or more"),
     "replicas on the head": (
         lambda v: v["spec"]["rayClusterConfig"]["headGroupSpec"]["rayStartParams"].pop("num-cpus"),
         'expected "0"',
     ),
     "short grace": (
-        lambda v: _worker(v)["template"]["spec"].pop("terminationGracePeriodSeconds"),
+        lambda v: worker_group(v)["template"]["spec"].pop("terminationGracePeriodSeconds"),
         "found 30, expected 60 or more",
     ),
     "read-only /tmp": (
-        lambda v: _container(v).update(volumeMounts=[]),
+        lambda v: container(worker_group(v)).update(volumeMounts=[]),
         "expected a volume at /tmp",
     ),
     "half a fast mode": (
-        lambda v: _container(v).update(env=_container(v)["env"][1:]),
+        lambda v: container(worker_group(v)).update(
+            env=[
+                entry
+                for entry in container(worker_group(v))["env"]
+                if entry["name"] != "RAY_SERVE_ENABLE_HA_PROXY"
+            ]
+        ),
         "RAY_SERVE_ENABLE_HA_PROXY differs from the head's",
     ),
     "HAProxy gives up first": (
@@ -174,19 +192,19 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S: found 10, expected more than the longest deadline_ms",
     ),
     "readiness by a model": (
-        lambda v: _container(v)["readinessProbe"]["httpGet"].update(path="/ready"),
+        lambda v: container(worker_group(v))["readinessProbe"]["httpGet"].update(path="/ready"),
         "found /ready, expected /-/healthz",
     ),
     "probe on a closed port": (
-        lambda v: _container(v)["livenessProbe"]["httpGet"].update(port=9999),
+        lambda v: container(worker_group(v))["livenessProbe"]["httpGet"].update(port=9999),
         "found 9999, expected 8000, 8265 or 52365",
     ),
     "KubeRay's own probe": (
-        lambda v: _container(v).pop("readinessProbe"),
+        lambda v: container(worker_group(v)).pop("readinessProbe"),
         "expected an httpGet of one's own",
     ),
     "too few CPUs": (
-        lambda v: _worker(v).update(maxReplicas=3),
+        lambda v: worker_group(v).update(maxReplicas=3),
         "at most 6 CPUs (maxReplicas), but replicas with",
     ),
     "loopback alone": (
@@ -214,115 +232,3 @@ def test_what_the_operator_or_sluice_cannot_use_is_found(name: str, tmp_path: Pa
     lines = [report.line(fault) for fault in report.faults]
     assert any(hint in line for line in lines), lines
     assert all(f"{path}:" in line for line in lines)
-
-
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_core_objects_fit_their_schemas_and_nothing_else_is_in_them(overlay: str) -> None:
-    """Unknown fields are refused, as `kubectl --validate=strict` refuses them."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        kubernetes_validate = importlib.import_module("kubernetes_validate")
-    found = [document for document in built(overlay) if document["kind"] in CORE]
-    assert {document["kind"] for document in found} == set(CORE)
-    for document in found:
-        kubernetes_validate.validate(document, "1.33", strict=True)
-    with pytest.raises(Exception, match="nonsense"):
-        kubernetes_validate.validate({**found[0], "nonsense": 1}, "1.33", strict=True)
-
-
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_pods_fit_the_core_schema_and_are_restricted(overlay: str) -> None:
-    """Templates inside a RayService are checked as pods, and by Pod Security `restricted`."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        kubernetes_validate = importlib.import_module("kubernetes_validate")
-    for document in (d for d in built(overlay) if d["kind"] == "RayService"):
-        cluster = document["spec"]["rayClusterConfig"]
-        for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
-            pod = {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "metadata": {"name": "x"},
-                "spec": group["template"]["spec"],
-            }
-            kubernetes_validate.validate(pod, "1.33", strict=True)
-            _require_restricted(pod["spec"])
-
-
-def _require_restricted(spec: dict[str, Any]) -> None:
-    """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted"""
-    assert spec["securityContext"]["runAsNonRoot"] is True
-    assert spec["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault"
-    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
-    assert all(
-        set(volume) - {"name"} <= {"emptyDir", "configMap", "secret"} for volume in spec["volumes"]
-    )
-    for container in spec["containers"]:
-        context = container["securityContext"]
-        assert context["allowPrivilegeEscalation"] is False
-        assert context["capabilities"]["drop"] == ["ALL"]
-        assert not any("hostPort" in port for port in container["ports"])
-
-
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_a_rayservice_fits_the_crd_of_kuberay(overlay: str) -> None:
-    """As an API server would answer: structure, unknown fields, defaults, rules."""
-    if not CRD.exists():
-        pytest.skip("the CRD of KubeRay 1.7 is not beside this folder")
-    sys.path.insert(0, str(SHARED / "tools"))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            check = importlib.import_module("crdcheck").check
-            crd = json.loads(CRD.read_text())
-            found = [document for document in built(overlay) if document["kind"] == "RayService"]
-            assert found
-            for document in found:
-                assert check(crd, document) == []
-            found[0]["spec"]["serveConfig"] = {}
-            assert check(crd, found[0]) != []
-    finally:
-        sys.path.remove(str(SHARED / "tools"))
-
-
-def test_the_overlays_do_what_they_are_for() -> None:
-    """Each overlay adds what its name says.
-
-    Redis by a Secret; two clusters with images and logs of their own behind a route; a monitor
-    of a port that exists.
-    """
-    (service,) = (d for d in built("overlays/ha") if d["kind"] == "RayService")
-    password = service["spec"]["rayClusterConfig"]["gcsFaultToleranceOptions"]["redisPassword"]
-    assert "secretKeyRef" in password["valueFrom"]
-    documents = built("overlays/canary-cluster")
-    services = {
-        d["metadata"]["name"]: json.dumps(d) for d in documents if d["kind"] == "RayService"
-    }
-    assert set(services) == {"sluice", "sluice-canary"}
-    assert "sluice:0.2.0" in services["sluice-canary"]
-    assert "sluice:0.2.0" not in services["sluice"]
-    assert '"s3://models/sluice-rollouts"' not in services["sluice-canary"], (
-        "two coordinators must not write one log"
-    )
-    (route,) = (d for d in documents if d["kind"] == "HTTPRoute")
-    forced, split = route["spec"]["rules"]
-    assert [ref["name"] for ref in forced["backendRefs"]] == ["sluice-canary-serve-svc"]
-    assert {ref["name"]: ref["weight"] for ref in split["backendRefs"]} == {
-        "sluice-serve-svc": 95,
-        "sluice-canary-serve-svc": 5,
-    }
-    (monitor,) = (d for d in built("overlays/monitoring") if d["kind"] == "PodMonitor")
-    ports = {port["name"] for port in _container(rayservice())["ports"]}
-    assert {endpoint["port"] for endpoint in monitor["spec"]["podMetricsEndpoints"]} <= ports
-
-
-def test_only_http_is_open_to_the_gateway() -> None:
-    """The gateway reaches 8000; what else is open, is open to Ray's own pods and to KubeRay."""
-    (policy,) = (d for d in built("base") if d["kind"] == "NetworkPolicy")
-    assert policy["spec"]["policyTypes"] == ["Ingress"]
-    gateway, ray, operator = policy["spec"]["ingress"]
-    assert gateway["ports"] == [{"protocol": "TCP", "port": 8000}]
-    assert ray["from"] == [{"podSelector": policy["spec"]["podSelector"]}]
-    assert operator["from"][0]["podSelector"]["matchLabels"] == {
-        "app.kubernetes.io/name": "kuberay-operator"
-    }
