@@ -12,6 +12,7 @@ from serve_app.bundle.proving import prove_first
 from serve_app.bundle.stores import open_store, served_uri
 from serve_app.cluster.logs import log_to_ray
 from serve_app.cluster.placements import InServerVersion
+from serve_app.cluster.replica import own_application
 from serve_app.contract.block import Block, Scores
 from serve_app.errors import SettingsError
 from serve_app.models import get_spec
@@ -38,7 +39,7 @@ class Version:
     """
 
     def __init__(self, args: VersionArgs) -> None:
-        log_to_ray()
+        log_to_ray(own_application, model=args.model, version=args.version, process="version")
         os.nice(NICENESS)
         store = open_store(served_uri(args.store), cached=True)
         spec = get_spec(args.model)
