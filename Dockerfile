@@ -8,9 +8,9 @@
 #   REQUIREMENTS=shop/requirements.txt  what your own code imports
 #   PACKAGES=shop                       a package of yours: contracts, transformers
 #   BAKE=model_store                    a local store, for a demonstration
-#   BASE=python:3.11-slim@sha256:...    what all of it stands on
+#   BASE=IMAGE@sha256:DIGEST            what all of it stands on
 # Libraries, what your code imports, and code are a layer each: a change of code ships less than 1 MB.
-ARG BASE=python:3.11-slim@sha256:9c900dea9e8fb7e16277c179b555cc72d29a352dbc33cff48ad5a0412fd5bfc7
+ARG BASE=python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 ARG REQUIREMENTS=docker/nothing/requirements.txt
 ARG PACKAGES=docker/nothing
 

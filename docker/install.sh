@@ -9,8 +9,9 @@ BY_HAND='/commands/(diff|score|size)/'
 here=$(pwd)
 
 # As slim.sh: by hash, and with one date for all, so that equal sources make an equal layer.
+# FOLDER, where it lies in the image, and what is left out.
 compiled() {
-    python -m compileall -q -j 0 --invalidation-mode unchecked-hash -x "$2" "$1" || true
+    python -m compileall -q -j 0 --invalidation-mode unchecked-hash -s "$1" -p "$2" -x "$3" "$1" || true
     find "$1" -exec touch --no-dereference --date "@${SOURCE_DATE_EPOCH:-1767225600}" {} +
 }
 
@@ -22,7 +23,7 @@ requirements)
     pip install -c /tmp/locked.txt -r yours/requirements.txt
     mkdir -p "$ADDED"
     (cd "$VENV" && find . ! -type d | sort | comm -13 /tmp/before.txt - | tar --create --files-from - | tar --extract --directory "$ADDED")
-    compiled "$ADDED" '^$'
+    compiled "$ADDED" "$VENV" '^$'
     ;;
 code)
     pip install --no-deps --no-build-isolation --target "$CODE" .
@@ -42,6 +43,6 @@ code)
         chmod -R a+rX "$CODE/$name"
     fi
     for name in pip pip3; do install -D -m 755 no_pip.sh "$CODE/bin/$name"; done
-    compiled "$CODE" "$BY_HAND"
+    compiled "$CODE" "$CODE" "$BY_HAND"
     ;;
 esac

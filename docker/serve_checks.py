@@ -26,6 +26,8 @@ def hardened(engine: Engine) -> str:
         assert container.predict(ORDER, "/delivery-time")["delivery_minutes"] > 5
         if engine.program == "podman":
             engine.call("healthcheck", "run", container.name)
+        said = engine.call("exec", container.name, "sluice", "ready")
+        assert said.count(": ready (") == 2, said
         words = ("--no-stream", "--format", "{{.MemUsage}}", container.name)
         stats = engine.call("stats", *words).split("/")[0].strip()
     return f"ready after {ready_s:.1f} s (usually below {USUALLY_READY_S:g} s), {stats} in use"
@@ -33,14 +35,14 @@ def hardened(engine: Engine) -> str:
 
 def drained(engine: Engine) -> str:
     """Told to end, it is not ready at once, answers what is under way and comes, exit code 0."""
-    with running(engine, "sluice:serve", *HARDENED, *MODELS) as container:
+    with running(engine, "sluice:serve", *HARDENED, *MODELS, "--stop-timeout", 60) as container:
         container.until_ready()
         statuses: Counter[int | str] = Counter()
         unready = threading.Event()
         load = threading.Thread(target=_ask_until, args=(container, unready, statuses))
         load.start()
         half = _half_sent(container)
-        stop = threading.Thread(target=engine.call, args=("stop", "-t", 60, container.name))
+        stop = threading.Thread(target=engine.call, args=("stop", container.name))
         told_s = time.monotonic()
         stop.start()
         wait_until(lambda: container.get("/ready") == 503, 10, "not ready")
@@ -78,6 +80,24 @@ def _ask_until(container: Container, stop: threading.Event, statuses: Counter[in
         except OSError as error:
             statuses[repr(error)] += 1
         time.sleep(0.01)
+
+
+def logged(engine: Engine) -> str:
+    """A line for a request, as JSON, in what `docker logs` shows, for a user that is not root."""
+    more = ("-e", "SLUICE_LOG_REQUESTS=1")
+    with running(engine, "sluice:serve", *HARDENED, *MODELS, *more) as container:
+        container.until_ready()
+        container.predict()
+
+        def lines() -> list[dict[str, object]]:
+            said = container.logs().splitlines()
+            found = [json.loads(line) for line in said if line.startswith("{")]
+            return [line for line in found if line.get("outcome") == "answered"]
+
+        [line] = wait_until(lines, 30, f"a line of the request in {container.logs()[-2000:]}")
+    assert (line["model"], line["n_rows"]) == ("churn", 1), line
+    assert line["request_id"], line
+    return "the request's line is on standard output"
 
 
 def without_a_model(engine: Engine) -> str:

@@ -1,7 +1,4 @@
-"""The RayService is written from what is served and from what Ray is started with.
-
-`serveConfigV2` comes from serve_config.yaml, and its variables from where `sluice env` has them.
-"""
+"""The RayService gets its `serveConfigV2` from serve_config.yaml: one file says what is served."""
 
 import re
 from collections.abc import Mapping
@@ -11,8 +8,6 @@ from typing import Any
 
 import yaml
 
-from serve_app.commands.env import kubernetes_lines
-from serve_app.commands.fast_mode import VARIABLES
 from serve_app.commands.target import SERVER
 from serve_app.errors import SettingsError
 
@@ -21,12 +16,6 @@ LEAST_REPLICAS = 2
 # Autoscaling goes up to so many times the least.
 HEADROOM = 2
 BLOCK = re.compile(r"^(?P<indent> *)serveConfigV2: \|\n(?:(?P=indent)  .*\n|\s*\n)*", re.MULTILINE)
-# The fast mode's variables stand between these two comments.
-VARIABLES_BLOCK = re.compile(
-    r"^(?P<indent> *)# Written by `make manifests`: what `sluice env` prints\..*\n"
-    r"(?:.*\n)*?(?P=indent)# The end of what `sluice env` prints\..*\n",
-    re.MULTILINE,
-)
 NOTE = "# Written by `make manifests` from serve_config.yaml: edit that one.\n"
 
 
@@ -70,22 +59,10 @@ def with_config(manifest: str, config: Mapping[str, Any]) -> str:
     return written
 
 
-def with_variables(manifest: str) -> str:
-    """Put the fast mode's variables into the manifest, where it has a place for them."""
-
-    def block(match: re.Match[str]) -> str:
-        first, *_, last = match[0].splitlines()
-        entries = [match["indent"] + line for line in kubernetes_lines(VARIABLES)]
-        return "\n".join([first, *entries, last, ""])
-
-    return VARIABLES_BLOCK.sub(block, manifest)
-
-
 def generated(config: Path, manifest: Path) -> str:
     """Generate what the manifest should be. Raises SettingsError."""
     try:
-        served = for_cluster(yaml.safe_load(config.read_text()))
-        return with_variables(with_config(manifest.read_text(), served))
+        return with_config(manifest.read_text(), for_cluster(yaml.safe_load(config.read_text())))
     except (OSError, yaml.YAMLError) as error:
         raise SettingsError(
             f"{config} and {manifest}: cannot be read ({type(error).__name__})"

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from serve_app.commands.cluster_config import for_cluster, generated, with_config, with_variables
+from serve_app.commands.cluster_config import for_cluster, generated, with_config
 from serve_app.commands.main import app
 
 with warnings.catch_warnings():
@@ -101,16 +101,6 @@ def test_a_manifest_without_a_place_for_it_is_refused(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "found 0 lines `serveConfigV2: |`, expected one" in result.stderr
     assert path.read_text() == "kind: RayService\n"
-
-
-def test_the_variables_of_the_manifest_are_written_and_not_copied_by_hand() -> None:
-    """One that is missing or old is put right; what stands around them stays."""
-    text = RAYSERVICE.read_text()
-    first = "            - {name: RAY_SERVE_ENABLE_HA_PROXY"
-    broken = text.replace(first, "            - {name: RAY_SERVE_OLD")
-    assert broken != text
-    assert with_variables(broken) == text
-    assert with_variables("kind: RayService\n") == "kind: RayService\n"
 
 
 def test_writing_twice_changes_nothing() -> None:
