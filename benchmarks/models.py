@@ -131,14 +131,10 @@ def _measure(service: Service, n_models: int, begin_s: float, plan: Plan) -> Cos
 def _fire(service: Service, urls: Sequence[str], seconds: float) -> Steady:
     """Ask all of them at once; what the first one's clients saw."""
     bodies = [SLUICE.body(rows) for rows in service.question.ask(1)]
-    streams = [
-        Stream(
-            url + SLUICE.path(1), bodies, lambda _, rate=ONE_PER_S if i == 0 else OTHERS_PER_S: rate
-        )
-        for i, url in enumerate(urls)
-    ]
-    fire(streams, seconds)
-    return summarize(streams[0].shots, seconds)
+    one = Stream(urls[0] + SLUICE.path(1), bodies, lambda _: ONE_PER_S)
+    others = [Stream(url + SLUICE.path(1), bodies, lambda _: OTHERS_PER_S) for url in urls[1:]]
+    fire([one, *others], seconds)
+    return summarize(one.shots, seconds)
 
 
 def one_more(found: Sequence[Cost]) -> dict[str, float]:

@@ -17,7 +17,7 @@ from build_checks import built_as_it_is, layers, no_pip, sizes, write_sizes
 from engine import Engine, find_engine
 from library_checks import boosters, training, uncompiled
 from node_checks import cluster
-from serve_checks import drained, hardened, logged, without_a_model, without_keys
+from serve_checks import drained, hardened, logged, quiet, without_a_model, without_keys
 
 CHECKS: tuple[Callable[[Engine], str], ...] = (
     built_as_it_is,
@@ -30,6 +30,7 @@ CHECKS: tuple[Callable[[Engine], str], ...] = (
     training,
     cluster,
     logged,
+    quiet,
     layers,
     no_pip,
     sizes,

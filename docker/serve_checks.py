@@ -14,6 +14,9 @@ from serve_app.models import get_spec
 ORDER = json.dumps(get_spec("delivery_time").examples[0].row.model_dump()).encode()
 # On two cores that have nothing else to do.
 USUALLY_READY_S = 15.0
+SETTLE_S = 10.0
+IDLE_S = 90.0
+MOST_GROWN_BYTES = 100_000
 
 
 def hardened(engine: Engine) -> str:
@@ -98,6 +101,22 @@ def logged(engine: Engine) -> str:
     assert (line["model"], line["n_rows"]) == ("churn", 1), line
     assert line["request_id"], line
     return "the request's line is on standard output"
+
+
+def quiet(engine: Engine) -> str:
+    """Idle, it hardly writes: Ray's statistics alone, once a minute, are 200 KB in this time."""
+    with running(engine, "sluice:serve", *HARDENED, *MODELS) as container:
+        container.until_ready()
+        time.sleep(SETTLE_S)
+
+        def n_bytes() -> int:
+            return int(engine.call("exec", container.name, "du", "-sb", "/tmp").split()[0])
+
+        before = n_bytes()
+        time.sleep(IDLE_S)
+        grown = n_bytes() - before
+    assert grown < MOST_GROWN_BYTES, f"/tmp: found {grown / 1e3:.0f} KB more in {IDLE_S:g} s"
+    return f"/tmp: {grown / 1e3:.0f} KB more in {IDLE_S:g} s"
 
 
 def without_a_model(engine: Engine) -> str:
