@@ -50,7 +50,7 @@ def test_one_more_model_costs_the_difference_by_model() -> None:
 
 
 def test_the_table_has_a_row_for_each_number_and_one_for_a_further_model() -> None:
-    """As docs/performance.md takes it over."""
+    """The page on performance takes the table over as it is printed."""
     text = markdown([cost(2, 1_400, 0.2, 12.0), cost(30, 7_000, 0.9, 68.0)])
     assert text.splitlines()[2:] == [
         "| 2 | 1,400 | 0.2 | 12 | 1 | 3 | 1.5 | 9 |",
