@@ -39,9 +39,9 @@ def built_as_it_is(engine: Engine) -> str:
         "PORT": str(free_port()),
     }
     with context() as folder:
-        dockerfile = Path(folder) / "Dockerfile"
+        dockerfile = folder / "Dockerfile"
         dockerfile.write_text(on_stand_in(dockerfile.read_text()))
-        command = ["bash", SCRIPT, folder, *MODELS, *OPEN]
+        command: list[str | Path] = ["bash", SCRIPT, folder, *MODELS, *OPEN]
         done = subprocess.run(
             command, env=env, capture_output=True, text=True, timeout=1800, check=False
         )
