@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from serve_app.serving.versions import Versions
 
 SPEC = get_spec("churn")
 KEY = "customer-4711"
+ROOT = Path(__file__).parents[3]
 # No other number of a line looks like it.
 SPENT = 8_237.25
 SOURCE = {"model": "churn", "application": "shop", "process": "server"}
@@ -162,6 +165,37 @@ def _read(reader: int) -> bytes:
         return os.read(reader, 65_536)
     except BlockingIOError:
         return b""
+
+
+# The first process of a container, whose output is a pipe, and a worker whose own is a file.
+FIRST = """
+import os, subprocess, sys
+subprocess.run([sys.executable, "-c", sys.argv[1], f"/proc/{os.getpid()}/fd/1"], stdout=2)
+"""
+WORKER = """
+import logging, sys
+from serve_app.cluster.log_output import LogOutput
+output = LogOutput(sys.argv[1], {"model": "churn"}, sys.exit)
+logger = logging.getLogger("serve_app.toy")
+logger.handlers = [output]
+logger.warning("it is ready")
+"""
+
+
+def test_a_line_comes_out_of_the_first_process_although_a_worker_writes_it() -> None:
+    """What the image's `/proc/1/fd/1` is: a pipe of another process of the same user."""
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST, WORKER],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    line = json.loads(done.stdout)
+    assert (line["message"], line["model"]) == ("it is ready", "churn")
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert f"{LOG_TO}=/proc/1/fd/1" in dockerfile
 
 
 def test_a_path_that_cannot_be_written_to_is_said_once_and_tried_again(tmp_path: Path) -> None:
