@@ -122,6 +122,7 @@ audit: .venv/.audit  ## what is known of each locked package, and lists of them 
 manifests: env  ## write serve_config.yaml into the RayService for KubeRay
 	@$(BIN)/sluice manifests $(CONFIG)
 
+# ARGS="--only hardened drained", or "--only write_sizes", which writes docs/deploy.md.
 image-test: env-dev models  ## build the image's targets for real and run them; needs Docker, or root on Debian
 	@$(BIN)/python docker/image_test.py $(ARGS)
 

@@ -186,6 +186,41 @@ def stalls(
     _or_say_why(work)
 
 
+@app.command()
+def disk(out: OutOption = ROOT / ".run" / "bench" / "report", short: ShortOption = False) -> None:
+    """An idle server for an hour: at most 2 MB more in all of its files and Ray's."""
+    from benchmarks import disk as files
+
+    def work() -> None:
+        found = files.run(out, console, files.SHORT if short else files.FULL)
+        console.print((out / "disk.md").read_text(), markup=False)
+        if found.bytes_an_hour > files.MOST_BYTES_AN_HOUR:
+            raise BenchmarkError(
+                f"{found.bytes_an_hour / 1e6:.2f} MB an hour, expected at most "
+                f"{files.MOST_BYTES_AN_HOUR / 1e6:g}"
+            )
+
+    _or_say_why(work)
+
+
+@app.command()
+def models(
+    out: OutOption = ROOT / ".run" / "bench" / "report",
+    short: ShortOption = False,
+    counts: Annotated[
+        list[int] | None, typer.Option("--count", min=1, help="So many models; may be repeated.")
+    ] = None,
+) -> None:
+    """What one more model costs: memory, idle CPU, start, and one's p99 while others are asked."""
+    from benchmarks import models as many
+
+    def work() -> None:
+        many.run(out, console, counts or many.COUNTS, many.SHORT if short else many.FULL)
+        console.print((out / "models.md").read_text(), markup=False)
+
+    _or_say_why(work)
+
+
 def _or_say_why(work: Callable[[], None]) -> None:
     try:
         work()

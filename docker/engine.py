@@ -4,16 +4,20 @@ Docker, or podman as `container_build.sh` sets it up, by the same words.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT.parent / "shared" / "tools" / "container_build.sh"
+# What the script puts in the place of the base, since there may be no registry.
+STAND_IN = "localhost/python:3.11-slim"
+BASE = re.compile(r"^ARG BASE=(\S+)$", re.MULTILINE)
 # The script's own folder.
 WORK = Path("/var/tmp/container-build")
 
@@ -56,23 +60,43 @@ class Engine:
         formats: tuple[str, ...] = ()
         if self.program == "podman":
             formats = ("--format", "docker", "--layers", "--network", "host")
+            formats += ("--build-arg", f"BASE={STAND_IN}")
         words = (*formats, *self.lent, *options, "--target", target, "-t", tag, context)
         self.call("build", *words, timeout_s=1800)
         return tag
 
-    def gzip_mb(self, tag: str) -> float:
-        """What a pull of the image transfers, with gzip: megabytes of its archive, compressed."""
+    def packed_mb(self, tag: str, packer: str = "gzip -6") -> float:
+        """What a pull of the image transfers: megabytes of its archive, compressed."""
+        return self._piped(("save", tag), f"{packer} | wc -c") / 1e6
+
+    def folder_mb(self, tag: str, folder: str) -> float:
+        """What a layer that holds one folder of the image transfers, with gzip."""
+        return self._piped(("run", "--rm", *_tar(tag, folder)), "gzip -6 | wc -c") / 1e6
+
+    def folder_sum(self, tag: str, folder: str) -> str:
+        """A sum over a folder of the image: names, contents, rights, owners and dates."""
+        return self.call("run", "--rm", *_tar(tag, folder, "| sha256sum")).split()[0]
+
+    def _piped(self, words: Sequence[str], program: str) -> int:
+        """The number that a program says of what the engine writes."""
         env = {**os.environ, **self.environment}
-        with subprocess.Popen([self.program, "save", tag], env=env, stdout=subprocess.PIPE) as save:
-            packed = subprocess.run(
-                "gzip -6 | wc -c",
-                shell=True,
-                stdin=save.stdout,
-                capture_output=True,
-                text=True,
-                check=True,
+        with subprocess.Popen([self.program, *words], env=env, stdout=subprocess.PIPE) as made:
+            found = subprocess.run(
+                program, shell=True, stdin=made.stdout, capture_output=True, text=True, check=True
             )
-        return int(packed.stdout) / 1e6
+        return int(found.stdout)
+
+
+def _tar(tag: str, folder: str, then: str = "") -> tuple[str, ...]:
+    command = f"tar --create --sort=name --directory / {folder.strip('/')} {then}"
+    return ("--entrypoint", "bash", tag, "-c", command)
+
+
+def on_stand_in(dockerfile: str) -> str:
+    """The Dockerfile with the script's base in the place of the one with a digest."""
+    changed, n = BASE.subn(f"ARG BASE={STAND_IN}", dockerfile)
+    assert n == 1, f"found {n} lines `ARG BASE=...` in the Dockerfile, expected one"
+    return changed
 
 
 def find_engine() -> Engine | None:

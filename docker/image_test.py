@@ -1,6 +1,7 @@
 """`make image-test`: build the image's targets for real and run them as production would.
 
     python docker/image_test.py [--only NAME ...]
+    python docker/image_test.py --only write_sizes      writes the sizes into docs/deploy.md
 
 A program with a report. It needs a Docker daemon, or root and `../shared/tools/container_build.sh`
 (podman, on Debian). Exit code 1: a check failed; 2: there is neither, and nothing was checked.
@@ -12,11 +13,11 @@ import sys
 import time
 from collections.abc import Callable
 
-from build_checks import built_as_it_is, sizes
+from build_checks import built_as_it_is, layers, no_pip, sizes, write_sizes
 from engine import Engine, find_engine
 from library_checks import boosters, training, uncompiled
 from node_checks import cluster
-from serve_checks import drained, hardened, without_a_model, without_keys
+from serve_checks import drained, hardened, logged, quiet, without_a_model, without_keys
 
 CHECKS: tuple[Callable[[Engine], str], ...] = (
     built_as_it_is,
@@ -28,18 +29,25 @@ CHECKS: tuple[Callable[[Engine], str], ...] = (
     boosters,
     training,
     cluster,
+    logged,
+    quiet,
+    layers,
+    no_pip,
     sizes,
 )
+# Checks that write: only when they are asked for.
+WRITING: tuple[Callable[[Engine], str], ...] = (write_sizes,)
 
 
 def main() -> int:
     """Run the checks and print a line for each."""
-    names = [check.__name__ for check in CHECKS]
+    all_checks = (*CHECKS, *WRITING)
+    names = [check.__name__ for check in all_checks]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--only", nargs="+", choices=sorted(names), help="these checks alone")
-    only = parser.parse_args().only or names
+    only = parser.parse_args().only or [check.__name__ for check in CHECKS]
     # The first one builds what all others start from.
-    checks = [CHECKS[0], *(check for check in CHECKS[1:] if check.__name__ in only)]
+    checks = [CHECKS[0], *(check for check in all_checks[1:] if check.__name__ in only)]
     engine = find_engine()
     if engine is None:
         say(

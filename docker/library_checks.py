@@ -47,7 +47,7 @@ def uncompiled(engine: Engine) -> str:
         shutil.copy(ROOT / config.name, config)
         pin(config, store / "churn" / "1.0.0")
         readable(Path(name))
-        options = (*HARDENED, "-v", f"{store}:/models:ro")
+        options: tuple[str, ...] = (*HARDENED, "-v", f"{store}:/models:ro")
         options += ("-v", f"{config}:/app/serve_config.yaml:ro")
         with running(engine, "sluice:serve", *options) as container:
             wait_until(
@@ -102,7 +102,7 @@ def boosters(engine: Engine) -> str:
         said = engine.call("run", "--rm", *HARDENED, *words)
         assert "three libraries predict" in said, said
         readable(folder)
-        mounts = ("-v", f"{folder}/store:/models:ro")
+        mounts: tuple[str, ...] = ("-v", f"{folder}/store:/models:ro")
         mounts += ("-v", f"{folder}/plans.yaml:/app/serve_config.yaml:ro")
         with running(engine, tag, *HARDENED, *mounts) as container:
             container.until_ready()

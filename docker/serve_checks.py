@@ -14,6 +14,9 @@ from serve_app.models import get_spec
 ORDER = json.dumps(get_spec("delivery_time").examples[0].row.model_dump()).encode()
 # On two cores that have nothing else to do.
 USUALLY_READY_S = 15.0
+SETTLE_S = 10.0
+IDLE_S = 90.0
+MOST_GROWN_BYTES = 100_000
 
 
 def hardened(engine: Engine) -> str:
@@ -26,6 +29,8 @@ def hardened(engine: Engine) -> str:
         assert container.predict(ORDER, "/delivery-time")["delivery_minutes"] > 5
         if engine.program == "podman":
             engine.call("healthcheck", "run", container.name)
+        said = engine.call("exec", container.name, "sluice", "ready")
+        assert said.count(": ready (") == 2, said
         words = ("--no-stream", "--format", "{{.MemUsage}}", container.name)
         stats = engine.call("stats", *words).split("/")[0].strip()
     return f"ready after {ready_s:.1f} s (usually below {USUALLY_READY_S:g} s), {stats} in use"
@@ -33,14 +38,14 @@ def hardened(engine: Engine) -> str:
 
 def drained(engine: Engine) -> str:
     """Told to end, it is not ready at once, answers what is under way and comes, exit code 0."""
-    with running(engine, "sluice:serve", *HARDENED, *MODELS) as container:
+    with running(engine, "sluice:serve", *HARDENED, *MODELS, "--stop-timeout", 60) as container:
         container.until_ready()
         statuses: Counter[int | str] = Counter()
         unready = threading.Event()
         load = threading.Thread(target=_ask_until, args=(container, unready, statuses))
         load.start()
         half = _half_sent(container)
-        stop = threading.Thread(target=engine.call, args=("stop", "-t", 60, container.name))
+        stop = threading.Thread(target=engine.call, args=("stop", container.name))
         told_s = time.monotonic()
         stop.start()
         wait_until(lambda: container.get("/ready") == 503, 10, "not ready")
@@ -78,6 +83,40 @@ def _ask_until(container: Container, stop: threading.Event, statuses: Counter[in
         except OSError as error:
             statuses[repr(error)] += 1
         time.sleep(0.01)
+
+
+def logged(engine: Engine) -> str:
+    """A line for a request, as JSON, in what `docker logs` shows, for a user that is not root."""
+    more = ("-e", "SLUICE_LOG_REQUESTS=1")
+    with running(engine, "sluice:serve", *HARDENED, *MODELS, *more) as container:
+        container.until_ready()
+        container.predict()
+
+        def lines() -> list[dict[str, object]]:
+            said = container.logs().splitlines()
+            found = [json.loads(line) for line in said if line.startswith("{")]
+            return [line for line in found if line.get("outcome") == "answered"]
+
+        [line] = wait_until(lines, 30, f"a line of the request in {container.logs()[-2000:]}")
+    assert (line["model"], line["n_rows"]) == ("churn", 1), line
+    assert line["request_id"], line
+    return "the request's line is on standard output"
+
+
+def quiet(engine: Engine) -> str:
+    """Idle, it hardly writes: Ray's statistics alone, once a minute, are 200 KB in this time."""
+    with running(engine, "sluice:serve", *HARDENED, *MODELS) as container:
+        container.until_ready()
+        time.sleep(SETTLE_S)
+
+        def n_bytes() -> int:
+            return int(engine.call("exec", container.name, "du", "-sb", "/tmp").split()[0])
+
+        before = n_bytes()
+        time.sleep(IDLE_S)
+        grown = n_bytes() - before
+    assert grown < MOST_GROWN_BYTES, f"/tmp: found {grown / 1e3:.0f} KB more in {IDLE_S:g} s"
+    return f"/tmp: {grown / 1e3:.0f} KB more in {IDLE_S:g} s"
 
 
 def without_a_model(engine: Engine) -> str:

@@ -39,6 +39,7 @@ from serve_app.rollout.notify import Notifier
 from serve_app.rollout.orders import order_out, written_orders
 from serve_app.serving.answer import Counters
 from serve_app.serving.opening import Opening, opened_when_possible
+from serve_app.serving.request_lines import request_lines
 from serve_app.serving.router import Router
 from serve_app.serving.versions import Versions, backoff
 from serve_app.settings import COORDINATOR_CPUS, ServerArgs, VersionArgs
@@ -82,7 +83,9 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
     versions: Versions = Versions(opening.open)
     counters = Counters()
     rollout = ActiveRollout(spec, versions, lambda name: written_orders(log_of(args, name), name))
-    router = Router(spec, versions, observers=(counters, rollout), assigner=rollout)
+    router = Router(
+        spec, versions, observers=(counters, rollout, *request_lines(os.environ)), assigner=rollout
+    )
     remote = RemoteRollout(
         coordinator,
         here=rollout,

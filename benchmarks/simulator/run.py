@@ -176,7 +176,7 @@ def _ray_of(world: Any) -> dict[Any, Any]:
         serve.get_replica_context: replica_context,
         loading.load: load,
         open_store: lambda *_, **__: None,
-        log_to_ray: lambda: None,
+        log_to_ray: lambda *_, **__: None,
         os.nice: lambda _: 0,
     }
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from serve_app.cluster.logs import log_to_ray
+from serve_app.cluster.replica import own_application
 from serve_app.cluster.report import Inbox, Reply, Report
 from serve_app.errors import HttpError, NotReady
 from serve_app.rollout.command import CommandName
@@ -21,7 +22,7 @@ class Coordinator:
     def __init__(
         self, wire: Callable[[ServerArgs], tuple[Inbox, Controller]], args: ServerArgs
     ) -> None:
-        log_to_ray()
+        log_to_ray(own_application, model=args.model, process="coordinator")
         self._inbox, self._controller = wire(args)
         self._looks: asyncio.Task[None] | None = None
 

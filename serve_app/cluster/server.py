@@ -9,6 +9,7 @@ from typing import Any
 
 from serve_app.cluster.heartbeat import Heartbeat
 from serve_app.cluster.logs import log_to_ray
+from serve_app.cluster.replica import own_application
 from serve_app.errors import NotReady, SettingsError
 from serve_app.models import get_spec
 from serve_app.scaling import BUSY, BusyMeter
@@ -47,7 +48,7 @@ class Server:
         args: ServerArgs,
         coordinator: Any,
     ) -> None:
-        log_to_ray()
+        log_to_ray(own_application, model=args.model, process="server")
         self._parts = wire(args, coordinator)
         self._versions = self._parts.versions
         self._model = args.model

@@ -11,6 +11,7 @@ from ray import serve
 from serve_app.bundle.predictor import Predictor
 from serve_app.cluster.logs import log_to_ray
 from serve_app.cluster.placements import InServerVersion
+from serve_app.cluster.replica import own_application
 from serve_app.contract.block import Block, Scores
 from serve_app.errors import SettingsError
 from serve_app.scaling import WISHED
@@ -34,7 +35,7 @@ class Version:
     """
 
     def __init__(self, wire: Callable[[VersionArgs], Predictor], args: VersionArgs) -> None:
-        log_to_ray()
+        log_to_ray(own_application, model=args.model, version=args.version, process="version")
         os.nice(NICENESS)
         self._predictor = wire(args)
         self._replica = serve.get_replica_context().replica_id.unique_id

@@ -3,7 +3,6 @@
 And its fast mode from `fast_mode`.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from copy import deepcopy
@@ -12,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from serve_app.commands.env import kubernetes_lines
 from serve_app.commands.fast_mode import VARIABLES
 from serve_app.commands.target import SERVER
 from serve_app.errors import SettingsError
@@ -76,10 +76,7 @@ def with_environment(manifest: str, variables: Mapping[str, str] = VARIABLES) ->
     """
 
     def block(match: re.Match[str]) -> str:
-        lines = [
-            f"{match['indent']}- {{name: {name}, value: {json.dumps(value)}}}\n"
-            for name, value in variables.items()
-        ]
+        lines = [f"{match['indent']}{line}\n" for line in kubernetes_lines(variables)]
         return match["begin"] + "".join(lines) + match["end"]
 
     return ENVIRONMENT.sub(block, manifest)

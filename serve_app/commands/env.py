@@ -1,5 +1,6 @@
 """`sluice env`: the variables of the fast mode (`fast_mode`), for the nodes of a cluster."""
 
+import json
 import os
 import shlex
 from collections.abc import Mapping
@@ -15,12 +16,19 @@ class Reader(StrEnum):
     """Who reads the lines."""
 
     SHELL = "shell"
+    DOTENV = "dotenv"
     DOCKER = "docker"
+    KUBERNETES = "kubernetes"
 
 
 def env(
     reader: Annotated[
-        Reader, typer.Option("--format", help="Lines for `eval`, or for `docker run --env-file`.")
+        Reader,
+        typer.Option(
+            "--format",
+            help="Lines for `eval`; for a .env file, as Compose reads it; for "
+            "`docker run --env-file`; or the list `env` of a container on Kubernetes.",
+        ),
     ] = Reader.SHELL,
 ) -> None:
     """Print the variables of the fast mode, which every node of a cluster needs before Ray starts.
@@ -34,6 +42,10 @@ def env(
     with errors_in_words():
         if reader is Reader.SHELL:
             lines = shell_lines(VARIABLES)
+        elif reader is Reader.DOTENV:
+            lines = dotenv_lines(VARIABLES)
+        elif reader is Reader.KUBERNETES:
+            lines = kubernetes_lines(VARIABLES)
         else:
             lines = docker_lines(VARIABLES, os.environ)
         typer.echo("\n".join(lines))
@@ -42,6 +54,30 @@ def env(
 def shell_lines(variables: Mapping[str, str]) -> list[str]:
     """`export` lines for `eval` in any POSIX shell; a value may have line breaks."""
     return [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+
+
+def dotenv_lines(variables: Mapping[str, str]) -> list[str]:
+    r"""Lines of a .env file, for `env_file` of Compose and for libraries that read one.
+
+    In double quotes these read `\n` as a line break. `docker run --env-file` knows no quotes: that
+    is another format.
+    """
+    return [f"{name}={_quoted(value)}" for name, value in variables.items()]
+
+
+def kubernetes_lines(variables: Mapping[str, str]) -> list[str]:
+    """Entries of the list `env` of a container, in YAML."""
+    return [f"- {{name: {name}, value: {_quoted(value)}}}" for name, value in variables.items()]
+
+
+def _quoted(value: str) -> str:
+    """In double quotes with escapes as JSON has them, which YAML and .env files read alike.
+
+    Raises ValueError for a value in which a reader of .env files would put a variable.
+    """
+    if "$" in value:
+        raise ValueError(f"found {value}, expected no $: Compose would read a variable")
+    return json.dumps(value)
 
 
 def docker_lines(variables: Mapping[str, str], environment: Mapping[str, str]) -> list[str]:

@@ -1,7 +1,7 @@
 """The fast mode: environment variables of Ray's processes, read when Ray starts.
 
 This is the one place that lists them. `sluice up` sets them for a Ray on this machine, `sluice env`
-prints them for the nodes of a cluster, and k8s/base/rayservice.yaml repeats them (a test compares).
+prints them for the nodes of a cluster, and `sluice manifests` writes them into the RayService.
 """
 
 import random
@@ -52,6 +52,19 @@ SERVER_TIMEOUT_S = 10
 # period of 10 s makes that half a minute.
 LOOKED_AT_EVERY_SECOND = MappingProxyType({"RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1"})
 
+# What Ray logs by itself must not fill a disk; in the image, `/tmp` is memory in many places.
+SMALL_LOGS = MappingProxyType(
+    {
+        # Each process of Ray writes statistics of its event loop once a minute: 210 MB a day of a
+        # node that has nothing to do.
+        "RAY_event_stats_print_interval_ms": "-1",
+        # Of each log one file of this size and the one before. A node with two models has some 60
+        # of them. Ray's own are 512 MB and five.
+        "RAY_ROTATION_MAX_BYTES": "1000000",
+        "RAY_ROTATION_BACKUP_COUNT": "1",
+    }
+)
+
 # The same on every node.
 VARIABLES = MappingProxyType(
     {
@@ -77,6 +90,7 @@ VARIABLES = MappingProxyType(
         "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
         # and has one thread, which is enough for 10,000 requests a second.
         "RAY_SERVE_HAPROXY_NBTHREAD": "1",
+        **SMALL_LOGS,
     }
 )
 
@@ -86,6 +100,7 @@ PLAIN_VARIABLES = MappingProxyType(
     {
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_app.http.connection:middlewares",
         **LOOKED_AT_EVERY_SECOND,
+        **SMALL_LOGS,
     }
 )
 

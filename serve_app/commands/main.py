@@ -16,11 +16,12 @@ from serve_app.commands.diff import diff
 from serve_app.commands.env import env
 from serve_app.commands.manifests import manifests
 from serve_app.commands.new import ANY_OPTION, new
+from serve_app.commands.ready import ready
 from serve_app.commands.score import score
 from serve_app.commands.size import size
 from serve_app.commands.up import up
 
-COMMANDS = (check, manifests, diff, score, up, env, size, push, versions, keygen, sign)
+COMMANDS = (check, manifests, diff, score, up, ready, env, size, push, versions, keygen, sign)
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -6,13 +6,10 @@ ends Ray at Ctrl-C or SIGTERM.
 
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -28,8 +25,9 @@ from serve_app.access.key_file import read_key_file
 from serve_app.commands.announce import Teller, say_where
 from serve_app.commands.exit_codes import ExitCode, say_error
 from serve_app.commands.guardian import ENDED
+from serve_app.commands.healthy import READY, noted, status_of
 from serve_app.commands.ray_access import UMASK, keep_token_private, ray_environment
-from serve_app.commands.target import Served, alone, host_of, read_config, servers_of
+from serve_app.commands.target import Served, alone, host_of, moved, read_config, servers_of
 from serve_app.commands.tls import Tls, entrance
 from serve_app.commands.trouble import Trouble
 from serve_app.commands.vital import CannotHeal, Life, Vital
@@ -42,10 +40,8 @@ STOP_TIMEOUT_S = 60.0
 POLL_S = 0.3
 # Once it is ready.
 STAY_POLL_S = 1.0
-# Whoever started a server need not have its certificate proven, which names another host anyway.
-UNVERIFIED = ssl.create_default_context()
-UNVERIFIED.check_hostname = False
-UNVERIFIED.verify_mode = ssl.CERT_NONE
+# So long a server may take to say whether it is ready, on a machine that is busy with its start.
+ANSWER_TIMEOUT_S = 5.0
 LAUNCHER = (sys.executable, "-m", "serve_app.cluster.told_run")
 LOOK = "see the lines above and the logs below /tmp/ray"
 GUARDIAN = (sys.executable, "-m", "serve_app.commands.guardian")
@@ -86,7 +82,7 @@ def run(
     Raises SettingsError when there is no server in the file, its port is taken, its key file is
     broken, or others would reach it who are not asked for keys.
     """
-    config = _moved(read_config(path), options)
+    config = moved(read_config(path), options.host, options.port)
     if options.model is not None:
         config = alone(config, options.model, path)
     shown = servers_of(config)
@@ -103,10 +99,15 @@ def run(
         )
         environment |= way_in.variables
         environment[DRAIN_FILE] = str(_drain_file(folder))
-        moved = folder / "serve_config.yaml"
-        moved.write_text(yaml.safe_dump(way_in.config, sort_keys=False))
+        served = folder / "serve_config.yaml"
+        served.write_text(yaml.safe_dump(way_in.config, sort_keys=False))
         teller = Teller(_status_file(folder), console)
-        with _serve(launcher, moved, folder, environment) as process:
+        urls = {one.application: one.url for one in shown}
+        port = urlsplit(shown[0].url).port
+        with (
+            noted(port or 0, urls),
+            _serve(launcher, served, folder, environment) as process,
+        ):
             life = Life(process, Vital(process.pid), folder / ENDED)
             try:
                 console.print(f"starting {_what(path, options)} …")
@@ -136,16 +137,6 @@ def _what(path: Path, options: UpOptions) -> str:
     return f"{options.model or path} ({mode} mode" + (
         f", alone of {path})" if options.model else ")"
     )
-
-
-def _moved(config: dict[str, Any], options: UpOptions) -> dict[str, Any]:
-    """The configuration at another host or port."""
-    http_options = dict(config.get("http_options") or {})
-    if options.host is not None:
-        http_options["host"] = options.host
-    if options.port is not None:
-        http_options["port"] = options.port
-    return {**config, "http_options": http_options}
 
 
 def _why_not_ready(process: "subprocess.Popen[bytes]", found: Sequence[Trouble]) -> str:
@@ -218,7 +209,7 @@ def _end_at_once(process: "subprocess.Popen[bytes]") -> None:
 def _until_ready(found: list[Served], life: Life, teller: Teller) -> bool:
     until_s = time.monotonic() + READY_TIMEOUT_S
     while time.monotonic() < until_s and life.goes_on():
-        if all(_answers(one.url + "/ready") for one in found):
+        if all(status_of(one.url, ANSWER_TIMEOUT_S) == READY for one in found):
             return True
         teller.look()
         time.sleep(POLL_S)
@@ -234,14 +225,6 @@ def _stay(life: Life, teller: Teller) -> int:
     if code != 0:
         say_error(f"`serve run` ended with code {code}: {LOOK}")
     return code
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5, context=UNVERIFIED) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
 
 
 def _require_auth(config: Mapping[str, Any], found: Sequence[Served]) -> None:

@@ -115,6 +115,16 @@ def host_of(http_options: Mapping[str, Any]) -> str:
     return str(http_options.get("host", RAYS_OWN_HOST))
 
 
+def moved(config: Mapping[str, Any], host: str | None, port: int | None) -> dict[str, Any]:
+    """The configuration at another host or port, where one is given."""
+    http_options = dict(_mapping(config.get("http_options")))
+    if host is not None:
+        http_options["host"] = host
+    if port is not None:
+        http_options["port"] = port
+    return {**config, "http_options": http_options}
+
+
 def servers_of(config: Mapping[str, Any]) -> list[Served]:
     """The servers of a configuration, and where they will answer."""
     http = _mapping(config.get("http_options"))

@@ -132,7 +132,8 @@ class ActiveRollout:
         version = answered.assigned.version
         if phase.keep_example(version, fault, REQUEST_ID.get()):
             said = "rollout: version %s: %s, after %.3f s"
-            logger.warning(said, version, told_of(fault, answered), answered.seconds)
+            about = {"version": version, "n_rows": len(answered.rows)}
+            logger.warning(said, version, told_of(fault, answered), answered.seconds, extra=about)
 
     def take(self) -> RolloutReport:
         """What this server's table wants, how far the candidate is, and all counts since the last.

@@ -178,7 +178,11 @@ class Router:
                 failures.append(Failure(version, error))
             except Exception as error:
                 # Whatever a candidate breaks, a client must not see it.
-                logger.exception("version %s failed, stable answers", version)
+                logger.exception(
+                    "version %s failed, stable answers",
+                    version,
+                    extra={"version": version, "n_rows": len(rows)},
+                )
                 failures.append(Failure(version, error))
         try:
             scored = await self._ask(table.stable, stable, rows, ends_s - monotonic())
@@ -237,12 +241,23 @@ class Router:
                 except Exception as error:
                     # One row's answer, whatever is wrong with it, must not hurt the others.
                     version, kind = opened.manifest.version, type(error).__name__
-                    logger.warning("version %s: no answer from a score: %s", version, kind)
+                    logger.warning(
+                        "version %s: no answer from a score: %s",
+                        version,
+                        kind,
+                        extra={"version": version},
+                    )
             n_failed += prediction is None
             predictions.append(prediction)
         if n_failed:
             version, n_rows = opened.manifest.version, len(predictions)
-            logger.warning("version %s failed on %d of %d rows", version, n_failed, n_rows)
+            logger.warning(
+                "version %s failed on %d of %d rows",
+                version,
+                n_failed,
+                n_rows,
+                extra={"version": version, "n_rows": n_rows, "n_failed": n_failed},
+            )
         return _Scored(block, scores, predictions, n_failed)
 
     def health(self) -> Health:

@@ -110,6 +110,11 @@ def test_a_bad_candidate_is_stopped_and_no_client_notices(app: RolloutApp, fault
     if fault not in ("flips", "slow"):
         (request_id,) = view["examples"]["candidate"].values()
         wait_until(lambda: request_id in app.stage.cluster.logged(), "the log has its line")
+        [line, *_] = [
+            line for line in app.stage.cluster.lines() if line.get("request_id") == request_id
+        ]
+        assert (line["process"], line["version"]) == ("server", FAULTS[fault]), line
+        assert line["application"], "a collector sees whose line it is"
     wait_until(lambda: app.versions_of(40) == {"1.0.0"}, "stable alone answers")
 
 

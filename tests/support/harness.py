@@ -3,6 +3,7 @@ started.
 """
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from ports import PortBlock
 from program import Program
 from webhook import SECRET, SECRET_ENV
 
+from serve_app.cluster.log_output import LOG_TO
 from serve_app.commands.fast_mode import PLAIN_VARIABLES, SERVER_TIMEOUT, fast_environment
 
 ROOT = Path(__file__).parents[2]
@@ -121,6 +123,7 @@ def own_environment(
         "PYTHONPATH": os.pathsep.join(map(str, folders)).rstrip(os.pathsep),
         "PYTHONWARNINGS": "ignore",
         SECRET_ENV: SECRET,
+        LOG_TO: str(_lines_of(folder)),
     }
     if mode == "plain":
         env |= PLAIN_VARIABLES
@@ -140,6 +143,11 @@ def own_environment(
             "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(last_grpc),
         }
     return env
+
+
+def _lines_of(folder: Path) -> Path:
+    """Where the processes of a cluster write what a container says on its standard output."""
+    return folder / "lines.jsonl"
 
 
 class Cluster:
@@ -242,6 +250,11 @@ class Cluster:
         """What the processes of Serve have logged so far."""
         logs = self.folder.glob("ray/*/session_latest/logs/serve/*.log")
         return "".join(log.read_text(errors="replace") for log in logs)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """What a container would have said on its standard output."""
+        path = _lines_of(self.folder)
+        return [json.loads(line) for line in path.read_text().splitlines()]
 
     def stop(self) -> None:
         """End every process of the cluster. (On SIGTERM Ray would drain for 30 s.)"""

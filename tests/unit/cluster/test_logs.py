@@ -31,7 +31,7 @@ def written() -> Iterator[Written]:
     before = RAYS.handlers
     file = Written()
     RAYS.handlers = [MemoryHandler(1_000, target=file)]
-    log_to_ray()
+    log_to_ray(lambda: "churn", model="churn")
     yield file
     RAYS.handlers = before
 

@@ -20,6 +20,7 @@ EXPECTED = {
     "score": {1, 2},
     "new": {1, 2},
     "up": {1},
+    "ready": {1, 2},
     "env": {1},
     "size": {1},
     "push": {1},

@@ -12,8 +12,13 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from serve_app.commands.env import docker_lines
-from serve_app.commands.fast_mode import VARIABLES, fast_environment
+from serve_app.commands.env import docker_lines, dotenv_lines
+from serve_app.commands.fast_mode import (
+    PLAIN_VARIABLES,
+    SMALL_LOGS,
+    VARIABLES,
+    fast_environment,
+)
 from serve_app.commands.main import app
 from serve_app.errors import SettingsError
 
@@ -110,6 +115,37 @@ def test_the_env_file_is_refused_by_the_command_in_words(monkeypatch: pytest.Mon
     assert printed("--format", "docker").count("\n") == len(VARIABLES)
 
 
+def test_a_dotenv_file_and_a_kubernetes_list_hold_the_same_values() -> None:
+    """As a program reads them: Compose by the rules of .env files, Kubernetes by those of YAML."""
+    entries = yaml.safe_load(printed("--format", "kubernetes"))
+    assert {entry["name"]: entry["value"] for entry in entries} == dict(VARIABLES)
+    read = {}
+    for line in printed("--format", "dotenv").splitlines():
+        name, _, value = line.partition("=")
+        assert (value[0], value[-1]) == ('"', '"')
+        read[name] = value[1:-1].replace(r"\n", "\n").replace(r"\"", '"')
+    assert read == dict(VARIABLES)
+
+
+def test_a_value_that_a_dotenv_file_would_change_is_refused() -> None:
+    """Compose puts a variable in the place of a dollar sign and a name."""
+    with pytest.raises(ValueError, match="expected no"):
+        dotenv_lines({"RAY_X": "a $HOME"})
+
+
+def test_rays_own_logs_are_small_in_both_modes_and_in_the_image() -> None:
+    """Statistics of Ray's event loops filled /tmp with 210 MB a day of an idle node."""
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    in_image = dict(re.findall(r"\b(RAY_(?:ROTATION|event_stats)\w+)=(\S+)", dockerfile))
+    assert in_image == dict(SMALL_LOGS), "for `ray start` without the fast mode"
+    for variables in (VARIABLES, PLAIN_VARIABLES):
+        assert dict(SMALL_LOGS).items() <= dict(variables).items()
+    n_files = 60
+    most_mb = int(SMALL_LOGS["RAY_ROTATION_MAX_BYTES"]) * n_files / 1e6
+    n_kept = 1 + int(SMALL_LOGS["RAY_ROTATION_BACKUP_COUNT"])
+    assert most_mb * n_kept <= 256, "half of the /tmp that docs/deploy.md gives a container"
+
+
 def test_a_laptop_has_the_variables_of_a_cluster_and_places_of_its_own(tmp_path: Path) -> None:
     """What is tested here is what a cluster runs; only files, ports and the drain are local."""
     found = fast_environment(tmp_path)
@@ -157,9 +193,13 @@ def test_every_node_of_the_manifest_has_the_fast_mode_and_no_other_variable_of_r
 
 
 def test_the_image_sets_none_of_them_itself() -> None:
-    """In the image `sluice up` sets them, or `sluice env` and the manifest do: no second list."""
+    """In the image `sluice up` sets them, or `sluice env` and the manifest do: no second list.
+
+    Those that keep logs small are for every Ray there, in the fast mode or not.
+    """
     dockerfile = (ROOT / "Dockerfile").read_text()
-    assert [name for name in VARIABLES if name in dockerfile] == []
+    fast = [name for name in VARIABLES if name not in SMALL_LOGS]
+    assert [name for name in fast if name in dockerfile] == []
 
 
 def test_idle_connections_of_a_load_balancer_live_as_long_as_the_file_says() -> None:

@@ -1,6 +1,7 @@
 """What `sluice up` says when all is ready; a program stands for `serve run`."""
 
 import io
+import json
 import sys
 from pathlib import Path
 
@@ -24,6 +25,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
+[note] = (pathlib.Path.home() / ".sluice").iterdir()
+pathlib.Path(__file__).with_name("note.json").write_text(note.read_text())
 http_options = yaml.safe_load(pathlib.Path(sys.argv[2]).read_text())["http_options"]
 server = HTTPServer((http_options["host"], http_options["port"]), Handler)
 for _ in range(2):
@@ -36,6 +39,7 @@ def test_where_it_answers_is_said_and_docs_where_there_are_any(
 ) -> None:
     """A link to a page that was switched off leads to a 404."""
     monkeypatch.setattr(serve_run, "STAY_POLL_S", 0.05)
+    monkeypatch.setenv("HOME", str(tmp_path))
     ports = PortBlock()
     port = ports.one()
     applications = [
@@ -63,3 +67,6 @@ def test_where_it_answers_is_said_and_docs_where_there_are_any(
     assert f"is ready: {url}/\n" in said.getvalue()
     assert f"is ready: {url}/delivery-time/  (docs: {url}/delivery-time/docs)" in said.getvalue()
     assert f"curl -s {url}/v1/predict" in said.getvalue()
+    noted = json.loads((tmp_path / "note.json").read_text())
+    assert noted == {"churn": url, "delivery_time": f"{url}/delivery-time"}, "for `sluice ready`"
+    assert list((tmp_path / ".sluice").iterdir()) == [], "nobody asks a server that has ended"
