@@ -18,7 +18,7 @@ from benchmarks.bundles import trained
 from benchmarks.contender import SLUICE, Contender, Launch
 from benchmarks.contenders.sluice import base_config, up
 from benchmarks.errors import BenchmarkError
-from benchmarks.gun import fire
+from benchmarks.open_loop import fire
 from benchmarks.place import Place
 from benchmarks.report import number, table
 from benchmarks.service import READY_TIMEOUT_S, Service, running

@@ -32,8 +32,11 @@ FOREIGN_OPTIONS = {
     "caddy reverse-proxy": "--from --to",
     "docker build": "-t --target --build-arg",
     "docker buildx build": "--target --output",
+    "docker buildx imagetools inspect": "",
     "docker compose": "--build",
-    "docker exec": "",
+    # `-c` is the option of a shell in the container.
+    "docker exec": "-c",
+    "docker cp": "",
     "docker inspect": "-f",
     "docker logs": "-f",
     "docker push": "",
@@ -183,7 +186,7 @@ def foreign_command(name: str, words: list[str]) -> tuple[str, set[str]]:
             is_value = False
         else:
             plain.append(word)
-    longest = [" ".join([name, *plain[:n]]) for n in (3, 2, 1)]
+    longest = [" ".join([name, *plain[:n]]) for n in (4, 3, 2, 1)]
     command = next((each for each in longest if each in FOREIGN_OPTIONS), "")
     assert command, f"{name} {' '.join(words)}: not among FOREIGN_OPTIONS"
     return command, {word.partition("=")[0] for word in own if re.match("-.", word)}
