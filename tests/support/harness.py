@@ -219,7 +219,7 @@ class Cluster:
     def deploy(self, config: Mapping[str, Any]) -> None:
         """Send what `serve deploy` sends, without the seconds that its own start takes."""
         body = self.config(config)
-        answer = requests.put(self._api, json=body, headers=AUTHORIZED, timeout=60)
+        answer = requests.put(self._api, json=body, headers=AUTHORIZED, timeout=PATIENCE_S)
         assert answer.status_code == 200, answer.text
 
     def wait_for(self, status: str, *names: str) -> None:

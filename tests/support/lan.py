@@ -25,6 +25,7 @@ from harness import (
     BIN,
     FRUGAL,
     LEAN,
+    PATIENCE_S,
     PATIENT,
     ROOT,
     TOKEN,
@@ -255,7 +256,7 @@ class KubeRay:
     def apply(self, config: str) -> None:
         """`serveConfigV2` as the operator sends it: YAML to JSON, with the token."""
         body = yaml.safe_load(config)
-        answer = requests.put(self._api, json=body, headers=AUTHORIZED, timeout=60)
+        answer = requests.put(self._api, json=body, headers=AUTHORIZED, timeout=PATIENCE_S)
         assert answer.status_code == 200, answer.text
 
     def applications(self) -> Any:
