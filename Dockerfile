@@ -113,7 +113,7 @@ RUN apt-get update -qq && apt-get install -qq -y --no-install-recommends libgomp
 ENV HOME=/tmp USER=sluice PYTHONDONTWRITEBYTECODE=1 \
     RAY_USAGE_STATS_ENABLED=0 RAY_DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES=80000000
 # Ray's own logs stay small (serve_app/commands/fast_mode.py), and ours go to the standard output of the first process.
-ENV RAY_event_stats_print_interval_ms=-1 RAY_ROTATION_MAX_BYTES=1000000 RAY_ROTATION_BACKUP_COUNT=1 \
+ENV RAY_event_stats_print_interval_ms=86400000 RAY_ROTATION_MAX_BYTES=1000000 RAY_ROTATION_BACKUP_COUNT=1 \
     SLUICE_LOG_TO=/proc/1/fd/1
 # It listens on every address, so it wants keys: a folder with keys.yaml at /keys, or KEYS_PATH=disabled written out.
 ENV MODEL_PATH=/models STATE_PATH=/state KEYS_PATH=/keys/keys.yaml SLUICE_HOST=0.0.0.0 SLUICE_PORT=8000 SLUICE_DRAIN_S=5

@@ -56,8 +56,9 @@ LOOKED_AT_EVERY_SECOND = MappingProxyType({"RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_
 SMALL_LOGS = MappingProxyType(
     {
         # Each process of Ray writes statistics of its event loop once a minute: 210 MB a day of a
-        # node that has nothing to do.
-        "RAY_event_stats_print_interval_ms": "-1",
+        # node that has nothing to do. Here once a day: with -1, which means never to other
+        # processes, the GCS of Ray 2.60 does nothing else, and takes most of a core.
+        "RAY_event_stats_print_interval_ms": "86400000",
         # Of each log one file of this size and the one before. A node with two models has some 60
         # of them. Ray's own are 512 MB and five.
         "RAY_ROTATION_MAX_BYTES": "1000000",

@@ -140,6 +140,8 @@ def test_rays_own_logs_are_small_in_both_modes_and_in_the_image() -> None:
     assert in_image == dict(SMALL_LOGS), "for `ray start` without the fast mode"
     for variables in (VARIABLES, PLAIN_VARIABLES):
         assert dict(SMALL_LOGS).items() <= dict(variables).items()
+    every_ms = int(SMALL_LOGS["RAY_event_stats_print_interval_ms"])
+    assert every_ms >= 3_600_000, "seldom; -1 would keep Ray's GCS busy with most of a core"
     n_files = 60
     most_mb = int(SMALL_LOGS["RAY_ROTATION_MAX_BYTES"]) * n_files / 1e6
     n_kept = 1 + int(SMALL_LOGS["RAY_ROTATION_BACKUP_COUNT"])
