@@ -1,4 +1,4 @@
-"""How much an idle Sluice writes: every file that it and Ray have, an hour long."""
+"""How much an idle Sluice writes: every file of its Ray, an hour long."""
 
 import json
 import os
@@ -87,12 +87,10 @@ def run(out: Path, console: Console, plan: Plan) -> Growth:
 
 
 def _contender() -> Contender:
+    # Ray's files are below the place. Those of `sluice up` and HAProxy are not: HAProxy's socket
+    # could not have a path that long.
     def launch(place: Place, bundle: Path) -> Launch:
-        # Ray's and HAProxy's files are below the place; so is whatever else goes to /tmp.
-        temporary = place.folder / "tmp"
-        temporary.mkdir()
-        started = up(place, base_config(place, bundle))
-        return Launch(started.command, {**started.env, "TMPDIR": str(temporary)})
+        return up(place, base_config(place, bundle))
 
     return Contender("disk", "idle", "sluice", launch, SLUICE)
 
