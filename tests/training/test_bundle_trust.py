@@ -81,7 +81,7 @@ def test_a_manifest_lists_every_file_with_its_hash_and_nothing_else_lies_there(
 def test_a_manifest_is_readable_json_that_survives_the_round_trip(written: Written) -> None:
     """One can look at it in an editor, and nothing is lost in reading it back."""
     data = (Path(written.where) / MANIFEST).read_bytes()
-    assert data.startswith(b'{\n  "format": 2,')
+    assert data.startswith(b'{\n  "format": 3,')
     assert parse(data, "test") == written.manifest
 
 
