@@ -168,6 +168,23 @@ def agree(
 
 
 @app.command()
+def drift(
+    n_windows: Annotated[
+        int, typer.Option("--windows", min=1, help="For each of ten frozen trainings.")
+    ] = 200,
+    seed: Annotated[int, typer.Option("--seed", help="Of rows and windows.")] = 7,
+) -> None:
+    """How often drift is raised for nothing, and how often half a deviation is found (percent)."""
+    from benchmarks import drift as windows
+
+    def work() -> None:
+        for line in windows.lines(n_windows, seed):
+            console.print(line, markup=False, soft_wrap=True)
+
+    _or_say_why(work)
+
+
+@app.command()
 def stalls(
     out: OutOption = ROOT / ".run" / "bench" / "report",
     seconds: Annotated[float, typer.Option("--seconds", min=1, help="How long to search.")] = 60,

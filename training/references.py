@@ -59,12 +59,12 @@ def score_references(spec: ModelSpec, scores: Scores, tolerance: float) -> dict[
 def _reference(table: Table, feature: Feature) -> Reference:
     column = table.column(feature.name)
     if feature.is_text:
-        return _of_texts(column, feature)
+        return of_texts(column, feature)
     numbers = column.astype(np.float64)
     if feature.dtype == "bool":
         both = {"minimum": 0.0, "maximum": 1.0}
         return _binned(numbers, np.array(TRUTH_EDGES)).model_copy(update=both)
-    reference = _of_numbers(numbers)
+    reference = of_numbers(numbers)
     if feature.dtype not in ("date", "datetime"):
         return reference
     dates = numbers[~np.isnan(numbers)]
@@ -76,7 +76,7 @@ def _reference(table: Table, feature: Feature) -> Reference:
     )
 
 
-def _of_texts(column: np.ndarray, feature: Feature) -> Reference:
+def of_texts(column: np.ndarray, feature: Feature) -> Reference:
     """All values of the contract are listed, also those that training never saw.
 
     Of an open field the most frequent ones are.
@@ -97,7 +97,7 @@ def _of_texts(column: np.ndarray, feature: Feature) -> Reference:
     )
 
 
-def _of_numbers(column: Numbers) -> Reference:
+def of_numbers(column: Numbers) -> Reference:
     """Bins `edge[i-1] <= x < edge[i]`, at the tenths of the values.
 
     Equal tenths fall together, so that no bin is empty by construction. A value that is a tenth of
@@ -116,7 +116,7 @@ def _of_numbers(column: Numbers) -> Reference:
 
 def _of_scores(scores: Numbers, n_failed: int, tolerance: float) -> Reference:
     """As numbers, with edges between two scores: what rounding moves stays in its bin."""
-    reference = _of_numbers(scores)
+    reference = of_numbers(scores)
     values = np.unique(scores)
     places = np.searchsorted(values, np.array(reference.edges))
     between = (values[places - 1] + values[places]) / 2

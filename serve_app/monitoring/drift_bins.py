@@ -19,6 +19,8 @@ from serve_app.statistics.disagreement import best_class
 PLACES = 1
 # Texts with a bin of their own: the most frequent ones in training.
 MOST_TEXTS = 30
+# Each with so many rows: which of many seldom texts came in training was chance.
+LEAST_TEXT_ROWS = 10
 # Dates that are so near to now belong to the moment, and move with the clock.
 FRESH_US = 7 * 86_400_000_000
 # Of a date after its months and weekdays: earlier and later than in training, near to now, missing.
@@ -67,13 +69,14 @@ def range_edges(reference: Reference) -> list[float]:
 
 
 def listed_texts(reference: Reference) -> list[str]:
-    """The texts with a bin of their own, most frequent first; a text that never came has none."""
+    """The texts with a bin of their own, most frequent first."""
     counted = zip(reference.values or (), reference.counts, strict=True)
-    by_count = sorted((pair for pair in counted if pair[1]), key=lambda pair: -pair[1])
+    often = [pair for pair in counted if pair[1] >= LEAST_TEXT_ROWS]
+    by_count = sorted(often, key=lambda pair: -pair[1])
     return [value for value, _ in by_count[:MOST_TEXTS]]
 
 
-def _text_places(reference: Reference) -> tuple[Mapping[str, int], int, int]:
+def text_places(reference: Reference) -> tuple[Mapping[str, int], int, int]:
     """The place of each text that is known, that of every other text, and how many places."""
     listed = listed_texts(reference)
     size = len(listed) + TEXT_TAIL
@@ -116,7 +119,7 @@ class DriftBins:
         for feature in features:
             if feature.is_text:
                 column = layout.category_names.index(feature.name)
-                self._texts.append((column, *_text_places(known[feature.name])))
+                self._texts.append((column, *text_places(known[feature.name])))
                 continue
             column = layout.number_names.index(feature.name)
             if known[feature.name].months is not None:
@@ -161,8 +164,8 @@ class DriftBins:
         weekdays = np.bincount(weekdays_of(dates), minlength=len(WEEKDAYS))
         n_below = n_above = 0
         if reference.minimum is not None and reference.maximum is not None:
-            n_below = np.count_nonzero(dates < reference.minimum)
-            n_above = np.count_nonzero(dates > reference.maximum)
+            n_below = int(np.count_nonzero(dates < reference.minimum))
+            n_above = int(np.count_nonzero(dates > reference.maximum))
         n_fresh = np.count_nonzero(np.abs(dates - self._clock() * 1e6) <= FRESH_US)
         tail = (n_below, n_above, n_fresh, len(column) - len(dates))
         return np.concatenate([months, weekdays, tail])

@@ -39,7 +39,7 @@ class Histogram:
     @property
     def is_enough(self) -> bool:
         """Whether there are rows enough on both sides to compare them."""
-        return self.live.sum() >= LEAST_ROWS and self.training.sum() >= LEAST_TRAINING_ROWS
+        return bool(self.live.sum() >= LEAST_ROWS and self.training.sum() >= LEAST_TRAINING_ROWS)
 
     def psi(self) -> float:
         """The PSI over the bins that have rows on either side."""
@@ -98,7 +98,7 @@ def number_counts(
     """Of a number: `live` is (width,), as `NumberGrid` counts; `missing` says what NaN is."""
     edges = range_edges(reference)
     training = np.zeros_like(live)
-    training[-1] = reference.n_missing
+    training[-1] = reference.n_missing or 0
     said = [""] * len(live)
     said[-1] = missing
     said[0] = "with a value, where training had none"
@@ -124,16 +124,24 @@ def _spans(edges: Sequence[float], feature: Feature, highest: str) -> Iterator[s
 
 
 def text_counts(reference: Reference, live: Counts) -> FieldCounts:
-    """Of a text: `live` has the listed ones, others, unseen and missing ones."""
+    """Of a text: `live` has the listed ones, others, unseen and missing ones.
+
+    Unseen ones are compared among the others: some of the seldom ones are always new.
+    """
     listed = listed_texts(reference)
     by_text = dict(zip(reference.values or (), reference.counts, strict=True))
     counts = [by_text[text] for text in listed]
     n_other = sum(reference.counts) - sum(counts) + reference.n_unlisted
-    training = np.array([*counts, n_other, 0, reference.n_missing], dtype=np.int64)
-    said = [*(f'"{_short(text)}"' for text in listed), OTHER, UNSEEN, MISSING]
-    n_unseen = None if reference.n_unlisted else int(live[-2])
-    histogram = Histogram(training, live, said)
-    return FieldCounts((histogram,), int(live.sum()), int(live[-1]), n_unseen=n_unseen)
+    training = np.array([*counts, n_other, reference.n_missing], dtype=np.int64)
+    *of_listed, n_seldom, n_unseen, n_missing = live.tolist()
+    merged = np.array([*of_listed, n_seldom + n_unseen, n_missing], dtype=np.int64)
+    said = [*(f'"{_short(text)}"' for text in listed), OTHER if n_other else UNSEEN, MISSING]
+    return FieldCounts(
+        (Histogram(training, merged, said),),
+        int(live.sum()),
+        n_missing,
+        n_unseen=None if reference.n_unlisted else n_unseen,
+    )
 
 
 def date_counts(reference: Reference, live: Counts) -> FieldCounts:
