@@ -138,19 +138,18 @@ def window_drift(
     }
     every = [*features.values(), *scores.values()]
     n_compared = sum(len(one.histograms) for one in every if not one.moves)
-    found = {
-        name: field_drift(counts, n_compared)
-        for name, counts in (*features.items(), *scores.items())
-    }
-    compared = [name for name, one in found.items() if one.psi is not None]
-    compared.sort(key=lambda name: -_ratio(found[name]))
+    of_features = {name: field_drift(one, n_compared) for name, one in features.items()}
+    of_scores = {name: field_drift(one, n_compared) for name, one in scores.items()}
+    found = [*of_features.items(), *of_scores.items()]
+    compared = [(name, one) for name, one in found if one.psi is not None]
+    compared.sort(key=lambda named: -_ratio(named[1]))
     return WindowDrift(
         since=datetime.fromtimestamp(window.since_s, UTC),
         n_rows=window.n_rows,
-        n_drifting=sum(one.is_drifting for one in found.values()),
-        worst=[f"{name}: {found[name].sentence}" for name in compared[:N_WORST]],
-        features={name: found[name] for name in features},
-        scores={name: found[name] for name in scores},
+        n_drifting=sum(one.is_drifting for _, one in found),
+        worst=[f"{name}: {one.sentence}" for name, one in compared[:N_WORST]],
+        features=of_features,
+        scores=of_scores,
     )
 
 
@@ -209,6 +208,7 @@ def _score_counts(manifest: Manifest, name: str, live: Counts) -> FieldCounts:
 
 
 def _ratio(one: FieldDrift) -> float:
+    """How near to its limit, or how far beyond."""
     return (one.psi or 0.0) / (one.limit or 1.0)
 
 
