@@ -185,6 +185,21 @@ def drift(
 
 
 @app.command()
+def observer() -> None:
+    """What counting for drift costs a request, in CPU time of the server."""
+    from benchmarks import observer as counting
+
+    def work() -> None:
+        for cost in counting.costs():
+            console.print(
+                f"{cost.n_rows} rows a request: {cost.us:.1f} µs; the longest step "
+                f"{cost.longest_ms:.2f} ms"
+            )
+
+    _or_say_why(work)
+
+
+@app.command()
 def stalls(
     out: OutOption = ROOT / ".run" / "bench" / "report",
     seconds: Annotated[float, typer.Option("--seconds", min=1, help="How long to search.")] = 60,

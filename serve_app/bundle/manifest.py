@@ -42,6 +42,8 @@ Version = Annotated[str, Field(pattern=VERSION_PATTERN, max_length=40)]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=100)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
+# Of a number: training makes 20 at most.
+MOST_BINS = 100
 
 
 def _listed(name: str) -> str:
@@ -113,6 +115,8 @@ class Reference(_Record):
         names = self.values if self.values is not None else [*(self.edges or ()), 0.0]
         if len(self.counts) != len(names) or (self.values is None) == (self.edges is None):
             raise ValueError("expected either values or edges, and a count for each bin")
+        if self.edges is not None and len(names) > MOST_BINS:
+            raise ValueError(f"expected at most {MOST_BINS} bins")
         if not all(low < high for low, high in pairwise(self.edges or ())):
             raise ValueError("expected edges that increase")
         return self

@@ -53,11 +53,12 @@ class NumberGrid:
 
     def count(self, columns: Numbers) -> Counts:
         """Count (n_columns, n_rows)."""
-        places = np.repeat(self._last, columns.shape[1], axis=1)
+        n_below = np.zeros(columns.shape, dtype=np.uint8)
         for edge in self._edges:
-            # NaN is below nothing, so that it stays at the last place.
-            places -= columns < edge
-        return np.bincount(places.ravel(), minlength=self.size)
+            # NaN is below nothing, so that it stays at the last place. To add bytes to bytes takes
+            # a fifth of the time of other sums.
+            n_below += (columns < edge).view(np.uint8)
+        return np.bincount((self._last - n_below).ravel(), minlength=self.size)
 
 
 def range_edges(reference: Reference) -> list[float]:
