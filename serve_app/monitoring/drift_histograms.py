@@ -52,11 +52,12 @@ class Histogram:
         return drift_limit(n_bins, int(self.training.sum()), int(self.live.sum()), n_compared)
 
     def worst(self) -> str:
-        """Name the bin that adds most to the PSI, with its share now and in training."""
-        half = 0.5
-        p = (self.training + half) / (self.training + half).sum()
-        q = (self.live + half) / (self.live + half).sum()
-        place = int(np.argmax(np.where(self._used(), (q - p) * np.log(q / p), -1)))
+        """Name the bin whose share changed most, with its share in training.
+
+        What there is more of is easier to look for than what there is less of: it counts twice.
+        """
+        change = self.live / self.live.sum() - self.training / self.training.sum()
+        place = int(np.argmax(np.where(change > 0, 2 * change, -change)))
         now = percent(self.live[place], self.live.sum())
         before = percent(self.training[place], self.training.sum())
         said = self.said[place]
