@@ -90,6 +90,22 @@ def text_places(reference: Reference) -> tuple[Mapping[str, int], int, int]:
     return places, other, size
 
 
+def _fits(feature: Feature, reference: Reference | None) -> bool:
+    """Whether a field can be counted: older bundles, and odd ones, have no such reference."""
+    if reference is None or reference.n_missing is None:
+        return False
+    return feature.is_text == (reference.values is not None)
+
+
+def _score_references(manifest: Manifest) -> Mapping[str, Reference]:
+    """The references of the scores, where there is one for each score, or one of the classes."""
+    found = manifest.score_references
+    is_class = manifest.kind == "classifier"
+    n_wanted = 1 if is_class else len(manifest.outputs) or 1
+    fit = all(is_class == (reference.values is not None) for reference in found.values())
+    return found if fit and len(found) == n_wanted else {}
+
+
 class DriftBins:
     """Where rows and scores of one version are counted.
 
@@ -109,8 +125,8 @@ class DriftBins:
         self.features: dict[str, slice] = {}
         self.scores: dict[str, slice] = {}
         self.size = 0
-        known = {n: r for n, r in manifest.references.items() if r.n_missing is not None}
-        features = [feature for feature in contract if feature.name in known]
+        known = manifest.references
+        features = [feature for feature in contract if _fits(feature, known.get(feature.name))]
         layout = Layout(contract)
         self._columns: list[int] = []
         self._dates: list[tuple[int, Reference]] = []
@@ -134,12 +150,13 @@ class DriftBins:
         self._place(self.features, numbers, [self._numbers.width] * len(numbers))
         self._place(self.features, dates, [DATE_SIZE] * len(dates))
         self._place(self.features, texts, [size for *_, size in self._texts])
-        references = list(manifest.score_references.values())
+        of_scores = _score_references(manifest)
+        references = list(of_scores.values())
         self._score_grid = NumberGrid([] if self._is_class else references)
         widths = [self._score_grid.width] * len(references)
         if self._is_class:
             widths = [len(reference.counts) + 1 for reference in references]
-        self._place(self.scores, list(manifest.score_references), widths)
+        self._place(self.scores, list(of_scores), widths)
 
     def _place(self, parts: dict[str, slice], names: Sequence[str], sizes: Sequence[int]) -> None:
         for name, size in zip(names, sizes, strict=True):

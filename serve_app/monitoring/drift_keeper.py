@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from serve_app.bundle.objects import NoSuchObject, ObjectFault, Objects, ObjectTooLarge
+from serve_app.bundle.objects import NoSuchObject, ObjectFault, Objects
 from serve_app.monitoring.drift_windows import DriftWindows, decode, encode
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,8 @@ class DriftKeeper:
                 await self._restore()
             elif self._windows.n_heard != self._n_kept:
                 await self._write()
-        except (ObjectFault, ObjectTooLarge, OSError, ValueError) as error:
+        except Exception as error:
+            # Whatever is wrong with the store, the windows go on.
             kind = error.kind if isinstance(error, ObjectFault) else str(error)
             self._windows.trouble = f"the counts are not kept in {self._key}: {kind}"
             logger.warning("drift: %s", self._windows.trouble)

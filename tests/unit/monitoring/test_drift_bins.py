@@ -155,3 +155,17 @@ def test_a_bundle_of_an_older_format_has_nothing_to_count() -> None:
     }
     bins = DriftBins(frozen(VALUE, references=old, score_references={}), VALUE.contract)
     assert bins.size == 0
+
+
+def test_references_that_do_not_fit_their_fields_are_none() -> None:
+    """Whoever writes a manifest may write anything; answers are not held up by it."""
+    manifest = frozen(VALUE)
+    odd = manifest.references | {"city": manifest.references["amount"]}
+    odd |= {"amount": manifest.references["channel"]}
+    scores = {"score": manifest.references["city"]}
+    bins = DriftBins(frozen(VALUE, references=odd, score_references=scores), VALUE.contract)
+    assert bins.scores == {}
+    assert "city" not in bins.features
+    assert "amount" not in bins.features
+    counts = bins.count(block_of(VALUE, rows_of_orders(3, 1)), np.zeros(3))
+    assert counts.shape == (bins.size,)

@@ -1,6 +1,8 @@
 """What people are told: what differs from training, in sentences; a limit that knows chance."""
 
 from datetime import date, datetime
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +10,8 @@ from drifting import frozen, opened, rows_of_orders, scores_of, seen
 from every_kind import CLASSIFIER, KINDS, VALUE
 
 from serve_app.contract import ModelSpec
-from serve_app.monitoring.drift_view import WindowDrift, version_drift
+from serve_app.monitoring.drift_view import DriftReader, WindowDrift, version_drift
+from serve_app.monitoring.drift_windows import DriftSums
 
 ROWS = rows_of_orders(1_000, 7)
 
@@ -141,3 +144,20 @@ def test_a_text_that_a_terminal_would_obey_is_shown_without_that() -> None:
     sentence = hour(VALUE, changed, references=spiked).features["city"].sentence
     assert "\x1b" not in sentence
     assert len(sentence) < 100
+
+
+async def test_the_versions_that_are_loaded_are_compared() -> None:
+    """With what the coordinator says of its counts."""
+
+    async def sums() -> DriftSums:
+        return DriftSums({}, "the counts are not kept")
+
+    members = {
+        "1.0.0": SimpleNamespace(opened=opened(frozen(VALUE))),
+        "1.1.0": SimpleNamespace(opened=None),
+    }
+    versions: Any = SimpleNamespace(members=lambda: members)
+    source: Any = SimpleNamespace(sums=sums)
+    view = await DriftReader(VALUE, versions, source).drift()
+    assert view.detail == "the counts are not kept"
+    assert list(view.versions) == ["1.0.0"]
