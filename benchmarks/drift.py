@@ -65,7 +65,8 @@ class Texts:
         reference: Reference = of_texts(np.repeat(names, counts), TEXT)
         places, other, size = text_places(reference)
         of_each = [places.get(name, other) for name in names]
-        probabilities = np.bincount(of_each, weights=shares, minlength=size)
+        sums = np.bincount(of_each, weights=shares, minlength=size)
+        probabilities = np.asarray(sums, dtype=np.float64)
         return probabilities, lambda live: text_counts(reference, live)
 
 

@@ -43,12 +43,13 @@ def costs() -> list[Cost]:
     block = Layout(SPEC.contract).block(frame[names].to_dict("records"))
     scores = np.random.default_rng(7).random(len(block))
     trained = block[:N_TRAINING]
-    manifest = Manifest.model_construct(
-        version="1.0.0",
-        kind=SPEC.kind,
-        references=references(Table(SPEC, trained, np.zeros(N_TRAINING))),
-        score_references=score_references(SPEC, scores[:N_TRAINING], 1e-6),
-    )
+    given: dict[str, Any] = {
+        "version": "1.0.0",
+        "kind": SPEC.kind,
+        "references": references(Table(SPEC, trained, np.zeros(N_TRAINING))),
+        "score_references": score_references(SPEC, scores[:N_TRAINING], 1e-6),
+    }
+    manifest = Manifest.model_construct(**given)
     return [_cost(manifest, block[N_TRAINING:], scores[N_TRAINING:], n) for n in (1, 100)]
 
 
