@@ -40,7 +40,8 @@ def costs() -> list[Cost]:
     """Of a single row, and of a batch of 100; ten features."""
     frame = make_rows(N_TRAINING + N_ROWS, 7)
     names = [feature.name for feature in SPEC.contract]
-    block = Layout(SPEC.contract).block(frame[names].to_dict("records"))
+    rows: Any = frame[names].to_dict("records")
+    block = Layout(SPEC.contract).block(rows)
     scores = np.random.default_rng(7).random(len(block))
     trained = block[:N_TRAINING]
     given: dict[str, Any] = {
