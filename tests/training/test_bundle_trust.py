@@ -98,6 +98,18 @@ def test_references_count_every_training_row(written: Written) -> None:
             assert reference.edges == sorted(set(reference.edges))
 
 
+def test_scores_of_the_hold_out_are_frozen_too(written: Written) -> None:
+    """Drift is measured against them, and against rows whose ends are known."""
+    manifest = written.manifest
+    scores = manifest.score_references["score"]
+    assert scores.edges is not None
+    assert len(scores.edges) >= 8
+    assert sum(scores.counts) > 500
+    for name, reference in manifest.references.items():
+        assert reference.n_missing == 0, name
+        assert reference.values is not None or reference.minimum is not None, name
+
+
 def test_golden_rows_spread_over_the_scores_and_have_the_examples_and_probes(
     written: Written,
 ) -> None:
@@ -169,7 +181,7 @@ def test_half_a_manifest_is_refused(copied: Path) -> None:
 
 def test_another_format_is_refused(copied: Path) -> None:
     """A bundle from the future says so, instead of being half understood."""
-    edit(copied, lambda manifest: manifest.update(format=3))
+    edit(copied, lambda manifest: manifest.update(format=4))
     message = refusal(copied)
     assert "format" in message
     assert "expected a manifest of format 1" in message
