@@ -144,3 +144,23 @@ async def test_the_rate_of_a_key_is_counted_and_shared_out(
     assert await parts.heartbeat.beat()
     [told] = report.reports
     assert told.parts["rates"].wants.keys() == {"shop"}
+
+
+async def test_what_was_counted_is_asked_of_the_coordinator(args: ServerArgs) -> None:
+    """A bundle of an older format serves, and says that it has no reference."""
+    made = coordinator_parts(args)
+
+    async def sums() -> Any:
+        return made.drift.sums()
+
+    coordinator: Any = SimpleNamespace(
+        report=Handle(made.inbox), drift=SimpleNamespace(remote=sums)
+    )
+    parts = server_parts(args, coordinator)
+    await parts.versions.start(table())
+    async with client_of(parts.app) as client:
+        assert (await client.post("/v1/predict", json=ROW)).status_code == 200
+        answer = await client.get("/v1/drift")
+    assert answer.status_code == 200
+    assert answer.json()["versions"]["1.0.0"]["detail"].startswith("no reference")
+    assert made.forever, "the counts are carried through a restart"
