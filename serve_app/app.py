@@ -16,11 +16,12 @@ from serve_app.access.auth import open_auth
 from serve_app.access.rates import Rates
 from serve_app.access.shares import Shares
 from serve_app.bundle.loading import load
+from serve_app.bundle.objects import Objects, open_objects
 from serve_app.bundle.predictor import Predictor
 from serve_app.bundle.proving import prove_first
 from serve_app.bundle.stores import open_store, served_uri
-from serve_app.cluster.coordinator import Coordinator
-from serve_app.cluster.handles import IsolatedReplicas, RemoteRollout
+from serve_app.cluster.coordinator import Coordinator, CoordinatorParts
+from serve_app.cluster.handles import IsolatedReplicas, RemoteDrift, RemoteRollout
 from serve_app.cluster.heartbeat import Heartbeat
 from serve_app.cluster.metrics import export_forever
 from serve_app.cluster.placements import InServerVersion, IsolatedApplication
@@ -32,9 +33,13 @@ from serve_app.http.application import create_app
 from serve_app.http.edge import put_in_front
 from serve_app.http.rate_limit import RateLimit
 from serve_app.models import get_spec
+from serve_app.monitoring.drift_counter import DriftCounter
+from serve_app.monitoring.drift_keeper import DriftKeeper
+from serve_app.monitoring.drift_view import DriftReader
+from serve_app.monitoring.drift_windows import DriftWindows
 from serve_app.rollout.active_rollout import ActiveRollout
 from serve_app.rollout.controller import Controller
-from serve_app.rollout.log import Log, open_log
+from serve_app.rollout.log import RETRY_S, TIMEOUT_S, Log, open_log
 from serve_app.rollout.notify import Notifier
 from serve_app.rollout.orders import order_out, written_orders
 from serve_app.serving.answer import Counters
@@ -83,8 +88,12 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
     versions: Versions = Versions(opening.open)
     counters = Counters()
     rollout = ActiveRollout(spec, versions, lambda name: written_orders(log_of(args, name), name))
+    drift = DriftCounter(spec.contract, versions)
     router = Router(
-        spec, versions, observers=(counters, rollout, *request_lines(os.environ)), assigner=rollout
+        spec,
+        versions,
+        observers=(counters, rollout, drift, *request_lines(os.environ)),
+        assigner=rollout,
     )
     remote = RemoteRollout(
         coordinator,
@@ -96,6 +105,7 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
         spec,
         router,
         remote,
+        drift=DriftReader(spec, versions, RemoteDrift(coordinator)),
         auth=auth,
         docs=args.docs,
         cors_origins=args.cors_origins,
@@ -105,7 +115,9 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
     return ServerParts(
         app=app,
         versions=versions,
-        heartbeat=Heartbeat(token_hex(8), parts=(rollout, rates), send=coordinator.report.remote),
+        heartbeat=Heartbeat(
+            token_hex(8), parts=(rollout, rates, drift), send=coordinator.report.remote
+        ),
         is_joined=lambda: rollout.is_known,
         describe=app.openapi if args.docs else dict,
         follow_keys_forever=auth.follow_forever,
@@ -113,12 +125,19 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
     )
 
 
-def coordinator_parts(args: ServerArgs) -> tuple[Inbox, Controller]:
+def coordinator_parts(args: ServerArgs) -> CoordinatorParts:
     """What a coordinator is made of."""
     name = get_spec(args.model).name
     notifier = Notifier(name, own_application())
     controller = Controller(partial(log_of, args), IsolatedReplicas(name), notifier=notifier)
-    return Inbox(parts=(controller, Shares())), controller
+    drift = DriftWindows()
+    keeper = DriftKeeper(drift, partial(objects_of, args), f"{name}/{own_application()}")
+    return CoordinatorParts(
+        inbox=Inbox(parts=(controller, Shares(), drift)),
+        controller=controller,
+        drift=drift,
+        forever=(keeper.keep_forever,),
+    )
 
 
 def opened_version(args: VersionArgs) -> Predictor:
@@ -138,6 +157,11 @@ def log_of(args: ServerArgs, rollout: str) -> Log:
     return open_log(state_of(args), get_spec(args.model).name, own_application(), rollout)
 
 
+def objects_of(args: ServerArgs) -> Objects:
+    """The store of the logs. Raises ValueError or OSError."""
+    return open_objects(state_of(args), retry_s=RETRY_S, timeout_s=TIMEOUT_S)
+
+
 def state_of(args: ServerArgs) -> str:
-    """Where the logs of rollouts are."""
+    """Where the logs of rollouts are, and the counts of drift."""
     return os.environ.get("STATE_PATH") or args.state

@@ -24,6 +24,7 @@ from serve_app.http.door import WRONG_METHOD, Door, checks, client_left, fault
 from serve_app.http.headers import Guarded
 from serve_app.http.problems import NO_ROUTE, problem_response, request_id_of
 from serve_app.http.route import Check, Route
+from serve_app.http.routes.drift import DriftSource, drift_router
 from serve_app.http.routes.predictions import prediction_routes
 from serve_app.http.routes.rollout import MAX_BODY_KB, Operator, rollout_router
 from serve_app.http.routes.status import status_router
@@ -33,6 +34,7 @@ PATHS = {
     "predict_batch": "/v1/predict/batch",
     "model": "/v1/model",
     "rollout": "/v1/rollout",
+    "drift": "/v1/drift",
     "health": "/health",
     "ready": "/ready",
 }
@@ -56,6 +58,7 @@ def create_app(
     backend: Backend,
     operator: Operator | None = None,
     *,
+    drift: DriftSource | None = None,
     auth: Auth | None = None,
     docs: bool = True,
     cors_origins: Sequence[str] = (),
@@ -64,10 +67,11 @@ def create_app(
 ) -> FastAPI:
     """The ASGI application of one model, behind the door that `app.state.door` holds.
 
-    Without an operator it has no rollout routes. `auth` says whether keys are asked for; None: as
-    on a loopback. `docs` is whether it has `/docs`, which needs no internet, and `/openapi.json`.
-    Scripts of pages from `cors_origins` may read its answers. `more_routes` come after those that
-    are listed here; `more_checks` before a body is read, as `door.checks` says.
+    Without an operator it has no rollout routes, and without `drift` no route of that. `auth` says
+    whether keys are asked for; None: as on a loopback. `docs` is whether it has `/docs`, which
+    needs no internet, and `/openapi.json`. Scripts of pages from `cors_origins` may read its
+    answers. `more_routes` come after those that are listed here; `more_checks` before a body is
+    read, as `door.checks` says.
     Raises ValueError when a path is declared twice.
     """
     make: Callable[..., FastAPI] = FastAPIOffline if docs else FastAPI
@@ -96,6 +100,10 @@ def create_app(
         of_rollout = rollout_router(operator)
         of_fastapi += _declared(of_rollout.routes, "admin", MAX_BODY_KB)
         app.include_router(of_rollout)
+    if drift is not None:
+        of_drift = drift_router(drift)
+        of_fastapi += _declared(of_drift.routes, "admin")
+        app.include_router(of_drift)
     ours = [*prediction_routes(spec, backend), *more_routes]
     if docs:
         ours.append(docs_route(spec.title))
