@@ -30,6 +30,7 @@ from serve_app.http.request import IncomingRequest
 from serve_app.http.turns import Turns
 from serve_app.serving.request_id import REQUEST_ID
 from serve_app.settings import Limits
+from serve_app.statistics.histogram import Histogram
 
 logger = logging.getLogger(__name__)
 
@@ -159,8 +160,8 @@ class Room:
 class Door:
     """The ASGI application of a model: the checks, then a handler or FastAPI.
 
-    `counts` holds status → number of predictions, `seconds` what they took in all: Ray does not see
-    those that are answered in front of it. `has_origins`: requests with an Origin go through the
+    `counts` holds status → number of predictions, `seconds` what they took in all and `times` each
+    of them: Ray does not see those that are answered in front of it. `has_origins`: requests with an Origin go through the
     layer that knows which origins are allowed.
     """
 
@@ -183,6 +184,7 @@ class Door:
         self.has_origins = False
         self.counts: Counter[int] = Counter()
         self.seconds = 0.0
+        self.times = Histogram()
 
     def _add(self, route: Route) -> None:
         known = self._plain
@@ -250,7 +252,9 @@ class Door:
             response.raw_headers += rate_headers(request.allowance)
         if route.scope == "predict":
             self.counts[response.status_code] += 1
-            self.seconds += monotonic() - begin_s
+            seconds = monotonic() - begin_s
+            self.seconds += seconds
+            self.times.add(seconds)
         return response
 
     async def _pass(self, request: IncomingRequest, route: Route) -> None:
