@@ -18,10 +18,12 @@ from serve_app.bundle.loading import load
 from serve_app.bundle.proving import prove_first
 from serve_app.bundle.stores import open_store, served_uri
 from serve_app.cluster.coordinator import Coordinator
+from serve_app.cluster.declared_metrics import OF_A_SERVER
 from serve_app.cluster.handles import IsolatedReplicas, RemoteRollout
 from serve_app.cluster.heartbeat import Heartbeat
 from serve_app.cluster.metrics import export_forever
 from serve_app.cluster.placements import InServerVersion, IsolatedApplication
+from serve_app.cluster.readings import OnServer
 from serve_app.cluster.replica import own_application
 from serve_app.cluster.report import Inbox
 from serve_app.cluster.server import Server, ServerParts
@@ -29,6 +31,7 @@ from serve_app.cluster.version import Version
 from serve_app.http.application import create_app
 from serve_app.http.edge import put_in_front
 from serve_app.http.rate_limit import RateLimit
+from serve_app.http.refused_rows import RefusedRows
 from serve_app.models import get_spec
 from serve_app.rollout.active_rollout import ActiveRollout
 from serve_app.rollout.controller import Controller
@@ -38,6 +41,7 @@ from serve_app.rollout.orders import order_out, written_orders
 from serve_app.serving.answer import Counters
 from serve_app.serving.opening import Opening
 from serve_app.serving.router import Router
+from serve_app.serving.version_counts import VersionCounts
 from serve_app.serving.versions import Versions
 from serve_app.settings import COORDINATOR_CPUS, ServerArgs, VersionArgs
 
@@ -79,8 +83,10 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
     )
     versions: Versions = Versions(opening.open)
     counters = Counters()
+    by_version = VersionCounts(versions)
+    refused = RefusedRows(spec)
     rollout = ActiveRollout(spec, versions, lambda name: written_orders(log_of(args, name), name))
-    router = Router(spec, versions, observers=(counters, rollout), assigner=rollout)
+    router = Router(spec, versions, observers=(counters, by_version, rollout), assigner=rollout)
     remote = RemoteRollout(
         coordinator,
         here=rollout,
@@ -95,16 +101,22 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
         docs=args.docs,
         cors_origins=args.cors_origins,
         more_checks=(RateLimit(rates).look,),
+        refused=refused,
     )
-    put_in_front(app.state.door)
+    door = app.state.door
+    heartbeat = Heartbeat(token_hex(8), parts=(rollout, rates), send=coordinator.report.remote)
+    here = OnServer(
+        counters, by_version, door, refused, router, versions, rates, rollout, heartbeat
+    )
+    put_in_front(door)
     return ServerParts(
         app=app,
         versions=versions,
-        heartbeat=Heartbeat(token_hex(8), parts=(rollout, rates), send=coordinator.report.remote),
+        heartbeat=heartbeat,
         is_joined=lambda: rollout.is_known,
         describe=app.openapi if args.docs else dict,
         follow_keys_forever=auth.follow_forever,
-        export_forever=partial(export_forever, counters, app.state.door, router, versions, rates),
+        export_forever=partial(export_forever, spec.name, OF_A_SERVER, here),
     )
 
 

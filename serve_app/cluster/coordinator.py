@@ -3,9 +3,13 @@
 import asyncio
 from collections.abc import Callable
 
+from serve_app.cluster.declared_metrics import OF_THE_COORDINATOR
 from serve_app.cluster.logs import log_to_ray
+from serve_app.cluster.metrics import export_forever
+from serve_app.cluster.readings import OnCoordinator
 from serve_app.cluster.report import Inbox, Reply, Report
 from serve_app.errors import HttpError, NotReady
+from serve_app.models import name_of
 from serve_app.rollout.command import CommandName
 from serve_app.rollout.controller import Controller
 from serve_app.rollout.view import RolloutView, Unknown, view
@@ -23,13 +27,18 @@ class Coordinator:
     ) -> None:
         log_to_ray()
         self._inbox, self._controller = wire(args)
+        self._model = name_of(args.model)
         self._looks: asyncio.Task[None] | None = None
+        self._export: asyncio.Task[None] | None = None
 
     async def report(self, report: Report) -> Reply:
         """A server reports once a second, and follows what comes back."""
         if self._looks is None:
             loop = asyncio.get_running_loop()
             self._looks = loop.create_task(self._controller.look_forever())
+            here = OnCoordinator(self._controller)
+            exporting = export_forever(self._model, OF_THE_COORDINATOR, here)
+            self._export = loop.create_task(exporting)
         return self._inbox.receive(report)
 
     async def view(self) -> RolloutView | Unknown:

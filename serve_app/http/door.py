@@ -161,8 +161,8 @@ class Door:
     """The ASGI application of a model: the checks, then a handler or FastAPI.
 
     `counts` holds status → number of predictions, `seconds` what they took in all and `times` each
-    of them: Ray does not see those that are answered in front of it. `has_origins`: requests with an Origin go through the
-    layer that knows which origins are allowed.
+    of them: Ray does not see those that are answered in front of it. `has_origins`: requests with
+    an Origin go through the layer that knows which origins are allowed.
     """
 
     def __init__(

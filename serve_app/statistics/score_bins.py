@@ -39,7 +39,10 @@ class ScoreBins:
         return [*(f"{edge:.6g}" for edge in self.edges), "+Inf"]
 
     def counts(self, scores: Scores) -> list[int]:
-        """(n_bins,) rows by bin, of (n_rows,) or (n_rows, n_outputs) scores; failed ones in none."""
+        """(n_bins,) rows by bin, of (n_rows,) or (n_rows, n_outputs) scores.
+
+        A row that failed is in none.
+        """
         good = scores[~has_failed(scores)]
         if self._by_class:
             places = good.argmax(axis=1)
