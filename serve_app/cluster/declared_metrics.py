@@ -72,7 +72,7 @@ OF_A_SERVER: tuple[Metric[OnServer], ...] = (
         "sluice_request_seconds_bucket",
         "counter",
         ("le",),
-        "predictions that took at most `le` seconds",
+        "predictions answered with 200 within `le` seconds",
         lambda here: by_key(here.door.times.up_to()),
     ),
     Metric(

@@ -34,6 +34,7 @@ from serve_app.statistics.histogram import Histogram
 
 logger = logging.getLogger(__name__)
 
+OK = 200
 CLIENT_LEFT = 499
 WRONG_METHOD = "This route does not take this method; GET / lists them."
 
@@ -160,9 +161,10 @@ class Room:
 class Door:
     """The ASGI application of a model: the checks, then a handler or FastAPI.
 
-    `counts` holds status → number of predictions, `seconds` what they took in all and `times` each
-    of them: Ray does not see those that are answered in front of it. `has_origins`: requests with
-    an Origin go through the layer that knows which origins are allowed.
+    `counts` holds status → number of predictions, `seconds` what they took in all, and `times` what
+    each took that was answered: Ray does not see those that are answered in front of it.
+    `has_origins`: requests with an Origin go through the layer that knows which origins are
+    allowed.
     """
 
     def __init__(
@@ -254,7 +256,9 @@ class Door:
             self.counts[response.status_code] += 1
             seconds = monotonic() - begin_s
             self.seconds += seconds
-            self.times.add(seconds)
+            # What is refused is told at once: it would make slow answers look rare.
+            if response.status_code == OK:
+                self.times.add(seconds)
         return response
 
     async def _pass(self, request: IncomingRequest, route: Route) -> None:

@@ -94,7 +94,7 @@ class VersionCounts:
 
 def _code(failure: Failure) -> str:
     """The code of an error, or of a fault of the server itself."""
-    if failure.error is None:
+    error = failure.error
+    if error is None:
         return ModelFailed.code
-    is_told = isinstance(failure.error, HttpError)
-    return failure.error.code if is_told else InternalError.code
+    return error.code if isinstance(error, HttpError) else InternalError.code
