@@ -175,7 +175,7 @@ def test_every_error_stands_in_the_errors_page_and_no_other() -> None:
 
 
 def test_every_metric_stands_in_the_metrics_page_and_no_other() -> None:
-    """With kind, labels and meaning as they are declared, and those that nobody counts yet apart."""
+    """With kind, labels and meaning as declared; what nobody counts yet stands by itself."""
     text = (ROOT / "docs/metrics.md").read_text()
     sections = {
         "## Of a server": OF_A_SERVER,
