@@ -140,7 +140,7 @@ def test_each_alert_says_how_urgent_it_is_and_what_to_do() -> None:
 
 
 def test_the_dashboard_is_what_its_program_writes() -> None:
-    """Whoever changes the program writes the file again: `python observability/dashboard.py`."""
+    """Whoever changes the program writes the file again: `python -m observability.dashboard`."""
     assert DASHBOARD.read_text() == dashboard.text()
 
 
