@@ -43,13 +43,13 @@ def test_the_status_and_the_requests_of_the_step_are_told() -> None:
 
 
 def test_evidence_passes_one_as_soon_as_the_judge_would_put_the_candidate_out() -> None:
-    """Every guardrail has its line; those against which nothing speaks are at 0."""
+    """Every guardrail has its line; that against which nothing speaks is at 0."""
     sound = evidence(coordinator(0))
-    assert set(sound.values()) == {0.0}
+    assert max(sound.values()) < 1e-6
     assert {rail for (rail,) in sound} == {"errors", "slow", "disagreement"}
     bad = evidence(coordinator(60))
     assert 1 < bad[("errors",)] <= MOST_EVIDENCE
-    assert bad[("slow",)] == 0.0
+    assert bad[("slow",)] < 1e-6
 
 
 def test_before_the_first_step_there_is_a_status_and_no_evidence() -> None:
