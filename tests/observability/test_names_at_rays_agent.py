@@ -5,6 +5,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import pytest
 from observed import OF_RAY
 
 from serve_app.cluster.declared_metrics import DECLARED
@@ -24,12 +25,16 @@ for word in sys.argv[1:]:
     kind, name, *tags = word.split(",")
     getattr(recorder, f"register_{kind}_metric")(name, "help")
     recorder.set_metric_value(name, dict.fromkeys(tags, "x"), 2.0)
+recorder.register_counter_metric("flood", "help")
+for n in range(2_100):
+    recorder.set_metric_value("flood", {"version": f"1.0.{n}"}, 1.0)
 print(generate_latest(REGISTRY).decode())
 """
 
 
-def test_each_declared_metric_has_its_name_and_labels_at_rays_agent() -> None:
-    """Prefix, ending, and `le` on a counter: what rules and dashboard rely on."""
+@pytest.fixture(scope="module")
+def lines() -> list[str]:
+    """What Prometheus reads at an agent that was told all declared metrics, and a flood."""
     words = [",".join((metric.kind, metric.name, "model", *metric.tags)) for metric in DECLARED]
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", AGENT, *words],
@@ -37,15 +42,27 @@ def test_each_declared_metric_has_its_name_and_labels_at_rays_agent() -> None:
         text=True,
         check=True,
     )
+    return done.stdout.splitlines()
+
+
+def test_each_declared_metric_has_its_name_and_labels_at_rays_agent(lines: list[str]) -> None:
+    """Prefix, ending, and `le` on a counter: what rules and dashboard rely on."""
     for metric in DECLARED:
-        [line] = [
-            line
-            for line in done.stdout.splitlines()
-            if line.startswith(f"{metric.exported_name}{{")
-        ]
+        [line] = [line for line in lines if line.startswith(f"{metric.exported_name}{{")]
         for tag in ("model", *metric.tags):
             assert f'{tag}="x"' in line, line
         assert line.endswith(" 2.0")
+
+
+def test_beyond_two_thousand_series_of_a_node_rays_agent_drops_their_labels(
+    lines: list[str],
+) -> None:
+    """Why a process has a tenth of them: what is merged is of no version any more."""
+    flood = [line for line in lines if line.startswith("ray_flood_total{")]
+    assert len(flood) <= 2_001
+    [overflow] = [line for line in flood if 'otel_metric_overflow=""' not in line]
+    assert ',version=""' in overflow.replace("{", ",")
+    assert float(overflow.split()[-1]) >= 100
 
 
 def test_what_the_dashboard_shows_of_ray_stands_in_ray() -> None:
