@@ -12,7 +12,7 @@ from benchmarks.bundles import COMPUTING, STABLE, WAITING, hard_store
 from benchmarks.contender import SLUICE, Contender, Launch
 from benchmarks.contenders.sluice import base_config, isolate, pinned, server_of, up
 from benchmarks.errors import BenchmarkError
-from benchmarks.gun import fire
+from benchmarks.open_loop import fire
 from benchmarks.place import Place
 from benchmarks.plan import CEILING
 from benchmarks.report import number, table

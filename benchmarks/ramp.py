@@ -13,7 +13,7 @@ from benchmarks.chart import save
 from benchmarks.contender import SLUICE, Contender, Launch
 from benchmarks.contenders.sluice import base_config, isolate, up
 from benchmarks.errors import BenchmarkError
-from benchmarks.gun import fire
+from benchmarks.open_loop import fire
 from benchmarks.place import Place
 from benchmarks.replica import Dashboard
 from benchmarks.service import Service, running

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks import wrk
 from benchmarks.contender import Contender
 from benchmarks.errors import BenchmarkError, WrongAnswers
-from benchmarks.gun import fire
+from benchmarks.open_loop import fire
 from benchmarks.outcome import AtRate, Measured
 from benchmarks.place import Place, own_place
 from benchmarks.plan import Cell

@@ -1,10 +1,11 @@
 """All wiring on one page; `import_path` in serve_config.yaml names `server` and `version` here.
 
-An observer of answers, a part of the report or a route is one line in `server_parts`; a part's
-other end is one line in `coordinator_parts`.
+An observer of answers or a part of the report is one line in `server_parts`; a part's other end is
+one line in `coordinator_parts`. Routes are listed in http/application.py.
 """
 
 import os
+import time
 from functools import partial
 from secrets import token_hex
 from typing import Any
@@ -15,6 +16,7 @@ from serve_app.access.auth import open_auth
 from serve_app.access.rates import Rates
 from serve_app.access.shares import Shares
 from serve_app.bundle.loading import load
+from serve_app.bundle.predictor import Predictor
 from serve_app.bundle.proving import prove_first
 from serve_app.bundle.stores import open_store, served_uri
 from serve_app.cluster.coordinator import Coordinator
@@ -39,10 +41,10 @@ from serve_app.rollout.log import Log, open_log
 from serve_app.rollout.notify import Notifier
 from serve_app.rollout.orders import order_out, written_orders
 from serve_app.serving.answer import Counters
-from serve_app.serving.opening import Opening
+from serve_app.serving.opening import Opening, opened_when_possible
 from serve_app.serving.router import Router
 from serve_app.serving.version_counts import VersionCounts
-from serve_app.serving.versions import Versions
+from serve_app.serving.versions import Versions, backoff
 from serve_app.settings import COORDINATOR_CPUS, ServerArgs, VersionArgs
 
 
@@ -67,7 +69,7 @@ def server(args: ServerArgs) -> Any:
 def version(args: VersionArgs) -> Any:
     """The application of one isolated version."""
     get_spec(args.model)
-    return serve.deployment(Version).options(name="Version").bind(args)
+    return serve.deployment(Version).options(name="Version").bind(opened_version, args)
 
 
 def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
@@ -126,6 +128,18 @@ def coordinator_parts(args: ServerArgs) -> tuple[Inbox, Controller]:
     notifier = Notifier(name, own_application())
     controller = Controller(partial(log_of, args), IsolatedReplicas(name), notifier=notifier)
     return Inbox(parts=(controller, Shares())), controller
+
+
+def opened_version(args: VersionArgs) -> Predictor:
+    """What a replica of an isolated version holds."""
+    store = open_store(served_uri(args.store), cached=True)
+    spec = get_spec(args.model)
+    pin = args.manifest_sha256
+    return opened_when_possible(
+        lambda: load(store, spec, args.version, pin, args.public_keys, prove_first),
+        backoff(),
+        time.sleep,
+    )
 
 
 def log_of(args: ServerArgs, rollout: str) -> Log:

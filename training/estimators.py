@@ -19,7 +19,7 @@ def walk(estimator: Any, depth: int = 0) -> Iterator[Any]:
             yield from _walk_value(value, depth + 1)
 
 
-# What was given, where a fitted copy of it stands beside it.
+# What was given, where a fitted copy of it stands next to it.
 UNFITTED = {
     "transformers": ("transformers_",),
     "estimator": ("estimator_", "estimators_", "best_estimator_", "calibrated_classifiers_"),

@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.chaos.outcome import Outcome, count, failures, longest_gap_s, recovery_s
 from benchmarks.contender import SLUICE
 from benchmarks.errors import WrongAnswers
-from benchmarks.gun import fire
+from benchmarks.open_loop import fire
 from benchmarks.question import Question
 from benchmarks.steady import Shot, Stream
 

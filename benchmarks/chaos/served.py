@@ -125,7 +125,7 @@ class Served:
             raise BenchmarkError(f"{self.mode}, {self.placement}: not whole; its lines:\n{log}")
 
     def forget(self) -> None:
-        """Begin anew with what was left and said."""
+        """Begin again with what was left and said."""
         self.left = []
         self.words = ""
 

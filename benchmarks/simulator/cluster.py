@@ -25,6 +25,8 @@ class Cluster:
         self._witness = witness
         self._n_started = 0
         self._n_coordinators = 0
+        # How far the clock of the coordinator's machine is off.
+        self._wall_offset_s = 0.0
         self.wires: dict[ServerProcess, Wire] = {}
         self.coordinator: CoordinatorProcess | None = None
         self.start_coordinator()
@@ -55,7 +57,7 @@ class Cluster:
         """The only one."""
         self._n_coordinators += 1
         name = f"{self._name}coordinator-{self._n_coordinators}"
-        self.coordinator = CoordinatorProcess(self._stage, name)
+        self.coordinator = CoordinatorProcess(self._stage, name, self._wall_offset_s)
 
     def kill_coordinator(self) -> None:
         """Until another is started, there is none."""
@@ -63,6 +65,12 @@ class Cluster:
             self.coordinator.process.is_dead = True
             self._stage.network.died(self.coordinator.process)
         self.coordinator = None
+
+    def jump_clock(self, by_s: float) -> None:
+        """The clock of the coordinator's machine jumps, whether it runs now or starts later."""
+        self._wall_offset_s += by_s
+        if self.coordinator is not None:
+            self.coordinator.process.wall_offset_s = self._wall_offset_s
 
     def _current(self) -> tuple[Any, Process] | None:
         if self.coordinator is None:

@@ -8,11 +8,13 @@ from benchmarks.simulator.loop import Process
 from benchmarks.simulator.models import Behaviour
 from benchmarks.simulator.network import Wire
 from benchmarks.simulator.store import StoreState
+from serve_app.rollout.event import Event
 
 # deploy: the beginning. The others: when the log first says so; canary: at the first percent.
-Since = Literal["deploy", "shadow", "canary", "50 %", "100 %", "out"]
+Since = Literal["deploy", "shadow", "canary", "50 %", "100 %", "finished", "out"]
 Arm = Literal["stable", "candidate"]
 Group = Literal["servers", "stable", "candidate", "versions", "coordinator", "everything"]
+Which = Literal["first", "second"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,19 @@ class Moment:
 
 
 DEPLOY = Moment()
+
+
+def begun_by(event: Event) -> list[str]:
+    """The moments that an event of the log begins; see `Since`."""
+    if event.kind in ("aborted", "rolled_back"):
+        return ["out"]
+    if event.kind == "finished":
+        return ["finished"]
+    if event.kind != "entered":
+        return []
+    if event.share == "shadow":
+        return ["shadow"]
+    return ["canary", f"{event.share:g} %"]
 
 
 class World(Protocol):
@@ -74,11 +89,20 @@ class World(Protocol):
     def limit_queue(self, version: Arm, most_ongoing: int | None) -> None:
         """How many calls an isolated version takes; None: as always."""
 
+    def jump_clock(self, by_s: float) -> None:
+        """The clock of the coordinator's machine jumps, for whoever runs or starts there."""
+
     def start_second_cluster(self) -> None:
-        """Another cluster with the same file and the same store of logs, and no clients."""
+        """Another cluster with the same file and the same store of logs, and no clients yet."""
+
+    def send_clients_to(self, which: Which) -> None:
+        """All clients ask the servers of this cluster from now on."""
 
     def make_stable(self) -> None:
         """The file is deployed with the candidate as stable, and without a rollout."""
+
+    def put_back(self) -> None:
+        """The file is deployed as it was in the beginning."""
 
     def command(self, action: str) -> None:
         """A person's command, sent to a server."""

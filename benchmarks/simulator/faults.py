@@ -134,20 +134,14 @@ class Store:
 
 @dataclass(frozen=True)
 class ClockJump:
-    """The coordinator's clock of the day jumps."""
+    """The clock of the day jumps on the coordinator's machine."""
 
     by_s: float
     at: Moment
 
     def plan(self, world: World) -> None:
         """Plan it."""
-
-        def jump() -> None:
-            world.tell(f"the coordinator's clock jumps by {self.by_s:g} s")
-            for process in world.processes("coordinator"):
-                process.wall_offset_s += self.by_s
-
-        world.at(self.at, jump)
+        world.at(self.at, lambda: world.jump_clock(self.by_s))
 
 
 @dataclass(frozen=True)
@@ -220,24 +214,51 @@ class FullQueues:
 
 @dataclass(frozen=True)
 class SecondCluster:
-    """An upgrade that builds another cluster beside the first, with the same store."""
+    """An upgrade that builds another cluster beside the first, with the same store.
+
+    All clients go there `clients_after_s` later, and come back `back_after_s` after that; None:
+    they never do. Without clients it must not take the log.
+    """
 
     at: Moment
+    clients_after_s: float | None = None
+    back_after_s: float | None = None
 
     def plan(self, world: World) -> None:
         """Plan it."""
-        world.at(self.at, world.start_second_cluster)
+
+        def begin() -> None:
+            world.start_second_cluster()
+            if self.clients_after_s is not None:
+                world.later(self.clients_after_s, go_there)
+
+        def go_there() -> None:
+            world.send_clients_to("second")
+            if self.back_after_s is not None:
+                world.later(self.back_after_s, lambda: world.send_clients_to("first"))
+
+        world.at(self.at, begin)
 
 
 @dataclass(frozen=True)
 class MakeStable:
-    """A person writes the candidate as stable, takes the rollout out, and deploys the file."""
+    """A person writes the candidate as stable, takes the rollout out, and deploys the file.
+
+    `back_after_s` later the file with the rollout is deployed again; None: never.
+    """
 
     at: Moment
+    back_after_s: float | None = None
 
     def plan(self, world: World) -> None:
         """Plan it."""
-        world.at(self.at, world.make_stable)
+
+        def begin() -> None:
+            world.make_stable()
+            if self.back_after_s is not None:
+                world.later(self.back_after_s, world.put_back)
+
+        world.at(self.at, begin)
 
 
 @dataclass(frozen=True)

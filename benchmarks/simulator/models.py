@@ -1,12 +1,13 @@
 """What versions do when they are called: the only part of a model that is simulated."""
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmarks.simulator.loop import running_loop
+from benchmarks.simulator.loop import PROCESS, Process, running_loop
 from serve_app.bundle.manifest import GoldenRow, Manifest, Reference, sha256_of
 from serve_app.bundle.predictor import Predictor
 from serve_app.contract import Features
@@ -27,7 +28,8 @@ _COLUMN = {name: i for i, name in enumerate(Layout(SPEC.contract).number_names)}
 class Behaviour:
     """How a version answers.
 
-    `call_ms` is what one call takes, and `tail_share` of all calls take `tail_ms` instead.
+    `call_ms` is what one call takes, and `tail_share` of all calls take `tail_ms` instead; so do
+    the first `n_cold_calls` in each process that starts `cold_ms`.
     `error_share` of its rows get no score (`months_error_share` of those whose contract has
     `error_months`), `flip_share` the other label. Scores are multiplied by
     `scale`, `shift` is added, and `constant` replaces them. Rows whose contract has
@@ -37,6 +39,8 @@ class Behaviour:
     call_ms: float = 0.05
     tail_share: float = 0.0
     tail_ms: float = 0.0
+    n_cold_calls: int = 0
+    cold_ms: float = 0.0
     error_share: float = 0.0
     error_months: int | None = None
     months_error_share: float = 0.0
@@ -79,6 +83,8 @@ class SimulatedRuntime:
     ) -> None:
         self._rng = rng
         self._failed = failed
+        # Calls by process, of those that are cold first.
+        self._n_calls: Counter[Process | None] = Counter()
         self.behaviour = behaviour
 
     def score(self, block: Block) -> Scores:
@@ -88,6 +94,8 @@ class SimulatedRuntime:
         seconds = how.call_ms / 1000
         if how.tail_share and rng.random() < how.tail_share:
             seconds = how.tail_ms / 1000
+        if how.n_cold_calls and self._is_cold():
+            seconds = how.cold_ms / 1000
         running_loop().spend(seconds)
         scores: Scores = (block.numbers[:, _COLUMN[_SPEND]] * 0.618034) % 1.0
         if how.scale != 1.0:
@@ -108,6 +116,11 @@ class SimulatedRuntime:
                 self._failed()
         return scores
 
+    def _is_cold(self) -> bool:
+        process = PROCESS.get()
+        self._n_calls[process] += 1
+        return self._n_calls[process] <= self.behaviour.n_cold_calls
+
     def _failing(self, block: Block) -> list[bool]:
         how = self.behaviour
         months = block.numbers[:, _COLUMN[_MONTHS]].tolist()
@@ -127,7 +140,9 @@ def proven(version: str, runtime: SimulatedRuntime) -> Predictor:
     While it proves itself it has neither errors nor tails: its bundle is sound.
     """
     how = runtime.behaviour
-    sound = replace(how, error_share=0.0, error_months=None, flip_share=0.0, tail_share=0.0)
+    sound = replace(
+        how, error_share=0.0, error_months=None, flip_share=0.0, tail_share=0.0, n_cold_calls=0
+    )
     runtime.behaviour = sound
     try:
         manifest = _manifest(version, runtime)

@@ -6,6 +6,7 @@ from statistics import median
 from typing import Literal
 
 from benchmarks.simulator.scenario import Expectation
+from serve_app.rollout.event import Event
 
 # undecided: still under way when the time was over.
 Ended = Literal["aborted", "held", "passed", "undecided"]
@@ -18,7 +19,8 @@ class Outcome:
     `seconds` and `n_candidate` (requests that were assigned to the candidate) are those until it
     ended. `exposed_s` counts the seconds in which a client was given to a candidate that failed
     everything. `n_lost` requests got no answer although stable could answer. `is_stuck`: neither
-    the judge nor a person could take the share away; `out_s` is what it took at the end.
+    the judge nor a person could take the share away; `out_s` is what it took at the end. `events`
+    are those of the log, where the run is told.
     """
 
     seed: int
@@ -32,6 +34,7 @@ class Outcome:
     is_stuck: bool
     cpu_s: float
     story: tuple[str, ...] = field(default=(), repr=False)
+    events: tuple[Event, ...] = field(default=(), repr=False)
     cause: str = ""
     out_s: float = 0.0
 

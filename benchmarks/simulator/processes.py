@@ -14,6 +14,7 @@ from benchmarks.simulator.loop import Process, VirtualLoop, context_of
 from benchmarks.simulator.models import SPEC, SimulatedRuntime, proven
 from benchmarks.simulator.network import Handle, Network, Target, Wire
 from benchmarks.simulator.store import SimulatedObjects
+from serve_app.app import opened_version
 from serve_app.cluster.coordinator import Coordinator
 from serve_app.cluster.handles import IsolatedReplicas, RemoteRollout
 from serve_app.cluster.heartbeat import Heartbeat
@@ -124,8 +125,8 @@ async def _nothing() -> None:
 class CoordinatorProcess:
     """One coordinator: real inbox, controller, decisions and log."""
 
-    def __init__(self, stage: Stage, name: str) -> None:
-        self.process = Process(name)
+    def __init__(self, stage: Stage, name: str, wall_offset_s: float) -> None:
+        self.process = Process(name, wall_offset_s=wall_offset_s)
         self.context = context_of(self.process)
         self.controller: Controller
         self._stage = stage
@@ -153,7 +154,7 @@ class Replica:
         stage.loop.create_task(self._start(), context=self.context)
 
     async def _start(self) -> None:
-        self.instance = Version(VersionArgs(model=SPEC.name, version=self.version))
+        self.instance = Version(opened_version, VersionArgs(model=SPEC.name, version=self.version))
         await self.instance.reconfigure({})
         self.is_ready = True
 

@@ -80,6 +80,7 @@ def simulate(scenario: Scenario, seed: int, *, is_told: bool = False) -> Outcome
         is_stuck=is_stuck,
         cpu_s=time.process_time() - begin_s,
         story=tuple(story.lines) if is_told else (),
+        events=tuple(world.events) if is_told else (),
         out_s=out_s,
     )
 
@@ -104,7 +105,7 @@ def _last_decision(world: SimulatedWorld) -> Event | None:
 
 
 def _waits_for(world: SimulatedWorld) -> str:
-    coordinator = world.clusters[0].coordinator
+    coordinator = world.cluster.coordinator
     if coordinator is None:
         return "no coordinator"
     controller = coordinator.controller

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from benchmarks.simulator.fault import Fault
 from benchmarks.simulator.models import Behaviour
 from benchmarks.simulator.traffic import Traffic
+from serve_app.rollout.event import Event
 
 STABLE = "1.0.0"
 CANDIDATE = "1.1.0"
@@ -60,8 +61,9 @@ class Scenario:
     """One row of the table.
 
     `placement` is that of both versions, or of stable alone where the candidate has one of its own.
-    `rollout` changes keys of `PLAN`. `until` says when a run is over: at 100 %, or when the rollout
-    is finished, unless the candidate is out or held before. `finds` names findings that it shows.
+    `rollout` changes keys of `PLAN`. `until` says when a run is over: at 100 %, when the rollout is
+    finished, or after `longest_s`, unless the candidate is out or held before. `finds` names
+    findings that it shows.
     """
 
     name: str
@@ -77,7 +79,7 @@ class Scenario:
     n_servers: int = 2
     n_replicas: int = 1
     faults: tuple[Fault, ...] = ()
-    until: Literal["100 %", "finished"] = "100 %"
+    until: Literal["100 %", "finished", "the end"] = "100 %"
     longest_s: float = 900.0
     finds: tuple[str, ...] = ()
 
@@ -85,6 +87,14 @@ class Scenario:
     def placements(self) -> dict[str, Placement]:
         """Where each version is."""
         return {STABLE: self.placement, CANDIDATE: self.candidate_placement or self.placement}
+
+    def ends_with(self, event: Event) -> bool:
+        """Whether a run is over when the log says so."""
+        if event.kind in ("aborted", "rolled_back", "held"):
+            return True
+        if event.kind == "finished":
+            return self.until != "the end"
+        return self.until == "100 %" and event.kind == "entered" and event.share == 100
 
     @property
     def table(self) -> dict[str, Any]:

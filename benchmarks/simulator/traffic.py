@@ -1,7 +1,7 @@
 """Who asks, how often, and under which key."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
@@ -20,7 +20,7 @@ class Traffic:
     `keys`: each request has its `own`; `n_keys` share the traffic `even`ly, or by Zipf's law (key k
     has 1/k of the first one's); `none`: requests without a key. `probes_per_s` more come without a
     key, always with the same row. `burst`: so many requests come together, and then nobody for a
-    while; the rate is that over all.
+    while; the rate is that over all. A request has one row, or up to `most_rows`, evenly.
     """
 
     keys: Keys = "own"
@@ -28,6 +28,7 @@ class Traffic:
     rate_per_s: float = 50.0
     probes_per_s: float = 0.0
     burst: int = 1
+    most_rows: int = 1
 
 
 class Clients:
@@ -38,6 +39,7 @@ class Clients:
         self._run = f"{rng.getrandbits(32):08x}"
         self._n = 0
         self._burst = traffic.burst
+        self._most_rows = traffic.most_rows
         self._next_key = self._key_maker(traffic)
         self._probe_share = traffic.probes_per_s / (traffic.probes_per_s + traffic.rate_per_s)
         self.rate_per_s = traffic.rate_per_s + traffic.probes_per_s
@@ -50,15 +52,22 @@ class Clients:
             return WITHIN_BURST_S
         return self._rng.expovariate(self.rate_per_s / self._burst)
 
-    def request(self) -> tuple[str, Features]:
-        """Its routing key, as the door makes it, and its row."""
+    def request(self) -> tuple[str, list[Features]]:
+        """Its routing key, as the door makes it, and its rows."""
         self._n += 1
         rng = self._rng
         if self._probe_share and rng.random() < self._probe_share:
-            return f"probe-{self._run}-{self._n}", ROWS[0]
+            return f"probe-{self._run}-{self._n}", [ROWS[0]]
         if self.batch_share and rng.random() < self.batch_share:
-            return f"batch-{self._run}", SEGMENT[self._n % len(SEGMENT)]
-        return self._next_key(), ROWS[int(rng.random() * len(ROWS))]
+            return f"batch-{self._run}", self._rows(SEGMENT)
+        return self._next_key(), self._rows(ROWS)
+
+    def _rows(self, of: Sequence[Features]) -> list[Features]:
+        rng = self._rng
+        n_rows = 1
+        if self._most_rows > 1:
+            n_rows = rng.randint(1, self._most_rows)
+        return [of[int(rng.random() * len(of))] for _ in range(n_rows)]
 
     def _key_maker(self, traffic: Traffic) -> Callable[[], str]:
         rng = self._rng

@@ -37,8 +37,14 @@ class Witness:
             self.n_lost += 1
 
     def _is_excused(self, answered: Answered) -> bool:
-        """Whether stable was asked, while it could not answer whoever asks."""
-        was_asked = any(failure.version != self._candidate for failure in answered.failures)
+        """Whether stable was asked, while it could not answer whoever asks.
+
+        Where no rollout is in force, whichever version was asked is stable.
+        """
+        is_of_stable = not answered.assigned.run
+        was_asked = is_of_stable or any(
+            failure.version != self._candidate for failure in answered.failures
+        )
         return was_asked and self._now_s() - self._stable_failed_s <= MEMORY_S
 
     def excuse(self, lasts_s: float = 0.0) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.simulator.balancer import Balancer
 from benchmarks.simulator.cluster import Cluster
-from benchmarks.simulator.fault import Arm, Group, Moment
+from benchmarks.simulator.fault import Arm, Group, Moment, Which, begun_by
 from benchmarks.simulator.loop import Process, VirtualLoop
 from benchmarks.simulator.models import Behaviour, SimulatedRuntime
 from benchmarks.simulator.network import Network, Wire
@@ -48,8 +48,11 @@ class SimulatedWorld:
             STABLE: SimulatedRuntime(
                 self._rngs["stable"], scenario.stable, failed=self.witness.excuse
             ),
-            CANDIDATE: SimulatedRuntime(self._rngs["candidate"], scenario.candidate),
+            CANDIDATE: SimulatedRuntime(
+                self._rngs["candidate"], scenario.candidate, failed=self._candidate_failed
+            ),
         }
+        self._is_made_stable = False
         self.events: list[Event] = []
         self._waiting: dict[str, list[tuple[Moment, Callable[[], None]]]] = {}
         self._clients = Clients(scenario.traffic, self._rngs["clients"])
@@ -63,8 +66,10 @@ class SimulatedWorld:
         }
         self.clusters: list[Cluster] = []
         self._start_cluster("")
+        # The cluster that clients ask, in which persons command and faults happen.
+        self.cluster = self.clusters[0]
         self.balancer = Balancer(
-            loop, self._rngs["balancer"], self._clients, lambda: self.clusters[0].servers, story
+            loop, self._rngs["balancer"], self._clients, lambda: self.cluster.servers, story
         )
         for fault in scenario.faults:
             fault.plan(self)
@@ -89,9 +94,9 @@ class SimulatedWorld:
         event = parse(data, key)
         self.events.append(event)
         self.story.event(event)
-        if _is_last(event, self.scenario):
+        if self.scenario.ends_with(event):
             self.loop.stop()
-        for name in _names(event):
+        for name in begun_by(event):
             for moment, act in self._waiting.pop(name, []):
                 self.loop.call_later(moment.after_s, act, context=self.network.outside)
 
@@ -107,6 +112,10 @@ class SimulatedWorld:
 
     def _refused(self, version: str) -> None:
         if version == STABLE:
+            self.witness.excuse()
+
+    def _candidate_failed(self) -> None:
+        if self._is_made_stable:
             self.witness.excuse()
 
     def _is_failing(self) -> bool:
@@ -146,11 +155,11 @@ class SimulatedWorld:
         """Those that live now."""
         found: list[Process] = []
         if group in ("servers", "everything"):
-            found += [server.process for server in self.clusters[0].servers]
+            found += [server.process for server in self.cluster.servers]
         for name, version in VERSIONS.items():
             if group in (name, "versions", "everything") and version in self.applications:
                 found += [replica.process for replica in self.applications[version].replicas]
-        coordinator = self.clusters[0].coordinator
+        coordinator = self.cluster.coordinator
         if group in ("coordinator", "everything") and coordinator is not None:
             found.append(coordinator.process)
         return found
@@ -170,11 +179,11 @@ class SimulatedWorld:
 
     def restart(self, group: Group, away_s: float) -> None:
         """Kill one process of a group; another starts after a while."""
-        cluster = self.clusters[0]
+        cluster = self.cluster
         if group == "coordinator":
             self.tell("the coordinator dies")
             cluster.kill_coordinator()
-            self.later(away_s, self._start_coordinator)
+            self.later(away_s, partial(self._start_coordinator, cluster))
         elif group == "servers":
             self._restart_server(away_s)
         else:
@@ -188,12 +197,12 @@ class SimulatedWorld:
                 self.witness.excuse(away_s if is_gone else 0.0)
                 self.later(away_s, application.start_replica)
 
-    def _start_coordinator(self) -> None:
+    def _start_coordinator(self, cluster: Cluster) -> None:
         self.tell("a coordinator starts")
-        self.clusters[0].start_coordinator()
+        cluster.start_coordinator()
 
     def _restart_server(self, away_s: float) -> None:
-        cluster = self.clusters[0]
+        cluster = self.cluster
         if not cluster.servers:
             return
         server = self._rngs["faults"].choice(cluster.servers)
@@ -204,7 +213,7 @@ class SimulatedWorld:
 
     def wires(self, share: float) -> list[Wire]:
         """The ways of this share of the servers to the coordinator."""
-        found = list(self.clusters[0].wires.values())
+        found = list(self.cluster.wires.values())
         return found[: math.ceil(share * len(found))]
 
     def set_store(self, state: StoreState) -> None:
@@ -233,25 +242,43 @@ class SimulatedWorld:
         self.applications[VERSIONS[version]].most_ongoing = limit
         self.tell(f"{version} takes at most {limit} calls")
 
+    def jump_clock(self, by_s: float) -> None:
+        """The clock of the coordinator's machine jumps."""
+        self.tell(f"the clock of the coordinator's machine jumps by {by_s:g} s")
+        self.cluster.jump_clock(by_s)
+
     def start_second_cluster(self) -> None:
-        """Another cluster with the same file and the same store of logs, and no clients."""
+        """Another cluster with the same file and the same store of logs, and no clients yet."""
         self.tell("a second cluster starts with the same store of logs")
         self._start_cluster("second-")
+
+    def send_clients_to(self, which: Which) -> None:
+        """All clients ask the servers of this cluster from now on."""
+        self.tell(f"all clients ask the {which} cluster")
+        self.cluster = self.clusters[0 if which == "first" else 1]
 
     def make_stable(self) -> None:
         """The file is deployed with the candidate as stable, and without a rollout."""
         self.tell(f"a file is deployed: stable is {CANDIDATE}, no rollout")
         placed = self.scenario.table["versions"][CANDIDATE]
         table = {"stable": CANDIDATE, "versions": {CANDIDATE: placed}}
-        for server in self.clusters[0].servers:
+        self._is_made_stable = True
+        for server in self.cluster.servers:
             server.take_table({**table, "limits": dict(self.scenario.limits)})
+
+    def put_back(self) -> None:
+        """The file is deployed as it was in the beginning."""
+        self.tell("the file with the rollout is deployed again")
+        self._is_made_stable = False
+        for server in self.cluster.servers:
+            server.take_table(self.scenario.table)
 
     def command(self, action: str) -> None:
         """A person's command, sent to a server."""
         self.loop.create_task(self._command(action), context=self.network.outside.copy())
 
     async def _command(self, action: str) -> None:
-        ready = [server for server in self.clusters[0].servers if server.is_ready]
+        ready = [server for server in self.cluster.servers if server.is_ready]
         if not ready:
             self.tell(f"a person says {action}: no server answers")
             return
@@ -268,21 +295,3 @@ class SimulatedWorld:
     def take_away(self) -> None:
         """A person wants the candidate out: the run ends with whether that works."""
         self.loop.stop()
-
-
-def _is_last(event: Event, scenario: Scenario) -> bool:
-    """Whether a run ends with this event."""
-    if event.kind in ("aborted", "rolled_back", "held", "finished"):
-        return True
-    return scenario.until == "100 %" and event.kind == "entered" and event.share == 100
-
-
-def _names(event: Event) -> list[str]:
-    """The moments that an event begins; see `faults.Since`."""
-    if event.kind in ("aborted", "rolled_back"):
-        return ["out"]
-    if event.kind != "entered":
-        return []
-    if event.share == "shadow":
-        return ["shadow"]
-    return ["canary", f"{event.share:g} %"]

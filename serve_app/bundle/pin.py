@@ -12,7 +12,7 @@ def fits_pin(pin: str | None, digest: str) -> bool:
 def missing_pin(manifest: Manifest, digest: str, *, doubt: str, is_pinned: bool) -> str | None:
     """Why a version may not be opened without a pin; None when it may.
 
-    `doubt` is the store's: whence it comes, if others may have put it there.
+    `doubt` is the store's: where it comes from, if others may have put it there.
     """
     record = record_of(manifest.runtime)
     if not record.runs_code or not doubt or is_pinned:

@@ -98,7 +98,7 @@ def run_child(
     Raises OSError when none can be started.
     """
     words = [sys.executable, "-P", "-m", "serve_app.bundle.proving_child", given.to_text()]
-    # What this process can import, such as a contract beside serve_config.yaml, the child can too.
+    # What this process can import, such as a contract next to serve_config.yaml, the child can too.
     paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
     with subprocess.Popen(
         words,

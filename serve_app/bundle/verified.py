@@ -74,7 +74,9 @@ def read_verified(store: Store, manifest: Manifest, file: str) -> bytes:
             "be free where it serves"
         ) from error
     if len(data) != wanted.size_bytes:
-        raise BundleError(
+        # A copy that is under way is shorter, and whole some seconds later.
+        kind = BundleUnavailable if len(data) < wanted.size_bytes else BundleError
+        raise kind(
             f"{where}: expected {wanted.size_bytes} bytes, found {len(data)}: truncated or replaced"
         )
     digest = sha256_of(data)

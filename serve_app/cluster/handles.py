@@ -18,7 +18,9 @@ TIMEOUT_S = 5.0
 AFTER_TIMEOUT_S = 4.0
 # The judge waits meanwhile, and a wish is repeated a second later.
 WISH_TIMEOUT_S = 1.0
-# What Ray says of replicas that could not start, though nothing is wrong with the bundle.
+# What Ray says of replicas that could not start because the bundle is wrong. Whatever else keeps
+# them from it may pass: no memory, no thread, no store, half a copy, a process that was killed.
+FINAL = "serve_app.errors.BundleError:"
 PASSING = ("BundleUnavailable", "StoreAway", "NoRoom", "MemoryError", "No space left on device")
 T = TypeVar("T")
 
@@ -114,7 +116,7 @@ class IsolatedReplicas:
         self._model = model
 
     async def replicas(self, version: str) -> Replicas:
-        """How many run; a failed deployment is final."""
+        """How many run; a deployment that failed because the bundle is wrong is final."""
         name = application_of(self._model, version)
         # In a thread: it asks the controller, and would hold up the event loop.
         status = await asyncio.to_thread(serve.status)
@@ -123,9 +125,8 @@ class IsolatedReplicas:
             return Replicas(0)
         if app.status == "DEPLOY_FAILED":
             messages = [app.message, *(one.message for one in app.deployments.values())]
-            if any(word in message for message in messages for word in PASSING):
-                return Replicas(0)
-            return Replicas(0, f"application {name} cannot be deployed; `serve status` says why")
+            failure = f"application {name} cannot be deployed; `serve status` says why"
+            return Replicas(0, failure if _is_final("\n".join(messages)) else "")
         counts = [d.replica_states.get("RUNNING", 0) for d in app.deployments.values()]
         return Replicas(sum(counts))
 
@@ -135,6 +136,11 @@ class IsolatedReplicas:
         async with asyncio.timeout(WISH_TIMEOUT_S):
             handle: Any = await asyncio.to_thread(serve.get_app_handle, name)
             await handle.expect.remote(n_replicas)
+
+
+def _is_final(said: str) -> bool:
+    """Tell whether Ray's words say that the bundle is wrong."""
+    return FINAL in said and not any(word in said for word in PASSING)
 
 
 async def _in_time(answer: Awaitable[T], timeout_s: float) -> T:

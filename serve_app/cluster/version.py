@@ -3,21 +3,17 @@
 import logging
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 from ray import serve
 
-from serve_app.bundle.loading import load
-from serve_app.bundle.proving import prove_first
-from serve_app.bundle.stores import open_store, served_uri
+from serve_app.bundle.predictor import Predictor
 from serve_app.cluster.logs import log_to_ray
 from serve_app.cluster.placements import InServerVersion
 from serve_app.contract.block import Block, Scores
 from serve_app.errors import SettingsError
-from serve_app.models import get_spec
 from serve_app.scaling import WISHED
-from serve_app.serving.opening import opened_when_possible
-from serve_app.serving.versions import backoff
 from serve_app.settings import VersionArgs, VersionConfig, parse_settings
 
 logger = logging.getLogger(__name__)
@@ -33,22 +29,14 @@ VERSION_DEADLINE_S = 600.0
 class Version:
     """One version by itself, with its own processes, CPUs and crashes.
 
-    It is reached by a handle, never by HTTP. Its constructor raises BundleError when the version
-    cannot be proven, and waits for what passes.
+    It is reached by a handle, never by HTTP. `wire` opens the version in this process; it raises
+    BundleError when the version cannot be proven, and waits for what passes.
     """
 
-    def __init__(self, args: VersionArgs) -> None:
+    def __init__(self, wire: Callable[[VersionArgs], Predictor], args: VersionArgs) -> None:
         log_to_ray()
         os.nice(NICENESS)
-        store = open_store(served_uri(args.store), cached=True)
-        spec = get_spec(args.model)
-        self._predictor = opened_when_possible(
-            lambda: load(
-                store, spec, args.version, args.manifest_sha256, args.public_keys, prove_first
-            ),
-            backoff(),
-            time.sleep,
-        )
+        self._predictor = wire(args)
         self._replica = serve.get_replica_context().replica_id.unique_id
         self._config = VersionConfig()
         self._n_wished = 0

@@ -44,7 +44,7 @@ def sluice() -> None:
 
 def main() -> None:
     """Run the command line."""
-    # A folder shop/ beside serve_config.yaml is found without being installed, as Ray finds it.
+    # A folder shop/ next to serve_config.yaml is found without being installed, as Ray finds it.
     sys.path.append(str(Path.cwd()))
     # `diff` counts the rows that fail: a line of log for each of them would say no more.
     logging.getLogger("serve_app").setLevel(logging.ERROR)

@@ -28,7 +28,7 @@ class Tls:
 
 @dataclass(frozen=True)
 class Entrance:
-    """What Ray is given: the configuration, and variables beside those of the mode."""
+    """What Ray is given: the configuration, and variables in addition to those of the mode."""
 
     config: dict[str, Any]
     variables: Mapping[str, str]

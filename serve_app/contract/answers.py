@@ -20,6 +20,11 @@ class Prediction(BaseModel):
     )
 
 
+def threshold_of(parameters: Parameters, default: float) -> float:
+    """Where a version cuts its probability: at its bundle's threshold, else at this one."""
+    return parameters.get("threshold", default)
+
+
 def binary_answers(
     name: str, classes: Sequence[Label], positive: Label, threshold: float
 ) -> tuple[type[Prediction], Answer]:
@@ -28,7 +33,7 @@ def binary_answers(
     type_ = _prediction(name, label=_one_of(classes), probability=_share(f"Of {positive}"))
 
     def answer(score: float, parameters: Parameters) -> Any:
-        is_positive = score >= parameters.get("threshold", threshold)
+        is_positive = score >= threshold_of(parameters, threshold)
         return type_(label=positive if is_positive else negative, probability=score)
 
     return type_, answer

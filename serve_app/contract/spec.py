@@ -19,6 +19,7 @@ from serve_app.contract.answers import (
     binary_answers,
     class_answers,
     outputs_answers,
+    threshold_of,
     value_answers,
 )
 from serve_app.contract.feature import Feature, Kind, feature_of
@@ -127,10 +128,8 @@ class ModelSpec:
         self._check_fields()
 
     def threshold_of(self, parameters: Mapping[str, float]) -> float:
-        """Where a version with these parameters of its bundle cuts its probability: at its own
-        threshold, else at the contract's.
-        """
-        return parameters.get("threshold", self.threshold)
+        """Where a version with these parameters of its bundle cuts its probability."""
+        return threshold_of(parameters, self.threshold)
 
     def _check_kind(self) -> None:
         if self.kind not in get_args(Kind):

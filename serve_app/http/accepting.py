@@ -17,7 +17,7 @@ MOST_AT_ONCE = 1_000
 
 
 class AcceptingServer(uvicorn.Server):
-    """Accepts beside uvloop's own listener, from copies of the sockets that it is given."""
+    """Accepts next to uvloop's own listener, from copies of the sockets that it is given."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen."""

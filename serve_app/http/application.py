@@ -20,18 +20,11 @@ from serve_app.errors import HttpError, InternalError, MethodNotAllowed, NotFoun
 from serve_app.http import openapi
 from serve_app.http.backend import Backend
 from serve_app.http.docs_page import DOCS, OPENAPI, docs_route
-from serve_app.http.door import (
-    WRONG_METHOD,
-    Check,
-    Door,
-    Route,
-    checks,
-    client_left,
-    fault,
-)
+from serve_app.http.door import WRONG_METHOD, Door, checks, client_left, fault
 from serve_app.http.headers import Guarded
 from serve_app.http.problems import NO_ROUTE, problem_response, request_id_of
 from serve_app.http.refused_rows import RefusedRows
+from serve_app.http.route import Check, Route
 from serve_app.http.routes.predictions import prediction_routes
 from serve_app.http.routes.rollout import MAX_BODY_KB, Operator, rollout_router
 from serve_app.http.routes.status import status_router

@@ -7,8 +7,8 @@ from hashlib import sha256
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import Response
 
-from serve_app.http.door import Route
 from serve_app.http.request import IncomingRequest
+from serve_app.http.route import Route
 
 DOCS = "/docs"
 OPENAPI = "/openapi.json"

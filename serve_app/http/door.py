@@ -8,28 +8,23 @@ request ── Edge ──────────────┐            pre
 import logging
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
-from typing import Any, NamedTuple
 
-from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_app.access.auth import Auth
-from serve_app.access.caller import Permission
 from serve_app.errors import HttpError, InternalError, MethodNotAllowed, Overloaded
 from serve_app.http.backend import Backend
 from serve_app.http.headers import ID_HEADER, kept_id, new_id, require_text
 from serve_app.http.permission import KeyCheck, require_plain_path
-from serve_app.http.problems import problem_response
 from serve_app.http.rate_headers import rate_headers
 from serve_app.http.request import IncomingRequest
+from serve_app.http.route import Check, Route
 from serve_app.http.turns import Turns
 from serve_app.serving.request_id import REQUEST_ID
-from serve_app.settings import Limits
 from serve_app.statistics.histogram import Histogram
 
 logger = logging.getLogger(__name__)
@@ -37,39 +32,6 @@ logger = logging.getLogger(__name__)
 OK = 200
 CLIENT_LEFT = 499
 WRONG_METHOD = "This route does not take this method; GET / lists them."
-
-Handler = Callable[[IncomingRequest], Awaitable[Response]]
-
-
-class Documented(NamedTuple):
-    """What openapi.json says of a route that FastAPI does not have."""
-
-    operation: dict[str, Any]
-    # The models that the operation refers to.
-    types: tuple[type[BaseModel], ...]
-
-
-@dataclass(frozen=True)
-class Route:
-    """A path with its methods, and what the door has to know of it.
-
-    `path` may hold parameters (`/v1/rollout/{command}`). `scope` is the permission that it takes.
-    `handler` is None where FastAPI has the route; `document` describes the others.
-    `is_work` marks what is refused with 429 when the server has enough to do.
-    `max_body_kb` is the largest body, within the table's own limit; None: the door reads none.
-    """
-
-    path: str
-    methods: tuple[str, ...]
-    scope: Permission
-    handler: Handler | None = None
-    write_error: Callable[[HttpError, str], Response] = problem_response
-    is_work: bool = False
-    max_body_kb: int | None = None
-    document: Callable[[Limits], Documented] | None = None
-
-
-Check = Callable[[IncomingRequest, Route], Awaitable[None]]
 
 
 def checks(backend: Backend, auth: Auth, more: Sequence[Check] = ()) -> list[Check]:

@@ -12,9 +12,9 @@ from pydantic.json_schema import models_json_schema
 
 from serve_app.contract import ModelSpec
 from serve_app.errors import CommandError, FieldError, HttpError, InternalError, http_errors
-from serve_app.http.door import Documented, Route
 from serve_app.http.problems import MEDIA_TYPE, Problem
 from serve_app.http.request import MAX_KEY_LENGTH
+from serve_app.http.route import Documented, Route
 from serve_app.settings import Limits
 
 SCHEMAS = "#/components/schemas/"

@@ -4,16 +4,12 @@ Both are made before a byte of the body is read. Who has no key cannot make a se
 learn from a 429 how busy it is; the check costs microseconds, less than to refuse later.
 """
 
-from typing import TYPE_CHECKING
-
 from serve_app.access.auth import Auth
 from serve_app.access.caller import Permission
 from serve_app.errors import BadPath, KeyRequired, NotAllowed, NotFound
 from serve_app.http.problems import NO_ROUTE
 from serve_app.http.request import IncomingRequest
-
-if TYPE_CHECKING:
-    from serve_app.http.door import Route
+from serve_app.http.route import Route
 
 KEY_HEADER = b"x-api-key"
 FORCED = b"x-model-version"
@@ -21,7 +17,7 @@ FORCED = b"x-model-version"
 NO_KEY = "X-API-Key: expected a valid key, <id>.<secret>."
 
 
-async def require_plain_path(request: IncomingRequest, route: "Route") -> None:
+async def require_plain_path(request: IncomingRequest, route: Route) -> None:
     """Refuse a path that means another one, such as `/v1/%72ollout`. Raises BadPath.
 
     A gateway that lets paths through by their text would have read something else.
@@ -37,7 +33,7 @@ class KeyCheck:
     def __init__(self, auth: Auth) -> None:
         self._auth = auth
 
-    async def look(self, request: IncomingRequest, route: "Route") -> None:
+    async def look(self, request: IncomingRequest, route: Route) -> None:
         """Let the caller in. Raises KeyRequired, NotAllowed or NotFound."""
         caller = self._auth.caller(request.headers.get(KEY_HEADER, b""))
         request.let_in(caller)
@@ -56,7 +52,7 @@ class KeyCheck:
         raise NotAllowed(f"{what} takes a key with the scope {needed}.")
 
 
-def _needed(request: IncomingRequest, route: "Route") -> Permission:
+def _needed(request: IncomingRequest, route: Route) -> Permission:
     """The route's own scope; who names the version that answers goes past the rollout: admin."""
     if route.scope == "predict" and FORCED in request.headers:
         return "admin"

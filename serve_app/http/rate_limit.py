@@ -1,8 +1,8 @@
 """The door's check of how much a caller may ask."""
 
 from serve_app.access.rates import Rates
-from serve_app.http.door import Route
 from serve_app.http.request import IncomingRequest
+from serve_app.http.route import Route
 
 
 class RateLimit:

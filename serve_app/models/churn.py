@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from serve_app.contract import Choice, Example, Features, ModelSpec, Prediction
+from serve_app.contract.answers import threshold_of
 
 CHURN_THRESHOLD = 0.5
 MEDIUM_RISK_FROM = 0.3
@@ -73,7 +74,7 @@ def risk_level(probability: float) -> Literal["Low", "Medium", "High"]:
 
 def answer(score: float, parameters: Mapping[str, float]) -> ChurnPrediction:
     """The answer for a probability."""
-    churned = score >= parameters.get("threshold", CHURN_THRESHOLD)
+    churned = score >= threshold_of(parameters, CHURN_THRESHOLD)
     return ChurnPrediction(
         prediction=int(churned),
         label="Churned" if churned else "Retained",

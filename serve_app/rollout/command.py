@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from serve_app.errors import CommandRefused
 from serve_app.rollout.decide import END, draft_of, next_step
-from serve_app.rollout.event import Draft, Kind
+from serve_app.rollout.event import BY_A_PERSON, Draft, Kind
 from serve_app.rollout.facts import Facts
 from serve_app.rollout.state import DONE, OUT, POSSIBLE, STEP, STOPPED, State, Status
 from serve_app.settings import Rollout
@@ -87,4 +87,7 @@ def command(
         if action == "resume" and state.cause:
             reason = f"{action}, {state.cause} accepted"
     run = state.run + 1 if action == "start" else state.run
-    return draft_of(state, plan, kind, by, reason, facts, run=run, cause=STEP if is_step else "")
+    cause = STEP if is_step else ""
+    if kind in OUT:
+        cause = BY_A_PERSON
+    return draft_of(state, plan, kind, by, reason, facts, run=run, cause=cause)

@@ -14,7 +14,7 @@ from serve_app.errors import NoRollout, NotReady
 from serve_app.rollout import command as commands
 from serve_app.rollout import decide as plans
 from serve_app.rollout.clock import SteadyClock
-from serve_app.rollout.event import Draft, Out
+from serve_app.rollout.event import BY_A_PERSON, Draft, Out
 from serve_app.rollout.facts import Facts, Wait
 from serve_app.rollout.fleet import Fleet, IsolatedApplications
 from serve_app.rollout.holder import Holder
@@ -167,11 +167,11 @@ class Controller:
     async def command(self, action: commands.CommandName, by: str, reason: str) -> None:
         """A person's command. Raises CommandRefused, NoRollout or NotReady."""
         if action == "out":
-            await self._command_out(Out(by, reason or "out"))
+            await self._command_out(Out(by, reason or "out", BY_A_PERSON))
             return
         state = self.ongoing.state if self.ongoing else State()
         if commands.COMMANDS[action][0] in OUT and action in commands.actions(state):
-            await self._command_out(Out(by, reason or action))
+            await self._command_out(Out(by, reason or action, BY_A_PERSON))
             return
         async with self._lock:
             ongoing = await self._held()

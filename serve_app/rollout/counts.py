@@ -12,6 +12,7 @@ from typing import Literal
 from serve_app.rollout.fault import Fault
 from serve_app.statistics.agreement import Agreement
 from serve_app.statistics.bins import Name
+from serve_app.statistics.moments import Moments
 
 Arm = Literal["stable", "candidate"]
 ARMS: tuple[Arm, ...] = ("stable", "candidate")
@@ -36,8 +37,8 @@ class Incidents:
 
     What a model does wrong (it raised, or gave no valid number) counts each time. What a process
     does wrong (late, not ready, refused) is one incident for as long as no good answer of it
-    interrupts: a process that stalls turns many keys bad, and is one event all the same (beside
-    replicas that answer well it begins several times, of which the coordinator makes one). `first`
+    interrupts: a process that stalls turns many keys bad, and is one event all the same (where
+    other replicas answer well it begins several times, of which the coordinator makes one). `first`
     has the keys that count, and `of_process` those of them with which such an incident began.
     `others` are those that were bad in the course of an incident: they are used up, and count for
     nothing. `n_left_out` keys had no room.
@@ -133,13 +134,14 @@ class Sliced:
 class Counts:
     """What was counted in one phase of one run.
 
-    `run` is State.id, `scores` are counts by bin, and so are `times`, of good answers; of both a
-    key's first one counts. `slices` are those of the fields of `slice_by`, in which so many keys
-    were noted. `bad` are requests by their fault, `examples` has the id of one of each, and
-    `n_stood_in` those that stable answered because the candidate had failed; it gave no valid
-    answer to `n_broken_in_place` of these. `n_stops` of the candidate's processes began, as this
-    server saw them. `is_mixed`: one version is in the server and the other is not. A key may be
-    told several times; the coordinator counts it once.
+    `run` is State.id, `scores` are counts by bin, and so are `times`, of good answers; `moments`
+    are those of the scores, where they are no classes. Of all three a key's first one counts.
+    `slices` are those of the fields of `slice_by`, in which so many keys were noted. `bad` are
+    requests by their fault, `examples` has the id of one of each, and `n_stood_in` those that
+    stable answered because the candidate had failed; it gave no valid answer to
+    `n_broken_in_place` of these. `n_stops` of the candidate's processes began, as this server saw
+    them. `is_mixed`: one version is in the server and the other is not. A key may be told several
+    times; the coordinator counts it once.
     """
 
     run: str
@@ -154,6 +156,7 @@ class Counts:
     errors: Incidents = field(default_factory=Incidents)
     slow: Incidents = field(default_factory=Incidents)
     scores: dict[Arm, list[int]] = field(default_factory=lambda: {arm: [] for arm in ARMS})
+    moments: dict[Arm, Moments] = field(default_factory=lambda: {arm: Moments() for arm in ARMS})
     times: dict[Arm, list[int]] = field(default_factory=lambda: {arm: [] for arm in ARMS})
     slices: dict[Name, Sliced] = field(default_factory=dict)
     n_sliced_keys: int = 0

@@ -24,6 +24,8 @@ Kind = EventKind
 
 logger = logging.getLogger(__name__)
 
+# The cause where a person put the candidate out.
+BY_A_PERSON = "person"
 REMEDY = (
     "restore the log, or move its folder away to begin this rollout again; "
     "until then stable answers everybody"
@@ -62,8 +64,9 @@ class Draft(_Record):
     reason: PlainText
     cause: PlainText = Field(
         default="",
-        description="of a hold: what a person accepts by resuming; of what the judge put out: why, "
-        "in a word; of resumed: `step` when it goes on to the next step at once",
+        description="of a hold: what a person accepts by resuming; of what was put out: why, in a "
+        "word, which is `person` where one commanded it; of resumed: `step` when it goes on to the "
+        "next step at once",
     )
     numbers: dict[PlainText, FiniteFloat | None] = Field(
         default_factory=dict, description="the evidence at that moment"

@@ -14,6 +14,7 @@ from serve_app.rollout.recent import Recent, Seen, seen_by, seen_of
 from serve_app.rollout.seen_slices import SeenSlice, SliceKeys
 from serve_app.statistics.bins import Name
 from serve_app.statistics.clumps import Clumps
+from serve_app.statistics.moments import Moments
 from serve_app.statistics.sequential_test import Rail
 from serve_app.statistics.times import Times
 
@@ -51,6 +52,7 @@ class Phase:
     n_broken_in_place: int = 0
     clumps: dict[Arm, Clumps] = field(default_factory=lambda: {arm: Clumps() for arm in ARMS})
     scores: dict[Arm, list[int]] = field(default_factory=lambda: {arm: [] for arm in ARMS})
+    moments: dict[Arm, Moments] = field(default_factory=lambda: {arm: Moments() for arm in ARMS})
     times: dict[Arm, Times] = field(default_factory=lambda: {arm: Times() for arm in ARMS})
     slices: dict[Name, SeenSlice] = field(default_factory=dict)
     counted: dict[Kind, dict[Arm, int]] = field(default_factory=_numbers)
@@ -133,6 +135,7 @@ class Record:
             phase.bad[arm] += counts.bad[arm]
             phase.examples[arm] |= counts.examples[arm]
             phase.scores[arm] = added(phase.scores[arm], counts.scores[arm])
+            phase.moments[arm] += counts.moments[arm]
             phase.times[arm].add(counts.times[arm])
         phase.is_mixed |= counts.is_mixed
         phase.n_stood_in += counts.n_stood_in

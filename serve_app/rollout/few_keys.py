@@ -1,8 +1,10 @@
 """What it means that few keys were seen: a key counts once, however many requests it sends.
 
-Nobody keeps a set of all keys. What is known are keys with a bad answer, and pairs in shadow.
+Nobody keeps a set of all keys. What is known are keys with a bad answer, pairs in shadow, and how
+many keys had a good answer in each server.
 """
 
+from serve_app.rollout.counts import ARMS
 from serve_app.rollout.evidence import Phase, Record
 from serve_app.settings import Guardrails, Rollout
 from serve_app.statistics.intervals import Z, wilson
@@ -22,6 +24,14 @@ def few_keys(record: Record, number: int, plan: Rollout) -> str:
     if not 0 < phase.percent < 100:
         return ""
     needed = fewest_bad_keys(phase.percent, plan, record.restarts)
+    n_requests = sum(phase.requests.values())
+    # Those with a good answer, which a server counts once.
+    n_keys = sum(sum(phase.scores[arm]) for arm in ARMS)
+    if n_keys and n_requests >= MIN_REQUESTS and not phase.requests["candidate"]:
+        return (
+            f"few keys: {n_requests:,} requests of {n_keys:,}, none of which falls to the "
+            f"candidate at {phase.percent:g} %; `step` goes on to the next share"
+        )
     n_keys = n_bad_keys(phase)
     n_requests = sum(phase.total.bad.values())
     meaning = (

@@ -32,7 +32,7 @@ from serve_app.bundle.objects import (
     scheme_fault,
 )
 from serve_app.errors import Fenced, RolloutError
-from serve_app.rollout.event import REMEDY, Draft, Event, NewerEvent, Out, parse
+from serve_app.rollout.event import BY_A_PERSON, REMEDY, Draft, Event, NewerEvent, Out, parse
 
 RETRY_S = 5.0
 TIMEOUT_S = 30.0
@@ -46,7 +46,7 @@ EVENT_FILE = re.compile(r"(?<=/)[0-9]{8}(?=\.json\Z)")
 ORDER_FILE = re.compile(r"(?<=/out-run)[0-9]{1,9}(?=\.json\Z)")
 ORDER = TypeAdapter(Out)
 # That it is there is the order; what it says is for the audit.
-UNREADABLE = Out("unknown", "ordered while no coordinator answered")
+UNREADABLE = Out("unknown", "ordered while no coordinator answered", BY_A_PERSON)
 
 
 def open_log(state: str, model: str, application: str, rollout: str) -> "Log":

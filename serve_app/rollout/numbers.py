@@ -43,4 +43,7 @@ def evidence_numbers(record: Record, phase: Phase, judgement: Judgement) -> dict
         candidate = phase.scores["candidate"]
         numbers["psi"] = psi(stable, candidate)
         numbers["psi_noise"] = psi_noise(len(stable), sum(stable), sum(candidate))
+    for arm, moments in phase.moments.items():
+        if moments.n:
+            numbers[f"{arm}_mean_score"] = moments.mean
     return numbers

@@ -17,7 +17,7 @@ from serve_app.settings import Rollout
 logger = logging.getLogger(__name__)
 
 NOTHING = Verdict("wait", "nothing is counted yet")
-FORGOTTEN = Out("coordinator", "it was put out before, which the log did not say yet")
+FORGOTTEN = Out("coordinator", "it was put out before, which the log did not say yet", "forgotten")
 ALONE = Out(
     "coordinator",
     "each server with clients put it out by itself while it heard no coordinator: it failed every "

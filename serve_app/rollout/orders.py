@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from serve_app.rollout.counts import Counts
-from serve_app.rollout.event import Out
+from serve_app.rollout.event import BY_A_PERSON, Out
 from serve_app.rollout.log import Log
 from serve_app.rollout.state import OUT, State, fold, weights
 from serve_app.settings import Rollout
@@ -97,7 +97,7 @@ def order_out(log: Log, plan: Rollout, by: str, reason: str) -> None:
     RolloutError.
     """
     state = fold(log.read())
-    out = Out(by, reason or "out")
+    out = Out(by, reason or "out", BY_A_PERSON)
     if state.run and state.status not in OUT:
         log.order_out(state.run, out)
     if plan.run > state.run:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from serve_app.bundle.manifest import Manifest
 from serve_app.contract import Features, ModelSpec
-from serve_app.contract.block import Block, Scores, has_failed
+from serve_app.contract.block import Block, Scores, has_failed, principal_score
 from serve_app.rollout.counts import ARMS, MOST_REPORTED_KEYS, Arm, Counts, Slice, digest
 from serve_app.rollout.fault import OF_THE_MODEL, Fault, InPlace
 from serve_app.rollout.slicer import Slicer
@@ -24,7 +24,7 @@ MOST_SCORED_KEYS = 20_000
 class _Stop:
     """The candidate's bad answers one after the other, as of one process, in seconds.
 
-    A good answer ends it when it began after the last bad one was given up: beside a replica that
+    A good answer ends it when it began after the last bad one was given up: while one replica
     stalls, others go on answering well. What began before that end belongs to it.
     """
 
@@ -157,6 +157,8 @@ class PhaseCounter:
         if not histogram:
             histogram.extend([0] * self._score_bins.n_bins)
         histogram[self._score_bins.bin_of(score)] += 1
+        if self._score_bins.has_mean:
+            self._counts.moments[arm].add(principal_score(score))
         times = self._counts.times[arm]
         if not times:
             times.extend([0] * N_BINS)

@@ -22,12 +22,12 @@ from serve_app.rollout.hold_verdict import (
 )
 from serve_app.rollout.numbers import evidence_numbers
 from serve_app.rollout.recent import KEPT_S, STABLE_SHARE, Seen
+from serve_app.rollout.score_verdict import score_holds
 from serve_app.rollout.shadow_verdict import of_shadow
 from serve_app.rollout.trials import trials_of
 from serve_app.settings import Rollout
 from serve_app.statistics.clumps import is_more
 from serve_app.statistics.intervals import SURE_Z, surprise, wilson
-from serve_app.statistics.psi import is_shifted, psi
 from serve_app.statistics.sequential_test import Evidence, Finding, Judgement, judge
 
 # Two stops of five seconds make more of a minute bad, and one makes less.
@@ -231,11 +231,7 @@ def _holds(
             "whether the candidate is the cause"
         )
         yield "rates differ", reason
-    stable = phase.scores["stable"]
-    candidate = phase.scores["candidate"]
-    if phase.has_scores_of_both and is_shifted(stable, candidate):
-        shift = psi(stable, candidate)
-        yield "psi", f"the scores lie elsewhere: PSI {shift:.2f}, more than 0.25"
+    yield from score_holds(phase)
 
 
 def _against_stable(record: Record, phase: Phase, plan: Rollout) -> Iterator[tuple[str, str]]:

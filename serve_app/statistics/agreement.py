@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from serve_app.contract.block import Scores
+from serve_app.statistics.moments import Moments
 
 
 @dataclass
@@ -58,14 +59,13 @@ class Agreement:
         """The standard error of the mean difference, as if rows were independent."""
         if self.n_rows < 2:
             return math.inf
-        return _deviation(self.n_rows, self.difference, self.difference_squared) / math.sqrt(
-            self.n_rows
-        )
+        found = Moments(self.n_rows, self.difference, self.difference_squared)
+        return found.spread / math.sqrt(self.n_rows)
 
     @property
     def spread(self) -> float:
         """The standard deviation of stable's scores."""
-        return _deviation(self.n_rows, self.stable, self.stable_squared)
+        return Moments(self.n_rows, self.stable, self.stable_squared).spread
 
     def rank_correlation(self) -> float | None:
         """Spearman's correlation of the bins, -1 to 1; 0 where the candidate's are all the same.
@@ -95,10 +95,3 @@ def _middle_ranks(counts: np.ndarray) -> np.ndarray:
     """The middle rank of each bin, of rows in the order of the bins."""
     ends = np.cumsum(counts)
     return np.asarray(ends - counts / 2)
-
-
-def _deviation(n: int, total: float, squares: float) -> float:
-    if n < 2:
-        return 0.0
-    # Rounding may leave a tiny negative number.
-    return math.sqrt(max(0.0, squares / n - (total / n) ** 2))

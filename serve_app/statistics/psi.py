@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 # "A major shift" by the convention of credit scoring (Siddiqi, Credit Risk Scorecards, 2006).
 HOLD_PSI = 0.25
-# What chance alone may give, so that a PSI above HOLD_PSI means something.
-MAX_NOISE = HOLD_PSI / 5
+# With few scores chance alone gives more: it must be this many times what chance gives.
+NOISES = 5.0
 
 
 def psi(stable: Sequence[int], candidate: Sequence[int]) -> float:
@@ -36,9 +36,9 @@ def psi_noise(n_bins: int, n_stable: int, n_candidate: int) -> float:
 
 
 def is_shifted(stable: Sequence[int], candidate: Sequence[int]) -> bool:
-    """Whether the PSI is above HOLD_PSI, with scores enough that chance gives at most MAX_NOISE."""
+    """Whether the PSI is above HOLD_PSI, and beyond chance: above NOISES times its noise."""
     noise = psi_noise(len(stable), sum(stable), sum(candidate))
-    return noise <= MAX_NOISE and psi(stable, candidate) > HOLD_PSI
+    return psi(stable, candidate) > max(HOLD_PSI, NOISES * noise)
 
 
 def _shares(counts: Sequence[int]) -> list[float]:

@@ -52,6 +52,11 @@ class ScoreBins:
         counts: list[int] = np.bincount(places, minlength=self.n_bins).tolist()
         return counts
 
+    @property
+    def has_mean(self) -> bool:
+        """Whether a mean of the scores says something: not of classes."""
+        return not self._by_class
+
     def bin_of(self, score: float | Sequence[float]) -> int:
         """The position of the bin of one row's score, or scores, none of which is NaN."""
         if self._by_class:

@@ -35,7 +35,7 @@ def table(**entry: object) -> Table:
 def test_cost_grows_with_the_rows_of_a_request(trained_store: FolderStore) -> None:
     """A list of a hundred rows costs more than one row and less than a hundred requests.
 
-    So it is in the routes, and so in the model.
+    So it is in the routes, and so in the model. These are CPU times: other processes add nothing.
     """
     one = measure("churn", trained_store.uri, table(), 1)
     many = measure("churn", trained_store.uri, table(), 100)

@@ -112,7 +112,9 @@ def server_blocks() -> dict[str, Block]:
         if block.tags == ("server",):
             line = int(block.place.rpartition(":")[2])
             heading = next(one for one in reversed(text[:line]) if one.startswith("## "))
-            found[heading.removeprefix("## ")] = block
+            heading = heading.removeprefix("## ")
+            assert heading not in found, f"{block.place}: expected one such block below a heading"
+            found[heading] = block
     return found
 
 

@@ -3,7 +3,7 @@
 A fence's info string says what a block is, and after it what becomes of the block in the tests:
 
     ```console run               run for real in a temporary copy (tests/docs/test_commands_run.py)
-    ```console server            needs a running Sluice; those of README are run against one
+    ```console server            needs a running Sluice, and is run against one; README alone
     ```console runs-in=FILE      run by another test, which is named
     ```console needs-docker      not run here; NEEDS lists what else a block can need
     ```python run                run like `console run`; other Python is compiled only

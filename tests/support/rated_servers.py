@@ -52,7 +52,7 @@ class RatedServers:
     def __init__(self, n_servers: int) -> None:
         self.n_steps = 0
         self.rates: dict[int, Rates] = {}
-        self.hearts: dict[int, Heartbeat] = {}
+        self.reporters: dict[int, Heartbeat] = {}
         # Whose reports do not arrive, and whose replies.
         self.loses_reports: set[int] = set()
         self.loses_replies: set[int] = set()
@@ -80,18 +80,18 @@ class RatedServers:
                 raise ConnectionError
             return reply
 
-        self.hearts[n] = Heartbeat(f"server-{n}", [self.rates[n]], send, self.clock)
+        self.reporters[n] = Heartbeat(f"server-{n}", [self.rates[n]], send, self.clock)
 
     def stop(self, n: int) -> None:
         """A server is gone from one moment to the next."""
-        del self.rates[n], self.hearts[n]
+        del self.rates[n], self.reporters[n]
 
     async def step(self) -> None:
         """Let a moment pass, in which some servers report."""
         self.n_steps += 1
-        for n, heart in self.hearts.items():
+        for n, reporter in self.reporters.items():
             if (self.n_steps + 7 * n) % STEPS_A_SECOND == 0:
-                await heart.beat()
+                await reporter.beat()
 
     async def answered(self, seconds: float, who: Caller, load: Load, n_rows: int = 1) -> int:
         """Put load on the servers, in requests of so many rows; the rows that were answered."""

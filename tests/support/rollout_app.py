@@ -169,15 +169,18 @@ class RolloutApp:
         wait_until(is_replaced, f"another replica of {deployment}")
 
     def run(
-        self, marked_share: float = 0.0, meanwhile: Callable[[], None] = lambda: None
+        self,
+        marked_share: float = 0.0,
+        meanwhile: Callable[[], None] = lambda: None,
+        over: Sequence[str] = OVER,
     ) -> tuple[Load, dict[str, Any]]:
-        """Clients until the rollout is over and N_REQUESTS are answered; what they saw, and the
+        """Clients until the rollout is `over` and N_REQUESTS are answered; what they saw, and the
         view.
         """
 
         def is_over() -> bool:
             meanwhile()
-            return self.view().get("status") in OVER
+            return self.view().get("status") in over
 
         with RolloutLoad(f"{self.url}/v1/predict", marked_share) as load:
             wait_until(is_over, "the end of the rollout")

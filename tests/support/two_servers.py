@@ -60,7 +60,7 @@ class TwoServers:
             self.now_s += 1
             self.n_seconds += 1
             for server in ("a", "b"):
-                self.report(server, self.n_rows, self._counts(counts))
+                self.report(server, self.n_rows, self.counts(counts))
             await self.controller.look()
             self.report("a")
             self.reply = self.controller.tell("a")
@@ -86,7 +86,8 @@ class TwoServers:
         )
         self.controller.hear(server, report, is_new=True)
 
-    def _counts(self, counts: dict[str, Any]) -> tuple[Counts, ...]:
+    def counts(self, counts: dict[str, Any]) -> tuple[Counts, ...]:
+        """What a server has counted of the phase in force, as `counts_of` takes it."""
         orders = self.reply.orders
         if orders is None or not counts:
             return ()

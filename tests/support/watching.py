@@ -11,6 +11,7 @@ from serve_app.rollout.counts import ARMS, Counts, digest
 from serve_app.rollout.fleet import Replicas
 from serve_app.rollout.phase_counter import PhaseCounter
 from serve_app.settings import Table
+from serve_app.statistics.moments import Moments
 
 SPEC = get_spec("churn")
 STABLE = "1.0.0"
@@ -58,8 +59,9 @@ def phase_counter(
 def counts_of(phase: int = 1, run: str = RUN, **counts: Any) -> Counts:
     """Return what a server counted in one phase.
 
-    `requests`, `bad` and `scores` are (stable, candidate); so are `errors` and `slow`, of keys by
-    name, each of which begins an incident; `late` are keys with which one of a process began.
+    `requests`, `bad`, `scores` and their `moments` are (stable, candidate); so are `errors` and
+    `slow`, of keys by name, each of which begins an incident; `late` are keys with which one of a
+    process began.
     `pairs` says of each key, by name, whether the versions disagree.
     """
     found = Counts(run, phase)
@@ -81,6 +83,7 @@ def counts_of(phase: int = 1, run: str = RUN, **counts: Any) -> Counts:
     found.n_broken_in_place = counts.get("broken_in_place", 0)
     for i, arm in enumerate(ARMS):
         found.scores[arm] = list(counts.get("scores", ((), ()))[i])
+        found.moments[arm] = counts.get("moments", (Moments(), Moments()))[i]
     for key, disagrees in counts.get("pairs", {}).items():
         found.shadowed.pairs[digest(key)] = disagrees
     found.shadowed.n_requests = len(found.shadowed.pairs)

@@ -18,7 +18,7 @@ from serve_app.bundle.objects import Objects
 from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
 from serve_app.bundle.store import FolderStore
 from serve_app.contract.block import Layout
-from serve_app.errors import BundleError
+from serve_app.errors import BundleError, BundleUnavailable
 from serve_app.models import get_spec
 from training.bundling import Written
 from training.table import Table
@@ -39,9 +39,14 @@ def copied(written: Written, tmp_path: Path) -> Path:
 
 def refusal(folder: Path, version: str = "1.0.0", pin: str | None = None) -> str:
     """What loading this bundle says; it must refuse."""
-    with pytest.raises(BundleError) as error:
+    return str(refused(folder, version, pin))
+
+
+def refused(folder: Path, version: str = "1.0.0", pin: str | None = None) -> BundleError:
+    """The error with which loading this bundle is refused."""
+    with pytest.raises(BundleError) as caught:
         load(FolderStore(folder.parents[1]), get_spec(folder.parent.name), version, pin)
-    return str(error.value)
+    return caught.value
 
 
 def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
@@ -132,11 +137,16 @@ def test_the_pipeline_in_the_bundle_gives_the_golden_scores(churn_bundle: Writte
 
 
 def test_a_truncated_model_is_refused_with_both_sizes(copied: Path) -> None:
-    """Half a download is never opened."""
+    """Half a download is never opened; it is waited for, as the rest may be on its way."""
     path = copied / "model.onnx"
     size = path.stat().st_size
-    path.write_bytes(path.read_bytes()[:1000])
-    assert f"expected {size} bytes, found 1000" in refusal(copied)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:1000])
+    half = refused(copied)
+    assert f"expected {size} bytes, found 1000" in str(half)
+    assert isinstance(half, BundleUnavailable)
+    path.write_bytes(whole + b"more")
+    assert not isinstance(refused(copied), BundleUnavailable)
 
 
 def test_one_flipped_byte_is_refused_with_both_hashes(copied: Path) -> None:

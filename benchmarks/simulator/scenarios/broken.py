@@ -3,7 +3,7 @@
 from functools import partial
 
 from benchmarks.simulator.fault import Moment
-from benchmarks.simulator.faults import Changes, Command, MakeStable, Restart
+from benchmarks.simulator.faults import Changes, Command, MakeStable, Restart, TakeAway
 from benchmarks.simulator.models import Behaviour
 from benchmarks.simulator.scenario import (
     BROKEN,
@@ -17,6 +17,8 @@ from benchmarks.simulator.traffic import Traffic
 
 FAILING = Behaviour(error_share=1.0)
 QUICK = {"steps": [50, 100], "min_seconds": 20, "min_requests": 100, "bake_seconds": 120}
+# Nothing is wrong with it before; what comes later is no matter of the judge any more.
+FINISHES = Expectation(most_aborted=0.0, most_held=0.0, most_undecided=0.0)
 
 _broken = partial(expecting, BROKEN)
 # It fails at 100 %, and is followed until it has baked.
@@ -143,5 +145,35 @@ SCENARIOS = [
             MakeStable(Moment("100 %", 10)),
         ),
         longest_s=120,
+    ),
+    _broken(
+        "breaks-when-finished",
+        "has baked and is finished, and breaks before anybody makes it stable: stable answers",
+        "T20",
+        expected=FINISHES,
+        rollout={**QUICK, "bake_seconds": 60},
+        traffic=Traffic(rate_per_s=20),
+        until="the end",
+        faults=(
+            Changes("candidate", FAILING, Moment("finished", 5)),
+            TakeAway(Moment("finished", 20)),
+        ),
+    ),
+    # Nobody stands behind a version that is stable: clients hear of it until a person acts.
+    *in_both(
+        _broken(
+            "breaks-when-made-stable",
+            "has baked, is made stable, and breaks; a person deploys the file as it was",
+            "T20",
+            expected=FINISHES,
+            rollout={**QUICK, "bake_seconds": 60},
+            traffic=Traffic(rate_per_s=20),
+            until="the end",
+            faults=(
+                MakeStable(Moment("finished", 5), back_after_s=30),
+                Changes("candidate", FAILING, Moment("finished", 15)),
+                TakeAway(Moment("finished", 45)),
+            ),
+        )
     ),
 ]

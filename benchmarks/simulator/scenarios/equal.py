@@ -10,13 +10,14 @@ from benchmarks.simulator.faults import (
     FullQueues,
     Restart,
     Rush,
+    SecondCluster,
     Stall,
     Store,
     outage,
 )
 from benchmarks.simulator.models import Behaviour
 from benchmarks.simulator.network import Wire
-from benchmarks.simulator.scenario import EQUAL, Expectation, expecting, isolated
+from benchmarks.simulator.scenario import EQUAL, expecting, isolated
 from benchmarks.simulator.store import StoreState
 from benchmarks.simulator.traffic import Traffic
 
@@ -147,6 +148,24 @@ WRITTEN = [
         ),
     ),
     equal(
+        "second-cluster",
+        "all clients go to a second cluster, as at an upgrade, and stay there",
+        "T3",
+        "K2",
+        stable=ONE_PERCENT,
+        candidate=ONE_PERCENT,
+        faults=(SecondCluster(Moment("canary", 10), clients_after_s=10),),
+    ),
+    equal(
+        "second-cluster-and-back",
+        "they come back after 20 s, while the other cluster has the log",
+        "T3",
+        "K2",
+        stable=ONE_PERCENT,
+        candidate=ONE_PERCENT,
+        faults=(SecondCluster(Moment("canary", 10), clients_after_s=10, back_after_s=20),),
+    ),
+    equal(
         "clock-forward",
         "the coordinator's clock jumps an hour ahead",
         "T22",
@@ -159,6 +178,16 @@ WRITTEN = [
         faults=(ClockJump(-3_600, Moment("canary", 20)),),
         longest_s=300,
     ),
+    equal(
+        "clock-back-restart",
+        "the clock jumps an hour back while the coordinator restarts",
+        "T22",
+        faults=(
+            Restart("coordinator", Moment("canary", 20)),
+            ClockJump(-3_600, Moment("canary", 21)),
+        ),
+        longest_s=300,
+    ),
     *(
         equal(
             f"store-{state}",
@@ -168,44 +197,6 @@ WRITTEN = [
             faults=(Store(state, Moment("canary", 20), 60),),
         )
         for state in STORES
-    ),
-    *(
-        equal(
-            f"{n_keys}-tenants",
-            f"{n_keys} keys with as much traffic each, errors of 1 % on both sides",
-            traffic=Traffic("even", n_keys, 30.0),
-            stable=ONE_PERCENT,
-            candidate=ONE_PERCENT,
-            # With one key or three a tenth of the keys is mostly nobody.
-            rollout={"steps": [50, 100]} if n_keys < 10 else {},
-            longest_s=400,
-        )
-        for n_keys in (1, 3, 10, 40)
-    ),
-    equal(
-        "40-tenants-shadow",
-        "40 keys, with a shadow before: it comes to an end, in whatever way",
-        "T6",
-        "L4",
-        expected=Expectation(most_aborted=0.01, most_undecided=0.0),
-        traffic=Traffic("even", 40, 30.0),
-        rollout={"steps": ["shadow", 50, 100], "min_requests": 200},
-        longest_s=300,
-    ),
-    equal(
-        "zipf",
-        "500 keys by Zipf's law, errors of 1 % on both sides",
-        traffic=Traffic("zipf", 500),
-        stable=ONE_PERCENT,
-        candidate=ONE_PERCENT,
-        longest_s=400,
-    ),
-    equal(
-        "nightly-batch",
-        "half of all requests are a batch of one segment under one key, errors of 1 %",
-        stable=ONE_PERCENT,
-        candidate=ONE_PERCENT,
-        faults=(Rush(Moment("canary", 20), 120, rate_per_s=100, batch_share=0.5),),
     ),
     equal(
         "shadow-redeploy",
@@ -239,13 +230,6 @@ SCENARIOS = [
             "coordinator-cut-off",
             "clock-forward",
             "clock-back",
-            "1-tenants",
-            "3-tenants",
-            "10-tenants",
-            "40-tenants",
-            "40-tenants-shadow",
-            "zipf",
-            "nightly-batch",
         )
     ),
 ]

@@ -1,10 +1,12 @@
 """An equal candidate whose processes stop for a while, or answer late, as those of stable do."""
 
 from benchmarks.simulator.fault import Moment
-from benchmarks.simulator.faults import Stall, Stalls
+from benchmarks.simulator.faults import Restart, Stall, Stalls
 from benchmarks.simulator.models import Behaviour
+from benchmarks.simulator.scenario import CANDIDATE, STABLE
 from benchmarks.simulator.scenarios.equal import equal
 from benchmarks.simulator.traffic import Traffic
+from serve_app.settings import Rollout
 
 # One call in fifty takes longer than a candidate may, and less than stable may.
 TAILS = Behaviour(tail_share=0.02, tail_ms=160.0)
@@ -12,6 +14,13 @@ TAILS = Behaviour(tail_share=0.02, tail_ms=160.0)
 LONG_TAILS = Behaviour(tail_share=0.03, tail_ms=1_500.0)
 # Good answers, and so many of them slow that stable's overlap all the time.
 SLOW_TAILS = Behaviour(tail_share=0.2, tail_ms=120.0)
+# What a process loads on its first calls.
+COLD = Behaviour(n_cold_calls=5, cold_ms=200.0)
+# All keys as they are shipped: five steps before 100 %, and an hour of baking.
+SHIPPED = Rollout(stable=STABLE, candidate=CANDIDATE).model_dump(
+    include={"steps", "min_seconds", "min_requests", "bake_seconds"}
+)
+FEW_REQUESTS = Traffic(rate_per_s=10)
 
 SCENARIOS = [
     equal(
@@ -128,6 +137,25 @@ SCENARIOS = [
         "T2",
         faults=(Stalls("servers", 20, 0.1, 0.4),),
     ),
+    equal(
+        "cold-starts",
+        "the first 5 calls in a process take 200 ms; replicas die every 40 s, two of each version",
+        n_replicas=2,
+        placement="isolated",
+        stable=COLD,
+        candidate=COLD,
+        faults=(
+            Restart("stable", away_s=5, every_s=40),
+            Restart("candidate", away_s=5, every_s=40),
+        ),
+    ),
+    equal(
+        "cold-starts-in-server",
+        "the same in servers, of which one dies every 40 s",
+        stable=COLD,
+        candidate=COLD,
+        faults=(Restart("servers", away_s=5, every_s=40),),
+    ),
     # Ten seconds without an answer are what puts out a candidate that fails: see docs/rollouts.md.
     equal(
         "stalls-long",
@@ -162,5 +190,26 @@ SCENARIOS = [
         placement="isolated",
         rollout={"steps": ["shadow", 50, 100]},
         faults=(Stall("candidate", Moment("shadow", 8), 1.0),),
+    ),
+    equal(
+        "shipped-plan",
+        "the shipped plan until it has baked; each server stops for 0.3-5 s every 5 min",
+        "T2",
+        traffic=FEW_REQUESTS,
+        rollout=SHIPPED,
+        faults=(Stalls("servers", 300, 0.3, 5),),
+        until="finished",
+        longest_s=12_000,
+    ),
+    equal(
+        "shipped-plan-isolated",
+        "isolated, the same; each process of both versions stops so",
+        "T2",
+        placement="isolated",
+        traffic=FEW_REQUESTS,
+        rollout=SHIPPED,
+        faults=(Stalls("versions", 300, 0.3, 5),),
+        until="finished",
+        longest_s=12_000,
     ),
 ]

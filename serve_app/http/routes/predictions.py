@@ -15,11 +15,11 @@ from serve_app.contract.elements import MAX_ROW_KB
 from serve_app.contract.rows import RowReader
 from serve_app.errors import HttpError, InvalidRows, ModelFailed, Overloaded
 from serve_app.http.backend import Backend
-from serve_app.http.door import Route
 from serve_app.http.openapi import PredictionDocuments
 from serve_app.http.problems import row_error
 from serve_app.http.refused_rows import RefusedRows
 from serve_app.http.request import IncomingRequest
+from serve_app.http.route import Route
 from serve_app.settings import Limits
 
 MODEL_FAILED = ModelFailed(

@@ -20,12 +20,12 @@ from serve_app.rollout.view import RolloutView, Unknown
 MAX_BODY_KB = 4
 COMMAND_ID = "command_v1_rollout__command__post"
 ROLLOUT_TEXT = (
-    "How far the rollout is, what it waits for, the evidence beside its limits, "
+    "How far the rollout is, what it waits for, the evidence next to its limits, "
     "and every decision so far."
 )
 COMMAND_TEXT = (
     "`promote`: 100 % as soon as the candidate is ready; `step`: the next step likewise; `out`: 0 "
-    "% now, in every state, as often as you like; `start`: anew, from the first step."
+    "% now, in every state, as often as you like; `start`: again, from the first step."
 )
 ACTIONS: tuple[CommandName, ...] = get_args(CommandName)
 COMMANDED = {

@@ -2,31 +2,21 @@
 
 import pytest
 from rated_servers import answered_at_once, ask, caller
+from set_clock import SetClock
 
 from serve_app.access.rates import FIRST_SHARE, MOST_KEYS, Rates
 from serve_app.access.shares import RatesReply
 from serve_app.errors import RateLimited
 
 
-class Clock:
-    """Seconds that a test lets pass."""
-
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def __call__(self) -> float:
-        """Now."""
-        return self.now_s
-
-
 @pytest.fixture
-def clock() -> Clock:
+def clock() -> SetClock:
     """The clock of a server."""
-    return Clock()
+    return SetClock()
 
 
 @pytest.fixture
-def rates(clock: Clock) -> Rates:
+def rates(clock: SetClock) -> Rates:
     """A server that has been told that it is the only one."""
     rates = Rates(clock)
     rates.follow(RatesReply({}, 1.0, 1.0))
@@ -40,7 +30,7 @@ def test_who_has_no_rate_has_no_bound(rates: Rates) -> None:
     assert rates.take().wants == {}
 
 
-def test_each_key_has_a_bucket_of_its_own(rates: Rates, clock: Clock) -> None:
+def test_each_key_has_a_bucket_of_its_own(rates: Rates, clock: SetClock) -> None:
     """One client's load takes nothing from another one."""
     assert answered_at_once(rates, caller(10, 20, "loud")) == 20
     assert answered_at_once(rates, caller(10, 20, "quiet")) == 20
@@ -55,7 +45,7 @@ def test_without_a_burst_in_the_key_file_it_is_what_comes_in_a_second(rates: Rat
 
 
 def test_a_key_file_that_changes_changes_the_rate_of_a_bucket_in_use(
-    rates: Rates, clock: Clock
+    rates: Rates, clock: SetClock
 ) -> None:
     """From the next request on, without giving a new burst."""
     assert answered_at_once(rates, caller(10, 20)) == 20
@@ -65,7 +55,7 @@ def test_a_key_file_that_changes_changes_the_rate_of_a_bucket_in_use(
     assert answered_at_once(rates, caller(100, 200)) == 100
 
 
-def test_a_refusal_says_when_there_is_room_again(rates: Rates, clock: Clock) -> None:
+def test_a_refusal_says_when_there_is_room_again(rates: Rates, clock: SetClock) -> None:
     """In whole seconds, at least one, and long enough for the debt of a batch."""
     who = caller(10, 20)
     assert ask(rates, who, 100)
@@ -85,7 +75,7 @@ def test_a_refusal_says_when_there_is_room_again(rates: Rates, clock: Clock) -> 
     assert answered_at_once(rates, who) == 20
 
 
-def test_a_request_whose_rows_are_refused_has_paid_one(rates: Rates, clock: Clock) -> None:
+def test_a_request_whose_rows_are_refused_has_paid_one(rates: Rates, clock: SetClock) -> None:
     """It got past the door while the one before it was still being read."""
     who = caller(10, 20)
     first = rates.allowance(who)
@@ -105,7 +95,7 @@ def test_a_request_whose_rows_are_refused_has_paid_one(rates: Rates, clock: Cloc
 
 
 def test_a_slow_body_does_not_take_its_rows_from_a_bucket_that_was_forgotten(
-    rates: Rates, clock: Clock
+    rates: Rates, clock: SetClock
 ) -> None:
     """Who waits with the body until the bucket is full again pays all the same."""
     who = caller(10, 20)
@@ -119,7 +109,7 @@ def test_a_slow_body_does_not_take_its_rows_from_a_bucket_that_was_forgotten(
     assert not ask(rates, who)
 
 
-def test_a_server_says_what_it_would_use_of_each_key(rates: Rates, clock: Clock) -> None:
+def test_a_server_says_what_it_would_use_of_each_key(rates: Rates, clock: SetClock) -> None:
     """What was asked, answered or not, and what is missing; a refused batch counts as the last."""
     rates.take()
     clock.now_s += 1
@@ -135,7 +125,7 @@ def test_a_server_says_what_it_would_use_of_each_key(rates: Rates, clock: Clock)
     assert rates.take().wants == {}
 
 
-def test_shares_are_in_force_from_the_moment_they_are_told(rates: Rates, clock: Clock) -> None:
+def test_shares_are_in_force_from_the_moment_they_are_told(rates: Rates, clock: SetClock) -> None:
     """A tenth of the rate, a quarter of the burst; of a key that is not named, half."""
     rates.follow(RatesReply({"shop": 0.1}, 0.5, 0.25))
     assert answered_at_once(rates, caller(100, 41)) == 11
@@ -149,7 +139,7 @@ def test_shares_are_in_force_from_the_moment_they_are_told(rates: Rates, clock: 
     assert told.other_share == 0.5
 
 
-def test_a_server_that_was_told_nothing_yet_has_a_small_share(clock: Clock) -> None:
+def test_a_server_that_was_told_nothing_yet_has_a_small_share(clock: SetClock) -> None:
     """A coordinator that only listens changes nothing of it."""
     rates = Rates(clock)
     rates.follow(None)
@@ -158,7 +148,7 @@ def test_a_server_that_was_told_nothing_yet_has_a_small_share(clock: Clock) -> N
 
 
 async def test_without_a_coordinator_shares_stay_and_who_has_none_takes_all(
-    rates: Rates, clock: Clock
+    rates: Rates, clock: SetClock
 ) -> None:
     """The shares of all servers add up; one that has just started cannot know of the others."""
     rates.follow(RatesReply({}, 0.25, 0.25))
@@ -186,7 +176,7 @@ async def test_after_a_minute_alone_a_server_has_no_more_than_one_that_starts(
     assert rates.take().shares == shares
 
 
-def test_keys_that_are_not_used_take_no_memory(rates: Rates, clock: Clock) -> None:
+def test_keys_that_are_not_used_take_no_memory(rates: Rates, clock: SetClock) -> None:
     """Of those in use there are at most as many as a key file has: what is reported is bounded."""
     for n in range(MOST_KEYS + 500):
         ask(rates, caller(10, 20, f"key-{n}"))

@@ -36,6 +36,9 @@ def says(monkeypatch: pytest.MonkeyPatch, message: str, **states: int) -> None:
         ("serve_app.errors.NoRoom: churn/1.1.0: no memory", False),
         ("MemoryError", False),
         ("OSError: [Errno 28] No space left on device", False),
+        ("RuntimeError: can't start new thread", False),
+        ("The actor died because its process was killed: SIGKILL, maybe for its memory.", False),
+        ("", False),
     ],
 )
 async def test_an_application_that_had_no_room_has_not_failed_for_good(

@@ -26,6 +26,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own models warn when they are imported
     from ray import serve
 
+    from serve_app.app import opened_version
     from serve_app.cluster.placements import IsolatedApplication
     from serve_app.cluster.version import Version
 
@@ -45,9 +46,9 @@ def replica(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Version:
     monkeypatch.setitem(RUNTIMES, "toy", toy())
     # A child process does not know the toy.
     proven: list[Verified] = []
-    monkeypatch.setattr("serve_app.cluster.version.prove_first", proven.append)
+    monkeypatch.setattr("serve_app.app.prove_first", proven.append)
     write_toy(FolderStore(tmp_path), VERSION)
-    made = Version(VersionArgs(model="churn", version=VERSION, store=str(tmp_path)))
+    made = Version(opened_version, VersionArgs(model="churn", version=VERSION, store=str(tmp_path)))
     assert [found.manifest.version for found in proven] == [VERSION], "not opened here alone"
     return made
 

@@ -89,11 +89,11 @@ async def test_a_parts_numbers_are_summed_over_two_servers_and_told_to_each() ->
     toy_sum = ToySum()
     line = Line(Inbox([toy_sum]))
     counters = {"a": ToyCounter(), "b": ToyCounter()}
-    hearts = {name: Heartbeat(name, [toy], line.send) for name, toy in counters.items()}
+    reporters = {name: Heartbeat(name, [toy], line.send) for name, toy in counters.items()}
     for n in (1, 2, 3):
-        for name, heart in hearts.items():
+        for name, reporter in reporters.items():
             counters[name].n += n if name == "a" else 10 * n
-            assert await heart.beat()
+            assert await reporter.beat()
     assert toy_sum.total == 6 + 60
     assert counters["a"].told == "a: 36"
     assert counters["b"].told == "b: 66"
@@ -105,17 +105,17 @@ async def test_a_report_that_was_lost_on_its_way_is_counted_once(lost: str) -> N
     toy_sum = ToySum()
     line = Line(Inbox([toy_sum]))
     toy = ToyCounter()
-    heart = Heartbeat("a", [toy], line.send)
+    reporter = Heartbeat("a", [toy], line.send)
     toy.n = 5
     line.loses = lost
-    assert not await heart.beat()
-    assert not await heart.beat()
+    assert not await reporter.beat()
+    assert not await reporter.beat()
     toy.n = 7
     line.loses = ""
-    assert await heart.beat()
+    assert await reporter.beat()
     assert toy_sum.total == 5
     assert line.sent[0] is line.sent[1] is line.sent[2]
-    assert await heart.beat()
+    assert await reporter.beat()
     assert toy_sum.total == 12
 
 
@@ -123,9 +123,9 @@ async def test_a_part_that_fails_keeps_no_other_part_from_working() -> None:
     """It may fail at either end, and the others are taken and told all the same."""
     toy_sum = ToySum()
     toy = ToyCounter()
-    heart = Heartbeat("a", [Broken(), toy], Line(Inbox([Broken(), toy_sum])).send)
+    reporter = Heartbeat("a", [Broken(), toy], Line(Inbox([Broken(), toy_sum])).send)
     toy.n = 5
-    assert await heart.beat()
+    assert await reporter.beat()
     assert (toy_sum.total, toy.told) == (5, "a: 5")
 
 
@@ -140,9 +140,9 @@ class Deaf(ToySum):
 async def test_a_server_whose_report_is_not_understood_is_told_what_to_do() -> None:
     """It reaches the coordinator, so that nothing else would bring an abort to it."""
     toy = ToyCounter()
-    heart = Heartbeat("a", [toy], Line(Inbox([Deaf()])).send)
+    reporter = Heartbeat("a", [toy], Line(Inbox([Deaf()])).send)
     toy.n = 5
-    assert await heart.beat()
+    assert await reporter.beat()
     assert toy.told == "a: 0"
 
 

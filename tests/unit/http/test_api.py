@@ -4,12 +4,20 @@ import json
 import re
 
 import pytest
-from fakes import REQUEST_ID, VERSION, Api, assert_problem, example_rows, expected_answer, serving
+from fakes import (
+    REQUEST_ID,
+    VERSION,
+    Api,
+    assert_problem,
+    example_rows,
+    expected_answer,
+    patient,
+    serving,
+)
 
 from serve_app.errors import DeadlineExceeded, NotReady, Overloaded
 from serve_app.http.application import DOCS_PATHS, PATHS
 from serve_app.models import get_spec
-from serve_app.settings import Limits
 
 SINGLE = ("/v1/predict", "/predict")
 BATCH = ("/v1/predict/batch", "/predict/batch")
@@ -213,7 +221,7 @@ async def test_the_limits_of_the_table_in_force_are_the_ones_that_count(churn_ap
     """A change of max_rows is live, for what is accepted and for the documentation."""
     rows = example_rows(churn_api.spec)[:1] * 101
     assert_problem(await churn_api.post("/v1/predict/batch", rows), 400, "too_many_rows")
-    churn_api.backend.limits = Limits(max_rows=101)
+    churn_api.backend.limits = patient(max_rows=101)
     assert (await churn_api.post("/v1/predict/batch", rows)).json()["succeeded"] == 101
     document = (await churn_api.client.get("/openapi.json")).json()
     body = document["paths"]["/v1/predict/batch"]["post"]["requestBody"]["content"][

@@ -1,19 +1,20 @@
 """Every request passes the same checks, through FastAPI and in front of Ray alike."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
 import pytest
+from behind_door import PREFIX, BehindDoor
 from fakes import (
     REQUEST_ID,
     FakeBackend,
     FakeOperator,
-    FakeReplica,
     assert_problem,
     client_of,
     example_rows,
+    patient,
     until,
 )
 from pydantic import BaseModel
@@ -22,9 +23,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from serve_app.errors import BadHeader, HttpError, NotReady
 from serve_app.http.application import create_app
-from serve_app.http.door import Documented, Door, Route
-from serve_app.http.edge import Edge, put_in_front
+from serve_app.http.door import Door
 from serve_app.http.request import IncomingRequest
+from serve_app.http.route import Documented, Route
 from serve_app.models import get_spec
 from serve_app.serving.request_id import REQUEST_ID as ID_OF_LOG
 from serve_app.settings import Limits
@@ -32,22 +33,14 @@ from serve_app.settings import Limits
 SPEC = get_spec("churn")
 ROW = example_rows(SPEC)[0]
 JSON = {"content-type": "application/json", "x-request-id": REQUEST_ID}
-WAYS = ("through FastAPI", "in front of Ray")
-PREFIX = "/churn"
 PATIENCE_S = 60.0
 
 
-class Setup:
+class Setup(BehindDoor):
     """An application behind the door, reached one way or the other under the model's prefix."""
 
     def __init__(self, way: str, **options: Any) -> None:
-        self.backend = FakeBackend(SPEC)
-        self.operator = FakeOperator()
-        self.app = create_app(SPEC, self.backend, self.operator, **options)
-        self.replica = FakeReplica(self.app, PREFIX)
-        if way == "in front of Ray":
-            put_in_front(self.app.state.door)
-        self.client = client_of(Edge(self.replica), headers=JSON)
+        super().__init__(way, SPEC, JSON, **options)
 
     async def send(self, path: str, content: Any = b"", **headers: str) -> httpx.Response:
         """Bytes or an iterator of them, posted."""
@@ -58,11 +51,10 @@ class Setup:
         return await self.client.post(PREFIX + path, json=ROW, headers=headers)
 
 
-@pytest.fixture(params=WAYS)
-def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., Setup]]:
+@pytest.fixture
+def make(way: str) -> Callable[..., Setup]:
     """Makes a setup of each way."""
-    yield lambda **options: Setup(request.param, **options)
-    put_in_front(None)
+    return lambda **options: Setup(way, **options)
 
 
 @pytest.fixture
@@ -261,7 +253,7 @@ async def test_a_route_that_fastapi_got_later_is_reached_by_those_who_may_do_eve
 
 async def test_an_over_full_server_says_so_before_a_byte_of_the_body_comes(setup: Setup) -> None:
     """429 with the table's Retry-After and the request's id; the body is not even asked for."""
-    setup.backend.limits = Limits(max_rows_under_way=7, retry_after_s=9)
+    setup.backend.limits = patient(max_rows_under_way=7, retry_after_s=9)
     setup.backend.rows_under_way = 7
     for path in ("/v1/predict", "/predict/batch"):
         asked: list[int] = []
@@ -278,7 +270,7 @@ async def test_an_over_full_server_says_so_before_a_byte_of_the_body_comes(setup
 
 async def test_room_is_looked_at_before_anything_else_of_the_body(setup: Setup) -> None:
     """The checks stand in an order: without room, not even the body's type is looked at."""
-    setup.backend.limits = Limits(max_rows_under_way=1)
+    setup.backend.limits = patient(max_rows_under_way=1)
     setup.backend.rows_under_way = 1
     answer = await setup.send("/predict", b"", **{"content-type": "text/plain"})
     assert_problem(answer, 429, "overloaded")
@@ -289,16 +281,16 @@ async def test_who_would_wait_for_much_work_is_told_so(
     setup: Setup, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of what is ready at once the first 100 ms are answered; the rest is 429 before its rows."""
-    setup.backend.limits = Limits(max_wait_ms=100, retry_after_s=9)
+    setup.backend.limits = patient(max_wait_ms=100, retry_after_s=9)
     seconds = [0.0]
     monkeypatch.setattr("serve_app.http.turns.thread_time", lambda: seconds[0])
     answer = setup.backend.predict
 
-    async def dear(*asked: Any) -> Any:
+    async def expensive(*asked: Any) -> Any:
         seconds[0] += 0.03
         return await answer(*asked)
 
-    setup.backend.predict = dear  # type: ignore[method-assign]
+    setup.backend.predict = expensive  # type: ignore[method-assign]
     row = ROW if path == "/v1/predict" else [ROW]
     url = PREFIX + path
     found = await asyncio.gather(*(setup.client.post(url, json=row) for _ in range(8)))
@@ -313,14 +305,14 @@ async def test_who_would_wait_for_much_work_is_told_so(
 @pytest.mark.parametrize("path", ["/health", "/ready", "/v1/model", "/v1/rollout", "/docs"])
 async def test_an_over_full_server_still_tells_how_it_is(setup: Setup, path: str) -> None:
     """Only predictions are work: probes and people are answered."""
-    setup.backend.limits = Limits(max_rows_under_way=1)
+    setup.backend.limits = patient(max_rows_under_way=1)
     setup.backend.rows_under_way = 1_000
     assert (await setup.client.get(PREFIX + path)).status_code == 200
 
 
 async def test_a_request_whose_body_is_still_coming_takes_room(setup: Setup) -> None:
     """What is let in is answered, however full it gets meanwhile; then there is room again."""
-    setup.backend.limits = Limits(max_rows_under_way=1, body_timeout_s=600)
+    setup.backend.limits = patient(max_rows_under_way=1)
     asked = asyncio.Event()
     rest = asyncio.Event()
     row = httpx.Request("POST", "http://sluice", json=ROW).content
@@ -342,7 +334,7 @@ async def test_a_request_whose_body_is_still_coming_takes_room(setup: Setup) -> 
 
 async def test_a_client_that_leaves_in_the_middle_of_its_body_takes_no_room(setup: Setup) -> None:
     """Whatever ends the wait for a body, its room is free again."""
-    setup.backend.limits = Limits(max_rows_under_way=1, body_timeout_s=600)
+    setup.backend.limits = patient(max_rows_under_way=1)
     asked: list[int] = []
     first = asyncio.create_task(setup.send("/predict", nothing(asked)))
     await until(lambda: asked)
@@ -354,7 +346,7 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_takes_no_room(setu
 @pytest.mark.parametrize("path", ["/v1/predict", "/predict/batch", "/v1/rollout/abort"])
 async def test_a_half_sent_body_is_answered_in_time(setup: Setup, path: str) -> None:
     """408 after `limits.body_timeout_s`, and the connection ends: the rest may still come."""
-    setup.backend.limits = Limits(body_timeout_s=1)
+    setup.backend.limits = patient(body_timeout_s=1)
     async with asyncio.timeout(PATIENCE_S):
         answer = await setup.send(path, half())
     assert_problem(answer, 408, "body_too_slow")

@@ -3,23 +3,21 @@
 import logging
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
 import httpx
 import pytest
-from fakes import FakeBackend, FakeOperator, FakeReplica, client_of, example_rows
+from behind_door import PREFIX, BehindDoor
+from fakes import client_of, example_rows
 
 from serve_app.errors import NotReady
-from serve_app.http.application import create_app
 from serve_app.http.edge import Edge, put_in_front
 from serve_app.models import get_spec
 
 SPEC = get_spec("churn")
 ROW = example_rows(SPEC)[0]
-PREFIX = "/churn"
-WAYS = ("through Ray", "in front of Ray")
 PAGE = "https://shop.example"
 LONG = "a" * 129
 # Letters that no request id has.
@@ -48,18 +46,15 @@ class RaysId:
         await self.app(scope, receive, with_id)
 
 
-class Setup:
+class Setup(BehindDoor):
     """A server as it is reached: through Ray's middleware and replica, or in front of them."""
 
     def __init__(self, way: str, **options: Any) -> None:
-        self.backend = FakeBackend(SPEC)
-        self.operator = FakeOperator()
-        self.app = create_app(SPEC, self.backend, self.operator, **options)
-        self.replica = FakeReplica(self.app, PREFIX)
-        self.ray = RaysId(self.replica)
-        if way == "in front of Ray":
-            put_in_front(self.app.state.door)
-        self.client = client_of(Edge(self.ray))
+        super().__init__(way, SPEC, around=self._around, **options)
+
+    def _around(self, app: Any) -> RaysId:
+        self.ray = RaysId(app)
+        return self.ray
 
     async def ask(self, method: str, path: str, *headers: tuple[str, Any]) -> httpx.Response:
         """A request with these headers, of which one may stand there twice."""
@@ -68,11 +63,10 @@ class Setup:
         return await self.client.request(method, PREFIX + path, content=content, headers=sent)
 
 
-@pytest.fixture(params=WAYS)
-def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., Setup]]:
+@pytest.fixture
+def make(way: str) -> Callable[..., Setup]:
     """Makes a setup of each way."""
-    yield lambda **options: Setup(request.param, **options)
-    put_in_front(None)
+    return lambda **options: Setup(way, **options)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 
 import httpx
 import pytest
-from fakes import REQUEST_ID, FakeBackend, assert_problem, client_of, example_rows, until
+from fakes import REQUEST_ID, FakeBackend, assert_problem, client_of, example_rows, patient, until
 
 from serve_app.http.application import create_app
 from serve_app.models import get_spec
@@ -26,7 +26,7 @@ class Setup:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.backend = FakeBackend(SPEC)
-        self.backend.limits = limits or Limits()
+        self.backend.limits = limits or patient()
         self.client = client_of(create_app(SPEC, self.backend), headers=JSON)
 
     def batch(self, body: bytes) -> "asyncio.Task[httpx.Response]":
@@ -76,7 +76,7 @@ async def test_of_many_large_bodies_one_is_read_at_a_time() -> None:
 
 async def test_large_bodies_that_wait_take_room() -> None:
     """Each may hold `max_rows` rows; beyond `max_rows_under_way` it is told to come again."""
-    setup = Setup(Limits(max_rows_under_way=3 * N_ROWS, retry_after_s=7))
+    setup = Setup(patient(max_rows_under_way=3 * N_ROWS, retry_after_s=7))
     tasks = [setup.batch(BAD_ROWS) for _ in range(8)]
     answers = await asyncio.gather(*tasks)
     refused = [answer for answer in answers if answer.status_code != 200]
@@ -89,7 +89,7 @@ async def test_large_bodies_that_wait_take_room() -> None:
 
 async def test_a_large_body_waits_for_its_turn_no_longer_than_an_answer_may_take() -> None:
     """Twenty take longer than the millisecond here; whoever is refused leaves no trace."""
-    setup = Setup(Limits(deadline_ms=1, retry_after_s=7))
+    setup = Setup(patient(deadline_ms=1, retry_after_s=7))
     tasks = [setup.batch(BAD_ROWS) for _ in range(20)]
     first, *_, last = await asyncio.gather(*tasks)
     assert first.status_code == 200
@@ -100,7 +100,7 @@ async def test_a_large_body_waits_for_its_turn_no_longer_than_an_answer_may_take
 
 async def test_one_large_body_is_read_however_small_the_room_is() -> None:
     """A table may allow more rows in a request than rows under way."""
-    setup = Setup(Limits(max_rows_under_way=1))
+    setup = Setup(patient(max_rows_under_way=1))
     assert (await setup.batch(BAD_ROWS)).status_code == 200
 
 

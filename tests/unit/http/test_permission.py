@@ -1,21 +1,22 @@
 """Keys at the door: who may do what, told alike through FastAPI and in front of Ray."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+from behind_door import PREFIX, BehindDoor
 from fakes import (
     REQUEST_ID,
     FakeBackend,
     FakeOperator,
-    FakeReplica,
     assert_problem,
     client_of,
     example_rows,
+    patient,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,10 +27,9 @@ from serve_app.access.auth import Auth
 from serve_app.access.keys import KeyFile, Keys
 from serve_app.errors import KeyRequired
 from serve_app.http.application import create_app
-from serve_app.http.door import Route
-from serve_app.http.edge import Edge, put_in_front
 from serve_app.http.permission import KeyCheck
 from serve_app.http.request import IncomingRequest
+from serve_app.http.route import Route
 from serve_app.models import get_spec
 from serve_app.serving.status import Readiness, VersionStatus
 from serve_app.settings import Limits
@@ -37,8 +37,6 @@ from serve_app.settings import Limits
 SPEC = get_spec("churn")
 ROW = example_rows(SPEC)[0]
 JSON = {"content-type": "application/json", "x-request-id": REQUEST_ID}
-WAYS = ("through FastAPI", "in front of Ray")
-PREFIX = "/churn"
 WHY = "/srv/secret-store/churn/1.0.0/manifest.json: not found"
 
 
@@ -55,16 +53,11 @@ TOYS = (
 )
 
 
-class Keyed:
+class Keyed(BehindDoor):
     """An application that asks for keys, reached one way or the other under a prefix."""
 
     def __init__(self, way: str, auth: Auth) -> None:
-        self.backend = FakeBackend(SPEC)
-        self.operator = FakeOperator()
-        self.app = create_app(SPEC, self.backend, self.operator, auth=auth, more_routes=TOYS)
-        if way == "in front of Ray":
-            put_in_front(self.app.state.door)
-        self.client = client_of(Edge(FakeReplica(self.app, PREFIX)), headers=JSON)
+        super().__init__(way, SPEC, JSON, auth=auth, more_routes=TOYS)
 
     async def ask(
         self, method: str, path: str, id_: str | None = None, content: Any = None, **headers: str
@@ -81,11 +74,10 @@ class Keyed:
         return await self.ask("POST", "/v1/predict", id_, content, **headers)
 
 
-@pytest.fixture(params=WAYS)
-def make(request: pytest.FixtureRequest) -> Iterator[Callable[[Auth], Keyed]]:
+@pytest.fixture
+def make(way: str) -> Callable[[Auth], Keyed]:
     """Makes an application of each way."""
-    yield lambda auth: Keyed(request.param, auth)
-    put_in_front(None)
+    return lambda auth: Keyed(way, auth)
 
 
 @pytest.fixture
@@ -147,7 +139,7 @@ async def test_who_has_no_key_cannot_send_a_body_nor_learn_how_busy_it_is(
     api: Keyed, path: str
 ) -> None:
     """The key comes before room and body: not a byte is asked for."""
-    api.backend.limits = Limits(max_rows_under_way=1)
+    api.backend.limits = patient(max_rows_under_way=1)
     api.backend.rows_under_way = 1
     asked: list[int] = []
 

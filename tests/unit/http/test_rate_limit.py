@@ -2,64 +2,50 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
+from behind_door import PREFIX, BehindDoor
 from fakes import (
     REQUEST_ID,
-    FakeBackend,
-    FakeOperator,
-    FakeReplica,
     assert_problem,
-    client_of,
     example_rows,
+    patient,
 )
 from rated_servers import caller
 
 from serve_app.access.caller import Caller
 from serve_app.access.rates import Rates
 from serve_app.access.shares import RatesReply
-from serve_app.http.application import create_app
-from serve_app.http.door import Route
-from serve_app.http.edge import Edge, put_in_front
 from serve_app.http.rate_limit import RateLimit
 from serve_app.http.request import IncomingRequest
+from serve_app.http.route import Route
 from serve_app.models import get_spec
-from serve_app.settings import Limits
 
 SPEC = get_spec("churn")
 ROW = example_rows(SPEC)[0]
 HEADERS = {"content-type": "application/json", "x-request-id": REQUEST_ID}
-PREFIX = "/churn"
 # draft-ietf-httpapi-ratelimit-headers: a list of a quoted name with whole numbers.
 POLICY = re.compile(r'"rows";q=(\d+);w=(\d+)')
 LEFT = re.compile(r'"rows";r=(\d+);t=(\d+)')
 
 
-class Setup:
+class Setup(BehindDoor):
     """An application whose caller and clock the test sets; the server is the only one."""
 
     def __init__(self, way: str) -> None:
         self.now_s = 100.0
         self.caller: Caller | None = caller(10, 20)
-        self.backend = FakeBackend(SPEC)
         self.rates = Rates(lambda: self.now_s)
         self.rates.follow(RatesReply({}, 1.0, 1.0))
 
         async def let_in(request: IncomingRequest, route: Route) -> None:
             request.caller = self.caller
 
-        app = create_app(
-            SPEC,
-            self.backend,
-            FakeOperator(),
-            more_checks=(let_in, RateLimit(self.rates).look),
-        )
-        if way == "in front of Ray":
-            put_in_front(app.state.door)
-        self.client = client_of(Edge(FakeReplica(app, PREFIX)), headers=HEADERS)
+        checks = (let_in, RateLimit(self.rates).look)
+        super().__init__(way, SPEC, HEADERS, more_checks=checks)
 
     async def predict(self, n_rows: int | None = None) -> httpx.Response:
         """One row, or a batch of so many."""
@@ -68,11 +54,10 @@ class Setup:
         return await self.client.post(f"{PREFIX}/v1/predict/batch", json=[ROW] * n_rows)
 
 
-@pytest.fixture(params=["through FastAPI", "in front of Ray"])
-def setup(request: pytest.FixtureRequest) -> Iterator[Setup]:
+@pytest.fixture
+def setup(way: str) -> Setup:
     """Either way to the door."""
-    yield Setup(request.param)
-    put_in_front(None)
+    return Setup(way)
 
 
 def numbers(pattern: re.Pattern[str], text: str) -> tuple[int, ...]:
@@ -149,7 +134,7 @@ async def test_invalid_rows_of_a_batch_are_counted_too(setup: Setup) -> None:
 
 async def test_an_overloaded_server_takes_no_rows_from_anybody(setup: Setup) -> None:
     """It says so before it looks at the rate, and that answer has nothing to do with the key."""
-    setup.backend.limits = Limits(max_rows_under_way=10)
+    setup.backend.limits = patient(max_rows_under_way=10)
     setup.backend.rows_under_way = 10
     refused = await setup.predict()
     assert_problem(refused, 429, "overloaded")
@@ -161,7 +146,7 @@ async def test_an_overloaded_server_takes_no_rows_from_anybody(setup: Setup) -> 
 async def test_an_overload_that_is_met_after_the_body_has_cost_a_row(setup: Setup) -> None:
     """Reading it was work. Two large bodies of bad rows, and there is room for one to be read."""
     setup.caller = caller(1_000, 2_000)
-    setup.backend.limits = Limits(max_rows_under_way=100)
+    setup.backend.limits = patient(max_rows_under_way=100)
     url = f"{PREFIX}/v1/predict/batch"
     calls = [setup.client.post(url, json=[{}] * 100) for _ in range(2)]
     answered, refused = await asyncio.gather(*calls)

@@ -111,7 +111,7 @@ async def test_the_judge_does_not_wait_for_a_slow_store(
     monkeypatch.setattr(controller.ongoing.log, "append", hang)
     paused = asyncio.ensure_future(controller.command("pause", "ada", ""))
     looking = asyncio.ensure_future(controller.look_forever())
-    servers.report("a", counts=servers._counts({"errors": ([], [f"c{n}" for n in range(40)])}))
+    servers.report("a", counts=servers.counts({"errors": ([], [f"c{n}" for n in range(40)])}))
     await until(lambda: controller.is_falling, timeout_s=30)
     assert controller.tell("a").orders.percent == 0.0
     may_end.set()
@@ -148,7 +148,7 @@ async def test_a_judge_that_fails_ends_nothing_and_keeps_nobody_from_taking_the_
     assert "the judge itself fails (ZeroDivisionError)" in told.now
     await servers.controller.command("abort", "ada", "")
     last = written(tmp_path)[-1]
-    assert (last["kind"], last["by"]) == ("aborted", "ada")
+    assert (last["kind"], last["by"], last["cause"]) == ("aborted", "ada", "person")
     looking.cancel()
 
 
@@ -164,7 +164,9 @@ async def test_what_is_out_stays_out_when_the_coordinator_has_forgotten_it(
     assert servers.orders.percent == 0.0
     await servers.report_for(2)
     assert servers.status == "aborted"
-    assert "put out before" in written(tmp_path)[-1]["reason"]
+    last = written(tmp_path)[-1]
+    assert "put out before" in last["reason"]
+    assert last["cause"] == "forgotten"
 
 
 async def test_one_server_that_decides_alone_puts_nobody_out_and_all_of_them_do(

@@ -37,6 +37,7 @@ def test_a_command_leads_where_it_should_or_says_what_is_possible(
     if status in COMMANDS[action]:
         event = story.order(action, "because")
         assert (event.by, event.reason) == ("ada", "because")
+        assert event.cause == ("person" if action in ("abort", "rollback") else "")
         assert story.state.status == COMMANDS[action][status]
         assert story.state.share == (0.0 if action in ("abort", "rollback", "start") else share)
     else:

@@ -12,6 +12,7 @@ from serve_app.rollout import evidence
 from serve_app.rollout.counts import digest
 from serve_app.rollout.evidence import Record, requests_of
 from serve_app.rollout.facts import Verdict
+from serve_app.statistics.moments import Moments
 
 NAMES = st.lists(st.sampled_from("abcdefgh"), max_size=6)
 
@@ -615,4 +616,17 @@ def test_scores_that_lie_elsewhere_hold_the_rollout() -> None:
     tell(found, counts_of(scores=([900] * 10, [0] * 5 + [200] * 5)))
     said = judged(found)
     assert (said.outcome, said.cause) == ("hold", "psi")
+    assert "of 1020 scores of the candidate and 9900 of stable" in said.reason
     assert said.numbers["psi"] > 0.25
+
+
+def test_a_mean_score_that_lies_elsewhere_holds_the_rollout() -> None:
+    """A quarter of the spread is no major shift by its PSI, and every answer is another one."""
+    found = record()
+    of_both = (Moments(20_000, 6_000.0, 2_600.0), Moments(2_000, 700.0, 325.0))
+    tell(found, counts_of(requests=(20_000, 2_000), moments=of_both))
+    said = judged(found)
+    assert (said.outcome, said.cause) == ("hold", "mean score")
+    assert "the mean score is 0.35 of 2000 of the candidate and 0.3 of 20000 of" in said.reason
+    assert (said.numbers["stable_mean_score"], said.numbers["candidate_mean_score"]) == (0.3, 0.35)
+    assert judged(found, accepted=("mean score",)).outcome == "pass"

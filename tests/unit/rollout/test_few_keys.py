@@ -72,6 +72,18 @@ def test_many_bad_requests_of_few_keys_are_said() -> None:
     assert few_keys(found, 1, PLAN).startswith("few keys: 200 bad requests of 3 keys; ")
 
 
+def test_a_step_in_which_no_key_falls_to_the_candidate_says_so() -> None:
+    """Twenty tenants at 1 %: it would wait for requests of the candidate for ever."""
+    found = Record(RUN)
+    found.enter(1, 1.0)
+    found.add(counts_of(1, requests=(5_000, 0), scores=([2] * 10, [])), 1.0)
+    said = few_keys(found, 1, PLAN)
+    assert said.startswith("few keys: 5,000 requests of 20, none of which falls to the candidate")
+    assert "at 1 %; `step` goes on" in said
+    found.add(counts_of(1, requests=(0, 1)), 2.0)
+    assert few_keys(found, 1, PLAN) == ""
+
+
 def test_at_all_traffic_nothing_is_compared_so_that_keys_do_not_matter() -> None:
     """There the candidate is judged by what stable did before."""
     found = in_shadow(3, 5_000)

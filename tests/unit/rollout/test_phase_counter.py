@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from every_kind import ANOMALY, CLASSIFIER, EXAMPLE, OUTPUTS, VALUE, order_manifest
+from set_clock import SetClock
 from watching import CANDIDATE, STABLE, manifest, phase_counter, table
 
 from serve_app.contract import ModelSpec
@@ -23,17 +24,6 @@ def block(**column: list[float]) -> Any:
     ((name, values),) = column.items()
     row = SPEC.examples[0].row.model_dump()
     return Layout(SPEC.contract).block([row | {name: value} for value in values])
-
-
-class Clock:
-    """Seconds that a test sets."""
-
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def __call__(self) -> float:
-        """Tell the time."""
-        return self.now_s
 
 
 def test_an_answer_counts_for_the_version_that_the_request_was_assigned_to() -> None:
@@ -55,7 +45,7 @@ def test_an_answer_counts_for_the_version_that_the_request_was_assigned_to() -> 
 
 def test_bad_answers_that_no_good_one_interrupts_are_one_incident() -> None:
     """A process that stalls is one event; keys that it hit are used up."""
-    clock = Clock()
+    clock = SetClock()
     counter = phase_counter(clock=clock)
     for n in range(5):
         clock.now_s += 1
@@ -78,7 +68,7 @@ def test_a_good_answer_of_another_replica_ends_no_stop() -> None:
     """It began while the bad one was waited for; and what began before the end belongs to it. (The
     rails take what the coordinator hears within some seconds as one.)
     """
-    clock = Clock()
+    clock = SetClock()
     counter = phase_counter(clock=clock)
     counter.note("stalled", CANDIDATE, 0.15, "late")
     clock.now_s += 0.05
@@ -103,9 +93,10 @@ def test_the_histogram_takes_a_keys_first_score_alone_in_its_bin() -> None:
     counter.note("other", CANDIDATE, 0.0, None, 0.999)
     edges = score_edges(manifest())
     assert len(edges) == 9
-    found = counter.take().scores
-    assert found["stable"] == []
-    assert found["candidate"] == [1, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+    found = counter.take()
+    assert found.scores["stable"] == []
+    assert found.scores["candidate"] == [1, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+    assert found.moments["candidate"].mean == pytest.approx((0.05 + 0.999) / 2)
 
 
 def test_what_is_kept_between_two_reports_is_bounded() -> None:
@@ -222,7 +213,9 @@ def test_a_classifiers_histogram_counts_its_labels() -> None:
     counter = counter_of(CLASSIFIER, [[0.2, 0.5, 0.3]])
     for key, scores in {"a": [0.5, 0.3, 0.2], "b": [0.4, 0.2, 0.4], "c": [0.1, 0.1, 0.8]}.items():
         counter.note(key, CANDIDATE, 0.0, None, scores)
-    assert counter.take().scores["candidate"] == [2, 0, 1]
+    found = counter.take()
+    assert found.scores["candidate"] == [2, 0, 1]
+    assert found.moments["candidate"].n == 0, "a class has no mean"
 
 
 def test_of_several_outputs_the_first_one_has_the_histogram() -> None:

@@ -66,15 +66,22 @@ def test_hardly_any_candidate_slips_through_shadow_by_being_looked_at_often(
 def in_shadow(
     shifted_by: float = 0.0,
     constant: float | None = None,
+    permuted_share: float = 0.0,
     accepted: tuple[str, ...] = (),
     **more: int,
 ) -> Verdict:
-    """Return what is said of a shadow of 400 rows whose labels all agree."""
+    """Return what is said of a shadow of 400 rows whose labels all agree.
+
+    Of a `permuted_share` of them the candidate's scores are dealt out among themselves.
+    """
     counts = counts_of(pairs={f"k{n}": False for n in range(400)})
     stable = np.linspace(0.01, 0.49, 400)
     candidate = stable + shifted_by
     if constant is not None:
         candidate = np.full(400, constant)
+    rng = np.random.default_rng(7)
+    rows = rng.choice(400, round(400 * permuted_share), replace=False)
+    candidate[rows] = rng.permutation(candidate[rows])
     edges = [0.05 * n for n in range(1, 10)]
     counts.shadowed.agreement.count(stable, candidate, edges)
     for name, value in more.items():
@@ -92,6 +99,22 @@ def test_shadow_looks_at_the_scores_too() -> None:
     said = in_shadow(shifted_by=0.05)
     assert (said.outcome, said.cause) == ("hold", "shift")
     assert "+0.05" in said.reason
+
+
+@pytest.mark.parametrize(
+    ("permuted_share", "outcome"), [(0.1, "pass"), (0.3, "pass"), (0.7, "hold"), (1.0, "hold")]
+)
+def test_a_candidate_whose_ranking_is_random_is_named(permuted_share: float, outcome: str) -> None:
+    """Labels, mean and histogram of a permutation are stable's: nothing else would show it.
+
+    The rank correlation is about the share of rows that keep their score, and 0.5 is needed.
+    """
+    said = in_shadow(permuted_share=permuted_share)
+    assert said.outcome == outcome
+    assert said.numbers["rank_correlation"] == pytest.approx(1 - permuted_share, abs=0.15)
+    if outcome == "hold":
+        assert said.cause == "order"
+        assert said.reason.startswith("the order of the rows is another one: rank correlation")
 
 
 def disagreeing_in_a_slice() -> Record:

@@ -130,7 +130,7 @@ async def test_no_more_calls_are_under_way_than_the_bound() -> None:
 
 
 async def test_more_calls_go_out_when_the_bound_grows() -> None:
-    """The bound is asked anew each time: when more replicas answer, more blocks are under way."""
+    """The bound is asked again each time: when more replicas answer, more blocks are under way."""
     callee, bound = Callee(), [1]
     callee.busy()
     coalescer = made(callee, max_rows=1, max_in_flight=lambda: bound[0])

@@ -337,7 +337,7 @@ def test_a_wrong_rollout_is_refused_with_the_place(change: dict[str, Any], messa
 
 
 def test_the_id_of_a_rollout_is_readable_and_stays_what_it_is() -> None:
-    """Written down once: another id would begin every rollout under way anew on the day of an
+    """Written down once: another id would begin every rollout under way again on the day of an
     update.
     """
     assert rollout().id == "1.0.0-1.1.0-4a33fa66"

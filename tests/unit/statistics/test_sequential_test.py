@@ -187,7 +187,7 @@ def test_the_limits_of_the_shipped_plan_are_those_that_are_documented() -> None:
 
 
 def test_a_restart_raises_every_limit() -> None:
-    """Evidence that was begun anew has to say more, a little more each time."""
+    """Evidence that was begun again has to say more, a little more each time."""
     for rail, since in product(RAIL_SHARES, ("rollout", "step")):
         limits = [
             limit(rail, since, alpha=0.01, n_steps=5, restarts=restarts) for restarts in range(6)
