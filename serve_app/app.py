@@ -21,10 +21,12 @@ from serve_app.bundle.predictor import Predictor
 from serve_app.bundle.proving import prove_first
 from serve_app.bundle.stores import open_store, served_uri
 from serve_app.cluster.coordinator import Coordinator, CoordinatorParts
+from serve_app.cluster.declared_metrics import OF_A_SERVER, OF_THE_COORDINATOR
 from serve_app.cluster.handles import IsolatedReplicas, RemoteDrift, RemoteRollout
 from serve_app.cluster.heartbeat import Heartbeat
 from serve_app.cluster.metrics import export_forever
 from serve_app.cluster.placements import InServerVersion, IsolatedApplication
+from serve_app.cluster.readings import OnCoordinator, OnServer
 from serve_app.cluster.replica import own_application
 from serve_app.cluster.report import Inbox
 from serve_app.cluster.server import Server, ServerParts
@@ -32,6 +34,7 @@ from serve_app.cluster.version import Version
 from serve_app.http.application import create_app
 from serve_app.http.edge import put_in_front
 from serve_app.http.rate_limit import RateLimit
+from serve_app.http.refused_rows import RefusedRows
 from serve_app.models import get_spec
 from serve_app.monitoring.drift_counter import DriftCounter
 from serve_app.monitoring.drift_keeper import DriftKeeper
@@ -46,6 +49,7 @@ from serve_app.serving.answer import Counters
 from serve_app.serving.opening import Opening, opened_when_possible
 from serve_app.serving.request_lines import request_lines
 from serve_app.serving.router import Router
+from serve_app.serving.version_counts import VersionCounts
 from serve_app.serving.versions import Versions, backoff
 from serve_app.settings import COORDINATOR_CPUS, ServerArgs, VersionArgs
 
@@ -87,12 +91,14 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
     )
     versions: Versions = Versions(opening.open)
     counters = Counters()
+    by_version = VersionCounts(versions)
+    refused = RefusedRows(spec)
     rollout = ActiveRollout(spec, versions, lambda name: written_orders(log_of(args, name), name))
     drift = DriftCounter(spec.contract, versions)
     router = Router(
         spec,
         versions,
-        observers=(counters, rollout, drift, *request_lines(os.environ)),
+        observers=(counters, by_version, rollout, drift, *request_lines(os.environ)),
         assigner=rollout,
     )
     remote = RemoteRollout(
@@ -110,18 +116,24 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
         docs=args.docs,
         cors_origins=args.cors_origins,
         more_checks=(RateLimit(rates).look,),
+        refused=refused,
     )
-    put_in_front(app.state.door)
+    door = app.state.door
+    heartbeat = Heartbeat(
+        token_hex(8), parts=(rollout, rates, drift), send=coordinator.report.remote
+    )
+    here = OnServer(
+        counters, by_version, door, refused, router, versions, rates, rollout, heartbeat
+    )
+    put_in_front(door)
     return ServerParts(
         app=app,
         versions=versions,
-        heartbeat=Heartbeat(
-            token_hex(8), parts=(rollout, rates, drift), send=coordinator.report.remote
-        ),
+        heartbeat=heartbeat,
         is_joined=lambda: rollout.is_known,
         describe=app.openapi if args.docs else dict,
         follow_keys_forever=auth.follow_forever,
-        export_forever=partial(export_forever, counters, app.state.door, router, versions, rates),
+        export_forever=partial(export_forever, spec.name, OF_A_SERVER, here),
     )
 
 
@@ -136,7 +148,10 @@ def coordinator_parts(args: ServerArgs) -> CoordinatorParts:
         inbox=Inbox(parts=(controller, Shares(), drift)),
         controller=controller,
         drift=drift,
-        forever=(keeper.keep_forever,),
+        forever=(
+            keeper.keep_forever,
+            partial(export_forever, name, OF_THE_COORDINATOR, OnCoordinator(controller)),
+        ),
     )
 
 

@@ -23,6 +23,7 @@ from serve_app.http.docs_page import DOCS, OPENAPI, docs_route
 from serve_app.http.door import WRONG_METHOD, Door, checks, client_left, fault
 from serve_app.http.headers import Guarded
 from serve_app.http.problems import NO_ROUTE, problem_response, request_id_of
+from serve_app.http.refused_rows import RefusedRows
 from serve_app.http.route import Check, Route
 from serve_app.http.routes.drift import DriftSource, drift_router
 from serve_app.http.routes.predictions import prediction_routes
@@ -64,6 +65,7 @@ def create_app(
     cors_origins: Sequence[str] = (),
     more_routes: Iterable[Route] = (),
     more_checks: Sequence[Check] = (),
+    refused: RefusedRows | None = None,
 ) -> FastAPI:
     """The ASGI application of one model, behind the door that `app.state.door` holds.
 
@@ -71,7 +73,7 @@ def create_app(
     whether keys are asked for; None: as on a loopback. `docs` is whether it has `/docs`, which
     needs no internet, and `/openapi.json`. Scripts of pages from `cors_origins` may read its
     answers. `more_routes` come after those that are listed here; `more_checks` before a body is
-    read, as `door.checks` says.
+    read, as `door.checks` says. Rows that are refused are counted in `refused`.
     Raises ValueError when a path is declared twice.
     """
     make: Callable[..., FastAPI] = FastAPIOffline if docs else FastAPI
@@ -104,7 +106,7 @@ def create_app(
         of_drift = drift_router(drift)
         of_fastapi += _declared(of_drift.routes, "admin")
         app.include_router(of_drift)
-    ours = [*prediction_routes(spec, backend), *more_routes]
+    ours = [*prediction_routes(spec, backend, refused), *more_routes]
     if docs:
         ours.append(docs_route(spec.title))
     secured = [*ours, *of_fastapi] if auth.asks else []

@@ -3,6 +3,7 @@
 import asyncio
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,8 @@ from toy_runtime import toy, write_toy
 from serve_app.bundle.loading import Verified
 from serve_app.bundle.runtimes.registry import RUNTIMES
 from serve_app.bundle.store import FolderStore
+from serve_app.cluster.declared_metrics import OF_A_SERVER, OF_THE_COORDINATOR, Metric
+from serve_app.cluster.readings import OnCoordinator
 from serve_app.cluster.report import Inbox, Reply, Report
 from serve_app.errors import SettingsError
 from serve_app.http.edge import door_in_front, put_in_front
@@ -26,6 +29,7 @@ with warnings.catch_warnings():
     from ray import serve
 
     from serve_app.app import coordinator_parts, server_parts
+    from serve_app.cluster.metrics import Exporter
 
 ROW = example_rows(get_spec("churn"))[0]
 
@@ -164,3 +168,45 @@ async def test_what_was_counted_is_asked_of_the_coordinator(args: ServerArgs) ->
     assert answer.status_code == 200
     assert answer.json()["versions"]["1.0.0"]["detail"].startswith("no reference")
     assert made.forever, "the counts are carried through a restart"
+
+
+async def test_what_a_server_answers_can_be_read_by_every_metric_that_is_declared(
+    args: ServerArgs, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The page of wiring gives each record of the table the object that counts for it."""
+    coordinator: Any = SimpleNamespace(report=Handle(coordinator_parts(args).inbox))
+    parts = server_parts(args, coordinator)
+    await parts.versions.start(table())
+    async with client_of(parts.app) as client:
+        assert (await client.post("/v1/predict", json=ROW)).status_code == 200
+        assert (await client.post("/v1/predict", json={**ROW, "nps_score": 99})).status_code == 422
+    assert isinstance(parts.export_forever, partial)
+    model, metrics, here = parts.export_forever.args
+    assert (model, metrics) == ("churn", OF_A_SERVER)
+    told: dict[str, float] = {}
+
+    def make(metric: Metric[Any]) -> Any:
+        return lambda value, tags: told.update({f"{metric.name} {[*tags.values()]}": value})
+
+    Exporter(model, metrics, here, make).export()
+    assert told["sluice_requests ['churn', '200']"] == 1
+    assert told["sluice_requests ['churn', '422']"] == 1
+    assert told["sluice_rejected ['churn', 'nps_score', 'is out of range']"] == 1
+    assert told["sluice_predictions ['churn', '1.0.0', 'answered']"] == 1
+    assert told["sluice_version_seconds_bucket ['churn', '1.0.0', '+Inf']"] == 1
+    assert told["sluice_model_info ['churn', '1.0.0', 'toy', 'in_server']"] == 1
+    assert told["sluice_model_age_seconds ['churn', '1.0.0']"] > 0
+    scores = [value for name, value in told.items() if name.startswith("sluice_scores ")]
+    assert sum(scores) == 1
+    assert not [record for record in caplog.records if "exported" in record.message]
+
+
+async def test_a_rollout_that_begins_is_told_by_the_coordinator(
+    args: ServerArgs, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without one there is nothing to tell."""
+    controller = coordinator_parts(args).controller
+    found = {metric.name: metric.read for metric in OF_THE_COORDINATOR}
+    for read in found.values():
+        assert read is not None
+        assert read(OnCoordinator(controller)) == {}

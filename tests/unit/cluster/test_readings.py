@@ -1,0 +1,80 @@
+"""What a coordinator knows of a rollout, and how old versions are, as metrics tell it."""
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+from watching import manifest
+
+from serve_app.cluster.readings import (
+    MOST_EVIDENCE,
+    evidence,
+    model_ages_s,
+    requests_of_step,
+    rollout_status,
+)
+from serve_app.rollout.counts import Counts
+from serve_app.rollout.evidence import Record
+from serve_app.rollout.ongoing import Ongoing
+from serve_app.rollout.state import State
+from serve_app.settings import Rollout
+
+PLAN = Rollout(stable="1.0.0", candidate="1.1.0", steps=("shadow", 50.0, 100.0))
+STATE = State(rollout=PLAN.id, run=1, status="running", share=50.0, step=1, phase=3)
+
+
+def coordinator(n_bad_of_candidate: int, state: State = STATE) -> Any:
+    """One whose rollout stands at 50 %, after 200 requests of each version."""
+    record = Record(state.id)
+    record.enter(3, 50.0)
+    counts = Counts(state.id, 3, requests={"stable": 200, "candidate": 200})
+    for n in range(n_bad_of_candidate):
+        counts.errors.put("candidate", f"key {n}", counts=True)
+    record.add(counts, 0.0)
+    log: Any = None
+    return SimpleNamespace(controller=SimpleNamespace(ongoing=Ongoing(PLAN, log, state, record)))
+
+
+def test_the_status_and_the_requests_of_the_step_are_told() -> None:
+    """By version, so that several rollouts after one another are several lines."""
+    here = coordinator(0)
+    assert rollout_status(here) == {("1.1.0", "running"): 1.0}
+    assert requests_of_step(here) == {("1.0.0",): 200, ("1.1.0",): 200}
+
+
+def test_evidence_passes_one_as_soon_as_the_judge_would_put_the_candidate_out() -> None:
+    """Every guardrail has its line; that against which nothing speaks is at 0."""
+    sound = evidence(coordinator(0))
+    assert max(sound.values()) < 1e-6
+    assert {rail for (rail,) in sound} == {"errors", "slow", "disagreement"}
+    bad = evidence(coordinator(60))
+    assert 1 < bad[("errors",)] <= MOST_EVIDENCE
+    assert bad[("slow",)] < 1e-6
+
+
+def test_before_the_first_step_there_is_a_status_and_no_evidence() -> None:
+    """Nothing has been counted by then."""
+    waiting = State(rollout=PLAN.id, run=1, status="waiting", phase=9)
+    here = coordinator(0, waiting)
+    assert rollout_status(here) == {("1.1.0", "waiting"): 1.0}
+    assert evidence(here) == {}
+    assert requests_of_step(here) == {}
+
+
+def test_the_age_of_a_version_is_that_of_its_bundle_where_it_says_one() -> None:
+    """Whoever made a bundle may have written anything there: it serves all the same."""
+
+    def member(created_at: str) -> Any:
+        return SimpleNamespace(opened=SimpleNamespace(manifest=manifest(created_at=created_at)))
+
+    made = datetime.now(UTC) - timedelta(days=3)
+    members = {
+        "1.0.0": member(made.isoformat()),
+        "1.1.0": member(made.replace(tzinfo=None).isoformat()),
+        "1.2.0": member("in spring"),
+        "1.3.0": SimpleNamespace(opened=None),
+    }
+    here: Any = SimpleNamespace(versions=SimpleNamespace(members=lambda: members))
+    ages = model_ages_s(here)
+    assert set(ages) == {("1.0.0",), ("1.1.0",)}
+    assert all(round(age / 86_400) == 3 for age in ages.values())
