@@ -30,6 +30,7 @@ from serve_app.http.application import create_app
 from serve_app.http.edge import put_in_front
 from serve_app.http.rate_limit import RateLimit
 from serve_app.models import get_spec
+from serve_app.monitoring.log.opening import open_prediction_log
 from serve_app.rollout.active_rollout import ActiveRollout
 from serve_app.rollout.controller import Controller
 from serve_app.rollout.log import Log, open_log
@@ -80,7 +81,14 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
     versions: Versions = Versions(opening.open)
     counters = Counters()
     rollout = ActiveRollout(spec, versions, lambda name: written_orders(log_of(args, name), name))
-    router = Router(spec, versions, observers=(counters, rollout), assigner=rollout)
+    server_id = token_hex(8)
+    log = open_prediction_log(log_place(args), spec, own_application(), server_id, versions)
+    router = Router(
+        spec,
+        versions,
+        observers=(counters, rollout, *((log.answers,) if log else ())),
+        assigner=rollout,
+    )
     remote = RemoteRollout(
         coordinator,
         here=rollout,
@@ -100,11 +108,12 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
     return ServerParts(
         app=app,
         versions=versions,
-        heartbeat=Heartbeat(token_hex(8), parts=(rollout, rates), send=coordinator.report.remote),
+        heartbeat=Heartbeat(server_id, parts=(rollout, rates), send=coordinator.report.remote),
         is_joined=lambda: rollout.is_known,
         describe=app.openapi if args.docs else dict,
         follow_keys_forever=auth.follow_forever,
         export_forever=partial(export_forever, counters, app.state.door, router, versions, rates),
+        close=log.close if log else lambda: None,
     )
 
 
@@ -124,3 +133,8 @@ def log_of(args: ServerArgs, rollout: str) -> Log:
 def state_of(args: ServerArgs) -> str:
     """Where the logs of rollouts are."""
     return os.environ.get("STATE_PATH") or args.state
+
+
+def log_place(args: ServerArgs) -> str | None:
+    """Where the prediction log is; None where none is kept."""
+    return os.environ.get("LOG_PATH") or args.log

@@ -9,18 +9,34 @@ from pathlib import Path
 
 import typer
 
-from serve_app.commands import keys, rollout
+from serve_app.commands import keys, log, rollout
 from serve_app.commands.bundles import keygen, push, sign, versions
 from serve_app.commands.check import check
 from serve_app.commands.diff import diff
 from serve_app.commands.env import env
 from serve_app.commands.manifests import manifests
 from serve_app.commands.new import ANY_OPTION, new
+from serve_app.commands.replay import replay
 from serve_app.commands.score import score
 from serve_app.commands.size import size
 from serve_app.commands.up import up
+from serve_app.commands.why import why
 
-COMMANDS = (check, manifests, diff, score, up, env, size, push, versions, keygen, sign)
+COMMANDS = (
+    check,
+    manifests,
+    diff,
+    score,
+    replay,
+    why,
+    up,
+    env,
+    size,
+    push,
+    versions,
+    keygen,
+    sign,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,6 +47,7 @@ app = typer.Typer(
 )
 app.add_typer(rollout.app, name="rollout")
 app.add_typer(keys.app, name="keys")
+app.add_typer(log.app, name="log")
 for command in COMMANDS:
     app.command()(command)
 # Its options are those of `python -m training new`, which also writes its help.

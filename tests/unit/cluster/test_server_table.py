@@ -36,7 +36,7 @@ class KeptTables:
 
 def server(versions: KeptTables) -> Server:
     """Return a server of churn over these versions."""
-    parts: Any = SimpleNamespace(versions=versions, describe=dict)
+    parts: Any = SimpleNamespace(versions=versions, describe=dict, close=dict)
     return Server(lambda args, coordinator: parts, ServerArgs(model="churn"), None)
 
 
@@ -74,6 +74,7 @@ async def test_what_goes_on_for_ever_begins_with_the_first_table() -> None:
         export_forever=note("metrics"),
         heartbeat=SimpleNamespace(beat_forever=note("heartbeat")),
         follow_keys_forever=note("keys"),
+        close=dict,
     )
     one = Server(lambda args, coordinator: parts, ServerArgs(model="churn"), None)
     for _ in range(2):
@@ -96,6 +97,7 @@ async def test_what_a_server_has_loaded_at_the_start_is_no_garbage_to_look_throu
         heartbeat=heartbeat,
         export_forever=once,
         follow_keys_forever=once,
+        close=dict,
     )
     made = Server(lambda args, coordinator: parts, ServerArgs(model="churn"), None)
     gc.unfreeze()

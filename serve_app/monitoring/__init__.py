@@ -1,0 +1,1 @@
+"""What is known of a model after its answers: the prediction log."""
