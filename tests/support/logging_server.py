@@ -56,7 +56,14 @@ class LoggingServer:
 
     _numbers = itertools.count(1)
 
-    def __init__(self, spec: ModelSpec, folder: Path, least_free_bytes: int = 0, **options: Any):
+    def __init__(
+        self,
+        spec: ModelSpec,
+        folder: Path,
+        least_free_bytes: int = 0,
+        manifest: str = MANIFEST,
+        **options: Any,
+    ) -> None:
         self.spec = spec
         self.place = LogPlace(str(folder))
         self.options: LogOptions | None = LogOptions(**options)
@@ -71,7 +78,7 @@ class LoggingServer:
                 Origin(spec.name, "app", self.name),
                 Layout(spec.contract),
                 Pseudonyms("secret"),
-                lambda version: MANIFEST,
+                lambda version: manifest,
             ),
             self.keeper,
             self.name,

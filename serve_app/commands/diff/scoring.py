@@ -51,10 +51,8 @@ def score_both(
 
 def score_with(predictor: Predictor, rows: Sequence[Row]) -> Scores:
     """The scores of plain rows by one version; NaN where it does not take the row, or fails."""
-    parts = [_no_scores(predictor, 0)]
-    for begin in range(0, len(rows), N_ROWS):
-        parts.append(_score(predictor, rows[begin : begin + N_ROWS]))
-    return np.concatenate(parts)
+    steps = [rows[begin : begin + N_ROWS] for begin in range(0, len(rows), N_ROWS)]
+    return np.concatenate([_no_scores(predictor, 0), *(_score(predictor, step) for step in steps)])
 
 
 def columns_of(contract: Contract, blocks: list[Block]) -> dict[Feature, Column]:

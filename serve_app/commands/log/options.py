@@ -1,4 +1,4 @@
-"""What commands about the prediction log have in common: where it is, and how far back they look."""
+"""What commands about the prediction log share: where it is, and how far back they look."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -80,7 +80,7 @@ class Predictions:
         draft = path.with_name(f".{path.name}-{os.getpid()}")
         try:
             self._connection.execute(
-                f'COPY (SELECT * FROM predictions ORDER BY "at") TO {_text(str(draft))} '
+                f"COPY (SELECT * FROM predictions ORDER BY answered_at) TO {_text(str(draft))} "
                 f"(FORMAT {FORMATS[path.suffix]})"
             )
             draft.replace(path)
@@ -116,14 +116,15 @@ def opened(place: LogPlace, spec: ModelSpec, since: datetime | None) -> Iterator
 
 def view(spec: ModelSpec, files: Sequence[str], since: datetime | None) -> str:
     """The SQL that makes the table out of parts."""
-    columns = ['make_timestamp(unnest(at_us)) AS "at"']
+    columns = ["make_timestamp(unnest(at_us)) AS answered_at"]
     for name, kind in LINE.items():
         if name != "at_us":
             columns.append(f'unnest("{name}") AS "{name}"' if kind.endswith("[]") else f'"{name}"')
-    taken = {*LINE, "at", *_score_names(spec)}
+    taken = {*LINE, "answered_at", *_score_names(spec)}
     columns += [_column(feature, taken) for feature in spec.contract]
-    rows = "unnest(scores)"
-    columns += [f"{rows}[{i + 1}] AS {_name(name)}" for i, name in enumerate(_score_names(spec))]
+    columns += [
+        f"unnest(scores[{i}]) AS {_name(name)}" for i, name in enumerate(_score_names(spec), 1)
+    ]
     fields = ", ".join(
         f"{_name(feature.name)} {'VARCHAR' if feature.is_text else 'DOUBLE'}[]"
         for feature in spec.contract
@@ -132,7 +133,7 @@ def view(spec: ModelSpec, files: Sequence[str], since: datetime | None) -> str:
     kinds = ", ".join(f"{_name(name)}: {_text(kind)}" for name, kind in types.items())
     where = ""
     if since is not None:
-        where = f' WHERE "at" >= make_timestamp({int(since.timestamp() * 1e6)})'
+        where = f" WHERE answered_at >= make_timestamp({int(since.timestamp() * 1e6)})"
     return (
         f"CREATE VIEW predictions AS SELECT * FROM (SELECT {', '.join(columns)} "
         f"FROM read_json([{', '.join(_text(file) for file in files)}], "

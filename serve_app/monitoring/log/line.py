@@ -100,6 +100,8 @@ class LineWriter:
         keys = {key: self._pseudonyms.of(key) for key in {entry.routing_key for entry in entries}}
         block = Block.concat([entry.block for entry in entries])
         scores = np.concatenate([entry.scores for entry in entries])
+        n_rows = [len(entry.ids) for entry in entries]
+        outcomes = [ANSWERED if entry.assigned == version else FALLBACK for entry in entries]
         return {
             "format": FORMAT,
             "model": self._origin.model,
@@ -109,13 +111,13 @@ class LineWriter:
             "manifest_sha256": self._manifest_of(version),
             "hashed": list(options.hashed),
             "id": list(chain.from_iterable(entry.ids for entry in entries)),
-            "at_us": _for_each_row(entries, lambda entry: int(entry.at_s * 1e6)),
-            "assigned": _for_each_row(entries, lambda entry: entry.assigned),
-            "key": _for_each_row(entries, lambda entry: keys[entry.routing_key]),
-            "ms": _for_each_row(entries, lambda entry: round(entry.seconds * 1000, 3)),
-            "outcome": list(chain.from_iterable(_outcomes(entry) for entry in entries)),
+            "at_us": _spread([int(entry.at_s * 1e6) for entry in entries], n_rows),
+            "assigned": _spread([entry.assigned for entry in entries], n_rows),
+            "key": _spread([keys[entry.routing_key] for entry in entries], n_rows),
+            "ms": _spread([round(entry.seconds * 1000, 3) for entry in entries], n_rows),
+            "outcome": _with_failed(_spread(outcomes, n_rows), entries),
             "features": self._features(block, options),
-            "scores": scores.reshape(len(scores), -1).tolist(),
+            "scores": scores.reshape(len(scores), -1).T.tolist(),
         }
 
     def _features(self, block: Block, options: LogOptions) -> dict[str, list[Any]]:
@@ -146,18 +148,21 @@ def _pieces(entry: Kept, most_rows: int) -> Iterator[Kept]:
         )
 
 
-def _for_each_row(entries: Sequence[Kept], value: Callable[[Kept], Any]) -> list[Any]:
-    column: list[Any] = []
+def _spread(values: list[Any], n_rows: list[int]) -> list[Any]:
+    """The value of each request, once for each of its rows."""
+    if sum(n_rows) == len(values):
+        return values
+    return [value for value, n in zip(values, n_rows, strict=True) for _ in range(n)]
+
+
+def _with_failed(outcomes: list[str], entries: Sequence[Kept]) -> list[str]:
+    begin = 0
     for entry in entries:
-        column += [value(entry)] * len(entry.ids)
-    return column
-
-
-def _outcomes(entry: Kept) -> list[str]:
-    answered = ANSWERED if entry.version == entry.assigned else FALLBACK
-    if entry.failed is None:
-        return [answered] * len(entry.ids)
-    return [FAILED if is_failed else answered for is_failed in entry.failed]
+        if entry.failed is not None:
+            for i, is_failed in enumerate(entry.failed, begin):
+                outcomes[i] = FAILED if is_failed else outcomes[i]
+        begin += len(entry.ids)
+    return outcomes
 
 
 @dataclass(frozen=True)
@@ -192,7 +197,7 @@ def parse(line: bytes) -> Line:
     found = json.loads(line)
     if found["format"] != FORMAT:
         raise ValueError(f"found format {found['format']}, expected {FORMAT}")
-    scores = np.array(found["scores"], dtype=np.float64)
+    scores = np.array(found["scores"], dtype=np.float64).T
     if scores.shape[1] == 1:
         scores = scores[:, 0]
     return Line(
