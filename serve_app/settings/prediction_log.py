@@ -19,7 +19,7 @@ class LogOptions(Setting):
 
     sample_percent: Annotated[
         float,
-        Field(gt=0, le=100, description="share of the routing keys whose answers are kept"),
+        Field(ge=0, le=100, description="share of the routing keys whose answers are kept"),
     ] = 100.0
     leave_out: Annotated[FieldNames, Field(description="fields that are not written")] = ()
     hashed: Annotated[
