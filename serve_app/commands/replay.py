@@ -148,9 +148,9 @@ def replayed(
         begin_s = time.perf_counter()
         scores = score_with(candidate, plain)
         seconds = time.perf_counter() - begin_s
-        sliced_by = [
+        sliced_by = tuple(
             feature for feature in spec.contract if all(feature.name in row for row in plain)
-        ]
+        )
         columns = columns_of(sliced_by, [Layout(sliced_by).block(plain)])
         scored = Scored(scores_of(rows, spec.n_scores), scores, columns)
         found = shift(scored, comparison_of(spec, stable, candidate))

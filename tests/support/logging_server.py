@@ -59,7 +59,7 @@ class LoggingServer:
     def __init__(
         self,
         spec: ModelSpec,
-        folder: Path,
+        folder: Path | str,
         least_free_bytes: int = 0,
         manifest: str = MANIFEST,
         **options: Any,

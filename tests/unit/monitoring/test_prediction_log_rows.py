@@ -175,6 +175,11 @@ def test_the_rows_of_a_customer_are_kept_or_none_of_them_and_about_the_share_tha
     assert abs(len(kept[0]) / 2 - 200) < 5 * 12.7
 
 
+def test_a_share_of_nothing_keeps_nothing() -> None:
+    """To stop a log for the time being needs no new process."""
+    assert lines_of(SPEC, [answered(SPEC, [ROW], [1.0])], sample_percent=0) == []
+
+
 def test_a_line_of_a_newer_format_is_refused_with_what_was_expected() -> None:
     """It is not half read."""
     with pytest.raises(ValueError, match="found format 2, expected 1"):
