@@ -36,6 +36,10 @@ class Keeper:
         self._forget_again_s = 0.0
         self._is_told = False
 
+    def make_spool(self) -> Path:
+        """The folder for parts, made where it is missing. Raises PredictionLogError and OSError."""
+        return self._place.make_spool(*self._owner)
+
     def look(self, now_s: float) -> None:
         """Finish what was left behind, put what is finished, and forget what is old."""
         try:

@@ -22,6 +22,7 @@ from serve_app.bundle.objects import (
     open_objects,
     scheme_fault,
 )
+from serve_app.bundle.ownership import make_own
 from serve_app.errors import PredictionLogError
 from serve_app.monitoring.log.part import OPEN, begin_of
 from serve_app.settings import MOST_PART_S
@@ -54,11 +55,29 @@ class LogPlace:
 
     def spool(self, model: str, application: str) -> Path:
         """The folder in which parts of an application grow on this node."""
+        top, below = self._spool(model, application)
+        return top.joinpath(*below)
+
+    def make_spool(self, model: str, application: str) -> Path:
+        """The same, made where it is missing.
+
+        Below the cache it is this user's own, since rows of others lie there. Raises OSError.
+        """
+        top, below = self._spool(model, application)
+        if not is_object_uri(self.uri):
+            folder = top.joinpath(*below)
+            folder.mkdir(parents=True, exist_ok=True)
+            return folder
+        folder, fault = make_own(top, *below)
+        if fault:
+            raise PredictionLogError(f"log: {fault}")
+        return folder
+
+    def _spool(self, model: str, application: str) -> tuple[Path, tuple[str, ...]]:
         if is_object_uri(self.uri):
-            root = cache_folder() / "log" / sha256(self.uri.encode()).hexdigest()[:16]
-        else:
-            root = Path(self.uri).absolute()
-        return root / model / application / SPOOL
+            place = sha256(self.uri.encode()).hexdigest()[:16]
+            return cache_folder(), ("log", place, model, application, SPOOL)
+        return Path(self.uri).absolute(), (model, application, SPOOL)
 
     def put(self, model: str, application: str, path: Path) -> None:
         """Put a finished part of the spool to its day; one that is there already is the same."""
@@ -79,6 +98,9 @@ class LogPlace:
 
     def parts(self, model: str, since: datetime | None = None) -> Iterator[FoundPart]:
         """Yield the parts of a model that may hold rows since then, in order of their begin."""
+        if not is_object_uri(self.uri) and not Path(self.uri).exists():
+            # The client would make the folder, and a typing error would leave one.
+            return
         try:
             keys = self._client().below(model)
         except ObjectFault as error:

@@ -124,8 +124,7 @@ class PredictionLog:
 
     def _open_part(self, now_s: float) -> Part:
         if self._part is None:
-            spool = self._keeper.spool
-            spool.mkdir(parents=True, exist_ok=True)
+            spool = self._keeper.make_spool()
             free = shutil.disk_usage(spool).free
             if free < self._least_free_bytes:
                 raise OSError(

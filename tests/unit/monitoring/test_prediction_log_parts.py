@@ -145,6 +145,12 @@ def test_a_place_that_is_none_is_refused_and_one_that_is_away_is_not(tmp_path: P
         list(place.parts("churn"))
 
 
+def test_to_look_for_a_log_that_is_not_there_makes_none(tmp_path: Path) -> None:
+    """A typing error in a command leaves no folder behind."""
+    assert list(LogPlace(str(tmp_path / "typo")).parts("churn")) == []
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_of_a_part_that_ends_anywhere_all_whole_lines_are_read(tmp_path: Path) -> None:
     """Wherever a process was killed, and whatever the disk made of the end."""
     server = LoggingServer(SPEC, tmp_path)

@@ -16,7 +16,7 @@ ROW = SPEC.examples[0].row.model_dump(mode="json")
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LoggingServer:
     """A server whose log is in a store in memory; its node's cache is the test's folder."""
     monkeypatch.setenv("CACHE_PATH", str(tmp_path))
-    return LoggingServer(SPEC, "memory://log")
+    return LoggingServer(SPEC, "memory:///log")
 
 
 def test_a_part_is_in_the_store_when_it_is_finished_and_not_before(
@@ -50,6 +50,18 @@ def test_parts_wait_on_the_node_while_the_store_is_away_and_go_there_afterwards(
     server.keeper.look(NOW_S + 3)
     assert server.ids() == ["0", "1", "2"]
     assert server.log.n_dropped == 0
+
+
+def test_rows_on_their_way_to_a_store_are_for_this_user_alone(
+    server: LoggingServer, tmp_path: Path
+) -> None:
+    """They lie in a folder for temporary files; one that others may write is not used."""
+    server.write(answered(SPEC, [ROW], [0.5]))
+    assert {path.stat().st_mode & 0o077 for path in tmp_path.rglob("*") if path.is_dir()} == {0}
+    other = LoggingServer(SPEC, "memory:///other")
+    (tmp_path / "log").chmod(0o777)
+    other.write(answered(SPEC, [ROW], [0.5]))
+    assert (other.log.n_written, other.log.n_dropped) == (0, 1)
 
 
 def test_old_days_are_forgotten_in_a_store_too(server: LoggingServer) -> None:
