@@ -80,8 +80,9 @@ def measure(n_rows: int, folder: Path) -> Cost:
 
 def _answers(layout: Layout, n_rows: int) -> list[Answered]:
     rng = np.random.default_rng(0)
-    rows = make_rows(N_ROWS, seed=0)[[*layout.number_names, *layout.category_names]]
-    block = layout.block(rows.to_dict("records"))
+    names = [*layout.number_names, *layout.category_names]
+    values = make_rows(N_ROWS, seed=0)[names].to_numpy().tolist()
+    block = layout.block([dict(zip(names, row, strict=True)) for row in values])
     told = []
     for begin in range(0, N_ROWS, n_rows):
         request = secrets.token_hex(16)

@@ -37,7 +37,7 @@ def test_the_log_that_is_shipped_as_a_comment_is_sound(tmp_path: Path) -> None:
 def test_what_a_log_cannot_do_is_told_with_its_place(
     tmp_path: Path, log: str, expected: str
 ) -> None:
-    """Before it is deployed."""
+    """Before it is deployed, when nothing has been written yet that should not be."""
     text = changed(SHIPPED, STABLE, f"{STABLE}      log: {log}\n")[0]
     text = text.replace(MARKED, "    log: prediction_log ", 1)
     [line] = said(tmp_path, text)

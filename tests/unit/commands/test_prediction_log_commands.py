@@ -145,7 +145,7 @@ def test_scores_of_several_outputs_stay_several_in_a_sample(tmp_path: Path) -> N
 
 
 def test_rows_before_the_time_that_is_asked_for_are_in_no_sample(tmp_path: Path) -> None:
-    """By when each was answered."""
+    """What counts is when each row was answered, not its part."""
     server = LoggingServer(SPEC, tmp_path)
     server.write(answered(SPEC, [ROW], [0.5]))
     lines = server.lines()
@@ -209,7 +209,7 @@ def test_a_model_without_a_log_is_told_how_to_get_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("last", ["7", "d7", "0d", "7 days", ""])
 def test_a_time_that_is_none_is_refused_with_one_that_is(logged: LoggingServer, last: str) -> None:
-    """Not taken for everything."""
+    """It is not taken for the whole log, which may be large."""
     found = run(logged, "replay", "churn", "1.1.0", "--last", last)
     assert found.exit_code != ExitCode.OK
     assert "expected a time such as 30m, 12h, 7d or 4w" in " ".join(found.output.split())
@@ -218,7 +218,7 @@ def test_a_time_that_is_none_is_refused_with_one_that_is(logged: LoggingServer, 
 def test_without_duckdb_one_sentence_says_how_to_get_it(
     logged: LoggingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Replay and why do without."""
+    """Replay and why need no duckdb, and go on."""
     monkeypatch.setitem(sys.modules, "duckdb", None)
     found = run(logged, "log", "query", "churn", "select 1")
     assert found.exit_code == ExitCode.UNREADABLE
@@ -273,7 +273,7 @@ def test_every_type_of_field_and_score_has_its_type_in_the_table(kind: str, tmp_
 
 
 def test_a_field_that_is_called_as_a_column_of_ours_keeps_its_own() -> None:
-    """It has `feature_` in front."""
+    """In the table it has `feature_` in front of its name."""
     from types import SimpleNamespace
 
     from serve_app.commands.log.tables import view
@@ -311,7 +311,7 @@ def test_the_log_is_exported_as_a_file_whole_or_not_at_all(
 
 
 def test_a_question_that_is_none_is_refused_with_what_is_wrong(logged: LoggingServer) -> None:
-    """By duckdb's own words."""
+    """Duckdb's own words say where, and the exit code is 1."""
     with pytest.raises(SettingsError, match=r"query: .*predictiosn"):
         ask(logged, "select * from predictiosn")
     found = run(logged, "log", "query", "churn", "select no_field from predictions")

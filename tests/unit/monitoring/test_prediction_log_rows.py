@@ -181,6 +181,6 @@ def test_a_share_of_nothing_keeps_nothing() -> None:
 
 
 def test_a_line_of_a_newer_format_is_refused_with_what_was_expected() -> None:
-    """It is not half read."""
+    """An older server does not read half of what a newer one wrote."""
     with pytest.raises(ValueError, match="found format 2, expected 1"):
         parse(b'{"format": 2}')
