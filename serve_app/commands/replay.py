@@ -63,9 +63,10 @@ def replay(
 ) -> None:
     """Score what was asked with another version: flips, shift, worst slices, speed.
 
-    Its scores are compared with the answers that were given, as the prediction log has them. Exit
-    code 1: it breaks clients; 2: log or bundle cannot be read, or a limit cannot be judged. Limits
-    of --fail-on: 5: flips; 6: shift; 7: slower; of several the lowest.
+    Its scores are compared with the answers that were given, as the prediction log has them.
+
+    Exit code 1: it breaks clients; 2: log or bundle cannot be read, or a limit cannot be judged.
+    Limits of --fail-on: 5: flips; 6: shift; 7: slower; of several the lowest.
     """
     from serve_app.bundle.stores import open_store
     from serve_app.commands.diff.limits import exit_code, judge, parse_limits

@@ -36,8 +36,9 @@ def query(
     """Ask what was answered, in SQL: `"select version, count(*) from predictions group by 1"`.
 
     A row of the table `predictions` is a row that was answered: `answered_at` (UTC), `id`,
-    `version`, `assigned`, `key`, `ms`, `outcome`, each field of the contract, and its `score`. Exit
-    code 1: the question cannot be answered; 2: the log cannot be read, or duckdb is missing.
+    `version`, `assigned`, `key`, `ms`, `outcome`, each field of the contract, and its `score`.
+
+    Exit code 1: the question cannot be answered; 2: the log cannot be read, or duckdb is missing.
     """
     from pydantic_core import to_json
 
