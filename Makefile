@@ -106,7 +106,7 @@ COMPILE := uv pip compile -q --python-version 3.11 --generate-hashes \
 lock: env-dev  ## compile the lock files again, with hashes and without index lines
 	@cd requirements && export PATH="$(CURDIR)/$(BIN):$$PATH" \
 		&& $(COMPILE) train.in -o train.txt && $(COMPILE) s3.in -o s3.txt \
-		&& $(COMPILE) audit.in -o audit.txt && for name in uv serve sklearn boosters parquet dev; do \
+		&& $(COMPILE) audit.in -o audit.txt && for name in uv serve sklearn boosters parquet query dev; do \
 			$(COMPILE) -c train.txt $$name.in -o $$name.txt || exit 1; done
 
 # Without a network the recipes end with 3: nobody could tell. `make` itself then ends with 2.

@@ -40,6 +40,7 @@ from serve_app.monitoring.drift_counter import DriftCounter
 from serve_app.monitoring.drift_keeper import DriftKeeper
 from serve_app.monitoring.drift_view import DriftReader
 from serve_app.monitoring.drift_windows import DriftWindows
+from serve_app.monitoring.log.opening import open_prediction_log
 from serve_app.rollout.active_rollout import ActiveRollout
 from serve_app.rollout.controller import Controller
 from serve_app.rollout.log import RETRY_S, TIMEOUT_S, Log, open_log
@@ -95,10 +96,19 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
     refused = RefusedRows(spec)
     rollout = ActiveRollout(spec, versions, lambda name: written_orders(log_of(args, name), name))
     drift = DriftCounter(spec.contract, versions)
+    server_id = token_hex(8)
+    log = open_prediction_log(log_place(args), spec, own_application(), server_id, versions)
     router = Router(
         spec,
         versions,
-        observers=(counters, by_version, rollout, drift, *request_lines(os.environ)),
+        observers=(
+            counters,
+            by_version,
+            rollout,
+            drift,
+            *((log.answers,) if log else ()),
+            *request_lines(os.environ),
+        ),
         assigner=rollout,
     )
     remote = RemoteRollout(
@@ -119,9 +129,7 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
         refused=refused,
     )
     door = app.state.door
-    heartbeat = Heartbeat(
-        token_hex(8), parts=(rollout, rates, drift), send=coordinator.report.remote
-    )
+    heartbeat = Heartbeat(server_id, parts=(rollout, rates, drift), send=coordinator.report.remote)
     here = OnServer(
         counters, by_version, door, refused, router, versions, rates, rollout, heartbeat
     )
@@ -134,6 +142,7 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
         describe=app.openapi if args.docs else dict,
         follow_keys_forever=auth.follow_forever,
         export_forever=partial(export_forever, spec.name, OF_A_SERVER, here),
+        close=log.close if log else lambda: None,
     )
 
 
@@ -180,3 +189,8 @@ def objects_of(args: ServerArgs) -> Objects:
 def state_of(args: ServerArgs) -> str:
     """Where the logs of rollouts are, and the counts of drift."""
     return os.environ.get("STATE_PATH") or args.state
+
+
+def log_place(args: ServerArgs) -> str | None:
+    """Where the prediction log is; None where none is kept."""
+    return os.environ.get("LOG_PATH") or args.log

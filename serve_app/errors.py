@@ -32,6 +32,7 @@ SluiceError
 │       ├── StoreAway            the store does not answer, or not us
 │       └── NoRoom               this machine has no disk, memory or thread for it
 ├── SettingsError                serve_config.yaml or a table is wrong (refused before its effect)
+├── PredictionLogError           the prediction log cannot be opened or read (answers go on)
 └── RolloutError                 a rollout's log cannot be read or written (unread: stable answers)
     └── Fenced                   another coordinator writes this log now
 """
@@ -267,6 +268,10 @@ PASSING = (StoreAway, NoRoom)
 
 class SettingsError(SluiceError):
     """A setting is wrong; the text names the place."""
+
+
+class PredictionLogError(SluiceError):
+    """The prediction log cannot be opened, read, or does not hold what is looked for."""
 
 
 class RolloutError(SluiceError):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from serve_app.commands import keys, rollout
+from serve_app.commands import keys, log, rollout
 from serve_app.commands.bundles import keygen, push, sign, versions
 from serve_app.commands.check import check
 from serve_app.commands.diff import diff
@@ -18,9 +18,11 @@ from serve_app.commands.env import env
 from serve_app.commands.manifests import manifests
 from serve_app.commands.new import ANY_OPTION, new
 from serve_app.commands.ready import ready
+from serve_app.commands.replay import replay
 from serve_app.commands.score import score
 from serve_app.commands.size import size
 from serve_app.commands.up import up
+from serve_app.commands.why import why
 
 COMMANDS = (
     check,
@@ -28,6 +30,8 @@ COMMANDS = (
     diff,
     score,
     drift,
+    replay,
+    why,
     up,
     ready,
     env,
@@ -47,6 +51,7 @@ app = typer.Typer(
 )
 app.add_typer(rollout.app, name="rollout")
 app.add_typer(keys.app, name="keys")
+app.add_typer(log.app, name="log")
 for command in COMMANDS:
     app.command()(command)
 # Its options are those of `python -m training new`, which also writes its help.

@@ -1,1 +1,1 @@
-"""What a model's users would notice later: drift of its rows and scores against training."""
+"""What is known of a model after its answers: drift of its rows and scores, the prediction log."""

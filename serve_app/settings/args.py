@@ -57,6 +57,14 @@ class ServerArgs(Setting):
             min_length=1, description="folder or URI of the rollouts' logs; STATE_PATH overrides it"
         ),
     ] = "rollout_state"
+    log: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="folder or URI of the prediction log, which is not kept without it; "
+            "LOG_PATH overrides it",
+        ),
+    ] = None
     auth: Annotated[
         str | None,
         Field(

@@ -16,13 +16,16 @@ from toy_runtime import toy, write_toy
 from serve_app.bundle.loading import Verified
 from serve_app.bundle.runtimes.registry import RUNTIMES
 from serve_app.bundle.store import FolderStore
+from serve_app.bundle.verified import read_manifest
 from serve_app.cluster.declared_metrics import OF_A_SERVER, OF_THE_COORDINATOR, Metric
 from serve_app.cluster.readings import OnCoordinator
 from serve_app.cluster.report import Inbox, Reply, Report
 from serve_app.errors import SettingsError
 from serve_app.http.edge import door_in_front, put_in_front
 from serve_app.models import get_spec
-from serve_app.settings import ServerArgs
+from serve_app.monitoring.log.place import LogPlace
+from serve_app.monitoring.log.reading import logged, rows_of
+from serve_app.settings import ServerArgs, Table
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own models warn when they are imported
@@ -65,7 +68,7 @@ def args(
     )
     monkeypatch.setattr(serve, "get_replica_context", lambda: context)
     monkeypatch.setitem(RUNTIMES, "toy", toy())
-    for name in ("MODEL_PATH", "STATE_PATH", "KEYS_PATH"):
+    for name in ("MODEL_PATH", "STATE_PATH", "KEYS_PATH", "LOG_PATH"):
         monkeypatch.delenv(name, raising=False)
     write_toy(FolderStore(tmp_path / "store"))
     yield ServerArgs(model="churn", store=str(tmp_path / "store"), state=str(tmp_path / "state"))
@@ -210,3 +213,41 @@ async def test_a_rollout_that_begins_is_told_by_the_coordinator(
     for read in found.values():
         assert read is not None
         assert read(OnCoordinator(controller)) == {}
+
+
+async def test_a_server_keeps_its_answers_where_its_args_say_and_what_its_table_says(
+    args: ServerArgs, tmp_path: Path
+) -> None:
+    """The log hears of each answer, and has all of them when the replica has ended."""
+    report = Handle(coordinator_parts(args).inbox)
+    coordinator: Any = SimpleNamespace(report=report)
+    parts = server_parts(args.model_copy(update={"log": str(tmp_path / "log")}), coordinator)
+    kept = {"stable": "1.0.0", "log": {"leave_out": ["nps_score"]}}
+    await parts.versions.start(Table.model_validate(kept))
+    ids = []
+    async with client_of(parts.app) as client:
+        for _ in range(3):
+            answer = await client.post("/v1/predict", json=ROW)
+            ids.append(answer.json()["prediction_id"])
+        batch = await client.post("/v1/predict/batch", json=[ROW, {"nps_score": 99}, ROW])
+    ids += [row["prediction_id"] for row in batch.json()["predictions"] if "prediction_id" in row]
+    assert len(ids) == 5
+    parts.close()
+    lines = list(logged(LogPlace(str(tmp_path / "log")), "churn"))
+    assert [name for line in lines for name in line.ids] == ids
+    row = {name: value for name, value in ROW.items() if name != "nps_score"}
+    contract = get_spec("churn").contract
+    assert all(found == row for line in lines for found in rows_of(line, contract))
+    manifest, digest = read_manifest(FolderStore(tmp_path / "store"), "churn", "1.0.0")
+    assert {(line.version, line.manifest_sha256) for line in lines} == {(manifest.version, digest)}
+
+
+def test_a_server_without_a_place_for_a_log_makes_no_file(
+    args: ServerArgs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody's disk fills because they started a server on a Monday."""
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.iterdir())
+    coordinator: Any = SimpleNamespace(report=Handle(coordinator_parts(args).inbox))
+    server_parts(args, coordinator).close()
+    assert set(tmp_path.iterdir()) == before
