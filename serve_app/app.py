@@ -4,7 +4,9 @@ An observer of answers, a part of the report or a route is one line in `server_p
 other end is one line in `coordinator_parts`.
 """
 
+import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from functools import partial
 from secrets import token_hex
 from typing import Any
@@ -17,8 +19,8 @@ from serve_app.access.shares import Shares
 from serve_app.bundle.loading import load
 from serve_app.bundle.proving import prove_first
 from serve_app.bundle.stores import open_store, served_uri
-from serve_app.cluster.coordinator import Coordinator
-from serve_app.cluster.handles import IsolatedReplicas, RemoteRollout
+from serve_app.cluster.coordinator import Coordinator, CoordinatorParts
+from serve_app.cluster.handles import IsolatedReplicas, RemoteQuality, RemoteRollout
 from serve_app.cluster.heartbeat import Heartbeat
 from serve_app.cluster.metrics import export_forever
 from serve_app.cluster.placements import InServerVersion, IsolatedApplication
@@ -30,6 +32,13 @@ from serve_app.http.application import create_app
 from serve_app.http.edge import put_in_front
 from serve_app.http.rate_limit import RateLimit
 from serve_app.models import get_spec
+from serve_app.monitoring.labels.feedback import Feedback
+from serve_app.monitoring.labels.label_secrets import open_secrets
+from serve_app.monitoring.labels.sealed_ids import SealedIds
+from serve_app.monitoring.labels.shapes import Shaper
+from serve_app.monitoring.quality.kept import KeptFile
+from serve_app.monitoring.quality.report import Quality, QualityReporter
+from serve_app.monitoring.quality.score_counter import ScoreCounter
 from serve_app.rollout.active_rollout import ActiveRollout
 from serve_app.rollout.controller import Controller
 from serve_app.rollout.log import Log, open_log
@@ -80,7 +89,13 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
     versions: Versions = Versions(opening.open)
     counters = Counters()
     rollout = ActiveRollout(spec, versions, lambda name: written_orders(log_of(args, name), name))
-    router = Router(spec, versions, observers=(counters, rollout), assigner=rollout)
+    shaper = Shaper(spec)
+    secrets = open_secrets(args.label_keys, state_of(args), spec.name)
+    ids = SealedIds(shaper, lambda: secrets.seal)
+    feedback = Feedback(shaper, ids, versions.members)
+    scores = ScoreCounter(shaper)
+    observers = (counters, rollout, scores)
+    router = Router(spec, versions, observers=observers, assigner=rollout, ids=ids)
     remote = RemoteRollout(
         coordinator,
         here=rollout,
@@ -94,26 +109,41 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
         auth=auth,
         docs=args.docs,
         cors_origins=args.cors_origins,
+        feedback=feedback,
+        quality=RemoteQuality(coordinator),
         more_checks=(RateLimit(rates).look,),
     )
     put_in_front(app.state.door)
     return ServerParts(
         app=app,
         versions=versions,
-        heartbeat=Heartbeat(token_hex(8), parts=(rollout, rates), send=coordinator.report.remote),
+        heartbeat=Heartbeat(
+            token_hex(8),
+            parts=(rollout, rates, QualityReporter(feedback, scores, versions)),
+            send=coordinator.report.remote,
+        ),
         is_joined=lambda: rollout.is_known,
         describe=app.openapi if args.docs else dict,
-        follow_keys_forever=auth.follow_forever,
+        follow_keys_forever=partial(_together, auth.follow_forever, secrets.follow_forever),
         export_forever=partial(export_forever, counters, app.state.door, router, versions, rates),
     )
 
 
-def coordinator_parts(args: ServerArgs) -> tuple[Inbox, Controller]:
+async def _together(*forever: Callable[[], Awaitable[None]]) -> None:
+    await asyncio.gather(*(each() for each in forever))
+
+
+def coordinator_parts(args: ServerArgs) -> CoordinatorParts:
     """What a coordinator is made of."""
-    name = get_spec(args.model).name
+    spec = get_spec(args.model)
+    name = spec.name
     notifier = Notifier(name, own_application())
-    controller = Controller(partial(log_of, args), IsolatedReplicas(name), notifier=notifier)
-    return Inbox(parts=(controller, Shares())), controller
+    quality = Quality(spec, KeptFile(state_of(args), name, own_application()))
+    controller = Controller(
+        partial(log_of, args), IsolatedReplicas(name), notifier=notifier, labels=quality
+    )
+    inbox = Inbox(parts=(controller, Shares(), quality))
+    return CoordinatorParts(inbox, controller, quality)
 
 
 def log_of(args: ServerArgs, rollout: str) -> Log:

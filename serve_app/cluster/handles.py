@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 from ray import serve
 
 from serve_app.errors import HttpError, NotReady, RolloutError
+from serve_app.monitoring.quality.view import QualityView
 from serve_app.rollout.decide import CommandName
 from serve_app.rollout.fleet import Replicas
 from serve_app.rollout.view import RolloutView, Unknown
@@ -105,6 +106,22 @@ class RemoteRollout:
         )
         if refused is not None:
             raise refused
+
+
+class RemoteQuality:
+    """What the coordinator knows of labels, for the route."""
+
+    def __init__(self, coordinator: Any) -> None:
+        self._coordinator = coordinator
+
+    async def view(self) -> QualityView:
+        """How good the versions are. Raises NotReady."""
+        found: QualityView | HttpError = await _in_time(
+            self._coordinator.quality.remote(), TIMEOUT_S
+        )
+        if isinstance(found, HttpError):
+            raise found
+        return found
 
 
 class IsolatedReplicas:

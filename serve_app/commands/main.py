@@ -14,13 +14,14 @@ from serve_app.commands.bundles import keygen, push, sign, versions
 from serve_app.commands.check import check
 from serve_app.commands.diff import diff
 from serve_app.commands.env import env
+from serve_app.commands.label import label
 from serve_app.commands.manifests import manifests
 from serve_app.commands.new import ANY_OPTION, new
 from serve_app.commands.score import score
 from serve_app.commands.size import size
 from serve_app.commands.up import up
 
-COMMANDS = (check, manifests, diff, score, up, env, size, push, versions, keygen, sign)
+COMMANDS = (check, manifests, diff, score, label, up, env, size, push, versions, keygen, sign)
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -31,15 +31,25 @@ from serve_app.http.door import (
 )
 from serve_app.http.headers import Guarded
 from serve_app.http.problems import NO_ROUTE, problem_response, request_id_of
+from serve_app.http.routes.labels import (
+    FEEDBACK,
+    QUALITY,
+    QualityHere,
+    feedback_route,
+    quality_router,
+)
 from serve_app.http.routes.predictions import prediction_routes
 from serve_app.http.routes.rollout import MAX_BODY_KB, Operator, rollout_router
 from serve_app.http.routes.status import status_router
+from serve_app.monitoring.labels.feedback import Feedback
 
 PATHS = {
     "predict": "/v1/predict",
     "predict_batch": "/v1/predict/batch",
     "model": "/v1/model",
     "rollout": "/v1/rollout",
+    "feedback": FEEDBACK,
+    "quality": QUALITY,
     "health": "/health",
     "ready": "/ready",
 }
@@ -66,6 +76,8 @@ def create_app(
     auth: Auth | None = None,
     docs: bool = True,
     cors_origins: Sequence[str] = (),
+    feedback: Feedback | None = None,
+    quality: QualityHere | None = None,
     more_routes: Iterable[Route] = (),
     more_checks: Sequence[Check] = (),
 ) -> FastAPI:
@@ -73,9 +85,10 @@ def create_app(
 
     Without an operator it has no rollout routes. `auth` says whether keys are asked for; None: as
     on a loopback. `docs` is whether it has `/docs`, which needs no internet, and `/openapi.json`.
-    Scripts of pages from `cors_origins` may read its answers. `more_routes` come after those that
-    are listed here; `more_checks` before a body is read, as `door.checks` says.
-    Raises ValueError when a path is declared twice.
+    `feedback` takes labels, and `quality` says what they say; without them those routes are not
+    there. Scripts of pages from `cors_origins` may read its answers. `more_routes` come after those
+    that are listed here; `more_checks` before a body is read, as `door.checks` says. Raises
+    ValueError when a path is declared twice.
     """
     make: Callable[..., FastAPI] = FastAPIOffline if docs else FastAPI
     app = make(
@@ -103,7 +116,13 @@ def create_app(
         of_rollout = rollout_router(operator)
         of_fastapi += _declared(of_rollout.routes, "admin", MAX_BODY_KB)
         app.include_router(of_rollout)
+    if quality is not None:
+        of_quality = quality_router(quality)
+        of_fastapi += _declared(of_quality.routes, "admin")
+        app.include_router(of_quality)
     ours = [*prediction_routes(spec, backend), *more_routes]
+    if feedback is not None:
+        ours.append(feedback_route(spec, feedback))
     if docs:
         ours.append(docs_route(spec.title))
     secured = [*ours, *of_fastapi] if auth.asks else []

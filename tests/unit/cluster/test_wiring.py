@@ -61,7 +61,7 @@ def args(
     )
     monkeypatch.setattr(serve, "get_replica_context", lambda: context)
     monkeypatch.setitem(RUNTIMES, "toy", toy())
-    for name in ("MODEL_PATH", "STATE_PATH", "KEYS_PATH"):
+    for name in ("MODEL_PATH", "STATE_PATH", "KEYS_PATH", "LABEL_KEYS", "LABEL_KEYS_PATH"):
         monkeypatch.delenv(name, raising=False)
     write_toy(FolderStore(tmp_path / "store"))
     yield ServerArgs(model="churn", store=str(tmp_path / "store"), state=str(tmp_path / "state"))
@@ -72,7 +72,7 @@ async def test_an_answer_is_heard_reported_and_answered_by_the_coordinator(
     args: ServerArgs, proven: list[Verified]
 ) -> None:
     """The rollout is an observer of the router and a part of the report, at both ends."""
-    inbox, _ = coordinator_parts(args)
+    inbox = coordinator_parts(args).inbox
     report = Handle(inbox)
     coordinator: Any = SimpleNamespace(report=report)
     parts = server_parts(args, coordinator)
@@ -86,14 +86,14 @@ async def test_an_answer_is_heard_reported_and_answered_by_the_coordinator(
     assert await parts.heartbeat.beat()
     [told] = report.reports
     assert told.parts["rollout"].n_rows == 3
-    assert inbox.receive(told).parts.keys() == {"rollout", "rates"}
+    assert inbox.receive(told).parts.keys() == {"rollout", "rates", "quality"}
 
 
 async def test_a_server_asks_for_the_keys_of_its_file(args: ServerArgs, tmp_path: Path) -> None:
     """And follows the file while it runs; a first one that is broken keeps it from starting."""
     path = write_keys(tmp_path / "keys.yaml")
     keyed = args.model_copy(update={"auth": str(path)})
-    coordinator: Any = SimpleNamespace(report=Handle(coordinator_parts(args)[0]))
+    coordinator: Any = SimpleNamespace(report=Handle(coordinator_parts(args).inbox))
     parts = server_parts(keyed, coordinator)
     await parts.versions.start(table())
     async with client_of(parts.app) as client:
@@ -120,7 +120,7 @@ async def test_the_document_of_the_interface_is_there_before_a_client_asks(
     args: ServerArgs, docs: bool
 ) -> None:
     """It takes 70 ms to make, in which nobody else is answered; where nobody sees it, it is not."""
-    coordinator: Any = SimpleNamespace(report=Handle(coordinator_parts(args)[0]))
+    coordinator: Any = SimpleNamespace(report=Handle(coordinator_parts(args).inbox))
     parts = server_parts(args.model_copy(update={"docs": docs}), coordinator)
     await parts.versions.start(table())
     parts.describe()
@@ -133,7 +133,7 @@ async def test_the_rate_of_a_key_is_counted_and_shared_out(
     """The key comes before the rate, and the rate is a part of the report, at both ends."""
     path = write_keys(tmp_path / "keys.yaml")
     keyed = args.model_copy(update={"auth": str(path)})
-    report = Handle(coordinator_parts(args)[0])
+    report = Handle(coordinator_parts(args).inbox)
     coordinator: Any = SimpleNamespace(report=report)
     parts = server_parts(keyed, coordinator)
     await parts.versions.start(table())
