@@ -14,7 +14,7 @@ from benchmarks.simulator.loop import Process, VirtualLoop, context_of
 from benchmarks.simulator.models import SPEC, SimulatedRuntime, proven
 from benchmarks.simulator.network import Handle, Network, Target, Wire
 from benchmarks.simulator.store import SimulatedObjects
-from serve_app.cluster.coordinator import Coordinator
+from serve_app.cluster.coordinator import Coordinator, CoordinatorParts
 from serve_app.cluster.handles import IsolatedReplicas, RemoteRollout
 from serve_app.cluster.heartbeat import Heartbeat
 from serve_app.cluster.placements import InServerVersion, IsolatedApplication
@@ -131,10 +131,10 @@ class CoordinatorProcess:
         self._stage = stage
         self.instance: Coordinator = self.context.run(Coordinator, self._parts, ARGS)
 
-    def _parts(self, args: ServerArgs) -> tuple[Inbox, Controller]:
+    def _parts(self, args: ServerArgs) -> CoordinatorParts:
         """As serve_app.app.coordinator_parts, over a store in memory."""
         self.controller = Controller(self._open_log, IsolatedReplicas(SPEC.name))
-        return Inbox(parts=(self.controller,)), self.controller
+        return CoordinatorParts(Inbox(parts=(self.controller,)), self.controller)
 
     def _open_log(self, rollout: str) -> Log:
         return log_of(self._stage, rollout)

@@ -17,11 +17,14 @@ from serve_app.settings import ServerArgs
 
 @dataclass(frozen=True)
 class CoordinatorParts:
-    """What `serve_app.app` wires together for the coordinator of a model."""
+    """What `serve_app.app` wires together for the coordinator of a model.
+
+    Without `quality` nothing is kept of labels.
+    """
 
     inbox: Inbox
     controller: Controller
-    quality: Quality
+    quality: Quality | None = None
 
 
 class Coordinator:
@@ -44,7 +47,8 @@ class Coordinator:
         if self._looks is None:
             loop = asyncio.get_running_loop()
             self._looks = loop.create_task(self._controller.look_forever())
-            self._keeps = loop.create_task(self._quality.keep_forever())
+            if self._quality is not None:
+                self._keeps = loop.create_task(self._quality.keep_forever())
         return self._inbox.receive(report)
 
     async def view(self) -> RolloutView | Unknown:
@@ -53,6 +57,8 @@ class Coordinator:
 
     async def quality(self) -> QualityView | HttpError:
         """How good the versions are by labels and scores, or why nobody knows yet."""
+        if self._quality is None:
+            return NotReady("This coordinator keeps no labels.")
         try:
             return self._quality.view()
         except HttpError as error:

@@ -205,7 +205,7 @@ def quality_router(quality: QualityHere) -> APIRouter:
     @router.get(
         QUALITY,
         description=QUALITY_TEXT,
-        responses=error_responses([Unconfirmed]),  # type: ignore[arg-type]
+        responses=error_responses([Unconfirmed]),
     )
     async def found() -> QualityView:
         try:
