@@ -48,8 +48,6 @@ PATHS = {
     "predict_batch": "/v1/predict/batch",
     "model": "/v1/model",
     "rollout": "/v1/rollout",
-    "feedback": FEEDBACK,
-    "quality": QUALITY,
     "health": "/health",
     "ready": "/ready",
 }
@@ -109,6 +107,10 @@ def create_app(
     auth = auth or Auth()
     of_docs = _declared(app.routes, "open")
     paths = PATHS | DOCS_PATHS if docs else PATHS
+    if feedback is not None:
+        paths = paths | {"feedback": FEEDBACK}
+    if quality is not None:
+        paths = paths | {"quality": QUALITY}
     of_status = status_router(spec, backend, paths, auth)
     of_fastapi = [*of_docs, *_declared(of_status.routes, "open")]
     app.include_router(of_status)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from fakes import FakeBackend, client_of
-from keyring import key_of, write_keys
+from keyring import key_of, keyed
 from labelled import CHURN, NOW_S, InMemory, Predicting, Unknowing
 
-from serve_app.access.auth import open_auth
+from serve_app.access.auth import Auth
 from serve_app.http.application import create_app
 from serve_app.http.routes.labels import MAX_LABELS
 from serve_app.monitoring.labels.shapes import Shaper
@@ -22,13 +22,13 @@ UNKNOWN = "A" * 64
 class Asked:
     """The routes of a model with its server's end of labels."""
 
-    def __init__(self, keys: str | None = None) -> None:
+    def __init__(self, auth: Auth | None = None) -> None:
         self.server = Predicting()
         self.quality = Unknowing()
         app = create_app(
             CHURN,
             FakeBackend(CHURN),
-            auth=open_auth(keys),
+            auth=auth,
             feedback=self.server.feedback,
             quality=self.quality,
         )
@@ -109,14 +109,16 @@ async def test_what_is_no_label_is_refused_with_its_reason(
 
 async def test_labels_take_the_scope_feedback_and_quality_takes_admin(tmp_path: Path) -> None:
     """A key that may predict tells nothing of what came true."""
-    path = write_keys(tmp_path / "keys.yaml")
-    asked = Asked(str(path))
+    auth, _ = keyed(tmp_path)
+    asked = Asked(auth)
     (one,) = asked.server.answer([0.5])
     label = {"prediction_id": one, "actual": 1}
     assert (await asked.post(label)).status_code == 401
     refused = await asked.post(label, **{"x-api-key": key_of("shop")})
     assert refused.status_code == 403
-    assert (await asked.post(label, **{"x-api-key": key_of("ops")})).status_code == 200
+    for id_ in ("labels", "ops"):
+        taken = await asked.post(label, **{"x-api-key": key_of(id_)})
+        assert taken.status_code == 200
     assert (await asked.client.get("/v1/quality")).status_code == 401
     headers = {"x-api-key": key_of("ops")}
     assert (await asked.client.get("/v1/quality", headers=headers)).status_code == 503
