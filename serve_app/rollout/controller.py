@@ -9,7 +9,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
 
 from serve_app.errors import NoRollout, NotReady
 from serve_app.rollout import decide as plans
@@ -18,13 +17,13 @@ from serve_app.rollout.event import Draft, Out
 from serve_app.rollout.facts import Facts, Wait
 from serve_app.rollout.fleet import Fleet, IsolatedApplications
 from serve_app.rollout.holder import Holder
+from serve_app.rollout.label_verdict import Labelled
 from serve_app.rollout.log import Log
 from serve_app.rollout.notify import Notifier
 from serve_app.rollout.ongoing import ALONE, FORGOTTEN, Ongoing, Outs, facts_of
 from serve_app.rollout.orders import Orders, RolloutReply, RolloutReport, orders_of
 from serve_app.rollout.state import DONE, MOVING, OUT, State, percent_of
 from serve_app.settings import Rollout
-from serve_app.statistics.loss_test import LabelEvidence
 
 logger = logging.getLogger(__name__)
 
@@ -33,15 +32,6 @@ LOOK_S = 0.5
 LISTEN_S = 2.5
 # How long it waits before a log that could not be held is tried again.
 RETRY_S = 2.0
-
-
-class Labelled(Protocol):
-    """Where labels are summed."""
-
-    def labelled(
-        self, run: str, stable: str, candidate: str, max_ratio: float
-    ) -> LabelEvidence | None:
-        """What those of a run (State.id) say of its candidate; None while nothing is known."""
 
 
 class Controller:

@@ -4,6 +4,8 @@ The test stands in statistics/loss_test.py, and docs/labels.md says what its num
 come late: those of an earlier step still count, each among those of its own step.
 """
 
+from typing import Protocol
+
 from pydantic import BaseModel, Field
 
 from serve_app.rollout.evidence import Record
@@ -11,6 +13,15 @@ from serve_app.settings import Rollout
 from serve_app.statistics.loss_test import LabelEvidence, labels_limit
 
 CAUSE = "labels"
+
+
+class Labelled(Protocol):
+    """Where labels are summed."""
+
+    def labelled(
+        self, run: str, stable: str, candidate: str, max_ratio: float
+    ) -> LabelEvidence | None:
+        """Return what those of a run (State.id) say of its candidate; None: nothing is known."""
 
 
 class LabelsView(BaseModel):

@@ -1,4 +1,4 @@
-"""Labels on a real cluster: an answer's id goes through both doors and comes back with the truth."""
+"""Labels on a real cluster: an id of an answer comes back with what came true, and counts."""
 
 from pathlib import Path
 from typing import Any
