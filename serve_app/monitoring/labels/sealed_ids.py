@@ -1,5 +1,6 @@
 """Makes the ids of a server's predictions, and opens them again."""
 
+import logging
 import time
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Sequence
@@ -20,6 +21,8 @@ from serve_app.monitoring.labels.carried import (
 from serve_app.monitoring.labels.seal import NotSealed, Seal
 from serve_app.monitoring.labels.shapes import FAILED, Answer, Shaper
 from serve_app.serving.answer import Answered
+
+logger = logging.getLogger(__name__)
 
 
 class SealedIds:
@@ -62,7 +65,12 @@ class SealedIds:
     def _answers(self, answered: Answered) -> list[Answer]:
         if answered.scores is None:
             return [FAILED] * len(answered.rows)
-        return self._shaper.answers(answered.scores, answered.parameters)
+        try:
+            return self._shaper.answers(answered.scores, answered.parameters)
+        except Exception:
+            # Numbers that cannot be carried cost their labels, not the answer.
+            logger.exception("the scores of version %s cannot be carried", answered.version)
+            return [FAILED] * len(answered.rows)
 
     def open(self, prediction_id: Any) -> tuple[Carried, int]:
         """What an id carries, and the 64 bits by which its label is known.

@@ -12,6 +12,7 @@ from labelled import (
     CLASSES,
     NOW_S,
     OUTPUTS,
+    QUANTILES,
     SECRET,
     VALUE,
     WHOLE_CLASSES,
@@ -249,3 +250,11 @@ def test_an_anomaly_score_has_no_truth_and_says_so() -> None:
     for actual in (True, 1, None):
         with pytest.raises(InvalidLabel, match="no truth"):
             server.feedback.add(prediction_id, actual)
+
+
+def test_scores_that_cannot_be_carried_cost_no_answer() -> None:
+    """The id is there all the same; a label of it adds nothing."""
+    server = Predicting(QUANTILES)
+    (prediction_id,) = server.answer([0.5])
+    server.feedback.add(prediction_id, 1.0)
+    assert np.isnan(server.feedback.take()[0].numbers[0])
