@@ -97,7 +97,7 @@ async def test_each_label_of_a_list_has_its_own_outcome_in_order() -> None:
 async def test_what_is_no_label_is_refused_with_its_reason(
     body: Any, status: int, code: str | None
 ) -> None:
-    """As problem+json, and documented."""
+    """As problem+json, with a code for programs."""
     asked = Asked()
     answer = await asked.post(body)
     assert answer.status_code == status, answer.text

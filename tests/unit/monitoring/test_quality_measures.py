@@ -86,7 +86,7 @@ def test_values_have_errors_bias_and_coverage_in_their_own_unit() -> None:
 
 
 def test_each_output_is_measured_by_itself() -> None:
-    """By its own name."""
+    """Under its own name and in its own unit."""
     scores = [[1_000.0, 2.0]] * 12
     truths: list[object] = [{"grams": 1_100, "metres": 2.5}] * 12
     found = realised(Shape.OUTPUTS, summed(OUTPUTS, scores, truths), (), OUTPUTS.outputs)
@@ -133,7 +133,7 @@ def test_an_estimate_falls_when_the_scores_say_less() -> None:
 
 
 def test_there_is_no_estimate_where_scores_are_not_calibrated_or_no_probabilities() -> None:
-    """And the reason is told."""
+    """And the reason is told in a sentence."""
     assert no_estimate(Shape.BINARY, {"ece": 0.01}) == ""
     assert no_estimate(Shape.CLASSES, {"ece": 0.05}) == ""
     assert "off by 0.120" in no_estimate(Shape.BINARY, {"ece": 0.12})

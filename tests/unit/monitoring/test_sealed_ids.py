@@ -138,7 +138,7 @@ def test_whatever_is_sent_as_an_id_is_refused_with_a_reason(found: object) -> No
 
 @given(st.integers(0, 63), st.sampled_from(LETTERS))
 def test_a_changed_id_is_refused(place: int, letter: str) -> None:
-    """Each of its letters counts."""
+    """Whichever of its letters is another one."""
     server = Predicting()
     (prediction_id,) = server.answer([0.5])
     changed = prediction_id[:place] + letter + prediction_id[place + 1 :]
@@ -244,7 +244,7 @@ def test_each_kind_takes_what_may_come_true_and_refuses_the_rest(
 
 
 def test_an_anomaly_score_has_no_truth_and_says_so() -> None:
-    """Whatever is sent for it."""
+    """Whatever is sent for one of its rows."""
     server = Predicting(ANOMALY)
     (prediction_id,) = server.answer([-0.25])
     for actual in (True, 1, None):
