@@ -4,8 +4,10 @@ An observer of answers or a part of the report is one line in `server_parts`; a 
 one line in `coordinator_parts`. Routes are listed in http/application.py.
 """
 
+import asyncio
 import os
 import time
+from collections.abc import Awaitable, Callable
 from functools import partial
 from secrets import token_hex
 from typing import Any
@@ -22,7 +24,7 @@ from serve_app.bundle.proving import prove_first
 from serve_app.bundle.stores import open_store, served_uri
 from serve_app.cluster.coordinator import Coordinator, CoordinatorParts
 from serve_app.cluster.declared_metrics import OF_A_SERVER, OF_THE_COORDINATOR
-from serve_app.cluster.handles import IsolatedReplicas, RemoteDrift, RemoteRollout
+from serve_app.cluster.handles import IsolatedReplicas, RemoteDrift, RemoteQuality, RemoteRollout
 from serve_app.cluster.heartbeat import Heartbeat
 from serve_app.cluster.metrics import export_forever
 from serve_app.cluster.placements import InServerVersion, IsolatedApplication
@@ -40,7 +42,14 @@ from serve_app.monitoring.drift_counter import DriftCounter
 from serve_app.monitoring.drift_keeper import DriftKeeper
 from serve_app.monitoring.drift_view import DriftReader
 from serve_app.monitoring.drift_windows import DriftWindows
+from serve_app.monitoring.labels.feedback import Feedback
+from serve_app.monitoring.labels.label_secrets import open_secrets
+from serve_app.monitoring.labels.sealed_ids import SealedIds
+from serve_app.monitoring.labels.shapes import Shaper
 from serve_app.monitoring.log.opening import open_prediction_log
+from serve_app.monitoring.quality.kept import KeptFile
+from serve_app.monitoring.quality.report import Quality, QualityReporter
+from serve_app.monitoring.quality.score_counter import ScoreCounter
 from serve_app.rollout.active_rollout import ActiveRollout
 from serve_app.rollout.controller import Controller
 from serve_app.rollout.log import RETRY_S, TIMEOUT_S, Log, open_log
@@ -96,6 +105,11 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
     refused = RefusedRows(spec)
     rollout = ActiveRollout(spec, versions, lambda name: written_orders(log_of(args, name), name))
     drift = DriftCounter(spec.contract, versions)
+    shaper = Shaper(spec)
+    secrets = open_secrets(args.label_keys, state_of(args), spec.name)
+    ids = SealedIds(shaper, lambda: secrets.seal)
+    feedback = Feedback(shaper, ids, versions.members)
+    scores = ScoreCounter(shaper)
     server_id = token_hex(8)
     log = open_prediction_log(log_place(args), spec, own_application(), server_id, versions)
     router = Router(
@@ -106,10 +120,12 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
             by_version,
             rollout,
             drift,
+            scores,
             *((log.answers,) if log else ()),
             *request_lines(os.environ),
         ),
         assigner=rollout,
+        ids=ids,
     )
     remote = RemoteRollout(
         coordinator,
@@ -125,11 +141,17 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
         auth=auth,
         docs=args.docs,
         cors_origins=args.cors_origins,
+        feedback=feedback,
+        quality=RemoteQuality(coordinator),
         more_checks=(RateLimit(rates).look,),
         refused=refused,
     )
     door = app.state.door
-    heartbeat = Heartbeat(server_id, parts=(rollout, rates, drift), send=coordinator.report.remote)
+    heartbeat = Heartbeat(
+        server_id,
+        parts=(rollout, rates, drift, QualityReporter(feedback, scores, versions)),
+        send=coordinator.report.remote,
+    )
     here = OnServer(
         counters, by_version, door, refused, router, versions, rates, rollout, heartbeat
     )
@@ -140,25 +162,35 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
         heartbeat=heartbeat,
         is_joined=lambda: rollout.is_known,
         describe=app.openapi if args.docs else dict,
-        follow_keys_forever=auth.follow_forever,
+        follow_keys_forever=partial(_together, auth.follow_forever, secrets.follow_forever),
         export_forever=partial(export_forever, spec.name, OF_A_SERVER, here),
         close=log.close if log else lambda: None,
     )
 
 
+async def _together(*forever: Callable[[], Awaitable[None]]) -> None:
+    await asyncio.gather(*(each() for each in forever))
+
+
 def coordinator_parts(args: ServerArgs) -> CoordinatorParts:
     """What a coordinator is made of."""
-    name = get_spec(args.model).name
+    spec = get_spec(args.model)
+    name = spec.name
     notifier = Notifier(name, own_application())
-    controller = Controller(partial(log_of, args), IsolatedReplicas(name), notifier=notifier)
+    quality = Quality(spec, KeptFile(state_of(args), name, own_application()))
+    controller = Controller(
+        partial(log_of, args), IsolatedReplicas(name), notifier=notifier, labels=quality
+    )
     drift = DriftWindows()
     keeper = DriftKeeper(drift, partial(objects_of, args), f"{name}/{own_application()}")
     return CoordinatorParts(
-        inbox=Inbox(parts=(controller, Shares(), drift)),
+        inbox=Inbox(parts=(controller, Shares(), drift, quality)),
         controller=controller,
         drift=drift,
+        quality=quality,
         forever=(
             keeper.keep_forever,
+            quality.keep_forever,
             partial(export_forever, name, OF_THE_COORDINATOR, OnCoordinator(controller)),
         ),
     )

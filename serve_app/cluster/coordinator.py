@@ -10,6 +10,8 @@ from serve_app.cluster.replica import own_application
 from serve_app.cluster.report import Inbox, Reply, Report
 from serve_app.errors import HttpError, NotReady
 from serve_app.monitoring.drift_windows import DriftSums, DriftWindows
+from serve_app.monitoring.quality.report import Quality
+from serve_app.monitoring.quality.view import QualityView
 from serve_app.rollout.command import CommandName
 from serve_app.rollout.controller import Controller
 from serve_app.rollout.view import RolloutView, Unknown, view
@@ -20,13 +22,15 @@ from serve_app.settings import ServerArgs
 class CoordinatorParts:
     """What `serve_app.app` wires together for one coordinator.
 
-    `inbox` has the parts of the report, among them the `controller` of the rollout and the windows
-    of `drift`. `forever` goes on next to the looks of the controller.
+    `inbox` has the parts of the report, among them the `controller` of the rollout, the windows of
+    `drift` and the labels of `quality`, without which nothing is kept of labels. `forever` goes on
+    next to the looks of the controller.
     """
 
     inbox: Inbox
     controller: Controller
     drift: DriftWindows = field(default_factory=DriftWindows)
+    quality: Quality | None = None
     forever: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
 
 
@@ -39,6 +43,7 @@ class Coordinator:
         self._inbox = parts.inbox
         self._controller = parts.controller
         self._drift = parts.drift
+        self._quality = parts.quality
         self._forever = parts.forever
         self._looks: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -58,6 +63,15 @@ class Coordinator:
     async def drift(self) -> DriftSums:
         """What the servers counted within the last day."""
         return self._drift.sums()
+
+    async def quality(self) -> QualityView | HttpError:
+        """How good the versions are by labels and scores, or why nobody knows yet."""
+        if self._quality is None:
+            return NotReady("This coordinator keeps no labels.")
+        try:
+            return self._quality.view()
+        except HttpError as error:
+            return error
 
     async def command(self, action: CommandName, by: str, reason: str) -> HttpError | None:
         """Carry out a person's command.

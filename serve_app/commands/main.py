@@ -15,6 +15,7 @@ from serve_app.commands.check import check
 from serve_app.commands.diff import diff
 from serve_app.commands.drift import drift
 from serve_app.commands.env import env
+from serve_app.commands.label import label
 from serve_app.commands.manifests import manifests
 from serve_app.commands.new import ANY_OPTION, new
 from serve_app.commands.ready import ready
@@ -30,6 +31,7 @@ COMMANDS = (
     diff,
     score,
     drift,
+    label,
     replay,
     why,
     up,

@@ -1,1 +1,1 @@
-"""What is known of a model after its answers: drift of its rows and scores, the prediction log."""
+"""What is known of a model after its answers: drift, what came true, and the prediction log."""

@@ -72,6 +72,13 @@ class ServerArgs(Setting):
             description="path of the file of API keys, or `disabled`; KEYS_PATH overrides it",
         ),
     ] = None
+    label_keys: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="path of the secrets of prediction ids; LABEL_KEYS_PATH overrides it",
+        ),
+    ] = None
     public_keys: PublicKeys = ()
     docs: Annotated[
         bool, Field(description="whether /docs and /openapi.json are there; off in production")

@@ -68,7 +68,14 @@ def args(
     )
     monkeypatch.setattr(serve, "get_replica_context", lambda: context)
     monkeypatch.setitem(RUNTIMES, "toy", toy())
-    for name in ("MODEL_PATH", "STATE_PATH", "KEYS_PATH", "LOG_PATH"):
+    for name in (
+        "MODEL_PATH",
+        "STATE_PATH",
+        "KEYS_PATH",
+        "LOG_PATH",
+        "LABEL_KEYS",
+        "LABEL_KEYS_PATH",
+    ):
         monkeypatch.delenv(name, raising=False)
     write_toy(FolderStore(tmp_path / "store"))
     yield ServerArgs(model="churn", store=str(tmp_path / "store"), state=str(tmp_path / "state"))
@@ -93,7 +100,48 @@ async def test_an_answer_is_heard_reported_and_answered_by_the_coordinator(
     assert await parts.heartbeat.beat()
     [told] = report.reports
     assert told.parts["rollout"].n_rows == 3
-    assert inbox.receive(told).parts.keys() == {"rollout", "rates", "drift"}
+    assert inbox.receive(told).parts.keys() == {"rollout", "rates", "drift", "quality"}
+
+
+async def test_a_label_finds_its_prediction_and_reaches_the_coordinator(
+    args: ServerArgs, tmp_path: Path
+) -> None:
+    """By the id that the answer had, also from another server; the secret is made on the way."""
+    coordinating = coordinator_parts(args)
+    assert coordinating.quality is not None
+    await coordinating.quality.keep()
+
+    class Asked:
+        """The coordinator's method `quality`."""
+
+        async def remote(self) -> Any:
+            """What it says."""
+            assert coordinating.quality is not None
+            return coordinating.quality.view()
+
+    coordinator: Any = SimpleNamespace(report=Handle(coordinating.inbox), quality=Asked())
+    answering = server_parts(args, coordinator)
+    labelling = server_parts(args, coordinator)
+    for parts in (answering, labelling):
+        await parts.versions.start(table())
+    async with client_of(answering.app) as client:
+        ids = [
+            (await client.post("/v1/predict", json=ROW)).json()["prediction_id"] for _ in range(12)
+        ]
+    async with client_of(labelling.app) as client:
+        body = [{"prediction_id": one, "actual": 1} for one in ids]
+        assert (await client.post("/v1/feedback", json=body)).json()["succeeded"] == 12
+        assert await answering.heartbeat.beat()
+        assert await labelling.heartbeat.beat()
+        found = (await client.get("/v1/quality")).json()
+    [version] = found["versions"]
+    assert version["version"] == "1.0.0"
+    today = version["windows"][0]
+    assert (today["n_predictions"], today["n_labels"]) == (12, 12)
+    assert today["realised"]["recall_1"]["n"] == 12
+    await coordinating.quality.keep()
+    assert (tmp_path / "state/churn/churn/quality.json").exists()
+    assert (tmp_path / "state/label_keys").exists()
 
 
 async def test_a_server_asks_for_the_keys_of_its_file(args: ServerArgs, tmp_path: Path) -> None:
