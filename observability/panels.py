@@ -187,7 +187,7 @@ DATA = [
         "Drift of a field (PSI)",
         "none",
         {"{{field}} {{window}}": now("ray_sluice_drift_psi", "field, window")},
-        "Against training. Empty until drift is counted (docs/metrics.md).",
+        "Of stable against training. Empty without a reference (docs/monitoring.md).",
     ),
     Panel(
         "Missing, out of range, unseen",
@@ -197,19 +197,22 @@ DATA = [
             "{{field}} out of range": now("ray_sluice_field_out_of_range_ratio", "field"),
             "{{field}} unseen": now("ray_sluice_field_unseen_ratio", "field"),
         },
-        "Empty until drift is counted.",
+        "Of stable, within the newest hour that has rows.",
     ),
     Panel(
         "Labels that came",
         "none",
         {"{{version}} {{outcome}}": rate("ray_sluice_labels_total", "version, outcome")},
-        "Empty until labels are taken.",
+        "What was refused has the version unknown (docs/labels.md).",
     ),
     Panel(
-        "Answers that the prediction log dropped",
+        "Rows of the prediction log",
         "none",
-        {"dropped": rate("ray_sluice_prediction_log_dropped_total", "model")},
-        "Empty until there is a prediction log.",
+        {
+            "written": rate("ray_sluice_prediction_log_written_total", "model"),
+            "dropped": rate("ray_sluice_prediction_log_dropped_total", "model"),
+        },
+        "Empty where none is kept (docs/prediction-log.md).",
     ),
 ]
 

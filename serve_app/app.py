@@ -40,6 +40,7 @@ from serve_app.http.refused_rows import RefusedRows
 from serve_app.models import get_spec
 from serve_app.monitoring.drift_counter import DriftCounter
 from serve_app.monitoring.drift_keeper import DriftKeeper
+from serve_app.monitoring.drift_looks import DriftLooks
 from serve_app.monitoring.drift_view import DriftReader
 from serve_app.monitoring.drift_windows import DriftWindows
 from serve_app.monitoring.labels.feedback import Feedback
@@ -133,11 +134,13 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
         order_out=lambda plan, by, reason: order_out(log_of(args, plan.id), plan, by, reason),
     )
     rates = Rates()
+    drift_reader = DriftReader(spec, versions, RemoteDrift(coordinator))
+    drift_looks = DriftLooks(drift_reader)
     app = create_app(
         spec,
         router,
         remote,
-        drift=DriftReader(spec, versions, RemoteDrift(coordinator)),
+        drift=drift_reader,
         auth=auth,
         docs=args.docs,
         cors_origins=args.cors_origins,
@@ -153,7 +156,18 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
         send=coordinator.report.remote,
     )
     here = OnServer(
-        counters, by_version, door, refused, router, versions, rates, rollout, heartbeat
+        counters,
+        by_version,
+        door,
+        refused,
+        router,
+        versions,
+        rates,
+        rollout,
+        heartbeat,
+        drift_looks,
+        feedback,
+        log,
     )
     put_in_front(door)
     return ServerParts(
@@ -163,7 +177,11 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
         is_joined=lambda: rollout.is_known,
         describe=app.openapi if args.docs else dict,
         follow_keys_forever=partial(_together, auth.follow_forever, secrets.follow_forever),
-        export_forever=partial(export_forever, spec.name, OF_A_SERVER, here),
+        export_forever=partial(
+            _together,
+            partial(export_forever, spec.name, OF_A_SERVER, here),
+            drift_looks.look_forever,
+        ),
         close=log.close if log else lambda: None,
     )
 

@@ -14,13 +14,20 @@ from serve_app.cluster.readings import (
     OnServer,
     Readings,
     by_key,
+    drift_alarms,
+    drift_psi,
     evidence,
+    log_dropped,
+    log_written,
+    missing_ratios,
     model_ages_s,
     model_info,
+    out_of_range_ratios,
     requests_of_step,
     rollout_status,
     scores,
     times_by_version,
+    unseen_ratios,
     waiting_rows,
 )
 
@@ -36,15 +43,14 @@ class Metric(Generic[S]):
     """A metric: what it is called, what it tells, and where its numbers are read.
 
     Beyond `most_series` label values of a process, the labels that others can make many of say
-    `other` (`serve_app/cluster/metrics.py`). `read` is None where the module that counts is not
-    there yet: the name is agreed upon, and nothing is exported.
+    `other` (`serve_app/cluster/metrics.py`).
     """
 
     name: str
     kind: Literal["counter", "gauge"]
     tags: tuple[str, ...]
     help: str
-    read: Callable[[S], Readings] | None = None
+    read: Callable[[S], Readings]
     most_series: int = MOST_SERIES
 
     @property
@@ -180,6 +186,62 @@ OF_A_SERVER: tuple[Metric[OnServer], ...] = (
         "since the coordinator last answered a report of this replica",
         lambda here: {(): here.heartbeat.age_s},
     ),
+    Metric(
+        "sluice_drift_psi",
+        "gauge",
+        ("field", "window"),
+        "PSI of a field or score of stable against training",
+        drift_psi,
+    ),
+    Metric(
+        "sluice_drift_alarm",
+        "gauge",
+        ("field", "window"),
+        "1 while that is beyond its limit",
+        drift_alarms,
+    ),
+    Metric(
+        "sluice_field_missing_ratio",
+        "gauge",
+        ("field",),
+        "share of rows without a value",
+        missing_ratios,
+    ),
+    Metric(
+        "sluice_field_out_of_range_ratio",
+        "gauge",
+        ("field",),
+        "share of rows below or above all that training has seen",
+        out_of_range_ratios,
+    ),
+    Metric(
+        "sluice_field_unseen_ratio",
+        "gauge",
+        ("field",),
+        "share of rows with a text that training has not seen",
+        unseen_ratios,
+    ),
+    Metric(
+        "sluice_labels",
+        "counter",
+        ("version", "outcome"),
+        "labels that came: `joined` with their prediction, or the code of their error",
+        lambda here: here.feedback.counts,
+    ),
+    Metric(
+        "sluice_prediction_log_written",
+        "counter",
+        (),
+        "rows that the prediction log wrote",
+        log_written,
+    ),
+    Metric(
+        "sluice_prediction_log_dropped",
+        "counter",
+        (),
+        "rows that the prediction log had no room for, or no disk",
+        log_dropped,
+    ),
 )
 
 OF_THE_COORDINATOR: tuple[Metric[OnCoordinator], ...] = (
@@ -206,37 +268,4 @@ OF_THE_COORDINATOR: tuple[Metric[OnCoordinator], ...] = (
     ),
 )
 
-# The names and labels that alerts and dashboard use already. Whoever brings the module that counts
-# moves the record to one of the tables above and adds its `read`.
-AWAITED: tuple[Metric[Any], ...] = (
-    Metric("sluice_drift_psi", "gauge", ("field", "window"), "PSI of a field against training"),
-    Metric("sluice_drift_alarm", "gauge", ("field", "window"), "1 while that is beyond its limit"),
-    Metric("sluice_field_missing_ratio", "gauge", ("field",), "share of rows without a value"),
-    Metric(
-        "sluice_field_out_of_range_ratio",
-        "gauge",
-        ("field",),
-        "share of rows below or above all that training has seen",
-    ),
-    Metric(
-        "sluice_field_unseen_ratio",
-        "gauge",
-        ("field",),
-        "share of rows with a text that training has not seen",
-    ),
-    Metric(
-        "sluice_prediction_log_dropped",
-        "counter",
-        (),
-        "answers that the prediction log had no room for",
-    ),
-    Metric(
-        "sluice_labels",
-        "counter",
-        ("version", "outcome"),
-        "labels that came: joined with their prediction, or why not",
-    ),
-)
-
-EXPORTED: tuple[Metric[Any], ...] = (*OF_A_SERVER, *OF_THE_COORDINATOR)
-DECLARED: tuple[Metric[Any], ...] = (*EXPORTED, *AWAITED)
+DECLARED: tuple[Metric[Any], ...] = (*OF_A_SERVER, *OF_THE_COORDINATOR)

@@ -74,7 +74,6 @@ class _Exported(Generic[S]):
     def export(self, source: S) -> None:
         """Tell what is new. What cannot be read must not keep the others from being told."""
         try:
-            assert self._metric.read is not None  # only those are exported
             found = self._metric.read(source)
             for values, number in self._merged(found).items():
                 tags = dict(zip(self._metric.tags, values, strict=True))
@@ -111,9 +110,7 @@ class Exporter(Generic[S]):
         make: Callable[[Metric[S]], Instrument] = of_ray,
     ) -> None:
         self._source = source
-        self._exported = [
-            _Exported(model, metric, make(metric)) for metric in metrics if metric.read is not None
-        ]
+        self._exported = [_Exported(model, metric, make(metric)) for metric in metrics]
 
     def export(self) -> None:
         """Hand over what was counted since the last time, and how things are now."""

@@ -10,6 +10,10 @@ from serve_app.access.rates import Rates
 from serve_app.cluster.heartbeat import Heartbeat
 from serve_app.http.door import Door
 from serve_app.http.refused_rows import RefusedRows
+from serve_app.monitoring.drift_looks import DriftLooks
+from serve_app.monitoring.drift_view import FieldDrift, WindowDrift
+from serve_app.monitoring.labels.feedback import Feedback
+from serve_app.monitoring.log.writer import PredictionLog
 from serve_app.rollout.active_rollout import ActiveRollout
 from serve_app.rollout.controller import Controller
 from serve_app.rollout.verdict import judged
@@ -27,7 +31,7 @@ MOST_EVIDENCE = 1_000.0
 
 @dataclass(frozen=True)
 class OnServer:
-    """Where the numbers of a server are counted."""
+    """Where the numbers of a server are counted; `log` is None where none is kept."""
 
     counters: Counters
     by_version: VersionCounts
@@ -38,6 +42,9 @@ class OnServer:
     rates: Rates
     rollout: ActiveRollout
     heartbeat: Heartbeat
+    drift: DriftLooks
+    feedback: Feedback
+    log: PredictionLog | None
 
 
 @dataclass(frozen=True)
@@ -137,3 +144,74 @@ def evidence(here: OnCoordinator) -> Readings:
         shown = MOST_EVIDENCE if math.isnan(share) else min(max(share, 0.0), MOST_EVIDENCE)
         found[(one.rail,)] = max(found.get((one.rail,), 0.0), shown)
     return found
+
+
+def drift_psi(here: OnServer) -> Readings:
+    """How far each field and score is from training, in each window in which it was compared."""
+    return {
+        (name, window): field.psi
+        for window, found in _drift_of_stable(here).items()
+        for name, field in _fields(found).items()
+        if field.psi is not None
+    }
+
+
+def drift_alarms(here: OnServer) -> Readings:
+    """Whether that is beyond its limit."""
+    return {
+        (name, window): float(field.is_drifting)
+        for window, found in _drift_of_stable(here).items()
+        for name, field in _fields(found).items()
+        if field.psi is not None
+    }
+
+
+def missing_ratios(here: OnServer) -> Readings:
+    """Of each feature, the share of the newest window's rows without a value."""
+    return {(name,): one.missing_percent / 100 for name, one in _newest_features(here).items()}
+
+
+def out_of_range_ratios(here: OnServer) -> Readings:
+    """Likewise those outside of all that training has seen, where there is a range."""
+    return {
+        (name,): one.out_of_range_percent / 100
+        for name, one in _newest_features(here).items()
+        if one.out_of_range_percent is not None
+    }
+
+
+def unseen_ratios(here: OnServer) -> Readings:
+    """Likewise those with a text that training has not seen, where that can be told."""
+    return {
+        (name,): one.unseen_percent / 100
+        for name, one in _newest_features(here).items()
+        if one.unseen_percent is not None
+    }
+
+
+def _newest_features(here: OnServer) -> Mapping[str, FieldDrift]:
+    windows = _drift_of_stable(here)
+    newest = windows.get("1h") or windows.get("24h")
+    return newest.features if newest else {}
+
+
+def _fields(window: WindowDrift) -> Mapping[str, FieldDrift]:
+    return {**window.scores, **window.features}
+
+
+def _drift_of_stable(here: OnServer) -> Mapping[str, WindowDrift]:
+    """The windows of stable, which answers most; `GET /v1/drift` has those of every version."""
+    view = here.drift.latest
+    table = here.versions.table
+    stable = view.versions.get(table.stable) if view and table else None
+    return stable.windows if stable else {}
+
+
+def log_written(here: OnServer) -> Readings:
+    """The rows in the prediction log, if there is one."""
+    return {(): here.log.n_written} if here.log else {}
+
+
+def log_dropped(here: OnServer) -> Readings:
+    """The rows that were to be in the prediction log and are not, if there is one."""
+    return {(): here.log.n_dropped} if here.log else {}

@@ -24,7 +24,7 @@ from observed import (
 from queries import labels_of, metric_names, unbalanced
 
 from observability import dashboard
-from serve_app.cluster.declared_metrics import AWAITED, DECLARED
+from serve_app.cluster.declared_metrics import DECLARED
 
 ROOT = FOLDER.parent
 # Labels of each metric of a replica: ours, and those that Ray adds.
@@ -104,19 +104,6 @@ def test_queries_pick_by_labels_that_their_metric_has() -> None:
         assert not unbalanced(query), query
         for name, labels in labels_of(query).items():
             assert labels <= tags[name], query
-
-
-def test_metrics_that_nobody_counts_yet_are_asked_for_in_one_file_of_rules() -> None:
-    """So that the other files hold nothing that cannot be raised."""
-    awaited = {metric.exported_name for metric in AWAITED}
-    for path in RULE_FILES:
-        found = {
-            name
-            for group in yaml.safe_load(path.read_text())["groups"]
-            for rule in group["rules"]
-            for name in metric_names(rule["expr"])
-        }
-        assert bool(found & awaited) == (path.name == "data.yaml"), path.name
 
 
 def test_each_alert_says_how_urgent_it_is_and_what_to_do() -> None:

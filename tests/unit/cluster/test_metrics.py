@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from serve_app.cluster.declared_metrics import AWAITED, DECLARED, EXPORTED, MOST_SERIES, Metric
+from serve_app.cluster.declared_metrics import DECLARED, MOST_SERIES, Metric
 from serve_app.statistics.histogram import EDGES_S
 
 with warnings.catch_warnings():
@@ -132,15 +132,6 @@ def test_a_metric_that_cannot_be_read_leaves_the_others_alone_and_is_logged_once
         exporter.export()
     assert [one.value for one in ray.take()] == [1, 1, 1]
     assert len(caplog.records) == 1
-
-
-def test_what_nobody_counts_yet_is_declared_and_not_exported() -> None:
-    """An instrument of Ray's for it would be a promise without a number."""
-    assert all(metric.read is None for metric in AWAITED)
-    assert all(metric.read is not None for metric in EXPORTED)
-    ray = Ray()
-    Exporter("churn", AWAITED, None, ray.make).export()
-    assert ray.take() == []
 
 
 def test_names_and_labels_are_those_that_prometheus_takes_and_ray_leaves_to_us() -> None:
