@@ -33,7 +33,6 @@ COMMANDS = (
     drift,
     label,
     replay,
-    why,
     up,
     ready,
     env,
@@ -56,6 +55,8 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(log.app, name="log")
 for command in COMMANDS:
     app.command()(command)
+# A prediction id may begin with a dash, as an option does.
+app.command(context_settings={"ignore_unknown_options": True})(why)
 # Its options are those of `python -m training new`, which also writes its help.
 app.command(context_settings=ANY_OPTION)(new)
 

@@ -25,7 +25,7 @@ from serve_app.http.headers import Guarded
 from serve_app.http.problems import NO_ROUTE, problem_response, request_id_of
 from serve_app.http.refused_rows import RefusedRows
 from serve_app.http.route import Check, Route
-from serve_app.http.routes.drift import DriftSource, drift_router
+from serve_app.http.routes.drift import DRIFT, DriftSource, drift_router
 from serve_app.http.routes.labels import (
     FEEDBACK,
     QUALITY,
@@ -43,7 +43,6 @@ PATHS = {
     "predict_batch": "/v1/predict/batch",
     "model": "/v1/model",
     "rollout": "/v1/rollout",
-    "drift": "/v1/drift",
     "health": "/health",
     "ready": "/ready",
 }
@@ -106,6 +105,8 @@ def create_app(
     auth = auth or Auth()
     of_docs = _declared(app.routes, "open")
     paths = PATHS | DOCS_PATHS if docs else PATHS
+    if drift is not None:
+        paths = paths | {"drift": DRIFT}
     if feedback is not None:
         paths = paths | {"feedback": FEEDBACK}
     if quality is not None:

@@ -35,7 +35,7 @@ def test_a_value_that_many_rows_have_is_told_from_the_others() -> None:
 
 
 def test_nothing_but_missing_values_has_no_range() -> None:
-    """And no edges."""
+    """And no edges: there is nothing to compare with."""
     found = of_numbers(np.full(5, np.nan))
     assert (found.minimum, found.maximum, found.n_missing, found.counts) == (None, None, 5, [0])
 

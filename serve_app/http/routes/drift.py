@@ -9,6 +9,7 @@ from serve_app.http.openapi import FAULTS
 from serve_app.http.routes.rollout import problems
 from serve_app.monitoring.drift_view import DriftView
 
+DRIFT = "/v1/drift"
 DRIFT_TEXT = (
     "For each version that is loaded and each window, how rows and scores differ from training: "
     "the worst in a sentence each; of every field the PSI with its limit, and what is missing, out "
@@ -27,7 +28,7 @@ def drift_router(source: DriftSource) -> APIRouter:
     """`GET /v1/drift`."""
     router = APIRouter(tags=["monitoring"], responses=FAULTS)
 
-    @router.get("/v1/drift", description=DRIFT_TEXT, responses=problems(401, 403, 503))
+    @router.get(DRIFT, description=DRIFT_TEXT, responses=problems(401, 403, 503))
     async def drift() -> DriftView:
         try:
             return await source.drift()

@@ -15,8 +15,10 @@ from serve_app.errors import (
     HttpError,
     InvalidLabel,
     InvalidRows,
+    KeyRequired,
     MalformedJson,
     ModelFailed,
+    NotAllowed,
     NotReady,
     TooManyRows,
     Unconfirmed,
@@ -205,7 +207,7 @@ def quality_router(quality: QualityHere) -> APIRouter:
     @router.get(
         QUALITY,
         description=QUALITY_TEXT,
-        responses=error_responses([Unconfirmed]),
+        responses=error_responses([KeyRequired, NotAllowed, Unconfirmed]),
     )
     async def found() -> QualityView:
         try:

@@ -8,11 +8,19 @@ from watching import manifest
 
 from serve_app.cluster.readings import (
     MOST_EVIDENCE,
+    drift_alarms,
+    drift_psi,
     evidence,
+    log_dropped,
+    log_written,
+    missing_ratios,
     model_ages_s,
+    out_of_range_ratios,
     requests_of_step,
     rollout_status,
+    unseen_ratios,
 )
+from serve_app.monitoring.drift_view import DriftView, FieldDrift, VersionDrift, WindowDrift
 from serve_app.rollout.counts import Counts
 from serve_app.rollout.evidence import Record
 from serve_app.rollout.ongoing import Ongoing
@@ -78,3 +86,82 @@ def test_the_age_of_a_version_is_that_of_its_bundle_where_it_says_one() -> None:
     ages = model_ages_s(here)
     assert set(ages) == {("1.0.0",), ("1.1.0",)}
     assert all(round(age / 86_400) == 3 for age in ages.values())
+
+
+def field(psi: float | None, **more: Any) -> FieldDrift:
+    """A field whose PSI has the limit 0.2."""
+    values = {
+        "limit": 0.2,
+        "missing_percent": 25.0,
+        "missing_percent_in_training": 0.0,
+        "out_of_range_percent": None,
+        "unseen_percent": None,
+        "sentence": "",
+    }
+    return FieldDrift(psi=psi, is_drifting=psi is not None and psi > 0.2, **{**values, **more})
+
+
+def window(**features: FieldDrift) -> WindowDrift:
+    """A window with these features, and a score that is as in training."""
+    since = datetime(2026, 11, 28, tzinfo=UTC)
+    scores = {"probability": field(0.01)}
+    return WindowDrift(
+        since=since, n_rows=9, n_drifting=0, worst=[], features=features, scores=scores
+    )
+
+
+def server(view: DriftView | None, stable: str = "1.0.0") -> Any:
+    """One that saw this drift last."""
+    return SimpleNamespace(
+        drift=SimpleNamespace(latest=view),
+        versions=SimpleNamespace(table=SimpleNamespace(stable=stable)),
+    )
+
+
+SEEN = DriftView(
+    model="churn",
+    detail="",
+    versions={
+        "1.0.0": VersionDrift(
+            detail="",
+            windows={
+                "1h": window(
+                    spend=field(0.3, out_of_range_percent=50.0), plan=field(None, unseen_percent=10)
+                ),
+                "24h": window(spend=field(0.1, missing_percent=1.0)),
+            },
+        )
+    },
+)
+
+
+def test_the_drift_of_stable_is_told_by_field_and_window() -> None:
+    """What cannot be compared has no line, and the ratios are those of the newest window."""
+    here = server(SEEN)
+    assert drift_psi(here) == {
+        ("probability", "1h"): 0.01,
+        ("spend", "1h"): 0.3,
+        ("probability", "24h"): 0.01,
+        ("spend", "24h"): 0.1,
+    }
+    assert {key for key, is_on in drift_alarms(here).items() if is_on} == {("spend", "1h")}
+    assert drift_alarms(here).keys() == drift_psi(here).keys()
+    assert missing_ratios(here) == {("spend",): 0.25, ("plan",): 0.25}
+    assert out_of_range_ratios(here) == {("spend",): 0.5}
+    assert unseen_ratios(here) == {("plan",): 0.1}
+
+
+def test_where_nobody_knows_of_drift_nothing_is_told() -> None:
+    """Neither before the first look, nor of a version that has no rows."""
+    for here in (server(None), server(SEEN, stable="2.0.0")):
+        for read in (drift_psi, drift_alarms, missing_ratios, out_of_range_ratios, unseen_ratios):
+            assert read(here) == {}
+
+
+def test_the_log_tells_what_it_wrote_and_dropped_and_nothing_where_there_is_none() -> None:
+    """A log that is off must not look like one that loses nothing."""
+    log = SimpleNamespace(n_written=7, n_dropped=2)
+    here: Any = SimpleNamespace(log=log)
+    assert (log_written(here), log_dropped(here)) == ({(): 7}, {(): 2})
+    none: Any = SimpleNamespace(log=None)
+    assert (log_written(none), log_dropped(none)) == ({}, {})

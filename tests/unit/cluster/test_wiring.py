@@ -222,17 +222,24 @@ async def test_what_was_counted_is_asked_of_the_coordinator(args: ServerArgs) ->
 
 
 async def test_what_a_server_answers_can_be_read_by_every_metric_that_is_declared(
-    args: ServerArgs, caplog: pytest.LogCaptureFixture
+    args: ServerArgs, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The page of wiring gives each record of the table the object that counts for it."""
     coordinator: Any = SimpleNamespace(report=Handle(coordinator_parts(args).inbox))
-    parts = server_parts(args, coordinator)
+    parts = server_parts(args.model_copy(update={"log": str(tmp_path / "log")}), coordinator)
     await parts.versions.start(table())
     async with client_of(parts.app) as client:
-        assert (await client.post("/v1/predict", json=ROW)).status_code == 200
+        answer = await client.post("/v1/predict", json=ROW)
+        assert answer.status_code == 200
         assert (await client.post("/v1/predict", json={**ROW, "nps_score": 99})).status_code == 422
+        label = {"prediction_id": answer.json()["prediction_id"], "actual": 1}
+        assert (await client.post("/v1/feedback", json=label)).status_code == 200
+        label["prediction_id"] = "A" * 64
+        assert (await client.post("/v1/feedback", json=label)).status_code == 404
+    parts.close()
     assert isinstance(parts.export_forever, partial)
-    model, metrics, here = parts.export_forever.args
+    exporting = parts.export_forever.args[0]
+    model, metrics, here = exporting.args
     assert (model, metrics) == ("churn", OF_A_SERVER)
     told: dict[str, float] = {}
 
@@ -249,6 +256,9 @@ async def test_what_a_server_answers_can_be_read_by_every_metric_that_is_declare
     assert told["sluice_model_age_seconds ['churn', '1.0.0']"] > 0
     scores = [value for name, value in told.items() if name.startswith("sluice_scores ")]
     assert sum(scores) == 1
+    assert told["sluice_labels ['churn', '1.0.0', 'joined']"] == 1
+    assert told["sluice_labels ['churn', 'unknown', 'unknown_prediction']"] == 1
+    assert told["sluice_prediction_log_written ['churn']"] == 1
     assert not [record for record in caplog.records if "exported" in record.message]
 
 
@@ -259,7 +269,6 @@ async def test_a_rollout_that_begins_is_told_by_the_coordinator(
     controller = coordinator_parts(args).controller
     found = {metric.name: metric.read for metric in OF_THE_COORDINATOR}
     for read in found.values():
-        assert read is not None
         assert read(OnCoordinator(controller)) == {}
 
 
@@ -298,4 +307,6 @@ def test_a_server_without_a_place_for_a_log_makes_no_file(
     before = set(tmp_path.iterdir())
     coordinator: Any = SimpleNamespace(report=Handle(coordinator_parts(args).inbox))
     server_parts(args, coordinator).close()
-    assert set(tmp_path.iterdir()) == before
+    # The secret of prediction ids lies in the folder of the state.
+    assert set(tmp_path.iterdir()) == before | {tmp_path / "state"}
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["label_keys"]

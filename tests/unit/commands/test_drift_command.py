@@ -49,7 +49,7 @@ def test_the_worst_come_first_and_those_that_drifted_are_marked() -> None:
 
 
 def test_a_server_that_does_not_answer_is_an_exit_code_of_its_own() -> None:
-    """2, with a sentence."""
+    """It is 2, and a sentence says what was asked."""
     found = CliRunner().invoke(app, ["drift", "--url", "http://127.0.0.1:1"])
     assert found.exit_code == 2
     assert "no answer" in found.output

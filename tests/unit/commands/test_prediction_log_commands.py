@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from every_kind import EXAMPLE, KINDS
+from labelled import Predicting
 from logging_server import LoggingServer, answered
 from toy_runtime import PER_DAY, toy, write_toy
 from typer.testing import CliRunner, Result
@@ -167,6 +168,22 @@ def test_why_shows_the_row_the_version_and_that_the_same_answer_comes_out_again(
     assert shown["largest_difference"] == 0
     page = run(logged, "why", "churn", "id006")
     assert "The same answer comes out again (largest difference 0" in page.output
+
+
+def test_why_takes_the_ids_that_servers_seal(logged: LoggingServer) -> None:
+    """Each row of a batch has its own, and one in 64 begins as an option does."""
+    server = Predicting(SPEC)
+    found: list[str] = []
+    while not any(id_.startswith("-") for id_ in found):
+        found = [*found, *server.answer([0.5, 0.25])]
+    days = [1 + i % 25 for i in range(len(found))]
+    rows = [{**ROW, "monthly_active_days": n} for n in days]
+    logged.write(answered(SPEC, rows, [n * PER_DAY for n in days], ids=found))
+    dashed = next(i for i, id_ in enumerate(found) if id_.startswith("-"))
+    for i in {0, 1, dashed}:
+        told = run(logged, "why", "churn", found[i], "--json")
+        assert told.exit_code == ExitCode.OK, told.output
+        assert json.loads(told.stdout)["row"] == rows[i]
 
 
 def test_why_tells_a_bundle_that_was_replaced_under_the_same_version(

@@ -102,7 +102,7 @@ def test_a_text_is_listed_seldom_unseen_or_missing() -> None:
 
 
 def test_months_and_weekdays_are_those_of_the_calendar() -> None:
-    """Also before 1970."""
+    """Also those of days before 1970, which are negative."""
     bins = DriftBins(frozen(VALUE), VALUE.contract, clock=lambda: NOW_S)
     rng = np.random.default_rng(4)
     for days in rng.integers(-80_000, 60_000, size=50).tolist():

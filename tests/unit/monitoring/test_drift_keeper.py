@@ -97,7 +97,7 @@ async def test_a_store_that_is_away_is_said_and_its_file_is_not_lost() -> None:
 
 
 async def test_a_file_that_is_none_is_replaced() -> None:
-    """Counting starts again."""
+    """Half a file tells nothing, so counting starts again."""
     store = Away()
     store.replace(f"churn/app/{FILE}", b"half a file")
     windows, keeper = coordinator(store)

@@ -44,7 +44,7 @@ def test_scores_that_moved_have_drifted(spec: ModelSpec) -> None:
 
 
 def test_what_is_beyond_training_is_named_with_its_end() -> None:
-    """The worst one comes first."""
+    """The worst one comes first, with its share of rows."""
     changed = [row | {"n_items": 90} for row in ROWS[:310]] + ROWS[310:]
     found = hour(VALUE, changed)
     assert found.features["n_items"].is_drifting
@@ -121,7 +121,7 @@ def test_rows_that_fail_are_drift_of_the_scores() -> None:
 
 
 def test_a_bundle_of_an_older_format_says_that_it_has_no_reference() -> None:
-    """It goes on serving."""
+    """It goes on serving as it was made."""
     found = seen(VALUE, ROWS, references={}, score_references={}, format=2)
     assert found.windows == {}
     assert "its bundle is of format 2" in found.detail
