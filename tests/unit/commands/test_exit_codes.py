@@ -18,6 +18,8 @@ EXPECTED = {
     "manifests": {1},
     "diff": {1, 2, 4, 5, 6, 7},
     "score": {1, 2},
+    "drift": {1, 2},
+    "label": {1, 2},
     "replay": {1, 2, 5, 6, 7},
     "why": {1, 2},
     "log": {1, 2},

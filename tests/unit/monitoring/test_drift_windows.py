@@ -45,7 +45,7 @@ def shown(windows: DriftWindows) -> dict[str, tuple[int, list[int]]]:
 
 
 def test_counts_of_all_servers_add_up() -> None:
-    """In both windows."""
+    """In both windows, bin by bin, and so do the rows."""
     windows = DriftWindows(Clock())
     windows.hear("a", counts(1, 2), is_new=True)
     windows.hear("b", counts(10, 0), is_new=True)
@@ -62,7 +62,7 @@ def test_a_report_that_is_sent_again_or_comes_late_counts_once() -> None:
 
 
 def test_rows_leave_the_hour_and_then_the_day() -> None:
-    """Five minutes at a time."""
+    """They leave five minutes at a time, by the clock."""
     clock = Clock()
     windows = DriftWindows(clock)
     windows.hear("a", counts(1), is_new=True)
@@ -107,7 +107,7 @@ def test_counts_of_another_length_are_not_added() -> None:
 
 
 def test_what_was_kept_is_added_to_what_came_since() -> None:
-    """As a file, and back."""
+    """It went to a file, and came back from it."""
     clock = Clock()
     before = DriftWindows(clock)
     before.hear("a", counts(1, 2), is_new=True)
