@@ -24,7 +24,7 @@ from training.candidate import Candidate
 from training.compilation.proof import Compilation
 from training.golden import golden_rows
 from training.pickled import Needs, needs_of, pickled
-from training.references import references
+from training.references import references, score_references
 from training.report import render
 from training.truth import Truth
 
@@ -102,6 +102,7 @@ def _manifest(
         runtime_reason=compilation.reason,
         features=list(candidate.spec.contract),
         references=references(candidate.reference),
+        score_references=score_references(spec, candidate.scores, truth.tolerance),
         parameters=candidate.parameters,
         metrics=candidate.metrics,
         training_data_sha256=candidate.reference.sha256,
