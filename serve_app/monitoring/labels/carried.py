@@ -12,6 +12,9 @@ from functools import lru_cache
 from hashlib import blake2b
 from math import nan
 
+import numpy as np
+from numpy.typing import NDArray
+
 FORMAT = 1
 N_BYTES = 32
 # Format, shape, time in seconds since 1970, unique number, version, run, phase, routing key.
@@ -67,6 +70,25 @@ def plain_of(head: bytes, row: int, is_positive: bool, numbers: Numbers) -> byte
         found = _NUMBERS.pack(*NO_NUMBERS)
     place = (row % _MOST_ROWS) | (_IS_POSITIVE if is_positive else 0)
     return head + place.to_bytes(3, "big") + found[0:3] + found[4:7] + found[8:11]
+
+
+def plains_of(
+    head: bytes,
+    rows: NDArray[np.int64],
+    is_positive: NDArray[np.bool_],
+    numbers: NDArray[np.float64],
+) -> NDArray[np.uint8]:
+    """`plain_of` for n rows at once, in shape (n, 32); `numbers` has shape (n, 3)."""
+    with np.errstate(over="ignore"):
+        found = numbers.astype(">f4")
+    if np.isinf(found).any():
+        found[(np.isinf(found) & np.isfinite(numbers)).any(axis=1)] = nan
+    places = (rows % _MOST_ROWS + is_positive * _IS_POSITIVE).astype(">u4")
+    plains = np.empty((len(rows), N_BYTES), np.uint8)
+    plains[:, :20] = np.frombuffer(head, np.uint8)
+    plains[:, 20:23] = places.view(np.uint8).reshape(-1, 4)[:, 1:]
+    plains[:, 23:].reshape(-1, 3, 3)[...] = found.view(np.uint8).reshape(-1, 3, 4)[:, :, :3]
+    return plains
 
 
 def carried_of(plain: bytes) -> Carried | None:

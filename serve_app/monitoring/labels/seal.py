@@ -13,6 +13,10 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from numpy import uint8
+from numpy.typing import NDArray
+
+from serve_app.monitoring.labels.siv import ManySiv
 
 # 16 bytes of SIV and 32 of content, in base64.
 N_CHARACTERS = 64
@@ -35,7 +39,9 @@ class Seal:
     def __init__(self, secrets: Sequence[bytes], model: str) -> None:
         if not secrets:
             raise ValueError("secrets: found none, expected at least one")
-        self._ciphers = tuple(AESSIV(_derived(secret, model)) for secret in secrets)
+        keys = [_derived(secret, model) for secret in secrets]
+        self._ciphers = tuple(AESSIV(key) for key in keys)
+        self._many = ManySiv(keys[0])
 
     def seal(self, plains: Iterable[bytes]) -> tuple[str, ...]:
         """The ids of contents of 32 bytes, of which no two may be the same."""
@@ -44,6 +50,12 @@ class Seal:
             b2a_base64(encrypt(plain, None), newline=False).translate(_URL_SAFE).decode()
             for plain in plains
         )
+
+    def seal_many(self, plains: NDArray[uint8]) -> tuple[str, ...]:
+        """The same ids as `seal` gives, for contents of shape (n, 32): at a third of the cost."""
+        sealed = self._many.seal(plains)
+        text = b2a_base64(sealed.data, newline=False).translate(_URL_SAFE).decode()
+        return tuple(text[i : i + N_CHARACTERS] for i in range(0, len(text), N_CHARACTERS))
 
     def open(self, prediction_id: str) -> bytes:
         """The 32 bytes of an id. Raises NotSealed.

@@ -5,8 +5,11 @@ import time
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Sequence
 from itertools import count
+from math import nan
 from secrets import randbits
 from typing import Any
+
+import numpy as np
 
 from serve_app.errors import UnknownPrediction
 from serve_app.monitoring.labels.carried import (
@@ -15,14 +18,18 @@ from serve_app.monitoring.labels.carried import (
     head_of,
     key_digest,
     plain_of,
+    plains_of,
     run_code,
     version_code,
 )
 from serve_app.monitoring.labels.seal import NotSealed, Seal
-from serve_app.monitoring.labels.shapes import FAILED, Answer, Shaper
+from serve_app.monitoring.labels.shapes import Answers, Shaper
 from serve_app.serving.answer import Answered
 
 logger = logging.getLogger(__name__)
+
+# Up to here one by one costs less.
+FEW = 6
 
 
 class SealedIds:
@@ -56,21 +63,24 @@ class SealedIds:
             key_digest(answered.routing_key),
         )
         rows = positions if positions is not None else range(len(answered.rows))
-        answers = self._answers(answered)
-        return self._seal_now().seal(
-            plain_of(head, row, is_positive, numbers)
-            for row, (is_positive, numbers) in zip(rows, answers, strict=True)
-        )
+        is_positive, numbers = self._answers(answered)
+        seal = self._seal_now()
+        if len(rows) > FEW:
+            return seal.seal_many(
+                plains_of(head, np.fromiter(rows, np.int64), is_positive, numbers)
+            )
+        each = zip(rows, is_positive.tolist(), numbers.tolist(), strict=True)
+        return seal.seal([plain_of(head, *row) for row in each])
 
-    def _answers(self, answered: Answered) -> list[Answer]:
-        if answered.scores is None:
-            return [FAILED] * len(answered.rows)
-        try:
-            return self._shaper.answers(answered.scores, answered.parameters)
-        except Exception:
-            # Numbers that cannot be carried cost their labels, not the answer.
-            logger.exception("the scores of version %s cannot be carried", answered.version)
-            return [FAILED] * len(answered.rows)
+    def _answers(self, answered: Answered) -> Answers:
+        if answered.scores is not None:
+            try:
+                return self._shaper.answers(answered.scores, answered.parameters)
+            except Exception:
+                # Numbers that cannot be carried cost their labels, not the answer.
+                logger.exception("the scores of version %s cannot be carried", answered.version)
+        n_rows = len(answered.rows)
+        return np.zeros(n_rows, bool), np.full((n_rows, 3), nan)
 
     def open(self, prediction_id: Any) -> tuple[Carried, int]:
         """What an id carries, and the 64 bits by which its label is known.

@@ -1,17 +1,19 @@
 """By kind of model: which numbers of an answer an id carries, and what a label of it may be."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from math import isfinite, nan
-from statistics import median
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from serve_app.contract import ModelSpec
 from serve_app.contract.block import Scores
 from serve_app.contract.labels import name_of_label
 from serve_app.errors import InvalidLabel
-from serve_app.monitoring.labels.carried import NO_NUMBERS, Numbers
+from serve_app.monitoring.labels.carried import Numbers
 
 # Of more outputs the first ones are measured: an id has room for three numbers.
 MOST_OUTPUTS = 3
@@ -34,9 +36,8 @@ class Shape(IntEnum):
     ANOMALY = 6
 
 
-# The positive label or not, and the numbers.
-Answer = tuple[bool, Numbers]
-FAILED: Answer = (False, NO_NUMBERS)
+# Of n rows: the positive label or not, shape (n,), and the numbers, shape (n, 3).
+Answers = tuple[NDArray[np.bool_], NDArray[np.float64]]
 
 
 def shape_of(spec: ModelSpec) -> Shape:
@@ -62,32 +63,36 @@ class Shaper:
         # By the name of a class: 1, 1.0, "1" and true are one label.
         self._places = {name_of_label(label): i for i, label in enumerate(spec.classes)}
 
-    def answers(self, scores: Scores, parameters: Mapping[str, float]) -> list[Answer]:
+    def answers(self, scores: Scores, parameters: Mapping[str, float]) -> Answers:
         """What each row's id carries; `parameters` are those of the bundle that answered."""
+        n_rows = len(scores)
+        is_positive = np.zeros(n_rows, bool)
+        numbers = np.full((n_rows, 3), nan)
+        if self.shape is Shape.CLASSES:
+            places = scores.argmax(axis=1)
+            numbers[:, 0] = scores[np.arange(n_rows), places]
+            numbers[:, 1] = places
+        elif self.shape is Shape.QUANTILES:
+            ordered = np.sort(scores, axis=1)
+            n_outputs = scores.shape[1]
+            middle = ordered[:, (n_outputs - 1) // 2] + ordered[:, n_outputs // 2]
+            numbers[:] = np.stack((middle / 2, ordered[:, 0], ordered[:, -1]), axis=1)
+        elif self.shape is Shape.OUTPUTS:
+            kept = scores[:, :MOST_OUTPUTS]
+            numbers[:, : kept.shape[1]] = kept
+        else:
+            numbers[:, 0] = scores
         if self.shape is Shape.BINARY:
-            threshold = self._spec.threshold_of(parameters)
-            return [(score >= threshold, (score, nan, nan)) for score in scores.tolist()]
+            is_positive = scores >= self._spec.threshold_of(parameters)
         if self.shape is Shape.VALUE:
-            half_width = parameters.get("half_width", nan)
-            return [(False, (score, half_width, nan)) for score in scores.tolist()]
-        if self.shape is Shape.ANOMALY:
-            return [(False, (score, nan, nan)) for score in scores.tolist()]
-        return [(False, self._of_several(row)) for row in scores.tolist()]
+            numbers[:, 1] = parameters.get("half_width", nan)
+        if scores.ndim > 1:
+            numbers[np.isnan(scores).any(axis=1)] = nan
+        return is_positive, numbers
 
     def threshold_of(self, parameters: Mapping[str, float]) -> float:
         """Where a version with these parameters cuts its probability."""
         return self._spec.threshold_of(parameters)
-
-    def _of_several(self, row: Sequence[float]) -> Numbers:
-        if any(number != number for number in row):
-            return NO_NUMBERS
-        if self.shape is Shape.CLASSES:
-            place = max(range(len(row)), key=row.__getitem__)
-            return row[place], float(place), nan
-        if self.shape is Shape.QUANTILES:
-            return median(row), min(row), max(row)
-        padded = (*row[:MOST_OUTPUTS], nan, nan)
-        return padded[0], padded[1], padded[2]
 
     def truth_of(self, actual: Any) -> tuple[float, ...]:
         """What came true as numbers: 1 for the positive class, the place of a class, or values.

@@ -1,10 +1,12 @@
 """Prediction ids: short, unreadable, joined by any server with the key, and never forged."""
 
 import re
+from random import Random
 from string import ascii_letters, digits
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from hypothesis import given
 from hypothesis import strategies as st
 from labelled import (
@@ -26,11 +28,14 @@ from serve_app.monitoring.labels.carried import (
     carried_of,
     head_of,
     plain_of,
+    plains_of,
     run_code,
     version_code,
     version_of,
 )
 from serve_app.monitoring.labels.seal import NotSealed, Seal
+from serve_app.monitoring.labels.sealed_ids import FEW
+from serve_app.monitoring.labels.siv import ManySiv
 from serve_app.serving.answer import Assignment
 
 OTHER = bytes(32)
@@ -94,6 +99,62 @@ def test_another_version_is_known_by_its_digest(version: str) -> None:
     code = version_code(version)
     assert version_of(code, {code: version}) == version
     assert version_of(code, {}) is None
+
+
+@given(
+    rows=st.lists(st.integers(0, 10_000_000), min_size=1, max_size=20),
+    numbers=st.lists(st.floats(), min_size=3, max_size=3),
+    is_positive=st.booleans(),
+)
+def test_many_rows_are_carried_as_each_one_is(
+    rows: list[int], numbers: list[float], is_positive: bool
+) -> None:
+    """Also numbers that no float32 holds, and places beyond those that fit."""
+    head = head_of(1, 2, 3, 4, 5, 6, b"abc")
+    many = plains_of(
+        head,
+        np.array(rows),
+        np.full(len(rows), is_positive),
+        np.tile(np.array(numbers), (len(rows), 1)),
+    )
+    given_three = (numbers[0], numbers[1], numbers[2])
+    for row, found in zip(rows, many, strict=True):
+        expected = carried_of(plain_of(head, row, is_positive, given_three))
+        # NaN is no equal of NaN, and their texts are.
+        assert repr(carried_of(found.tobytes())) == repr(expected)
+
+
+@given(st.binary(min_size=32, max_size=32), st.integers(1, 300), st.randoms(use_true_random=False))
+def test_many_contents_are_sealed_to_the_bytes_of_the_library(
+    key: bytes, n_contents: int, random: Random
+) -> None:
+    """AES-SIV by steps of all contents is AES-SIV: every id opens with the library."""
+    plains = np.frombuffer(random.randbytes(32 * n_contents), np.uint8).reshape(-1, 32)
+    library = AESSIV(key)
+    expected = [library.encrypt(plain.tobytes(), None) for plain in plains]
+    assert [one.tobytes() for one in ManySiv(key).seal(plains)] == expected
+
+
+def test_a_counter_of_ones_carries_as_in_the_library() -> None:
+    """The tag whose last bits are all ones is where adding one goes wrong first."""
+    key = bytes(range(32))
+    library = AESSIV(key)
+    plains = np.frombuffer(Random(5).randbytes(32 * 200_000), np.uint8).reshape(-1, 32)
+    sealed = ManySiv(key).seal(plains)
+    tags = sealed[:, :2].copy().view(np.uint8).reshape(-1, 16)
+    (carrying,) = np.nonzero((tags[:, 14:] == 255).all(axis=1))
+    assert len(carrying)
+    for place in carrying:
+        assert sealed[place].tobytes() == library.encrypt(plains[place].tobytes(), None)
+
+
+@pytest.mark.parametrize("n_rows", [1, FEW, FEW + 1, 100])
+def test_ids_of_few_and_of_many_rows_open_alike(n_rows: int) -> None:
+    """Each with its own place and number."""
+    server = Predicting()
+    found = [server.ids.open(one)[0] for one in server.answer(np.linspace(0, 1, n_rows).tolist())]
+    assert [one.row for one in found] == list(range(n_rows))
+    assert [one.numbers[0] for one in found] == pytest.approx(np.linspace(0, 1, n_rows), rel=2**-16)
 
 
 def test_an_id_has_64_characters_that_say_nothing() -> None:
