@@ -47,8 +47,8 @@ class DriftCounter:
 
     It is an observer of answers and a part of the report. Blocks are only kept when they come, and
     counted together once there are some: a row alone costs a hundred times what it does among
-    others. Of a large block each turn of the event loop counts a piece. `n_refused` is how many rows
-    were refused since the start.
+    others. Of a large block each turn of the event loop counts a piece. `n_refused` is how many
+    rows were refused since the start.
     """
 
     name = "drift"

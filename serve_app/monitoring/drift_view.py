@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from serve_app.bundle.manifest import Manifest
 from serve_app.contract import Feature, ModelSpec
 from serve_app.monitoring.drift_bins import PLACES, Counts, DriftBins
+from serve_app.monitoring.drift_counter import REFUSED
 from serve_app.monitoring.drift_histograms import (
     FAILED,
     LEAST_ROWS,
@@ -20,7 +21,6 @@ from serve_app.monitoring.drift_histograms import (
     number_counts,
     text_counts,
 )
-from serve_app.monitoring.drift_counter import REFUSED
 from serve_app.monitoring.drift_windows import WINDOWS, Counted, DriftSums, WindowSum
 from serve_app.serving.member import Opened
 from serve_app.serving.versions import Versions
