@@ -76,7 +76,8 @@ def test_labels_ask_for_a_version_that_is_trained_on_the_log_and_begins_in_shado
             return int(found["versions"]["1.0.0"]["windows"].get("24h", {}).get("n_rows", 0))
 
         wait_until(lambda: n_rows() == N_ROWS, "all rows are counted")
-        code, said = run(sluice, "monitor", "churn", "--url", url)
+        monitor = [sluice, "monitor", "churn", "--url", url]
+        code, said = run(*monitor)
         assert code == ExitCode.OK, said
         code, said = run(sluice, "label", "churn", labels, "--url", url)
         assert code == ExitCode.OK, said
@@ -86,12 +87,14 @@ def test_labels_ask_for_a_version_that_is_trained_on_the_log_and_begins_in_shado
             return int(found.json().get("n_labels", 0)) if found.status_code == 200 else 0
 
         wait_until(lambda: n_labels() == N_ROWS, "all labels are counted")
-        code, said = run(sluice, "monitor", "churn", "--url", url)
+        assert run(*monitor)[0] == ExitCode.OK, "rows of less than a week"
+        code, said = run(*monitor, "--least-days", 0)
         assert code == ExitCode.RETRAIN, said
         assert "by labels of the last 7 days" in said
 
         block = tmp_path / "rollout.yaml"
         job = [sys.executable, "-m", "training", "retrain", "churn", "--if-needed", "--url", url]
+        job += ["--least-days", 0]
         job += ["--labels", labels, "--log", tmp_path / "log", "--store", store.uri, "--out", block]
         # The last half second of answers may not be in the log yet.
         wait_until(lambda: _n_logged(tmp_path / "log") == N_ROWS, "all rows are logged")
