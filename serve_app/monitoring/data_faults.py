@@ -39,7 +39,7 @@ def data_faults(drift: VersionDrift, dates: Collection[str], limits: RetrainingL
 
 
 def suspicions(drift: VersionDrift, dates: Collection[str], limits: RetrainingLimits) -> list[str]:
-    """A sentence for each feature that is constant today, where nobody knows of the day before.
+    """A sentence for each feature that is constant today, where nobody knows the day before.
 
     A weekday is constant on each day, and no fault.
     """
