@@ -90,7 +90,7 @@ def test_the_server_is_found_in_the_file_by_the_name_of_the_model(tmp_path: Path
 
 
 def test_a_server_that_does_not_answer_or_has_no_version_is_no_verdict() -> None:
-    """It is 2: nobody knows."""
+    """It is exit code 2: nobody knows how the model is."""
     assert run("http://127.0.0.1:1").exit_code == ExitCode.UNREADABLE
     empty = monitored_routes()
     model = json.loads(empty["/v1/model"][1])

@@ -22,7 +22,7 @@ WORSE = quality({"auc": measure(0.75, 0.02)})
 
 
 def test_a_quiet_day_is_fine_and_nothing_is_said() -> None:
-    """Neither reasons nor notes."""
+    """There are neither faults nor reasons nor notes."""
     found = judge(seen(), NOW)
     assert found.outcome is Outcome.FINE
     assert (found.faults, found.reasons, found.notes) == ((), (), ())
@@ -55,7 +55,7 @@ REASONS: dict[str, tuple[dict[str, Any], str]] = {
 def test_each_reason_asks_for_retraining_in_a_sentence(
     changes: dict[str, Any], sentence: str
 ) -> None:
-    """Alone, it is enough."""
+    """Each of them is enough when it is alone."""
     found = judge(seen(**changes), NOW)
     assert found.outcome is Outcome.RETRAIN
     assert len(found.reasons) == 1
@@ -188,7 +188,7 @@ def test_few_labels_and_an_old_bundle_are_noted() -> None:
 
 
 def test_limits_can_be_set() -> None:
-    """As `--max-age-days` does."""
+    """As the options of `sluice monitor` do it."""
     limits = RetrainingLimits(most_age_days=5)
     assert judge(seen(), NOW, limits).reasons == ("it was trained 10 days ago, more than 5",)
 
