@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from serve_app.access.rates import Rates
+from serve_app.bundle.manifest import made_at
 from serve_app.cluster.heartbeat import Heartbeat
 from serve_app.http.door import Door
 from serve_app.http.refused_rows import RefusedRows
 from serve_app.monitoring.drift_looks import DriftLooks
 from serve_app.monitoring.drift_view import FieldDrift, WindowDrift
+from serve_app.monitoring.drift_windows import DAY, HOUR
 from serve_app.monitoring.labels.feedback import Feedback
 from serve_app.monitoring.log.writer import PredictionLog
 from serve_app.rollout.active_rollout import ActiveRollout
@@ -104,13 +106,9 @@ def model_ages_s(here: OnServer) -> Readings:
     for version, member in here.versions.members().items():
         if member.opened is None:
             continue
-        try:
-            made = datetime.fromisoformat(member.opened.manifest.created_at)
-        except ValueError:
-            # Whoever made the bundle wrote it: it serves all the same.
-            continue
-        made = made if made.tzinfo else made.replace(tzinfo=UTC)
-        found[(version,)] = (now - made).total_seconds()
+        made = made_at(member.opened.manifest.created_at)
+        if made is not None:
+            found[(version,)] = (now - made).total_seconds()
     return found
 
 
@@ -200,11 +198,15 @@ def _fields(window: WindowDrift) -> Mapping[str, FieldDrift]:
 
 
 def _drift_of_stable(here: OnServer) -> Mapping[str, WindowDrift]:
-    """The windows of stable, which answers most; `GET /v1/drift` has those of every version."""
+    """The windows of stable, which answers most; `GET /v1/drift` has those of every version.
+
+    The day before and the week are left out: who keeps metrics has them.
+    """
     view = here.drift.latest
     table = here.versions.table
     stable = view.versions.get(table.stable) if view and table else None
-    return stable.windows if stable else {}
+    windows = stable.windows if stable else {}
+    return {name: window for name, window in windows.items() if name in (HOUR, DAY)}
 
 
 def log_written(here: OnServer) -> Readings:
