@@ -9,6 +9,7 @@ from serve_app.cluster.report import Inbox, Reply, Report
 from serve_app.errors import HttpError, NotReady
 from serve_app.rollout.command import CommandName
 from serve_app.rollout.controller import Controller
+from serve_app.rollout.looking import look_forever
 from serve_app.rollout.view import RolloutView, Unknown, view
 from serve_app.settings import ServerArgs
 
@@ -30,7 +31,7 @@ class Coordinator:
         """A server reports once a second, and follows what comes back."""
         if self._looks is None:
             loop = asyncio.get_running_loop()
-            self._looks = loop.create_task(self._controller.look_forever())
+            self._looks = loop.create_task(look_forever(self._controller))
         return self._inbox.receive(report)
 
     async def view(self) -> RolloutView | Unknown:

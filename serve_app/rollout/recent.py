@@ -1,4 +1,4 @@
-"""The last minute of a rollout, in requests: what needs no comparison of keys.
+"""The last minutes of a rollout, in requests: what needs no comparison of keys.
 
 Everything here is pure; times are seconds of any one clock.
 """
@@ -11,7 +11,9 @@ from itertools import pairwise
 from serve_app.rollout.counts import ARMS, Arm, Counts
 from serve_app.rollout.fault import OF_THE_MODEL, Fault
 
-KEPT_S = 60.0
+LAST_S = 60.0
+# Where few requests come, ten of the candidate's take longer than a minute.
+KEPT_S = 600.0
 RESOLUTION_S = 0.5
 # A version that fails this share of its requests for so long, in each of so many parts of it, is
 # failing. A process that stops for five seconds is not.
@@ -98,13 +100,13 @@ class Seen:
 
 
 class Recent:
-    """What the reports of the last minute told, by the time at which they came."""
+    """What the reports of the last ten minutes told, by the time at which they came."""
 
     def __init__(self) -> None:
         self._parts: deque[tuple[float, Seen]] = deque()
 
     def add(self, now_s: float, seen: Seen) -> None:
-        """Note what a report tells; what is older than a minute is forgotten.
+        """Note what a report tells; what is older than ten minutes is forgotten.
 
         Reports of half a second are kept as one, so that many servers cost no more than one.
         """
@@ -118,16 +120,18 @@ class Recent:
     def between(self, begin_s: float, end_s: float) -> Seen:
         """Return the sum of what came after `begin_s`, up to `end_s`."""
         total = Seen()
-        for at_s, seen in self._parts:
-            if begin_s < at_s <= end_s:
+        for at_s, seen in reversed(self._parts):
+            if at_s <= begin_s:
+                break
+            if at_s <= end_s:
                 total.add(seen)
         return total
 
     def failing(self, now_s: float) -> Seen | None:
         """Return the stretch in which the candidate failed most of its requests; None: it did not.
 
-        The stretch is the last ten seconds, or as much of the last minute as has ten requests of
-        the candidate at three moments.
+        The stretch is the last ten seconds, or as much of the last ten minutes as has ten requests
+        of the candidate at three moments.
         """
         stretch = self._stretch(now_s)
         if stretch is None:
@@ -145,10 +149,10 @@ class Recent:
 
         None: one had less.
         """
-        seen = self.between(now_s - KEPT_S, now_s)
+        seen = self.between(now_s - LAST_S, now_s)
         if seen.bad["candidate"] < MIN_REQUESTS:
             return None
-        parts = self._parts_of(now_s - KEPT_S, now_s, N_LASTING_PARTS)
+        parts = self._parts_of(now_s - LAST_S, now_s, N_LASTING_PARTS)
         # A part without requests has a share of 0.
         least = min(part.candidate_share for part in parts)
         return seen if least >= LASTING_SHARE and least > limit_share else None

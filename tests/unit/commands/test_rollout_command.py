@@ -104,6 +104,8 @@ def test_status_as_json_is_what_the_server_said(serve: Any) -> None:
 def test_a_rollout_that_is_out_has_an_exit_code_of_its_own(serve: Any) -> None:
     """A pipeline of CI can stop there."""
     assert call("status", "--url", serve(Recorded(ok(status="aborted", share=0.0)))).exit_code == 3
+    unwritten = ok(status="running", share=0.0, is_out=True)
+    assert call("status", "--url", serve(Recorded(unwritten))).exit_code == 3
 
 
 def test_watching_ends_by_itself_when_it_is_over(

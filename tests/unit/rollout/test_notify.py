@@ -113,6 +113,19 @@ async def test_a_message_is_signed_over_its_id_its_time_and_its_body(tmp_path: P
     assert len(ids) == 1, "sent again, it has the same id"
 
 
+async def test_events_of_two_applications_have_ids_of_their_own(tmp_path: Path) -> None:
+    """A receiver drops what it has heard before, by its id; both began the same plan."""
+    ids = []
+    with webhook() as receiver:
+        for application in ("shop", "market"):
+            watched = Watched(tmp_path / application, Notify(url=receiver.url))
+            watched.notifier._application = application
+            await watched.begin()
+        await until(lambda: len(receiver.heard) == 2)
+        ids = [headers["webhook-id"] for headers, _ in receiver.heard]
+    assert len(set(ids)) == 2
+
+
 def test_the_signature_is_that_of_standard_webhooks() -> None:
     """Their own example: receivers check it by a library."""
     headers = headers_of(
