@@ -84,7 +84,7 @@ class Holder:
         if self._lost_s is None:
             return True
         quiet_since_s = max(self._lost_s, ongoing.log.events[-1].at_s)
-        reclaim_s = RECLAIM_S * 2 ** min(self._n_lost - 1, MOST_DOUBLED)
+        reclaim_s = RECLAIM_S * 2.0 ** min(self._n_lost - 1, MOST_DOUBLED)
         return self._clock() >= quiet_since_s + reclaim_s
 
     async def claim(self, ongoing: Ongoing) -> Ongoing:

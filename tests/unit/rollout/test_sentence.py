@@ -63,7 +63,7 @@ def test_a_candidate_that_is_out_is_so_before_the_log_says_it() -> None:
 
 
 def test_at_the_end_of_the_plan_it_names_the_command_that_goes_on() -> None:
-    """`resume` would be refused there."""
+    """`resume`, which other holds end by, would be refused there."""
     state = State(status="held", cause="end of the plan", by="coordinator", reason="the plan ends")
     said = sentence(state, PLAN, NOON_S, "", is_out=False)
     assert said.endswith("the plan ends. `promote` goes on, `out` ends it.")
