@@ -41,15 +41,16 @@ class Seen:
     """Requests of a stretch of time by the version that they were assigned to, and the bad ones.
 
     Stable answered `n_stood_in` of the candidate's, and was broken too for `n_broken_in_place`; of
-    the others nobody can tell, and they say nothing of stable.
-    `n_of_model` of the candidate's bad ones were its model's fault; `n_of_process` are stops of its
-    processes, as each server told them.
+    the others nobody can tell, and they say nothing of stable. `n_late` of the candidate's bad ones
+    were late and nothing else; `n_of_model` were its model's fault; `n_of_process` are stops
+    of its processes, as each server told them.
     """
 
     requests: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
     bad: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
     n_stood_in: int = 0
     n_broken_in_place: int = 0
+    n_late: int = 0
     n_of_model: int = 0
     n_of_process: Counter[str] = field(default_factory=Counter)
 
@@ -60,6 +61,7 @@ class Seen:
             self.bad[arm] += other.bad[arm]
         self.n_stood_in += other.n_stood_in
         self.n_broken_in_place += other.n_broken_in_place
+        self.n_late += other.n_late
         self.n_of_model += other.n_of_model
         self.n_of_process += other.n_of_process
 
@@ -77,6 +79,12 @@ class Seen:
     def candidate_share(self) -> float:
         """Return what the candidate failed of its requests; 0 where it had none."""
         return _share(self.bad["candidate"], self.requests["candidate"])
+
+    @property
+    def candidate_share_without_late(self) -> float:
+        """Return the same of what was bad for another reason than that it was late."""
+        n_bad = self.bad["candidate"] - self.n_late
+        return _share(n_bad, self.requests["candidate"])
 
     @property
     def is_stable_broken(self) -> bool:
@@ -131,16 +139,20 @@ class Recent:
         """Return the stretch in which the candidate failed most of its requests; None: it did not.
 
         The stretch is the last ten seconds, or as much of the last ten minutes as has ten requests
-        of the candidate at three moments.
+        of the candidate at three moments. In one of more than a minute what is only late does not
+        count: in each server a version may be late at its first calls, until it has loaded all.
         """
         stretch = self._stretch(now_s)
         if stretch is None:
             return None
         begin_s, newest_s = stretch
+        is_long = now_s - begin_s > LAST_S
         # A part without requests says nothing: clients may come once in five seconds.
         parts = self._parts_of(begin_s, now_s, N_PARTS)
-        if any(part.candidate_share < FAILING_SHARE for part in parts if _has_candidate(part)):
-            return None
+        for part in filter(_has_candidate, parts):
+            share = part.candidate_share_without_late if is_long else part.candidate_share
+            if share < FAILING_SHARE:
+                return None
         # What stable answers well since nobody asks the candidate says nothing of that time.
         return self.between(begin_s, newest_s)
 
@@ -209,6 +221,7 @@ def seen_of(
 def seen_by(server: str, counts: Counts) -> Seen:
     """Return what a server's report tells."""
     seen = seen_of(counts.requests, counts.bad, counts.n_stood_in, counts.n_broken_in_place)
+    seen.n_late = counts.bad["candidate"]["late"]
     seen.n_of_model = sum(counts.bad["candidate"][fault] for fault in OF_THE_MODEL)
     seen.n_of_process[server] = counts.n_stops
     return seen

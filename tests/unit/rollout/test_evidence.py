@@ -222,6 +222,16 @@ def test_where_few_requests_come_a_candidate_that_dies_is_out_within_ten_minutes
     assert is_out
 
 
+def test_where_few_requests_come_ten_late_ones_put_nobody_out() -> None:
+    """What a version loads at its first calls makes them late, in each server again."""
+    found = record(50.0)
+    tell(found, counts_of(requests=(500, 500)))
+    found.enter(2, 50.0)
+    for second in range(0, 200, 10):
+        tell(found, counts_of(2, requests=(1, 1), late=([], ["c"])), 100.0 + second)
+        assert judged(found, 2, 100.5 + second).outcome != "fail"
+
+
 def failing(
     n_seconds: int, candidate: tuple[int, int], stable: tuple[int, int], **more: int
 ) -> Verdict:
