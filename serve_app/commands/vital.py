@@ -38,7 +38,7 @@ class Vital:
                 if name in VITAL:
                     self.pids.setdefault(name, pid)
         for name, pid in self.pids.items():
-            if not _is_alive(pid):
+            if not is_alive(pid):
                 return (
                     f"Ray's {name} has ended (process {pid}), and Ray does not start it again. "
                     f"It {VITAL[name]}. Sluice ends: start it again, and read the logs of {name} "
@@ -73,7 +73,8 @@ class Life:
         return self.process.poll() is None
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process has not ended."""
     try:
         parse_stat(Path(f"/proc/{pid}/stat").read_text())
     except OSError:

@@ -199,9 +199,7 @@ class Cluster:
 
     def applications(self) -> Any:
         """What Serve says of its applications."""
-        answer = requests.get(self._api, headers=AUTHORIZED, timeout=10)
-        answer.raise_for_status()
-        return answer.json()["applications"]
+        return applications_at(self._api)
 
     def config(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """A configuration for this cluster's port."""
@@ -260,6 +258,13 @@ class Cluster:
         """End every process of the cluster. (On SIGTERM Ray would drain for 30 s.)"""
         self._program.end()
         self._ports.close()
+
+
+def applications_at(api: str) -> Any:
+    """What Serve says of its applications, at this address of its dashboard."""
+    answer = requests.get(api, headers=AUTHORIZED, timeout=10)
+    answer.raise_for_status()
+    return answer.json()["applications"]
 
 
 def running_replicas(applications: Any, application: str, deployment: str) -> list[dict[str, Any]]:
