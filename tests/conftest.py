@@ -36,6 +36,7 @@ GROUPS = {
     "cluster/test_scaling": "rollouts",
     "cluster/test_kuberay": "kuberay",
     "cluster/test_laptop": "laptop",
+    "benchmarks/test_agree": "agree",
     "tests/benchmarks/": "benchmarks",
     "tests/docs/": "docs",
     "tests/training/": "training",

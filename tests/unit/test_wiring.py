@@ -28,6 +28,7 @@ with warnings.catch_warnings():
     from serve_app.app import coordinator_parts, server_parts
 
 ROW = example_rows(get_spec("churn"))[0]
+pytestmark = pytest.mark.usefixtures("collected")
 
 
 class Handle:
