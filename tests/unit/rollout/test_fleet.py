@@ -10,20 +10,20 @@ from watching import CANDIDATE, FakeIsolated, table
 
 from serve_app.rollout import fleet as fleets
 from serve_app.rollout.fleet import ALONE_S, RATE_OVER_S, SILENT_S, Fleet, Replicas
-from serve_app.rollout.orders import Candidate, RolloutReport
+from serve_app.rollout.orders import CandidateState, RolloutReport
 from serve_app.settings import Rollout
 
 PLAN = table().rollout
 assert PLAN is not None
 OTHER = PLAN.model_copy(update={"candidate": "1.2.0"})
-READY = Candidate("ready")
-LOADING = Candidate("missing", "loading")
+READY = CandidateState("ready")
+LOADING = CandidateState("missing", "loading")
 
 
 def report(
     server: str,
     plan: Rollout | None = PLAN,
-    candidate: Candidate = READY,
+    candidate: CandidateState = READY,
     n_rows: int = 0,
     **more: str,
 ) -> tuple[str, RolloutReport]:
@@ -93,7 +93,11 @@ def test_a_server_that_is_silent_counts_no_more() -> None:
     [
         ((READY, READY), "ready", "1.1.0 is loaded"),
         ((READY, LOADING), "missing", "loaded in 1 of 2 servers (loading)"),
-        ((READY, Candidate("refused", "nps_score: missing in the bundle")), "refused", "nps_score"),
+        (
+            (READY, CandidateState("refused", "nps_score: missing in the bundle")),
+            "refused",
+            "nps_score",
+        ),
     ],
 )
 def test_a_candidate_is_ready_when_every_server_has_it(
@@ -118,7 +122,7 @@ async def test_an_isolated_candidate_needs_the_replicas_for_its_next_share() -> 
     """
     isolated = FakeIsolated()
     clock = SetClock()
-    candidate = Candidate("ready", isolated=True, rows_per_s=100.0)
+    candidate = CandidateState("ready", isolated=True, rows_per_s=100.0)
     fleet = fleet_of(report("a", candidate=candidate), isolated=isolated, clock=clock)
     clock.now_s += RATE_OVER_S
     fleet.hear(*report("a", candidate=candidate, n_rows=int(1_000 * RATE_OVER_S)), is_new=True)
@@ -150,7 +154,8 @@ async def test_an_application_that_failed_is_final_and_a_controller_that_is_away
     isolated.found = found
     isolated.error = error
     fleet = fleet_of(
-        report("a", candidate=Candidate("missing", "no answer", isolated=True)), isolated=isolated
+        report("a", candidate=CandidateState("missing", "no answer", isolated=True)),
+        isolated=isolated,
     )
     await fleet.ask_isolated(CANDIDATE, 20)
     assert fleet.readiness(PLAN, 20)[0] == state
@@ -165,7 +170,7 @@ async def test_a_controller_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPat
             await asyncio.Event().wait()
             raise AssertionError
 
-    candidate = Candidate("ready", isolated=True, rows_per_s=100.0)
+    candidate = CandidateState("ready", isolated=True, rows_per_s=100.0)
     fleet = fleet_of(report("a", candidate=candidate), isolated=Hanging())
     async with asyncio.timeout(30):
         await fleet.ask_isolated(CANDIDATE, 50)
@@ -179,7 +184,7 @@ async def test_a_promoted_candidate_is_asked_again_about_the_share_that_it_enter
     """
     isolated = FakeIsolated()
     clock = SetClock()
-    candidate = Candidate("ready", isolated=True, rows_per_s=100.0)
+    candidate = CandidateState("ready", isolated=True, rows_per_s=100.0)
     fleet = fleet_of(report("a", candidate=candidate), isolated=isolated, clock=clock)
     clock.now_s += RATE_OVER_S
     fleet.hear(*report("a", candidate=candidate, n_rows=int(1_000 * RATE_OVER_S)), is_new=True)
