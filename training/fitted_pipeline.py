@@ -20,7 +20,7 @@ from training.yardstick import Yardstick, is_quantiles, yardstick_of
 
 
 @dataclass(frozen=True)
-class Candidate:
+class FittedPipeline:
     """A fitted pipeline with its data, and how it is called.
 
     `reference` are the rows that drift is measured against. The pipeline has seen neither
