@@ -75,7 +75,7 @@ def find_truth(
 ) -> Truth:
     """Ask the pipeline about all rows of the file, the examples, and the probes.
 
-    Pairs of probes and values beside cuts are asked until `budget_s` is over: a slow pipeline is
+    Pairs of probes and values next to cuts are asked until `budget_s` is over: a slow pipeline is
     proven on fewer of them.
     """
     spec = table.spec

@@ -176,7 +176,7 @@ def outage(at: Moment, lasts_s: float) -> tuple[Changes, Changes]:
 
 @dataclass(frozen=True)
 class Rush:
-    """So many requests a second for a while; or a batch of one segment beside the others."""
+    """So many requests a second for a while; or a batch of one segment among the others."""
 
     at: Moment
     lasts_s: float
@@ -214,7 +214,7 @@ class FullQueues:
 
 @dataclass(frozen=True)
 class SecondCluster:
-    """An upgrade that builds another cluster beside the first, with the same store.
+    """An upgrade that builds another cluster next to the first, with the same store.
 
     All clients go there `clients_after_s` later, and come back `back_after_s` after that; None:
     they never do. Without clients it must not take the log.

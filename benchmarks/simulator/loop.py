@@ -2,7 +2,8 @@
 
 One loop carries all processes of a simulated cluster. A callback belongs to the process whose
 context it was made in; while that process is busy or stalled its callbacks wait, and after its
-death they never run. Nothing else runs beside it: the same seed gives the same order of callbacks.
+death they never run. Nothing else runs at the same time: the same seed gives the same order of
+callbacks.
 """
 
 import asyncio
