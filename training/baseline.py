@@ -79,13 +79,13 @@ def _baseline(name: str, estimator: Any, fitted: FittedPipeline) -> Baseline:
     return Baseline(name, scores, measure(fitted.yardstick.measures, holdout.target, scores))
 
 
-def _scores(fitted: Any, rows: Table) -> Scores:
+def _scores(estimator: Any, rows: Table) -> Scores:
     """In the shape of the spec's own: the classes of a baseline are positions already."""
     frame = _plain(rows.block, rows.spec)
     if not rows.spec.is_classifier:
         # One output comes as a column.
-        return np.asarray(fitted.predict(frame), dtype=np.float64).reshape(rows.target.shape)
-    probabilities = np.asarray(fitted.predict_proba(frame), dtype=np.float64)
+        return np.asarray(estimator.predict(frame), dtype=np.float64).reshape(rows.target.shape)
+    probabilities = np.asarray(estimator.predict_proba(frame), dtype=np.float64)
     return probabilities[:, 1] if rows.spec.kind == "binary_classifier" else probabilities
 
 

@@ -3,7 +3,6 @@
 from types import SimpleNamespace
 
 import pytest
-from ray import serve
 
 
 def be_a_replica(monkeypatch: pytest.MonkeyPatch, **facts: object) -> None:
@@ -13,4 +12,4 @@ def be_a_replica(monkeypatch: pytest.MonkeyPatch, **facts: object) -> None:
     """
     limits = SimpleNamespace(max_ongoing_requests=1_000)
     context = SimpleNamespace(_deployment_config=limits, **facts)
-    monkeypatch.setattr(serve, "get_replica_context", lambda: context)
+    monkeypatch.setattr("ray.serve.get_replica_context", lambda: context)
