@@ -123,7 +123,7 @@ def _turn(group: str) -> int:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Tell every second run, and the time beside its budget: lines to read, which nothing is
+    """Tell every second run, and the time with its budget: lines to read, which nothing is
     asserted of.
     """
     for report in terminalreporter.stats.get("rerun", ()):

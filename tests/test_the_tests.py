@@ -42,7 +42,7 @@ def test_no_test_module_imports_another() -> None:
 
 
 def test_helpers_have_one_home() -> None:
-    """Beside test modules and conftest.py there is no Python file outside tests/support."""
+    """Next to test modules and conftest.py there is no Python file outside tests/support."""
     others = {path for path in TESTS.rglob("*.py") if path not in MODULES}
     strays = [
         str(path.relative_to(TESTS))

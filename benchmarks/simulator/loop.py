@@ -159,7 +159,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        """At this time."""
+        """Call a function at this time."""
         handle = asyncio.TimerHandle(when, callback, args, self, _ours(context))
         self._plan(when, handle)
         return handle

@@ -42,7 +42,7 @@ PATIENT = {
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
     "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "60",
 }
-# A cluster that waits costs CPU that those beside it need.
+# A cluster that waits costs CPU that its neighbours need.
 FRUGAL = {
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
     "REPORTER_UPDATE_INTERVAL_MS": "60000",
@@ -73,7 +73,7 @@ def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = PATIE
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Only one test process is in here. A Ray that starts beside others gives up after 30 s.
+    """Only one test process is in here. A Ray that starts next to others gives up after 30 s.
 
     The lock is on a folder, so that no file is left, and ends with the process.
     """
