@@ -48,7 +48,10 @@ class FittedPipeline:
         return self.calibration if self.is_foreign else self.reference
 
     def score(self, block: Block) -> Scores:
-        """Score with the pipeline itself, as serving's scikit-learn runtime does."""
+        """Score with the pipeline itself, as serving's scikit-learn runtime does.
+
+        (n_rows,), or (n_rows, n_outputs).
+        """
         return SklearnRuntime(self.pipeline, self.spec.contract, self.call).score(block)
 
     @cached_property

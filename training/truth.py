@@ -66,7 +66,7 @@ class Truth:
 
     @property
     def file_scores(self) -> Scores:
-        """The scores of the rows of the file."""
+        """The scores of the rows of the file: (n_file_rows,), or (n_file_rows, n_outputs)."""
         return self.scores[: self.n_file_rows]
 
 
