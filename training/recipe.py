@@ -71,8 +71,8 @@ def get_training(model: str) -> Training:
     spec_module = imported(model) if is_module(model) else None
     if hasattr(spec_module, "TRAINING"):
         raise TrainingError(
-            f"{model}: found TRAINING next to SPEC, in a module that servers import, where training "
-            f"and scikit-learn are not installed; expected it in the module {path}"
+            f"{model}: found TRAINING next to SPEC, in a module that servers import, where "
+            f"training and scikit-learn are not installed; expected it in the module {path}"
         )
     if find_module(path) is None:
         return Training()
