@@ -327,6 +327,17 @@ def test_the_first_page_is_short_and_begins_with_what_a_sluice_is() -> None:
     assert "make test" in commands
 
 
+def test_prose_has_lines_of_a_hundred_columns() -> None:
+    """As code has. Tables, blocks, headings and the addresses of links may be longer."""
+    long = []
+    for page in pages():
+        for n, line in enumerate(prose_of(page).splitlines(), start=1):
+            is_prose = not re.match(r"\s*(\||#|\[[^\]]+\]: )", line)
+            if is_prose and len(line) > 100:
+                long.append(f"{page.relative_to(ROOT)}:{n}: {len(line)} columns")
+    assert not long
+
+
 def test_the_six_words_are_explained_before_they_are_used() -> None:
     """The table of words has six rows, and none of them stands above it."""
     text = (ROOT / "README.md").read_text()
