@@ -28,6 +28,8 @@ class ExitCode(IntEnum):
     FLIPS = 5
     SHIFTED = 6
     SLOWER = 7
+    # Programs of benchmarks/: Ctrl-C ended it, in the number that shells have for that.
+    INTERRUPTED = 130
 
 
 @contextmanager

@@ -66,7 +66,7 @@ class UpOptions:
 
 
 class _Terminated(Exception):
-    """SIGTERM came."""
+    """Raised when SIGTERM comes."""
 
 
 def run(

@@ -39,7 +39,7 @@ class Vital:
                 if name in VITAL:
                     self.pids.setdefault(name, pid)
         for name, pid in self.pids.items():
-            if not _is_alive(pid):
+            if not is_alive(pid):
                 ends = "".join(f"\n  {line}" for line in last_lines(name))
                 return (
                     f"Ray's {name} has ended (process {pid}), and Ray does not start it again. "
@@ -75,7 +75,8 @@ class Life:
         return self.process.poll() is None
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process has not ended."""
     try:
         parse_stat(Path(f"/proc/{pid}/stat").read_text())
     except OSError:

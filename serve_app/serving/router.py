@@ -261,7 +261,7 @@ class Router:
         return _Scored(block, scores, predictions, n_failed)
 
     def health(self) -> Health:
-        """Alive."""
+        """Say that the server is alive."""
         return status.health(self._versions)
 
     async def readiness(self) -> Readiness:

@@ -57,7 +57,7 @@ def prediction_routes(spec: ModelSpec, backend: Backend) -> list[Route]:
 
 
 class Predictions:
-    """The handlers."""
+    """The handlers of both routes of predictions."""
 
     def __init__(self, spec: ModelSpec, backend: Backend) -> None:
         self._backend = backend

@@ -41,7 +41,7 @@ def test_the_sentence_about_a_process_that_has_ended_ends_with_its_own_words(
 ) -> None:
     """Why it ended is nowhere else once the logs are gone."""
     (logs / "raylet.out").write_text("the agent failed\n")
-    monkeypatch.setattr(vital, "_is_alive", lambda _: False)
+    monkeypatch.setattr(vital, "is_alive", lambda _: False)
     said = Vital(os.getpid(), {"raylet": 1, "gcs_server": 2}).lost()
     assert said is not None
     assert f"read its logs below {logs}" in said

@@ -16,7 +16,7 @@ from serve_app.rollout.clock import SteadyClock
 from serve_app.rollout.controller import Controller
 from serve_app.rollout.log import Log, open_log
 from serve_app.rollout.notify import MOST_WAITING, Notifier, headers_of
-from serve_app.rollout.orders import Candidate, RolloutReport
+from serve_app.rollout.orders import CandidateState, RolloutReport
 from serve_app.settings import Notify, Rollout
 
 QUICK_S = (0.01, 0.01, 0.01)
@@ -57,7 +57,7 @@ class Watched:
         """Let its server report until the candidate has its first share."""
         for _ in range(100):
             self.now_s += 1
-            report = RolloutReport(self.plan, Candidate("ready"), 100, (), "")
+            report = RolloutReport(self.plan, CandidateState("ready"), 100, (), "")
             self.controller.hear("a", report, is_new=True)
             await self.controller.look()
             if self.controller.orders and self.controller.orders.percent:
