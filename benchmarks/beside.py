@@ -12,7 +12,7 @@ from benchmarks.bundles import COMPUTING, STABLE, WAITING, hard_store
 from benchmarks.contender import SLUICE, Contender, Launch
 from benchmarks.contenders.sluice import base_config, isolate, pinned, server_of, up
 from benchmarks.errors import BenchmarkError
-from benchmarks.open_loop import fire
+from benchmarks.open_loop import send_all
 from benchmarks.place import Place
 from benchmarks.plan import CEILING
 from benchmarks.report import number, table
@@ -86,8 +86,8 @@ def _measure(service: Service, version: str, placement: str, seconds: float, rou
     beside = []
     candidates = []
     for _ in range(rounds):
-        (only,) = _fire(service, {STABLE: rate}, seconds)
-        stable, candidate = _fire(service, {STABLE: rate, version: CANDIDATE_PER_S}, seconds)
+        (only,) = _sent(service, {STABLE: rate}, seconds)
+        stable, candidate = _sent(service, {STABLE: rate, version: CANDIDATE_PER_S}, seconds)
         alone.append(only)
         beside.append(stable)
         candidates.append(candidate)
@@ -97,13 +97,13 @@ def _measure(service: Service, version: str, placement: str, seconds: float, rou
 def _wait_for_candidate(service: Service, version: str) -> None:
     """Wait until it answers itself: a candidate is proven in the background."""
     for _ in range(60):
-        (steady,) = _fire(service, {version: 2.0}, 1)
+        (steady,) = _sent(service, {version: 2.0}, 1)
         if steady.p50_ms > 150 and not steady.errors:
             return
     raise BenchmarkError(f"churn {version} did not answer within a minute")
 
 
-def _fire(service: Service, rates: dict[str, float], seconds: float) -> list[Steady]:
+def _sent(service: Service, rates: dict[str, float], seconds: float) -> list[Steady]:
     """A stream for each version, all at once; the header asks for the version."""
     bodies = [SLUICE.body(rows) for rows in service.question.ask(1)]
     url = service.place.url + SLUICE.path(1)
@@ -111,7 +111,7 @@ def _fire(service: Service, rates: dict[str, float], seconds: float) -> list[Ste
         Stream(url, bodies, _constant(rate), {"X-Model-Version": version})
         for version, rate in rates.items()
     ]
-    fire(streams, seconds)
+    send_all(streams, seconds)
     return [summarize(stream.shots, seconds) for stream in streams]
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from benchmarks.errors import BenchmarkError, WrongAnswers
 from benchmarks.place import ROOT
+from serve_app.commands.exit_codes import ExitCode
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 console = Console(highlight=False)
@@ -258,10 +259,10 @@ def _or_say_why(work: Callable[[], None]) -> None:
         work()
     except BenchmarkError as error:
         console.print(str(error), style="red", markup=False)
-        raise typer.Exit(1) from None
+        raise typer.Exit(ExitCode.REFUSED) from None
     except KeyboardInterrupt:
         console.print("interrupted: everything that was started has been ended", style="yellow")
-        raise typer.Exit(130) from None
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
 def _interrupt(*_: object) -> None:

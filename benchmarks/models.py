@@ -18,7 +18,7 @@ from benchmarks.bundles import trained
 from benchmarks.contender import SLUICE, Contender, Launch
 from benchmarks.contenders.sluice import base_config, up
 from benchmarks.errors import BenchmarkError
-from benchmarks.open_loop import fire
+from benchmarks.open_loop import send_all
 from benchmarks.place import Place
 from benchmarks.report import number, table
 from benchmarks.service import READY_TIMEOUT_S, Service, running
@@ -123,17 +123,17 @@ def _measure(service: Service, n_models: int, begin_s: float, plan: Plan) -> Cos
     time.sleep(plan.idle_s)
     idle_cores = sum(service.program.usage().since(before).values()) / plan.idle_s
     memory_mb = sum(service.program.memory_mb().values())
-    alone = _fire(service, urls[:1], plan.load_s)
+    alone = _sent(service, urls[:1], plan.load_s)
     service.wait_until_idle()
-    return Cost(n_models, ready_s, memory_mb, idle_cores, alone, _fire(service, urls, plan.load_s))
+    return Cost(n_models, ready_s, memory_mb, idle_cores, alone, _sent(service, urls, plan.load_s))
 
 
-def _fire(service: Service, urls: Sequence[str], seconds: float) -> Steady:
+def _sent(service: Service, urls: Sequence[str], seconds: float) -> Steady:
     """Ask all of them at once; what the first one's clients saw."""
     bodies = [SLUICE.body(rows) for rows in service.question.ask(1)]
     one = Stream(urls[0] + SLUICE.path(1), bodies, lambda _: ONE_PER_S)
     others = [Stream(url + SLUICE.path(1), bodies, lambda _: OTHERS_PER_S) for url in urls[1:]]
-    fire([one, *others], seconds)
+    send_all([one, *others], seconds)
     return summarize(one.shots, seconds)
 
 

@@ -1,4 +1,4 @@
-"""Fires an open loop at some hundredths of a millisecond of CPU a request.
+"""Sends an open loop at some hundredths of a millisecond of CPU a request.
 
 A more expensive generator would measure itself. One thread, one epoll, blocking sockets that are
 only read when something is there.
@@ -28,23 +28,23 @@ END_OF_HEAD = b"\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 
 
-def fire(streams: Sequence[Stream], seconds: float) -> None:
-    """Fire all streams at once, until the time is over and every answer is in.
+def send_all(streams: Sequence[Stream], seconds: float) -> None:
+    """Send all streams at once, until the time is over and every answer is in.
 
     What is not answered DRAIN_S after the end is given up.
     """
     poll = select.epoll()
-    guns = [_Gun(stream, seconds, poll) for stream in streams]
+    senders = [_Sender(stream, seconds, poll) for stream in streams]
     connections: dict[int, _Connection] = {}
     try:
-        while any(gun.is_busy() for gun in guns):
-            _wait(poll, min(gun.shoot(connections) for gun in guns), connections)
+        while any(sender.is_busy() for sender in senders):
+            _wait(poll, min(sender.send_due(connections) for sender in senders), connections)
     finally:
         for connection in connections.values():
             connection.socket.close()
         poll.close()
-    for gun in guns:
-        gun.give_up()
+    for sender in senders:
+        sender.give_up()
 
 
 def _wait(poll: select.epoll, wait_s: float, connections: "dict[int, _Connection]") -> None:
@@ -72,10 +72,10 @@ class _Answer:
 class _Connection:
     """One connection with at most one request under way."""
 
-    def __init__(self, gun: "_Gun", address: tuple[str, int]) -> None:
+    def __init__(self, sender: "_Sender", address: tuple[str, int]) -> None:
         self.socket = socket.create_connection(address, SOCKET_TIMEOUT_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._gun = gun
+        self._sender = sender
         self._received = b""
         # Of the request under way: index, moment when it was due, moment when it was sent.
         self._current: tuple[int, float, float] | None = None
@@ -86,7 +86,7 @@ class _Connection:
         self._current = (index, due_s, time.perf_counter())
         self._received = b""
         with suppress(OSError):
-            self.socket.sendall(self._gun.requests[index])
+            self.socket.sendall(self._sender.requests[index])
 
     def read(self) -> bool:
         """Take what has come; False when the connection is of no more use."""
@@ -103,10 +103,10 @@ class _Connection:
             index, due_s, sent_s = self._current
             self._current = None
             if answer is None:
-                self._gun.note(index, due_s, sent_s, 0, b"")
+                self._sender.note(index, due_s, sent_s, 0, b"")
             else:
-                self._gun.note(index, due_s, sent_s, answer.status, answer.body)
-        self._gun.release(self)
+                self._sender.note(index, due_s, sent_s, answer.status, answer.body)
+        self._sender.release(self)
         return self.is_open
 
 
@@ -143,7 +143,7 @@ def _joined(body: bytes) -> bytes:
         at = begin + size + 2
 
 
-class _Gun:
+class _Sender:
     """Sends a stream's requests at their moments over as many connections as needed."""
 
     def __init__(self, stream: Stream, seconds: float, poll: select.epoll) -> None:
@@ -169,7 +169,7 @@ class _Gun:
     def _is_on(self) -> bool:
         return self._due_s - self._begin_s < self._seconds and not self._stream.ended
 
-    def shoot(self, connections: dict[int, _Connection]) -> float:
+    def send_due(self, connections: dict[int, _Connection]) -> float:
         """Send what is due; how many seconds there are until the next one is."""
         while self._is_on():
             now_s = time.perf_counter()

@@ -61,7 +61,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Run:
-    """All of it."""
+    """All that a run has measured."""
 
     machine: Mapping[str, str]
     outcomes: tuple[Outcome, ...]

@@ -13,7 +13,7 @@ from benchmarks.chart import save
 from benchmarks.contender import SLUICE, Contender, Launch
 from benchmarks.contenders.sluice import base_config, isolate, up
 from benchmarks.errors import BenchmarkError
-from benchmarks.open_loop import fire
+from benchmarks.open_loop import send_all
 from benchmarks.place import Place
 from benchmarks.replica import Dashboard
 from benchmarks.service import Service, running
@@ -102,7 +102,7 @@ def _ramp(title: str, bundle: Path, application: str, deployment: str, console: 
         most = bounds["max_replicas"]
         with Sampler(n_running, lambda: stream.under_way) as sampler:
             stream.users = _users(stream, sampler, least)
-            fire([stream], MOST_S)
+            send_all([stream], MOST_S)
     failed = sum(shot.status != 200 for shot in stream.shots)
     return Ramp(
         title, sampler.samples, p95_over_time(stream.shots), len(stream.shots), failed, least, most

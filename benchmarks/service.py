@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks import wrk
 from benchmarks.contender import Contender
 from benchmarks.errors import BenchmarkError, WrongAnswers
-from benchmarks.open_loop import fire
+from benchmarks.open_loop import send_all
 from benchmarks.outcome import AtRate, Measured
 from benchmarks.place import Place, own_place
 from benchmarks.plan import Cell
@@ -114,7 +114,7 @@ class Service:
         bodies = [dialect.body(rows) for rows in self.question.ask(1)]
         url = self.place.url + dialect.path(1)
         stream = Stream(url, bodies, lambda _: rate, dialect.headers, keep_bodies=True)
-        fire([stream], seconds)
+        send_all([stream], seconds)
         for shot in stream.shots:
             if shot.status == 200:
                 self.question.check(self.contender.name, 1, shot.index, dialect.answers(shot.body))

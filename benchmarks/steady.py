@@ -2,7 +2,7 @@
 
 Every request has its moment, whether the server keeps up or not. A latency counts from that moment,
 so waiting that the server caused is never left out (no coordinated omission, as wrk2 does it). It
-is ours because no maintained tool fits; docs/performance.md says why. `gun` fires it.
+is ours because no maintained tool fits; docs/performance.md says why. `open_loop` sends it.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -19,6 +19,8 @@ from library_checks import boosters, training, uncompiled
 from node_checks import cluster
 from serve_checks import drained, hardened, logged, quiet, without_a_model, without_keys
 
+from serve_app.commands.exit_codes import ExitCode
+
 CHECKS: tuple[Callable[[Engine], str], ...] = (
     built_as_it_is,
     hardened,
@@ -54,7 +56,7 @@ def main() -> int:
             "no Docker daemon, and no root with container_build.sh: nothing was built, nothing "
             "was checked"
         )
-        return 2
+        return ExitCode.UNREADABLE
     say(f"by {engine.program}")
     failed = 0
     for check in checks:
@@ -68,7 +70,7 @@ def main() -> int:
             failed += 1
         name = check.__name__.replace("_", " ")
         say(f"{word} {name:16} {time.monotonic() - start_s:4.0f} s  {found}")
-    return 1 if failed else 0
+    return ExitCode.REFUSED if failed else ExitCode.OK
 
 
 def say(line: str) -> None:

@@ -35,7 +35,8 @@ GROUPS = {
     "cluster/test_rollouts": "rollouts",
     "cluster/test_scaling": "rollouts",
     "cluster/test_kuberay": "kuberay",
-    "cluster/test_laptop": "laptop",
+    "cluster/test_up_and_serve_run": "up",
+    "benchmarks/test_agree": "agree",
     "tests/benchmarks/": "benchmarks",
     "tests/docs/": "docs",
     "tests/training/": "training",
@@ -46,7 +47,7 @@ LONGEST_FIRST = (
     "fast",
     "plain",
     "kuberay",
-    "laptop",
+    "up",
     "docs",
     "benchmarks",
     "training",
@@ -122,7 +123,7 @@ def _turn(group: str) -> int:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Tell every second run, and the time beside its budget: lines to read, which nothing is
+    """Tell every second run, and the time with its budget: lines to read, which nothing is
     asserted of.
     """
     for report in terminalreporter.stats.get("rerun", ()):

@@ -42,7 +42,7 @@ def test_no_test_module_imports_another() -> None:
 
 
 def test_helpers_have_one_home() -> None:
-    """Beside test modules and conftest.py there is no Python file outside tests/support."""
+    """Next to test modules and conftest.py there is no Python file outside tests/support."""
     others = {path for path in TESTS.rglob("*.py") if path not in MODULES}
     strays = [
         str(path.relative_to(TESTS))
@@ -94,14 +94,23 @@ def test_what_is_random_has_a_seed() -> None:
     assert settings.default.deadline is None
 
 
-def test_folders_of_unit_tests_are_the_rooms_of_the_code() -> None:
-    """A room of serve_app has its unit tests in a folder of the same name."""
+def is_of_the_code(folder: Path) -> bool:
+    """Whether a folder of tests is named as one of the code: a room of serve_app, or one next to
+    serve_app. In unit/ are rooms alone.
+    """
+    room = folder.relative_to("unit") if folder.is_relative_to("unit") else folder
+    return (ROOT / "serve_app" / room).is_dir() or (ROOT / folder).is_dir()
+
+
+def test_folders_of_tests_are_the_folders_of_the_code() -> None:
+    """Whoever changes a file knows where its tests are, and each room has unit tests."""
     # Not one test a folder: where several processes collect, one may see a cache that the other
     # does not.
-    rooms = {path.parent.name for path in (TESTS / "unit").glob("*/test_*.py")}
-    assert rooms
-    assert not list((TESTS / "unit").glob("test_*.py"))
-    assert not [room for room in rooms if not (ROOT / "serve_app" / room).is_dir()]
+    folders = {path.parent.relative_to(TESTS) for path in MODULES}
+    # tests/store has what needs a real store of objects.
+    assert {folder for folder in folders if not is_of_the_code(folder)} == {Path("store")}
+    rooms = {Path("unit", path.parent.name) for path in ROOT.glob("serve_app/*/__init__.py")}
+    assert rooms <= folders
 
 
 @pytest.fixture

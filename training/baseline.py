@@ -17,7 +17,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from serve_app.bundle.manifest import Metric
 from serve_app.contract import ModelSpec
 from serve_app.contract.block import Block, Layout, Scores
-from training.candidate import Candidate
+from training.fitted_pipeline import FittedPipeline
 from training.metrics import measure
 from training.table import Table
 from training.yardstick import is_quantiles
@@ -35,30 +35,30 @@ class Baseline:
     metrics: dict[str, Metric]
 
 
-def baselines(candidate: Candidate) -> dict[str, Baseline]:
+def baselines(fitted: FittedPipeline) -> dict[str, Baseline]:
     """Fit `linear` and `constant` on rows that are not in the hold-out.
 
     An anomaly score has none: without a truth there is nothing to be closer to.
     """
-    if candidate.spec.is_anomaly_score:
+    if fitted.spec.is_anomaly_score:
         return {}
-    linear = Pipeline([("columns", _columns(candidate.spec)), ("model", _linear(candidate.spec))])
+    linear = Pipeline([("columns", _columns(fitted.spec)), ("model", _linear(fitted.spec))])
     return {
-        "linear": _baseline("linear", linear, candidate),
-        "constant": _constant(candidate),
+        "linear": _baseline("linear", linear, fitted),
+        "constant": _constant(fitted),
     }
 
 
-def constant_metrics(candidate: Candidate) -> dict[str, Metric]:
+def constant_metrics(fitted: FittedPipeline) -> dict[str, Metric]:
     """Measure what the answer that ignores the row reaches on the hold-out."""
-    return {} if candidate.spec.is_anomaly_score else _constant(candidate).metrics
+    return {} if fitted.spec.is_anomaly_score else _constant(fitted).metrics
 
 
-def _constant(candidate: Candidate) -> Baseline:
-    if candidate.spec.is_classifier:
-        return _baseline("constant", DummyClassifier(strategy="prior"), candidate)
+def _constant(fitted: FittedPipeline) -> Baseline:
+    if fitted.spec.is_classifier:
+        return _baseline("constant", DummyClassifier(strategy="prior"), fitted)
     # The median is the constant with the least mean absolute error.
-    return _baseline("constant", DummyRegressor(strategy="median"), candidate)
+    return _baseline("constant", DummyRegressor(strategy="median"), fitted)
 
 
 def _linear(spec: ModelSpec) -> Any:
@@ -69,23 +69,23 @@ def _linear(spec: ModelSpec) -> Any:
     return Ridge() if has_words else LinearRegression()
 
 
-def _baseline(name: str, estimator: Any, candidate: Candidate) -> Baseline:
-    rows = candidate.baseline_rows
-    holdout = candidate.holdout
-    if is_quantiles(candidate.spec):
-        scores = _quantiles(estimator, rows, holdout.block, candidate.yardstick.levels)
+def _baseline(name: str, estimator: Any, fitted: FittedPipeline) -> Baseline:
+    rows = fitted.baseline_rows
+    holdout = fitted.holdout
+    if is_quantiles(fitted.spec):
+        scores = _quantiles(estimator, rows, holdout.block, fitted.yardstick.levels)
     else:
         scores = _scores(estimator.fit(_plain(rows.block, rows.spec), rows.target), holdout)
-    return Baseline(name, scores, measure(candidate.yardstick.measures, holdout.target, scores))
+    return Baseline(name, scores, measure(fitted.yardstick.measures, holdout.target, scores))
 
 
-def _scores(fitted: Any, rows: Table) -> Scores:
+def _scores(estimator: Any, rows: Table) -> Scores:
     """In the shape of the spec's own: the classes of a baseline are positions already."""
     frame = _plain(rows.block, rows.spec)
     if not rows.spec.is_classifier:
         # One output comes as a column.
-        return np.asarray(fitted.predict(frame), dtype=np.float64).reshape(rows.target.shape)
-    probabilities = np.asarray(fitted.predict_proba(frame), dtype=np.float64)
+        return np.asarray(estimator.predict(frame), dtype=np.float64).reshape(rows.target.shape)
+    probabilities = np.asarray(estimator.predict_proba(frame), dtype=np.float64)
     return probabilities[:, 1] if rows.spec.kind == "binary_classifier" else probabilities
 
 

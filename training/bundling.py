@@ -1,4 +1,4 @@
-"""A candidate as a bundle: its files, the manifest of them, and the proof that it loads."""
+"""A fitted pipeline as a bundle: its files, the manifest of them, and the proof that it loads."""
 
 import tempfile
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ from serve_app.bundle.runtimes.needs import installed_version
 from serve_app.bundle.runtimes.registry import ONNX, SKLEARN
 from serve_app.bundle.store import FolderStore, Store
 from serve_app.errors import BundleError
-from training.candidate import Candidate
 from training.compilation.proof import Compilation
+from training.fitted_pipeline import FittedPipeline
 from training.golden import golden_rows
 from training.pickled import Needs, needs_of, pickled
 from training.references import references, score_references
@@ -50,44 +50,44 @@ def require_new(store: Store, model: str, version: str) -> None:
         )
 
 
-def write(candidate: Candidate, truth: Truth, compilation: Compilation, store: Store) -> Written:
+def write(fitted: FittedPipeline, truth: Truth, compilation: Compilation, store: Store) -> Written:
     """Load the bundle as a replica would, from a draft; only then put it into the store.
 
     Raises BundleError.
     """
-    needs = needs_of(candidate.pipeline)
-    notes = [*candidate.notes, *truth.notes, *_notes(needs, compilation)]
-    pipeline = pickled(candidate.pipeline)
-    files = {PIPELINE: pipeline, REPORT: render(candidate, compilation, notes).encode()}
+    needs = needs_of(fitted.pipeline)
+    notes = [*fitted.notes, *truth.notes, *_notes(needs, compilation)]
+    pipeline = pickled(fitted.pipeline)
+    files = {PIPELINE: pipeline, REPORT: render(fitted, compilation, notes).encode()}
     if compilation.graph is not None:
         files[COMPILED] = compilation.graph
-    manifest = _manifest(candidate, truth, compilation, files, needs, notes)
+    manifest = _manifest(fitted, truth, compilation, files, needs, notes)
     text = (manifest.model_dump_json(indent=2) + "\n").encode()
     files[MANIFEST] = text
     digest = sha256_of(text)
     with tempfile.TemporaryDirectory() as folder:
         # A version is immutable: one that cannot serve must not get its number.
-        _write_and_load(FolderStore(Path(folder)), candidate, files, digest)
-    _write_and_load(store, candidate, files, digest)
+        _write_and_load(FolderStore(Path(folder)), fitted, files, digest)
+    _write_and_load(store, fitted, files, digest)
     return Written(manifest, digest, f"{store.uri}/{manifest.model}/{manifest.version}")
 
 
 def _write_and_load(
-    store: Store, candidate: Candidate, files: dict[str, bytes], digest: str
+    store: Store, fitted: FittedPipeline, files: dict[str, bytes], digest: str
 ) -> None:
-    store.write(candidate.spec.name, candidate.version, files)
-    load(store, candidate.spec, candidate.version, pin=digest)
+    store.write(fitted.spec.name, fitted.version, files)
+    load(store, fitted.spec, fitted.version, pin=digest)
 
 
 def _manifest(
-    candidate: Candidate,
+    fitted: FittedPipeline,
     truth: Truth,
     compilation: Compilation,
     files: dict[str, bytes],
     needs: Needs,
     notes: list[str],
 ) -> Manifest:
-    spec = candidate.spec
+    spec = fitted.spec
     runtime = SKLEARN
     libraries = needs.libraries
     if compilation.graph is not None:
@@ -95,19 +95,19 @@ def _manifest(
         libraries = libraries | _compilers()
     return Manifest(
         format=FORMAT,
-        model=candidate.spec.name,
-        version=candidate.version,
-        kind=candidate.spec.kind,
+        model=fitted.spec.name,
+        version=fitted.version,
+        kind=fitted.spec.kind,
         runtime=runtime.name,
         runtime_reason=compilation.reason,
-        features=list(candidate.spec.contract),
-        references=references(candidate.reference),
-        score_references=score_references(spec, candidate.scores, truth.tolerance),
-        parameters=candidate.parameters,
-        metrics=candidate.metrics,
-        training_data_sha256=candidate.reference.sha256,
+        features=list(fitted.spec.contract),
+        references=references(fitted.reference),
+        score_references=score_references(spec, fitted.scores, truth.tolerance),
+        parameters=fitted.parameters,
+        metrics=fitted.metrics,
+        training_data_sha256=fitted.reference.sha256,
         # How many rows a foreign pipeline was fitted on, nobody here knows.
-        n_training_rows=0 if candidate.is_foreign else len(candidate.reference),
+        n_training_rows=0 if fitted.is_foreign else len(fitted.reference),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         libraries=libraries,
         modules=needs.modules,
@@ -116,7 +116,7 @@ def _manifest(
             for name, data in sorted(files.items())
         },
         golden_rows=golden_rows(spec, truth.block, truth.scores, truth.n_file_rows),
-        call=candidate.call,
+        call=fitted.call,
         classes=list(spec.classes),
         positive=spec.positive,
         outputs=list(spec.outputs),

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from serve_app.bundle.manifest import Metric
 from training.anomaly import fault_of
-from training.candidate import Candidate
 from training.errors import QualityTooLow, TrainingError
+from training.fitted_pipeline import FittedPipeline
 from training.metrics import direction
 from training.output_metrics import ends
 from training.recipe import Training
@@ -17,13 +17,13 @@ FROM_BEST = {"auc": 0.02, "brier": 0.01, "mae": 0.15}
 MOST_CROSSING = 0.5
 
 
-def require_quality(candidate: Candidate, training: Training) -> None:
+def require_quality(fitted: FittedPipeline, training: Training) -> None:
     """Compare the metrics with the model's own floors and the best reachable.
 
     Raises QualityTooLow with all faults, and TrainingError for a floor of an unknown metric.
     """
-    found = candidate.metrics
-    _require_known({**training.at_least, **training.at_most}, found, candidate)
+    found = fitted.metrics
+    _require_known({**training.at_least, **training.at_most}, found, fitted)
     faults = []
     # Not `<` and `>`: a metric that is no number is at fault too.
     for name, floor in training.at_least.items():
@@ -32,54 +32,54 @@ def require_quality(candidate: Candidate, training: Training) -> None:
     for name, ceiling in training.at_most.items():
         if not found[name].value <= ceiling:
             faults.append(f"{name}: found {found[name].value:.4g}, expected at most {ceiling:g}")
-    _refuse(candidate, faults + _behind_best(found) + _faults_of_kind(candidate))
+    _refuse(fitted, faults + _behind_best(found) + _faults_of_kind(fitted))
 
 
-def require_better_than_constant(candidate: Candidate, constant: Mapping[str, Metric]) -> None:
+def require_better_than_constant(fitted: FittedPipeline, constant: Mapping[str, Metric]) -> None:
     """Refuse a pipeline from elsewhere that does not beat the answer that ignores the row.
 
     Raises QualityTooLow.
     """
-    names = candidate.yardstick.must_beat
+    names = fitted.yardstick.must_beat
     faults = []
     for name in names:
-        found = candidate.metrics[name].value
+        found = fitted.metrics[name].value
         floor = constant[name].value
         if not _is_better(name, found, floor):
             faults.append(
                 f"{name}: found {found:.4g}, expected better than a constant's {floor:.4g}"
             )
-    scores = candidate.scores
+    scores = fitted.scores
     is_constant = bool((scores == scores[0]).all())
-    if is_constant and not faults and not candidate.spec.is_anomaly_score:
+    if is_constant and not faults and not fitted.spec.is_anomaly_score:
         # By luck it may be a better constant than ours.
         faults.append("score: found the same for every row, expected scores that differ")
-    _refuse(candidate, faults + _faults_of_kind(candidate))
+    _refuse(fitted, faults + _faults_of_kind(fitted))
 
 
 def _require_known(
-    floors: Iterable[str], found: Mapping[str, Metric], candidate: Candidate
+    floors: Iterable[str], found: Mapping[str, Metric], fitted: FittedPipeline
 ) -> None:
     unknown = [name for name in floors if name not in found]
     if unknown:
         raise TrainingError(
-            f"{candidate.spec.name}: Training.at_least or at_most: found {', '.join(unknown)}, "
-            f"expected metrics of a {candidate.spec.kind}: {', '.join(found)}"
+            f"{fitted.spec.name}: Training.at_least or at_most: found {', '.join(unknown)}, "
+            f"expected metrics of a {fitted.spec.kind}: {', '.join(found)}"
         )
 
 
-def _faults_of_kind(candidate: Candidate) -> list[str]:
+def _faults_of_kind(fitted: FittedPipeline) -> list[str]:
     """What no model of some kinds may show, whatever its floors are."""
-    spec = candidate.spec
+    spec = fitted.spec
     if spec.is_anomaly_score:
-        share, origin = candidate.expected_contamination or (None, "")
-        fault = fault_of(candidate.scores, share, origin)
+        share, origin = fitted.expected_contamination or (None, "")
+        fault = fault_of(fitted.scores, share, origin)
         if fault is None:
             return []
         return [fault]
-    if is_quantiles(spec) and candidate.metrics["crossing"].value > MOST_CROSSING:
+    if is_quantiles(spec) and fitted.metrics["crossing"].value > MOST_CROSSING:
         low, high = (spec.outputs[place] for place in ends(spec.outputs))
-        share = candidate.metrics["crossing"].value
+        share = fitted.metrics["crossing"].value
         return [
             f"crossing: found {low} above {high} on {share:.0%} of the rows, expected outputs in "
             "ascending order; name them in the contract in the order of the pipeline's columns"
@@ -106,10 +106,10 @@ def _is_better(name: str, found: float, other: float) -> bool:
     return found < other
 
 
-def _refuse(candidate: Candidate, faults: list[str]) -> None:
+def _refuse(fitted: FittedPipeline, faults: list[str]) -> None:
     if faults:
         raise QualityTooLow(
-            f"{candidate.spec.name} {candidate.version} is under its quality floor: "
+            f"{fitted.spec.name} {fitted.version} is under its quality floor: "
             + "; ".join(faults)
             + ". Nothing was written. Look at the data first, then at the pipeline."
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from serve_app.contract.block import Block, Layout
-from training.candidate import Candidate
+from training.fitted_pipeline import FittedPipeline
 from training.table import Numbers, Table
 
 MAX_ROWS = 1_000
@@ -31,23 +31,23 @@ class Importance:
     deviation: float
 
 
-def importances(candidate: Candidate, seed: int = 0) -> list[Importance]:
+def importances(fitted: FittedPipeline, seed: int = 0) -> list[Importance]:
     """Measure permutation importance on the hold-out (Breiman, 2001, section 10), largest first."""
     rng = np.random.default_rng(seed)
-    names = [feature.name for feature in candidate.spec.contract]
+    names = [feature.name for feature in fitted.spec.contract]
     n_repeats = max(1, min(N_REPEATS, MAX_SHUFFLES // len(names)))
     n_rows = min(MAX_ROWS, max(MIN_ROWS, MAX_SCORED // (len(names) * n_repeats)))
-    holdout = candidate.holdout.take(np.arange(min(n_rows, len(candidate.holdout))))
-    scores = candidate.score(holdout.block)
-    target = scores if candidate.spec.is_anomaly_score else holdout.target
-    error = candidate.yardstick.error
+    holdout = fitted.holdout.take(np.arange(min(n_rows, len(fitted.holdout))))
+    scores = fitted.score(holdout.block)
+    target = scores if fitted.spec.is_anomaly_score else holdout.target
+    error = fitted.yardstick.error
     base = error(target, scores)
     n_together = max(1, N_ROWS_OF_CALL // max(1, len(holdout) * n_repeats))
     found = []
     for start in range(0, len(names), n_together):
         some = names[start : start + n_together]
         blocks = [_shuffled(holdout, name, n_repeats, rng) for name in some]
-        together = candidate.score(Block.concat(blocks))
+        together = fitted.score(Block.concat(blocks))
         for name, shuffled in zip(some, np.split(together, len(some)), strict=True):
             rises = [error(target, part) - base for part in np.split(shuffled, n_repeats)]
             found.append(Importance(name, float(np.mean(rises)), float(np.std(rises))))

@@ -104,7 +104,7 @@ def difference(
 
 
 def resamples(n_rows: int, seed: int = 0) -> list[NDArray[np.int64]]:
-    """The rows of each bootstrap sample, drawn with replacement."""
+    """The rows of each of N_RESAMPLES bootstrap samples, (n_rows,) each, drawn with replacement."""
     rng = np.random.default_rng(seed)
     return [rng.integers(0, n_rows, n_rows) for _ in range(N_RESAMPLES)]
 

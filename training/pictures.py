@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from serve_app.contract.block import Scores
 from training import plot
 from training.baseline import Baseline
-from training.candidate import Candidate
 from training.canvas import plain
 from training.class_metrics import confusion, is_right
+from training.fitted_pipeline import FittedPipeline
 from training.importance import Importance
 from training.metrics import Numbers
 from training.output_metrics import central, ends
@@ -18,32 +18,32 @@ MAX_OUTPUTS = 12
 
 
 def pictures(
-    candidate: Candidate, found: Mapping[str, Baseline], leaning: list[Importance]
+    fitted: FittedPipeline, found: Mapping[str, Baseline], leaning: list[Importance]
 ) -> dict[str, str]:
     """Draw everything that one looks at for this kind of model."""
-    spec = candidate.spec
+    spec = fitted.spec
     if spec.kind == "binary_classifier":
-        drawn = _of_two_classes(candidate, found["linear"].scores)
+        drawn = _of_two_classes(fitted, found["linear"].scores)
     elif spec.kind == "classifier":
-        drawn = _of_classes(candidate, found["linear"].scores)
+        drawn = _of_classes(fitted, found["linear"].scores)
     elif spec.is_anomaly_score:
-        drawn = {"Anomaly scores": plot.anomaly_scores(candidate.scores)}
+        drawn = {"Anomaly scores": plot.anomaly_scores(fitted.scores)}
     elif is_quantiles(spec):
-        drawn = _of_quantiles(candidate)
+        drawn = _of_quantiles(fitted)
     elif spec.outputs:
-        drawn = _of_outputs(candidate)
+        drawn = _of_outputs(fitted)
     else:
-        drawn = _of_a_value(candidate)
+        drawn = _of_a_value(fitted)
     meaning = "" if spec.is_anomaly_score else "rise of the "
-    meaning += candidate.yardstick.error_name
+    meaning += fitted.yardstick.error_name
     drawn["Permutation importance"] = plot.importance(leaning, meaning)
     return drawn
 
 
-def _of_two_classes(candidate: Candidate, linear: Scores) -> dict[str, str]:
-    spec = candidate.spec
-    target = candidate.holdout.target
-    score = candidate.scores
+def _of_two_classes(fitted: FittedPipeline, linear: Scores) -> dict[str, str]:
+    spec = fitted.spec
+    target = fitted.holdout.target
+    score = fitted.scores
     curves = {"model": score, "linear": linear}
     pairs = {name: (target, values) for name, values in curves.items()}
     [negative] = [label for label in spec.classes if label != spec.positive]
@@ -55,10 +55,10 @@ def _of_two_classes(candidate: Candidate, linear: Scores) -> dict[str, str]:
     }
 
 
-def _of_classes(candidate: Candidate, linear: Scores) -> dict[str, str]:
-    target = candidate.holdout.target
-    score = candidate.scores
-    labels = [str(label) for label in candidate.spec.classes]
+def _of_classes(fitted: FittedPipeline, linear: Scores) -> dict[str, str]:
+    target = fitted.holdout.target
+    score = fitted.scores
+    labels = [str(label) for label in fitted.spec.classes]
     pairs = {
         name: (is_right(target, values), values.max(axis=1))
         for name, values in (("model", score), ("linear", linear))
@@ -71,12 +71,12 @@ def _of_classes(candidate: Candidate, linear: Scores) -> dict[str, str]:
     }
 
 
-def _of_quantiles(candidate: Candidate) -> dict[str, str]:
-    spec = candidate.spec
-    target = candidate.holdout.target
-    score = candidate.scores
+def _of_quantiles(fitted: FittedPipeline) -> dict[str, str]:
+    spec = fitted.spec
+    target = fitted.holdout.target
+    score = fitted.scores
     low, high = ends(spec.outputs)
-    middle = _middle(candidate)
+    middle = _middle(fitted)
     inside = (score[:, low] <= target) & (target <= score[:, high])
     drawn = {
         "The interval and the truth": plot.interval_by_prediction(
@@ -96,31 +96,31 @@ def _of_quantiles(candidate: Candidate) -> dict[str, str]:
     return drawn
 
 
-def _middle(candidate: Candidate) -> Numbers:
+def _middle(fitted: FittedPipeline) -> Numbers:
     """(n_rows,) the value itself, or what lies halfway between the ends of the interval."""
-    place = central(candidate.spec.outputs)
+    place = central(fitted.spec.outputs)
     if place is not None:
-        return candidate.scores[:, place]
-    low, high = ends(candidate.spec.outputs)
-    return (candidate.scores[:, low] + candidate.scores[:, high]) / 2
+        return fitted.scores[:, place]
+    low, high = ends(fitted.spec.outputs)
+    return (fitted.scores[:, low] + fitted.scores[:, high]) / 2
 
 
-def _of_outputs(candidate: Candidate) -> dict[str, str]:
-    target = candidate.holdout.target
+def _of_outputs(fitted: FittedPipeline) -> dict[str, str]:
+    target = fitted.holdout.target
     return {
         f"Truth against prediction of {output}": plot.predicted_against_truth(
-            target[:, place], candidate.scores[:, place], output, title=output
+            target[:, place], fitted.scores[:, place], output, title=output
         )
-        for place, output in enumerate(candidate.spec.outputs[:MAX_OUTPUTS])
+        for place, output in enumerate(fitted.spec.outputs[:MAX_OUTPUTS])
     }
 
 
-def _of_a_value(candidate: Candidate) -> dict[str, str]:
-    target = candidate.holdout.target
-    score = candidate.scores
-    width = candidate.parameters["half_width"]
-    wanted = candidate.parameters["coverage"]
-    name = candidate.spec.target
+def _of_a_value(fitted: FittedPipeline) -> dict[str, str]:
+    target = fitted.holdout.target
+    score = fitted.scores
+    width = fitted.parameters["half_width"]
+    wanted = fitted.parameters["coverage"]
+    name = fitted.spec.target
     inside = abs(target - score) <= width
     return {
         "Truth against prediction": plot.predicted_against_truth(target, score, name),

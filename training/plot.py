@@ -96,9 +96,10 @@ def residuals(target: Numbers, score: Numbers, half_width: float, unit: str) -> 
 def coverage(
     score: Numbers, inside: NDArray[np.bool_], wanted: float, unit: str, wanted_word: str
 ) -> str:
-    """Draw the share of rows inside the interval, in ten bins of the prediction.
+    """Draw the share of rows inside the interval, in ten bins of the prediction, as a data URI.
 
-    `wanted` is the line that the shares should lie around.
+    `score` and `inside` are (n_rows,). `wanted`, of 0 to 1, is the line that the shares should lie
+    around.
     """
     figure, axes = canvas(
         "Coverage by prediction", f"predicted ({plain(unit)})", "share inside the interval"
@@ -121,7 +122,7 @@ def coverage(
 def predicted_against_truth(
     target: Numbers, score: Numbers, unit: str, title: str = "Truth against prediction"
 ) -> str:
-    """Draw the truth against the prediction."""
+    """Draw the truth against the prediction, (n_rows,) both and in `unit`, as a data URI."""
     name = plain(unit)
     figure, axes = canvas(plain(title), f"predicted ({name})", f"truth ({name})")
     axes.plot(score, target, ".", markersize=3, alpha=0.4, color=MODEL, rasterized=True)

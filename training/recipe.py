@@ -63,7 +63,7 @@ def get_training(model: str) -> Training:
     """Find the training of a model, which bundling a fitted pipeline does not need.
 
     That of `churn` is `TRAINING` in `training/models/churn.py`; that of a module of somebody's own,
-    `shop.models.loan`, is `TRAINING` in `shop.models.loan_training`. It never stands beside SPEC:
+    `shop.models.loan`, is `TRAINING` in `shop.models.loan_training`. It never stands next to SPEC:
     servers import that module, and have no scikit-learn. Without such a file, a `Training()` that
     can do nothing by itself. Raises SettingsError or TrainingError in one sentence.
     """
@@ -71,8 +71,8 @@ def get_training(model: str) -> Training:
     spec_module = imported(model) if is_module(model) else None
     if hasattr(spec_module, "TRAINING"):
         raise TrainingError(
-            f"{model}: found TRAINING beside SPEC, in a module that servers import, where training "
-            f"and scikit-learn are not installed; expected it in the module {path}"
+            f"{model}: found TRAINING next to SPEC, in a module that servers import, where "
+            f"training and scikit-learn are not installed; expected it in the module {path}"
         )
     if find_module(path) is None:
         return Training()

@@ -10,8 +10,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from training.baseline import Baseline, baselines
-from training.candidate import Candidate
 from training.compilation.proof import Compilation
+from training.fitted_pipeline import FittedPipeline
 from training.importance import importances
 from training.metrics import BY_OUTPUT, difference, direction
 from training.pictures import pictures
@@ -52,10 +52,10 @@ MEANINGS_OF_CLASSES = {
 }
 
 
-def render(candidate: Candidate, compilation: Compilation, notes: Sequence[str] = ()) -> str:
-    """Render the report of a candidate as one HTML page; `notes` are sentences of its manifest."""
-    found = baselines(candidate)
-    leaning = importances(candidate)
+def render(fitted: FittedPipeline, compilation: Compilation, notes: Sequence[str] = ()) -> str:
+    """Render the report as one HTML page; `notes` are sentences of the manifest."""
+    found = baselines(fitted)
+    leaning = importances(fitted)
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -64,33 +64,33 @@ def render(candidate: Candidate, compilation: Compilation, notes: Sequence[str] 
         lstrip_blocks=True,
     )
     sliced = {item.feature for item in leaning[:MAX_SLICED_FIELDS]}
-    rows = slices(candidate, sliced)
+    rows = slices(fitted, sliced)
     return environment.get_template(TEMPLATE).render(
-        candidate=candidate,
-        spec=candidate.spec,
+        fitted=fitted,
+        spec=fitted.spec,
         compilation=compilation,
-        error_name=error_name(candidate),
-        metrics=_metric_rows(candidate, found),
+        error_name=error_name(fitted),
+        metrics=_metric_rows(fitted, found),
         has_baselines=bool(found),
         plots=[
             {"text": text, "source": source}
-            for text, source in pictures(candidate, found, leaning).items()
+            for text, source in pictures(fitted, found, leaning).items()
         ],
         slice_columns=list(rows[0].numbers) if rows else [],
         slices=_slice_rows(rows),
-        n_fields_left_out=len(candidate.spec.contract) - len(sliced),
-        examples=_examples(candidate),
+        n_fields_left_out=len(fitted.spec.contract) - len(sliced),
+        examples=_examples(fitted),
         notes=[note.removesuffix(".") for note in notes],
     )
 
 
-def error_name(candidate: Candidate) -> str:
+def error_name(fitted: FittedPipeline) -> str:
     """Name what slices are compared by."""
-    is_anomaly_score = candidate.spec.is_anomaly_score
-    return "share flagged" if is_anomaly_score else candidate.yardstick.error_name
+    is_anomaly_score = fitted.spec.is_anomaly_score
+    return "share flagged" if is_anomaly_score else fitted.yardstick.error_name
 
 
-def _metric_rows(candidate: Candidate, found: Mapping[str, Baseline]) -> list[dict[str, Any]]:
+def _metric_rows(fitted: FittedPipeline, found: Mapping[str, Baseline]) -> list[dict[str, Any]]:
     """One row a metric: the version, the best reachable where known, and both baselines.
 
     Those of single classes have a table of their own.
@@ -99,21 +99,21 @@ def _metric_rows(candidate: Candidate, found: Mapping[str, Baseline]) -> list[di
     return [
         {
             "name": name,
-            "meaning": meaning_of(name, candidate),
+            "meaning": meaning_of(name, fitted),
             "model": metric,
-            "best": candidate.metrics.get(f"best_{name}"),
+            "best": fitted.metrics.get(f"best_{name}"),
             "linear": by_baseline.get("linear", {}).get(name),
             "constant": by_baseline.get("constant", {}).get(name),
-            "verdict": _verdict(name, candidate, found),
+            "verdict": _verdict(name, fitted, found),
         }
-        for name, metric in candidate.metrics.items()
-        if name in candidate.yardstick.measures or name == "contamination"
+        for name, metric in fitted.metrics.items()
+        if name in fitted.yardstick.measures or name == "contamination"
     ]
 
 
-def meaning_of(name: str, candidate: Candidate) -> str:
+def meaning_of(name: str, fitted: FittedPipeline) -> str:
     """What a metric says, in a few words."""
-    spec = candidate.spec
+    spec = fitted.spec
     if spec.kind == "classifier" and name in MEANINGS_OF_CLASSES:
         return MEANINGS_OF_CLASSES[name]
     if name in MEANINGS:
@@ -124,18 +124,18 @@ def meaning_of(name: str, candidate: Candidate) -> str:
     return f"{MEANINGS[base]} of {output}" if base in BY_OUTPUT else ""
 
 
-def _verdict(name: str, candidate: Candidate, found: Mapping[str, Baseline]) -> str:
+def _verdict(name: str, fitted: FittedPipeline, found: Mapping[str, Baseline]) -> str:
     """How the version compares with the linear baseline.
 
     It is better or worse only where the paired difference is no chance.
     """
-    function = candidate.yardstick.measures.get(name)
+    function = fitted.yardstick.measures.get(name)
     if function is None or "linear" not in found or not direction(name):
         return ""
     other = found["linear"].scores
-    gap = difference(function, candidate.holdout.target, candidate.scores, other)
+    gap = difference(function, fitted.holdout.target, fitted.scores, other)
     # Two linear models differ by float noise, always to the same side.
-    noise = FLOAT_NOISE * abs(candidate.metrics[name].value)
+    noise = FLOAT_NOISE * abs(fitted.metrics[name].value)
     if gap.low <= noise and gap.high >= -noise:
         return "like linear"
     return "better than linear" if gap.value * direction(name) > 0 else "worse than linear"
@@ -161,15 +161,14 @@ def _number(name: str, value: float) -> str:
     return f"{value:+.2g}" if name == "bias" else f"{value:.3g}"
 
 
-def _examples(candidate: Candidate) -> list[dict[str, Any]]:
+def _examples(fitted: FittedPipeline) -> list[dict[str, Any]]:
     """The spec's examples with the answers that this version gives."""
-    pairs = zip(candidate.spec.examples, candidate.example_scores.tolist(), strict=True)
+    pairs = zip(fitted.spec.examples, fitted.example_scores.tolist(), strict=True)
     return [
         {
             "summary": example.summary,
             "answer": {
-                name: _shown(value)
-                for name, value in candidate.spec.answer(score, candidate.parameters)
+                name: _shown(value) for name, value in fitted.spec.answer(score, fitted.parameters)
             },
         }
         for example, score in pairs

@@ -14,9 +14,9 @@ from serve_app.contract.block import Scores
 from training.baseline import constant_metrics
 from training.bundling import Written, require_new, write
 from training.calling import find_call
-from training.candidate import Candidate
 from training.compilation.proof import compile_pipeline
 from training.errors import TrainingError
+from training.fitted_pipeline import FittedPipeline
 from training.floor import require_better_than_constant, require_quality
 from training.foreign import read_pipeline
 from training.reading import check, read_csv
@@ -95,7 +95,7 @@ def train_on(
             pipeline = pipeline.fit(frame, fitting.labels)
         step(f"Measuring on {len(holdout):,} rows")
         call = find_call(pipeline, holdout)
-        candidate = Candidate(
+        fitted = FittedPipeline(
             spec,
             version,
             pipeline,
@@ -106,9 +106,9 @@ def train_on(
             call,
             contamination=training.contamination,
         )
-        candidate = with_threshold(candidate, holdout)
-        require_quality(candidate, training)
-        return _publish(candidate, holdout, store, step)
+        fitted = with_threshold(fitted, holdout)
+        require_quality(fitted, training)
+        return _publish(fitted, holdout, store, step)
 
 
 def bundle(
@@ -135,7 +135,7 @@ def bundle(
     pipeline = read_pipeline(pipeline_file, spec, trust)
     with threadpool_limits(1):
         call = find_call(pipeline, table, missing_text)
-        candidate = Candidate(
+        fitted = FittedPipeline(
             spec,
             version,
             pipeline,
@@ -147,38 +147,40 @@ def bundle(
             is_foreign=True,
             contamination=training.contamination,
         )
-        candidate = with_threshold(candidate, table)
+        fitted = with_threshold(fitted, table)
         step(f"Measuring on {len(holdout):,} rows")
-        require_better_than_constant(candidate, constant_metrics(candidate))
-        return _publish(candidate, table, store, step)
+        require_better_than_constant(fitted, constant_metrics(fitted))
+        return _publish(fitted, table, store, step)
 
 
-def with_threshold(candidate: Candidate, rows: Table, scores: Scores | None = None) -> Candidate:
-    """The candidate with the threshold that gives the pipeline's own labels on `rows`.
+def with_threshold(
+    fitted: FittedPipeline, rows: Table, scores: Scores | None = None
+) -> FittedPipeline:
+    """The fitted pipeline with the threshold that gives its own labels on `rows`.
 
     `scores` (n_rows,) are those of the runtime that serves, else the pipeline's.
     """
-    if candidate.spec.kind != "binary_classifier":
-        return candidate
+    if fitted.spec.kind != "binary_classifier":
+        return fitted
     if scores is None:
-        scores = candidate.score(rows.block)
-    threshold, note = find_threshold(candidate.pipeline, rows, candidate.call, scores)
-    return replace(candidate, threshold=threshold, notes=[note] if note else [])
+        scores = fitted.score(rows.block)
+    threshold, note = find_threshold(fitted.pipeline, rows, fitted.call, scores)
+    return replace(fitted, threshold=threshold, notes=[note] if note else [])
 
 
-def _publish(candidate: Candidate, rows: Table, store: Store, step: Step) -> Written:
+def _publish(fitted: FittedPipeline, rows: Table, store: Store, step: Step) -> Written:
     """Compare on all `rows` and the probes, then write and prove."""
     step("Asking the pipeline about rows that the contract allows")
-    truth = find_truth(candidate.pipeline, rows, candidate.call)
+    truth = find_truth(fitted.pipeline, rows, fitted.call)
     step(f"Compiling, and comparing on {len(truth.block):,} rows")
     compilation = compile_pipeline(
-        candidate.pipeline, candidate.spec, candidate.call, truth, candidate.threshold
+        fitted.pipeline, fitted.spec, fitted.call, truth, fitted.threshold
     )
     if compilation.scores is not None:
         # A tie at one half may fall on either side in float32.
-        candidate = with_threshold(candidate, rows, compilation.scores[: truth.n_file_rows])
+        fitted = with_threshold(fitted, rows, compilation.scores[: truth.n_file_rows])
     step("Writing the report and the bundle, and proving it")
-    return write(candidate, truth, compilation, store)
+    return write(fitted, truth, compilation, store)
 
 
 def _require_free(version: str, spec: ModelSpec, store: Store) -> None:

@@ -9,9 +9,9 @@ from serve_app.contract import ModelSpec
 from serve_app.statistics.labels import OTHER
 from serve_app.statistics.slicing import MIN_ROWS, Mask, Slice, masks
 from training.anomaly import share_flagged
-from training.candidate import Candidate
 from training.class_metrics import is_right
 from training.conformal import share_inside
+from training.fitted_pipeline import FittedPipeline
 from training.metrics import Numbers
 from training.output_metrics import central, coverage, ends
 from training.yardstick import is_quantiles
@@ -29,37 +29,37 @@ class MeasuredSlice(Slice):
     error: float
 
 
-def slices(candidate: Candidate, fields: Collection[str]) -> list[MeasuredSlice]:
+def slices(fitted: FittedPipeline, fields: Collection[str]) -> list[MeasuredSlice]:
     """Measure every slice of the hold-out with enough rows, in the order of the contract."""
     found = []
-    for feature in candidate.spec.contract:
+    for feature in fitted.spec.contract:
         if feature.name not in fields:
             continue
         parts = []
-        for label, mask in masks(candidate.holdout.column(feature.name), feature):
+        for label, mask in masks(fitted.holdout.column(feature.name), feature):
             if mask.sum() >= MIN_ROWS:
-                parts.append(_slice(candidate, feature.name, label, mask))
+                parts.append(_slice(fitted, feature.name, label, mask))
         # Where no text is frequent, the others are nearly all rows.
         if [part.label for part in parts] != [OTHER]:
             found += parts
     return found
 
 
-def _slice(candidate: Candidate, feature: str, label: str, mask: Mask) -> MeasuredSlice:
-    target = candidate.holdout.target[mask]
-    score = candidate.scores[mask]
-    error = share_flagged if candidate.spec.is_anomaly_score else candidate.yardstick.error
+def _slice(fitted: FittedPipeline, feature: str, label: str, mask: Mask) -> MeasuredSlice:
+    target = fitted.holdout.target[mask]
+    score = fitted.scores[mask]
+    error = share_flagged if fitted.spec.is_anomaly_score else fitted.yardstick.error
     return MeasuredSlice(
         feature=feature,
         label=label,
         n_rows=int(mask.sum()),
-        numbers=_numbers(candidate, target, score),
+        numbers=_numbers(fitted, target, score),
         error=error(target, score),
     )
 
 
-def _numbers(candidate: Candidate, target: Numbers, score: Numbers) -> dict[str, float]:
-    spec = candidate.spec
+def _numbers(fitted: FittedPipeline, target: Numbers, score: Numbers) -> dict[str, float]:
+    spec = fitted.spec
     if spec.is_anomaly_score:
         return {"mean score": float(score.mean())}
     if spec.kind == "classifier":
@@ -71,17 +71,17 @@ def _numbers(candidate: Candidate, target: Numbers, score: Numbers) -> dict[str,
         return {
             f"error of {name}": float(gap) for name, gap in zip(spec.outputs, gaps, strict=True)
         }
-    return _of_one_target(candidate, target, score)
+    return _of_one_target(fitted, target, score)
 
 
-def _of_one_target(candidate: Candidate, target: Numbers, score: Numbers) -> dict[str, float]:
-    spec = candidate.spec
+def _of_one_target(fitted: FittedPipeline, target: Numbers, score: Numbers) -> dict[str, float]:
+    spec = fitted.spec
     predicted = _middle(spec, score)
     found = {"truth": float(target.mean())}
     if predicted is not None:
         mean = float(predicted.mean())
         found |= {"predicted": mean, "bias": mean - found["truth"]}
-    width = candidate.parameters.get("half_width")
+    width = fitted.parameters.get("half_width")
     if width is not None:
         found["coverage"] = share_inside(target, score, width)
     if is_quantiles(spec):

@@ -53,7 +53,10 @@ class Table:
 
     @property
     def labels(self) -> NDArray[Any]:
-        """The target as an estimator is fitted on it: a classifier's classes, or the values."""
+        """The target as an estimator is fitted on it, (n_rows,): a classifier's classes, or values.
+
+        Of several outputs (n_rows, n_outputs).
+        """
         spec = self.spec
         if not spec.is_classifier or (spec.classes == (0, 1) and spec.positive == 1):
             return self.target
@@ -64,7 +67,7 @@ class Table:
         return labels
 
     def take(self, rows: NDArray[np.intp]) -> "Table":
-        """Take the rows at these positions, in this order."""
+        """Take the rows at these positions, (n_taken,), in this order."""
         best = None if self.best is None else self.best[rows]
         return Table(self.spec, self.block[rows], self.target[rows], best)
 

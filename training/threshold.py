@@ -106,7 +106,7 @@ def _of_decision(pipeline: Any, frame: Any, scores: Scores) -> list[float]:
 def separating(
     scores: Scores, is_positive: NDArray[np.bool_], preferred: float
 ) -> tuple[float, str | None]:
-    """A threshold with which the scores give these labels: the preferred one where it does.
+    """A threshold with which (n_rows,) scores give (n_rows,) labels: the preferred if it does.
 
     Else the middle of the gap between the two; a sentence where they overlap.
     """

@@ -66,7 +66,7 @@ class Truth:
 
     @property
     def file_scores(self) -> Scores:
-        """The scores of the rows of the file."""
+        """The scores of the rows of the file: (n_file_rows,), or (n_file_rows, n_outputs)."""
         return self.scores[: self.n_file_rows]
 
 
@@ -75,7 +75,7 @@ def find_truth(
 ) -> Truth:
     """Ask the pipeline about all rows of the file, the examples, and the probes.
 
-    Pairs of probes and values beside cuts are asked until `budget_s` is over: a slow pipeline is
+    Pairs of probes and values next to cuts are asked until `budget_s` is over: a slow pipeline is
     proven on fewer of them.
     """
     spec = table.spec

@@ -40,7 +40,7 @@ def random_rows(
 ) -> list[dict[str, Any]]:
     """Rows of JSON values (dates as ISO texts); `seen` are rows that a model was fitted on.
 
-    `cuts` are the thresholds of all its trees, of whatever field: values beside those that a field
+    `cuts` are the thresholds of all its trees, of whatever field: values next to those that a field
     may hold are tried in it.
     """
     rng = np.random.default_rng(seed)
@@ -115,7 +115,7 @@ def _numbers(
     n_rows: int,
     rng: np.random.Generator,
 ) -> list[Any]:
-    """A third as seen, the rest from the bounds, beside cuts, of every size, whole and broken."""
+    """A third as seen, the rest from the bounds, next to cuts, of every size, whole and broken."""
     low, high = _bounds(feature, known)
     values = rng.choice(known, n_rows)
     sources: tuple[Callable[[int], NDArray[np.float64]], ...] = (

@@ -23,7 +23,7 @@ many_rows = TypeAdapter(list[ChurnFeatures])
 
 
 async def predict(request: Request) -> Response:
-    """One row."""
+    """Answer one row."""
     row = one_row.validate_json(await request.body())
     return _json(_answers([row])[0])
 

@@ -16,11 +16,11 @@ class Churn(litserve.LitAPI):
     """Rows of numbers in, probabilities out."""
 
     def setup(self, device: str) -> None:
-        """Once a worker."""
+        """Load the model, once a worker."""
         self.score = load_scorer()
 
     def decode_request(self, request: dict[str, Any]) -> Numbers:
-        """A request's rows."""
+        """Read the rows of a request."""
         return np.asarray(request["rows"], dtype=np.float64)
 
     def batch(self, inputs: list[Numbers]) -> list[Numbers]:
@@ -39,7 +39,7 @@ class Churn(litserve.LitAPI):
         return output
 
     def encode_response(self, output: Numbers) -> list[float]:
-        """A request's probabilities."""
+        """Write the probabilities of a request."""
         return output.tolist()
 
 

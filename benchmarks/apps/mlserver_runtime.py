@@ -15,7 +15,7 @@ class Churn(MLModel):
     """One tensor of rows in, one of probabilities out."""
 
     async def load(self) -> bool:
-        """Once a worker."""
+        """Load the model, once a worker."""
         self.score = load_scorer()
         return True
 

@@ -56,7 +56,7 @@ class Ingress:
 
     @api.post("/v1/predict")
     async def predict(self, row: ChurnFeatures) -> dict[str, Any]:
-        """One row."""
+        """Answer one row."""
         return await self.model.remote(row.model_dump())
 
     @api.post("/v1/predict/batch")

@@ -19,7 +19,7 @@ pipeline = joblib.load(Path(os.environ["BUNDLE"]) / "pipeline.joblib")
 
 @app.post("/v1/predict")
 def predict(row: ChurnFeatures) -> dict[str, Any]:
-    """One row."""
+    """Answer one row."""
     return _answers([row])[0]
 
 

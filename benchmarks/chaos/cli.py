@@ -12,6 +12,7 @@ from rich.console import Console
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.place import ROOT
+from serve_app.commands.exit_codes import ExitCode
 
 SHORT_S = 6.0
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -74,15 +75,15 @@ def chaos(
             (out / "chaos.md").write_text(report.markdown(parts, describe_machine()))
     except BenchmarkError as error:
         console.print(str(error), style="red", markup=False)
-        raise typer.Exit(1) from None
+        raise typer.Exit(ExitCode.REFUSED) from None
     except KeyboardInterrupt:
         console.print("interrupted: everything that was started has been ended", style="yellow")
-        raise typer.Exit(130) from None
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
     lines = [line for part in parts for line in report.missed(part)]
     for line in lines:
         console.print(f"missed: {line}", style="red", markup=False)
     console.print(f"report: {out}/chaos.md")
-    raise typer.Exit(1 if lines else 0)
+    raise typer.Exit(ExitCode.REFUSED if lines else ExitCode.OK)
 
 
 def _require(found: Sequence[str], names: Sequence[str]) -> None:

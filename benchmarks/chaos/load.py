@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.chaos.outcome import Outcome, count, failures, longest_gap_s, recovery_s
 from benchmarks.contender import SLUICE
 from benchmarks.errors import WrongAnswers
-from benchmarks.open_loop import fire
+from benchmarks.open_loop import send_all
 from benchmarks.question import Question
 from benchmarks.steady import Shot, Stream
 
@@ -23,7 +23,7 @@ def capacity(url: str, question: Question, seconds: float) -> float:
     """Requests a second that the server answers when 32 clients ask as fast as they can."""
     stream = _stream(url, question, FASTEST)
     stream.users = lambda _: USERS
-    fire([stream], seconds)
+    send_all([stream], seconds)
     return sum(shot.status == 200 for shot in stream.shots) / seconds
 
 
@@ -43,7 +43,7 @@ class Load:
 
     def __enter__(self) -> "Load":
         self._stream = _stream(self.url, self.question, self.rate)
-        self._thread = threading.Thread(target=fire, args=([self._stream], self.seconds))
+        self._thread = threading.Thread(target=send_all, args=([self._stream], self.seconds))
         self._begin_s = time.perf_counter()
         self._fault_s = 0.0
         self._thread.start()

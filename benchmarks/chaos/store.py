@@ -1,5 +1,6 @@
-"""An S3 server of a run's own, behind a proxy that lets pass, refuses, is slow or silent."""
+"""An S3 server of a run's own, behind a proxy that lets pass, breaks, holds up or refuses."""
 
+import re
 import socket
 import threading
 import time
@@ -23,17 +24,24 @@ CREDENTIALS = {
 }
 START_TIMEOUT_S = 60.0
 SLOW_S = 1.0
-Way = Literal["pass", "away", "slow", "silent"]
+# What clients see: all is right; closed connections; each piece late; nothing until the way is
+# another one; answers that end early, have a wrong bit, or say that there is no permission.
+Way = Literal["pass", "away", "slow", "silent", "cut", "alter", "forbid"]
+FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class StoreProxy:
-    """A TCP proxy; setting `way` changes what it does, also with connections that are open."""
+    """A TCP proxy; setting `way` changes what it does, also with connections that are open.
 
-    def __init__(self, target_port: int) -> None:
+    `asked` are the requests that it saw, as `GET /path`.
+    """
+
+    def __init__(self, target_port: int, host: str = "127.0.0.1") -> None:
         self.way: Way = "pass"
+        self.asked: list[str] = []
         self._target = ("127.0.0.1", target_port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._listener = socket.create_server((host, 0))
+        self.url = f"http://{host}:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept_forever, daemon=True).start()
 
     def environment(self) -> dict[str, str]:
@@ -55,23 +63,46 @@ class StoreProxy:
             if self.way == "away":
                 return
             with socket.create_connection(self._target) as server:
-                threading.Thread(target=self._forward, args=(client, server), daemon=True).start()
-                self._copy(server, client)
+                threading.Thread(target=self._ask, args=(client, server), daemon=True).start()
+                self._answer(server, client)
 
-    def _forward(self, client: socket.socket, server: socket.socket) -> None:
+    def _ask(self, client: socket.socket, server: socket.socket) -> None:
         with suppress(OSError):
-            self._copy(client, server)
+            while data := client.recv(65_536):
+                if line := re.match(rb"(GET|PUT|POST|HEAD) (\S+) HTTP", data):
+                    self.asked.append(f"{line[1].decode()} {line[2].decode()}")
+                if not self._lets_pass():
+                    return
+                server.sendall(data)
             server.shutdown(socket.SHUT_WR)
 
-    def _copy(self, source: socket.socket, target: socket.socket) -> None:
-        while data := source.recv(65_536):
-            if self.way == "away":
+    def _answer(self, server: socket.socket, client: socket.socket) -> None:
+        """Copy answers, until one was tampered with: its connection ends."""
+        while data := server.recv(65_536):
+            if not self._lets_pass():
                 return
-            while self.way == "silent":
-                time.sleep(0.1)
-            if self.way == "slow":
-                time.sleep(SLOW_S)
-            target.sendall(data)
+            if self.way == "forbid":
+                client.sendall(FORBIDDEN)
+                return
+            if self.way == "cut":
+                client.sendall(data[: max(1, len(data) - 100)])
+                return
+            client.sendall(_altered(data) if self.way == "alter" else data)
+
+    def _lets_pass(self) -> bool:
+        """Wait for as long as the way says; False where the connection ends."""
+        while self.way == "silent":
+            time.sleep(0.1)
+        if self.way == "slow":
+            time.sleep(SLOW_S)
+        return self.way != "away"
+
+
+def _altered(data: bytes) -> bytes:
+    """A bit near the end of a body turned round; heads stay as they are."""
+    if data.startswith(b"HTTP/") and data.endswith(b"\r\n\r\n"):
+        return data
+    return data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from benchmarks.simulator.run import simulate
 from benchmarks.simulator.runs import all_runs, chosen
 from benchmarks.simulator.scenario import Scenario
 from benchmarks.simulator.table import table_of, verdict_of
+from serve_app.commands.exit_codes import ExitCode
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(highlight=False)
@@ -43,7 +44,7 @@ def scenarios(
         found = chosen(scenario or [])
     except BenchmarkError as error:
         console.print(str(error), style="red", markup=False)
-        raise typer.Exit(1) from None
+        raise typer.Exit(ExitCode.REFUSED) from None
     if story is not None:
         for one in found:
             _tell(one, story)
@@ -58,7 +59,7 @@ def scenarios(
         if summary.failing_seed is not None:
             _tell(one, summary.failing_seed)
     if any(summary.missed for _, summary in summaries.values()):
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.REFUSED)
 
 
 def _tell(scenario: Scenario, seed: int) -> None:

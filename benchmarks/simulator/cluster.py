@@ -35,7 +35,7 @@ class Cluster:
 
     @property
     def servers(self) -> list[ServerProcess]:
-        """Those that live."""
+        """The servers that live."""
         return list(self.wires)
 
     def start_server(self) -> None:
@@ -54,7 +54,7 @@ class Cluster:
         self._stage.network.died(server.process)
 
     def start_coordinator(self) -> None:
-        """The only one."""
+        """Start the only coordinator."""
         self._n_coordinators += 1
         name = f"{self._name}coordinator-{self._n_coordinators}"
         self.coordinator = CoordinatorProcess(self._stage, name, self._wall_offset_s)

@@ -60,7 +60,7 @@ class World(Protocol):
         """Those that live now."""
 
     def one_of(self, processes: Sequence[Process]) -> Process:
-        """Any of them."""
+        """Pick any of them."""
 
     def between(self, least_s: float, most_s: float) -> float:
         """A time, by its logarithm evenly."""

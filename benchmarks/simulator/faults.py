@@ -20,7 +20,7 @@ class Stalls:
     since: Since = "deploy"
 
     def plan(self, world: World) -> None:
-        """Plan them."""
+        """Plan when they happen."""
 
         def stop_all() -> None:
             seconds = world.between(self.least_s, self.most_s)
@@ -55,7 +55,7 @@ class Stall:
     lasts_s: float
 
     def plan(self, world: World) -> None:
-        """Plan it."""
+        """Plan when it happens."""
 
         def stop() -> None:
             world.tell(f"{self.of}: all stop for {self.lasts_s:g} s")
@@ -75,7 +75,7 @@ class Restart:
     every_s: float | None = None
 
     def plan(self, world: World) -> None:
-        """Plan it."""
+        """Plan when it happens."""
 
         def act() -> None:
             world.restart(self.of, self.away_s)
@@ -97,7 +97,7 @@ class BadWires:
     lasts_s: float = 1e9
 
     def plan(self, world: World) -> None:
-        """Plan it."""
+        """Plan when it happens."""
 
         def begin() -> None:
             wires = world.wires(self.share)
@@ -123,7 +123,7 @@ class Store:
     lasts_s: float = 1e9
 
     def plan(self, world: World) -> None:
-        """Plan it."""
+        """Plan when it happens."""
 
         def begin() -> None:
             world.set_store(self.state)
@@ -140,7 +140,7 @@ class ClockJump:
     at: Moment
 
     def plan(self, world: World) -> None:
-        """Plan it."""
+        """Plan when it happens."""
         world.at(self.at, lambda: world.jump_clock(self.by_s))
 
 
@@ -154,7 +154,7 @@ class Changes:
     lasts_s: float | None = None
 
     def plan(self, world: World) -> None:
-        """Plan it."""
+        """Plan when it happens."""
 
         def begin() -> None:
             before = world.behaviour(self.version)
@@ -176,7 +176,7 @@ def outage(at: Moment, lasts_s: float) -> tuple[Changes, Changes]:
 
 @dataclass(frozen=True)
 class Rush:
-    """So many requests a second for a while; or a batch of one segment beside the others."""
+    """So many requests a second for a while; or a batch of one segment among the others."""
 
     at: Moment
     lasts_s: float
@@ -184,7 +184,7 @@ class Rush:
     batch_share: float = 0.0
 
     def plan(self, world: World) -> None:
-        """Plan it."""
+        """Plan when it happens."""
 
         def begin() -> None:
             world.set_traffic(self.rate_per_s, self.batch_share)
@@ -203,7 +203,7 @@ class FullQueues:
     most_ongoing: int = 0
 
     def plan(self, world: World) -> None:
-        """Plan it."""
+        """Plan when it happens."""
 
         def begin() -> None:
             world.limit_queue(self.of, self.most_ongoing)
@@ -214,7 +214,7 @@ class FullQueues:
 
 @dataclass(frozen=True)
 class SecondCluster:
-    """An upgrade that builds another cluster beside the first, with the same store.
+    """An upgrade that builds another cluster next to the first, with the same store.
 
     All clients go there `clients_after_s` later, and come back `back_after_s` after that; None:
     they never do. Without clients it must not take the log.
@@ -225,7 +225,7 @@ class SecondCluster:
     back_after_s: float | None = None
 
     def plan(self, world: World) -> None:
-        """Plan it."""
+        """Plan when it happens."""
 
         def begin() -> None:
             world.start_second_cluster()
@@ -251,7 +251,7 @@ class MakeStable:
     back_after_s: float | None = None
 
     def plan(self, world: World) -> None:
-        """Plan it."""
+        """Plan when it happens."""
 
         def begin() -> None:
             world.make_stable()
@@ -269,7 +269,7 @@ class Command:
     at: Moment
 
     def plan(self, world: World) -> None:
-        """Plan it."""
+        """Plan when it happens."""
         world.at(self.at, lambda: world.command(self.action))
 
 
@@ -280,5 +280,5 @@ class TakeAway:
     at: Moment
 
     def plan(self, world: World) -> None:
-        """Plan it."""
+        """Plan when it happens."""
         world.at(self.at, world.take_away)

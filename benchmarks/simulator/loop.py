@@ -2,7 +2,8 @@
 
 One loop carries all processes of a simulated cluster. A callback belongs to the process whose
 context it was made in; while that process is busy or stalled its callbacks wait, and after its
-death they never run. Nothing else runs beside it: the same seed gives the same order of callbacks.
+death they never run. Nothing else runs at the same time: the same seed gives the same order of
+callbacks.
 """
 
 import asyncio
@@ -158,7 +159,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        """At this time."""
+        """Call a function at this time."""
         handle = asyncio.TimerHandle(when, callback, args, self, _ours(context))
         self._plan(when, handle)
         return handle

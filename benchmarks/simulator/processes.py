@@ -180,7 +180,7 @@ class Application:
             self.start_replica()
 
     def start_replica(self) -> None:
-        """One more."""
+        """Start one more."""
         self._n_started += 1
         name = f"{self.version}#{self._n_started}"
         self.replicas.append(Replica(self._stage, name, self.version))

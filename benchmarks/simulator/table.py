@@ -22,7 +22,7 @@ COLUMNS = (
 
 
 def verdict_of(scenario: Scenario, summary: Summary) -> str:
-    """One line."""
+    """Say in one line how it went."""
     reached = "missed" if summary.missed else "reached"
     found = "; ".join(summary.missed)
     finds = f" [{', '.join(scenario.finds)}]" if scenario.finds else ""

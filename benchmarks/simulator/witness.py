@@ -25,7 +25,7 @@ class Witness:
         self.n_lost = 0
 
     def heard(self, answered: Answered) -> None:
-        """One request."""
+        """Note one request."""
         if self._is_closed:
             return
         self.n_requests += 1

@@ -165,7 +165,7 @@ class SimulatedWorld:
         return found
 
     def one_of(self, processes: Sequence[Process]) -> Process:
-        """Any of them."""
+        """Pick any of them."""
         return self._rngs["faults"].choice(processes)
 
     def between(self, least_s: float, most_s: float) -> float:

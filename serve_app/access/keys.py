@@ -81,7 +81,7 @@ class KeyEntry(Setting):
 
 
 class KeyFile(Setting):
-    """The key file."""
+    """What a key file lists."""
 
     keys: Annotated[
         tuple[KeyEntry, ...],

@@ -35,7 +35,7 @@ class Given:
     memory_bytes: int
 
     def to_text(self) -> str:
-        """As one word."""
+        """Write it as one word."""
         return json.dumps(asdict(self))
 
 

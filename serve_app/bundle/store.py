@@ -33,7 +33,7 @@ class Store(Protocol):
         """The versions that have a manifest, in lexical order."""
 
     def doubt(self, model: str, version: str) -> str:
-        """Whence a version comes that others than this user may have put there; else empty.
+        """Where a version comes from, if others than this user may have put it there; else empty.
 
         What such a version runs must be pinned.
         """

@@ -14,6 +14,7 @@ from serve_app.monitoring.quality.report import Quality
 from serve_app.monitoring.quality.view import QualityView
 from serve_app.rollout.command import CommandName
 from serve_app.rollout.controller import Controller
+from serve_app.rollout.looking import look_forever
 from serve_app.rollout.view import RolloutView, Unknown, view
 from serve_app.settings import ServerArgs
 
@@ -52,7 +53,7 @@ class Coordinator:
         """A server reports once a second, and follows what comes back."""
         if self._looks is None:
             loop = asyncio.get_running_loop()
-            self._looks = loop.create_task(self._controller.look_forever())
+            self._looks = loop.create_task(look_forever(self._controller))
             self._tasks = [loop.create_task(forever()) for forever in self._forever]
         return self._inbox.receive(report)
 

@@ -11,6 +11,7 @@ from serve_app.monitoring.drift_windows import DriftSums
 from serve_app.monitoring.quality.view import QualityView
 from serve_app.rollout.command import CommandName
 from serve_app.rollout.fleet import Replicas
+from serve_app.rollout.one_call import OneCall
 from serve_app.rollout.view import RolloutView, Unknown
 from serve_app.settings import Rollout, application_of
 
@@ -18,6 +19,8 @@ TIMEOUT_S = 5.0
 # Of what follows a command, which is the order next to the log or the view: with the command it
 # fits into the ten seconds that a client waits.
 AFTER_TIMEOUT_S = 4.0
+# Less than the fleet waits in all for replicas and wish.
+STATUS_TIMEOUT_S = 4.0
 # The judge waits meanwhile, and a wish is repeated a second later.
 WISH_TIMEOUT_S = 1.0
 # What Ray says of replicas that could not start because the bundle is wrong. Whatever else keeps
@@ -144,12 +147,13 @@ class IsolatedReplicas:
 
     def __init__(self, model: str) -> None:
         self._model = model
+        self._asking = OneCall()
 
     async def replicas(self, version: str) -> Replicas:
         """How many run; a deployment that failed because the bundle is wrong is final."""
         name = application_of(self._model, version)
         # In a thread: it asks the controller, and would hold up the event loop.
-        status = await asyncio.to_thread(serve.status)
+        status: Any = await self._asking.ask("status", serve.status, STATUS_TIMEOUT_S)
         app = status.applications.get(name)
         if app is None:
             return Replicas(0)

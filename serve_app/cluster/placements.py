@@ -61,7 +61,10 @@ class InServerVersion:
         self._ending: asyncio.Task[None] | None = None
 
     async def score(self, block: Block, deadline_s: float) -> Scores:
-        """The scores of each row. Raises DeadlineExceeded, or NotReady when it was closed."""
+        """Score a block: (n_rows,), or (n_rows, n_outputs); NaN for a row that failed.
+
+        Raises DeadlineExceeded, or NotReady when it was closed.
+        """
         if self._is_closed:
             raise NotReady("This version has left the table.")
         if self._is_inline(len(block)):
@@ -235,7 +238,10 @@ class IsolatedVersion:
         return self._coalescer.waiting_rows
 
     async def score(self, block: Block, deadline_s: float) -> Scores:
-        """The scores of each row. Raises DeadlineExceeded, Overloaded or NotReady."""
+        """Score a block: (n_rows,), or (n_rows, n_outputs); NaN for a row that failed.
+
+        Raises DeadlineExceeded, Overloaded or NotReady.
+        """
         try:
             async with asyncio.timeout(deadline_s):
                 return await self._coalescer.score(block)

@@ -63,7 +63,7 @@ class Version:
             replaced.close()
 
     async def score(self, block: Block) -> tuple[str, Scores]:
-        """This replica's name and the scores of each row."""
+        """This replica's name, and the scores: (n_rows,), or (n_rows, n_outputs)."""
         if self._placed is None:
             await self.reconfigure({})
         assert self._placed is not None  # reconfigure sets it

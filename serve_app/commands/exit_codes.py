@@ -32,6 +32,8 @@ class ExitCode(IntEnum):
     # person has to look.
     RETRAIN = 10
     DATA_FAULT = 20
+    # Programs of benchmarks/: Ctrl-C ended it, in the number that shells have for that.
+    INTERRUPTED = 130
 
 
 @contextmanager

@@ -69,7 +69,7 @@ def status(
         view = _watch(url, view, console)
     else:
         console.print(page(view))
-    if view.status in OUT:
+    if view.is_out or view.status in OUT:
         raise typer.Exit(ExitCode.CANDIDATE_OUT)
 
 

@@ -27,6 +27,7 @@ from serve_app.commands.exit_codes import ExitCode, say_error
 from serve_app.commands.guardian import ENDED
 from serve_app.commands.healthy import READY, noted, status_of
 from serve_app.commands.ray_access import UMASK, keep_token_private, ray_environment
+from serve_app.commands.ray_logs import ray_logs
 from serve_app.commands.target import Served, alone, host_of, moved, read_config, servers_of
 from serve_app.commands.tls import Tls, entrance
 from serve_app.commands.trouble import Trouble
@@ -43,7 +44,6 @@ STAY_POLL_S = 1.0
 # So long a server may take to say whether it is ready, on a machine that is busy with its start.
 ANSWER_TIMEOUT_S = 5.0
 LAUNCHER = (sys.executable, "-m", "serve_app.cluster.told_run")
-LOOK = "see the lines above and the logs below /tmp/ray"
 GUARDIAN = (sys.executable, "-m", "serve_app.commands.guardian")
 
 
@@ -66,7 +66,7 @@ class UpOptions:
 
 
 class _Terminated(Exception):
-    """SIGTERM came."""
+    """Raised when SIGTERM comes."""
 
 
 def run(
@@ -141,9 +141,13 @@ def _what(path: Path, options: UpOptions) -> str:
 
 def _why_not_ready(process: "subprocess.Popen[bytes]", found: Sequence[Trouble]) -> str:
     if process.poll() is not None:
-        return f"`serve run` ended: {LOOK}"
+        return f"`serve run` ended: {_look()}"
     reasons = "; ".join(str(trouble) for trouble in found)
-    return f"not ready within {READY_TIMEOUT_S:.0f} s: " + (reasons or LOOK)
+    return f"not ready within {READY_TIMEOUT_S:.0f} s: " + (reasons or _look())
+
+
+def _look() -> str:
+    return f"see the lines above and the logs below {ray_logs()}"
 
 
 def _drain(folder: Path, drain_s: float, console: Console) -> None:
@@ -223,7 +227,7 @@ def _stay(life: Life, teller: Teller) -> int:
         time.sleep(STAY_POLL_S)
     code = life.process.wait()
     if code != 0:
-        say_error(f"`serve run` ended with code {code}: {LOOK}")
+        say_error(f"`serve run` ended with code {code}: {_look()}")
     return code
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from serve_app.commands.guardian import descendants, parse_stat
+from serve_app.commands.ray_logs import last_lines, ray_logs
 
 # By the name of the process: what is lost with it.
 VITAL = {
@@ -38,11 +39,12 @@ class Vital:
                 if name in VITAL:
                     self.pids.setdefault(name, pid)
         for name, pid in self.pids.items():
-            if not _is_alive(pid):
+            if not is_alive(pid):
+                ends = "".join(f"\n  {line}" for line in last_lines(name))
                 return (
                     f"Ray's {name} has ended (process {pid}), and Ray does not start it again. "
-                    f"It {VITAL[name]}. Sluice ends: start it again, and read the logs of {name} "
-                    "below /tmp/ray/session_latest/logs if it happens twice"
+                    f"It {VITAL[name]}. Sluice ends: start it again, and read its logs below "
+                    f"{ray_logs()} if it happens twice" + (f"; they end with{ends}" if ends else "")
                 )
         return None
 
@@ -73,7 +75,8 @@ class Life:
         return self.process.poll() is None
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process has not ended."""
     try:
         parse_stat(Path(f"/proc/{pid}/stat").read_text())
     except OSError:

@@ -20,7 +20,7 @@ class AcceptingServer(uvicorn.Server):
     """Accepts next to uvloop's own listener, from copies of the sockets that it is given."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen."""
+        """Listen, and accept as this module says."""
         await super().startup(sockets)
         # With TLS of its own, which Sluice leaves to HAProxy, a connection is more than a socket.
         self._copies = [] if self.config.is_ssl else [one.dup() for one in sockets or []]

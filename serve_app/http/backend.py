@@ -37,7 +37,7 @@ class Backend(Protocol):
         """
 
     def health(self) -> Health:
-        """Alive."""
+        """Say that the server is alive."""
 
     async def readiness(self) -> Readiness:
         """Whether stable answers now."""

@@ -18,7 +18,7 @@ _INLINE = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
 
 def docs_route(title: str) -> Route:
-    """`GET /docs`."""
+    """The route of `GET /docs`."""
 
     async def page(request: IncomingRequest) -> Response:
         root = request.scope.get("root_path", "")

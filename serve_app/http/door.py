@@ -165,7 +165,7 @@ class Door:
             methods[method] = route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Answer a request of ASGI."""
         if scope["type"] != "http":
             await self._to_rest(scope, receive, send)
             return

@@ -66,7 +66,7 @@ class Edge:
         self._prefix: str | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Answer a request of ASGI."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -71,7 +71,7 @@ class Guarded:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Answer a request of ASGI."""
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -32,7 +32,7 @@ class HeldBack:
         self._timeout_s = timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Answer a request of ASGI."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

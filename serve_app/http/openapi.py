@@ -151,7 +151,7 @@ class PredictionDocuments:
         self._row = {"$ref": SCHEMAS + spec.features.__name__}
 
     def one(self, prefix: str) -> Document:
-        """One row."""
+        """Describe one row."""
         examples = {
             example.name: {"summary": example.summary, "value": example.row.model_dump(mode="json")}
             for example in self._spec.examples

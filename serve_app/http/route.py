@@ -30,10 +30,11 @@ class Route:
 
     `path` may hold parameters (`/v1/rollout/{command}`). `scope` is the permission that it takes.
     `handler` is None where FastAPI has the route; `document` describes the others.
-    `write_error` writes what the door refuses and what `handler` raises; what FastAPI's own
-    handlers raise is problem+json. `is_work` marks what is refused with 429 when the server has
-    enough to do.
+    `write_error` writes what the door refuses and what `handler` raises. `is_work` marks what is
+    refused with 429 when the server has enough to do.
     `max_body_kb` is the largest body, within the table's own limit; None: the door reads none.
+    Raises ValueError for a writer of errors without a handler, because what FastAPI's own handlers
+    raise is problem+json.
     """
 
     path: str
@@ -44,6 +45,14 @@ class Route:
     is_work: bool = False
     max_body_kb: int | None = None
     document: Callable[[Limits], Documented] | None = None
+
+    def __post_init__(self) -> None:
+        """A route of FastAPI's would write its errors in two manners."""
+        if self.handler is None and self.write_error is not problem_response:
+            raise ValueError(
+                f"{self.path}: found a writer of errors without a handler, expected both; write a "
+                "handler, or leave the errors of FastAPI's route to problem+json"
+            )
 
 
 Check = Callable[[IncomingRequest, Route], Awaitable[None]]

@@ -1,6 +1,5 @@
 """A server's end of a rollout: it assigns by the orders in force, counts answers, and shadows."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from serve_app.rollout.fault import (
     is_clients_fault,
     told_of,
 )
+from serve_app.rollout.one_call import OneCall
 from serve_app.rollout.orders import Orders, RolloutReply, RolloutReport
 from serve_app.rollout.phase_counter import PhaseCounter
 from serve_app.rollout.shadow import Shadow
@@ -57,6 +57,7 @@ class ActiveRollout:
         self._spec = spec
         self._versions = versions
         self._read_orders = read_orders
+        self._reading = OneCall()
         self._clock = clock
         self._shadow = Shadow()
         self.shadowed = ShadowCounts()
@@ -161,11 +162,28 @@ class ActiveRollout:
         return taken
 
     def follow(self, told: RolloutReply) -> None:
-        """Put the coordinator's orders in force; the last ones stay while it does not know."""
+        """Put the coordinator's orders in force; the last ones stay while it does not know.
+
+        It has none for our plan where it cannot read the log. At 100 % the candidate keeps all then
+        too, as without a coordinator: stable may be scaled down already.
+        """
         self.is_known = told.known
-        self._alone.hear_coordinator(known=told.known, has_orders=told.orders is not None)
-        if told.known and told.orders != self._orders:
+        is_kept = told.known and told.orders is None and self._answers_everybody
+        is_known = told.known and not is_kept
+        self._alone.hear_coordinator(known=is_known, has_orders=told.orders is not None)
+        if is_kept:
+            self._judge_alone()
+        elif is_known and told.orders != self._orders:
             self._put_in_force(told.orders)
+
+    @property
+    def _answers_everybody(self) -> bool:
+        """Whether the candidate of the table's rollout has 100 % by the orders in force."""
+        plan = self.plan
+        orders = self._orders
+        if plan is None or orders is None or orders.rollout != plan.id:
+            return False
+        return orders.percent == 100
 
     async def alone(self, seconds: float) -> None:
         """Without a coordinator: go on for a while, then by what is written, else by stable.
@@ -198,8 +216,10 @@ class ActiveRollout:
     async def _written(self, rollout: str) -> Orders | None:
         """What the log says; None when it cannot be read."""
         try:
-            async with asyncio.timeout(READ_TIMEOUT_S):
-                return await asyncio.to_thread(self._read_orders, rollout)
+            orders: Orders = await self._reading.ask(
+                rollout, lambda: self._read_orders(rollout), READ_TIMEOUT_S
+            )
+            return orders
         except (RolloutError, TimeoutError) as error:
             kind = type(error).__name__
             logger.error("no coordinator, and the log cannot be read (%s)", kind)

@@ -28,9 +28,10 @@ from serve_app.settings import Rollout
 
 logger = logging.getLogger(__name__)
 
-LOOK_S = 0.5
 # How long a new coordinator only listens: by then every server has reported.
 LISTEN_S = 2.5
+# For so long at most servers go on as before where they do not agree about the plan.
+MOST_UNKNOWN_S = 60.0
 # How long it waits before a log that could not be held is tried again.
 RETRY_S = 2.0
 
@@ -62,8 +63,7 @@ class Controller:
         self._not_before_s = self._clock() + LISTEN_S
         self._lock = asyncio.Lock()
         self._out = Outs()
-        # Commanded before the run was known.
-        self._wished_out: Out | None = None
+        self._known_by_s = self._clock() + MOST_UNKNOWN_S
         self.fleet = Fleet(isolated)
         self.ongoing: Ongoing | None = None
         self.waits_for = ""
@@ -86,8 +86,8 @@ class Controller:
         gives = orders is not None and not orders.is_out
         if gives and self.fleet.waits_for_others(server):
             return RolloutReply(known=False)
-        is_known = orders is not None or bool(self.trouble) or self.fleet.wants_none
-        return RolloutReply(is_known, orders)
+        is_over = bool(self.trouble) or self.fleet.wants_none or self._clock() >= self._known_by_s
+        return RolloutReply(orders is not None or is_over, orders)
 
     @property
     def trouble(self) -> str:
@@ -114,32 +114,10 @@ class Controller:
             return None
         return orders_of(self.ongoing.plan.id, self.ongoing.state, is_out=self.is_falling)
 
-    async def look_forever(self) -> None:
-        """Look until cancelled; a fault in one look must not end the rest.
-
-        A look may wait for a store that hangs. What the judge says is in force all the same.
-        """
-        looking: asyncio.Task[None] | None = None
-        try:
-            while True:
-                try:
-                    self.watch()
-                except Exception:
-                    logger.exception("the judge of the rollout failed")
-                if looking is None or looking.done():
-                    looking = asyncio.create_task(self._look_safely())
-                await asyncio.sleep(LOOK_S)
-        finally:
-            if looking is not None:
-                looking.cancel()
-            if self._notifier is not None:
-                self._notifier.stop()
-
-    async def _look_safely(self) -> None:
-        try:
-            await self.look()
-        except Exception:
-            logger.exception("a look at the rollout failed")
+    def stop(self) -> None:
+        """Tell the outside no more."""
+        if self._notifier is not None:
+            self._notifier.stop()
 
     def watch(self) -> None:
         """Put the candidate out as soon as the judge says so; waits for nothing."""
@@ -159,9 +137,11 @@ class Controller:
                 await self._adopt(wanted)
             elif self.fleet.wants_none:
                 self.ongoing = None
+                self._out.wished = None
                 self._holder.trouble = ""
                 self.waits_for = ""
             if self.ongoing is not None:
+                self._out.heed_wish(self.ongoing)
                 self._out.heed_order(self.ongoing)
                 await self._decide(self.ongoing)
             # Also an event whose writing seemed to fail and came through.
@@ -189,15 +169,22 @@ class Controller:
         if self.ongoing is None:
             if self.fleet.wants_none:
                 raise NoRollout("The table of this server has no `rollout`.")
+            plan = self.fleet.plan
+            if plan is None:
+                raise NotReady("It is not known yet which rollout the servers have.")
             # Stable answers everybody while the log cannot be read, and goes on to afterwards.
-            self._wished_out = out
+            self._out.wished = (plan.id, out)
             raise NotReady(
                 "In force, and written as soon as the log is known: "
                 + (self.trouble or "the coordinator has just started")
             )
         self._out.put(self.ongoing.state.id, out)
+        failure = ""
         async with self._lock:
-            failure = await self._write_out(self.ongoing, out) if self.ongoing else ""
+            if self.ongoing is not None:
+                # While the lock was waited for, another run may have begun.
+                self._out.put(self.ongoing.state.id, out)
+                failure = await self._write_out(self.ongoing, out)
         if failure:
             raise NotReady(f"In force, and written as soon as it can be: {failure}")
 
@@ -249,10 +236,6 @@ class Controller:
         self.ongoing = await self._holder.open(wanted)
         if self.ongoing is None:
             self.waits_for = "the log of the rollout; stable answers everybody"
-            return
-        if self._wished_out is not None:
-            self._out.put(self.ongoing.state.id, self._wished_out)
-            self._wished_out = None
 
     async def _decide(self, ongoing: Ongoing) -> None:
         """The next event, if it is time for one."""
@@ -281,11 +264,20 @@ class Controller:
             self._holder.trouble = ongoing.state.reason
             self.ongoing = await self._holder.read_along(ongoing)
             return
-        if self._holder.may_claim(ongoing, has_clients=self.fleet.has_clients):
+        if self._has_to_write(ongoing) and self._holder.may_claim(
+            ongoing, has_clients=self.fleet.has_clients
+        ):
             self.ongoing = await self._holder.claim(ongoing)
             return
-        self.waits_for = "clients: another coordinator holds the log, or did before"
+        self.waits_for = ongoing.state.reason
+        if ongoing.state.status not in DONE:
+            self.waits_for = "clients: another coordinator holds the log, or did before"
         self.ongoing = await self._holder.read_along(ongoing)
+
+    def _has_to_write(self, ongoing: Ongoing) -> bool:
+        """Tell whether a log that another may hold is of use: what is over needs no writer."""
+        is_over = ongoing.state.status in DONE
+        return not is_over or self.is_falling or ongoing.plan.run > ongoing.state.run
 
     async def _write(self, ongoing: Ongoing, draft: Draft) -> str:
         """Write an event, then put it in force; returns why it is not written.

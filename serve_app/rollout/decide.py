@@ -8,7 +8,7 @@ command.py.
 
 from serve_app.rollout.event import Draft, Kind, Out, Share, finite
 from serve_app.rollout.facts import Facts, Wait
-from serve_app.rollout.recent import KEPT_S
+from serve_app.rollout.recent import LAST_S
 from serve_app.rollout.state import DONE, MOVING, POSSIBLE, STOPPED, State, moved
 from serve_app.settings import Rollout
 
@@ -161,7 +161,7 @@ def _bake(state: State, plan: Rollout, now_s: float, facts: Facts) -> Draft | Wa
         )
     # A coordinator that has just started has not seen it.
     seen_s = now_s - state.phase_began_s
-    least_s = min(plan.bake_seconds, KEPT_S)
+    least_s = min(plan.bake_seconds, LAST_S)
     if seen_s < least_s:
         passed = f"{seen_s:.0f} of {least_s:.0f} s"
         return Wait(f"100 %: {passed} in which it is looked at again{_forgotten(state)}")

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 from serve_app.rollout.fault import Fault, InPlace, is_of_candidate_alone
-from serve_app.rollout.recent import FAILING_S, KEPT_S, MIN_REQUESTS
+from serve_app.rollout.recent import FAILING_S, LAST_S, MIN_REQUESTS
 from serve_app.serving.answer import Answered
 
 
@@ -56,7 +56,7 @@ class FailedInARow:
         return self.n_requests >= MIN_REQUESTS and is_long and self._is_fresh(now_s)
 
     def _is_fresh(self, now_s: float) -> bool:
-        return now_s - self.newest_s < KEPT_S
+        return now_s - self.newest_s < LAST_S
 
 
 @dataclass

@@ -15,6 +15,7 @@ from serve_app.rollout.decide import claim
 from serve_app.rollout.event import Draft
 from serve_app.rollout.evidence import Record
 from serve_app.rollout.log import Log
+from serve_app.rollout.one_call import OneCall
 from serve_app.rollout.ongoing import Ongoing, current
 from serve_app.rollout.state import fold
 from serve_app.settings import Rollout
@@ -23,8 +24,12 @@ logger = logging.getLogger(__name__)
 
 # How often it is looked whether another coordinator has claimed the log.
 CHECK_S = 5.0
-# How long the log must be quiet before one that lost it claims it again.
+# How long the log must be quiet before one that lost it claims it again: twice as long each time,
+# or two clusters that both have clients would fill it.
 RECLAIM_S = 60.0
+MOST_DOUBLED = 6
+# How long a store has to open a log. One that hangs must not keep servers waiting for their orders.
+OPEN_TIMEOUT_S = 20.0
 
 
 class Holder:
@@ -39,22 +44,31 @@ class Holder:
         self._clock = clock
         # When another coordinator took the log, and when it was last looked whether one did.
         self._lost_s: float | None = None
+        self._n_lost = 0
         self._checked_s = -math.inf
+        self._opening = OneCall()
         self.trouble = ""
 
     async def open(self, plan: Rollout) -> Ongoing | None:
         """Read how far a rollout is; None when its log cannot be read."""
         try:
-            log = await asyncio.to_thread(self._open_log, plan.id)
-            for event in await asyncio.to_thread(log.read):
+            log: Log = await self._opening.ask(
+                plan.id, lambda: _read(self._open_log(plan.id)), OPEN_TIMEOUT_S
+            )
+            for event in log.events:
                 self._clock.not_before(event.at_s)
             state = fold(log.events)
+        except TimeoutError:
+            self.trouble = f"the log of the rollout: no answer of its store in {OPEN_TIMEOUT_S:g} s"
+            logger.error("rollout %s: %s", plan.id, self.trouble)
+            return None
         except RolloutError as error:
             self.trouble = str(error)
             logger.error("rollout %s: %s", plan.id, error)
             return None
         self.trouble = ""
         self._lost_s = None
+        self._n_lost = 0
         return current(plan, log, state, Record(state.id, n_begun(log.events)))
 
     def may_claim(self, ongoing: Ongoing, *, has_clients: bool) -> bool:
@@ -70,7 +84,8 @@ class Holder:
         if self._lost_s is None:
             return True
         quiet_since_s = max(self._lost_s, ongoing.log.events[-1].at_s)
-        return self._clock() >= quiet_since_s + RECLAIM_S
+        reclaim_s = RECLAIM_S * 2.0 ** min(self._n_lost - 1, MOST_DOUBLED)
+        return self._clock() >= quiet_since_s + reclaim_s
 
     async def claim(self, ongoing: Ongoing) -> Ongoing:
         """Become the one writer of the log."""
@@ -134,4 +149,10 @@ class Holder:
     def _lost(self, ongoing: Ongoing, why: str) -> Ongoing:
         self.trouble = why
         self._lost_s = self._clock()
+        self._n_lost += 1
         return current(ongoing.plan, ongoing.log, fold(ongoing.log.events), ongoing.record)
+
+
+def _read(log: Log) -> Log:
+    log.read()
+    return log

@@ -122,7 +122,9 @@ class Notifier:
             "sentence": said,
             "event": event.model_dump(mode="json"),
         }
-        message_id = f"{self._model}-{event.rollout}-{event.seq}"
+        # Another application, or a log that was begun anew, tells other events under these numbers.
+        where = f"{self._application}-{self._model}-{event.rollout}-{event.seq}"
+        message_id = f"{where}-{int(event.at_s)}"
         message = Message(message_id, to, json.dumps(told, ensure_ascii=False).encode())
         if len(self._waiting) >= MOST_WAITING:
             _say_dropped(self._waiting.popleft(), f"{MOST_WAITING} newer ones wait")

@@ -1,7 +1,7 @@
 """A rollout whose log is known here, and what is known of it at one moment."""
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from serve_app.rollout.counted_before import n_begun, stable_before
 from serve_app.rollout.decide import next_step
@@ -40,15 +40,29 @@ class Ongoing:
 class Outs:
     """Why the candidate is out, by run (State.id).
 
-    It is in force whatever the log says, and whoever holds it.
+    It is in force whatever the log says, and whoever holds it. `wished`: of a rollout (Rollout.id)
+    whose log is not known yet.
     """
 
     by_run: dict[str, Out] = field(default_factory=dict)
+    wished: tuple[str, Out] | None = None
 
     def put(self, run: str, out: Out) -> None:
         """Put the candidate out in a run. Who did it first is the one that the log will name."""
         if self.by_run.get(run, FORGOTTEN) is FORGOTTEN:
             self.by_run[run] = out
+
+    def heed_wish(self, ongoing: Ongoing) -> None:
+        """Put out what a person wished out before the log was known, once it has a run."""
+        if self.wished is None or not ongoing.state.run:
+            return
+        rollout, out = self.wished
+        self.wished = None
+        # Another plan may have come since, which nobody spoke of.
+        if rollout == ongoing.plan.id:
+            # The file may ask for another run, which would begin next.
+            for run in {ongoing.state.run, ongoing.plan.run}:
+                self.put(replace(ongoing.state, run=run).id, out)
 
     def heed_order(self, ongoing: Ongoing) -> None:
         """Put out what was ordered out next to the log while no coordinator answered."""

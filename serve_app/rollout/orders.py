@@ -14,7 +14,7 @@ Loaded = Literal["ready", "missing", "refused"]
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CandidateState:
     """How far the candidate is in one server.
 
     `rows_per_s` is what one replica of it can score, as measured when it proved itself; 0: unknown.
@@ -39,7 +39,7 @@ class RolloutReport:
     """
 
     plan: Rollout | None
-    candidate: Candidate
+    candidate: CandidateState
     n_rows: int
     counts: tuple[Counts, ...]
     out: str = ""

@@ -178,7 +178,7 @@ class PhaseCounter:
     def compare(
         self, keys: list[str], ends: list[int], block: Block, stable: Scores, candidate: Scores
     ) -> None:
-        """Count both versions' scores of the same rows.
+        """Count both versions' scores of the same rows: each (n_rows,), or (n_rows, n_outputs).
 
         Request i of `keys` has the rows up to `ends[i]`.
         """

@@ -1,4 +1,4 @@
-"""The last minute of a rollout, in requests: what needs no comparison of keys.
+"""The last minutes of a rollout, in requests: what needs no comparison of keys.
 
 Everything here is pure; times are seconds of any one clock.
 """
@@ -11,7 +11,9 @@ from itertools import pairwise
 from serve_app.rollout.counts import ARMS, Arm, Counts
 from serve_app.rollout.fault import OF_THE_MODEL, Fault
 
-KEPT_S = 60.0
+LAST_S = 60.0
+# Where few requests come, ten of the candidate's take longer than a minute.
+KEPT_S = 600.0
 RESOLUTION_S = 0.5
 # A version that fails this share of its requests for so long, in each of so many parts of it, is
 # failing. A process that stops for five seconds is not.
@@ -39,15 +41,16 @@ class Seen:
     """Requests of a stretch of time by the version that they were assigned to, and the bad ones.
 
     Stable answered `n_stood_in` of the candidate's, and was broken too for `n_broken_in_place`; of
-    the others nobody can tell, and they say nothing of stable.
-    `n_of_model` of the candidate's bad ones were its model's fault; `n_of_process` are stops of its
-    processes, as each server told them.
+    the others nobody can tell, and they say nothing of stable. `n_late` of the candidate's bad ones
+    were late and nothing else; `n_of_model` were its model's fault; `n_of_process` are stops
+    of its processes, as each server told them.
     """
 
     requests: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
     bad: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(ARMS, 0))
     n_stood_in: int = 0
     n_broken_in_place: int = 0
+    n_late: int = 0
     n_of_model: int = 0
     n_of_process: Counter[str] = field(default_factory=Counter)
 
@@ -58,6 +61,7 @@ class Seen:
             self.bad[arm] += other.bad[arm]
         self.n_stood_in += other.n_stood_in
         self.n_broken_in_place += other.n_broken_in_place
+        self.n_late += other.n_late
         self.n_of_model += other.n_of_model
         self.n_of_process += other.n_of_process
 
@@ -75,6 +79,12 @@ class Seen:
     def candidate_share(self) -> float:
         """Return what the candidate failed of its requests; 0 where it had none."""
         return _share(self.bad["candidate"], self.requests["candidate"])
+
+    @property
+    def candidate_share_without_late(self) -> float:
+        """Return the same of what was bad for another reason than that it was late."""
+        n_bad = self.bad["candidate"] - self.n_late
+        return _share(n_bad, self.requests["candidate"])
 
     @property
     def is_stable_broken(self) -> bool:
@@ -98,13 +108,13 @@ class Seen:
 
 
 class Recent:
-    """What the reports of the last minute told, by the time at which they came."""
+    """What the reports of the last ten minutes told, by the time at which they came."""
 
     def __init__(self) -> None:
         self._parts: deque[tuple[float, Seen]] = deque()
 
     def add(self, now_s: float, seen: Seen) -> None:
-        """Note what a report tells; what is older than a minute is forgotten.
+        """Note what a report tells; what is older than ten minutes is forgotten.
 
         Reports of half a second are kept as one, so that many servers cost no more than one.
         """
@@ -118,25 +128,31 @@ class Recent:
     def between(self, begin_s: float, end_s: float) -> Seen:
         """Return the sum of what came after `begin_s`, up to `end_s`."""
         total = Seen()
-        for at_s, seen in self._parts:
-            if begin_s < at_s <= end_s:
+        for at_s, seen in reversed(self._parts):
+            if at_s <= begin_s:
+                break
+            if at_s <= end_s:
                 total.add(seen)
         return total
 
     def failing(self, now_s: float) -> Seen | None:
         """Return the stretch in which the candidate failed most of its requests; None: it did not.
 
-        The stretch is the last ten seconds, or as much of the last minute as has ten requests of
-        the candidate at three moments.
+        The stretch is the last ten seconds, or as much of the last ten minutes as has ten requests
+        of the candidate at three moments. In one of more than a minute what is only late does not
+        count: in each server a version may be late at its first calls, until it has loaded all.
         """
         stretch = self._stretch(now_s)
         if stretch is None:
             return None
         begin_s, newest_s = stretch
+        is_long = now_s - begin_s > LAST_S
         # A part without requests says nothing: clients may come once in five seconds.
         parts = self._parts_of(begin_s, now_s, N_PARTS)
-        if any(part.candidate_share < FAILING_SHARE for part in parts if _has_candidate(part)):
-            return None
+        for part in filter(_has_candidate, parts):
+            share = part.candidate_share_without_late if is_long else part.candidate_share
+            if share < FAILING_SHARE:
+                return None
         # What stable answers well since nobody asks the candidate says nothing of that time.
         return self.between(begin_s, newest_s)
 
@@ -145,10 +161,10 @@ class Recent:
 
         None: one had less.
         """
-        seen = self.between(now_s - KEPT_S, now_s)
+        seen = self.between(now_s - LAST_S, now_s)
         if seen.bad["candidate"] < MIN_REQUESTS:
             return None
-        parts = self._parts_of(now_s - KEPT_S, now_s, N_LASTING_PARTS)
+        parts = self._parts_of(now_s - LAST_S, now_s, N_LASTING_PARTS)
         # A part without requests has a share of 0.
         least = min(part.candidate_share for part in parts)
         return seen if least >= LASTING_SHARE and least > limit_share else None
@@ -205,6 +221,7 @@ def seen_of(
 def seen_by(server: str, counts: Counts) -> Seen:
     """Return what a server's report tells."""
     seen = seen_of(counts.requests, counts.bad, counts.n_stood_in, counts.n_broken_in_place)
+    seen.n_late = counts.bad["candidate"]["late"]
     seen.n_of_model = sum(counts.bad["candidate"][fault] for fault in OF_THE_MODEL)
     seen.n_of_process[server] = counts.n_stops
     return seen

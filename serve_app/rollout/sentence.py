@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from serve_app.rollout.decide import next_step
+from serve_app.rollout.decide import END, next_step
 from serve_app.rollout.event import Share
 from serve_app.rollout.state import State
 from serve_app.settings import Rollout
@@ -28,14 +28,17 @@ def sentence(
         case "running":
             return f"{_shares(plan, state.share)} {since}. {_next(state, plan, waits_for)}"
         case "paused" | "held":
+            goes_on = "promote" if state.cause == END else "resume"
             return (
                 f"{_shares(plan, state.share)}, and stays there {since}: {state.status} by "
-                f"{state.by}, {state.reason}. `resume` goes on, `out` ends it."
+                f"{state.by}, {state.reason}. `{goes_on}` goes on, `out` ends it."
             )
         case "baking":
+            later = f" It is not done yet: {waits_for}." if waits_for else ""
             return (
                 f"{plan.candidate} answers everybody {since}; until {_ends(state, plan)} it is "
                 f"judged by what {plan.stable} did before, and `out` brings {plan.stable} back."
+                f"{later}"
             )
         case "finished" if doubt:
             return f"{plan.candidate} answers everybody; {doubt}. `out` brings {plan.stable} back."

@@ -58,7 +58,11 @@ class Shadow:
         scores: Scores,
         deadline_s: float,
     ) -> None:
-        """Take a request that stable answered with these scores of its rows; returns at once."""
+        """Take a request that stable answered, and return at once.
+
+        `scores` are its (n_rows,), or (n_rows, n_outputs); the candidate has `deadline_s` for
+        its own.
+        """
         if self._n_rows + len(block) > MOST_WAITING_ROWS:
             phase.drop(len(block))
             return

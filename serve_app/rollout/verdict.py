@@ -22,7 +22,7 @@ from serve_app.rollout.hold_verdict import (
 )
 from serve_app.rollout.label_verdict import CAUSE, better_on_labels, label_numbers, worse_on_labels
 from serve_app.rollout.numbers import evidence_numbers
-from serve_app.rollout.recent import KEPT_S, STABLE_SHARE, Seen
+from serve_app.rollout.recent import KEPT_S, LAST_S, STABLE_SHARE, Seen
 from serve_app.rollout.score_verdict import score_holds
 from serve_app.rollout.shadow_verdict import of_shadow
 from serve_app.rollout.trials import trials_of
@@ -102,8 +102,9 @@ def _is_excused(seen: Seen, record: Record, phase: Phase, now_s: float) -> bool:
     if seen.stable_share >= STABLE_SHARE:
         return True
     # Of ten requests five are bad by chance once in an hour, where a fifth of all are.
-    last_minute = record.recent.between(now_s - KEPT_S, now_s)
-    return not (_is_surely_worse(seen) or _is_surely_worse(last_minute))
+    # Where few requests come, more of them are in ten minutes.
+    longer = [record.recent.between(now_s - passed_s, now_s) for passed_s in (LAST_S, KEPT_S)]
+    return not any(_is_surely_worse(one) for one in (seen, *longer))
 
 
 def _is_surely_worse(seen: Seen) -> bool:
@@ -153,7 +154,7 @@ def _of_all_traffic(
             f"bad answers: {worse}; tolerated: up to {100 * most:.1f} % of them, {since} ({faults})"
         )
         return Verdict("fail", reason, numbers, "worse than before")
-    last = record.recent.between(now_s - KEPT_S, now_s)
+    last = record.recent.between(now_s - LAST_S, now_s)
     limit = _tolerated(before.stable_share)
     if last.candidate_share > limit:
         reason = (

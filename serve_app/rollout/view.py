@@ -20,7 +20,7 @@ from serve_app.rollout.numbers import evidence_numbers
 from serve_app.rollout.ongoing import Ongoing, facts_of
 from serve_app.rollout.sentence import sentence
 from serve_app.rollout.shadow_verdict import worst_slices
-from serve_app.rollout.state import Status
+from serve_app.rollout.state import OUT, Status
 from serve_app.rollout.verdict import judged
 from serve_app.statistics.sequential_test import Finding, Rail, Since
 
@@ -95,6 +95,9 @@ class RolloutView(BaseModel):
     config_error: str = Field(
         default="", description="why the newest table is not in force in some server"
     )
+    is_out: bool = Field(
+        default=False, description="the candidate is out, though the log may not say so yet"
+    )
     few_keys: str = Field(
         default="", description="what it means that few keys were seen; empty when they suffice"
     )
@@ -146,7 +149,7 @@ def view(controller: Controller) -> RolloutView | Unknown:
     # What the log advises was right when it was written.
     why_not = doubt(state, facts_of(ongoing, controller.fleet, controller.now_s))
     return RolloutView(
-        now=sentence(state, plan, last_s, controller.waits_for, is_out=is_out, doubt=why_not),
+        now=sentence(state, plan, last_s, _kept_by(controller), is_out=is_out, doubt=why_not),
         rollout=plan.id,
         run=state.run,
         stable=plan.stable,
@@ -162,6 +165,7 @@ def view(controller: Controller) -> RolloutView | Unknown:
         waits_for=controller.waits_for,
         trouble=controller.trouble,
         config_error=controller.fleet.config_error,
+        is_out=is_out or state.status in OUT,
         few_keys=seen.few_keys,
         commands=list(actions(state)),
         n_servers=controller.fleet.n_servers,
@@ -179,6 +183,16 @@ def view(controller: Controller) -> RolloutView | Unknown:
         n_events_before=max(0, len(ongoing.log.events) - MOST_SHOWN),
         labels=labels_view(ongoing.record, plan),
     )
+
+
+def _kept_by(controller: Controller) -> str:
+    """Return what the next decision waits for; nothing while it is only the time to bake."""
+    ongoing = controller.ongoing
+    if ongoing is not None and ongoing.state.status == "baking":
+        ends_s = ongoing.state.step_began_s + ongoing.plan.bake_seconds
+        if controller.now_s < ends_s:
+            return ""
+    return controller.waits_for
 
 
 def _unknown(controller: Controller) -> Unknown:

@@ -48,7 +48,10 @@ class Coalescer:
         return self._pace.merged_s(self.waiting_rows, self._max_rows, n_calls)
 
     async def score(self, block: Block) -> Scores:
-        """The scores of this block, whatever it travelled with. Raises what the call raised."""
+        """Score a block, whatever it travels with: (n_rows,), or (n_rows, n_outputs).
+
+        Raises what the call raised.
+        """
         future: asyncio.Future[Scores] = asyncio.get_running_loop().create_future()
         self._waiting.append((block, future))
         self.waiting_rows += len(block)

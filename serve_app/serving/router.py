@@ -265,7 +265,7 @@ class Router:
         return _Scored(block, scores, predictions, n_failed, parameters)
 
     def health(self) -> Health:
-        """Alive."""
+        """Say that the server is alive."""
         return status.health(self._versions)
 
     async def readiness(self) -> Readiness:

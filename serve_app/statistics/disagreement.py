@@ -144,7 +144,10 @@ def best_class(scores: Scores) -> NDArray[np.intp]:
 
 
 def largest_shift(stable: Scores, candidate: Scores) -> float:
-    """The largest absolute difference of any score, class or output; 0 without a common row."""
+    """The largest absolute difference of any score, class or output; 0 without a common row.
+
+    Both are scores of the same rows: (n_rows,), or (n_rows, n_outputs).
+    """
     gap = np.abs(candidate - stable)
     known = gap[np.isfinite(gap)]
     return float(known.max()) if len(known) else 0.0

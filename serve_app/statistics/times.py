@@ -30,7 +30,7 @@ class Times:
     """Answer times of one version, as reports told them, a second of a server each.
 
     What comes together says little more than once: a process that stalls makes all times of that
-    second long. So beside the times above each edge, (57,), it keeps what their variance from
+    second long. So next to the times above each edge, (57,), it keeps what their variance from
     report to report needs: the sums of their squares, and of them times all times of the report.
     """
 

@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from benchmarks.open_loop import fire
+from benchmarks.open_loop import send_all
 from benchmarks.steady import Stream, summarize
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -30,7 +30,7 @@ def test_waiting_that_the_server_causes_counts_from_the_moment_a_request_was_due
 
     with serving(stall_once) as url:
         stream = Stream(url, [b"{}"], lambda _: 100.0)
-        fire([stream], 2)
+        send_all([stream], 2)
     slow = [shot for shot in stream.shots if shot.latency_ms > 50]
     assert len(stream.shots) == 200
     assert len(slow) >= 15
@@ -45,7 +45,7 @@ def test_an_error_status_and_a_lost_connection_are_errors(fault: bytes | None) -
     """The load goes on after either of them."""
     with serving(lambda n: fault if n % 10 == 9 else ANSWER) as url:
         stream = Stream(url, [b"{}"], lambda _: 200.0)
-        fire([stream], 0.5)
+        send_all([stream], 0.5)
     found = summarize(stream.shots, 0.5)
     assert found.requests == 100
     assert found.errors == 10
@@ -56,7 +56,7 @@ def test_nobody_listening_is_an_error_for_every_request() -> None:
     with serving(lambda _: ANSWER) as url:
         pass
     stream = Stream(url, [b"{}"], lambda _: 100.0)
-    fire([stream], 0.2)
+    send_all([stream], 0.2)
     assert [shot.status for shot in stream.shots] == [0] * 20
 
 
@@ -73,7 +73,7 @@ def test_users_wait_for_their_answers() -> None:
 
     with serving(watch) as url:
         stream.url = url
-        fire([stream], 0.5)
+        send_all([stream], 0.5)
     assert most == 3
     assert 3 <= len(stream.shots) <= 110
 
@@ -127,7 +127,7 @@ def test_an_answer_in_chunks_is_read_whole() -> None:
     )
     with serving(lambda n: ANSWER if n % 2 else chunked) as url:
         stream = Stream(url, [b"{}"], lambda _: 100.0, keep_bodies=True, most_connections=1)
-        fire([stream], 0.1)
+        send_all([stream], 0.1)
     assert [shot.body for shot in stream.shots] == [b"hello!", b"ok"] * 5
 
 
@@ -136,7 +136,7 @@ def test_a_server_that_closes_after_each_answer_loses_nothing() -> None:
     closing = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
     with serving(lambda _: closing) as url:
         stream = Stream(url, [b"{}"], lambda _: 100.0)
-        fire([stream], 0.3)
+        send_all([stream], 0.3)
     assert [shot.status for shot in stream.shots] == [200] * 30
 
 
@@ -144,5 +144,5 @@ def test_two_streams_keep_their_own_rates() -> None:
     """Neither of them waits for the other."""
     with serving(lambda _: ANSWER) as url:
         streams = [Stream(url, [b"{}"], lambda _: 100.0), Stream(url, [b"{}"], lambda _: 20.0)]
-        fire(streams, 0.5)
+        send_all(streams, 0.5)
     assert [len(stream.shots) for stream in streams] == [50, 10]

@@ -31,7 +31,8 @@ def test_killing_a_replica_of_an_isolated_version_loses_no_request(stage: Any) -
 @in_fast_mode
 def test_killing_a_server_replica_loses_at_most_what_it_was_answering(stage: Any) -> None:
     """HAProxy asks another one, which saves nearly all: an answer that was half sent it cannot
-    (docs/decisions/006), so one kill of three must lose nothing.
+    (docs/decisions/006), so one kill of six must lose nothing. Of 32 kills three lost something:
+    that all of six do happens once in a million runs.
     """
     n_clients = 4
     lost: list[dict[int | str, int]] = []
@@ -39,7 +40,7 @@ def test_killing_a_server_replica_loses_at_most_what_it_was_answering(stage: Any
     def has_two_servers() -> bool:
         return len(stage.cluster.replicas("isolated", "Server")) == 2
 
-    for _ in range(3):
+    for _ in range(6):
         with Load(f"{stage.url}/isolated/v1/predict", n_clients) as load:
             load.until(50)
             os.kill(stage.cluster.replicas("isolated", "Server")[0]["pid"], signal.SIGKILL)

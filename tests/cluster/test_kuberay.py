@@ -22,9 +22,10 @@ import yaml
 from harness import BIN, ROOT, short_folder, wait_until
 from lan import GATEWAY, KubeRay, Node, opened, places
 from load import ROW, Load
-from s3 import StoreProxy, running_s3
+from s3 import running_s3
 from stage import GOOD
 
+from benchmarks.chaos.store import StoreProxy
 from serve_app.bundle.store import FolderStore
 
 ORDER = {
@@ -105,7 +106,7 @@ def test_a_replica_starts_from_the_nodes_cache_while_the_store_is_away(
 ) -> None:
     """The nodes have the bundles; nothing is asked of the store that gives no answer."""
     cluster, proxy = kuberay
-    proxy.way = "refuse"
+    proxy.way = "away"
     try:
         before = pids(cluster)
         os.kill(min(pid for _, pid in before), signal.SIGKILL)

@@ -128,7 +128,7 @@ def _probability(url: str, row: dict[str, Any]) -> float:
 @in_fast_mode
 @pytest.mark.parametrize("prefix", ["/expensive", "/isolated"])
 def test_one_failing_row_among_32_coalesced_hurts_nobody_else(stage: Any, prefix: str) -> None:
-    """The row that makes the pipeline raise gets a 500 of its own; the 31 beside it get their
+    """The row that makes the pipeline raise gets a 500 of its own; the 31 next to it get their
     answers.
     """
     rows = unseen_rows(CHURN, SPEC, 32)

@@ -90,16 +90,20 @@ def test_a_bad_candidate_is_stopped_and_no_client_notices(app: RolloutApp, fault
     steps = ["shadow", 20, 100] if fault == "flips" else [20, 100]
     # Slow answers are mostly stops, of which it takes many; a laxer judge needs fewer.
     rails = {"slow_ms": 500, "alpha": 0.2, "max_slow_ratio": 1} if fault == "slow" else {}
-    app.begin(FAULTS[fault], steps=steps, min_requests=1_000_000, guardrails=rails)
+    is_isolated = app.placement == "isolated"
+    limits: dict[str, Any] = SHIPPED if is_isolated else {"guardrails": rails}
+    app.begin(FAULTS[fault], steps=steps, min_requests=1_000_000, **limits)
     load, view = app.run(SHARE_OF_ROWS[fault])
     assert set(load.statuses) == {200}, load.statuses
     assert view["status"] == "aborted", view
     assert view["by"] == "judge"
-    assert view["reason"].startswith(f"{RAIL[fault]}: "), view["reason"]
+    # What is late by the shipped deadline, on a busy machine, fails as well.
+    causes = (RAIL[fault], "failing", "slow") if is_isolated else (RAIL[fault],)
+    assert view["reason"].split(":")[0] in causes, view["reason"]
     assert 100 not in shares(view)
     # In shadow nobody is answered by it, and a slow answer is a good one.
     if fault not in ("flips", "slow"):
-        (request_id,) = view["examples"]["candidate"].values()
+        [request_id, *_] = view["examples"]["candidate"].values()
         wait_until(lambda: request_id in app.stage.cluster.logged(), "the log has its line")
         [line, *_] = [
             line for line in app.stage.cluster.lines() if line.get("request_id") == request_id

@@ -3,6 +3,7 @@
 import json
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from serve_app.bundle.runtimes.onnx_runtime import OnnxRuntime
 from serve_app.bundle.store import FolderStore
 from serve_app.commands.main import app
 from serve_app.commands.size.replicas import FAST_MODE, Size, Work, size
+from serve_app.contract.block import Block, Scores
 from serve_app.settings import Table
 
 with warnings.catch_warnings():
@@ -32,41 +34,54 @@ def table(**entry: object) -> Table:
     return Table.model_validate({"stable": "1.0.0", "versions": {"1.0.0": entry}})
 
 
-def test_cost_grows_with_the_rows_of_a_request(trained_store: FolderStore) -> None:
+def burn(milliseconds: float) -> None:
+    """Use so much CPU time."""
+    until_s = time.thread_time() + milliseconds / 1000
+    while time.thread_time() < until_s:
+        pass
+
+
+def call_first(monkeypatch: pytest.MonkeyPatch, first: Callable[[Block], None]) -> None:
+    """Call a function before each call of a model, with its block."""
+    score = OnnxRuntime.score
+
+    def scored(runtime: OnnxRuntime, block: Block) -> Scores:
+        first(block)
+        return score(runtime, block)
+
+    monkeypatch.setattr(OnnxRuntime, "score", scored)
+
+
+def test_cost_grows_with_the_rows_of_a_request(
+    monkeypatch: pytest.MonkeyPatch, trained_store: FolderStore
+) -> None:
     """A list of a hundred rows costs more than one row and less than a hundred requests.
 
-    So it is in the routes, and so in the model. These are CPU times: other processes add nothing.
+    A call burns 1 ms and 0.1 ms a row: what the machine adds to that is small.
     """
+    call_first(monkeypatch, lambda block: burn(1 + len(block) / 10))
     one = measure("churn", trained_store.uri, table(), 1)
     many = measure("churn", trained_store.uri, table(), 100)
-    assert 0 < one.app_ms < many.app_ms < 100 * one.app_ms
-    assert 0 < one.model_ms < many.model_ms < 100 * one.model_ms
+    assert one.model_ms >= 1
+    assert many.model_ms >= 10
+    assert one.model_ms < many.model_ms < 100 * one.model_ms
+    assert min(one.app_ms, many.app_ms, one.row_ms) > 0
     assert one.memory_mb > 50
-    assert not one.coalesces
 
 
 @pytest.mark.parametrize("burns", [True, False])
 def test_what_a_call_burns_counts_and_what_it_waits_does_not(
     monkeypatch: pytest.MonkeyPatch, trained_store: FolderStore, burns: bool
 ) -> None:
-    """A call that burns 4 ms of CPU costs 4 ms; one that sleeps 4 ms is cheap. Both are shared."""
-    score = OnnxRuntime.score
-
-    def slow(runtime: OnnxRuntime, block: object) -> object:
-        until_s = time.thread_time() + 4e-3
-        while burns and time.thread_time() < until_s:
-            pass
-        time.sleep(0 if burns else 4e-3)
-        return score(runtime, block)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(OnnxRuntime, "score", slow)
+    """A call that burns 4 ms of CPU costs 4 ms; one that sleeps 20 ms is cheap. Both are shared."""
+    call_first(monkeypatch, lambda _: burn(4) if burns else time.sleep(20e-3))
     found = measure("churn", trained_store.uri, table(), 1)
     assert found.coalesces
     if burns:
         assert found.app_ms < found.model_ms
         assert min(found.model_ms, work_of(found, FAST_MODE, table(), 200).call_ms) >= 3.9
     else:
-        assert found.model_ms < 2
+        assert found.model_ms < 20
 
 
 def run(*arguments: str) -> Result:

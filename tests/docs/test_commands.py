@@ -262,7 +262,10 @@ ELSEWHERE = [block for block in CONSOLE if block.values[0].runs_in]  # type: ign
 
 @pytest.mark.parametrize("block", ELSEWHERE)
 def test_the_test_that_runs_a_block_has_its_commands(block: Block) -> None:
-    """A file that only exists would let a page claim anything."""
+    """A file that only exists would let a page claim anything.
+
+    Its words are looked for. Whether the test does what the page says stays with its reader.
+    """
     text = (ROOT / str(block.runs_in)).read_text()
     for command in block.commands:
         for words in programs(command):

@@ -140,6 +140,8 @@ def test_readme_can_be_followed_from_the_first_prediction_to_the_finished_canary
 ) -> None:
     """One prediction, one batch, the reader's own version, and a rollout that lets one in."""
     blocks = server_blocks()
+    # Each of them is run below; another one would be run by nobody.
+    assert set(blocks) == {"One prediction", "One batch", "Your own pipeline", "One canary"}
     one = blocks["One prediction"]
     answer = yaml.safe_load(reader.run_block(one))
     shown = yaml.safe_load(one.text.splitlines()[-1])

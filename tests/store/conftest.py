@@ -4,7 +4,9 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from s3 import BUCKET, StoreProxy, running_s3
+from s3 import running_s3
+
+from benchmarks.chaos.store import BUCKET, StoreProxy
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from s3 import StoreProxy, Way, overwrite
+from s3 import overwrite
 
+from benchmarks.chaos.store import StoreProxy, Way
 from serve_app.bundle import object_store, objects
 from serve_app.bundle.cache import NodeCache, cache_folder
 from serve_app.bundle.loading import load
@@ -92,9 +93,9 @@ def test_replicas_that_start_together_fetch_once(pushed: str, proxy: StoreProxy)
 WAYS: dict[Way, str] = {
     "cut": r"away, slow or cuts off|truncated|corrupt|not valid|Invalid JSON",
     "alter": r"corrupt or replaced|truncated|expected a manifest",
-    "refuse": "the store gives no whole answer",
+    "away": "the store gives no whole answer",
     "forbid": "no permission",
-    "stall": "the store gives no whole answer",
+    "silent": "the store gives no whole answer",
 }
 
 
@@ -143,7 +144,7 @@ def test_a_node_that_has_a_bundle_starts_replicas_while_the_store_is_away(
 ) -> None:
     """What is verified and immutable need not be asked for again."""
     load_here(pushed)
-    proxy.way = "refuse"
+    proxy.way = "away"
     assert load_here(pushed).manifest.version == "1.0.0"
     with pytest.raises(StoreAway):
         open_store(pushed, cached=True).read("churn", "1.1.0", MANIFEST)
@@ -156,7 +157,7 @@ def test_a_file_that_was_damaged_on_the_node_is_fetched_again(
     load_here(pushed)
     (path,) = node.rglob(COMPILED)
     path.write_bytes(path.read_bytes()[:500])
-    proxy.way = "refuse"
+    proxy.way = "away"
     with pytest.raises(StoreAway):
         load_here(pushed)
     proxy.way = "pass"

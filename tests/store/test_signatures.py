@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from s3 import StoreProxy
 from typer.testing import CliRunner
 
+from benchmarks.chaos.store import StoreProxy
 from serve_app.bundle.loading import load
 from serve_app.bundle.manifest import MANIFEST, SIGNATURE
 from serve_app.bundle.store import FolderStore
@@ -102,7 +102,7 @@ def test_a_signature_travels_with_a_push_and_can_come_later(
     assert load(cached, CHURN, "1.0.0", public_keys=[mine]).manifest.version == "1.0.0"
     run("sign", "churn", "1.0.0", "--key", tmp_path / "later", "--store", uri)
     assert load(cached, CHURN, "1.0.0", public_keys=[later]).manifest.version == "1.0.0"
-    proxy.way = "refuse"
+    proxy.way = "away"
     assert load(cached, CHURN, "1.0.0", public_keys=[later]).manifest.version == "1.0.0"
 
 

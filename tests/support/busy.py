@@ -1,4 +1,4 @@
-"""Run a command three times with four busy processes beside it: `python busy.py pytest -q ...`.
+"""Run a command three times with four busy processes next to it: `python busy.py pytest -q ...`.
 
 Tests must pass on a machine that has other things to do; this makes one of it. Prints how each run
 ended, and exits with 1 when one failed.

@@ -7,8 +7,11 @@ import re
 import warnings
 from pathlib import Path
 
-from serve_app.bundle.manifest import File, GoldenRow, Manifest
-from serve_app.models import get_spec
+import pytest
+
+from serve_app.bundle.manifest import MANIFEST, File, GoldenRow, Manifest
+from serve_app.bundle.store import FolderStore
+from serve_app.models import MODELS, get_spec
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own models warn when they are imported
@@ -55,6 +58,20 @@ def manifest_of(model: str, version: str, **changes: object) -> bytes:
         golden_rows=[GoldenRow(row=spec.examples[0].row.model_dump(), score=0.5)],
     )
     return manifest.model_copy(update=changes).model_dump_json().encode()
+
+
+def store_of_manifests(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *versions: str
+) -> FolderStore:
+    """A store in place of the one that the shipped file names: of each version of every model it
+    has the manifest.
+    """
+    store = FolderStore(folder)
+    for model in MODELS:
+        for version in versions:
+            store.write(model, version, {MANIFEST: manifest_of(model, version)})
+    monkeypatch.setenv("MODEL_PATH", str(store.root))
+    return store
 
 
 def report_on(folder: Path, text: str, **options: object) -> Report:

@@ -99,7 +99,7 @@ def _schema(old: Json, new: Json, where: str, *, request: bool) -> Iterator[str]
 
 
 def _variants(schema: Json) -> list[Json]:
-    """The alternatives of a schema, each with at most one type; the keys beside them hold for
+    """The alternatives of a schema, each with at most one type; the keys next to them hold for
     all.
     """
     alternatives = schema.get("anyOf") or schema.get("oneOf")

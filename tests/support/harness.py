@@ -42,7 +42,7 @@ PATIENT = {
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
     "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "60",
 }
-# A cluster that waits costs CPU that those beside it need.
+# A cluster that waits costs CPU that its neighbours need.
 FRUGAL = {
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
     "REPORTER_UPDATE_INTERVAL_MS": "60000",
@@ -73,7 +73,7 @@ def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = PATIE
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Only one test process is in here. A Ray that starts beside others gives up after 30 s.
+    """Only one test process is in here. A Ray that starts next to others gives up after 30 s.
 
     The lock is on a folder, so that no file is left, and ends with the process.
     """
@@ -199,9 +199,7 @@ class Cluster:
 
     def applications(self) -> Any:
         """What Serve says of its applications."""
-        answer = requests.get(self._api, headers=AUTHORIZED, timeout=10)
-        answer.raise_for_status()
-        return answer.json()["applications"]
+        return applications_at(self._api)
 
     def config(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """A configuration for this cluster's port."""
@@ -260,6 +258,13 @@ class Cluster:
         """End every process of the cluster. (On SIGTERM Ray would drain for 30 s.)"""
         self._program.end()
         self._ports.close()
+
+
+def applications_at(api: str) -> Any:
+    """What Serve says of its applications, at this address of its dashboard."""
+    answer = requests.get(api, headers=AUTHORIZED, timeout=10)
+    answer.raise_for_status()
+    return answer.json()["applications"]
 
 
 def running_replicas(applications: Any, application: str, deployment: str) -> list[dict[str, Any]]:

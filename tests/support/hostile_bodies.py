@@ -47,7 +47,7 @@ UNREADABLE = ("a surrogate alone",)
 
 
 def cells_of(spec: ModelSpec) -> Iterator[Hostile]:
-    """Each field with each bad value, alone and beside a good row."""
+    """Each field with each bad value, alone and next to a good row."""
     good = good_row(spec)
     beside = encoded(good, {})
     for feature in spec.contract:

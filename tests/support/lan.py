@@ -29,6 +29,7 @@ from harness import (
     PATIENT,
     ROOT,
     TOKEN,
+    applications_at,
     one_at_a_time,
     running_replicas,
     wait_until,
@@ -261,9 +262,7 @@ class KubeRay:
 
     def applications(self) -> Any:
         """What Serve says of its applications."""
-        answer = requests.get(self._api, headers=AUTHORIZED, timeout=10)
-        answer.raise_for_status()
-        return answer.json()["applications"]
+        return applications_at(self._api)
 
     def replicas(self, application: str = "churn") -> list[dict[str, Any]]:
         """The running replicas of its servers."""

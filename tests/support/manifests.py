@@ -153,7 +153,7 @@ def crd_faults() -> Callable[[Document], list[str]]:
     Skips where the CRD is not at hand.
     """
     if not CRD.exists():
-        pytest.skip("the CRD of KubeRay 1.7 is not beside this folder")
+        pytest.skip("the CRD of KubeRay 1.7 is not next to this folder")
     sys.path.insert(0, str(SHARED / "tools"))
     try:
         with warnings.catch_warnings():

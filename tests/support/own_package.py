@@ -1,4 +1,4 @@
-"""A package as somebody has beside serve_config.yaml: contracts, a training, and transformers."""
+"""A package as somebody has next to serve_config.yaml: contracts, a training, and transformers."""
 
 import sys
 import textwrap

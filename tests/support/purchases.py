@@ -4,7 +4,10 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
+from encoders import one_hot
 from pydantic import Field
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import make_pipeline
 
 from serve_app.bundle.runtimes.onnx_runtime import OnnxRuntime
 from serve_app.contract import Example, Features, ModelSpec
@@ -85,6 +88,12 @@ def fitted(pipeline: Any, kind: str, n_rows: int = 400) -> Any:
     """The pipeline, fitted on purchases of this kind."""
     rows = purchases(n_rows, 1, kind)
     return pipeline.fit(rows.frame) if kind == "anomaly" else pipeline.fit(rows.frame, rows.labels)
+
+
+def behind(model: Any, numbers: Any = "passthrough") -> Any:
+    """The model at the end of a pipeline that makes numbers of the texts."""
+    steps = ColumnTransformer([("texts", one_hot(), TEXTS), ("numbers", numbers, NUMBERS)])
+    return make_pipeline(steps, model)
 
 
 def compiled_purchases(pipeline: Any, kind: str) -> tuple[Compilation, Any, Any]:

@@ -1,10 +1,10 @@
 """What the tests of a log write into it, and where it lies."""
 
 from collections.abc import Sequence
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from answering import QuietHandler
 from rolling import PLAN, START_S
 
 from serve_app.rollout.command import Action, command
@@ -42,7 +42,7 @@ def written(tmp_path: Path) -> Path:
     return tmp_path / FOLDER
 
 
-class S3(BaseHTTPRequestHandler):
+class S3(QuietHandler):
     """Answers what the log asks of S3: PUT with If-None-Match, GET, and a listing."""
 
     protocol_version = "HTTP/1.1"
@@ -53,28 +53,32 @@ class S3(BaseHTTPRequestHandler):
     # Of so many PUTs the object is stored, and the client is told 500.
     lost_answers: ClassVar[int] = 0
 
-    def do_PUT(self) -> None:
+    def respond(self) -> None:
+        """By the method."""
+        return self.put() if self.command == "PUT" else self.get()
+
+    def put(self) -> None:
         """Store an object; with If-None-Match only where none is."""
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.body()
         condition = self.headers["If-None-Match"]
         self.put_headers.append(condition)
         # `setdefault` is one step, so that of two threads only one finds the place free.
         if condition == "*" and self.objects.setdefault(self.path, body) is not body:
-            return self.answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
+            return self.say(412, b"<Error><Code>PreconditionFailed</Code></Error>")
         self.objects[self.path] = body
         if S3.lost_answers:
             S3.lost_answers -= 1
-            return self.answer(500)
-        return self.answer(200)
+            return self.say(500)
+        return self.say(200)
 
-    def do_GET(self) -> None:
+    def get(self) -> None:
         """Answer with an object, or with the list of all."""
         path, _, query = self.path.partition("?")
         if query:
-            return self.answer(200, self.listing())
+            return self.say(200, self.listing())
         if path not in self.objects:
-            return self.answer(404)
-        return self.answer(200, self.objects[path])
+            return self.say(404)
+        return self.say(200, self.objects[path])
 
     def listing(self) -> bytes:
         """Return the list of all objects as S3 writes it."""
@@ -86,14 +90,7 @@ class S3(BaseHTTPRequestHandler):
         found = "".join(entries)
         return f"<ListBucketResult><Name>bucket</Name>{found}</ListBucketResult>".encode()
 
-    def answer(self, status: int, body: bytes = b"") -> None:
+    def say(self, status: int, body: bytes = b"") -> None:
         """Answer with the headers that a client of S3 expects."""
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("ETag", '"1"')
-        self.send_header("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Write no line for each request."""
+        headers = {"ETag": '"1"', "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
+        self.answer(status, body, headers)

@@ -1,96 +1,18 @@
-"""A real S3 server on loopback (moto), and a proxy before it that lets pass, cuts, alters, stalls
-or refuses.
-"""
+"""A real S3 server on loopback (moto), behind the proxy of benchmarks/chaos."""
 
 import os
-import re
-import socket
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Literal
+from contextlib import contextmanager
 
 import obstore
 import pytest
 import requests
-from harness import ROOT, short_folder, wait_until
+from harness import short_folder, wait_until
 from obstore.store import S3Store
 from ports import PortBlock
 from program import Program
 
-MOTO = ROOT / ".venv/s3/bin/moto_server"
-BUCKET = "bundles"
-Way = Literal["pass", "cut", "alter", "stall", "forbid", "refuse"]
-FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "key",
-    "AWS_SECRET_ACCESS_KEY": "secret",
-    "AWS_REGION": "us-east-1",
-}
-
-
-class StoreProxy:
-    """A TCP proxy before a server: what it does is `way`, and `asked` are the requests that it
-    saw.
-    """
-
-    def __init__(self, target: tuple[str, int], host: str = "127.0.0.1") -> None:
-        self.way: Way = "pass"
-        self.asked: list[str] = []
-        self._target = target
-        self._listener = socket.create_server((host, 0))
-        self.url = f"http://{host}:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept_forever, daemon=True).start()
-
-    def environment(self) -> dict[str, str]:
-        """What points an S3 client here."""
-        return {**CREDENTIALS, "AWS_ENDPOINT": self.url, "AWS_ALLOW_HTTP": "true"}
-
-    def close(self) -> None:
-        """No more connections."""
-        self._listener.close()
-
-    def _accept_forever(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
-        """One connection, ended after its first exchange that was tampered with."""
-        with client, suppress(OSError):
-            if self.way == "refuse":
-                return
-            with socket.create_connection(self._target) as server:
-                threading.Thread(target=self._forward, args=(client, server), daemon=True).start()
-                while data := server.recv(65_536):
-                    if self.way == "stall":
-                        time.sleep(30)
-                    elif self.way == "forbid":
-                        client.sendall(FORBIDDEN)
-                        return
-                    elif self.way == "cut":
-                        client.sendall(data[: max(1, len(data) - 100)])
-                        return
-                    client.sendall(_altered(data) if self.way == "alter" else data)
-
-    def _forward(self, client: socket.socket, server: socket.socket) -> None:
-        with suppress(OSError):
-            while data := client.recv(65_536):
-                if line := re.match(rb"(GET|PUT|POST|HEAD) (\S+) HTTP", data):
-                    self.asked.append(f"{line[1].decode()} {line[2].decode()}")
-                server.sendall(data)
-            server.shutdown(socket.SHUT_WR)
-
-
-def _altered(data: bytes) -> bytes:
-    """A bit near the end of a body turned round; heads stay as they are."""
-    if data.startswith(b"HTTP/") and data.endswith(b"\r\n\r\n"):
-        return data
-    return data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]
+from benchmarks.chaos.store import BUCKET, MOTO, StoreProxy
 
 
 @contextmanager
@@ -105,7 +27,7 @@ def running_s3(host: str = "127.0.0.1", bucket: str = BUCKET) -> Iterator[StoreP
         log = folder / "moto.log"
         command = [MOTO, "-H", "127.0.0.1", "-p", port]
         program = Program(command, log, env, folder)
-        proxy = StoreProxy(("127.0.0.1", port), host)
+        proxy = StoreProxy(port, host)
         try:
             wait_until(lambda: _made_bucket(port, bucket), "the S3 server")
             yield proxy

@@ -11,7 +11,7 @@ from serve_app.rollout.controller import Controller
 from serve_app.rollout.counts import Counts
 from serve_app.rollout.label_verdict import Labelled
 from serve_app.rollout.log import Log, open_log
-from serve_app.rollout.orders import Candidate, Orders, RolloutReply, RolloutReport
+from serve_app.rollout.orders import CandidateState, Orders, RolloutReply, RolloutReport
 from serve_app.rollout.view import RolloutView, view
 from serve_app.settings import Rollout
 
@@ -39,7 +39,7 @@ class TwoServers:
         self.folder = folder
         self.plan = plan
         self.now_s = now_s
-        self.candidate = Candidate("ready")
+        self.candidate = CandidateState("ready")
         self.broken: Exception | None = None
         self.out = ""
         self.out_alone = ""

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from answering import QuietHandler, answering
 
 # What every cluster of the tests has in its environment.
 SECRET_ENV = "WEBHOOK_SECRET"
@@ -46,33 +47,22 @@ def webhook() -> Iterator[Webhook]:
     """One that listens on a free port."""
     is_over = threading.Event()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
+    class Handler(QuietHandler):
+        def respond(self) -> None:
+            body = self.body()
             headers = {name.lower(): value for name, value in self.headers.items()}
             receiver.heard.append((headers, body))
             if receiver.hangs:
                 is_over.wait(60)
                 return
-            self.send_response(receiver.next_status())
-            self.send_header("location", "/elsewhere")
-            self.send_header("content-length", "0")
-            self.end_headers()
+            self.answer(receiver.next_status(), headers={"location": "/elsewhere"})
 
-        def log_message(self, *_: Any) -> None:
-            """Nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    receiver = Webhook(f"http://127.0.0.1:{server.server_address[1]}{PATH}")
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield receiver
-    finally:
-        is_over.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with answering(Handler) as url:
+        receiver = Webhook(url + PATH)
+        try:
+            yield receiver
+        finally:
+            is_over.set()
 
 
 def signature_of(headers: dict[str, str], body: bytes) -> str:

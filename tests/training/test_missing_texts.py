@@ -5,12 +5,12 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 import pytest
+from encoders import one_hot
 from pydantic import Field
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
 
 from serve_app.contract import Features, ModelSpec, Text
 from training.calling import find_call
@@ -40,11 +40,6 @@ def orders() -> pd.DataFrame:
     return pd.DataFrame({"amount": amount, "plan": plan, "y": amount + 500 * plan.isna()})
 
 
-def hot() -> OneHotEncoder:
-    """Unseen plans are nothing."""
-    return OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-
-
 def fitted(rows: pd.DataFrame, *steps: Any) -> Any:
     """A linear model behind these steps for the plan."""
     columns = ColumnTransformer(
@@ -66,12 +61,12 @@ def imputer(missing: Any) -> SimpleImputer:
 
 
 FORMS: dict[str, tuple[Any, tuple[Any, ...], tuple[str, Any]]] = {
-    "NaN for an encoder": (np.nan, (hot(),), ("nan", None)),
-    "NaN for an imputer": (np.nan, (imputer(np.nan), hot()), ("nan", None)),
-    "None for an encoder": (None, (hot(),), ("none", None)),
-    "None for an imputer": (None, (imputer(None), hot()), ("none", None)),
-    "a text for an imputer": ("unknown", (imputer("unknown"), hot()), ("value", "unknown")),
-    "an empty text for an encoder": ("", (hot(),), ("value", "")),
+    "NaN for an encoder": (np.nan, (one_hot(),), ("nan", None)),
+    "NaN for an imputer": (np.nan, (imputer(np.nan), one_hot()), ("nan", None)),
+    "None for an encoder": (None, (one_hot(),), ("none", None)),
+    "None for an imputer": (None, (imputer(None), one_hot()), ("none", None)),
+    "a text for an imputer": ("unknown", (imputer("unknown"), one_hot()), ("value", "unknown")),
+    "an empty text for an encoder": ("", (one_hot(),), ("value", "")),
 }
 
 

@@ -1,4 +1,4 @@
-"""Rows that a bundle is proven on beside those of its file: what is tried of which field."""
+"""Rows that a bundle is proven on next to those of its file: what is tried of which field."""
 
 from typing import Annotated, Any, Literal
 

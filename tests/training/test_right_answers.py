@@ -11,6 +11,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from encoders import one_hot
 from pydantic import Field
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
@@ -125,17 +126,12 @@ def encoded(encoder: Any, last: Any = None) -> Any:
     return make_pipeline(columns, LogisticRegression(max_iter=999) if last is None else last)
 
 
-def hot() -> OneHotEncoder:
-    """A dense encoder to which unseen plans are nothing."""
-    return OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-
-
 ENCODERS: dict[str, Callable[[], Any]] = {
-    "the most frequent": lambda: make_pipeline(SimpleImputer(strategy="most_frequent"), hot()),
+    "the most frequent": lambda: make_pipeline(SimpleImputer(strategy="most_frequent"), one_hot()),
     "a constant": lambda: make_pipeline(
-        SimpleImputer(strategy="constant", fill_value="missing"), hot()
+        SimpleImputer(strategy="constant", fill_value="missing"), one_hot()
     ),
-    "a column of its own": hot,
+    "a column of its own": one_hot,
     "a target encoder": lambda: TargetEncoder(cv=StratifiedKFold(5)),
 }
 
@@ -162,7 +158,7 @@ def test_a_pipeline_that_was_fitted_on_none_is_given_none(bundled: Bundle) -> No
     """To an encoder None and NaN are two values; only an object column keeps the first."""
     orders = make_orders(600, 1)
     orders["plan"] = orders["plan"].astype(object).where(orders["plan"].notna(), None)
-    pipeline = encoded(hot()).fit(*_split(orders))
+    pipeline = encoded(one_hot()).fit(*_split(orders))
     spec = spec_of(Orders)
     predictor = bundled(spec, pipeline, make_orders(400, 2))
     rows = [{"amount": 60.5, "visits": 3, "plan": None}]
@@ -180,7 +176,7 @@ def test_columns_that_were_chosen_by_their_type_are_found_again(bundled: Bundle)
     orders["plan"] = orders["plan"].astype("category")
     columns = ColumnTransformer(
         [
-            ("texts", hot(), make_column_selector(dtype_include="category")),
+            ("texts", one_hot(), make_column_selector(dtype_include="category")),
             ("numbers", SimpleImputer(), make_column_selector(dtype_include="number")),
         ]
     )
@@ -204,7 +200,7 @@ def test_an_encoder_that_knows_none_of_the_contracts_values_is_refused(bundled: 
     store = rng.integers(1, 4, 500)
     rows = pd.DataFrame({"amount": amount, "store": store})
     y = (amount / 100 + store + rng.normal(0, 0.5, 500) > 4).astype(int)
-    columns = ColumnTransformer([("store", hot(), ["store"])], remainder="passthrough")
+    columns = ColumnTransformer([("store", one_hot(), ["store"])], remainder="passthrough")
     pipeline = make_pipeline(columns, LogisticRegression(max_iter=999)).fit(rows, y)
     with pytest.raises(InvalidPipeline, match="store: its encoder knows none of the contract's"):
         bundled(spec_of(Stores), pipeline, rows.assign(y=y))
@@ -216,7 +212,7 @@ def test_a_missing_number_that_the_pipeline_refuses_is_an_error_row_and_a_note(
     """Gradient boosting raises for a gap; compiled trees would make up an answer."""
     train = make_orders(500, 1, share_missing=0)
     model = GradientBoostingClassifier(n_estimators=10, random_state=0)
-    columns = ColumnTransformer([("plan", hot(), ["plan"])], remainder="passthrough")
+    columns = ColumnTransformer([("plan", one_hot(), ["plan"])], remainder="passthrough")
     pipeline = make_pipeline(columns, model).fit(*_split(train))
     spec = spec_of(Orders)
     predictor = bundled(spec, pipeline, make_orders(400, 2, share_missing=0))
@@ -246,7 +242,7 @@ def test_labels_are_those_of_a_pipeline_with_a_threshold_of_its_own(
 ) -> None:
     """Not those of a probability that is cut at one half."""
     model = THRESHOLDS[threshold]()
-    columns = ColumnTransformer([("plan", hot(), ["plan"])], remainder=StandardScaler())
+    columns = ColumnTransformer([("plan", one_hot(), ["plan"])], remainder=StandardScaler())
     train = make_orders(600, 1, share_missing=0)
     pipeline = make_pipeline(columns, model).fit(*_split(train))
     spec = spec_of(Orders)
@@ -292,7 +288,7 @@ def test_every_row_of_the_file_is_compared() -> None:
     """Half of it measures, but a wrong answer may be in the other half."""
     spec = spec_of(Orders)
     table = check(make_orders(400, 2), spec, "orders")
-    pipeline = encoded(hot()).fit(*_split(make_orders(600, 1)))
+    pipeline = encoded(one_hot()).fit(*_split(make_orders(600, 1)))
     truth = find_truth(pipeline, table, find_call(pipeline, table))
     assert truth.n_file_rows == 400
     assert np.array_equal(truth.block.numbers[:400], table.block.numbers, equal_nan=True)

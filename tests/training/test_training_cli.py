@@ -94,7 +94,7 @@ def test_an_unknown_model_is_an_ordinary_usage_error_that_lists_the_models(
 
 
 def own(folder: Path, *words: str) -> Any:
-    """`python -m training` in a folder that has a package beside it."""
+    """`python -m training` in a folder that has a package next to it."""
     command = [sys.executable, "-m", "training", *words]
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
@@ -107,7 +107,7 @@ def own(folder: Path, *words: str) -> Any:
     )
 
 
-def test_a_contract_beside_the_working_directory_is_trained_by_its_module(tmp_path: Path) -> None:
+def test_a_contract_next_to_the_working_directory_is_trained_by_its_module(tmp_path: Path) -> None:
     """No file of the project is edited and nothing is installed; the store has the SPEC's name."""
     write_package(tmp_path)
     done = own(tmp_path, "shop.models.loan", "--version", "1.0.0", "--store", "store")
@@ -143,9 +143,9 @@ def test_a_pipeline_is_bundled_for_a_contract_without_a_training_file(
 OWN_FAULTS = {
     "no module": ({}, "there is no module shop here; install the package that has it"),
     "no spec": ({"shop/models/loan.py": "X = 1"}, "shop.models.loan has no SPEC"),
-    "training beside the spec": (
+    "training next to the spec": (
         {"shop/models/loan.py": CONTRACT + "\nTRAINING = 1\n"},
-        "found TRAINING beside SPEC, in a module that servers import",
+        "found TRAINING next to SPEC, in a module that servers import",
     ),
     "no training in its file": (
         {"shop/models/loan.py": CONTRACT, "shop/models/loan_training.py": "X = 1"},

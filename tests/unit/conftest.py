@@ -3,6 +3,7 @@
 They need no Ray, no trained model and no network: a test that reaches for one fails.
 """
 
+import gc
 import logging
 import os
 import sys
@@ -80,6 +81,15 @@ def own_log() -> Iterator[None]:
     ours.handlers = handlers
     ours.propagate = propagate
     ours.setLevel(level)
+
+
+@pytest.fixture
+async def collected() -> AsyncIterator[None]:
+    """Ray's batch queue asks for the event loop when it is collected: within the test, while there
+    is one.
+    """
+    yield
+    gc.collect()
 
 
 @pytest.fixture(params=MODELS)

@@ -118,7 +118,7 @@ class Asker:
         return block
 
     def samples(self, feature: Feature) -> NDArray[Any]:
-        """Different values of a field: all where it has few, else those of rows."""
+        """Different values of a field, (n_values,): all where it has few, else those of rows."""
         if feature.is_text:
             return np.array([*self.texts(feature), *UNSEEN_TEXTS], dtype=object)
         listed = listed_numbers(feature)

@@ -61,14 +61,14 @@ class Ensemble:
     is_strict: bool = False
 
     def goes_left(self, values: Any, thresholds: Any) -> NDArray[np.bool_]:
-        """Whether values go left of thresholds, as the trees compare them."""
+        """Whether values go left of thresholds, as the trees compare them; of the shape of both."""
         seen = self._seen(values)
         if self.is_strict:
             return np.asarray(seen < thresholds)
         return np.asarray(seen <= thresholds)
 
     def n_below(self, values: Any, thresholds: NDArray[np.float64]) -> NDArray[np.int64]:
-        """How many of the ascending thresholds lie below values: those that they are right of."""
+        """How many of the (n_thresholds,) ascending ones lie below values; of the values' shape."""
         if self.is_strict:
             return np.asarray(np.searchsorted(thresholds, self._seen(values), side="right"))
         return np.asarray(np.searchsorted(thresholds, self._seen(values), side="left"))

@@ -25,19 +25,19 @@ def softmax(graph: Graph, raw: Tensor) -> Tensor:
 
 
 def exponential(graph: Graph, raw: Tensor) -> Tensor:
-    """e^x."""
+    """Add the node of e^x."""
     return Tensor(graph.node("Exp", [raw.name]), raw.is_double)
 
 
 def times(graph: Graph, value: Tensor, factor: float) -> Tensor:
-    """A value, multiplied."""
+    """Add a node that multiplies a value."""
     return Tensor(
         graph.node("Mul", [value.name, graph.constant(factor, value.dtype)]), value.is_double
     )
 
 
 def plus(graph: Graph, value: Tensor, amount: Any) -> Tensor:
-    """A value, moved."""
+    """Add a node that adds to a value."""
     return Tensor(
         graph.node("Add", [value.name, graph.constant(amount, value.dtype)]), value.is_double
     )

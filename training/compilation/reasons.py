@@ -20,7 +20,10 @@ def cannot(error: Exception, what: str) -> str:
 
 
 def difference(found: Scores, truth: Truth, differs: NDArray[np.bool_]) -> str:
-    """Where the compiled model is farthest from the truth, with both answers."""
+    """Where the compiled model is farthest from the truth, with both answers.
+
+    `found` has the shape of the truth's scores, and `differs` is (n_rows,).
+    """
     apart = np.abs(found - truth.scores).reshape(len(differs), -1).max(axis=1)
     # A score where none is expected is the worst of all.
     apart = np.where(np.isnan(apart), np.inf, apart)

@@ -24,7 +24,7 @@ BOTH = (*NUMBERS, *TEXTS)
 
 
 def boosting_cases() -> Iterator[Case]:
-    """What scikit-learn boosts."""
+    """Pipelines that scikit-learn boosts."""
     yield Case(
         "gradient boosting, gaps that it refuses",
         lambda: GradientBoostingClassifier(n_estimators=N_TREES, random_state=0),

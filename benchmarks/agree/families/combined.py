@@ -20,7 +20,7 @@ from benchmarks.agree.parts import columns, forest, hist, isotonic, logistic
 
 
 def combined_cases() -> Iterator[Case]:
-    """Models of models."""
+    """Pipelines that are models of models."""
 
     def case(name: str, model: object, target: str = "churned") -> Case:
         return Case(name, lambda: make_pipeline(columns(NUMBERS, TEXTS), model), target=target)

@@ -104,6 +104,18 @@ SCENARIOS = [
             faults=(Changes("candidate", FAILING, Moment("100 %", 30)),),
         )
     ),
+    *in_both(
+        _broken(
+            "dies-seldom",
+            "a request in seven seconds; breaks a minute after 100 %, and is out while it bakes",
+            expected=Expectation(most_passed=0.0, most_undecided=0.0),
+            rollout={**QUICK, "min_requests": 10, "bake_seconds": 900},
+            traffic=Traffic(rate_per_s=1 / 7),
+            until="finished",
+            longest_s=3_000,
+            faults=(Changes("candidate", FAILING, Moment("100 %", 60)),),
+        )
+    ),
     _baking(
         "gone-while-baking",
         "isolated, its only process dies 30 s after 100 %, and none comes in its place",

@@ -3,7 +3,7 @@
 from benchmarks.simulator.fault import Moment
 from benchmarks.simulator.faults import Restart, Stall, Stalls
 from benchmarks.simulator.models import Behaviour
-from benchmarks.simulator.scenario import CANDIDATE, STABLE
+from benchmarks.simulator.scenario import CANDIDATE, STABLE, in_both
 from benchmarks.simulator.scenarios.equal import equal
 from benchmarks.simulator.traffic import Traffic
 from serve_app.settings import Rollout
@@ -21,6 +21,8 @@ SHIPPED = Rollout(stable=STABLE, candidate=CANDIDATE).model_dump(
     include={"steps", "min_seconds", "min_requests", "bake_seconds"}
 )
 FEW_REQUESTS = Traffic(rate_per_s=10)
+# Ten requests of a version take minutes.
+SELDOM = {"steps": [50, 100], "min_seconds": 600, "min_requests": 20, "bake_seconds": 1_200}
 
 SCENARIOS = [
     equal(
@@ -123,6 +125,19 @@ SCENARIOS = [
         traffic=Traffic(rate_per_s=1.0, burst=30),
         rollout={"steps": [50, 100]},
         faults=(Stalls("versions", 60, 0.3, 5),),
+    ),
+    *in_both(
+        equal(
+            "seldom",
+            "a request in ten seconds, of 5 keys; what answers stops for 0.3-5 s every minute",
+            traffic=Traffic("even", 5, 0.1),
+            stable=COLD,
+            candidate=COLD,
+            rollout=SELDOM,
+            faults=(Stalls("servers", 60, 0.3, 5), Stalls("versions", 60, 0.3, 5)),
+            until="finished",
+            longest_s=4_000,
+        )
     ),
     equal(
         "collections",

@@ -22,7 +22,7 @@ from serve_app.contract import ModelSpec
 
 @dataclass(frozen=True)
 class Scored:
-    """What was done."""
+    """What a run has scored."""
 
     n_rows: int
     n_bad: int

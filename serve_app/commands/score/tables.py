@@ -74,7 +74,7 @@ class CsvTable:
             self.header = next(self._lines, [])
 
     def position(self) -> int:
-        """Bytes."""
+        """How many bytes were read."""
         return int(self._file.buffer.tell())
 
     def chunks(self) -> Iterator[Chunk]:
@@ -125,7 +125,7 @@ class ParquetTable:
         self._n_read = 0
 
     def position(self) -> int:
-        """Rows."""
+        """How many rows were read."""
         return self._n_read
 
     def chunks(self) -> Iterator[Chunk]:
@@ -187,7 +187,7 @@ def fitted(cells: Sequence[str], n_cells: int) -> Sequence[str]:
 
 
 class CsvOut:
-    """Rows as texts."""
+    """Writes rows as texts."""
 
     def __init__(self, file: Any, header: Sequence[str], added: Sequence[str]) -> None:
         self._n_cells = len(header)

@@ -117,14 +117,14 @@ class _Direct:
         self.spent_s = 0.0
 
     async def score(self, block: Block, deadline_s: float) -> Scores:
-        """(n_rows,) scores."""
+        """Score at once: (n_rows,)."""
         begin_s = process_time()
         scores = self._predictor.score(block)
         self.spent_s += process_time() - begin_s
         return scores
 
     def wait_s(self, n_rows: int) -> float:
-        """Nothing waits."""
+        """Seconds that rows wait: none."""
         return 0.0
 
     async def ping(self) -> None:

@@ -63,7 +63,7 @@ def prediction_routes(
 
 
 class Predictions:
-    """The handlers."""
+    """The handlers of both routes of predictions."""
 
     def __init__(self, spec: ModelSpec, backend: Backend, refused: RefusedRows) -> None:
         self._backend = backend

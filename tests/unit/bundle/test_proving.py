@@ -157,7 +157,7 @@ def test_a_model_that_takes_all_memory_is_refused_by_the_child(store: FolderStor
 def test_a_child_imports_what_its_parent_can(
     store: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A pickle needs a module that lies beside serve_config.yaml, and on no variable's path."""
+    """A pickle needs a module that lies next to serve_config.yaml, and on no variable's path."""
     (tmp_path / "half_way.py").write_text(textwrap.dedent(PICKLED))
     monkeypatch.syspath_prepend(str(tmp_path))
     import half_way  # type: ignore[import-not-found]

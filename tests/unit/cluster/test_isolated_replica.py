@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from fakes import until
+from replica_context import be_a_replica
 from toy_runtime import toy, write_toy
 
 from serve_app.bundle.loading import Verified
@@ -37,11 +38,7 @@ VERSION = "9.8.7-replica"
 @pytest.fixture
 def replica(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Version:
     """A replica without Ray: it is told who it is, and keeps this process's niceness."""
-    context = SimpleNamespace(
-        replica_id=SimpleNamespace(unique_id="replica-1"),
-        _deployment_config=SimpleNamespace(max_ongoing_requests=1_000),
-    )
-    monkeypatch.setattr(serve, "get_replica_context", lambda: context)
+    be_a_replica(monkeypatch, replica_id=SimpleNamespace(unique_id="replica-1"))
     monkeypatch.setattr(os, "nice", lambda _: 0)
     monkeypatch.setitem(RUNTIMES, "toy", toy())
     # A child process does not know the toy.

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from replica_context import be_a_replica
 
 from benchmarks.simulator.loop import VirtualLoop, running_loop
 from serve_app.bundle.predictor import Cost
@@ -23,7 +24,6 @@ from serve_app.settings import Batch, Limits
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own models warn when they are imported
-    from ray import serve
 
     from serve_app.cluster.placements import InServerVersion, IsolatedVersion
 
@@ -190,11 +190,8 @@ class Clients:
 
 @pytest.fixture
 def loop(monkeypatch: pytest.MonkeyPatch) -> VirtualLoop:
-    """A loop whose time is virtual, also for @serve.batch, which asks its replica besides how many
-    requests it takes.
-    """
-    context = SimpleNamespace(_deployment_config=SimpleNamespace(max_ongoing_requests=1_000))
-    monkeypatch.setattr(serve, "get_replica_context", lambda: context)
+    """A loop whose time is virtual, also for @serve.batch."""
+    be_a_replica(monkeypatch)
     virtual = OneThreadLoop()
     # A little fast: what it waits for must be over when it looks again.
     clock = SimpleNamespace(time=lambda: 1.000001 * virtual.time())

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes import until
+from replica_context import be_a_replica
 
 from serve_app.bundle.predictor import Cost
 from serve_app.contract.block import Block, Scores
@@ -21,7 +22,6 @@ from serve_app.settings import Batch
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own models warn when they are imported
-    from ray import serve
 
     from serve_app.cluster.placements import InServerVersion
 
@@ -30,11 +30,8 @@ NAME = "9.8.7-placements"
 
 @pytest.fixture(autouse=True)
 def _in_a_replica(monkeypatch: pytest.MonkeyPatch) -> None:
-    """@serve.batch asks its replica how many requests it takes; nothing else of it needs Ray to
-    run.
-    """
-    context = SimpleNamespace(_deployment_config=SimpleNamespace(max_ongoing_requests=1_000))
-    monkeypatch.setattr(serve, "get_replica_context", lambda: context)
+    """Nothing else of @serve.batch needs Ray to run."""
+    be_a_replica(monkeypatch)
 
 
 class Slow:

@@ -1,14 +1,14 @@
 """Our own clients send the key of the environment, and only to whom it is meant for."""
 
 import json
-import threading
 import urllib.request
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from answering import QuietHandler, answering
 from fakes import example_rows
 from typer.testing import CliRunner
 from views import rollout_view
@@ -37,38 +37,20 @@ class Server:
 @pytest.fixture
 def servers() -> Iterator[list[Server]]:
     """Two of them."""
-    made = []
-    for server in (Server(), Server()):
+    made = [Server(), Server()]
+    with ExitStack() as stack:
+        for server in made:
 
-        class Handler(BaseHTTPRequestHandler):
-            told = server
+            class Handler(QuietHandler):
+                told = server
 
-            def do_GET(self) -> None:
-                self.do_POST()
+                def respond(self) -> None:
+                    self.body()
+                    self.told.keys.append(self.headers.get("X-API-Key"))
+                    self.answer(self.told.status, self.told.body, self.told.headers)
 
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers.get("content-length", 0)))
-                self.told.keys.append(self.headers.get("X-API-Key"))
-                self.send_response(self.told.status)
-                for name, value in self.told.headers.items():
-                    self.send_header(name, value)
-                self.send_header("content-length", str(len(self.told.body)))
-                self.end_headers()
-                self.wfile.write(self.told.body)
-
-            def log_message(self, *_: Any) -> None:
-                """Nothing."""
-
-        http = HTTPServer(("127.0.0.1", 0), Handler)
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        server.url = f"http://127.0.0.1:{http.server_address[1]}"
-        made.append((server, http, thread))
-    yield [server for server, _, _ in made]
-    for _, http, thread in made:
-        http.shutdown()
-        thread.join()
-        http.server_close()
+            server.url = stack.enter_context(answering(Handler))
+        yield made
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from rich.console import Console
 from serve_app.commands import vital
 from serve_app.commands.guardian import Interrupts, descendants, parse_stat
 from serve_app.commands.serve_run import UpOptions, run
-from serve_app.commands.vital import Vital
+from serve_app.commands.vital import Vital, is_alive
 
 ROOT = Path(__file__).parents[3]
 
@@ -68,15 +68,6 @@ def pids_of(folder: Path) -> dict[str, int]:
     lines = (line.split() for line in (folder / "pids").read_text().splitlines())
     found = {name: int(pid) for name, pid in lines}
     return found | {"orphan": int((folder / "orphan").read_text())}
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process has not ended."""
-    try:
-        parse_stat(Path(f"/proc/{pid}/stat").read_text())
-    except OSError:
-        return False
-    return True
 
 
 @pytest.fixture

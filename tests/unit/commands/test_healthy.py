@@ -6,12 +6,12 @@ import re
 import ssl
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from answering import QuietHandler, running
 from certificate import certificate
 from click.testing import Result
 from typer.testing import CliRunner
@@ -35,21 +35,16 @@ class Answering(ThreadingHTTPServer):
         """Plain HTTP on a port of TLS is what is tried here."""
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(QuietHandler):
     """Says the server's status."""
 
     server: Answering
 
-    def do_GET(self) -> None:
+    def respond(self) -> None:
         """Answer."""
         statuses = {"": self.server.status, **self.server.models}
         prefix, _, last = self.path.rpartition("/")
-        self.send_response(statuses.get(prefix, 404) if last == "ready" else 404)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        self.answer(statuses.get(prefix, 404) if last == "ready" else 404)
 
 
 def code_of(port: int, home: Path) -> int:
@@ -73,12 +68,8 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Answering
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(tls.certfile, tls.keyfile)
         made.socket = context.wrap_socket(made.socket, server_side=True)
-    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield made
-    made.shutdown()
-    thread.join()
-    made.server_close()
+    with running(made):
+        yield made
 
 
 def test_a_container_is_healthy_when_its_server_is_ready(server: Answering, tmp_path: Path) -> None:

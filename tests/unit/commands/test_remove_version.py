@@ -118,7 +118,7 @@ CONFIG: dict[str, Any] = {"applications": [SERVER, ISOLATED]}
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderStore:
-    """A folder with serve_config.yaml and a store beside it."""
+    """A folder with serve_config.yaml and a store next to it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MODEL_PATH", raising=False)
     Path("serve_config.yaml").write_text(yaml.safe_dump(CONFIG))

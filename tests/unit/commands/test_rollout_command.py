@@ -1,13 +1,13 @@
 """`sluice rollout` against a real HTTP server that answers what a Sluice server would."""
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from answering import QuietHandler, answering
 from typer.testing import CliRunner
 from views import rollout_view
 
@@ -38,37 +38,16 @@ def ok(**changes: Any) -> tuple[int, bytes]:
 @pytest.fixture
 def serve() -> Iterator[Any]:
     """Starts a server for recorded answers; its URL."""
-    servers: list[tuple[HTTPServer, threading.Thread]] = []
+    with ExitStack() as stack:
 
-    def start(recorded: Recorded) -> str:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self._answer("GET")
+        def start(recorded: Recorded) -> str:
+            class Handler(QuietHandler):
+                def respond(self) -> None:
+                    self.answer(*recorded.next(self.command, self.path, self.body()))
 
-            def do_POST(self) -> None:
-                self._answer("POST")
+            return stack.enter_context(answering(Handler))
 
-            def _answer(self, method: str) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length", 0)))
-                status, answer = recorded.next(method, self.path, body)
-                self.send_response(status)
-                self.send_header("content-length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *_: Any) -> None:
-                """Nothing."""
-
-        server = HTTPServer(("127.0.0.1", 0), Handler)
-        servers.append((server, threading.Thread(target=server.serve_forever)))
-        servers[-1][1].start()
-        return f"http://127.0.0.1:{server.server_address[1]}"
-
-    yield start
-    for server, thread in servers:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        yield start
 
 
 def call(*words: str) -> Any:
@@ -104,6 +83,8 @@ def test_status_as_json_is_what_the_server_said(serve: Any) -> None:
 def test_a_rollout_that_is_out_has_an_exit_code_of_its_own(serve: Any) -> None:
     """A pipeline of CI can stop there."""
     assert call("status", "--url", serve(Recorded(ok(status="aborted", share=0.0)))).exit_code == 3
+    unwritten = ok(status="running", share=0.0, is_out=True)
+    assert call("status", "--url", serve(Recorded(unwritten))).exit_code == 3
 
 
 def test_watching_ends_by_itself_when_it_is_over(

@@ -161,7 +161,7 @@ def test_two_models_or_another_number_of_words_are_refused(path: Path) -> None:
 
 
 def test_a_model_alone_keeps_its_isolated_versions() -> None:
-    """All others are left out, and what stands beside the applications stays."""
+    """All others are left out, and what stands next to the applications stays."""
     found = alone(CONFIG, "churn", PATH)
     assert found["applications"] == [CHURN, ISOLATED]
     assert found["http_options"] == CONFIG["http_options"]

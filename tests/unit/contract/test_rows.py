@@ -82,7 +82,7 @@ HOSTILE = {
         TooManyRows,
         "at most 100",
     ),
-    "1 MB of nested lists beside a row with a field that stands twice": (
+    "1 MB of nested lists next to a row with a field that stands twice": (
         many,
         b"[" + DOUBLED + b',{"nps_score":[' + b",".join([NESTED] * 40_000) + b"]}]",
         BodyTooLarge,

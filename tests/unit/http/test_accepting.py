@@ -51,7 +51,7 @@ def on_uvloop(test: Callable[[], Any]) -> None:
 
 @pytest.mark.parametrize("kind", [AcceptingServer, uvicorn.Server])
 def test_all_that_wait_are_accepted_within_some_turns_of_the_loop(kind: Any) -> None:
-    """What uvicorn does alone is told beside it: where that is well one day, this can go."""
+    """What uvicorn does alone is told next to it: where that is well one day, this can go."""
 
     async def test() -> None:
         listener = listening()

@@ -165,7 +165,7 @@ async def test_a_row_that_the_model_fails_on_is_a_500_problem_alone(api: Api) ->
 
 
 async def test_a_row_that_the_model_fails_on_is_an_error_entry_in_a_batch(api: Api) -> None:
-    """The rows beside it keep their answers."""
+    """The rows next to it keep their answers."""
     first, second = example_rows(api.spec)[:2]
     api.backend.failing = lambda row: row.model_dump() == first
     response = await api.post("/v1/predict/batch", [second, first, {}, second])

@@ -194,6 +194,12 @@ async def test_a_route_has_its_own_manner_of_errors(make: Callable[..., Setup]) 
     assert (await setup.send("/toy", b" " * 1_025)).text == f"body_too_large {REQUEST_ID}"
 
 
+def test_a_manner_of_errors_without_a_handler_is_refused_at_the_start() -> None:
+    """What FastAPI's own handler raises would be told in another one."""
+    with pytest.raises(ValueError, match=r"^/toy: found a writer of errors without a handler"):
+        Route("/toy", ("POST",), "open", write_error=toy_error)
+
+
 @pytest.mark.parametrize(
     ("path", "methods"),
     [

@@ -4,29 +4,19 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from fakes import FakeBackend, FakeReplica, client_of, example_rows
+from behind_door import PREFIX, BehindDoor
+from fakes import FakeReplica, client_of, example_rows
 
-from serve_app.http.application import create_app
 from serve_app.http.edge import Edge, door_in_front, middlewares, put_in_front, route_prefix
 from serve_app.models import get_spec
 
 SPEC = get_spec("churn")
 ROW = example_rows(SPEC)[0]
-PREFIX = "/churn"
 BAD = {"content": b"{", "headers": {"content-type": "application/json"}}
 
 
-class Setup:
+class Setup(BehindDoor):
     """A server's application behind Ray, behind the edge."""
-
-    def __init__(self) -> None:
-        self.backend = FakeBackend(SPEC)
-        app = create_app(SPEC, self.backend)
-        put_in_front(app.state.door)
-        self.replica = FakeReplica(app)
-        [middleware] = middlewares()
-        assert middleware.cls is Edge
-        self.client = client_of(Edge(self.replica))
 
     async def predict(self, path: str = "/churn/v1/predict", **headers: str) -> httpx.Response:
         """One row."""
@@ -36,8 +26,14 @@ class Setup:
 @pytest.fixture
 def setup() -> Iterator[Setup]:
     """The door in front belongs to the process: it is taken away again."""
-    yield Setup()
+    yield Setup("in front of Ray", SPEC)
     put_in_front(None)
+
+
+def test_ray_is_given_the_edge_and_nothing_else() -> None:
+    """By the callback that serve_config.yaml names."""
+    [middleware] = middlewares()
+    assert middleware.cls is Edge
 
 
 async def test_a_prediction_is_answered_as_it_is_behind_ray(setup: Setup) -> None:

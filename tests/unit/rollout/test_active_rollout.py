@@ -29,7 +29,7 @@ async def test_orders_are_followed_from_the_next_request_on() -> None:
     assert await server.ask() == STABLE
     server.order(100)
     assert await server.ask() == CANDIDATE
-    server.rollout.follow(RolloutReply(known=True))
+    server.order(0)
     assert await server.ask() == STABLE
 
 
@@ -58,6 +58,32 @@ async def test_at_100_percent_a_server_that_hears_nothing_stays_there() -> None:
     assert await server.ask() == CANDIDATE
     server.written = State(rollout="r", run=1, status="rolled_back")
     await server.rollout.alone(100_006)
+    assert await server.ask() == STABLE
+
+
+async def test_at_100_percent_a_server_stays_there_while_nobody_can_read_the_log() -> None:
+    """Stable may be scaled down already; a table without a rollout is another matter."""
+    server = await Server().start(100)
+    server.order(100)
+    server.rollout.follow(RolloutReply(known=True))
+    assert server.rollout.is_known
+    assert await server.ask() == CANDIDATE
+    server.order(50)
+    server.rollout.follow(RolloutReply(known=True))
+    assert server.rollout.percent == 0
+
+
+async def test_at_100_percent_while_nobody_can_read_the_log_what_fails_everything_is_out() -> None:
+    """Nobody else judges it, as without a coordinator."""
+    server = await Server().start(100)
+    server.order(100)
+    server.rollout.follow(RolloutReply(known=True))
+    server.store.scorers[CANDIDATE].error = RuntimeError("broken")
+    for second in range(12):
+        server.now_s += 1
+        await server.ask(f"key {second}")
+        server.rollout.follow(RolloutReply(known=True))
+    assert server.report().out_alone == "run-1"
     assert await server.ask() == STABLE
 
 

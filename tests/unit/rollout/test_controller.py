@@ -8,7 +8,7 @@ from watching import CANDIDATE
 
 from serve_app.errors import CommandRefused, NoRollout
 from serve_app.rollout.command import Action
-from serve_app.rollout.orders import Candidate, RolloutReply
+from serve_app.rollout.orders import CandidateState, RolloutReply
 from serve_app.rollout.view import Unknown, view
 
 
@@ -73,13 +73,13 @@ async def test_the_view_tells_a_step_that_waits_until_it_is_entered(tmp_path: Pa
     servers = TwoServers(tmp_path)
     await servers.until_share("shadow")
     assert not servers.view().stepping
-    servers.candidate = Candidate("missing", "loading")
+    servers.candidate = CandidateState("missing", "loading")
     await servers.controller.command("step", "ada", "few clients")
     await servers.report_for(2)
     assert (servers.view().share, servers.view().stepping) == ("shadow", True)
     with pytest.raises(CommandRefused):
         await servers.controller.command("step", "ada", "")
-    servers.candidate = Candidate("ready")
+    servers.candidate = CandidateState("ready")
     await servers.report_for(2)
     assert (servers.view().share, servers.view().stepping) == (10.0, False)
 
@@ -118,7 +118,7 @@ async def test_another_plan_begins_at_its_own_first_step(tmp_path: Path) -> None
 async def test_a_candidate_that_is_refused_is_aborted_before_it_has_a_share(tmp_path: Path) -> None:
     """The reason names the fields that differ."""
     servers = TwoServers(tmp_path)
-    servers.candidate = Candidate("refused", "nps_score: missing in the bundle")
+    servers.candidate = CandidateState("refused", "nps_score: missing in the bundle")
     await servers.report_for(5)
     assert servers.status == "aborted"
     assert "nps_score" in servers.view().reason
@@ -128,11 +128,11 @@ async def test_a_candidate_that_is_refused_is_aborted_before_it_has_a_share(tmp_
 async def test_every_step_waits_until_the_candidate_is_loaded_everywhere(tmp_path: Path) -> None:
     """Until then the rollout says in how many servers it is loaded."""
     servers = TwoServers(tmp_path)
-    servers.candidate = Candidate("missing", "loading")
+    servers.candidate = CandidateState("missing", "loading")
     await servers.report_for(10)
     assert servers.status == "waiting"
     assert "loaded in 0 of 2 servers" in servers.view().waits_for
-    servers.candidate = Candidate("ready")
+    servers.candidate = CandidateState("ready")
     await servers.report_for(2)
     assert servers.view().share == "shadow"
 

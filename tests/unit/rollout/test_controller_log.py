@@ -2,6 +2,7 @@
 
 import json
 import math
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 from two_servers import PLAN, TwoServers, written
 
 from serve_app.errors import NotReady, RolloutError
-from serve_app.rollout.controller import LISTEN_S
+from serve_app.rollout import holder
+from serve_app.rollout.controller import LISTEN_S, MOST_UNKNOWN_S
 from serve_app.rollout.holder import CHECK_S, RECLAIM_S
+from serve_app.rollout.log import Log
 from serve_app.rollout.orders import RolloutReply
 from serve_app.rollout.view import view
 from serve_app.statistics.sequential_test import FIRST_SHARE
@@ -178,3 +181,85 @@ async def test_one_that_lost_the_log_claims_it_again_when_the_other_is_quiet(
     claims = [event for event in written(tmp_path) if event["kind"] == "claimed"]
     assert len(claims) == 3
     assert claims[-1]["writer"] == claims[0]["writer"]
+
+
+async def test_nobody_claims_the_log_of_what_is_over(tmp_path: Path) -> None:
+    """Two clusters that both have clients would fill it, until nobody can read it any more."""
+    old = TwoServers(tmp_path)
+    await old.until_share(10.0)
+    new = TwoServers(tmp_path, now_s=old.now_s)
+    await new.report_for(5)
+    await new.controller.command("abort", "ada", "enough")
+    n_events = len(written(tmp_path))
+    for _ in range(40):
+        await old.report_for(10)
+        await new.report_for(10)
+    assert len(written(tmp_path)) == n_events
+    assert (old.status, new.status) == ("aborted", "aborted")
+    await old.controller.command("start", "ada", "")
+    assert written(tmp_path)[-1]["kind"] == "started"
+
+
+async def test_two_that_take_the_log_from_each_other_do_so_ever_more_seldom(
+    tmp_path: Path,
+) -> None:
+    """Each waits twice as long as the last time: some twenty claims a day, not 1,440."""
+    plan = PLAN.model_copy(update={"min_seconds": 1_000_000})
+    old = TwoServers(tmp_path, plan)
+    await old.report_for(10)
+    new = TwoServers(tmp_path, plan, now_s=old.now_s)
+    for _ in range(200):
+        await old.report_for(10)
+        await new.report_for(10)
+    claims = [event for event in written(tmp_path) if event["kind"] == "claimed"]
+    # Each by turns: after 60 s both, then 120, 240, 480 and 960.
+    assert 4 <= len(claims) <= 11
+
+
+async def test_a_store_that_hangs_keeps_no_server_waiting_and_takes_one_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stable answers everybody then, as where the log cannot be read; it goes on once it can."""
+    monkeypatch.setattr(holder, "OPEN_TIMEOUT_S", 0.01)
+    servers = TwoServers(tmp_path)
+    await servers.until_share(10.0)
+    may_end = threading.Event()
+    opened = []
+    open_now = servers._open
+
+    def hang(rollout: str) -> Log:
+        opened.append(rollout)
+        may_end.wait(timeout=60)
+        return open_now(rollout)
+
+    servers._open = hang  # type: ignore[method-assign]
+    servers.restart_coordinator()
+    await servers.report_for(20)
+    assert servers.reply == RolloutReply(known=True, orders=None)
+    assert "no answer of its store" in str(view(servers.controller))
+    assert len(opened) == 1
+    may_end.set()
+    monkeypatch.setattr(holder, "OPEN_TIMEOUT_S", 60.0)
+    await servers.report_for(5)
+    assert servers.orders.percent == 10.0
+
+
+async def test_servers_that_do_not_agree_wait_for_their_orders_a_minute_at_most(
+    tmp_path: Path,
+) -> None:
+    """A new coordinator of servers of which one has refused the table; nobody judges meanwhile."""
+    servers = TwoServers(tmp_path)
+    await servers.until_share(10.0)
+    servers.restart_coordinator()
+    other = PLAN.model_copy(update={"candidate": "1.2.0"})
+    replies = []
+    for _ in range(int(MOST_UNKNOWN_S) + 2):
+        servers.now_s += 1
+        servers.report("a")
+        servers.report("b", plan=other)
+        await servers.controller.look()
+        replies.append(servers.controller.tell("a"))
+    assert replies[0] == RolloutReply(known=False)
+    assert replies[-1] == RolloutReply(known=True, orders=None)
+    await servers.report_for(5)
+    assert servers.orders.percent == 10.0

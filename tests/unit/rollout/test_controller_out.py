@@ -16,6 +16,7 @@ from serve_app.rollout.event import Draft
 from serve_app.rollout.facts import Verdict
 from serve_app.rollout.holder import CHECK_S
 from serve_app.rollout.log import open_log
+from serve_app.rollout.looking import look_forever
 from serve_app.rollout.orders import RolloutReport, order_out
 
 
@@ -110,7 +111,7 @@ async def test_the_judge_does_not_wait_for_a_slow_store(
 
     monkeypatch.setattr(controller.ongoing.log, "append", hang)
     paused = asyncio.ensure_future(controller.command("pause", "ada", ""))
-    looking = asyncio.ensure_future(controller.look_forever())
+    looking = asyncio.ensure_future(look_forever(controller))
     servers.report("a", counts=servers.counts({"errors": ([], [f"c{n}" for n in range(40)])}))
     await until(lambda: controller.is_falling, timeout_s=30)
     assert controller.tell("a").orders.percent == 0.0
@@ -136,7 +137,7 @@ async def test_a_judge_that_fails_ends_nothing_and_keeps_nobody_from_taking_the_
 
     monkeypatch.setattr(ongoing, "verdict", fail)
     monkeypatch.setattr(view, "judged", fail)
-    looking = asyncio.ensure_future(servers.controller.look_forever())
+    looking = asyncio.ensure_future(look_forever(servers.controller))
     await until(lambda: n_asked >= 2 or looking.done(), timeout_s=30)
     assert not looking.done()
     servers.now_s += PLAN.min_seconds + 1
@@ -358,3 +359,68 @@ async def test_an_answer_holds_the_newest_decisions_and_the_count_of_those_befor
     assert len(told.events) == 50
     assert told.events[-1].kind == "resumed"
     assert told.n_events_before + 50 == told.events[-1].seq == len(written(tmp_path))
+
+
+async def test_out_before_the_first_claim_is_out_in_the_first_run(tmp_path: Path) -> None:
+    """The store is away when a rollout begins: what was said then is not lost with its return."""
+    servers = TwoServers(tmp_path)
+    servers.broken = RolloutError("state: cannot be opened")
+    await servers.report_for(5)
+    with pytest.raises(NotReady, match="In force, and written as soon as"):
+        await servers.controller.command("out", "ada", "tickets")
+    servers.broken = None
+    await servers.report_for(10)
+    last = written(tmp_path)[-1]
+    assert (last["kind"], last["run"], last["by"]) == ("aborted", 1, "ada")
+    assert not any(event["kind"] == "entered" for event in written(tmp_path))
+
+
+async def test_out_of_one_plan_says_nothing_of_another(tmp_path: Path) -> None:
+    """A bad plan whose log cannot be read is out; the sound one that comes back goes on."""
+    servers = TwoServers(tmp_path)
+    await servers.until_share(10.0)
+    servers.plan = PLAN.model_copy(update={"candidate": "1.2.0"})
+    servers.broken = RolloutError("state: cannot be opened")
+    await servers.report_for(5)
+    with pytest.raises(NotReady, match="In force"):
+        await servers.controller.command("out", "ada", "bad 1.2.0")
+    servers.plan = PLAN
+    servers.broken = None
+    await servers.report_for(5)
+    assert (servers.status, servers.orders.percent) == ("running", 10.0)
+
+
+async def test_while_nobody_knows_the_plan_out_promises_nothing(tmp_path: Path) -> None:
+    """The server that was asked orders it next to the log of its own plan then."""
+    servers = TwoServers(tmp_path)
+    with pytest.raises(NotReady, match="not known yet which rollout"):
+        await servers.controller.command("out", "ada", "")
+
+
+async def test_out_beside_a_start_is_out_in_the_run_that_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever says it while another begins again means what answers afterwards."""
+    servers = TwoServers(tmp_path)
+    await servers.until_share(10.0)
+    controller = servers.controller
+    await controller.command("out", "ada", "")
+    assert controller.ongoing is not None
+    append = controller.ongoing.log.append
+    is_writing = Event()
+    may_end = Event()
+
+    def hang(draft: Draft, now_s: float) -> Any:
+        is_writing.set()
+        may_end.wait(timeout=60)
+        return append(draft, now_s)
+
+    monkeypatch.setattr(controller.ongoing.log, "append", hang)
+    start = asyncio.ensure_future(controller.command("start", "bo", ""))
+    await until(is_writing.is_set, timeout_s=30)
+    out = asyncio.ensure_future(controller.command("out", "ada", "tickets"))
+    await asyncio.sleep(0)
+    may_end.set()
+    await asyncio.gather(start, out)
+    last = written(tmp_path)[-1]
+    assert (last["kind"], last["run"], last["by"]) == ("aborted", 2, "ada")

@@ -204,6 +204,34 @@ def test_at_100_percent_a_candidate_that_dies_is_out_after_ten_seconds() -> None
     assert (said.outcome, said.cause) == ("fail", "failing")
 
 
+@pytest.mark.parametrize("percent", [50.0, 100.0])
+@pytest.mark.parametrize("every_s", [7, 20, 50])
+def test_where_few_requests_come_a_candidate_that_dies_is_out_within_ten_minutes(
+    percent: float, every_s: int
+) -> None:
+    """One request in seven seconds is fewer than ten in a minute; a key or none makes no matter."""
+    found = record(percent)
+    tell(found, counts_of(requests=(500, 500)))
+    found.enter(2, percent)
+    is_out = False
+    for second in range(0, 700, every_s):
+        counts = counts_of(2, requests=(0, 1), bad=(0, 1), errors=([], ["c"]))
+        tell(found, counts, 100.0 + second)
+        said = judged(found, 2, 100.5 + second)
+        is_out = is_out or (said.outcome, said.cause) == ("fail", "failing")
+    assert is_out
+
+
+def test_where_few_requests_come_ten_late_ones_put_nobody_out() -> None:
+    """What a version loads at its first calls makes them late, in each server again."""
+    found = record(50.0)
+    tell(found, counts_of(requests=(500, 500)))
+    found.enter(2, 50.0)
+    for second in range(0, 200, 10):
+        tell(found, counts_of(2, requests=(1, 1), late=([], ["c"])), 100.0 + second)
+        assert judged(found, 2, 100.5 + second).outcome != "fail"
+
+
 def failing(
     n_seconds: int, candidate: tuple[int, int], stable: tuple[int, int], **more: int
 ) -> Verdict:

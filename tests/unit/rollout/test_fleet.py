@@ -5,35 +5,25 @@ import math
 from typing import Any
 
 import pytest
+from set_clock import SetClock
 from watching import CANDIDATE, FakeIsolated, table
 
 from serve_app.rollout import fleet as fleets
 from serve_app.rollout.fleet import ALONE_S, RATE_OVER_S, SILENT_S, Fleet, Replicas
-from serve_app.rollout.orders import Candidate, RolloutReport
+from serve_app.rollout.orders import CandidateState, RolloutReport
 from serve_app.settings import Rollout
 
 PLAN = table().rollout
 assert PLAN is not None
 OTHER = PLAN.model_copy(update={"candidate": "1.2.0"})
-READY = Candidate("ready")
-LOADING = Candidate("missing", "loading")
-
-
-class Watch:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def __call__(self) -> float:
-        """Return the time that it shows, in seconds."""
-        return self.now_s
+READY = CandidateState("ready")
+LOADING = CandidateState("missing", "loading")
 
 
 def report(
     server: str,
     plan: Rollout | None = PLAN,
-    candidate: Candidate = READY,
+    candidate: CandidateState = READY,
     n_rows: int = 0,
     **more: str,
 ) -> tuple[str, RolloutReport]:
@@ -42,10 +32,10 @@ def report(
 
 
 def fleet_of(
-    *reports: tuple[str, RolloutReport], isolated: Any = None, clock: Watch | None = None
+    *reports: tuple[str, RolloutReport], isolated: Any = None, clock: SetClock | None = None
 ) -> Fleet:
     """Return a fleet that has heard these reports."""
-    fleet = Fleet(isolated or FakeIsolated(), clock or Watch())
+    fleet = Fleet(isolated or FakeIsolated(), clock or SetClock())
     for one in reports:
         fleet.hear(*one, is_new=True)
     return fleet
@@ -75,7 +65,7 @@ def test_all_servers_with_clients_put_a_candidate_out_that_no_coordinator_judged
     others: dict[str, Any], is_out: bool
 ) -> None:
     """One that does not reach it speaks for nobody else; and the others may be heard later."""
-    clock = Watch()
+    clock = SetClock()
     fleet = fleet_of(report("a", n_rows=9, out_alone="run-1"), clock=clock)
     assert fleet.waits_for_others("a")
     assert not fleet.are_out_alone("run-1")
@@ -90,7 +80,7 @@ def test_all_servers_with_clients_put_a_candidate_out_that_no_coordinator_judged
 
 def test_a_server_that_is_silent_counts_no_more() -> None:
     """It has gone, and its old plan has gone with it."""
-    clock = Watch()
+    clock = SetClock()
     fleet = fleet_of(report("a", plan=OTHER), clock=clock)
     clock.now_s += SILENT_S + 1
     fleet.hear(*report("b"), is_new=True)
@@ -103,7 +93,11 @@ def test_a_server_that_is_silent_counts_no_more() -> None:
     [
         ((READY, READY), "ready", "1.1.0 is loaded"),
         ((READY, LOADING), "missing", "loaded in 1 of 2 servers (loading)"),
-        ((READY, Candidate("refused", "nps_score: missing in the bundle")), "refused", "nps_score"),
+        (
+            (READY, CandidateState("refused", "nps_score: missing in the bundle")),
+            "refused",
+            "nps_score",
+        ),
     ],
 )
 def test_a_candidate_is_ready_when_every_server_has_it(
@@ -127,8 +121,8 @@ async def test_an_isolated_candidate_needs_the_replicas_for_its_next_share() -> 
     That many replicas are wished for.
     """
     isolated = FakeIsolated()
-    clock = Watch()
-    candidate = Candidate("ready", isolated=True, rows_per_s=100.0)
+    clock = SetClock()
+    candidate = CandidateState("ready", isolated=True, rows_per_s=100.0)
     fleet = fleet_of(report("a", candidate=candidate), isolated=isolated, clock=clock)
     clock.now_s += RATE_OVER_S
     fleet.hear(*report("a", candidate=candidate, n_rows=int(1_000 * RATE_OVER_S)), is_new=True)
@@ -160,7 +154,8 @@ async def test_an_application_that_failed_is_final_and_a_controller_that_is_away
     isolated.found = found
     isolated.error = error
     fleet = fleet_of(
-        report("a", candidate=Candidate("missing", "no answer", isolated=True)), isolated=isolated
+        report("a", candidate=CandidateState("missing", "no answer", isolated=True)),
+        isolated=isolated,
     )
     await fleet.ask_isolated(CANDIDATE, 20)
     assert fleet.readiness(PLAN, 20)[0] == state
@@ -175,7 +170,7 @@ async def test_a_controller_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPat
             await asyncio.Event().wait()
             raise AssertionError
 
-    candidate = Candidate("ready", isolated=True, rows_per_s=100.0)
+    candidate = CandidateState("ready", isolated=True, rows_per_s=100.0)
     fleet = fleet_of(report("a", candidate=candidate), isolated=Hanging())
     async with asyncio.timeout(30):
         await fleet.ask_isolated(CANDIDATE, 50)
@@ -188,8 +183,8 @@ async def test_a_promoted_candidate_is_asked_again_about_the_share_that_it_enter
     fifteen, and waits for them.
     """
     isolated = FakeIsolated()
-    clock = Watch()
-    candidate = Candidate("ready", isolated=True, rows_per_s=100.0)
+    clock = SetClock()
+    candidate = CandidateState("ready", isolated=True, rows_per_s=100.0)
     fleet = fleet_of(report("a", candidate=candidate), isolated=isolated, clock=clock)
     clock.now_s += RATE_OVER_S
     fleet.hear(*report("a", candidate=candidate, n_rows=int(1_000 * RATE_OVER_S)), is_new=True)
@@ -208,7 +203,7 @@ def test_the_rate_is_a_mean_of_the_last_seconds() -> None:
 
     The rate is known at once, because a step's replicas are counted from it.
     """
-    clock = Watch()
+    clock = SetClock()
     fleet = fleet_of(report("a", n_rows=9_999), report("b", n_rows=9_999), clock=clock)
     rates = [fleet.rows_per_s]
     for passed_s, a_rows, b_rows in (
@@ -225,7 +220,7 @@ def test_the_rate_is_a_mean_of_the_last_seconds() -> None:
 
 async def test_a_time_without_traffic_is_not_averaged_into_what_comes_after_it() -> None:
     """Traffic that begins counts at once: otherwise a step would get too few replicas."""
-    clock = Watch()
+    clock = SetClock()
     fleet = fleet_of(report("a"), clock=clock)
     rates = []
     for rows in (0, 0, 240, 240, *[0] * 11, 240):

@@ -16,7 +16,7 @@ from serve_app.rollout.clock import SteadyClock
 from serve_app.rollout.controller import Controller
 from serve_app.rollout.log import Log, open_log
 from serve_app.rollout.notify import MOST_WAITING, Notifier, headers_of
-from serve_app.rollout.orders import Candidate, RolloutReport
+from serve_app.rollout.orders import CandidateState, RolloutReport
 from serve_app.settings import Notify, Rollout
 
 QUICK_S = (0.01, 0.01, 0.01)
@@ -57,7 +57,7 @@ class Watched:
         """Let its server report until the candidate has its first share."""
         for _ in range(100):
             self.now_s += 1
-            report = RolloutReport(self.plan, Candidate("ready"), 100, (), "")
+            report = RolloutReport(self.plan, CandidateState("ready"), 100, (), "")
             self.controller.hear("a", report, is_new=True)
             await self.controller.look()
             if self.controller.orders and self.controller.orders.percent:
@@ -111,6 +111,19 @@ async def test_a_message_is_signed_over_its_id_its_time_and_its_body(tmp_path: P
         ids.add(headers["webhook-id"])
         assert headers["webhook-signature"] == signature_of(headers, body)
     assert len(ids) == 1, "sent again, it has the same id"
+
+
+async def test_events_of_two_applications_have_ids_of_their_own(tmp_path: Path) -> None:
+    """A receiver drops what it has heard before, by its id; both began the same plan."""
+    ids = []
+    with webhook() as receiver:
+        for application in ("shop", "market"):
+            watched = Watched(tmp_path / application, Notify(url=receiver.url))
+            watched.notifier._application = application
+            await watched.begin()
+        await until(lambda: len(receiver.heard) == 2)
+        ids = [headers["webhook-id"] for headers, _ in receiver.heard]
+    assert len(set(ids)) == 2
 
 
 def test_the_signature_is_that_of_standard_webhooks() -> None:

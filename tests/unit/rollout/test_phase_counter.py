@@ -72,7 +72,7 @@ def test_a_good_answer_of_another_replica_ends_no_stop() -> None:
     counter = phase_counter(clock=clock)
     counter.note("stalled", CANDIDATE, 0.15, "late")
     clock.now_s += 0.05
-    counter.note("beside it", CANDIDATE, 0.1, None, 0.4)
+    counter.note("next to it", CANDIDATE, 0.1, None, 0.4)
     counter.note("stalled too", CANDIDATE, 0.15, "late")
     clock.now_s += 0.05
     counter.note("after it", CANDIDATE, 0.01, None, 0.4)

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from threading import Barrier, Thread
 
 import obstore
 import pytest
+from answering import answering
 from obstore.store import LocalStore, MemoryStore
 from rolling import PLAN, START_S
 from rolling_log import FOLDER, S3, claiming, next_draft
@@ -29,16 +29,13 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     S3.objects = {}
     S3.put_headers = []
     S3.lost_answers = 0
-    server = ThreadingHTTPServer(("127.0.0.1", 0), S3)
-    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
-    yield "s3://bucket/state"
-    server.shutdown()
-    server.server_close()
+    with answering(S3) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        yield "s3://bucket/state"
 
 
 @pytest.fixture(params=["folder", "memory", "s3"])

@@ -60,3 +60,17 @@ def test_a_candidate_that_is_out_is_so_before_the_log_says_it() -> None:
     """What is in force comes first."""
     said = sentence(State(status="running", share=10.0, step=0), PLAN, NOON_S, "", is_out=True)
     assert said == "1.1.0 is out: 1.0.0 answers everybody. The log does not say so yet."
+
+
+def test_at_the_end_of_the_plan_it_names_the_command_that_goes_on() -> None:
+    """`resume`, which other holds end by, would be refused there."""
+    state = State(status="held", cause="end of the plan", by="coordinator", reason="the plan ends")
+    said = sentence(state, PLAN, NOON_S, "", is_out=False)
+    assert said.endswith("the plan ends. `promote` goes on, `out` ends it.")
+
+
+def test_a_candidate_that_bakes_longer_than_planned_says_why() -> None:
+    """A time in the past is no answer to "what comes next"."""
+    state = State(status="baking", step=1, share=100.0, step_began_s=NOON_S)
+    said = sentence(state, PLAN, NOON_S, "100 %: 3 of 60 are bad", is_out=False)
+    assert said.endswith("`out` brings 1.0.0 back. It is not done yet: 100 %: 3 of 60 are bad.")

@@ -45,7 +45,7 @@ async def test_what_does_not_fit_is_dropped_and_counted() -> None:
     """A candidate that hangs holds one call; the rest waits up to the bound."""
     shadow = Shadow()
     counter = phase_counter()
-    candidate = FakeScorer(lambda _: 0.4, delay_s=0.3)
+    candidate = FakeScorer(lambda _: 0.4, delay_s=60)
     for n in range(MOST_WAITING_ROWS + 7):
         shadow.offer(counter, candidate, f"k{n}", rows(), scores(), 1.0)
     assert counter.take().shadowed.n_dropped == 7

@@ -193,6 +193,7 @@ async def test_a_stable_application_is_waited_for() -> None:
     assert found.manifest_sha256 == PIN
 
 
+@pytest.mark.real_time
 async def test_an_application_that_never_answers_is_given_up() -> None:
     """Each question has an end, and so have all of them: the first call to a failed application can
     hang.

@@ -343,6 +343,7 @@ async def test_readiness_asks_stable_each_time() -> None:
     assert router.health().model_loaded is True
 
 
+@pytest.mark.real_time
 @pytest.mark.parametrize("fault", ["hangs", "raises"])
 async def test_a_candidate_that_hangs_does_not_hold_up_readiness(fault: str) -> None:
     """A probe waits for a second, and stable answers at once: only the candidate is told as away,

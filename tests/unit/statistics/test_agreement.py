@@ -1,4 +1,4 @@
-"""How the scores of two versions go together, beside what scipy and numpy say of the same rows."""
+"""How the scores of two versions go together, held against scipy and numpy on the same rows."""
 
 import math
 

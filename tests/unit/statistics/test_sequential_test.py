@@ -175,7 +175,7 @@ def test_the_shares_of_alpha_add_up_to_alpha() -> None:
 
 
 def test_the_limits_of_the_shipped_plan_are_those_that_are_documented() -> None:
-    """docs/rollouts.md has them, and the page of a rollout shows them beside the evidence."""
+    """docs/rollouts.md has them, and the page of a rollout shows them next to the evidence."""
     found = {
         rail: tuple(
             round(limit(rail, since, alpha=0.01, n_steps=5), 1) for since in get_args(Since)

@@ -108,7 +108,7 @@ def test_a_version_that_answers_something_else_is_found(monkeypatch: pytest.Monk
 
 
 class _Moved:
-    """A version whose scores are a little beside those of the bundle."""
+    """A version whose scores are a little off those of the bundle."""
 
     def __init__(self, *words: object) -> None:
         from serve_app.bundle.loading import load

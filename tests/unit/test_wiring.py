@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fakes import client_of, example_rows, table
 from keyring import key_of, write_keys
+from replica_context import be_a_replica
 from toy_runtime import toy, write_toy
 
 from serve_app.bundle.loading import Verified
@@ -29,12 +30,12 @@ from serve_app.settings import ServerArgs, Table
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own models warn when they are imported
-    from ray import serve
 
     from serve_app.app import coordinator_parts, server_parts
     from serve_app.cluster.metrics import Exporter
 
 ROW = example_rows(get_spec("churn"))[0]
+pytestmark = pytest.mark.usefixtures("collected")
 
 
 class Handle:
@@ -63,10 +64,7 @@ def args(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proven: list[Verified]
 ) -> Iterator[ServerArgs]:
     """Arguments of a server whose store has a version; Ray says which application it is of."""
-    context = SimpleNamespace(
-        app_name="churn", _deployment_config=SimpleNamespace(max_ongoing_requests=1_000)
-    )
-    monkeypatch.setattr(serve, "get_replica_context", lambda: context)
+    be_a_replica(monkeypatch, app_name="churn")
     monkeypatch.setitem(RUNTIMES, "toy", toy())
     for name in (
         "MODEL_PATH",

@@ -36,7 +36,7 @@ from training.new.yaml_text import application_text, with_application
 from training.reading import check, read_csv
 from training.table import Table
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 APPLICATION = application_text("telco", "my_models.telco", "model_store", "1.0.0")
 
 

@@ -4,11 +4,11 @@ import csv
 import json
 import threading
 from collections.abc import Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from answering import QuietHandler, answering
 from fakes import example_rows, expected_answer
 from typer.testing import CliRunner
 
@@ -82,9 +82,9 @@ def fake() -> FakeServer:
 def url(fake: FakeServer) -> Iterator[str]:
     """Where it answers, under a prefix."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
+    class Handler(QuietHandler):
+        def respond(self) -> None:
+            body = self.body()
             if fake.n_cut_off:
                 fake.n_cut_off -= 1
                 self.close_connection = True
@@ -92,23 +92,10 @@ def url(fake: FakeServer) -> Iterator[str]:
             status, headers, answer = fake.answer(body)
             if self.path != "/churn/v1/predict/batch":
                 status, headers, answer = 404, {}, b"not found"
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("content-length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
+            self.answer(status, answer, headers)
 
-        def log_message(self, *_: Any) -> None:
-            """Nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/churn"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(Handler) as found:
+        yield f"{found}/churn"
 
 
 def row_of(n: int) -> list[str]:

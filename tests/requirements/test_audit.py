@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "requirements/audit.sh"
 PACKAGE = "one==1.0 --hash=sha256:00\n"
 # As the real one: it ends with 1 for a vulnerability as for a service that does not answer, and

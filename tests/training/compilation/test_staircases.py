@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from purchases import NUMBERS, TEXTS, compiled_purchases, fitted, opened, purchases
+from booster_libraries import catboost, lightgbm, xgboost
+from purchases import behind, compiled_purchases, fitted, opened, purchases
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
     AdaBoostClassifier,
     BaggingClassifier,
@@ -20,7 +20,7 @@ from sklearn.ensemble import (
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from training.compilation.asker import NotCompiled
@@ -34,17 +34,14 @@ EXACT = 1e-9
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-def behind(model: Any) -> Any:
+def scaled(model: Any) -> Any:
     """The model at the end of a pipeline, after imputing, scaling and one-hot."""
-    texts = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    numbers = make_pipeline(SimpleImputer(), StandardScaler())
-    steps = ColumnTransformer([("texts", texts, TEXTS), ("numbers", numbers, NUMBERS)])
-    return make_pipeline(steps, model)
+    return behind(model, make_pipeline(SimpleImputer(), StandardScaler()))
 
 
 def isotonic(model: Any) -> Any:
     """The model, calibrated by steps."""
-    return behind(CalibratedClassifierCV(model, method="isotonic", cv=2))
+    return scaled(CalibratedClassifierCV(model, method="isotonic", cv=2))
 
 
 def boosting(**more: Any) -> HistGradientBoostingClassifier:
@@ -52,24 +49,21 @@ def boosting(**more: Any) -> HistGradientBoostingClassifier:
     return HistGradientBoostingClassifier(max_iter=8, random_state=0, **more)
 
 
-def lightgbm() -> Any:
+def small_lightgbm() -> Any:
     """A small model of LightGBM, or a skip."""
-    library = pytest.importorskip("lightgbm", reason="LightGBM is not installed")
-    return library.LGBMClassifier(n_jobs=1, verbose=-1, min_child_samples=5, **SMALL)
+    return lightgbm().LGBMClassifier(n_jobs=1, verbose=-1, min_child_samples=5, **SMALL)
 
 
-def catboost() -> Any:
+def small_catboost() -> Any:
     """A small model of CatBoost, or a skip."""
-    library = pytest.importorskip("catboost", reason="CatBoost is not installed")
-    return library.CatBoostClassifier(
+    return catboost().CatBoostClassifier(
         iterations=8, depth=3, verbose=0, thread_count=1, allow_writing_files=False
     )
 
 
-def xgboost() -> Any:
+def small_xgboost() -> Any:
     """A small model of XGBoost, or a skip."""
-    library = pytest.importorskip("xgboost", reason="XGBoost is not installed")
-    return library.XGBClassifier(max_depth=3, n_jobs=1, **SMALL)
+    return xgboost().XGBClassifier(max_depth=3, n_jobs=1, **SMALL)
 
 
 CALIBRATED: dict[str, tuple[str, Callable[[], Any]]] = {
@@ -92,8 +86,8 @@ CALIBRATED: dict[str, tuple[str, Callable[[], Any]]] = {
             [("trees", boosting()), ("sum", LogisticRegression())], voting="soft"
         ),
     ),
-    "lightgbm": ("binary", lightgbm),
-    "catboost": ("binary", catboost),
+    "lightgbm": ("binary", small_lightgbm),
+    "catboost": ("binary", small_catboost),
 }
 
 
@@ -114,7 +108,10 @@ def test_what_an_isotonic_calibration_follows_is_summed_in_float64(name: str) ->
 
 @pytest.mark.parametrize(
     ("make", "named"),
-    [(xgboost, "XGBoost itself"), (lambda: AdaBoostClassifier(**SMALL), "AdaBoostClassifier")],
+    [
+        (small_xgboost, "XGBoost itself"),
+        (lambda: AdaBoostClassifier(**SMALL), "AdaBoostClassifier"),
+    ],
 )
 def test_what_itself_adds_up_in_float32_is_not_compiled_before_steps(make: Any, named: str) -> None:
     """No other graph is tried: a proof on some thousand rows would not find the wrong one."""
@@ -127,7 +124,7 @@ def test_what_itself_adds_up_in_float32_is_not_compiled_before_steps(make: Any, 
 def stacked(final: Any) -> Any:
     """Two models, and a third one on their answers."""
     members = [("trees", boosting()), ("sum", LogisticRegression())]
-    return behind(StackingClassifier(members, final, cv=2))
+    return scaled(StackingClassifier(members, final, cv=2))
 
 
 def test_trees_on_the_answers_of_other_models_see_float64_sums() -> None:

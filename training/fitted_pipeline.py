@@ -20,7 +20,7 @@ from training.yardstick import Yardstick, is_quantiles, yardstick_of
 
 
 @dataclass(frozen=True)
-class Candidate:
+class FittedPipeline:
     """A fitted pipeline with its data, and how it is called.
 
     `reference` are the rows that drift is measured against. The pipeline has seen neither
@@ -48,7 +48,10 @@ class Candidate:
         return self.calibration if self.is_foreign else self.reference
 
     def score(self, block: Block) -> Scores:
-        """Score with the pipeline itself, as serving's scikit-learn runtime does."""
+        """Score with the pipeline itself, as serving's scikit-learn runtime does.
+
+        (n_rows,), or (n_rows, n_outputs).
+        """
         return SklearnRuntime(self.pipeline, self.spec.contract, self.call).score(block)
 
     @cached_property

@@ -19,7 +19,7 @@ import pytest
 import yaml
 from documents import blocks_of, pages
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 HADOLINT = Path(sys.executable).with_name("hadolint")
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 TARGETS = ("serve", "sklearn", "boosters", "train")

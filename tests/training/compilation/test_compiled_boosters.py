@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from purchases import NUMBERS, TEXTS, compiled_purchases, fitted, opened, purchases
-from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from booster_libraries import catboost, lightgbm, xgboost
+from purchases import TEXTS, behind, compiled_purchases, fitted, opened, purchases
+from sklearn.preprocessing import StandardScaler
 
 from serve_app.bundle.runtimes.sklearn_runtime import SklearnRuntime
 from training.calling import find_call
@@ -17,28 +16,6 @@ from training.truth import find_truth
 SMALL = {"n_estimators": 8, "n_jobs": 1, "random_state": 0}
 # The boosters complain of names of columns, and of what an encoder never saw.
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-def lightgbm() -> Any:
-    """The library, or a skip: it is no requirement of Sluice."""
-    return pytest.importorskip("lightgbm", reason="LightGBM is not installed")
-
-
-def xgboost() -> Any:
-    """The library, or a skip."""
-    return pytest.importorskip("xgboost", reason="XGBoost is not installed")
-
-
-def catboost() -> Any:
-    """The library, or a skip."""
-    return pytest.importorskip("catboost", reason="CatBoost is not installed")
-
-
-def behind(booster: Any, numbers: Any = "passthrough") -> Any:
-    """The booster at the end of a pipeline."""
-    texts = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-    steps = ColumnTransformer([("texts", texts, TEXTS), ("numbers", numbers, NUMBERS)])
-    return make_pipeline(steps, booster)
 
 
 def quiet(**more: Any) -> dict[str, Any]:

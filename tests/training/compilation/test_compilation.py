@@ -7,6 +7,7 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 import pytest
+from encoders import one_hot
 from odd_estimator import MeanOfColumns, log_of_columns
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
@@ -50,11 +51,6 @@ def orders() -> ColumnTransformer:
     return ColumnTransformer(
         [("day", OneHotEncoder(), ["order_day"]), ("numbers", "passthrough", ORDER_NUMBERS)]
     )
-
-
-def one_hot() -> OneHotEncoder:
-    """Dense, since histogram boosting takes no sparse matrix."""
-    return OneHotEncoder(handle_unknown="ignore", sparse_output=False)
 
 
 LOAN_PIPELINES = {

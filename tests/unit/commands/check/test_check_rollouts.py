@@ -3,11 +3,20 @@
 from pathlib import Path
 
 import pytest
-from checking import ISOLATED, SERVER, SHIPPED, TABLE, changed, manifest_of, report_on, uncommented
+from checking import (
+    ISOLATED,
+    SERVER,
+    SHIPPED,
+    TABLE,
+    changed,
+    manifest_of,
+    report_on,
+    store_of_manifests,
+    uncommented,
+)
 
 from serve_app.bundle.manifest import MANIFEST, Reference
 from serve_app.bundle.store import FolderStore
-from serve_app.models import MODELS
 from serve_app.rollout.decide import claim
 from serve_app.rollout.event import Draft
 from serve_app.rollout.log import Log, open_log
@@ -159,13 +168,8 @@ STEPS = 'candidate: "1.1.0", steps: [shadow, 100], bake_seconds: 0'
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderStore:
     """A store with both versions of every model, and a folder of logs."""
-    store = FolderStore(tmp_path / "store")
-    for model in MODELS:
-        for version in ("1.0.0", "1.1.0"):
-            store.write(model, version, {MANIFEST: manifest_of(model, version)})
-    monkeypatch.setenv("MODEL_PATH", str(store.root))
     monkeypatch.setenv("STATE_PATH", str(tmp_path / "state"))
-    return store
+    return store_of_manifests(tmp_path / "store", monkeypatch, "1.0.0", "1.1.0")
 
 
 def write(log: Log, kind: str, share: float | str, **more: object) -> None:

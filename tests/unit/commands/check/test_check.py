@@ -17,6 +17,7 @@ from checking import (
     check_file,
     manifest_of,
     report_on,
+    store_of_manifests,
     uncommented,
 )
 from typer.testing import CliRunner
@@ -24,17 +25,13 @@ from typer.testing import CliRunner
 from serve_app.bundle.manifest import MANIFEST
 from serve_app.bundle.store import FolderStore
 from serve_app.commands.main import app
-from serve_app.models import MODELS, get_spec
+from serve_app.models import get_spec
 
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderStore:
-    """A store with version 1.0.0 of every model, in place of the one that the file names."""
-    store = FolderStore(tmp_path / "store")
-    for model in MODELS:
-        store.write(model, "1.0.0", {MANIFEST: manifest_of(model, "1.0.0")})
-    monkeypatch.setenv("MODEL_PATH", str(store.root))
-    return store
+    """A store with version 1.0.0 of every model."""
+    return store_of_manifests(tmp_path / "store", monkeypatch, "1.0.0")
 
 
 def said_at(report: Report, line: int) -> list[str]:

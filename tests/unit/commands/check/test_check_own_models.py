@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from checking import SHIPPED, manifest_of, report_on
+from checking import SHIPPED, manifest_of, report_on, store_of_manifests
 from own_package import CONTRACT, FILES, importable
 
 from serve_app.bundle.manifest import GoldenRow, Manifest, Module
@@ -15,12 +15,8 @@ OWN = SHIPPED.replace("model: churn ", "model: shop.models.loan ")
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderStore:
-    """A store with the shipped versions of both models, and of the loan."""
-    monkeypatch.setenv("MODEL_PATH", str(tmp_path / "store"))
-    found = FolderStore(tmp_path / "store")
-    for model in ("churn", "delivery_time"):
-        found.write(model, "1.0.0", {"manifest.json": manifest_of(model, "1.0.0")})
-    return found
+    """A store with the shipped versions of both models."""
+    return store_of_manifests(tmp_path / "store", monkeypatch, "1.0.0")
 
 
 def write_loan(store: FolderStore, **changes: object) -> None:

@@ -2,9 +2,9 @@
 
 import warnings
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from replica_context import be_a_replica
 from rolling import PLAN, START_S
 
 from serve_app.rollout.decide import claim
@@ -14,7 +14,6 @@ from serve_app.settings import ServerArgs
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own models warn when they are imported
-    from ray import serve
 
     from serve_app.app import log_of
 
@@ -29,7 +28,6 @@ def test_two_applications_of_one_model_do_not_share_a_log(
     log.claim(lambda events: claim(fold(events), PLAN), START_S)
     found = {}
     for name in ("shop", "other"):
-        context = SimpleNamespace(app_name=name)
-        monkeypatch.setattr(serve, "get_replica_context", lambda context=context: context)
+        be_a_replica(monkeypatch, app_name=name)
         found[name] = len(log_of(args, PLAN.id).read())
     assert found == {"shop": 1, "other": 0}
