@@ -105,7 +105,7 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
     by_version = VersionCounts(versions)
     refused = RefusedRows(spec)
     rollout = ActiveRollout(spec, versions, lambda name: written_orders(log_of(args, name), name))
-    drift = DriftCounter(spec.contract, versions)
+    drift = DriftCounter(spec.contract, versions, lambda: refused.n_rows)
     shaper = Shaper(spec)
     secrets = open_secrets(args.label_keys, state_of(args), spec.name)
     ids = SealedIds(shaper, lambda: secrets.seal)

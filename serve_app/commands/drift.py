@@ -12,7 +12,11 @@ from serve_app.commands.target import CONFIG, ConfigOption, ModelOption
 if TYPE_CHECKING:
     from serve_app.monitoring.drift_view import DriftView
 
-LONG_NAMES = {"1h": "the last hour", "24h": "the last 24 hours"}
+LONG_NAMES = {
+    "1h": "the last hour",
+    "24h": "the last 24 hours",
+    "24h_before": "the 24 hours before",
+}
 
 
 def drift(

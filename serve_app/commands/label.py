@@ -74,15 +74,24 @@ def send_file(path: Path, spec: "ModelSpec", send: Send) -> tuple[int, list[tupl
     n_sent = 0
     refused: list[tuple[int, str]] = []
     waiting: Labels = []
-    for line, row in _rows(path, spec):
+    for line, label in labels_in(path, spec):
         n_sent += 1
-        waiting.append((line, label_of(row, spec)))
+        waiting.append((line, label))
         if len(waiting) == LABELS_A_REQUEST:
             refused += _sent(waiting, send)
             waiting = []
     if waiting:
         refused += _sent(waiting, send)
     return n_sent, refused
+
+
+def labels_in(path: Path, spec: "ModelSpec") -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the labels of a file, each with its line, as the server takes them.
+
+    Raises SettingsError for a file that has none.
+    """
+    for line, row in _rows(path, spec):
+        yield line, label_of(row, spec)
 
 
 def _sent(labels: Labels, send: Send) -> list[tuple[int, str]]:

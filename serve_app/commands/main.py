@@ -17,9 +17,11 @@ from serve_app.commands.drift import drift
 from serve_app.commands.env import env
 from serve_app.commands.label import label
 from serve_app.commands.manifests import manifests
+from serve_app.commands.monitor import monitor
 from serve_app.commands.new import ANY_OPTION, new
 from serve_app.commands.ready import ready
 from serve_app.commands.replay import replay
+from serve_app.commands.retrain import retrain
 from serve_app.commands.score import score
 from serve_app.commands.size import size
 from serve_app.commands.up import up
@@ -31,6 +33,7 @@ COMMANDS = (
     diff,
     score,
     drift,
+    monitor,
     label,
     replay,
     up,
@@ -57,8 +60,9 @@ for command in COMMANDS:
     app.command()(command)
 # A prediction id may begin with a dash, as an option does.
 app.command(context_settings={"ignore_unknown_options": True})(why)
-# Its options are those of `python -m training new`, which also writes its help.
+# Their options are those of `python -m training new` and `retrain`, which also write their help.
 app.command(context_settings=ANY_OPTION)(new)
+app.command(context_settings=ANY_OPTION)(retrain)
 
 
 @app.callback()

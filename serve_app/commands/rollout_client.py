@@ -1,4 +1,4 @@
-"""The rollout of one server, and its drift, asked over HTTP."""
+"""The rollout of one server, its drift and quality, asked over HTTP."""
 
 import json
 import urllib.error
@@ -12,8 +12,10 @@ from serve_app.commands.api_key import HINT, add_key
 from serve_app.commands.api_key import REFUSALS as KEY_REFUSALS
 from serve_app.errors import NoRollout, SluiceError, Unconfirmed
 from serve_app.monitoring.drift_view import DriftView
+from serve_app.monitoring.quality.view import QualityView
 from serve_app.rollout.command import CommandName
 from serve_app.rollout.view import RolloutView
+from serve_app.serving.status import Description
 
 TIMEOUT_S = 10.0
 View = TypeVar("View", bound=BaseModel)
@@ -56,6 +58,16 @@ def command(url: str, action: CommandName, by: str, reason: str) -> RolloutView:
 def drift(url: str) -> DriftView:
     """Ask how rows and scores differ from training. Raises Refused or Unreachable."""
     return _ask(_route(url, "/v1/drift"), DriftView, "view of drift")
+
+
+def quality(url: str) -> QualityView:
+    """Ask how good each version is now. Raises Refused or Unreachable."""
+    return _ask(_route(url, "/v1/quality"), QualityView, "view of quality")
+
+
+def description(url: str) -> Description:
+    """Ask what is served, with what each bundle says of itself. Raises Refused or Unreachable."""
+    return _ask(_route(url, "/v1/model"), Description, "description of a model")
 
 
 def _route(url: str, path: str = "/v1/rollout") -> str:

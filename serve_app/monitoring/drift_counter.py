@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,6 +17,8 @@ from serve_app.serving.versions import Versions
 # So much is counted in one go: half a millisecond.
 STEP_CELLS = 5_000
 LEAST_ROWS = 64
+# In place of a manifest: rows that broke the contract, so that no version was asked.
+REFUSED = "refused"
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,21 @@ class DriftCounter:
 
     It is an observer of answers and a part of the report. Blocks are only kept when they come, and
     counted together once there are some: a row alone costs a hundred times what it does among
-    others. Of a large block each turn of the event loop counts a piece.
+    others. Of a large block each turn of the event loop counts a piece. `n_refused` is how many
+    rows were refused since the start.
     """
 
     name = "drift"
 
-    def __init__(self, contract: Sequence[Feature], versions: Versions) -> None:
+    def __init__(
+        self,
+        contract: Sequence[Feature],
+        versions: Versions,
+        n_refused: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._contract = tuple(contract)
+        self._n_refused = n_refused
+        self._n_refused_before = 0
         self._versions = versions
         self._step_rows = max(LEAST_ROWS, STEP_CELLS // len(self._contract))
         self._waiting: deque[_Waiting] = deque()
@@ -77,6 +87,11 @@ class DriftCounter:
         self._count_step()
         taken = list(self._counted.values())
         self._counted = {}
+        n_refused = self._n_refused()
+        if n_refused > self._n_refused_before:
+            none = np.zeros(0, dtype=np.int64)
+            taken.append(DriftCounts("", REFUSED, n_refused - self._n_refused_before, none))
+            self._n_refused_before = n_refused
         return taken
 
     def follow(self, told: None) -> None:

@@ -65,6 +65,14 @@ class Histogram:
             return f"{now} {said}"
         return f"{now} {said}, {before} in training"
 
+    def fullest(self) -> tuple[str, float, float]:
+        """The bin with most live rows in words, with its share of them and of training's."""
+        place = int(np.argmax(self.live))
+        n_live = max(1, int(self.live.sum()))
+        n_training = max(1, int(self.training.sum()))
+        shares = float(self.live[place]) / n_live, float(self.training[place]) / n_training
+        return self.said[place], *shares
+
     def _used(self) -> np.ndarray:
         return np.asarray((self.training + self.live) > 0)
 

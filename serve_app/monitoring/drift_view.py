@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from serve_app.bundle.manifest import Manifest
 from serve_app.contract import Feature, ModelSpec
 from serve_app.monitoring.drift_bins import PLACES, Counts, DriftBins
+from serve_app.monitoring.drift_counter import REFUSED
 from serve_app.monitoring.drift_histograms import (
     FAILED,
     LEAST_ROWS,
@@ -20,7 +21,7 @@ from serve_app.monitoring.drift_histograms import (
     number_counts,
     text_counts,
 )
-from serve_app.monitoring.drift_windows import WINDOWS_S, Counted, DriftSums, WindowSum
+from serve_app.monitoring.drift_windows import WINDOWS, Counted, DriftSums, WindowSum
 from serve_app.serving.member import Opened
 from serve_app.serving.versions import Versions
 
@@ -29,7 +30,7 @@ NO_REFERENCE = (
     "no reference: its bundle is of format {}, and training keeps one from format 3 on; train or "
     "bundle it again"
 )
-NO_ROWS = "no rows were answered within a day"
+NO_ROWS = "no rows were answered within two days"
 
 
 class FieldDrift(BaseModel):
@@ -50,6 +51,9 @@ class FieldDrift(BaseModel):
     unseen_percent: float | None = Field(
         description="texts that training never had; null where that cannot be told"
     )
+    fullest: str = Field(default="", description="the bin with most rows, in words")
+    fullest_percent: float = Field(default=0.0, description="of the rows, in that bin")
+    fullest_percent_in_training: float = 0.0
     sentence: str
 
 
@@ -65,7 +69,10 @@ class WindowDrift(BaseModel):
 
 
 class VersionDrift(BaseModel):
-    """A version that is loaded, with the rows that it answered; `1h` and `24h` where it has any."""
+    """A version that is loaded, with the rows that it answered.
+
+    The windows `1h`, `24h` and `24h_before`, the day before that one, are there where it has any.
+    """
 
     detail: str = Field(description="why there is nothing to see")
     windows: dict[str, WindowDrift]
@@ -77,6 +84,9 @@ class DriftView(BaseModel):
     model: str
     detail: str = Field(description="why a restart would lose the counts; empty when it does not")
     versions: dict[str, VersionDrift]
+    refused: dict[str, int] = Field(
+        default_factory=dict, description="by window the rows that broke the contract"
+    )
 
 
 class Sums(Protocol):
@@ -100,7 +110,15 @@ class DriftReader:
         held = {name: member.opened for name, member in self._versions.members().items()}
         # A contract of a thousand fields takes longer than others should wait.
         versions = await asyncio.to_thread(self._compared, held, found)
-        return DriftView(model=self._spec.name, detail=found.trouble, versions=versions)
+        refused = {
+            name: window.n_rows
+            for counted, windows in found.windows.items()
+            if counted.manifest_sha256 == REFUSED
+            for name, window in windows.items()
+        }
+        return DriftView(
+            model=self._spec.name, detail=found.trouble, versions=versions, refused=refused
+        )
 
     def _compared(
         self, held: Mapping[str, Opened | None], found: DriftSums
@@ -123,7 +141,7 @@ def version_drift(
     counted = Counted(manifest.version, opened.manifest_sha256, PLACES)
     windows = {
         name: window_drift(spec, manifest, bins, window)
-        for name in WINDOWS_S
+        for name in WINDOWS
         if (window := found.get(counted, {}).get(name)) and len(window.counts) == bins.size
     }
     return VersionDrift(detail="" if windows else NO_ROWS, windows=windows)
@@ -187,6 +205,7 @@ def field_drift(counts: FieldCounts, n_compared: int) -> FieldDrift:
         sentence = worst.worst()
     else:
         sentence = f"as in training, as far as {counts.n_rows:,} rows tell"
+    fullest, share, share_in_training = worst.fullest()
     return FieldDrift(
         psi=None if psi is None else round(psi, 4),
         limit=None if limit is None else round(limit, 4),
@@ -195,6 +214,9 @@ def field_drift(counts: FieldCounts, n_compared: int) -> FieldDrift:
         missing_percent_in_training=_percent(training[-1], training.sum()),
         out_of_range_percent=_or_none(counts.n_outside, n_present),
         unseen_percent=_or_none(counts.n_unseen, n_present),
+        fullest=fullest,
+        fullest_percent=round(100 * share, 4),
+        fullest_percent_in_training=round(100 * share_in_training, 4),
         sentence=sentence,
     )
 

@@ -13,10 +13,27 @@ from serve_app.monitoring.drift_bins import Counts
 from serve_app.monitoring.drift_counter import DriftCounts
 
 BUCKET_S = 300
-# Each with the bucket that is being filled, so that an hour is 55 to 60 minutes.
-WINDOWS_S: Mapping[str, int] = {"1h": 3_600, "24h": 86_400}
-LONGEST_S = max(WINDOWS_S.values())
-# Of one model within a day. The one that was heard least lately goes first.
+HOUR_S = 3_600
+DAY_S = 86_400
+
+
+class Window(NamedTuple):
+    """So many seconds ago it begins, and ends."""
+
+    begin_s: int
+    end_s: int = 0
+
+
+DAY_BEFORE = "24h_before"
+# Each with the bucket that is being filled, so that an hour is 55 to 60 minutes. What lasts shows
+# in two days that follow each other.
+WINDOWS: Mapping[str, Window] = {
+    "1h": Window(HOUR_S),
+    "24h": Window(DAY_S),
+    DAY_BEFORE: Window(2 * DAY_S, DAY_S),
+}
+LONGEST_S = max(window.begin_s for window in WINDOWS.values())
+# Of one model within two days. The one that was heard least lately goes first.
 MOST_VERSIONS = 20
 
 
@@ -39,7 +56,7 @@ class WindowSum:
 
 @dataclass(frozen=True)
 class DriftSums:
-    """For each version that answered in the last day, the sum of each window that has rows.
+    """For each version that answered in the last two days, the sum of each window with rows.
 
     `trouble` says why the counts would not outlive the coordinator; empty when they would.
     """
@@ -63,6 +80,12 @@ class _Buckets:
 
     def forget(self, before_s: int, after_s: int) -> None:
         self.sums = {s: v for s, v in self.sums.items() if before_s < s <= after_s}
+
+    def merge(self, until_s: int) -> None:
+        """Keep what came until then by hours: nobody asks for less of it."""
+        for start_s in [s for s in self.sums if s <= until_s and s % HOUR_S]:
+            vector = self.sums.pop(start_s)
+            self.add(start_s - start_s % HOUR_S, vector)
 
 
 class DriftWindows:
@@ -99,8 +122,8 @@ class DriftWindows:
         found = {
             counted: {
                 name: window
-                for name, length_s in WINDOWS_S.items()
-                if (window := _sum(buckets, now_s - length_s, now_s)) is not None
+                for name, (begin_s, end_s) in WINDOWS.items()
+                if (window := _sum(buckets, now_s - begin_s, now_s - end_s)) is not None
             }
             for counted, buckets in self._versions.items()
         }
@@ -130,6 +153,7 @@ class DriftWindows:
         buckets.add(start_s, vector)
         now_s = self._now_s()
         buckets.forget(now_s - LONGEST_S, now_s)
+        buckets.merge(now_s - DAY_S)
         while len(self._versions) > MOST_VERSIONS:
             del self._versions[next(iter(self._versions))]
 

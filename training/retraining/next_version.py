@@ -1,0 +1,88 @@
+"""Which number the next version gets, and the rollout that lets it in."""
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+from serve_app.bundle.manifest import Manifest
+from serve_app.errors import SettingsError
+from serve_app.settings import Rollout
+
+RELEASE = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+S_PER_DAY = 86_400
+# A version that is so new is tried before another one is trained: a job that runs each night must
+# not fill the store while the first of them is in shadow.
+LEAST_DAYS_BETWEEN = 7.0
+HEADER = "# Written by `sluice retrain`"
+BLOCK = """\
+{header}: {candidate} of {model}, to be let in by steps.
+# Write it into `user_config` of its application in {config}, in place of `stable` and of an older
+# `rollout`; all else stays. Shadow comes first: {candidate} scores what {stable} answers.
+rollout:
+  stable: "{stable}"
+  candidate: "{candidate}"
+  steps: [{steps}]
+# Pinned, so that no other bundle of this number is taken: add it to `versions`, if there are some.
+versions:
+  "{candidate}": {{manifest_sha256: "{digest}"}}
+"""
+
+
+def next_version(versions: Iterable[str]) -> str:
+    """The next minor version after the highest one: 1.1.0 after 1.0.3 or 1.0.0-rc.1."""
+    releases = [tuple(map(int, found.groups())) for found in map(RELEASE.match, versions) if found]
+    if not releases:
+        return "1.0.0"
+    major, minor, _ = max(releases)
+    return f"{major}.{minor + 1}.0"
+
+
+def untried(manifests: Iterable[Manifest], answering: str, now: datetime) -> str:
+    """Why nothing is trained yet, though it is asked for; empty: nothing stands in the way.
+
+    `manifests` are those of the store, and `answering` is the version that answers most.
+    """
+    made = {manifest.version: datetime.fromisoformat(manifest.created_at) for manifest in manifests}
+    begun = made.get(answering)
+    for version, at in made.items():
+        days = (now - at).total_seconds() / S_PER_DAY
+        is_newer = begun is None or at > begun
+        if version != answering and is_newer and days < LEAST_DAYS_BETWEEN:
+            return (
+                f"{version} was made {days:.1f} days ago and does not answer yet: it is tried "
+                f"first, for {LEAST_DAYS_BETWEEN:g} days"
+            )
+    return ""
+
+
+def rollout_block(model: str, stable: str, candidate: str, digest: str, config: Path) -> str:
+    """The part of a table that lets the new version in, as YAML with comments."""
+    plan = Rollout(stable=stable, candidate=candidate)
+    steps = ", ".join(step if isinstance(step, str) else f"{step:g}" for step in plan.steps)
+    return BLOCK.format(
+        header=HEADER,
+        model=model,
+        stable=stable,
+        candidate=candidate,
+        digest=digest,
+        config=config,
+        steps=steps,
+    )
+
+
+def require_own(path: Path) -> None:
+    """Refuse to write over a file that is not of ours, before any time goes into training.
+
+    Raises SettingsError.
+    """
+    if not path.parent.is_dir():
+        raise SettingsError(f"--out: found no folder {path.parent}, expected one")
+    try:
+        is_own = not path.exists() or path.read_text(encoding="utf-8").startswith(HEADER)
+    except (OSError, UnicodeDecodeError):
+        is_own = False
+    if not is_own:
+        raise SettingsError(
+            f"--out: {path} is there, and was not written by `sluice retrain`; expected a new file"
+        )
