@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from serve_app.commands.report import svg
 
+# Behind the lines, in turn.
+BANDS = ("#eaf2f8", "#d6e6f2")
 BAR_PX = 7
 BAR_ROW_PX = 2 * BAR_PX + 6
 
@@ -63,7 +65,7 @@ def columns(labels: Sequence[str], series: Mapping[str, Sequence[float]], y: str
     """
     sums = [sum(numbers) for numbers in zip(*series.values(), strict=True)]
     axis = svg.nice_axis([0.0, *sums], from_zero=True)
-    frame = svg.Frame(720, 190, axis, svg.Axis(0, len(labels)), y)
+    frame = svg.Frame(720, 205, axis, svg.Axis(0, len(labels)), y)
     parts = list(frame.grid())
     wide = (frame.right - frame.left) / max(1, len(labels))
     heights = [0.0] * len(labels)
@@ -91,15 +93,17 @@ def lines(
     y: str,
     marks: Sequence[Mark] = (),
     bands: Sequence[tuple[float, float, str]] = (),
-    height: int = 220,
+    height: int = 250,
 ) -> str:
     """Lines over a common x, with bands (from, to, text) behind them and marks of events."""
     values = [value for line in drawn for _, value in line.points if value is not None]
     frame = svg.Frame(720, height, svg.nice_axis([0.0, *values], from_zero=True), x, y)
     parts = []
-    for begin, end, text in bands:
+    for place, (begin, end, text) in enumerate(bands):
         left = frame.x(begin)
-        parts.append(svg.rect(left, frame.top, frame.x(end) - left, frame.tall, "#eaf2f8"))
+        parts.append(
+            svg.rect(left, frame.top, frame.x(end) - left, frame.tall, BANDS[place % len(BANDS)])
+        )
         parts.append(svg.text(left + 4, frame.top + 11, svg.said(text, 80), "start", size=10))
     parts += frame.grid()
     for tick, text in x.ticks:

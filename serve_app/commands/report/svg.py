@@ -73,7 +73,7 @@ class Frame:
     x_axis: Axis
     y_name: str
     left: int = 64
-    top: int = 24
+    top: int = 38
 
     @property
     def right(self) -> int:
@@ -103,16 +103,16 @@ class Frame:
         for tick, label in self.y_axis.ticks:
             yield stroke(self.left, self.right, self.y(tick), self.y(tick), GUIDE)
             yield text(self.left - 6, self.y(tick) + 4, label, "end")
-        yield text(4, 12, said(self.y_name, 60), "start")
+        yield text(4, 12, said(self.y_name, 100), "start")
 
 
 def legend(names: Sequence[str], frame: Frame, colours: Sequence[str] = COLOURS) -> Iterator[str]:
-    """Yield names with their colours, above the plot on the right."""
+    """Yield names with their colours, in the line below what the y axis is of."""
     x = frame.right
     for i, name in reversed(list(enumerate(names))):
         x -= int(LETTER_PX * min(len(name), MOST_LETTERS)) + 22
-        yield rect(x, 4, 10, 10, colours[i % len(colours)])
-        yield text(x + 14, 13, said(name), "start")
+        yield rect(x, 19, 10, 10, colours[i % len(colours)])
+        yield text(x + 14, 28, said(name), "start")
 
 
 def document(width: float, height: float, parts: Sequence[str]) -> str:
