@@ -19,9 +19,13 @@ from serve_app.serving.status import Description
 
 LIMITS = RetrainingLimits()
 DATES = ("date", "datetime")
-NO_DRIFT = VersionDrift(detail="", windows={})
 S_PER_DAY = 86_400
 S_PER_HOUR = 3_600
+
+
+def _no_drift() -> VersionDrift:
+    """Of a version that the view does not know."""
+    return VersionDrift(detail="", windows={})
 
 
 class Outcome(StrEnum):
@@ -43,7 +47,7 @@ class Seen:
     version: str
     created_at: datetime | None = None
     metrics: Mapping[str, Metric] = field(default_factory=dict)
-    drift: VersionDrift = NO_DRIFT
+    drift: VersionDrift = field(default_factory=_no_drift)
     answered: Mapping[str, int] = field(default_factory=dict)
     refused: Mapping[str, int] = field(default_factory=dict)
     quality: VersionQualityView | None = None
@@ -86,7 +90,7 @@ def seen_of(model: Description, drift: DriftView, quality: QualityView) -> Seen 
         version=version,
         created_at=datetime.fromisoformat(facts.created_at) if facts.created_at else None,
         metrics=facts.metrics,
-        drift=drift.versions.get(version, NO_DRIFT),
+        drift=drift.versions.get(version, _no_drift()),
         answered=answered,
         refused=drift.refused,
         quality=next((one for one in quality.versions if one.version == version), None),

@@ -42,7 +42,7 @@ def made_rows() -> pd.DataFrame:
         pytest.param(
             real_rows,
             {"order_hour", "score"},
-            marks=pytest.mark.skipif(not REAL.exists(), reason="the records are not in the project"),
+            marks=pytest.mark.skipif(not REAL.exists(), reason="no records next to the project"),
             id="records",
         ),
         pytest.param(made_rows, {"order_hour", "distance_km", "score"}, id="recipe"),

@@ -27,6 +27,7 @@ async def test_each_fault_of_a_refused_row_is_counted_in_both_routes() -> None:
         ("num_team_members", "is not an integer"): 2,
         (OTHER, NO_ROW): 1,
     }
+    assert refused.n_rows == 3
 
 
 async def test_a_flood_of_made_up_fields_is_one_entry() -> None:

@@ -10,7 +10,8 @@ from every_kind import VALUE
 
 from serve_app.bundle.manifest import Manifest
 from serve_app.monitoring.drift_bins import DriftBins
-from serve_app.monitoring.drift_counter import DriftCounter
+from serve_app.monitoring.drift_counter import REFUSED, DriftCounter
+from serve_app.monitoring.drift_windows import DriftWindows, decode, encode
 from serve_app.serving.answer import Answered, Assignment
 
 MANIFEST = frozen(VALUE)
@@ -21,6 +22,24 @@ def counter_of(manifest: Manifest | None = MANIFEST) -> DriftCounter:
     held = None if manifest is None else opened(manifest)
     versions: Any = SimpleNamespace(ready=lambda name: held if name == "1.0.0" else None)
     return DriftCounter(VALUE.contract, versions)
+
+
+def test_refused_rows_are_told_once_and_belong_to_no_version() -> None:
+    """They broke the contract, and none was asked; the coordinator sums and keeps them likewise."""
+    refused = iter([0, 3, 3, 5])
+    versions: Any = SimpleNamespace(ready=lambda name: None)
+    counter = DriftCounter(VALUE.contract, versions, lambda: next(refused))
+    assert counter.take() == []
+    [told] = counter.take()
+    assert (told.version, told.manifest_sha256, told.n_rows) == ("", REFUSED, 3)
+    assert counter.take() == []
+    windows = DriftWindows()
+    windows.hear("a", [told], is_new=True)
+    windows.hear("b", counter.take(), is_new=True)
+    again = DriftWindows()
+    again.restore(decode(encode(windows.dump())))
+    [found] = again.sums().windows.values()
+    assert found["1h"].n_rows == 5
 
 
 def test_what_was_answered_is_told_once() -> None:

@@ -10,8 +10,10 @@ from drifting import frozen, opened, rows_of_orders, scores_of, seen
 from every_kind import CLASSIFIER, KINDS, VALUE
 
 from serve_app.contract import ModelSpec
+from serve_app.monitoring.drift_bins import PLACES
+from serve_app.monitoring.drift_counter import REFUSED
 from serve_app.monitoring.drift_view import DriftReader, WindowDrift, version_drift
-from serve_app.monitoring.drift_windows import DriftSums
+from serve_app.monitoring.drift_windows import Counted, DriftSums, WindowSum
 
 ROWS = rows_of_orders(1_000, 7)
 
@@ -97,6 +99,13 @@ def test_dates_of_the_moment_are_not_compared() -> None:
     assert found.features["ordered_at"].out_of_range_percent == 100
 
 
+def test_the_fullest_bin_is_told_with_its_share_in_training() -> None:
+    """So that one who reads it sees what is stuck."""
+    found = hour(VALUE, [row | {"city": "Genf"} for row in ROWS]).features["city"]
+    assert (found.fullest, found.fullest_percent) == ('"Genf"', 100.0)
+    assert found.fullest_percent_in_training == pytest.approx(5, abs=2)
+
+
 def test_few_rows_are_not_compared() -> None:
     """Neither live ones nor those of training; what is missing is told all the same."""
     found = hour(VALUE, ROWS[:49])
@@ -149,8 +158,11 @@ def test_a_text_that_a_terminal_would_obey_is_shown_without_that() -> None:
 async def test_the_versions_that_are_loaded_are_compared() -> None:
     """With what the coordinator says of its counts."""
 
+    refused = Counted("", REFUSED, PLACES)
+    none = np.zeros(0, dtype=np.int64)
+
     async def sums() -> DriftSums:
-        return DriftSums({}, "the counts are not kept")
+        return DriftSums({refused: {"1h": WindowSum(0.0, 7, none)}}, "the counts are not kept")
 
     members = {
         "1.0.0": SimpleNamespace(opened=opened(frozen(VALUE))),
@@ -161,3 +173,4 @@ async def test_the_versions_that_are_loaded_are_compared() -> None:
     view = await DriftReader(VALUE, versions, source).drift()
     assert view.detail == "the counts are not kept"
     assert list(view.versions) == ["1.0.0"]
+    assert view.refused == {"1h": 7}

@@ -72,9 +72,31 @@ def test_rows_leave_the_hour_and_then_the_day() -> None:
     assert shown(windows) == {"1h": (2, [2]), "24h": (3, [3])}
     assert windows.sums().windows[NAME]["24h"].since_s == BEGIN_S // BUCKET_S * BUCKET_S
     clock.now_s += 86_400 - 1_800
-    assert shown(windows) == {}
+    assert shown(windows) == {"24h_before": (3, [3])}
     windows.hear("a", counts(4), is_new=True)
-    assert len(windows.dump()[0][1]) == 1, "nothing older is kept"
+    assert shown(windows) == {"1h": (4, [4]), "24h": (4, [4]), "24h_before": (3, [3])}
+    clock.now_s += 86_400 + 3_600
+    windows.hear("a", counts(5), is_new=True)
+    assert shown(windows)["24h_before"] == (4, [4])
+    assert sum(vector[0] for vector in windows.dump()[0][2]) == 9, "nothing older is kept"
+
+
+def test_the_day_before_is_kept_by_hours_and_loses_no_row() -> None:
+    """Two days by five minutes would be twice the memory."""
+    clock = Clock()
+    windows = DriftWindows(clock)
+    n_buckets = 2 * 86_400 // BUCKET_S
+    for _ in range(n_buckets):
+        windows.hear("a", counts(1), is_new=True)
+        clock.now_s += BUCKET_S
+    clock.now_s -= BUCKET_S
+    found = shown(windows)
+    assert found["24h"] == (n_buckets // 2, [n_buckets // 2])
+    assert n_buckets // 2 - 12 <= found["24h_before"][0] <= n_buckets // 2
+    assert len(windows.dump()[0][1]) <= n_buckets // 2 + 25
+    again = DriftWindows(clock)
+    again.restore(decode(encode(windows.dump())))
+    assert shown(again) == found
 
 
 def test_a_clock_that_is_set_back_adds_no_rows_of_the_future() -> None:
