@@ -62,7 +62,7 @@ def report(
         seen = _seen(spec, named, url, log, last, store, config)
         path = out or Path(f"report-{spec.name}.html")
         try:
-            path.write_text(page(seen))
+            path.write_text(page(seen), encoding="utf-8", errors="replace")
         except OSError as error:
             raise SettingsError(f"{path}: cannot be written ({error.strerror})") from None
     for trouble in seen.troubles:

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from drifting import DIGEST, block_of, frozen, rows_of_orders, scores_of
+from drifting import seen as seen_orders
 from every_kind import CLASSIFIER, VALUE, YES_NO
 from logging_server import NOW_S, LoggingServer, answered
 from typer.testing import CliRunner
 
-from serve_app.bundle.manifest import Manifest
+from serve_app.bundle.manifest import Manifest, Metric
 from serve_app.commands.exit_codes import ExitCode
 from serve_app.commands.main import app
 from serve_app.commands.report import plots, svg
@@ -22,6 +23,8 @@ from serve_app.commands.report.asked import Fact, Seen, nothing_seen
 from serve_app.commands.report.log_facts import LOGGED, LogFacts, log_facts
 from serve_app.commands.report.page import page
 from serve_app.contract import ModelSpec
+from serve_app.models import get_spec
+from serve_app.monitoring.drift_view import DriftView, VersionDrift
 from serve_app.monitoring.quality.view import (
     MeasureView,
     QualityView,
@@ -29,6 +32,7 @@ from serve_app.monitoring.quality.view import (
     WindowView,
 )
 from serve_app.monitoring.retraining_verdict import RetrainingVerdict
+from serve_app.serving.status import Description, VersionFacts
 from training.references import references
 from training.table import Table
 
@@ -259,3 +263,95 @@ def test_an_axis_has_round_ticks_around_all_values() -> None:
         axis = svg.nice_axis(values)
         assert axis.low < axis.high
         assert all(axis.low <= value <= axis.high for value in values if math.isfinite(value))
+
+
+def served(monkeypatch: pytest.MonkeyPatch, drift: VersionDrift) -> None:
+    """A server of churn that tells this."""
+    spec = get_spec("churn")
+    versions = {"1.0.0": drift}
+    told = {
+        "description": Description(
+            model="churn",
+            title=spec.title,
+            kind=spec.kind,
+            contract=[],
+            stable="1.0.0",
+            versions={"1.0.0": facts_of_version()},
+        ),
+        "drift": DriftView(model="churn", detail="not kept", versions=versions),
+        "quality": quality("1.0.0"),
+    }
+    for name, view in told.items():
+        monkeypatch.setattr(f"serve_app.commands.rollout_client.{name}", lambda url, v=view: v)
+
+
+def facts_of_version() -> VersionFacts:
+    """A version with everybody."""
+    return VersionFacts(
+        state="ready",
+        detail="",
+        placement="in_server",
+        weight_percent=100.0,
+        runtime="onnx",
+        coalesces=False,
+        manifest_sha256=DIGEST,
+        created_at="2026-11-01T10:00:00+00:00",
+        metrics={"auc": Metric(value=0.8456, low=0.8, high=0.9)},
+    )
+
+
+def test_a_report_of_a_server_shows_what_three_routes_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the verdict of `sluice monitor`, and without a log: that is said."""
+    monkeypatch.delenv("LOG_PATH", raising=False)
+    window = seen_orders(VALUE, rows_of_orders(300, seed=8, city="Bern"))
+    served(monkeypatch, VersionDrift(detail="", windows=window.windows))
+    out = tmp_path / "page.html"
+    words = ["report", "churn", "--url", "http://127.0.0.1:1", "--out", str(out)]
+    found = CliRunner().invoke(app, words)
+    assert found.exit_code == ExitCode.OK, found.output
+    assert "There is no prediction log" in found.stderr
+    assert f"{out}: of the server at http://127.0.0.1:1" in found.stdout
+    texts = Reader(out.read_text()).texts
+    assert {"100 %, stable", "0.8456", "4.2 to 4.8", "not kept", "city has drifted"} <= set(texts)
+    assert any(text.startswith("city: ") and "(1.0.0, the last hour)" in text for text in texts)
+    assert any(text.endswith(".") and "training" in text for text in texts)
+
+
+def test_a_report_reads_the_log_that_the_variable_names_next_to_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Traffic and slices are the log's, and drift stays the server's; a broken log is told."""
+    spec = get_spec("churn")
+    row = spec.examples[0].row.model_dump(mode="json")
+    server = LoggingServer(spec, tmp_path / "log", manifest=DIGEST)
+    server.write(answered(spec, [row] * 40, [0.25] * 40))
+    server.finish()
+    served(monkeypatch, VersionDrift(detail="as the server says", windows={}))
+    out = tmp_path / "page.html"
+    words = ["report", "churn", "--url", "http://127.0.0.1:1", "--out", str(out)]
+    monkeypatch.setenv("LOG_PATH", server.place.uri)
+    found = CliRunner().invoke(app, [*words, "--store", str(tmp_path / "store")])
+    assert found.exit_code == ExitCode.OK, found.output
+    texts = Reader(out.read_text()).texts
+    assert "as the server says" in texts
+    # The mean score of each slice.
+    assert "0.25" in texts
+    monkeypatch.setenv("LOG_PATH", str(tmp_path / "none"))
+    found = CliRunner().invoke(app, [*words, "--last", "7d"])
+    assert found.exit_code == ExitCode.OK, found.output
+    assert "found no row of churn since" in found.stderr
+
+
+def test_a_server_of_another_model_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its numbers under this model's name would be believed."""
+    served(monkeypatch, VersionDrift(detail="", windows={}))
+    out = tmp_path / "page.html"
+    words = ["report", "delivery_time", "--url", "http://127.0.0.1:1", "--out", str(out)]
+    found = CliRunner().invoke(app, words)
+    assert found.exit_code == ExitCode.REFUSED
+    assert "serves churn, expected delivery_time" in found.output
+    assert not out.exists()
