@@ -213,6 +213,9 @@ def slices(log: LogFacts) -> Iterator[str]:
                     Cell(f"{100 * found.n_failed / found.n_rows:.3g}", is_bad=low > overall),
                 )
             )
+    if not rows:
+        yield paragraph("There is none: the bins of training are not known, or rows are few.")
+        return
     heads = ("Field", "Rows with", "Rows", "Of all, %", "Mean score", "Failed, %")
     yield table(heads, rows, n_texts=2)
 

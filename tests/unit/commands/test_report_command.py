@@ -336,8 +336,10 @@ def test_a_report_reads_the_log_that_the_variable_names_next_to_the_server(
     assert found.exit_code == ExitCode.OK, found.output
     texts = Reader(out.read_text()).texts
     assert "as the server says" in texts
-    # The mean score of each slice.
-    assert "0.25" in texts
+    assert "Rows over time (UTC)" in texts
+    assert "40" in texts
+    # Its store has no bundle with bins.
+    assert any(text.startswith("There is none: the bins") for text in texts)
     monkeypatch.setenv("LOG_PATH", str(tmp_path / "none"))
     found = CliRunner().invoke(app, [*words, "--last", "7d"])
     assert found.exit_code == ExitCode.OK, found.output
