@@ -36,7 +36,7 @@ def bars(labels: Sequence[str], training: Sequence[float], live: Sequence[float]
     of_training = _percents(training)
     of_live = _percents(live)
     left = 12 + svg.LETTER_PX * min(svg.MOST_LETTERS, max(map(len, labels), default=0))
-    width = left + 300
+    width = left + 310
     most = max([*of_training, *of_live, 1e-9])
     parts = []
     for i, label in enumerate(labels):
@@ -49,7 +49,7 @@ def bars(labels: Sequence[str], training: Sequence[float], live: Sequence[float]
             wide = 220 * percent / most
             parts.append(svg.rect(left, top + height, wide, BAR_PX - 1, colour))
         share = f"{of_training[i]:.1f} → {of_live[i]:.1f} %"
-        parts.append(svg.text(left + 226, top + BAR_PX + 3, share, size=10))
+        parts.append(svg.text(left + 226, top + BAR_PX + 3, share, "start", size=10))
     return svg.document(width, 8 + len(labels) * BAR_ROW_PX, parts)
 
 

@@ -20,7 +20,7 @@ INK = "#1f2933"
 GUIDE = "#cbd2d9"
 FONT = "font-family='system-ui,sans-serif' font-size='11'"
 # Characters of a text beside a bar; the whole of it is in the page's table.
-MOST_LETTERS = 34
+MOST_LETTERS = 44
 LETTER_PX = 6.2
 
 
@@ -78,7 +78,7 @@ class Frame:
     @property
     def right(self) -> int:
         """Where the plot ends."""
-        return self.width - 12
+        return self.width - 24
 
     @property
     def bottom(self) -> int:
@@ -117,10 +117,11 @@ def legend(names: Sequence[str], frame: Frame, colours: Sequence[str] = COLOURS)
 
 def document(width: float, height: float, parts: Sequence[str]) -> str:
     """The whole of a plot, as it may stand in a page or in a file."""
-    return (
-        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width:.0f} {height:.0f}' "
-        f"width='{width:.0f}' height='{height:.0f}' {FONT} fill='{INK}'>{''.join(parts)}</svg>"
-    )
+    size = f"viewBox='0 0 {width:.0f} {height:.0f}' width='{width:.0f}' height='{height:.0f}'"
+    # A reader's dark page would leave its texts unreadable.
+    paper = "<rect width='100%' height='100%' fill='#fff'/>"
+    head = f"<svg xmlns='http://www.w3.org/2000/svg' {size} {FONT} fill='{INK}'>"
+    return f"{head}{paper}{''.join(parts)}</svg>"
 
 
 def rect(x: float, y: float, width: float, height: float, colour: str) -> str:
@@ -144,4 +145,6 @@ def text(
     """A text that `said` has made harmless."""
     more = f" fill='{colour}'" if colour else ""
     more += f" font-size='{size}'" if size else ""
+    # Lines behind it leave it readable.
+    more += " stroke='#fff' stroke-width='3' paint-order='stroke'" if colour else ""
     return f"<text x='{x:.1f}' y='{y:.1f}' text-anchor='{anchor}'{more}>{escaped}</text>"
