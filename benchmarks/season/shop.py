@@ -62,7 +62,7 @@ def orders_of(day: int, n_orders: int, weather: Weather, seed: int) -> list[Orde
     if weather.minutes_from is not None and day >= weather.minutes_from:
         minutes *= SLOWER
     times = np.sort(rng.random(n_orders))
-    plain = rows[FIELDS].to_dict("records")
+    plain: list[dict[Any, Any]] = rows[FIELDS].to_dict("records")
     return [
         Order(float(at), f"customer-{day}-{i}", row, round(float(truth), 2))
         for i, (at, row, truth) in enumerate(zip(times, plain, minutes, strict=True))

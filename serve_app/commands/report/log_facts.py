@@ -143,8 +143,8 @@ class _Counting:
             said.append(ABSENT.format(", ".join(sorted(self._absent))))
         windows = {}
         if self._bins is not None and found.manifest is not None:
-            for name in self._absent:
-                self._bins.features.pop(name, None)
+            for absent in self._absent:
+                self._bins.features.pop(absent, None)
             if not self._bins.size:
                 said.append(NO_REFERENCE.format(found.manifest.format))
             elif self._n_compared:
