@@ -12,11 +12,8 @@ from serve_app.commands.target import CONFIG, ConfigOption, ModelOption
 if TYPE_CHECKING:
     from serve_app.monitoring.drift_view import DriftView
 
-LONG_NAMES = {
-    "1h": "the last hour",
-    "24h": "the last 24 hours",
-    "24h_before": "the 24 hours before",
-}
+# Others are for programs alone.
+LONG_NAMES = {"1h": "the last hour", "24h": "the last 24 hours", "7d": "the last 7 days"}
 
 
 def drift(
@@ -58,10 +55,11 @@ def lines(view: "DriftView") -> Iterator[str]:
     for version, found in view.versions.items():
         if found.detail:
             yield f"{version}: {found.detail}"
-        for name, window in found.windows.items():
+        shown = [(name, one) for name, one in found.windows.items() if name in LONG_NAMES]
+        for name, window in shown:
             n_fields = len(window.features) + len(window.scores)
             yield (
-                f"{version}, {LONG_NAMES.get(name, name)}: {window.n_rows:,} rows since "
+                f"{version}, {LONG_NAMES[name]}: {window.n_rows:,} rows since "
                 f"{window.since:%d %b %H:%M} UTC; {window.n_drifting} of {n_fields} features and "
                 "scores have drifted"
             )

@@ -10,6 +10,7 @@ import typer
 
 from serve_app.commands.exit_codes import ExitCode, errors_in_words
 from serve_app.commands.target import CONFIG, ConfigOption, ModelOption
+from serve_app.monitoring.retraining_limits import LIMITS
 
 if TYPE_CHECKING:
     from serve_app.monitoring.retraining_verdict import RetrainingVerdict, Seen
@@ -28,8 +29,17 @@ UrlOption = Annotated[
     ),
 ]
 AgeOption = Annotated[
-    float | None,
+    float,
     typer.Option("--max-age-days", min=0.0, help="A version that is older asks for retraining."),
+]
+DaysOption = Annotated[
+    float,
+    typer.Option(
+        "--least-days",
+        min=0.0,
+        help="Quality and drift ask for nothing before there are rows of so many days: a Saturday "
+        "is no week.",
+    ),
 ]
 
 
@@ -38,7 +48,8 @@ def monitor(
         list[str] | None, typer.Argument(metavar="[MODEL]", help="The model, such as churn.")
     ] = None,
     url: UrlOption = None,
-    max_age_days: AgeOption = None,
+    max_age_days: AgeOption = LIMITS.most_age_days,
+    least_days: DaysOption = LIMITS.least_days,
     model: ModelOption = None,
     config: ConfigOption = CONFIG,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
@@ -54,7 +65,7 @@ def monitor(
         target = find_target(url, _named(words or [], model), config)
         if url is None:
             typer.echo(target.said, err=True)
-        seen, verdict = asked(target.url, max_age_days)
+        seen, verdict = asked(target.url, max_age_days, least_days)
     if as_json:
         typer.echo(json.dumps(as_values(seen, verdict)))
     else:
@@ -76,17 +87,17 @@ def _named(words: Sequence[str], model: str | None) -> str | None:
     return words[0] if words else model
 
 
-def asked(url: str, max_age_days: float | None) -> "tuple[Seen, RetrainingVerdict]":
+def asked(url: str, max_age_days: float, least_days: float) -> "tuple[Seen, RetrainingVerdict]":
     """What the server at a URL tells, and the verdict of now. Raises Refused or Unreachable."""
     from serve_app.commands import rollout_client as client
-    from serve_app.monitoring.retraining_verdict import LIMITS, judge, seen_of
+    from serve_app.monitoring.retraining_verdict import judge, seen_of
 
     seen = seen_of(client.description(url), client.drift(url), client.quality(url))
     if seen is None:
         raise client.Unreachable(
             f"{url}: no version is loaded there, so that there is nothing to judge; /ready says why"
         )
-    limits = LIMITS if max_age_days is None else replace(LIMITS, most_age_days=max_age_days)
+    limits = replace(LIMITS, most_age_days=max_age_days, least_days=least_days)
     return seen, judge(seen, datetime.now(UTC), limits)
 
 

@@ -16,7 +16,9 @@ def retrain(
     """Train the next version on what was logged and came true, or on a CSV file, and push it.
 
     `sluice retrain churn --labels labels.csv --if-needed`. It prints the rollout that lets the new
-    version in, beginning in shadow. Exit code 1: refused, with the reason; 2: server, log or file
-    cannot be read; 20: with --if-needed the data is at fault, and nothing was trained.
+    version in, beginning in shadow.
+
+    Exit code 1: refused, with the reason; 2: server or log cannot be read; 20: with --if-needed the
+    data is at fault, and nothing was trained.
     """
     hand_to_training("retrain", words or [])

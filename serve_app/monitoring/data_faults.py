@@ -8,13 +8,12 @@ from collections.abc import Collection, Iterator, Mapping
 
 from serve_app.monitoring.drift_histograms import percent
 from serve_app.monitoring.drift_view import FieldDrift, VersionDrift, WindowDrift
-from serve_app.monitoring.drift_windows import DAY_BEFORE
+from serve_app.monitoring.drift_windows import DAY, DAY_BEFORE, HOUR
 from serve_app.monitoring.retraining_limits import RetrainingLimits
 from serve_app.statistics.intervals import SURE_Z, wilson
 
 # A fault is named by the day, where it lasts, and else by the hour.
-LOOKED_AT = {"24h": "the last 24 hours", "1h": "the last hour"}
-DAY = "24h"
+LOOKED_AT = {DAY: "the last 24 hours", HOUR: "the last hour"}
 GONE_PERCENT = 99.5
 
 
@@ -40,7 +39,7 @@ def data_faults(drift: VersionDrift, dates: Collection[str], limits: RetrainingL
 
 
 def suspicions(drift: VersionDrift, dates: Collection[str], limits: RetrainingLimits) -> list[str]:
-    """A sentence for each feature that is constant today, where nobody knows of the day before.
+    """A sentence for each feature that is constant today, where nobody knows the day before.
 
     A weekday is constant on each day, and no fault.
     """

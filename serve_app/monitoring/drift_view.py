@@ -31,7 +31,7 @@ NO_REFERENCE = (
     "no reference: its bundle is of format {}, and training keeps one from format 3 on; train or "
     "bundle it again"
 )
-NO_ROWS = "no rows were answered within two days"
+NO_ROWS = "no rows were answered within a week"
 
 
 class HistogramView(BaseModel):
@@ -83,7 +83,8 @@ class WindowDrift(BaseModel):
 class VersionDrift(BaseModel):
     """A version that is loaded, with the rows that it answered.
 
-    The windows `1h`, `24h` and `24h_before`, the day before that one, are there where it has any.
+    The windows `1h`, `24h`, `24h_before` (the day before that one) and `7d` are there where it has
+    any.
     """
 
     detail: str = Field(description="why there is nothing to see")

@@ -24,16 +24,20 @@ class Window(NamedTuple):
     end_s: int = 0
 
 
+HOUR = "1h"
+DAY = "24h"
 DAY_BEFORE = "24h_before"
-# Each with the bucket that is being filled, so that an hour is 55 to 60 minutes. What lasts shows
-# in two days that follow each other.
+WEEK = "7d"
+# Each with the bucket that is being filled, so that an hour is 55 to 60 minutes. A day has one
+# weekday: only a week is a sample of all that comes again and again.
 WINDOWS: Mapping[str, Window] = {
-    "1h": Window(HOUR_S),
-    "24h": Window(DAY_S),
+    HOUR: Window(HOUR_S),
+    DAY: Window(DAY_S),
     DAY_BEFORE: Window(2 * DAY_S, DAY_S),
+    WEEK: Window(7 * DAY_S),
 }
 LONGEST_S = max(window.begin_s for window in WINDOWS.values())
-# Of one model within two days. The one that was heard least lately goes first.
+# Of one model within a week. The one that was heard least lately goes first.
 MOST_VERSIONS = 20
 
 
@@ -56,7 +60,7 @@ class WindowSum:
 
 @dataclass(frozen=True)
 class DriftSums:
-    """For each version that answered in the last two days, the sum of each window with rows.
+    """For each version that answered in the last week, the sum of each window that has rows.
 
     `trouble` says why the counts would not outlive the coordinator; empty when they would.
     """

@@ -13,8 +13,8 @@ class RetrainingLimits:
 
     Retraining: quality that is `sds` standard deviations below the hold-out's, where what is lost
     (1 - auc, the error) has also risen by `least_rise_percent`; `drifting_percent` of the features;
-    `most_age_days` since training. Labels are judged from `least_labels` on. A day is whole when
-    its rows began `least_hours` ago: a morning is no sample of a day.
+    `most_age_days` since training. Labels are judged from `least_labels` on. Quality and drift ask
+    for nothing before there are rows of `least_days`: a Saturday is no sample of a week.
     """
 
     most_missing_percent: float = 10.0
@@ -27,4 +27,7 @@ class RetrainingLimits:
     least_labels: int = 200
     drifting_percent: float = 30.0
     most_age_days: float = 90.0
-    least_hours: float = 20.0
+    least_days: float = 6.0
+
+
+LIMITS = RetrainingLimits()

@@ -9,18 +9,16 @@ from datetime import datetime
 from enum import StrEnum
 
 from serve_app.bundle.manifest import Metric
-from serve_app.monitoring.data_faults import DAY, data_faults, refusal_faults, suspicions
-from serve_app.monitoring.drift_view import DriftView, VersionDrift
-from serve_app.monitoring.drift_windows import DAY_BEFORE
+from serve_app.monitoring.data_faults import data_faults, refusal_faults, suspicions
+from serve_app.monitoring.drift_view import DriftView, FieldDrift, VersionDrift
+from serve_app.monitoring.drift_windows import DAY, WEEK
 from serve_app.monitoring.lost_quality import labelled_window, lost_by_estimate, lost_by_labels
 from serve_app.monitoring.quality.view import QualityView, VersionQualityView
-from serve_app.monitoring.retraining_limits import RetrainingLimits
+from serve_app.monitoring.retraining_limits import LIMITS, RetrainingLimits
 from serve_app.serving.status import Description
 
-LIMITS = RetrainingLimits()
 DATES = ("date", "datetime")
 S_PER_DAY = 86_400
-S_PER_HOUR = 3_600
 
 
 def _no_drift() -> VersionDrift:
@@ -105,12 +103,11 @@ def judge(seen: Seen, now: datetime, limits: RetrainingLimits = LIMITS) -> Retra
         *data_faults(seen.drift, seen.dates, limits),
         *refusal_faults(seen.refused, seen.answered, limits),
     ]
-    reasons = [
-        *_lost_quality(seen, now, limits),
-        *_drift_reasons(seen.drift, now, limits),
-        *_age_reasons(seen.created_at, now, limits),
-    ]
-    notes = [*suspicions(seen.drift, seen.dates, limits), *_notes(seen, now, limits)]
+    is_whole = _is_whole(seen, now, limits)
+    reasons = list(_age_reasons(seen.created_at, now, limits))
+    if is_whole:
+        reasons = [*_lost_quality(seen, limits), *_drift_reasons(seen.drift, limits), *reasons]
+    notes = [*suspicions(seen.drift, seen.dates, limits), *_notes(seen, limits, is_whole=is_whole)]
     return RetrainingVerdict(tuple(faults), tuple(reasons), tuple(notes))
 
 
@@ -125,48 +122,49 @@ def _silence(seen: Seen) -> list[str]:
     return [f"{seen.version} answered no row within the last 24 hours"]
 
 
-def _is_whole_day(drift: VersionDrift, now: datetime, limits: RetrainingLimits) -> bool:
-    """Whether the rows of the day began early enough, or go on from the day before."""
-    day = drift.windows.get(DAY)
-    if day is None:
-        return False
-    hours = (now - day.since).total_seconds() / S_PER_HOUR
-    return DAY_BEFORE in drift.windows or hours >= limits.least_hours
+def _is_whole(seen: Seen, now: datetime, limits: RetrainingLimits) -> bool:
+    """Whether the rows of the week began early enough to be a sample of one.
+
+    Where no rows are compared, nobody knows; then the version itself has to be as old.
+    """
+    week = seen.drift.windows.get(WEEK)
+    begin = seen.created_at if week is None else week.since
+    return begin is not None and (now - begin).total_seconds() >= limits.least_days * S_PER_DAY
 
 
-def _lost_quality(seen: Seen, now: datetime, limits: RetrainingLimits) -> Iterator[str]:
+def _lost_quality(seen: Seen, limits: RetrainingLimits) -> Iterator[str]:
     if seen.quality is None:
         return
     yield from lost_by_labels(seen.metrics, seen.quality, limits)
-    if _is_whole_day(seen.drift, now, limits):
-        yield from lost_by_estimate(seen.metrics, seen.quality, limits)
+    yield from lost_by_estimate(seen.metrics, seen.quality, limits)
 
 
-def _drift_reasons(drift: VersionDrift, now: datetime, limits: RetrainingLimits) -> Iterator[str]:
+def _drift_reasons(drift: VersionDrift, limits: RetrainingLimits) -> Iterator[str]:
+    """What has drifted over the week, and does so still.
+
+    A day alone drifts by its weekday; a week alone by what is over.
+    """
     day = drift.windows.get(DAY)
-    if day is None or not _is_whole_day(drift, now, limits):
+    week = drift.windows.get(WEEK)
+    if day is None or week is None:
         return
-    for name, found in day.scores.items():
-        if found.is_drifting:
-            yield f"{name} has drifted: {found.sentence}"
-    before = drift.windows.get(DAY_BEFORE)
-    if before is None:
-        return
-    compared = [
-        name
-        for name, found in day.features.items()
-        if found.psi is not None and name in before.features
-    ]
-    lasting = [
-        name
-        for name in compared
-        if day.features[name].is_drifting and before.features[name].is_drifting
-    ]
-    if lasting and 100 * len(lasting) >= limits.drifting_percent * len(compared):
+    for name in _in_both(day.scores, week.scores):
+        yield f"{name} has drifted for days: {week.scores[name].sentence}"
+    lasting = _in_both(day.features, week.features)
+    n_compared = sum(found.psi is not None for found in week.features.values())
+    if lasting and 100 * len(lasting) >= limits.drifting_percent * n_compared:
         yield (
-            f"{len(lasting)} of {len(compared)} features have drifted on two days running: "
-            f"{', '.join(lasting)}"
+            f"{len(lasting)} of {n_compared} features have drifted for days: {', '.join(lasting)}"
         )
+
+
+def _in_both(day: Mapping[str, FieldDrift], week: Mapping[str, FieldDrift]) -> list[str]:
+    """The fields that have drifted in both windows."""
+    return [
+        name
+        for name, found in week.items()
+        if found.is_drifting and name in day and day[name].is_drifting
+    ]
 
 
 def _age_reasons(
@@ -179,14 +177,14 @@ def _age_reasons(
         yield f"it was trained {days:.0f} days ago, more than {limits.most_age_days:g}"
 
 
-def _notes(seen: Seen, now: datetime, limits: RetrainingLimits) -> Iterator[str]:
+def _notes(seen: Seen, limits: RetrainingLimits, *, is_whole: bool) -> Iterator[str]:
+    if not is_whole:
+        yield (
+            f"quality and drift ask for nothing yet: there are rows of less than "
+            f"{limits.least_days:g} days (--least-days)"
+        )
     if not _has_reference(seen.drift):
         yield seen.drift.detail
-    elif not _is_whole_day(seen.drift, now, limits):
-        yield (
-            "drift asks for nothing yet: there are rows of less than a day "
-            f"({limits.least_hours:g} hours)"
-        )
     if seen.quality is None or labelled_window(seen.quality, limits) is None:
         yield f"labels ask for nothing: there are fewer than {limits.least_labels}"
     if seen.quality is not None and seen.quality.no_estimate:

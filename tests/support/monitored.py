@@ -57,9 +57,9 @@ def window(hours_ago: float = 23.5, n_rows: int = 5_000, **changed: FieldDrift) 
 
 
 def drift(**windows: WindowDrift) -> VersionDrift:
-    """Windows by name: `hour`, `day`, `before`; a quiet day where nothing is said."""
-    names = {"hour": "1h", "day": "24h", "before": "24h_before"}
-    found = {"day": window(), "before": window(47.0)} | windows
+    """Windows by name: `hour`, `day`, `before`, `week`; quiet ones where nothing is said."""
+    names = {"hour": "1h", "day": "24h", "before": "24h_before", "week": "7d"}
+    found = {"day": window(), "before": window(47.0), "week": window(167.0)} | windows
     return VersionDrift(detail="", windows={names[name]: one for name, one in found.items()})
 
 

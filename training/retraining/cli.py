@@ -14,7 +14,7 @@ from serve_app.bundle.stores import open_store
 from serve_app.commands import rollout_client as client
 from serve_app.commands.exit_codes import ExitCode, errors_in_words
 from serve_app.commands.log.options import LastOption, LogOption, log_place, since_of
-from serve_app.commands.monitor import AgeOption, UrlOption, asked, lines
+from serve_app.commands.monitor import AgeOption, DaysOption, UrlOption, asked, lines
 from serve_app.commands.target import (
     CONFIG,
     STORE,
@@ -30,7 +30,8 @@ from serve_app.commands.target import (
 from serve_app.contract import ModelSpec
 from serve_app.errors import PredictionLogError, SettingsError
 from serve_app.models import get_spec
-from serve_app.monitoring.retraining_verdict import Outcome
+from serve_app.monitoring.retraining_limits import LIMITS
+from serve_app.monitoring.retraining_verdict import Outcome, RetrainingVerdict, Seen
 from serve_app.rollout.state import DONE
 from training.bundling import Written
 from training.reading import check, read_csv
@@ -97,7 +98,8 @@ def add_retrain(app: typer.Typer, run: Run) -> None:
         last: LastOption = None,
         log: LogOption = None,
         url: UrlOption = None,
-        max_age_days: AgeOption = None,
+        max_age_days: AgeOption = LIMITS.most_age_days,
+        least_days: DaysOption = LIMITS.least_days,
         store: StoreOption = STORE,
         model: ModelOption = None,
         config: ConfigOption = CONFIG,
@@ -118,9 +120,10 @@ def add_retrain(app: typer.Typer, run: Run) -> None:
             bundles = open_store(store)
             stable = None
             if if_needed:
-                stable = _require_need(
-                    find_target(url, named, config).url, max_age_days, bundles, spec
-                )
+                where = find_target(url, named, config).url
+                seen, verdict = asked(where, max_age_days, least_days)
+                _require_need(seen, verdict, where, bundles, spec)
+                stable = seen.version
             stable = stable or _stable(named, config, bundles, spec)
             number = version or next_version(bundles.versions(spec.name))
             require_trainable(training, spec, number, bundles)
@@ -136,9 +139,10 @@ def add_retrain(app: typer.Typer, run: Run) -> None:
         _let_in(made[0], stable, config, out)
 
 
-def _require_need(url: str, max_age_days: float | None, store: Store, spec: ModelSpec) -> str:
-    """The version that answers, if another training is asked for; else the command ends here."""
-    seen, verdict = asked(url, max_age_days)
+def _require_need(
+    seen: Seen, verdict: RetrainingVerdict, url: str, store: Store, spec: ModelSpec
+) -> None:
+    """Say the verdict, and end the command where nothing is to be trained."""
     for line in lines(seen, verdict):
         typer.echo(line)
     if verdict.outcome is Outcome.DATA_FAULT:
@@ -151,7 +155,6 @@ def _require_need(url: str, max_age_days: float | None, store: Store, spec: Mode
     if wait:
         typer.echo(f"nothing is trained: {wait}")
         raise typer.Exit(ExitCode.OK)
-    return seen.version
 
 
 def _under_way(url: str) -> str:

@@ -17,13 +17,14 @@ LEAST_DAYS_BETWEEN = 7.0
 HEADER = "# Written by `sluice retrain`"
 BLOCK = """\
 {header}: {candidate} of {model}, to be let in by steps.
-# Write it into `user_config` of its application in {config}, in place of `stable` and of an older
-# `rollout`; all else stays. Shadow comes first: {candidate} scores what {stable} answers.
+# Write it into `user_config` of its application in {config},
+# in place of `stable` and of an older `rollout`; all else stays.
+# Shadow comes first: {candidate} scores what {stable} answers.
 rollout:
   stable: "{stable}"
   candidate: "{candidate}"
   steps: [{steps}]
-# Pinned, so that no other bundle of this number is taken: add it to `versions`, if there are some.
+# Pinned, so that no other bundle of this number is taken. Add it to `versions`, if there are some.
 versions:
   "{candidate}": {{manifest_sha256: "{digest}"}}
 """

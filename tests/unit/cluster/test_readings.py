@@ -129,8 +129,9 @@ SEEN = DriftView(
                     spend=field(0.3, out_of_range_percent=50.0), plan=field(None, unseen_percent=10)
                 ),
                 "24h": window(spend=field(0.1, missing_percent=1.0)),
-                # Whoever reads metrics has kept it.
+                # Who keeps metrics has these.
                 "24h_before": window(spend=field(0.9)),
+                "7d": window(spend=field(0.9)),
             },
         )
     },

@@ -34,7 +34,7 @@ def test_the_worst_come_first_and_those_that_drifted_are_marked() -> None:
         scores={"score": field("as in training", 0.05)},
     )
     versions = {
-        "1.0.0": VersionDrift(detail="", windows={"1h": window}),
+        "1.0.0": VersionDrift(detail="", windows={"1h": window, "24h_before": window}),
         "0.9.0": VersionDrift(detail="no reference", windows={}),
     }
     found = list(lines(DriftView(model="churn", detail="not kept", versions=versions)))

@@ -1,6 +1,7 @@
 """`sluice monitor` against a server that answers three routes: verdict, reasons, exit codes."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from serve_app.commands.exit_codes import ExitCode
 from serve_app.commands.main import app
+from serve_app.monitoring.drift_view import VersionDrift
 
 WORSE = quality({"auc": measure(0.75, 0.02)})
 GONE = drift(day=window(plan=drifted(missing_percent=100.0)))
@@ -58,6 +60,19 @@ def test_the_age_that_asks_for_retraining_can_be_set() -> None:
         assert run(url, "--max-age-days", "10.5").exit_code == ExitCode.OK
 
 
+def test_a_model_without_a_week_can_be_judged_sooner() -> None:
+    """By `--least-days`: one that is asked the same on all days, or a test of an hour."""
+    now = datetime.now(UTC)
+    young = {
+        name: one.model_copy(update={"since": now - timedelta(days=2)})
+        for name, one in drift().windows.items()
+    }
+    routes = monitored_routes(VersionDrift(detail="", windows=young), WORSE)
+    with answering(routes) as url:
+        assert run(url).exit_code == ExitCode.OK
+        assert run(url, "--least-days", "1").exit_code == ExitCode.RETRAIN
+
+
 def test_the_server_is_found_in_the_file_by_the_name_of_the_model(tmp_path: Path) -> None:
     """As `sluice drift` finds it; which one it is, is said."""
     with answering(monitored_routes()) as url:
@@ -75,7 +90,7 @@ def test_the_server_is_found_in_the_file_by_the_name_of_the_model(tmp_path: Path
 
 
 def test_a_server_that_does_not_answer_or_has_no_version_is_no_verdict() -> None:
-    """It is 2: nobody knows."""
+    """It is exit code 2: nobody knows how the model is."""
     assert run("http://127.0.0.1:1").exit_code == ExitCode.UNREADABLE
     empty = monitored_routes()
     model = json.loads(empty["/v1/model"][1])

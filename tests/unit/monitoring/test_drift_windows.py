@@ -49,7 +49,8 @@ def test_counts_of_all_servers_add_up() -> None:
     windows = DriftWindows(Clock())
     windows.hear("a", counts(1, 2), is_new=True)
     windows.hear("b", counts(10, 0), is_new=True)
-    assert shown(windows) == {"1h": (13, [11, 2]), "24h": (13, [11, 2])}
+    both = (13, [11, 2])
+    assert shown(windows) == {"1h": both, "24h": both, "7d": both}
 
 
 def test_a_report_that_is_sent_again_or_comes_late_counts_once() -> None:
@@ -69,20 +70,21 @@ def test_rows_leave_the_hour_and_then_the_day() -> None:
     clock.now_s += 1_800
     windows.hear("a", counts(2), is_new=True)
     clock.now_s += 1_800
-    assert shown(windows) == {"1h": (2, [2]), "24h": (3, [3])}
+    assert shown(windows) == {"1h": (2, [2]), "24h": (3, [3]), "7d": (3, [3])}
     assert windows.sums().windows[NAME]["24h"].since_s == BEGIN_S // BUCKET_S * BUCKET_S
     clock.now_s += 86_400 - 1_800
-    assert shown(windows) == {"24h_before": (3, [3])}
+    assert shown(windows) == {"24h_before": (3, [3]), "7d": (3, [3])}
     windows.hear("a", counts(4), is_new=True)
-    assert shown(windows) == {"1h": (4, [4]), "24h": (4, [4]), "24h_before": (3, [3])}
-    clock.now_s += 86_400 + 3_600
+    four = (4, [4])
+    assert shown(windows) == {"1h": four, "24h": four, "24h_before": (3, [3]), "7d": (7, [7])}
+    clock.now_s += 7 * 86_400 - 3_600
     windows.hear("a", counts(5), is_new=True)
-    assert shown(windows)["24h_before"] == (4, [4])
+    assert shown(windows)["7d"] == (9, [9])
     assert sum(vector[0] for vector in windows.dump()[0][2]) == 9, "nothing older is kept"
 
 
-def test_the_day_before_is_kept_by_hours_and_loses_no_row() -> None:
-    """Two days by five minutes would be twice the memory."""
+def test_what_is_older_than_a_day_is_kept_by_hours_and_loses_no_row() -> None:
+    """A week by five minutes would be seven times the memory."""
     clock = Clock()
     windows = DriftWindows(clock)
     n_buckets = 2 * 86_400 // BUCKET_S
@@ -92,6 +94,7 @@ def test_the_day_before_is_kept_by_hours_and_loses_no_row() -> None:
     clock.now_s -= BUCKET_S
     found = shown(windows)
     assert found["24h"] == (n_buckets // 2, [n_buckets // 2])
+    assert found["7d"] == (n_buckets, [n_buckets])
     assert n_buckets // 2 - 12 <= found["24h_before"][0] <= n_buckets // 2
     assert len(windows.dump()[0][1]) <= n_buckets // 2 + 25
     again = DriftWindows(clock)

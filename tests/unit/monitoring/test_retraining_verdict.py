@@ -22,7 +22,7 @@ WORSE = quality({"auc": measure(0.75, 0.02)})
 
 
 def test_a_quiet_day_is_fine_and_nothing_is_said() -> None:
-    """Neither reasons nor notes."""
+    """There are neither faults nor reasons nor notes."""
     found = judge(seen(), NOW)
     assert found.outcome is Outcome.FINE
     assert (found.faults, found.reasons, found.notes) == ((), (), ())
@@ -34,15 +34,18 @@ REASONS: dict[str, tuple[dict[str, Any], str]] = {
         {"quality": quality(estimated={"accuracy": measure(0.7, 0.01)})},
         "accuracy is 0.7 as the scores of the last 7 days let expect",
     ),
-    "score": ({"drift": drift(day=window(score=drifted()))}, "score has drifted: all of it moved"),
+    "score": (
+        {"drift": drift(day=window(score=drifted()), week=window(167, score=drifted()))},
+        "score has drifted for days: all of it moved",
+    ),
     "features": (
         {
             "drift": drift(
                 day=window(spend=drifted(), seats=drifted()),
-                before=window(47, spend=drifted(), seats=drifted()),
+                week=window(167, spend=drifted(), seats=drifted()),
             )
         },
-        "2 of 4 features have drifted on two days running: spend, seats",
+        "2 of 4 features have drifted for days: spend, seats",
     ),
     "age": ({"created_at": NOW - timedelta(days=91)}, "it was trained 91 days ago, more than 90"),
 }
@@ -52,7 +55,7 @@ REASONS: dict[str, tuple[dict[str, Any], str]] = {
 def test_each_reason_asks_for_retraining_in_a_sentence(
     changes: dict[str, Any], sentence: str
 ) -> None:
-    """Alone, it is enough."""
+    """Each of them is enough when it is alone."""
     found = judge(seen(**changes), NOW)
     assert found.outcome is Outcome.RETRAIN
     assert len(found.reasons) == 1
@@ -94,7 +97,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         "50 % of all rows were refused within the last hour",
     ),
     "silent": (
-        {"drift": VersionDrift(detail="no rows were answered within two days", windows={})},
+        {"drift": VersionDrift(detail="no rows were answered within a week", windows={})},
         "1.0.0 answered no row within the last 24 hours",
     ),
 }
@@ -135,24 +138,39 @@ def test_a_weekday_is_constant_on_its_day_and_no_fault() -> None:
     assert found.notes[0] == 'plan: is constant: "Sat", 10 % in training; a fault if it stays so'
 
 
-def test_a_part_of_a_day_asks_for_nothing_by_drift() -> None:
-    """A morning is no sample of a day: its hours, and all that goes with them, always differ."""
-    morning = VersionDrift(detail="", windows={"24h": window(3.0, score=drifted())})
-    bad = quality(estimated={"accuracy": measure(0.6, 0.01)})
-    found = judge(seen(drift=morning, quality=bad), NOW)
+def test_a_part_of_a_week_asks_for_nothing_but_by_age() -> None:
+    """A Saturday is no sample of a week: its rows, its scores and its errors always differ."""
+    moved = {"spend": drifted(), "seats": drifted(), "score": drifted()}
+    young = drift(day=window(**moved), week=window(24 * 5.9, **moved))
+    found = judge(seen(drift=young, quality=WORSE), NOW)
     assert found.outcome is Outcome.FINE
-    assert "rows of less than a day" in found.notes[0]
-    # What labels say is no matter of the hour.
-    assert judge(seen(drift=morning, quality=WORSE), NOW).outcome is Outcome.RETRAIN
+    assert "rows of less than 6 days" in found.notes[0]
+    older = drift(day=window(**moved), week=window(24 * 6.1, **moved))
+    assert len(judge(seen(drift=older, quality=WORSE), NOW).reasons) == 3
+    old = NOW - timedelta(days=100)
+    assert judge(seen(drift=young, created_at=old), NOW).outcome is Outcome.RETRAIN
+    limits = RetrainingLimits(least_days=0)
+    assert len(judge(seen(drift=young, quality=WORSE), NOW, limits).reasons) == 3
 
 
-def test_features_have_to_drift_on_two_days_and_be_the_same() -> None:
-    """One day is an event; another feature on each day is another event."""
-    two = {"spend": drifted(), "seats": drifted()}
-    once = drift(day=window(**two))
-    others = drift(day=window(**two), before=window(47, plan=drifted(), tickets=drifted()))
-    one_of_four = drift(day=window(**two), before=window(47, spend=drifted()))
-    for found in (once, others, one_of_four):
+def test_where_no_rows_are_compared_the_version_itself_has_to_be_as_old() -> None:
+    """A bundle of an older format has labels too."""
+    old = VersionDrift(detail="no reference: its bundle is of format 2", windows={})
+    found = seen(drift=old, quality=WORSE)
+    assert judge(found, NOW).outcome is Outcome.RETRAIN
+    young = seen(drift=old, quality=WORSE, created_at=NOW - timedelta(days=5))
+    assert judge(young, NOW).outcome is Outcome.FINE
+
+
+def test_drift_has_to_last_over_the_week_and_go_on_today() -> None:
+    """A day drifts by its weekday, and a week by what is over; nor are two events one."""
+    two = {"spend": drifted(), "seats": drifted(), "score": drifted()}
+    others = {"plan": drifted(), "tickets": drifted()}
+    a_day = drift(day=window(**two))
+    over = drift(week=window(167, **two))
+    events = drift(day=window(**two), week=window(167, **others))
+    one_of_four = drift(day=window(**two), week=window(167, spend=drifted()))
+    for found in (a_day, over, events, one_of_four):
         assert judge(seen(drift=found), NOW).outcome is Outcome.FINE
 
 
@@ -170,7 +188,7 @@ def test_few_labels_and_an_old_bundle_are_noted() -> None:
 
 
 def test_limits_can_be_set() -> None:
-    """As `--max-age-days` does."""
+    """As the options of `sluice monitor` do it."""
     limits = RetrainingLimits(most_age_days=5)
     assert judge(seen(), NOW, limits).reasons == ("it was trained 10 days ago, more than 5",)
 
