@@ -9,7 +9,7 @@ from serve_app.commands.report import plots, svg
 
 SCORE = "score"
 FIELD_NAMES = (*FIELDS, SCORE)
-NEAR = "PSI of the last 24 hours over its limit: above 1 a field has drifted"
+NEAR = "PSI of the last 7 days over its limit: above 1 a field has drifted"
 MAE = "mae of the last 7 days of predictions, minutes"
 TICKS_EVERY = 5
 

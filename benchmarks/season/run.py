@@ -16,6 +16,8 @@ from benchmarks.simulator.stand_ins import in_place, of_time
 from serve_app.bundle.store import FolderStore
 from serve_app.bundle.verified import read_manifest
 from serve_app.monitoring.drift_view import DriftView
+from serve_app.monitoring.drift_windows import WEEK
+from serve_app.monitoring.retraining_limits import LIMITS
 from serve_app.monitoring.retraining_verdict import Outcome, RetrainingVerdict, judge, seen_of
 from serve_app.rollout.event import Event
 from serve_app.rollout.view import RolloutView, view
@@ -30,8 +32,10 @@ LOOKS_A_DAY = 4
 LABELS_AT = 0.05
 LOOK_AT = 0.1
 LABELLED_SHARE = 0.8
-# From labels that confirm to the training: rows of so many days are the new world's.
-WAIT_DAYS = 4
+# From labels that confirm to the training: a whole week of the new world.
+WAIT_DAYS = 7
+# A part of a week lacks weekdays.
+FIRST_WEEK_DAYS = 7
 # Of a verdict's reason that labels give.
 BY_LABELS = "by labels"
 RESUMED = "labels say that stable is wrong: other answers are what is wanted"
@@ -39,24 +43,28 @@ RESUMED = "labels say that stable is wrong: other answers are what is wanted"
 
 @dataclass(frozen=True)
 class Plan:
-    """How large a season is: orders a day, rows of the first training, seconds of a virtual one."""
+    """How large a season is.
 
-    n_orders: int
+    `mean_orders` a day, rows of the first training, seconds of the season in a virtual one.
+    """
+
+    mean_orders: int
     n_training_rows: int
     scale: float
     n_days: int = 30
 
 
-FULL = Plan(n_orders=600, n_training_rows=12_000, scale=300)
-SHORT = Plan(n_orders=250, n_training_rows=5_000, scale=900, n_days=25)
+FULL = Plan(mean_orders=600, n_training_rows=12_000, scale=300)
+SHORT = Plan(mean_orders=250, n_training_rows=5_000, scale=900)
 
 
 @dataclass(frozen=True)
 class Look:
     """What was seen at one time, in days since the beginning.
 
-    `nearness` is each field's PSI over its limit, of stable's last 24 hours: above 1 it has
-    drifted. `mae` has (value, low, high) of each version's last seven days.
+    `nearness` is each field's PSI over its limit, of stable's last seven days: above 1 it has
+    drifted; it is empty before there are as many. `mae` has (value, low, high) of each version's
+    last seven days.
     """
 
     day: float
@@ -182,16 +190,17 @@ class _Town:
         await self._program.start({"stable": OLD, "versions": {OLD: PLACED}})
         for day in range(self._plan.n_days):
             self._at(day, self._ask_all(day))
+            # On the first day there is nothing to label or to look at.
             if day:
                 self._at(day + LABELS_AT, self._label(day - 1))
-            for look in range(LOOKS_A_DAY):
-                self._at(day + LOOK_AT + look / LOOKS_A_DAY, self._look())
+                for look in range(LOOKS_A_DAY):
+                    self._at(day + LOOK_AT + look / LOOKS_A_DAY, self._look())
 
     def _at(self, day: float, work: Any) -> None:
         self._loop.call_at(day * DAY_S / self._plan.scale, self._loop.create_task, work)
 
     async def _ask_all(self, day: int) -> None:
-        orders = orders_of(day, self._plan.n_orders, self._season.weather, SEED)
+        orders = orders_of(day, self._plan.mean_orders, self._season.weather, SEED)
         for order in orders:
             self._at(day + order.at, self._ask(day, order))
 
@@ -225,9 +234,8 @@ class _Town:
             if (found := one.windows[1].realised.get("mae")) is not None
         }
         stable = model.stable or OLD
-        look = Look(
-            self._day, stable, _nearness(drift, stable), mae, verdict, self._program.percent
-        )
+        nearness = _nearness(drift, stable, now) if self._day >= FIRST_WEEK_DAYS else {}
+        look = Look(self._day, stable, nearness, mae, verdict, self._program.percent)
         self._season.looks.append(look)
         await self._act()
 
@@ -274,10 +282,10 @@ class _Town:
             self._program.deploy({"stable": NEW, "versions": {NEW: PLACED}})
 
 
-def _nearness(drift: DriftView, stable: str) -> dict[str, float]:
+def _nearness(drift: DriftView, stable: str, now: datetime) -> dict[str, float]:
     one = drift.versions.get(stable)
-    window = one.windows.get("24h") if one is not None else None
-    if window is None:
+    window = one.windows.get(WEEK) if one is not None else None
+    if window is None or (now - window.since).total_seconds() < LIMITS.least_days * DAY_S:
         return {}
     fields = {**window.features, **window.scores}
     return {

@@ -1,7 +1,7 @@
 """The shop's orders: what is asked on each day, and how long it then took.
 
-Orders come for slots of any day and hour, so that a day's orders are distributed as a week's are:
-an hour or a weekday of the moment would differ from training's within every window.
+Each is asked when it is placed, so that hour and weekday go with the clock, and a Saturday has five
+times as many as a Monday. Day 0 is a Monday.
 """
 
 from dataclasses import dataclass
@@ -11,16 +11,22 @@ import numpy as np
 import pandas as pd
 
 from serve_app.models import get_spec
-from training.models.delivery_time import NOISE_SHARE, expected_minutes, make_rows
+from training.models.delivery_time import (
+    DAY_SHARES,
+    DAYS,
+    NOISE_SHARE,
+    expected_minutes,
+    make_rows,
+)
 
 SPEC = get_spec("delivery_time")
 FIELDS = [feature.name for feature in SPEC.contract]
 LABEL = SPEC.target
 # In the monsoon people order from further away and earlier, within what training has seen.
-FURTHER = 1.35
+FURTHER = 1.4
 MOST_KM = 12.0
 FIRST_HOUR = 11.0
-EARLIER = 0.72
+EARLIER = 0.65
 # And then every way takes longer.
 SLOWER = 1.3
 
@@ -37,7 +43,7 @@ class Weather:
 
 
 QUIET = Weather()
-MONSOON = Weather(orders_from=10, minutes_from=14)
+MONSOON = Weather(orders_from=8, minutes_from=12)
 
 
 @dataclass(frozen=True)
@@ -50,10 +56,13 @@ class Order:
     minutes: float
 
 
-def orders_of(day: int, n_orders: int, weather: Weather, seed: int) -> list[Order]:
-    """The orders of one day, in the order of their time."""
+def orders_of(day: int, mean_orders: int, weather: Weather, seed: int) -> list[Order]:
+    """The orders of one day, in the order of their time; `mean_orders` are those of all days."""
     rng = np.random.default_rng([seed, day])
+    weekday = day % len(DAYS)
+    n_orders = round(len(DAYS) * DAY_SHARES[weekday] * mean_orders)
     rows = make_rows(n_orders, int(rng.integers(2**31)))
+    rows["order_day"] = DAYS[weekday]
     if weather.orders_from is not None and day >= weather.orders_from:
         further = np.minimum(rows["distance_km"] * FURTHER, MOST_KM)
         rows["distance_km"] = np.round(further, 2)
@@ -61,12 +70,12 @@ def orders_of(day: int, n_orders: int, weather: Weather, seed: int) -> list[Orde
     minutes = expected_minutes(rows) * (1 + NOISE_SHARE * rng.normal(size=n_orders))
     if weather.minutes_from is not None and day >= weather.minutes_from:
         minutes *= SLOWER
-    times = np.sort(rng.random(n_orders))
     plain: list[dict[Any, Any]] = rows[FIELDS].to_dict("records")
-    return [
-        Order(float(at), f"customer-{day}-{i}", row, round(float(truth), 2))
-        for i, (at, row, truth) in enumerate(zip(times, plain, minutes, strict=True))
+    orders = [
+        Order(row["order_hour"] / 24, f"customer-{day}-{i}", row, round(float(truth), 2))
+        for i, (row, truth) in enumerate(zip(plain, minutes, strict=True))
     ]
+    return sorted(orders, key=lambda order: order.at)
 
 
 def frame_of(orders: list[Order]) -> pd.DataFrame:

@@ -1,13 +1,18 @@
 """The short season: a monsoon is noticed and answered, and in a quiet one nothing is raised."""
 
 import itertools
+import warnings
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 
-from benchmarks.season.pictures import draw
-from benchmarks.season.run import NEW, OLD, SHORT, Season, first_version, play
+with warnings.catch_warnings():
+    # Ray's own models warn when they are imported.
+    warnings.simplefilter("ignore")
+    from benchmarks.season.pictures import draw
+    from benchmarks.season.run import NEW, OLD, SHORT, Season, first_version, play
+
 from benchmarks.season.shop import MONSOON, QUIET, orders_of
 from benchmarks.season.story import n_drifting, story
 from serve_app.bundle.store import FolderStore
@@ -35,7 +40,8 @@ def test_in_a_quiet_season_nothing_is_raised(seasons: dict[str, Season]) -> None
     assert {look.verdict.outcome for look in quiet.looks} == {Outcome.FINE}
     assert not quiet.events
     assert quiet.trained_day is None
-    assert quiet.n_asked == SHORT.n_orders * SHORT.n_days
+    assert any(look.nearness for look in quiet.looks)
+    assert quiet.n_asked > 0.9 * SHORT.mean_orders * SHORT.n_days
     low, high = quiet.looks[-1].mae[OLD][1:]
     assert low < quiet.baseline_mae < high + 0.1
 
@@ -56,7 +62,7 @@ def test_drift_is_named_before_quality_falls_and_labels_confirm_that_it_fell(
     assert None not in days
     assert all(before < after for before, after in itertools.pairwise(days))  # type: ignore[operator]
     assert monsoon.asked_day is not None
-    assert monsoon.asked_day <= monsoon.confirmed_day  # type: ignore[operator]
+    assert monsoon.asked_day <= monsoon.confirmed_day
     # What differs, and nothing else of the rows.
     named = {name for look in monsoon.looks if look.stable == OLD for name in look.drifting}
     assert {"distance_km", "order_hour"} <= named <= {"distance_km", "order_hour", "score"}
@@ -84,7 +90,7 @@ def test_the_retrained_version_wins_its_rollout_and_all_is_well_again(
 def test_a_season_is_told_and_drawn(seasons: dict[str, Season], tmp_path: Path) -> None:
     """A line each with its day, and three small pictures that any browser shows."""
     lines = list(story(seasons["monsoon"]))
-    assert [line for line in lines if "drift is named: order_hour, distance_km" in line]
+    assert [line for line in lines if "drift is named: " in line and "distance_km" in line]
     assert [line for line in lines if "labels confirm: mae is" in line]
     paths = list(draw(seasons["monsoon"], seasons["quiet"], tmp_path, SHORT.n_days))
     assert [path.name for path in paths] == ["drift.svg", "quality.svg", "quiet.svg"]

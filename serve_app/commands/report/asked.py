@@ -21,6 +21,7 @@ WINDOWS = {
     "1h": "the last hour",
     "24h": "the last 24 hours",
     "24h_before": "the 24 hours before",
+    "7d": "the last 7 days",
     "log": "all rows of the log",
 }
 

@@ -19,8 +19,10 @@ MOST_FIELDS = 40
 # Of fewer rows a slice says nothing.
 LEAST_SLICE_ROWS = 30
 MOST_SLICES = 12
-# The longest one that is whole comes first; the day before is in none.
-SHOWN_WINDOWS = ("24h", "log", "1h")
+# The first one that is there is drawn: a day has one weekday, and an hour one hour.
+SHOWN_WINDOWS = ("7d", "24h", "log", "1h")
+# Windows whose drift stands out.
+TOLD_WINDOWS = ("7d", "24h", "log")
 STEPS_S = (300, 900, 3_600, 4 * 3_600, 86_400, 7 * 86_400, 28 * 86_400)
 
 
@@ -243,7 +245,8 @@ def versions(found: Sequence[Fact]) -> str:
 def drifting(found: Mapping[str, VersionDrift]) -> Iterator[str]:
     """Yield a sentence for each field that has drifted in a window."""
     for version, one in found.items():
-        for name, window in one.windows.items():
+        told = [(name, one.windows[name]) for name in TOLD_WINDOWS if name in one.windows]
+        for name, window in told:
             for field, drifted in _drifted(window):
                 yield f"{field}: {drifted.sentence} ({version}, {WINDOWS[name]})"
 

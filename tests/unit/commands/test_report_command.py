@@ -306,7 +306,7 @@ def test_a_report_of_a_server_shows_what_three_routes_tell(
     """With the verdict of `sluice monitor`, and without a log: that is said."""
     monkeypatch.delenv("LOG_PATH", raising=False)
     window = seen_orders(VALUE, rows_of_orders(300, seed=8, city="Bern"))
-    served(monkeypatch, VersionDrift(detail="", windows=window.windows))
+    served(monkeypatch, VersionDrift(detail="", windows={"24h": window.windows["1h"]}))
     out = tmp_path / "page.html"
     words = ["report", "churn", "--url", "http://127.0.0.1:1", "--out", str(out)]
     found = CliRunner().invoke(app, words)
@@ -315,7 +315,7 @@ def test_a_report_of_a_server_shows_what_three_routes_tell(
     assert f"{out}: of the server at http://127.0.0.1:1" in found.stdout
     texts = Reader(out.read_text()).texts
     assert {"100 %, stable", "0.8456", "4.2 to 4.8", "not kept", "city has drifted"} <= set(texts)
-    assert any(text.startswith("city: ") and "(1.0.0, the last hour)" in text for text in texts)
+    assert any(text.startswith("city: ") and "(1.0.0, the last 24 hours)" in text for text in texts)
     assert any(text.endswith(".") and "training" in text for text in texts)
 
 
