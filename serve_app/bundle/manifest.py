@@ -5,6 +5,7 @@ add a line to CHANGELOG.md.
 """
 
 import hashlib
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -207,6 +208,18 @@ class Manifest(_Record):
     def model_file(self) -> str:
         """The one file that serving opens."""
         return record_of(self.runtime).file
+
+
+def made_at(created_at: str | None) -> datetime | None:
+    """When a bundle was made, by `created_at`; None for what is no time.
+
+    Whoever made the bundle wrote it, and it serves all the same.
+    """
+    try:
+        made = datetime.fromisoformat(created_at or "")
+    except ValueError:
+        return None
+    return made if made.tzinfo else made.replace(tzinfo=UTC)
 
 
 def sha256_of(data: bytes) -> str:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from serve_app.access.rates import Rates
+from serve_app.bundle.manifest import made_at
 from serve_app.cluster.heartbeat import Heartbeat
 from serve_app.http.door import Door
 from serve_app.http.refused_rows import RefusedRows
@@ -105,13 +106,9 @@ def model_ages_s(here: OnServer) -> Readings:
     for version, member in here.versions.members().items():
         if member.opened is None:
             continue
-        try:
-            made = datetime.fromisoformat(member.opened.manifest.created_at)
-        except ValueError:
-            # Whoever made the bundle wrote it: it serves all the same.
-            continue
-        made = made if made.tzinfo else made.replace(tzinfo=UTC)
-        found[(version,)] = (now - made).total_seconds()
+        made = made_at(member.opened.manifest.created_at)
+        if made is not None:
+            found[(version,)] = (now - made).total_seconds()
     return found
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from serve_app.bundle.manifest import Metric
+from serve_app.bundle.manifest import Metric, made_at
 from serve_app.monitoring.data_faults import data_faults, refusal_faults, suspicions
 from serve_app.monitoring.drift_view import DriftView, FieldDrift, VersionDrift
 from serve_app.monitoring.drift_windows import DAY, WEEK
@@ -86,7 +86,7 @@ def seen_of(model: Description, drift: DriftView, quality: QualityView) -> Seen 
             answered[name] = answered.get(name, 0) + window.n_rows
     return Seen(
         version=version,
-        created_at=datetime.fromisoformat(facts.created_at) if facts.created_at else None,
+        created_at=made_at(facts.created_at),
         metrics=facts.metrics,
         drift=drift.versions.get(version, _no_drift()),
         answered=answered,

@@ -158,6 +158,8 @@ def test_a_version_that_is_new_is_tried_before_another_one_is_trained(
     )
     assert untried([stable, newer], "1.0.0", later + timedelta(days=8)) == ""
     assert untried([stable, newer], "1.1.0", later + timedelta(days=2)) == ""
+    of_somebody = newer.model_copy(update={"created_at": "last week"})
+    assert untried([stable, of_somebody], "1.0.0", later) == ""
 
 
 def test_the_rollout_that_is_written_is_a_table_and_begins_in_shadow() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
-from serve_app.bundle.manifest import Manifest
+from serve_app.bundle.manifest import Manifest, made_at
 from serve_app.errors import SettingsError
 from serve_app.settings import Rollout
 
@@ -44,9 +44,11 @@ def untried(manifests: Iterable[Manifest], answering: str, now: datetime) -> str
 
     `manifests` are those of the store, and `answering` is the version that answers most.
     """
-    made = {manifest.version: datetime.fromisoformat(manifest.created_at) for manifest in manifests}
+    made = {manifest.version: made_at(manifest.created_at) for manifest in manifests}
     begun = made.get(answering)
     for version, at in made.items():
+        if at is None:
+            continue
         days = (now - at).total_seconds() / S_PER_DAY
         is_newer = begun is None or at > begun
         if version != answering and is_newer and days < LEAST_DAYS_BETWEEN:
