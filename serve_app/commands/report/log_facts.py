@@ -1,9 +1,10 @@
 """What a prediction log says by itself: traffic over time, drift against training, slices."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from serve_app.statistics.times import EDGES_MS, N_BINS, Times
 
 # Traffic is counted by so many seconds, and shown by longer times where there are many.
 STEP_S = 300
+# Rows that are counted together, of a day at most: else nobody knows which dates are of the moment.
+MOST_WAITING = 2_000
+MOST_SPAN_S = 86_400
 # The manifest of a version and its digest, or why there is none.
 Bundle = tuple[Manifest, str] | str
 # The window that drift has in a report of a log alone.
@@ -73,6 +77,21 @@ class LogFacts:
         return sum(one.n_rows for one in self.versions.values())
 
 
+class _Rows(NamedTuple):
+    """Rows of one line; `is_own`: they were answered by the bundle that is known here."""
+
+    at_s: np.ndarray
+    ms: np.ndarray
+    block: Block
+    scores: Scores
+    is_own: bool
+
+
+def _joined(some: Sequence[_Rows]) -> tuple[Block, Scores]:
+    block = Block.concat([rows.block for rows in some])
+    return block, np.concatenate([rows.scores for rows in some])
+
+
 class _Counting:
     """One version while its lines are read."""
 
@@ -86,6 +105,8 @@ class _Counting:
         self._counts = np.zeros(0, dtype=np.int64)
         self._since_s = float("inf")
         self._n_compared = 0
+        self._waiting: list[_Rows] = []
+        self._n_waiting = 0
         self._bins: DriftBins | None = None
         references = {}
         if isinstance(bundle, str):
@@ -98,29 +119,48 @@ class _Counting:
         self._slices = Bins(references, spec.contract)
 
     def add(self, line: Line, rows: np.ndarray) -> None:
-        """Count the rows of a line that are asked for, (n,) by their places."""
-        found = self.found
-        found.n_rows += len(rows)
-        at_s = np.array(line.at_us)[rows] // 1_000_000
-        for begin, n in zip(*np.unique(at_s // STEP_S, return_counts=True), strict=True):
-            found.by_time[int(begin) * STEP_S] += int(n)
-        found.outcomes.update(line.outcomes[i] for i in rows)
-        places = np.searchsorted(EDGES_MS, np.array(line.ms)[rows])
-        found.times.add(np.bincount(places, minlength=N_BINS).tolist())
+        """Keep the rows of a line that are asked for, (n,) by their places, until there are some.
+
+        A row that is counted alone costs a hundred times what it does among others.
+        """
+        self.found.n_rows += len(rows)
+        self.found.outcomes.update(line.outcomes[i] for i in rows)
         block, absent = block_of(line, self._spec.contract)
         self._absent |= absent
-        block = block[rows]
-        scores = line.scores[rows]
-        self._add_slices(block, scores)
-        if self._bins is None or not self._bins.size:
-            return
         # Of a version that had left its table nobody knows the manifest.
-        if line.manifest_sha256 not in ("", self._digest):
+        is_own = line.manifest_sha256 in ("", self._digest)
+        if self._bins is not None and not is_own:
             self._trouble = OTHER_BUNDLE
+        at_s = np.array(line.at_us)[rows] // 1_000_000
+        some = _Rows(at_s, np.array(line.ms)[rows], block[rows], line.scores[rows], is_own)
+        if self._waiting and at_s[-1] - self._waiting[0].at_s[0] > MOST_SPAN_S:
+            self._count()
+        self._waiting.append(some)
+        self._n_waiting += len(rows)
+        if self._n_waiting >= MOST_WAITING:
+            self._count()
+
+    def _count(self) -> None:
+        """Count what waits."""
+        waiting = self._waiting
+        self._waiting = []
+        self._n_waiting = 0
+        if not waiting:
+            return
+        found = self.found
+        at_s = np.concatenate([some.at_s for some in waiting])
+        for begin, n in zip(*np.unique(at_s // STEP_S, return_counts=True), strict=True):
+            found.by_time[int(begin) * STEP_S] += int(n)
+        places = np.searchsorted(EDGES_MS, np.concatenate([some.ms for some in waiting]))
+        found.times.add(np.bincount(places, minlength=N_BINS).tolist())
+        self._add_slices(*_joined(waiting))
+        own = [some for some in waiting if some.is_own]
+        if self._bins is None or not self._bins.size or not own:
             return
         self._now_s = float(at_s[-1])
-        self._since_s = min(self._since_s, float(at_s[0]))
-        self._n_compared += len(rows)
+        self._since_s = min(self._since_s, float(own[0].at_s[0]))
+        block, scores = _joined(own)
+        self._n_compared += len(block)
         self._counts += self._bins.count(block, scores)
 
     def _add_slices(self, block: Block, scores: Scores) -> None:
@@ -135,6 +175,7 @@ class _Counting:
 
     def done(self) -> VersionLog:
         """What was found, without the fields that the log lacks."""
+        self._count()
         found = self.found
         for name in [name for name in found.slices if name[0] in self._absent]:
             del found.slices[name]

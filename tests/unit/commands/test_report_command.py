@@ -141,6 +141,40 @@ def test_a_log_is_counted_by_time_outcome_and_slice(tmp_path: Path) -> None:
     assert math.isnan(type(of_field[0])(n_rows=2, n_failed=2).mean_score)
 
 
+def test_it_does_not_matter_how_the_rows_of_a_log_are_cut_into_lines(tmp_path: Path) -> None:
+    """A line with three thousand rows, or one each for a month with days between them."""
+    rows = rows_of_orders(3_000, seed=8)
+    whole = LoggingServer(VALUE, tmp_path / "whole", manifest=DIGEST)
+    whole.write(answered(VALUE, rows, scores_of(VALUE, 3_000, seed=3)))
+    whole.finish()
+    lines = whole.lines()
+    pieces = [
+        replace(
+            line,
+            ids=line.ids[i : i + 7],
+            at_us=[at_us + 10**10 * i for at_us in line.at_us[i : i + 7]],
+            ms=line.ms[i : i + 7],
+            outcomes=line.outcomes[i : i + 7],
+            features={name: column[i : i + 7] for name, column in line.features.items()},
+            scores=line.scores[i : i + 7],
+        )
+        for line in lines
+        for i in range(0, len(line), 7)
+    ]
+    found = [
+        log_facts("here", some, VALUE, lambda version: (frozen(VALUE), DIGEST)).versions["1.0.0"]
+        for some in (lines, pieces)
+    ]
+    assert len(lines) < 10
+    assert len(pieces) > 400
+    windows = [one.drift.windows[LOGGED] for one in found]
+    for name, field in windows[0].features.items():
+        assert windows[1].features[name].histograms == field.histograms
+    assert found[0].slices.keys() == found[1].slices.keys()
+    assert found[0].times.n_times == found[1].times.n_times == 3_000
+    assert len(found[1].by_time) > len(found[0].by_time)
+
+
 def test_what_a_client_sent_is_never_html(tmp_path: Path) -> None:
     """Whether training knew the text, or it came in a row, a version's name or a reason."""
     rows = rows_of_orders(400, seed=1, city=HOSTILE)
