@@ -186,6 +186,24 @@ def drift(
 
 
 @app.command()
+def season(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the pictures.")] = ROOT
+    / ".run"
+    / "bench"
+    / "season",
+    short: ShortOption = False,
+) -> None:
+    """Thirty days of a shop in virtual time: a monsoon, and a quiet season in which nothing is."""
+    from benchmarks import season as seasons
+
+    def work() -> None:
+        for line in seasons.tell(out, short=short):
+            console.print(line, markup=False, soft_wrap=True)
+
+    _or_say_why(work)
+
+
+@app.command()
 def observer() -> None:
     """What counting for drift costs a request, in CPU time of the server."""
     from benchmarks import observer as counting

@@ -21,6 +21,7 @@ from serve_app.commands.monitor import monitor
 from serve_app.commands.new import ANY_OPTION, new
 from serve_app.commands.ready import ready
 from serve_app.commands.replay import replay
+from serve_app.commands.report import report
 from serve_app.commands.retrain import retrain
 from serve_app.commands.score import score
 from serve_app.commands.size import size
@@ -36,6 +37,7 @@ COMMANDS = (
     monitor,
     label,
     replay,
+    report,
     up,
     ready,
     env,

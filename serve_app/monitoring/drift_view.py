@@ -16,6 +16,7 @@ from serve_app.monitoring.drift_histograms import (
     LEAST_ROWS,
     LEAST_TRAINING_ROWS,
     FieldCounts,
+    Histogram,
     class_counts,
     date_counts,
     number_counts,
@@ -31,6 +32,14 @@ NO_REFERENCE = (
     "bundle it again"
 )
 NO_ROWS = "no rows were answered within a week"
+
+
+class HistogramView(BaseModel):
+    """Rows of training and live ones in the same bins."""
+
+    bins: list[str] = Field(description="what is said of a row in each bin")
+    training: list[int]
+    live: list[int]
 
 
 class FieldDrift(BaseModel):
@@ -55,6 +64,9 @@ class FieldDrift(BaseModel):
     fullest_percent: float = Field(default=0.0, description="of the rows, in that bin")
     fullest_percent_in_training: float = 0.0
     sentence: str
+    histograms: list[HistogramView] = Field(
+        default=[], description="one; of a date two, of months and of weekdays"
+    )
 
 
 class WindowDrift(BaseModel):
@@ -219,6 +231,17 @@ def field_drift(counts: FieldCounts, n_compared: int) -> FieldDrift:
         fullest_percent=round(100 * share, 4),
         fullest_percent_in_training=round(100 * share_in_training, 4),
         sentence=sentence,
+        histograms=[_histogram_view(one) for one in counts.histograms],
+    )
+
+
+def _histogram_view(found: Histogram) -> HistogramView:
+    """Without the places that a grid of several fields leaves unused."""
+    places = [place for place, said in enumerate(found.said) if said]
+    return HistogramView(
+        bins=[found.said[place] for place in places],
+        training=found.training[places].tolist(),
+        live=found.live[places].tolist(),
     )
 
 

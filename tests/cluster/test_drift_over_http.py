@@ -1,11 +1,14 @@
 """Drift on a real cluster: two servers count, the coordinator sums, and a new one goes on."""
 
+from pathlib import Path
 from typing import Any
 
 import requests
 from harness import wait_until
 from stage import LIMITS, in_fast_mode, server
+from typer.testing import CliRunner
 
+from serve_app.commands.main import app
 from serve_app.models import get_spec
 
 ROW = get_spec("churn").examples[0].row.model_dump()
@@ -14,8 +17,10 @@ N_ROWS = 10
 
 
 @in_fast_mode
-def test_rows_of_all_servers_are_counted_once_and_named_when_they_differ(stage: Any) -> None:
-    """The same row again and again is not what the version was trained on."""
+def test_rows_of_all_servers_are_counted_once_and_named_when_they_differ(
+    stage: Any, tmp_path: Path
+) -> None:
+    """The same row again and again is not what training had; a report names it too."""
     table = {"stable": "1.0.0", "limits": LIMITS}
     drifting = server("drifting", "/drifting", stage.store, table, num_replicas=2)
     url = f"{stage.url}/drifting/v1"
@@ -35,5 +40,10 @@ def test_rows_of_all_servers_are_counted_once_and_named_when_they_differ(stage: 
         wait_until(lambda: hour().get("n_rows") == N_REQUESTS * N_ROWS, "all rows, once")
         assert hour()["n_drifting"] > 0
         assert hour()["worst"]
+        page = tmp_path / "page.html"
+        words = ["report", "churn", "--url", f"{stage.url}/drifting", "--out", str(page)]
+        reported = CliRunner().invoke(app, words)
+        assert reported.exit_code == 0, reported.output
+        assert " has drifted</figcaption>" in page.read_text()
     finally:
         stage.deploy()

@@ -193,6 +193,8 @@ def test_prometheus_finds_the_monitor_and_reaches_what_it_scrapes() -> None:
     documents = built(MINE)
     (monitor,) = of_kind(documents, "PodMonitor")
     assert monitor["metadata"]["labels"]["release"] == "kube-prometheus-stack"
+    for rules in of_kind(documents, "PrometheusRule"):
+        assert rules["metadata"]["labels"] == monitor["metadata"]["labels"]
     service = rayservice(MINE)
     head, workers = groups(service)
     ports = [

@@ -23,7 +23,7 @@ from observed import (
 )
 from queries import labels_of, metric_names, unbalanced
 
-from observability import dashboard
+from observability import dashboard, prometheus_rules
 from serve_app.cluster.declared_metrics import DECLARED
 
 ROOT = FOLDER.parent
@@ -123,6 +123,29 @@ def test_each_alert_says_how_urgent_it_is_and_what_to_do() -> None:
 def test_the_dashboard_is_what_its_program_writes() -> None:
     """Whoever changes the program writes the file again: `python -m observability.dashboard`."""
     assert DASHBOARD.read_text() == dashboard.text()
+
+
+def test_the_prometheus_operator_gets_the_same_rules() -> None:
+    """Whoever changes a rule writes the file again: `python -m observability.prometheus_rules`."""
+    path = prometheus_rules.TARGET
+    assert path.read_text() == prometheus_rules.text()
+    found = list(yaml.safe_load_all(path.read_text()))
+    assert {one["kind"] for one in found} == {"PrometheusRule"}
+    groups = [group for one in found for group in one["spec"]["groups"]]
+    assert [rule for group in groups for rule in group["rules"]] == rules()
+    for one in found:
+        assert re.fullmatch(r"[a-z][a-z-]{0,62}", one["metadata"]["name"])
+    assert path.name in (path.parent / "kustomization.yaml").read_text()
+
+
+def test_a_pod_that_the_operator_cannot_scrape_is_of_the_job_that_the_alert_asks_for() -> None:
+    """By itself the operator calls the job after namespace and monitor."""
+    monitor = yaml.safe_load((prometheus_rules.TARGET.parent / "podmonitor.yaml").read_text())
+    [alert] = [rule for rule in rules() if rule.get("alert") == "SluiceNotScraped"]
+    for endpoint in monitor["spec"]["podMetricsEndpoints"]:
+        [job] = [one for one in endpoint["relabelings"] if one["targetLabel"] == "job"]
+        assert f'job="{job["replacement"]}"' in alert["expr"]
+        assert "sourceLabels" not in job
 
 
 def test_the_dashboard_has_five_rows_whose_panels_do_not_overlap() -> None:

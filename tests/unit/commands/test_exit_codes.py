@@ -23,6 +23,7 @@ EXPECTED = {
     "retrain": {1, 2, 20},
     "label": {1, 2},
     "replay": {1, 2, 5, 6, 7},
+    "report": {1, 2},
     "why": {1, 2},
     "log": {1, 2},
     "log query": {1, 2},
