@@ -31,6 +31,7 @@ from serve_app.monitoring.quality.score_counter import ScoreCounter
 from serve_app.rollout.active_rollout import ActiveRollout
 from serve_app.rollout.controller import Controller
 from serve_app.rollout.log import Log, open_log
+from serve_app.rollout.looking import look_forever
 from serve_app.rollout.orders import written_orders
 from serve_app.serving.opening import Opening
 from serve_app.serving.router import Router
@@ -109,7 +110,7 @@ class Program:
         await self.versions.start(_table(table))
         for forever in (
             self._heartbeat.beat_forever(),
-            self.controller.look_forever(),
+            look_forever(self.controller),
             self.quality.keep_forever(DAY_S / self._scale),
         ):
             self._loop.create_task(forever)
