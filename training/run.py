@@ -82,9 +82,7 @@ def train_on(
     `require_trainable` comes first. Raises TrainingError or BundleError; then nothing was written.
     """
     assert training.pipeline is not None
-    has_interval = spec.kind == "regressor" and not spec.is_anomaly_score
-    shares = WITH_INTERVAL if has_interval else WITHOUT_INTERVAL
-    fitting, calibration, holdout = table.parts(shares, SEED)
+    fitting, calibration, holdout = _parts(spec, table)
     with threadpool_limits(1):
         step(f"Fitting on {len(fitting):,} rows")
         frame = fitting.frame_for(AS_READ.model_copy(update={"texts": training.texts}))
@@ -109,6 +107,17 @@ def train_on(
         fitted = with_threshold(fitted, holdout)
         require_quality(fitted, training)
         return _publish(fitted, holdout, store, step)
+
+
+def holdout_of(spec: ModelSpec, table: Table) -> Table:
+    """The rows of a table that `train_on` measures on and never fits on, in their order."""
+    return _parts(spec, table)[-1]
+
+
+def _parts(spec: ModelSpec, table: Table) -> list[Table]:
+    """Rows to fit on, to calibrate on, and the hold-out."""
+    has_interval = spec.kind == "regressor" and not spec.is_anomaly_score
+    return table.parts(WITH_INTERVAL if has_interval else WITHOUT_INTERVAL, SEED)
 
 
 def bundle(

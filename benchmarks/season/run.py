@@ -21,8 +21,10 @@ from serve_app.monitoring.retraining_limits import LIMITS
 from serve_app.monitoring.retraining_verdict import Outcome, RetrainingVerdict, judge, seen_of
 from serve_app.rollout.event import Event
 from serve_app.rollout.view import RolloutView, view
+from training.reading import read_csv
 from training.recipe import get_training
-from training.run import train
+from training.retraining.against_stable import AgainstStable, against_stable
+from training.run import holdout_of, train, train_on
 
 OLD = "1.0.0"
 NEW = "1.1.0"
@@ -89,6 +91,7 @@ class Season:
     looks: list[Look] = field(default_factory=list)
     trained_day: float | None = None
     n_trained_rows: int = 0
+    against: AgainstStable | None = None
     events: list[tuple[float, Event]] = field(default_factory=list)
     resumed: list[tuple[float, str]] = field(default_factory=list)
     labels_said: str = ""
@@ -257,11 +260,14 @@ class _Town:
         frame_of(orders).to_csv(path, index=False)
         # The new world is harder, so that the floor of the old one is none.
         training = replace(get_training(SPEC.name), at_least={}, at_most={})
-        train(training, SPEC, NEW, self._store, path)
+        table = read_csv(path, SPEC, training.map_columns, training.csv)
+        written = train_on(training, SPEC, NEW, self._store, table, path.name)
+        against = against_stable(self._store, SPEC, OLD, written, holdout_of(SPEC, table))
         self._season.trained_day = self._day
         self._season.n_trained_rows = len(orders)
+        self._season.against = against
         self._program.deploy(
-            {"rollout": _rollout(self._plan), "versions": {OLD: PLACED, NEW: PLACED}}
+            {"rollout": _rollout(self._plan, against), "versions": {OLD: PLACED, NEW: PLACED}}
         )
 
     async def _follow_rollout(self) -> None:
@@ -295,8 +301,9 @@ def _nearness(drift: DriftView, stable: str, now: datetime) -> dict[str, float]:
     }
 
 
-def _rollout(plan: Plan) -> dict[str, Any]:
-    """A day for each step. That the versions disagree is what is wanted: the world has changed."""
+def _rollout(plan: Plan, against: AgainstStable) -> dict[str, Any]:
+    """A day for each step, and the guardrails that `sluice retrain` writes."""
+    tolerated = against.tolerated_percent
     return {
         "stable": OLD,
         "candidate": NEW,
@@ -304,5 +311,5 @@ def _rollout(plan: Plan) -> dict[str, Any]:
         "min_seconds": int(DAY_S / plan.scale),
         "min_requests": 20,
         "bake_seconds": int(DAY_S / plan.scale),
-        "guardrails": {"max_disagreement_percent": 100},
+        "guardrails": {} if tolerated is None else {"max_disagreement_percent": tolerated},
     }

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from benchmarks.season.run import Season
 from serve_app.monitoring.retraining_verdict import Outcome
+from training.retraining.against_stable import DEFAULT_PERCENT
 
 
 def story(season: Season) -> Iterator[str]:
@@ -44,6 +45,9 @@ def _looks(season: Season) -> Iterator[tuple[float, str]]:
         yield confirmed.day, f"labels confirm: {confirmed.verdict.reasons[0]}"
     if season.trained_day is not None:
         yield season.trained_day, f"{season.n_trained_rows:,} labelled rows are trained on"
+    if season.trained_day is not None and season.against is not None:
+        tolerated = season.against.tolerated_percent or DEFAULT_PERCENT
+        yield season.trained_day, f"disagreement that its rollout tolerates: {tolerated:g} %"
 
 
 def _rollout(season: Season) -> Iterator[tuple[float, str]]:

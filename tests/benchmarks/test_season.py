@@ -77,6 +77,8 @@ def test_the_retrained_version_wins_its_rollout_and_all_is_well_again(
     """By the real judge, with labels; what it holds a person resumes, as the world has changed."""
     monsoon = seasons["monsoon"]
     kinds = [event.kind for _, event in monsoon.events]
+    assert monsoon.against is not None
+    assert monsoon.against.tolerated_percent is not None
     assert kinds[-1] == "finished"
     assert not {"aborted", "rolled_back"} & set(kinds)
     assert monsoon.labels_said.startswith("better on labels")

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,9 +34,17 @@ from training.errors import InvalidData
 from training.models import churn
 from training.reading import check
 from training.retraining import label_files
+from training.retraining.against_stable import (
+    MOST_ROWS,
+    AgainstStable,
+    against_stable,
+    compared,
+    newest,
+)
 from training.retraining.label_files import read_labels
 from training.retraining.logged_rows import labelled_rows
 from training.retraining.next_version import next_version, require_own, rollout_block, untried
+from training.table import Table as TrainingTable
 
 SPEC = get_spec("churn")
 ROW = SPEC.examples[0].row.model_dump(mode="json")
@@ -162,23 +171,94 @@ def test_a_version_that_is_new_is_tried_before_another_one_is_trained(
     assert untried([stable, of_somebody], "1.0.0", later) == ""
 
 
+def block_of(against: AgainstStable) -> str:
+    """What is written of 1.1.0, which was compared with 1.0.0."""
+    return rollout_block("churn", "1.0.0", "1.1.0", "a" * 64, Path("serve_config.yaml"), against)
+
+
 def test_the_rollout_that_is_written_is_a_table_and_begins_in_shadow() -> None:
     """It can be put into `user_config` as it stands, also indented."""
-    block = rollout_block("churn", "1.0.0", "1.1.0", "a" * 64, Path("serve_config.yaml"))
+    block = block_of(AgainstStable(400, 4))
     table = parse_settings(Table, yaml.safe_load(block), "block")
     assert table.stable == "1.0.0"
     assert table.rollout is not None
     assert table.rollout.candidate == "1.1.0"
     assert table.rollout.steps[0] == "shadow"
     assert table.versions["1.1.0"].manifest_sha256 == "a" * 64
+    assert "guardrails" not in block
     assert all(len(line) <= 100 for line in block.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("n_otherwise", "tolerated"),
+    [(0, None), (28, None), (29, 20), (39, 20), (240, 70), (380, 100), (400, 100)],
+)
+def test_what_a_rollout_tolerates_is_a_round_number_above_what_was_measured(
+    n_otherwise: int, tolerated: int | None
+) -> None:
+    """Nothing is written where the upper bound is within the default of 10 %; of 400 rows."""
+    against = AgainstStable(400, n_otherwise)
+    assert against.tolerated_percent == tolerated
+    rollout = parse_settings(Table, yaml.safe_load(block_of(against)), "block").rollout
+    assert rollout is not None
+    assert rollout.guardrails.max_disagreement_percent == (tolerated or 10)
+    if tolerated is not None:
+        low, high = against.interval_percent
+        assert low <= against.percent <= high
+        assert high < tolerated or tolerated == 100
+
+
+def test_the_rollout_says_what_was_measured_or_why_nothing_was() -> None:
+    """As a comment next to it, of any length and whatever stands in a reason."""
+    block = block_of(AgainstStable(400, 240))
+    words = " ".join(block.replace("#", " ").split())
+    assert (
+        "Of the newest 400 rows that were held out 1.1.0 answers 60.0 % otherwise than 1.0.0 "
+        "(55.1 to 64.7 %), where shadow tolerates 10 % by default."
+    ) in words
+    assert all(len(line) <= 100 for line in block.splitlines())
+    block = block_of(AgainstStable(fault="store/churn: is\n gone,\x07 " + "or elsewhere, " * 20))
+    words = " ".join(block.replace("#", " ").split())
+    assert "1.0.0 could not be compared with 1.1.0, so that the default of" in words
+    assert "store/churn: is gone, or elsewhere," in words
+    assert "guardrails" not in yaml.safe_load(block)["rollout"]
+
+
+def test_only_the_newest_of_many_rows_are_compared(churn_rows: TrainingTable) -> None:
+    """What was held out long ago says little of what shadow will see."""
+    assert len(newest(churn_rows)) == len(churn_rows) < MOST_ROWS
+    twice = churn_rows.take(np.tile(np.arange(len(churn_rows)), 2))
+    found = newest(twice)
+    assert len(found) == MOST_ROWS
+    np.testing.assert_array_equal(found.target, twice.target[-MOST_ROWS:])
+
+
+def test_versions_are_compared_as_a_rollout_compares_them(
+    store: FolderStore, churn_bundle: Written, churn_rows: TrainingTable
+) -> None:
+    """Each cuts at its own threshold; what cannot be compared says why, and stops nothing."""
+    version = load(store, SPEC, "1.0.0")
+    assert compared(SPEC, version, version, churn_rows) == AgainstStable(len(churn_rows), 0)
+    manifest = version.manifest
+    eager = copy(version)
+    eager.manifest = manifest.model_copy(
+        update={"parameters": manifest.parameters | {"threshold": 0.0}}
+    )
+    threshold = SPEC.threshold_of(manifest.parameters)
+    n_below = int((version.score(churn_rows.block) < threshold).sum())
+    assert compared(SPEC, version, eager, churn_rows) == AgainstStable(len(churn_rows), n_below)
+    gone = against_stable(store, SPEC, "9.9.9", churn_bundle, churn_rows)
+    assert "9.9.9" in gone.fault
+    other = against_stable(store, SPEC, "1.0.0", churn_bundle, churn_rows, pin="b" * 64)
+    assert "expected sha256 bbb" in other.fault
+    assert gone.tolerated_percent is other.tolerated_percent is None
 
 
 def test_a_file_of_somebody_is_not_written_over(tmp_path: Path) -> None:
     """One of ours is; a comment of a person is worth more than a run."""
     path = tmp_path / "rollout.yaml"
     require_own(path)
-    path.write_text(rollout_block("churn", "1.0.0", "1.1.0", "a" * 64, Path("f")))
+    path.write_text(block_of(AgainstStable(400, 4)))
     require_own(path)
     path.write_text("# mine\n")
     with pytest.raises(SettingsError, match="was not written by"):
@@ -268,6 +348,26 @@ def test_what_was_logged_and_came_true_becomes_the_next_version(season: Path) ->
         assert block["rollout"]["stable"] == "1.0.0"
         assert block["rollout"]["candidate"] == "1.1.0"
         assert block["versions"]["1.1.0"]["manifest_sha256"] == version.manifest_sha256
+        # The world is as it was, and a fifth of the rows teaches almost the same.
+        tolerated = block["rollout"].get("guardrails", {}).get("max_disagreement_percent", 10)
+        assert tolerated <= 20
+
+
+def test_after_the_target_changed_the_rollout_tolerates_other_answers(
+    season: Path, tmp_path: Path
+) -> None:
+    """Seven of ten leave where a quarter did: begun with the defaults it would be put out."""
+    best = churn.make_rows(N_ROWS, 99)["best_score"]
+    leaves = (best > best.quantile(0.3)).astype(int)
+    labels = write_labels(tmp_path / "new.csv", {f"id-{i}": leaf for i, leaf in enumerate(leaves)})
+    words = ["retrain", "churn", "--labels", labels, "--log", str(season / "log")]
+    words += ["--store", str(season / "store"), "--config", str(tmp_path / "none.yaml")]
+    words += ["--version", "1.0.1"]
+    found = CliRunner().invoke(app, words)
+    assert found.exit_code == ExitCode.OK, found.output
+    block = yaml.safe_load(found.output[found.output.index("# Written by") :])
+    assert block["rollout"]["guardrails"]["max_disagreement_percent"] >= 30
+    assert " rows that were held out 1.0.1 answers " in found.output
 
 
 def test_what_is_under_the_floor_is_refused_and_nothing_is_written(

@@ -1,6 +1,7 @@
 """`python -m training retrain`: the next version, if it is needed, and how it is let in."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,10 +37,11 @@ from serve_app.rollout.state import DONE
 from training.bundling import Written
 from training.reading import check, read_csv
 from training.recipe import Training, get_training
+from training.retraining.against_stable import AgainstStable, against_stable
 from training.retraining.label_files import read_labels
 from training.retraining.logged_rows import labelled_rows
 from training.retraining.next_version import next_version, require_own, rollout_block, untried
-from training.run import Step, require_trainable, train_on
+from training.run import Step, holdout_of, require_trainable, train_on
 from training.table import Table
 
 # Shows the steps of what it is given, then its outcome.
@@ -118,25 +120,31 @@ def add_retrain(app: typer.Typer, run: Run) -> None:
             spec = get_spec(named)
             training = get_training(named)
             bundles = open_store(store)
-            stable = None
+            answering = None
             if if_needed:
                 where = find_target(url, named, config).url
                 seen, verdict = asked(where, max_age_days, least_days)
                 _require_need(seen, verdict, where, bundles, spec)
-                stable = seen.version
-            stable = stable or _stable(named, config, bundles, spec)
+                answering = seen.version
+            stable, pin = _stable(answering, named, config, bundles, spec)
             number = version or next_version(bundles.versions(spec.name))
             require_trainable(training, spec, number, bundles)
             table, said = _read(source, named, spec, training)
 
         def work(step: Step) -> Written:
             written = train_on(training, spec, number, bundles, table, said, step)
-            made.append(written)
+            if stable is not None:
+                step(f"Comparing with {stable}")
+                holdout = holdout_of(spec, table)
+                against = against_stable(bundles, spec, stable, written, holdout, pin)
+                blocks.append(_block(written, stable, against, config))
             return written
 
-        made: list[Written] = []
+        # None for the first version of a model, which needs no rollout.
+        blocks: list[str] = []
         run(work)
-        _let_in(made[0], stable, config, out)
+        for block in blocks:
+            _let_in(block, out)
 
 
 def _require_need(
@@ -168,16 +176,21 @@ def _under_way(url: str) -> str:
     return f"the rollout of {view.candidate} is {view.status}"
 
 
-def _stable(model: str, config: Path, store: Store, spec: ModelSpec) -> str | None:
-    """The version that the file says answers, else the newest one of the store."""
-    try:
-        stable = choose(servers_of(read_config(config)), model, config).stable
-    except SettingsError:
-        stable = None
-    if stable is not None:
-        return stable
+def _stable(
+    answering: str | None, model: str, config: Path, store: Store, spec: ModelSpec
+) -> tuple[str | None, str | None]:
+    """The version that answers, and the pin of it in the file.
+
+    It is the one that a server told, else the file's, else the newest one of the store.
+    """
+    named = pin = None
+    # Without a file, or without this model in it, the store has to do.
+    with suppress(SettingsError):
+        served = choose(servers_of(read_config(config)), model, config)
+        named, pin = served.stable, served.pin
     found = listed(store, spec.name)
-    return found[-1][0].version if found else None
+    stable = answering or named or (found[-1][0].version if found else None)
+    return stable, pin if stable == named else None
 
 
 def _read(source: Source, model: str, spec: ModelSpec, training: Training) -> tuple[Table, str]:
@@ -191,13 +204,16 @@ def _read(source: Source, model: str, spec: ModelSpec, training: Training) -> tu
     return check(found.frame, spec, f"{place.uri} with labels"), "prediction log with labels"
 
 
-def _let_in(written: Written, stable: str | None, config: Path, out: Path | None) -> None:
-    """Show the rollout that lets the new version in, and write it where a file is named."""
+def _block(written: Written, stable: str, against: AgainstStable, config: Path) -> str:
+    """The rollout that lets the new version in."""
     manifest = written.manifest
-    if stable is None:
-        # The first version of a model needs no rollout.
-        return
-    block = rollout_block(manifest.model, stable, manifest.version, written.manifest_sha256, config)
+    return rollout_block(
+        manifest.model, stable, manifest.version, written.manifest_sha256, config, against
+    )
+
+
+def _let_in(block: str, out: Path | None) -> None:
+    """Show a rollout, and write it where a file is named."""
     if out is None:
         typer.echo(f"\n{block}", nl=False)
         return

@@ -1,6 +1,7 @@
 """Which number the next version gets, and the rollout that lets it in."""
 
 import re
+import textwrap
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -8,12 +9,15 @@ from pathlib import Path
 from serve_app.bundle.manifest import Manifest, made_at
 from serve_app.errors import SettingsError
 from serve_app.settings import Rollout
+from training.retraining.against_stable import DEFAULT_PERCENT, AgainstStable
 
 RELEASE = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 S_PER_DAY = 86_400
 # A version that is so new is tried before another one is trained: a job that runs each night must
 # not fill the store while the first of them is in shadow.
 LEAST_DAYS_BETWEEN = 7.0
+WIDTH = 100
+COMMENT = "  # "
 HEADER = "# Written by `sluice retrain`"
 BLOCK = """\
 {header}: {candidate} of {model}, to be let in by steps.
@@ -24,7 +28,8 @@ rollout:
   stable: "{stable}"
   candidate: "{candidate}"
   steps: [{steps}]
-# Pinned, so that no other bundle of this number is taken. Add it to `versions`, if there are some.
+{guardrails}# Pinned, so that no other bundle of this number is taken.
+# Add it to `versions`, if there are some.
 versions:
   "{candidate}": {{manifest_sha256: "{digest}"}}
 """
@@ -59,7 +64,9 @@ def untried(manifests: Iterable[Manifest], answering: str, now: datetime) -> str
     return ""
 
 
-def rollout_block(model: str, stable: str, candidate: str, digest: str, config: Path) -> str:
+def rollout_block(
+    model: str, stable: str, candidate: str, digest: str, config: Path, against: AgainstStable
+) -> str:
     """The part of a table that lets the new version in, as YAML with comments."""
     plan = Rollout(stable=stable, candidate=candidate)
     steps = ", ".join(step if isinstance(step, str) else f"{step:g}" for step in plan.steps)
@@ -71,7 +78,42 @@ def rollout_block(model: str, stable: str, candidate: str, digest: str, config: 
         digest=digest,
         config=config,
         steps=steps,
+        guardrails=_guardrails(stable, candidate, against),
     )
+
+
+def _guardrails(stable: str, candidate: str, against: AgainstStable) -> str:
+    """What a rollout has to tolerate beyond its defaults, and why; empty where they are enough."""
+    if against.fault:
+        return _comment(
+            f"{stable} could not be compared with {candidate}, so that the default of "
+            f"max_disagreement_percent stays ({DEFAULT_PERCENT:g}): {against.fault}"
+        )
+    tolerated = against.tolerated_percent
+    if tolerated is None:
+        return ""
+    low, high = against.interval_percent
+    said = _comment(
+        f"Of the newest {against.n_rows:,} rows that were held out {candidate} answers "
+        f"{against.percent:.1f} % otherwise than {stable} ({low:.1f} to {high:.1f} %), where "
+        f"shadow tolerates {DEFAULT_PERCENT:g} % by default. The world has changed, or "
+        f"{candidate} is wrong: labels tell which."
+    )
+    return f"{said}  guardrails: {{max_disagreement_percent: {tolerated}}}\n"
+
+
+def _comment(text: str) -> str:
+    """A sentence as lines of a comment, whatever stands in it."""
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
+    lines = textwrap.wrap(
+        printable,
+        WIDTH,
+        initial_indent=COMMENT,
+        subsequent_indent=COMMENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "".join(f"{line}\n" for line in lines)
 
 
 def require_own(path: Path) -> None:
