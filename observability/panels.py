@@ -187,7 +187,8 @@ DATA = [
         "Drift of a field (PSI)",
         "none",
         {"{{field}} {{window}}": now("ray_sluice_drift_psi", "field, window")},
-        "Of stable against training. Empty without a reference (docs/monitoring.md).",
+        "Of stable against training. In an hour or a day, hour and weekday always differ; the "
+        "alert looks at 7d, there after six days. Empty without a reference (docs/monitoring.md).",
     ),
     Panel(
         "Missing, out of range, unseen",

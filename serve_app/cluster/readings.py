@@ -13,9 +13,10 @@ from serve_app.http.door import Door
 from serve_app.http.refused_rows import RefusedRows
 from serve_app.monitoring.drift_looks import DriftLooks
 from serve_app.monitoring.drift_view import FieldDrift, WindowDrift
-from serve_app.monitoring.drift_windows import DAY, HOUR
+from serve_app.monitoring.drift_windows import DAY, HOUR, WEEK
 from serve_app.monitoring.labels.feedback import Feedback
 from serve_app.monitoring.log.writer import PredictionLog
+from serve_app.monitoring.retraining_verdict import spans_week
 from serve_app.rollout.active_rollout import ActiveRollout
 from serve_app.rollout.controller import Controller
 from serve_app.rollout.verdict import judged
@@ -200,13 +201,18 @@ def _fields(window: WindowDrift) -> Mapping[str, FieldDrift]:
 def _drift_of_stable(here: OnServer) -> Mapping[str, WindowDrift]:
     """The windows of stable, which answers most; `GET /v1/drift` has those of every version.
 
-    The day before and the week are left out: who keeps metrics has them.
+    The day before is left out: who keeps metrics has it. A week is there once it is one.
     """
     view = here.drift.latest
     table = here.versions.table
     stable = view.versions.get(table.stable) if view and table else None
     windows = stable.windows if stable else {}
-    return {name: window for name, window in windows.items() if name in (HOUR, DAY)}
+    now = datetime.now(UTC)
+    return {
+        name: window
+        for name, window in windows.items()
+        if name in (HOUR, DAY) or (name == WEEK and spans_week(window.since, now))
+    }
 
 
 def log_written(here: OnServer) -> Readings:

@@ -111,6 +111,11 @@ def judge(seen: Seen, now: datetime, limits: RetrainingLimits = LIMITS) -> Retra
     return RetrainingVerdict(tuple(faults), tuple(reasons), tuple(notes))
 
 
+def spans_week(since: datetime, now: datetime, limits: RetrainingLimits = LIMITS) -> bool:
+    """Whether what came since then is a sample of a week: a part of one lacks weekdays."""
+    return (now - since).total_seconds() >= limits.least_days * S_PER_DAY
+
+
 def _has_reference(drift: VersionDrift) -> bool:
     """Whether rows are compared at all: bundles of an older format have nothing to compare with."""
     return not drift.detail.startswith("no reference")
@@ -129,7 +134,7 @@ def _is_whole(seen: Seen, now: datetime, limits: RetrainingLimits) -> bool:
     """
     week = seen.drift.windows.get(WEEK)
     begin = seen.created_at if week is None else week.since
-    return begin is not None and (now - begin).total_seconds() >= limits.least_days * S_PER_DAY
+    return begin is not None and spans_week(begin, now, limits)
 
 
 def _lost_quality(seen: Seen, limits: RetrainingLimits) -> Iterator[str]:

@@ -101,9 +101,9 @@ def field(psi: float | None, **more: Any) -> FieldDrift:
     return FieldDrift(psi=psi, is_drifting=psi is not None and psi > 0.2, **{**values, **more})
 
 
-def window(**features: FieldDrift) -> WindowDrift:
-    """A window with these features, and a score that is as in training."""
-    since = datetime(2026, 11, 28, tzinfo=UTC)
+def window(days: float = 0.5, **features: FieldDrift) -> WindowDrift:
+    """A window with these features, so many days long, and a score that is as in training."""
+    since = datetime.now(UTC) - timedelta(days=days)
     scores = {"probability": field(0.01)}
     return WindowDrift(
         since=since, n_rows=9, n_drifting=0, worst=[], features=features, scores=scores
@@ -118,45 +118,51 @@ def server(view: DriftView | None, stable: str = "1.0.0") -> Any:
     )
 
 
-SEEN = DriftView(
-    model="churn",
-    detail="",
-    versions={
-        "1.0.0": VersionDrift(
-            detail="",
-            windows={
-                "1h": window(
-                    spend=field(0.3, out_of_range_percent=50.0), plan=field(None, unseen_percent=10)
-                ),
-                "24h": window(spend=field(0.1, missing_percent=1.0)),
-                # Who keeps metrics has these.
-                "24h_before": window(spend=field(0.9)),
-                "7d": window(spend=field(0.9)),
-            },
-        )
-    },
-)
+def seen(week_days: float) -> DriftView:
+    """The drift of 1.0.0, which answers for so many days."""
+    windows = {
+        "1h": window(
+            spend=field(0.3, out_of_range_percent=50.0), plan=field(None, unseen_percent=10)
+        ),
+        "24h": window(spend=field(0.1, missing_percent=1.0)),
+        # Who keeps metrics has it.
+        "24h_before": window(spend=field(0.9)),
+        "7d": window(week_days, spend=field(0.4)),
+    }
+    return DriftView(
+        model="churn", detail="", versions={"1.0.0": VersionDrift(detail="", windows=windows)}
+    )
 
 
 def test_the_drift_of_stable_is_told_by_field_and_window() -> None:
     """What cannot be compared has no line, and the ratios are those of the newest window."""
-    here = server(SEEN)
+    here = server(seen(week_days=7.0))
     assert drift_psi(here) == {
         ("probability", "1h"): 0.01,
         ("spend", "1h"): 0.3,
         ("probability", "24h"): 0.01,
         ("spend", "24h"): 0.1,
+        ("probability", "7d"): 0.01,
+        ("spend", "7d"): 0.4,
     }
-    assert {key for key, is_on in drift_alarms(here).items() if is_on} == {("spend", "1h")}
+    is_on = {key for key, alarm in drift_alarms(here).items() if alarm}
+    assert is_on == {("spend", "1h"), ("spend", "7d")}
     assert drift_alarms(here).keys() == drift_psi(here).keys()
     assert missing_ratios(here) == {("spend",): 0.25, ("plan",): 0.25}
     assert out_of_range_ratios(here) == {("spend",): 0.5}
     assert unseen_ratios(here) == {("plan",): 0.1}
 
 
+def test_a_part_of_a_week_is_not_told_as_one() -> None:
+    """It lacks weekdays: the alert would be raised in the first days of each version."""
+    for days, is_told in ((1.0, False), (5.9, False), (6.1, True)):
+        windows = {name for _, name in drift_alarms(server(seen(days)))}
+        assert ("7d" in windows) == is_told
+
+
 def test_where_nobody_knows_of_drift_nothing_is_told() -> None:
     """Neither before the first look, nor of a version that has no rows."""
-    for here in (server(None), server(SEEN, stable="2.0.0")):
+    for here in (server(None), server(seen(7.0), stable="2.0.0")):
         for read in (drift_psi, drift_alarms, missing_ratios, out_of_range_ratios, unseen_ratios):
             assert read(here) == {}
 
