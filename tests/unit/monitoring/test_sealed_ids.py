@@ -126,10 +126,10 @@ def test_many_rows_are_carried_as_each_one_is(
 
 @given(st.binary(min_size=32, max_size=32), st.integers(1, 300), st.randoms(use_true_random=False))
 def test_many_contents_are_sealed_to_the_bytes_of_the_library(
-    key: bytes, n_contents: int, random: Random
+    key: bytes, n_contents: int, rng: Random
 ) -> None:
     """AES-SIV by steps of all contents is AES-SIV: every id opens with the library."""
-    plains = np.frombuffer(random.randbytes(32 * n_contents), np.uint8).reshape(-1, 32)
+    plains = np.frombuffer(rng.randbytes(32 * n_contents), np.uint8).reshape(-1, 32)
     library = AESSIV(key)
     expected = [library.encrypt(plain.tobytes(), None) for plain in plains]
     assert [one.tobytes() for one in ManySiv(key).seal(plains)] == expected
