@@ -26,6 +26,7 @@ from serve_app.commands.rollout_words import (
     times_of,
 )
 from serve_app.rollout.counts import ARMS
+from serve_app.rollout.state import DONE
 from serve_app.rollout.view import RolloutView
 
 LABEL_WIDTH = 12
@@ -193,7 +194,8 @@ class _Page:
         view = self._view
         lines = []
         repeats = view.reason in view.waits_for and view.reason in view.now
-        if view.waits_for not in view.now and not repeats:
+        # What is over waits for nothing: the first sentence says what a person does next.
+        if view.status not in DONE and view.waits_for not in view.now and not repeats:
             lines.append(Text(f"waits for: {view.waits_for}"))
         commands = commands_of(view)
         if commands:

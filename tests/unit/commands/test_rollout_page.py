@@ -182,6 +182,13 @@ def test_what_people_wrote_is_shown_as_it_is_written() -> None:
     )
 
 
+def test_what_is_over_waits_for_nothing() -> None:
+    """The first sentence says what a person does next, and it is said once."""
+    step = {"status": "finished", "step": 3, "waits_for": "done: write stable"}
+    assert "waits for" not in rendered(rollout_view(**step))
+    assert "waits for: done" in rendered(rollout_view(**step | {"status": "baking"}))
+
+
 @pytest.mark.parametrize(
     "status", ["waiting", "held", "paused", "baking", "aborted", "finished", "rolled_back"]
 )
