@@ -15,9 +15,24 @@ from serve_app.rollout.controller import LISTEN_S
 from serve_app.rollout.event import Draft
 from serve_app.rollout.facts import Verdict
 from serve_app.rollout.holder import CHECK_S
-from serve_app.rollout.log import open_log
+from serve_app.rollout.log import Log, open_log
 from serve_app.rollout.looking import look_forever
 from serve_app.rollout.orders import RolloutReport, order_out
+
+
+def hanging(log: Log, monkeypatch: pytest.MonkeyPatch) -> tuple[Event, Event]:
+    """Let each write wait in the store: (one has begun, they may end)."""
+    append = log.append
+    is_writing = Event()
+    may_end = Event()
+
+    def hang(draft: Draft, now_s: float) -> Any:
+        is_writing.set()
+        may_end.wait(timeout=60)
+        return append(draft, now_s)
+
+    monkeypatch.setattr(log, "append", hang)
+    return is_writing, may_end
 
 
 async def test_a_bad_candidate_is_out_with_the_next_report(tmp_path: Path) -> None:
@@ -63,21 +78,12 @@ async def test_an_abort_does_not_wait_for_a_slow_store(
     await servers.until_share(10.0)
     controller = servers.controller
     assert controller.ongoing is not None
-    log = controller.ongoing.log
-    append = log.append
-    is_writing = Event()
-    may_end = Event()
-
-    def hang(draft: Draft, now_s: float) -> Any:
-        is_writing.set()
-        may_end.wait(timeout=60)
-        return append(draft, now_s)
+    is_writing, may_end = hanging(controller.ongoing.log, monkeypatch)
 
     def percent() -> float:
         assert controller.orders is not None
         return controller.orders.percent
 
-    monkeypatch.setattr(log, "append", hang)
     paused = asyncio.ensure_future(controller.command("pause", "ada", ""))
     await until(is_writing.is_set, timeout_s=30)
     abort = asyncio.ensure_future(controller.command("abort", "ada", ""))
@@ -102,14 +108,7 @@ async def test_the_judge_does_not_wait_for_a_slow_store(
     await servers.until_share(10.0)
     controller = servers.controller
     assert controller.ongoing is not None
-    may_end = Event()
-    append = controller.ongoing.log.append
-
-    def hang(draft: Draft, now_s: float) -> Any:
-        may_end.wait(timeout=60)
-        return append(draft, now_s)
-
-    monkeypatch.setattr(controller.ongoing.log, "append", hang)
+    _, may_end = hanging(controller.ongoing.log, monkeypatch)
     paused = asyncio.ensure_future(controller.command("pause", "ada", ""))
     looking = asyncio.ensure_future(look_forever(controller))
     servers.report("a", counts=servers.counts({"errors": ([], [f"c{n}" for n in range(40)])}))
@@ -406,16 +405,7 @@ async def test_out_beside_a_start_is_out_in_the_run_that_begins(
     controller = servers.controller
     await controller.command("out", "ada", "")
     assert controller.ongoing is not None
-    append = controller.ongoing.log.append
-    is_writing = Event()
-    may_end = Event()
-
-    def hang(draft: Draft, now_s: float) -> Any:
-        is_writing.set()
-        may_end.wait(timeout=60)
-        return append(draft, now_s)
-
-    monkeypatch.setattr(controller.ongoing.log, "append", hang)
+    is_writing, may_end = hanging(controller.ongoing.log, monkeypatch)
     start = asyncio.ensure_future(controller.command("start", "bo", ""))
     await until(is_writing.is_set, timeout_s=30)
     out = asyncio.ensure_future(controller.command("out", "ada", "tickets"))
