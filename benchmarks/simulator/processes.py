@@ -15,7 +15,7 @@ from benchmarks.simulator.models import SPEC, SimulatedRuntime, proven
 from benchmarks.simulator.network import Handle, Network, Target, Wire
 from benchmarks.simulator.store import SimulatedObjects
 from serve_app.app import opened_version
-from serve_app.cluster.coordinator import Coordinator
+from serve_app.cluster.coordinator import Coordinator, CoordinatorParts
 from serve_app.cluster.handles import IsolatedReplicas, RemoteRollout
 from serve_app.cluster.heartbeat import Heartbeat
 from serve_app.cluster.placements import InServerVersion, IsolatedApplication
@@ -104,6 +104,7 @@ class ServerProcess:
             describe=dict,
             follow_keys_forever=_nothing,
             export_forever=_nothing,
+            close=lambda: None,
         )
 
     def _read_orders(self, rollout: str) -> Orders:
@@ -132,10 +133,10 @@ class CoordinatorProcess:
         self._stage = stage
         self.instance: Coordinator = self.context.run(Coordinator, self._parts, ARGS)
 
-    def _parts(self, args: ServerArgs) -> tuple[Inbox, Controller]:
+    def _parts(self, args: ServerArgs) -> CoordinatorParts:
         """As serve_app.app.coordinator_parts, over a store in memory."""
         self.controller = Controller(self._open_log, IsolatedReplicas(SPEC.name))
-        return Inbox(parts=(self.controller,)), self.controller
+        return CoordinatorParts(Inbox(parts=(self.controller,)), self.controller)
 
     def _open_log(self, rollout: str) -> Log:
         return log_of(self._stage, rollout)

@@ -37,6 +37,11 @@ class Heartbeat:
         # as it was, and what came since waits for the next one.
         self._unanswered: Report | None = None
 
+    @property
+    def age_s(self) -> float:
+        """Seconds since the coordinator last answered a report, or since the start."""
+        return self._clock() - self._heard_s
+
     async def beat_forever(self) -> None:
         """Report once a second until cancelled."""
         while True:

@@ -25,9 +25,11 @@ from serve_app.http.request import IncomingRequest
 from serve_app.http.route import Check, Route
 from serve_app.http.turns import Turns
 from serve_app.serving.request_id import REQUEST_ID
+from serve_app.statistics.histogram import Histogram
 
 logger = logging.getLogger(__name__)
 
+OK = 200
 CLIENT_LEFT = 499
 WRONG_METHOD = "This route does not take this method; GET / lists them."
 
@@ -121,9 +123,10 @@ class Room:
 class Door:
     """The ASGI application of a model: the checks, then a handler or FastAPI.
 
-    `counts` holds status → number of predictions, `seconds` what they took in all: Ray does not see
-    those that are answered in front of it. `has_origins`: requests with an Origin go through the
-    layer that knows which origins are allowed.
+    `counts` holds status → number of predictions, `seconds` what they took in all, and `times` what
+    each took that was answered: Ray does not see those that are answered in front of it.
+    `has_origins`: requests with an Origin go through the layer that knows which origins are
+    allowed.
     """
 
     def __init__(
@@ -145,6 +148,7 @@ class Door:
         self.has_origins = False
         self.counts: Counter[int] = Counter()
         self.seconds = 0.0
+        self.times = Histogram()
 
     def _add(self, route: Route) -> None:
         known = self._plain
@@ -212,7 +216,11 @@ class Door:
             response.raw_headers += rate_headers(request.allowance)
         if route.scope == "predict":
             self.counts[response.status_code] += 1
-            self.seconds += monotonic() - begin_s
+            seconds = monotonic() - begin_s
+            self.seconds += seconds
+            # What is refused is told at once: it would make slow answers look rare.
+            if response.status_code == OK:
+                self.times.add(seconds)
         return response
 
     async def _pass(self, request: IncomingRequest, route: Route) -> None:

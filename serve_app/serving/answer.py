@@ -1,8 +1,8 @@
 """What one request was answered, and who hears of it."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from serve_app.contract import Features, Prediction
@@ -45,8 +45,9 @@ class Answered:
     `version` is the one that answered; it is empty, and `ids` and `predictions` too, when not even
     stable could. A prediction is None where the model failed on that row, as for `n_failed` of
     them. `block` and `scores`, (n_rows,) or (n_rows, n_outputs), are those of the version that
-    answered. `seconds` is how long the answer took. `is_abandoned`: the client left before, after
-    so many seconds; nobody answered, and nobody knows what would have been.
+    answered, and `parameters` those of its bundle. `seconds` is how long the answer took.
+    `is_abandoned`: the client left before, after so many seconds; nobody answered, and nobody knows
+    what would have been.
     """
 
     rows: Sequence[Features]
@@ -61,6 +62,7 @@ class Answered:
     n_failed: int = 0
     failures: tuple[Failure, ...] = ()
     is_abandoned: bool = False
+    parameters: Mapping[str, float] = field(default_factory=dict)
 
 
 class Observer(Protocol):

@@ -33,7 +33,7 @@ FOREIGN_OPTIONS = {
     "docker build": "-t --target --build-arg",
     "docker buildx build": "--target --output",
     "docker buildx imagetools inspect": "",
-    "docker compose": "--build",
+    "docker compose": "-f --build",
     # `-c` is the option of a shell in the container.
     "docker exec": "-c",
     "docker cp": "",
@@ -50,6 +50,7 @@ FOREIGN_OPTIONS = {
     "kind delete cluster": "",
     "kind load docker-image": "",
     "kubectl apply": "-f -k",
+    "kubectl create job": "--from -n",
     "kubectl create secret generic": "--dry-run --from-file --from-literal -n -o",
     "kubectl delete": "-k",
     "kubectl exec": "-c -n",
@@ -72,6 +73,9 @@ READERS_OWN = {
     "fit.py",
     "fitted.joblib",
     "holdout.csv",
+    "labels.csv",
+    "rows.csv",
+    "rollout.yaml",
     "scored.csv",
     "sluice.key",
     "keys.yaml",
@@ -110,8 +114,8 @@ def click_command(name: str) -> Any:
 
 def leaf_of(name: str, words: list[str]) -> tuple[Any, list[str]]:
     """The sub-command that words name, and the words after it."""
-    if name == "sluice" and words[:1] == ["new"]:
-        # It hands its words on.
+    if name == "sluice" and words[:1] in (["new"], ["retrain"]):
+        # They hand their words on.
         name = "training"
     command = click_command(name)
     rest = words

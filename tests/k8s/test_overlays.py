@@ -30,7 +30,14 @@ from manifests import (
 )
 
 # Kinds of Kubernetes itself; the schemas of the others are not at hand.
-CORE = ("Namespace", "ServiceAccount", "NetworkPolicy", "PodDisruptionBudget", "ConfigMap")
+CORE = (
+    "Namespace",
+    "ServiceAccount",
+    "NetworkPolicy",
+    "PodDisruptionBudget",
+    "ConfigMap",
+    "CronJob",
+)
 
 
 def policy(documents: list[dict[str, Any]], name: str) -> dict[str, Any]:
@@ -72,7 +79,7 @@ def require_restricted(spec: dict[str, Any]) -> None:
         context = each["securityContext"]
         assert context["allowPrivilegeEscalation"] is False
         assert context["capabilities"]["drop"] == ["ALL"]
-        assert not any("hostPort" in port for port in each["ports"])
+        assert not any("hostPort" in port for port in each.get("ports", ()))
 
 
 def test_rayservices_fit_the_crd_of_kuberay() -> None:
@@ -186,6 +193,8 @@ def test_prometheus_finds_the_monitor_and_reaches_what_it_scrapes() -> None:
     documents = built(MINE)
     (monitor,) = of_kind(documents, "PodMonitor")
     assert monitor["metadata"]["labels"]["release"] == "kube-prometheus-stack"
+    for rules in of_kind(documents, "PrometheusRule"):
+        assert rules["metadata"]["labels"] == monitor["metadata"]["labels"]
     service = rayservice(MINE)
     head, workers = groups(service)
     ports = [
@@ -327,3 +336,86 @@ def test_the_split_changes_the_weights_of_productions_routes_and_nothing_else() 
         assert [each["weight"] for each in backends] == [95, 5]
         old["spec"]["rules"][0].pop("backendRefs")
         assert old == new
+
+
+def with_retraining(folder: Path) -> list[dict[str, Any]]:
+    """Production with its commented lines of retraining taken in, as docs/retraining.md says."""
+    shutil.copytree(K8S, folder / "k8s")
+    file = folder / "k8s" / MINE / "kustomization.yaml"
+    lines = file.read_text().splitlines()
+    is_wanted = False
+    for i, line in enumerate(lines):
+        text = line.lstrip(" ")
+        if text.startswith("# - "):
+            is_wanted = "retraining" in text
+        elif not text.startswith("#   "):
+            is_wanted = False
+        if is_wanted:
+            lines[i] = line.replace("# ", "", 1)
+    file.write_text("\n".join(lines) + "\n")
+    return built(MINE, folder / "k8s")
+
+
+def test_retraining_is_a_job_each_night_that_is_restricted_and_finds_its_places(
+    tmp_path: Path,
+) -> None:
+    """By its schema, and with the image, the ConfigMaps and the account that are there."""
+    documents = with_retraining(tmp_path)
+    (job,) = of_kind(documents, "CronJob")
+    validate(job)
+    for overlay in (SECOND, SPLIT):
+        assert of_kind(built(overlay, tmp_path / "k8s"), "CronJob") == [], "it would be there twice"
+    pod = job["spec"]["jobTemplate"]["spec"]["template"]
+    spec = pod["spec"]
+    validate({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": spec})
+    require_restricted(spec)
+    (each,) = spec["containers"]
+    assert each["image"] == "registry.example.com/trainer:0.1.0"
+    maps = {found["metadata"]["name"]: found["data"] for found in of_kind(documents, "ConfigMap")}
+    named = [one["configMapRef"]["name"] for one in each["envFrom"] if "configMapRef" in one]
+    places: dict[str, str] = {}
+    for name in named:
+        places |= maps[name]
+    assert {"MODEL_PATH", "LOG_PATH", "LABELS_PATH"} <= set(places)
+    assert ("ServiceAccount", spec["serviceAccountName"]) in names(documents)
+    # The servers write the log that it reads, and no change of labels starts another cluster.
+    (service,) = of_kind(documents, "RayService")
+    servers = {container(group)["envFrom"][0]["configMapRef"]["name"] for group in groups(service)}
+    assert servers == {named[0]}
+    assert "LABELS_PATH" not in maps[named[0]]
+
+
+def test_the_job_of_retraining_is_a_command_of_the_image_and_fails_once(tmp_path: Path) -> None:
+    """Its arguments are those of `python -m training`, and a data fault is not tried again."""
+    import typer
+
+    from training.cli import app
+
+    (job,) = of_kind(with_retraining(tmp_path), "CronJob")
+    spec = job["spec"]["jobTemplate"]["spec"]
+    assert spec["backoffLimit"] == 0
+    assert spec["template"]["spec"]["restartPolicy"] == "Never"
+    assert job["spec"]["concurrencyPolicy"] == "Forbid"
+    command, *words = spec["template"]["spec"]["containers"][0]["args"]
+    found = typer.main.get_command(app).get_command(None, command)  # type: ignore[arg-type]
+    context = found.make_context(command, words)  # type: ignore[union-attr]
+    assert context.params["if_needed"] is True
+    assert context.params["url"] == "http://sluice-serve-svc:8000"
+
+
+def test_the_job_of_retraining_reaches_the_workers_and_is_no_pod_of_ray(tmp_path: Path) -> None:
+    """On 8000 alone: who is one of Ray's pods may command all of Ray."""
+    documents = with_retraining(tmp_path)
+    (job,) = of_kind(documents, "CronJob")
+    own = job["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["labels"]
+    spec = policy(documents, "sluice-retraining")
+    (rule,) = spec["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": 8000}]
+    assert selects(rule["from"][0]["podSelector"], own)
+    (service,) = of_kind(documents, "RayService")
+    head, workers = groups(service)
+    assert selects(spec["podSelector"], labels(service, workers))
+    assert not selects(spec["podSelector"], labels(service, head))
+    assert not selects(policy(documents, "sluice")["podSelector"], own)
+    (monitor,) = of_kind(documents, "PodMonitor")
+    assert not selects(monitor["spec"]["selector"], own)

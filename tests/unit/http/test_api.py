@@ -263,7 +263,7 @@ async def test_the_root_lists_links_that_exist(api: Api) -> None:
     """Every link of `/` leads somewhere: none is a 404."""
     body = (await api.client.get("/")).json()
     assert body["model"] == api.spec.name
-    assert body["links"] == PATHS | DOCS_PATHS
+    assert body["links"] == PATHS | DOCS_PATHS | {"drift": "/v1/drift"}
     for path in body["links"].values():
         assert (await api.client.get(path)).status_code in (200, 405), path
 
