@@ -13,6 +13,7 @@ from serve_app.bundle.manifest import Manifest
 from serve_app.contract.block import Block, Layout
 from serve_app.models import get_spec
 from serve_app.monitoring.drift_counter import DriftCounter
+from serve_app.monitoring.gathered import Gathered
 from serve_app.serving.answer import Answered, Assignment
 from serve_app.serving.member import Opened
 from training.models.churn import make_rows
@@ -69,19 +70,22 @@ def _cost(manifest: Manifest, block: Block, scores: Any, n_rows: int) -> Cost:
     longest_s = 0.0
     gc.collect()
     for _ in range(ROUNDS):
-        counter = DriftCounter(SPEC.contract, versions)
+        counter = DriftCounter(SPEC.contract)
+        gathered = Gathered(len(SPEC.contract), versions, (counter,))
         # The bins are made once.
-        counter.heard(told[0])
-        counter.take()
+        gathered.heard(told[0])
+        gathered.count()
         begin_s = time.process_time()
         for i, one in enumerate(told):
-            counter.heard(one)
+            gathered.heard(one)
             if i % REQUESTS_OF_REPORT == 0:
+                gathered.count()
                 counter.take()
+        gathered.count()
         counter.take()
         found_us.append(1e6 * (time.process_time() - begin_s) / len(told))
         for one in told[:2_000]:
             step_s = time.process_time()
-            counter.heard(one)
+            gathered.heard(one)
             longest_s = max(longest_s, time.process_time() - step_s)
     return Cost(n_rows, median(found_us), 1e3 * longest_s)

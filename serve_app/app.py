@@ -43,6 +43,7 @@ from serve_app.monitoring.drift_keeper import DriftKeeper
 from serve_app.monitoring.drift_looks import DriftLooks
 from serve_app.monitoring.drift_view import DriftReader
 from serve_app.monitoring.drift_windows import DriftWindows
+from serve_app.monitoring.gathered import Gathered
 from serve_app.monitoring.labels.feedback import Feedback
 from serve_app.monitoring.labels.label_secrets import open_secrets
 from serve_app.monitoring.labels.sealed_ids import SealedIds
@@ -51,12 +52,12 @@ from serve_app.monitoring.log.opening import open_prediction_log
 from serve_app.monitoring.quality.kept import KeptFile
 from serve_app.monitoring.quality.report import Quality, QualityReporter
 from serve_app.monitoring.quality.score_counter import ScoreCounter
+from serve_app.monitoring.score_histograms import ScoreHistograms
 from serve_app.rollout.active_rollout import ActiveRollout
 from serve_app.rollout.controller import Controller
 from serve_app.rollout.log import RETRY_S, TIMEOUT_S, Log, open_log
 from serve_app.rollout.notify import Notifier
 from serve_app.rollout.orders import order_out, written_orders
-from serve_app.serving.answer import Counters
 from serve_app.serving.opening import Opening, opened_when_possible
 from serve_app.serving.request_lines import request_lines
 from serve_app.serving.router import Router
@@ -101,27 +102,26 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
         application=partial(IsolatedApplication, lambda: versions.limits.deadline_ms / 1000),
     )
     versions: Versions = Versions(opening.open)
-    counters = Counters()
-    by_version = VersionCounts(versions)
+    by_version = VersionCounts()
     refused = RefusedRows(spec)
     rollout = ActiveRollout(spec, versions, lambda name: written_orders(log_of(args, name), name))
-    drift = DriftCounter(spec.contract, versions, lambda: refused.n_rows)
+    drift = DriftCounter(spec.contract, lambda: refused.n_rows)
     shaper = Shaper(spec)
     secrets = open_secrets(args.label_keys, state_of(args), spec.name)
     ids = SealedIds(shaper, lambda: secrets.seal)
     feedback = Feedback(shaper, ids, versions.members)
     scores = ScoreCounter(shaper)
+    histograms = ScoreHistograms()
+    gathered = Gathered(len(spec.contract), versions, (drift, scores, histograms))
     server_id = token_hex(8)
     log = open_prediction_log(log_place(args), spec, own_application(), server_id, versions)
     router = Router(
         spec,
         versions,
         observers=(
-            counters,
             by_version,
             rollout,
-            drift,
-            scores,
+            gathered,
             *((log.answers,) if log else ()),
             *request_lines(os.environ),
         ),
@@ -156,8 +156,8 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
         send=coordinator.report.remote,
     )
     here = OnServer(
-        counters,
         by_version,
+        histograms,
         door,
         refused,
         router,
@@ -181,6 +181,7 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
             _together,
             partial(export_forever, spec.name, OF_A_SERVER, here),
             drift_looks.look_forever,
+            gathered.count_forever,
         ),
         close=log.close if log else lambda: None,
     )

@@ -21,6 +21,7 @@ from serve_app.monitoring.drift_counter import DriftCounter
 from serve_app.monitoring.drift_looks import DriftLooks
 from serve_app.monitoring.drift_view import DriftReader
 from serve_app.monitoring.drift_windows import DriftSums, DriftWindows
+from serve_app.monitoring.gathered import Gathered
 from serve_app.monitoring.labels.feedback import Feedback
 from serve_app.monitoring.labels.seal import Seal
 from serve_app.monitoring.labels.sealed_ids import SealedIds
@@ -70,14 +71,15 @@ class Program:
         )
         shaper = Shaper(SPEC)
         seal = Seal([SECRET], SPEC.name)
-        drift = DriftCounter(SPEC.contract, self.versions)
+        drift = DriftCounter(SPEC.contract)
         scores = ScoreCounter(shaper)
+        self._gathered = Gathered(len(SPEC.contract), self.versions, (drift, scores))
         ids = SealedIds(shaper, lambda: seal, self.now_s)
         self.feedback = Feedback(shaper, ids, self.versions.members)
         self.router = Router(
             SPEC,
             self.versions,
-            observers=(self._rollout, drift, scores),
+            observers=(self._rollout, self._gathered),
             assigner=self._rollout,
             ids=ids,
         )
@@ -110,6 +112,7 @@ class Program:
         await self.versions.start(_table(table))
         for forever in (
             self._heartbeat.beat_forever(),
+            self._gathered.count_forever(),
             look_forever(self.controller),
             self.quality.keep_forever(DAY_S / self._scale),
         ):

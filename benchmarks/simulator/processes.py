@@ -26,9 +26,10 @@ from serve_app.rollout.active_rollout import ActiveRollout
 from serve_app.rollout.controller import Controller
 from serve_app.rollout.log import Log
 from serve_app.rollout.orders import Orders, order_out, written_orders
-from serve_app.serving.answer import Counters, Observer
+from serve_app.serving.answer import Observer
 from serve_app.serving.opening import Opening
 from serve_app.serving.router import Router
+from serve_app.serving.version_counts import VersionCounts
 from serve_app.serving.versions import Versions
 from serve_app.settings import Rollout, ServerArgs, VersionArgs
 
@@ -91,7 +92,7 @@ class ServerProcess:
         )
         self.versions = Versions(opening.open)
         self.rollout = ActiveRollout(SPEC, self.versions, self._read_orders)
-        observers = (Counters(), self.rollout, self._witness)
+        observers = (VersionCounts(), self.rollout, self._witness)
         self.router = Router(SPEC, self.versions, observers, assigner=self.rollout)
         self.remote = RemoteRollout(coordinator, self.rollout, self._order_out)
         return ServerParts(

@@ -25,7 +25,6 @@ from serve_app.cluster.readings import (
     out_of_range_ratios,
     requests_of_step,
     rollout_status,
-    scores,
     times_by_version,
     unseen_ratios,
     waiting_rows,
@@ -100,7 +99,7 @@ OF_A_SERVER: tuple[Metric[OnServer], ...] = (
         "counter",
         ("event", "version"),
         "`rows` answered, `failed_rows`, `fallbacks` (stable answered for a candidate)",
-        lambda here: here.counters.counts,
+        lambda here: here.by_version.events,
     ),
     Metric(
         "sluice_predictions",
@@ -121,7 +120,7 @@ OF_A_SERVER: tuple[Metric[OnServer], ...] = (
         "counter",
         ("version", "bin"),
         "rows by score: a class, or the upper edge of a tenth as training froze it",
-        scores,
+        lambda here: here.scores.counts,
     ),
     Metric(
         "sluice_shadow_rows",

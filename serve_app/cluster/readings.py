@@ -17,10 +17,10 @@ from serve_app.monitoring.drift_windows import DAY, HOUR, WEEK
 from serve_app.monitoring.labels.feedback import Feedback
 from serve_app.monitoring.log.writer import PredictionLog
 from serve_app.monitoring.retraining_verdict import spans_week
+from serve_app.monitoring.score_histograms import ScoreHistograms
 from serve_app.rollout.active_rollout import ActiveRollout
 from serve_app.rollout.controller import Controller
 from serve_app.rollout.verdict import judged
-from serve_app.serving.answer import Counters
 from serve_app.serving.router import Router
 from serve_app.serving.version_counts import VersionCounts
 from serve_app.serving.versions import Versions
@@ -36,8 +36,8 @@ MOST_EVIDENCE = 1_000.0
 class OnServer:
     """Where the numbers of a server are counted; `log` is None where none is kept."""
 
-    counters: Counters
     by_version: VersionCounts
+    scores: ScoreHistograms
     door: Door
     refused: RefusedRows
     router: Router
@@ -68,15 +68,6 @@ def times_by_version(here: OnServer) -> Readings:
         (version, edge): count
         for version, times in here.by_version.times.items()
         for edge, count in times.up_to().items()
-    }
-
-
-def scores(here: OnServer) -> Readings:
-    """The rows of each version, by the bin of their score."""
-    return {
-        (version, name): count
-        for version, counts in here.by_version.scores.items()
-        for name, count in counts.by_bin().items()
     }
 
 

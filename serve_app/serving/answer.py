@@ -1,6 +1,5 @@
 """What one request was answered, and who hears of it."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -75,28 +74,3 @@ class Observer(Protocol):
 
     def heard(self, answered: Answered) -> None:
         """A request was answered or abandoned, or every version that was asked failed."""
-
-
-class Counters:
-    """Counts (event, version) since the start: `rows`, `failed_rows`, `fallbacks`."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[tuple[str, str]] = Counter()
-
-    def heard(self, answered: Answered) -> None:
-        """Add one request; one whose client has left is none."""
-        if answered.is_abandoned:
-            return
-        counts = self.counts
-        if answered.version:
-            self._add_rows(answered.version, len(answered.rows), answered.n_failed)
-        for failure in answered.failures:
-            if failure.error is None:
-                self._add_rows(failure.version, len(answered.rows), failure.n_failed_rows)
-            if failure.version == answered.assigned.version != answered.version:
-                counts["fallbacks", failure.version] += 1
-
-    def _add_rows(self, version: str, n_rows: int, n_failed: int) -> None:
-        self.counts["rows", version] += n_rows
-        if n_failed:
-            self.counts["failed_rows", version] += n_failed

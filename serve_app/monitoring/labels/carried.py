@@ -25,6 +25,7 @@ _IS_POSITIVE = 1 << 23
 _PLAIN_VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)")
 _NAMED = 1 << 31
 
+NO_KEY = bytes(3)
 Numbers = tuple[float, float, float]
 NO_NUMBERS: Numbers = (nan, nan, nan)
 
@@ -34,8 +35,9 @@ class Carried:
     """What an id says once it is opened.
 
     `version` is a code (`version_code`), `run` that of a rollout's run, 0 where none chose the
-    version that answered; `key` is a digest of the routing key. `numbers` mean what the shape of
-    the model says (`shapes.py`). `is_positive`: a binary classifier gave the positive label.
+    version that answered; `key` is then 0 too, and else a digest of the routing key. `numbers` mean
+    what the shape of the model says (`shapes.py`). `is_positive`: a binary classifier gave the
+    positive label.
     """
 
     shape: int

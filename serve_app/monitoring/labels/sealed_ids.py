@@ -13,6 +13,7 @@ import numpy as np
 
 from serve_app.errors import UnknownPrediction
 from serve_app.monitoring.labels.carried import (
+    NO_KEY,
     Carried,
     carried_of,
     head_of,
@@ -23,7 +24,7 @@ from serve_app.monitoring.labels.carried import (
     version_code,
 )
 from serve_app.monitoring.labels.seal import NotSealed, Seal
-from serve_app.monitoring.labels.shapes import Answers, Shaper
+from serve_app.monitoring.labels.shapes import Answer, Answers, Shaper
 from serve_app.serving.answer import Answered
 
 logger = logging.getLogger(__name__)
@@ -51,26 +52,33 @@ class SealedIds:
     def ids_of(self, answered: Answered, positions: Sequence[int] | None) -> tuple[str, ...]:
         """One id a row."""
         assigned = answered.assigned
+        run = phase = 0
+        key = NO_KEY
         # Where stable stood in for a candidate, the label says nothing of either arm.
-        is_own = bool(assigned.run) and answered.version == assigned.version
-        head = head_of(
-            self._shaper.shape,
-            int(self._clock()),
-            next(self._unique),
-            version_code(answered.version),
-            run_code(assigned.run) if is_own else 0,
-            assigned.phase if is_own else 0,
-            key_digest(answered.routing_key),
-        )
-        rows = positions if positions is not None else range(len(answered.rows))
-        is_positive, numbers = self._answers(answered)
+        if assigned.run and answered.version == assigned.version:
+            run = run_code(assigned.run)
+            phase = assigned.phase
+            key = key_digest(answered.routing_key)
+        version = version_code(answered.version)
+        at_s = int(self._clock())
+        head = head_of(self._shaper.shape, at_s, next(self._unique), version, run, phase, key)
         seal = self._seal_now()
-        if len(rows) > FEW:
-            return seal.seal_many(
-                plains_of(head, np.fromiter(rows, np.int64), is_positive, numbers)
-            )
-        each = zip(rows, is_positive.tolist(), numbers.tolist(), strict=True)
-        return seal.seal([plain_of(head, *row) for row in each])
+        if positions is None:
+            return (seal.seal(plain_of(head, 0, *self._few(answered)[0])),)
+        if len(positions) > FEW:
+            rows = np.fromiter(positions, np.int64)
+            return seal.seal_many(plains_of(head, rows, *self._answers(answered)))
+        each = zip(positions, self._few(answered), strict=True)
+        return tuple([seal.seal(plain_of(head, row, *one)) for row, one in each])
+
+    def _few(self, answered: Answered) -> Sequence[Answer]:
+        """`_answers` row by row, without numpy where that can be: for one row it takes longest."""
+        scores = answered.scores
+        if scores is not None and scores.ndim == 1 and self._shaper.has_one_number:
+            of_one = self._shaper.answer_of_one
+            return [of_one(score, answered.parameters) for score in scores.tolist()]
+        is_positive, numbers = self._answers(answered)
+        return list(zip(is_positive.tolist(), numbers.tolist(), strict=True))
 
     def _answers(self, answered: Answered) -> Answers:
         if answered.scores is not None:

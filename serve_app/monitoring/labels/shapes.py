@@ -36,7 +36,9 @@ class Shape(IntEnum):
     ANOMALY = 6
 
 
-# Of n rows: the positive label or not, shape (n,), and the numbers, shape (n, 3).
+# The positive label or not, and the numbers.
+Answer = tuple[bool, Numbers]
+# Of n rows, with shapes (n,) and (n, 3).
 Answers = tuple[NDArray[np.bool_], NDArray[np.float64]]
 
 
@@ -59,6 +61,7 @@ class Shaper:
     def __init__(self, spec: ModelSpec) -> None:
         self._spec = spec
         self.shape = shape_of(spec)
+        self.has_one_number = self.shape in (Shape.BINARY, Shape.VALUE, Shape.ANOMALY)
         self.outputs = spec.outputs[:MOST_OUTPUTS]
         # By the name of a class: 1, 1.0, "1" and true are one label.
         self._places = {name_of_label(label): i for i, label in enumerate(spec.classes)}
@@ -89,6 +92,13 @@ class Shaper:
         if scores.ndim > 1:
             numbers[np.isnan(scores).any(axis=1)] = nan
         return is_positive, numbers
+
+    def answer_of_one(self, score: float, parameters: Mapping[str, float]) -> Answer:
+        """What `answers` gives for a row, of a model that `has_one_number` for each."""
+        if self.shape is Shape.BINARY:
+            return score >= self._spec.threshold_of(parameters), (score, nan, nan)
+        half_width = parameters.get("half_width", nan) if self.shape is Shape.VALUE else nan
+        return False, (score, half_width, nan)
 
     def threshold_of(self, parameters: Mapping[str, float]) -> float:
         """Where a version with these parameters cuts its probability."""

@@ -5,17 +5,14 @@ from collections import defaultdict
 import numpy as np
 from numpy.typing import NDArray
 
-from serve_app.contract.block import Scores
+from serve_app.contract.block import Block, Scores
 from serve_app.monitoring.labels.shapes import Shape, Shaper
 from serve_app.monitoring.quality.sums import EDGES, N_BINS, Sums, add_to
-from serve_app.serving.answer import Answered
-
-# Rows that wait to be counted together: that takes some microseconds of numpy a call.
-MOST_WAITING = 2_000
+from serve_app.serving.member import Opened
 
 
 class ScoreCounter:
-    """An observer of answers: by version, what its scores say of its own quality.
+    """By version, what the scores of its answers say of its own quality.
 
     If probabilities are calibrated, a row with probability p is positive with that probability: so
     right labels, the Brier score and both histograms of the ROC curve can be expected. That is
@@ -23,40 +20,24 @@ class ScoreCounter:
     """
 
     def __init__(self, shaper: Shaper) -> None:
-        self._is_counted = shaper.shape in (Shape.BINARY, Shape.CLASSES)
         self._shape = shaper.shape
         self._threshold_of = shaper.threshold_of
-        self._waiting: dict[tuple[str, float], list[Scores]] = defaultdict(list)
-        self._n_waiting = 0
         self._sums: dict[str, Sums] = defaultdict(dict)
 
-    def heard(self, answered: Answered) -> None:
-        """Keep the scores of an answer until they are counted."""
-        if not self._is_counted or not answered.version or answered.scores is None:
-            return
-        threshold = self._threshold_of(answered.parameters)
-        self._waiting[answered.version, threshold].append(answered.scores)
-        self._n_waiting += len(answered.rows)
-        if self._n_waiting >= MOST_WAITING:
-            self._count()
+    def count(self, opened: Opened, block: Block, scores: Scores) -> None:
+        """Add rows of a version."""
+        manifest = opened.manifest
+        if self._shape is Shape.BINARY:
+            threshold = self._threshold_of(manifest.parameters)
+            add_to(self._sums[manifest.version], expected_of_binary(scores, threshold))
+        elif self._shape is Shape.CLASSES:
+            add_to(self._sums[manifest.version], expected_of_classes(scores))
 
     def take(self) -> dict[str, Sums]:
         """By version, the sums since the last time."""
-        self._count()
         taken = dict(self._sums)
         self._sums = defaultdict(dict)
         return taken
-
-    def _count(self) -> None:
-        waiting = self._waiting
-        self._waiting = defaultdict(list)
-        self._n_waiting = 0
-        for (version, threshold), scores in waiting.items():
-            found = np.concatenate(scores)
-            if self._shape is Shape.BINARY:
-                add_to(self._sums[version], expected_of_binary(found, threshold))
-            else:
-                add_to(self._sums[version], expected_of_classes(found))
 
 
 def expected_of_binary(scores: Scores, threshold: float) -> Sums:

@@ -1,5 +1,8 @@
 """Sums say what all rows would say: realised quality, and the estimate without labels."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 from labelled import (
@@ -13,13 +16,13 @@ from labelled import (
     Predicting,
 )
 
+from serve_app.bundle.manifest import Manifest
 from serve_app.contract import ModelSpec
 from serve_app.monitoring.labels.shapes import Shape, Shaper
 from serve_app.monitoring.quality.measures import Measured, estimated, no_estimate, realised
 from serve_app.monitoring.quality.score_counter import ScoreCounter
 from serve_app.monitoring.quality.seen_labels import SeenLabels
 from serve_app.monitoring.quality.sums import Sums, add_to, sums_of_label
-from serve_app.serving.answer import Answered, Assignment
 from serve_app.statistics.intervals import auc_interval, mean_interval
 from serve_app.statistics.quality import auc
 
@@ -103,11 +106,11 @@ def test_of_fewer_than_ten_labels_nothing_is_told() -> None:
 def counted(scores: np.ndarray, threshold: float) -> Sums:
     """What a server counts of answers with these scores."""
     counter = ScoreCounter(Shaper(CHURN))
+    manifest = Manifest.model_construct(version="1.0.0", parameters={"threshold": threshold})
+    opened: Any = SimpleNamespace(manifest=manifest)
+    nothing: Any = None
     for part in np.array_split(scores, 7):
-        answered = Answered([None] * len(part), "ada", Assignment("1.0.0"), version="1.0.0")  # type: ignore[list-item]
-        answered.scores = part
-        answered.parameters = {"threshold": threshold}
-        counter.heard(answered)
+        counter.count(opened, nothing, part)
     taken = counter.take()
     assert counter.take() == {}
     return taken["1.0.0"]

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from labelled import (
     ANOMALY,
+    CHURN,
     CLASSES,
     NOW_S,
     OUTPUTS,
@@ -35,6 +36,7 @@ from serve_app.monitoring.labels.carried import (
 )
 from serve_app.monitoring.labels.seal import NotSealed, Seal
 from serve_app.monitoring.labels.sealed_ids import FEW
+from serve_app.monitoring.labels.shapes import Shaper
 from serve_app.monitoring.labels.siv import ManySiv
 from serve_app.serving.answer import Assignment
 
@@ -157,6 +159,19 @@ def test_ids_of_few_and_of_many_rows_open_alike(n_rows: int) -> None:
     assert [one.numbers[0] for one in found] == pytest.approx(np.linspace(0, 1, n_rows), rel=2**-16)
 
 
+@pytest.mark.parametrize("spec", [CHURN, VALUE, ANOMALY], ids=["binary", "value", "anomaly"])
+def test_one_row_is_carried_as_in_a_matrix(spec: ModelSpec) -> None:
+    """Also at the threshold, and where it failed."""
+    shaper = Shaper(spec)
+    assert shaper.has_one_number
+    parameters = {"threshold": 0.25, "half_width": 3.0}
+    scores = np.array([0.1, 0.25, 0.9, np.nan])
+    is_positive, numbers = shaper.answers(scores, parameters)
+    found = [shaper.answer_of_one(score, parameters) for score in scores.tolist()]
+    assert [one for one, _ in found] == is_positive.tolist()
+    assert np.array_equal([three for _, three in found], numbers, equal_nan=True)
+
+
 def test_an_id_has_64_characters_that_say_nothing() -> None:
     """Of two ids of the same request hardly any place has the same letter."""
     server = Predicting()
@@ -246,7 +261,7 @@ def test_a_format_that_is_not_known_yet_is_refused() -> None:
     """A newer release made it, and its bytes mean something else."""
     server = Predicting()
     plain = b"\x63" + bytes(31)
-    assert "another release" in refused(server, server.seal.seal([plain])[0])
+    assert "another release" in refused(server, server.seal.seal(plain))
 
 
 def test_only_the_arm_that_a_rollout_chose_and_that_answered_counts_for_it() -> None:

@@ -1,13 +1,11 @@
-"""What each version was asked and what came of it is counted, with times and scores."""
+"""What each version was asked and what came of it is counted, with the times."""
 
 import asyncio
 import math
 from contextlib import suppress
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from every_kind import CLASSIFIER, order_manifest
 from fakes import FakeScorer, FakeStore, rows_of, table, until
 from watching import manifest
 
@@ -18,7 +16,6 @@ from serve_app.serving.router import Router
 from serve_app.serving.version_counts import VersionCounts
 from serve_app.serving.versions import Versions
 from serve_app.settings import Table, VersionEntry
-from serve_app.statistics.score_bins import ScoreBins
 
 SPEC = get_spec("churn")
 STABLE = "1.0.0"
@@ -40,7 +37,7 @@ async def counted(
     versions = Versions(open_version)
     await versions.start(table(v1_1_0=100))
     await until(lambda: all(versions.ready(version) for version in versions.members()))
-    counts = VersionCounts(versions)
+    counts = VersionCounts()
     return counts, Router(SPEC, versions, (counts,))
 
 
@@ -65,13 +62,13 @@ async def test_a_version_that_fails_is_counted_by_the_code_of_its_error(
 
 
 async def test_a_row_without_an_answer_is_a_failure_of_the_version_that_was_asked() -> None:
-    """The others of its rows have answers, and are counted by their score."""
+    """Even if stable was asked, behind which there is nobody."""
     counts, router = await counted(
         FakeScorer(lambda _: 0.9), FakeScorer(lambda days: math.nan if days == 4 else days / 100)
     )
     await router.predict(rows_of(3, 4, 5), "ada", STABLE)
     assert dict(counts.outcomes) == {(STABLE, "model_failed"): 1}
-    assert sum(counts.scores[STABLE].by_bin().values()) == 2
+    assert dict(counts.events) == {("rows", STABLE): 3, ("failed_rows", STABLE): 1}
 
 
 async def test_a_client_that_left_is_neither_an_answer_nor_an_error() -> None:
@@ -85,24 +82,11 @@ async def test_a_client_that_left_is_neither_an_answer_nor_an_error() -> None:
     assert dict(counts.outcomes) == {(CANDIDATE, "abandoned"): 1}
 
 
-async def test_every_request_has_a_time_and_every_row_a_score() -> None:
-    """One row or several: they fall into the same bins."""
+async def test_every_request_has_a_time() -> None:
+    """One row or several."""
     counts, router = await counted(FakeScorer(lambda days: days / 100))
     for days in (1, 2, 30):
         await router.predict(rows_of(days), "ada", None)
-    one_by_one = counts.scores[CANDIDATE].by_bin()
     await router.predict(rows_of(1, 2, 30), "ada", None)
     assert counts.times[CANDIDATE].up_to()["+Inf"] == 4
-    assert counts.scores[CANDIDATE].by_bin() == {
-        name: 2 * count for name, count in one_by_one.items()
-    }
-
-
-def test_the_bins_of_classes_are_named_after_them() -> None:
-    """A row belongs to the class that it is most likely of."""
-    of_classes = order_manifest(CLASSIFIER, [[1.0, 0.0, 0.0]])
-    bins = ScoreBins(of_classes)
-    assert bins.names == [str(label) for label in of_classes.classes]
-    scores = np.eye(bins.n_bins)[[0, 1, 1]]
-    assert bins.counts(scores)[:2] == [1, 2]
-    assert [bins.bin_of(row) for row in scores.tolist()] == [0, 1, 1]
+    assert dict(counts.events) == {("rows", CANDIDATE): 6}
