@@ -136,6 +136,14 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
     rates = Rates()
     drift_reader = DriftReader(spec, versions, RemoteDrift(coordinator))
     drift_looks = DriftLooks(drift_reader)
+
+    async def at_end() -> None:
+        # Labels that were taken are told before a replica goes, as far as somebody hears them.
+        while feedback.n_waiting and await heartbeat.beat():
+            pass
+        if log is not None:
+            await asyncio.to_thread(log.close)
+
     app = create_app(
         spec,
         router,
@@ -148,12 +156,14 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
         quality=RemoteQuality(coordinator),
         more_checks=(RateLimit(rates).look,),
         refused=refused,
+        at_end=at_end,
     )
     door = app.state.door
     heartbeat = Heartbeat(
         server_id,
         parts=(rollout, rates, drift, QualityReporter(feedback, scores, versions)),
         send=coordinator.report.remote,
+        count_waiting=gathered.count,
     )
     here = OnServer(
         by_version,
@@ -181,9 +191,7 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
             _together,
             partial(export_forever, spec.name, OF_A_SERVER, here),
             drift_looks.look_forever,
-            gathered.count_forever,
         ),
-        close=log.close if log else lambda: None,
     )
 
 
@@ -212,6 +220,7 @@ def coordinator_parts(args: ServerArgs) -> CoordinatorParts:
             quality.keep_forever,
             partial(export_forever, name, OF_THE_COORDINATOR, OnCoordinator(controller)),
         ),
+        at_end=(quality.keep, keeper.keep),
     )
 
 

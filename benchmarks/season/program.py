@@ -73,13 +73,13 @@ class Program:
         seal = Seal([SECRET], SPEC.name)
         drift = DriftCounter(SPEC.contract)
         scores = ScoreCounter(shaper)
-        self._gathered = Gathered(len(SPEC.contract), self.versions, (drift, scores))
+        gathered = Gathered(len(SPEC.contract), self.versions, (drift, scores))
         ids = SealedIds(shaper, lambda: seal, self.now_s)
         self.feedback = Feedback(shaper, ids, self.versions.members)
         self.router = Router(
             SPEC,
             self.versions,
-            observers=(self._rollout, self._gathered),
+            observers=(self._rollout, gathered),
             assigner=self._rollout,
             ids=ids,
         )
@@ -92,6 +92,7 @@ class Program:
             "server",
             parts=(self._rollout, drift, QualityReporter(self.feedback, scores, self.versions)),
             send=self._send,
+            count_waiting=gathered.count,
         )
 
     def now_s(self) -> float:
@@ -112,7 +113,6 @@ class Program:
         await self.versions.start(_table(table))
         for forever in (
             self._heartbeat.beat_forever(),
-            self._gathered.count_forever(),
             look_forever(self.controller),
             self.quality.keep_forever(DAY_S / self._scale),
         ):

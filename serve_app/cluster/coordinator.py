@@ -25,7 +25,7 @@ class CoordinatorParts:
 
     `inbox` has the parts of the report, among them the `controller` of the rollout, the windows of
     `drift` and the labels of `quality`, without which nothing is kept of labels. `forever` goes on
-    next to the looks of the controller.
+    next to the looks of the controller; `at_end` writes what was not written yet.
     """
 
     inbox: Inbox
@@ -33,6 +33,7 @@ class CoordinatorParts:
     drift: DriftWindows = field(default_factory=DriftWindows)
     quality: Quality | None = None
     forever: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
+    at_end: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
 
 
 class Coordinator:
@@ -46,6 +47,10 @@ class Coordinator:
         self._drift = parts.drift
         self._quality = parts.quality
         self._forever = parts.forever
+        self._at_end = parts.at_end
+        # Ray calls this when a replica ends. On the class the interpreter would call it too, and
+        # wait for nothing.
+        self.__del__ = self._end
         self._looks: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -56,6 +61,13 @@ class Coordinator:
             self._looks = loop.create_task(look_forever(self._controller))
             self._tasks = [loop.create_task(forever()) for forever in self._forever]
         return self._inbox.receive(report)
+
+    async def _end(self) -> None:
+        for last in self._at_end:
+            await last()
+        for task in (self._looks, *self._tasks):
+            if task is not None:
+                task.cancel()
 
     async def view(self) -> RolloutView | Unknown:
         """How far the rollout is."""

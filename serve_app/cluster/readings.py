@@ -20,10 +20,12 @@ from serve_app.monitoring.retraining_verdict import spans_week
 from serve_app.monitoring.score_histograms import ScoreHistograms
 from serve_app.rollout.active_rollout import ActiveRollout
 from serve_app.rollout.controller import Controller
+from serve_app.rollout.label_verdict import CAUSE as LABELS
 from serve_app.rollout.verdict import judged
 from serve_app.serving.router import Router
 from serve_app.serving.version_counts import VersionCounts
 from serve_app.serving.versions import Versions
+from serve_app.statistics.loss_test import labels_limit
 
 # Label values (a tuple of texts, in the order of a metric's tags) → number.
 Readings = Mapping[Any, float]
@@ -124,16 +126,26 @@ def requests_of_step(here: OnCoordinator) -> Readings:
 
 
 def evidence(here: OnCoordinator) -> Readings:
-    """Of each guardrail the evidence since the step or the run began, whichever is stronger."""
+    """Of each guardrail the evidence since the step or the run began, whichever is stronger.
+
+    That of labels is of the whole run.
+    """
     ongoing = here.controller.ongoing
     if ongoing is None or ongoing.state.phase not in ongoing.record.phases:
         return {}
     found: dict[tuple[str, ...], float] = {}
-    for one in judged(ongoing.record, ongoing.state.phase, ongoing.plan).findings:
-        share = one.log_e / one.limit
-        shown = MOST_EVIDENCE if math.isnan(share) else min(max(share, 0.0), MOST_EVIDENCE)
-        found[(one.rail,)] = max(found.get((one.rail,), 0.0), shown)
+    record = ongoing.record
+    plan = ongoing.plan
+    for one in judged(record, ongoing.state.phase, plan).findings:
+        found[(one.rail,)] = max(found.get((one.rail,), 0.0), _shown(one.log_e / one.limit))
+    if record.labels is not None:
+        limit = labels_limit(plan.guardrails.alpha, record.restarts)
+        found[(LABELS,)] = _shown(record.labels.worse_log_e / limit)
     return found
+
+
+def _shown(share: float) -> float:
+    return MOST_EVIDENCE if math.isnan(share) else min(max(share, 0.0), MOST_EVIDENCE)
 
 
 def drift_psi(here: OnServer) -> Readings:

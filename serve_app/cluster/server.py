@@ -27,7 +27,7 @@ class ServerParts:
     `app` is the ASGI application. `is_joined` says whether the coordinator has told what this
     server should do. `describe` makes the document of the interface: that takes long enough to hold
     up others, so it is made while there are none. `follow_keys_forever` takes the key file again
-    when it changes; `export_forever` hands metrics to Ray. `close` writes what a log still holds.
+    when it changes; `export_forever` hands metrics to Ray.
     """
 
     app: Any
@@ -37,7 +37,6 @@ class ServerParts:
     describe: Callable[[], object]
     follow_keys_forever: Callable[[], Awaitable[None]]
     export_forever: Callable[[], Awaitable[None]]
-    close: Callable[[], None]
 
 
 class Server:
@@ -112,12 +111,6 @@ class Server:
                     if answered and self._parts.is_joined():
                         return
                     await asyncio.sleep(POLL_S)
-
-    def __del__(self) -> None:
-        """Ray calls this when a replica ends, and nothing else."""
-        # There are none where the constructor has raised.
-        if hasattr(self, "_parts"):
-            self._parts.close()
 
     def check_health(self) -> None:
         """Ray asks before a replica counts as ready, and then again and again."""

@@ -1,6 +1,7 @@
 """The routes of one model, from a spec and a backend: the same under Ray and in a plain client."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -75,6 +76,7 @@ def create_app(
     more_routes: Iterable[Route] = (),
     more_checks: Sequence[Check] = (),
     refused: RefusedRows | None = None,
+    at_end: Callable[[], Awaitable[None]] | None = None,
 ) -> FastAPI:
     """The ASGI application of one model, behind the door that `app.state.door` holds.
 
@@ -83,9 +85,16 @@ def create_app(
     there. `auth` says whether keys are asked for; None: as on a loopback. `docs` is whether it has
     `/docs`, which needs no internet, and `/openapi.json`. Scripts of pages from `cors_origins` may
     read its answers. `more_routes` come after those that are listed here; `more_checks` before a
-    body is read, as `door.checks` says. Rows that are refused are counted in `refused`. Raises
-    ValueError when a path is declared twice.
+    body is read, as `door.checks` says. Rows that are refused are counted in `refused`. `at_end` is
+    awaited once nobody asks any more. Raises ValueError when a path is declared twice.
     """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        if at_end is not None:
+            await at_end()
+
     make: Callable[..., FastAPI] = FastAPIOffline if docs else FastAPI
     app = make(
         title=spec.title,
@@ -94,6 +103,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         telemetry=NO_TELEMETRY,
+        lifespan=lifespan,
         redirect_slashes=False,
         exception_handlers={
             HttpError: _on_http_error,

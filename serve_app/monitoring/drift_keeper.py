@@ -31,6 +31,7 @@ class DriftKeeper:
         self._objects: Objects | None = None
         self._is_restored = False
         self._n_kept = 0
+        self._keeping = asyncio.Lock()
 
     async def keep_forever(self) -> None:
         """Keep once a minute until cancelled."""
@@ -40,6 +41,10 @@ class DriftKeeper:
 
     async def keep(self) -> None:
         """Read the file if that was not done, write it if there is something new. Never raises."""
+        async with self._keeping:
+            await self._keep()
+
+    async def _keep(self) -> None:
         try:
             if not self._is_restored:
                 await self._restore()

@@ -18,7 +18,6 @@ from serve_app.serving.versions import Versions
 # So much is counted in one go: half a millisecond.
 STEP_CELLS = 5_000
 LEAST_ROWS = 64
-PERIOD_S = 0.5
 
 # A version, and rows that it answered.
 Part = tuple[str, Block, Scores]
@@ -57,14 +56,8 @@ class Gathered:
         if self._n_waiting >= self._step_rows and not self._is_counting:
             self._count_by_turns()
 
-    async def count_forever(self) -> None:
-        """Twice a second count what waits, however little it is, until cancelled."""
-        while True:
-            self.count()
-            await asyncio.sleep(PERIOD_S)
-
     def count(self) -> None:
-        """Count what waits, at most so many rows as one step has."""
+        """Count what waits, however little it is; at most so many rows as one step has."""
         step: dict[str, list[Part]] = {}
         n_rows = 0
         while self._waiting and n_rows < self._step_rows:

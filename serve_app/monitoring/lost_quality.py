@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping
 from math import isfinite, sqrt
 
 from serve_app.bundle.manifest import Metric
+from serve_app.monitoring.quality.book import KEPT_DAYS
 from serve_app.monitoring.quality.view import MeasureView, VersionQualityView, WindowView
 from serve_app.monitoring.retraining_limits import RetrainingLimits
 from serve_app.statistics.intervals import Z
 
 # A day is too little to say something of a version: a Saturday is no Monday.
-WINDOWS_DAYS = (7, 30, 90)
+WINDOWS_DAYS = (7, 30, KEPT_DAYS)
 HIGHER_IS_BETTER = ("auc", "accuracy", "coverage")
 # Also of one output: `mae_grams`.
 LOWER_IS_BETTER = ("brier", "mae")

@@ -22,9 +22,9 @@ from serve_app.statistics.sequential_test import LABELS_SHARE, attempt_share
 Arm = Literal["stable", "candidate"]
 # Parts of the capital that the bettors stake: small ones find small differences, late.
 STAKES = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)
-# Keys whose label counted: a key counts once. With more of them nothing is added.
+# Keys whose labels counted. With more of them in one phase nothing is added.
 MOST_KEYS = 200_000
-# Of how many phases an unfinished block is kept.
+# Of how many phases keys and an unfinished block are kept.
 MOST_PHASES = 40
 
 
@@ -43,6 +43,11 @@ class LossTest:
     `worse` and `better` are the logarithms of each bettor's capital. `n` and `sums` are labels and
     their losses by version, and `blocks` the number, sum and sum of squares of the differences of
     the mean losses.
+
+    A key counts once in a phase, and never again once it counted for the candidate. Which of those
+    that stable answered the next phase gives to the candidate is chance, whatever their labels were
+    before; which ones the candidate keeps is not, and the luck of the first ones would count again
+    in each phase. `first_phase`: of earlier ones nothing is added any more.
     """
 
     max_ratio: float
@@ -52,16 +57,24 @@ class LossTest:
     sums: dict[str, float] = field(default_factory=lambda: {"stable": 0.0, "candidate": 0.0})
     blocks: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
     open_blocks: dict[int, _Block] = field(default_factory=dict)
-    keys: set[int] = field(default_factory=set)
+    candidate_keys: set[int] = field(default_factory=set)
+    stable_keys: dict[int, set[int]] = field(default_factory=dict)
+    first_phase: int = 0
 
     def add(self, phase: int, arm: Arm, key: int, loss: float) -> None:
-        """Count the first label of a routing key; `loss` is from 0 to 1.
+        """Count the first label of a routing key in a phase; `loss` is from 0 to 1.
 
         Rows of one key go together, and keys are what is given to the versions by chance.
         """
-        if key in self.keys or len(self.keys) >= MOST_KEYS or not 0 <= loss <= 1:
+        of_phase = self.stable_keys.get(phase, set())
+        if not 0 <= loss <= 1 or key in self.candidate_keys or key in of_phase:
             return
-        self.keys.add(key)
+        if not self._has_room(phase):
+            return
+        if arm == "candidate":
+            self.candidate_keys.add(key)
+        else:
+            self.stable_keys.setdefault(phase, of_phase).add(key)
         self.n[arm] += 1
         self.sums[arm] += loss
         block = self.open_blocks.setdefault(phase, _Block())
@@ -73,8 +86,24 @@ class LossTest:
                 block.sums["stable"] / block.n["stable"],
                 block.sums["candidate"] / block.n["candidate"],
             )
-        while len(self.open_blocks) > MOST_PHASES:
-            del self.open_blocks[next(iter(self.open_blocks))]
+        while len(self.stable_keys) > MOST_PHASES:
+            self._leave_oldest()
+
+    def _has_room(self, phase: int) -> bool:
+        """Whether a key of this phase can be kept; those of earlier phases make room for it."""
+        while self._n_keys >= MOST_KEYS and self.stable_keys and min(self.stable_keys) < phase:
+            self._leave_oldest()
+        return phase >= self.first_phase and self._n_keys < MOST_KEYS
+
+    @property
+    def _n_keys(self) -> int:
+        return len(self.candidate_keys) + sum(len(keys) for keys in self.stable_keys.values())
+
+    def _leave_oldest(self) -> None:
+        oldest = min(self.stable_keys)
+        del self.stable_keys[oldest]
+        self.open_blocks.pop(oldest, None)
+        self.first_phase = oldest + 1
 
     def _end(self, stable: float, candidate: float) -> None:
         # Within -1 and 1 / ratio, so that no stake below 1 can lose everything.
@@ -115,7 +144,9 @@ class LossTest:
             "sums": self.sums,
             "blocks": self.blocks,
             "open": {str(phase): [b.sums, b.n] for phase, b in self.open_blocks.items()},
-            "keys": sorted(self.keys),
+            "candidate_keys": sorted(self.candidate_keys),
+            "stable_keys": {str(phase): sorted(keys) for phase, keys in self.stable_keys.items()},
+            "first_phase": self.first_phase,
         }
 
     @classmethod
@@ -129,7 +160,9 @@ class LossTest:
             {arm: float(found["sums"][arm]) for arm in ("stable", "candidate")},
             [float(number) for number in found["blocks"]],
             {int(phase): _Block(sums, n) for phase, (sums, n) in found["open"].items()},
-            {int(key) for key in found["keys"]},
+            {int(key) for key in found["candidate_keys"]},
+            {int(p): {int(key) for key in keys} for p, keys in found["stable_keys"].items()},
+            int(found["first_phase"]),
         )
         if len(test.worse) != len(STAKES) or len(test.better) != len(STAKES):
             raise ValueError(f"found {len(test.worse)} bettors, expected {len(STAKES)}")

@@ -1,9 +1,12 @@
 """The page of wiring, without Ray: what a server answers reaches the coordinator's end."""
 
 import asyncio
+import json
+import time
 import warnings
 from collections.abc import Iterator
 from functools import partial
+from math import nan
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,14 +21,17 @@ from serve_app.bundle.loading import Verified
 from serve_app.bundle.runtimes.registry import RUNTIMES
 from serve_app.bundle.store import FolderStore
 from serve_app.bundle.verified import read_manifest
+from serve_app.cluster.coordinator import Coordinator
 from serve_app.cluster.declared_metrics import OF_A_SERVER, OF_THE_COORDINATOR, Metric
 from serve_app.cluster.readings import OnCoordinator
 from serve_app.cluster.report import Inbox, Reply, Report
 from serve_app.errors import SettingsError
 from serve_app.http.edge import door_in_front, put_in_front
 from serve_app.models import get_spec
+from serve_app.monitoring.labels.shapes import Label
 from serve_app.monitoring.log.place import LogPlace
 from serve_app.monitoring.log.reading import logged, rows_of
+from serve_app.monitoring.quality.report import QualityReport
 from serve_app.settings import ServerArgs, Table
 
 with warnings.catch_warnings():
@@ -168,6 +174,45 @@ async def test_a_server_asks_for_the_keys_of_its_file(args: ServerArgs, tmp_path
         server_parts(keyed, coordinator)
 
 
+async def test_a_server_that_ends_tells_its_labels_and_writes_its_log_first(
+    args: ServerArgs, tmp_path: Path
+) -> None:
+    """Ray ends it when it scales down; nobody sends again what was taken."""
+    coordinating = coordinator_parts(args)
+    assert coordinating.quality is not None
+    await coordinating.quality.keep()
+    coordinator: Any = SimpleNamespace(report=Handle(coordinating.inbox))
+    log = tmp_path / "log"
+    parts = server_parts(args.model_copy(update={"log": str(log)}), coordinator)
+    await parts.versions.start(table())
+    async with parts.app.router.lifespan_context(parts.app), client_of(parts.app) as client:
+        answer = await client.post("/v1/predict", json=ROW)
+        label = {"prediction_id": answer.json()["prediction_id"], "actual": 1}
+        assert (await client.post("/v1/feedback", json=label)).status_code == 200
+        assert coordinating.quality.view().n_labels == 0
+    assert coordinating.quality.view().n_labels == 1
+    assert [part for part in log.rglob("*.gz") if part.is_file()]
+
+
+async def test_a_coordinator_that_ends_writes_what_it_knows_first(
+    args: ServerArgs, tmp_path: Path
+) -> None:
+    """Ray calls its `__del__` and waits for it; the interpreter, which would not wait, has none."""
+    label = Label(1, "1.0.0", int(time.time()), True, (0.5, nan, nan), (1.0,))
+    coordinator = Coordinator(coordinator_parts, args)
+    await coordinator.report(Report("server", 1, {"quality": QualityReport((label,), {}, {})}))
+    await coordinator.__del__()
+    assert "__del__" not in vars(Coordinator)
+    assert _kept_labels(tmp_path) == 1
+
+
+def _kept_labels(folder: Path) -> int:
+    """How many labels the one coordinator below has written."""
+    [kept] = folder.rglob("quality.json")
+    found: int = json.loads(kept.read_text())["n_counted"]
+    return found
+
+
 @pytest.mark.parametrize("docs", [True, False])
 async def test_the_document_of_the_interface_is_there_before_a_client_asks(
     args: ServerArgs, docs: bool
@@ -234,7 +279,8 @@ async def test_what_a_server_answers_can_be_read_by_every_metric_that_is_declare
         assert (await client.post("/v1/feedback", json=label)).status_code == 200
         label["prediction_id"] = "A" * 64
         assert (await client.post("/v1/feedback", json=label)).status_code == 404
-    parts.close()
+    async with parts.app.router.lifespan_context(parts.app):
+        pass
     assert isinstance(parts.export_forever, partial)
     exporting = parts.export_forever.args[0]
     model, metrics, here = exporting.args
@@ -287,7 +333,8 @@ async def test_a_server_keeps_its_answers_where_its_args_say_and_what_its_table_
         batch = await client.post("/v1/predict/batch", json=[ROW, {"nps_score": 99}, ROW])
     ids += [row["prediction_id"] for row in batch.json()["predictions"] if "prediction_id" in row]
     assert len(ids) == 5
-    parts.close()
+    async with parts.app.router.lifespan_context(parts.app):
+        pass
     lines = list(logged(LogPlace(str(tmp_path / "log")), "churn"))
     assert [name for line in lines for name in line.ids] == ids
     row = {name: value for name, value in ROW.items() if name != "nps_score"}
@@ -304,7 +351,7 @@ def test_a_server_without_a_place_for_a_log_makes_no_file(
     monkeypatch.chdir(tmp_path)
     before = set(tmp_path.iterdir())
     coordinator: Any = SimpleNamespace(report=Handle(coordinator_parts(args).inbox))
-    server_parts(args, coordinator).close()
+    server_parts(args, coordinator)
     # The secret of prediction ids lies in the folder of the state.
     assert set(tmp_path.iterdir()) == before | {tmp_path / "state"}
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["label_keys"]

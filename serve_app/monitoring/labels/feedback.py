@@ -38,6 +38,11 @@ class Feedback:
         """Know these versions too: those of old labels may be in no table any more."""
         self._told = {version_code(version): version for version in versions}
 
+    @property
+    def n_waiting(self) -> int:
+        """Labels that were taken and are not told yet."""
+        return len(self._waiting)
+
     def require_room(self, n_labels: int) -> None:
         """Refuse what could not be told. Raises Overloaded."""
         if len(self._waiting) + n_labels > MOST_WAITING:

@@ -68,8 +68,9 @@ class Book:
             add_to(self._sums(version, int(now_s // S_PER_DAY)), sums)
 
     def know(self, metrics: Mapping[str, Mapping[str, float]]) -> None:
-        """Note what versions were on their hold-outs."""
+        """Note what versions were on their hold-outs; those that were told last come last."""
         for version, found in metrics.items():
+            self.metrics.pop(version, None)
             self.metrics[version] = dict(found)
 
     def forget(self, now_s: float) -> None:
@@ -84,8 +85,9 @@ class Book:
         newest = sorted(self.days, key=lambda version: max(self.days[version]))
         for version in newest[:-MOST_VERSIONS]:
             del self.days[version]
-        if len(self.metrics) > MOST_VERSIONS:
-            self.metrics = {v: m for v, m in self.metrics.items() if v in self.days}
+        for version in list(self.metrics)[:-MOST_VERSIONS]:
+            if version not in self.days:
+                del self.metrics[version]
 
     def follow_run(self, run: str, stable: str, candidate: str, max_ratio: float) -> LabelEvidence:
         """What labels say of the candidate of this run, which is counted from now on."""

@@ -90,6 +90,7 @@ class Quality:
         self._book: Book | None = None
         self._waiting: list[QualityReport] = []
         self._is_changed = False
+        self._keeping = asyncio.Lock()
         self.trouble = ""
 
     def hear(self, server: str, taken: QualityReport, *, is_new: bool) -> None:
@@ -105,7 +106,8 @@ class Quality:
 
     def tell(self, server: str) -> QualityReply:
         """The versions that are known here."""
-        return QualityReply(tuple(self._book.days) if self._book is not None else ())
+        book = self._book
+        return QualityReply(() if book is None else tuple(book.days | book.metrics))
 
     def _add(self, book: Book, taken: QualityReport) -> None:
         now_s = self._clock()
@@ -141,6 +143,10 @@ class Quality:
 
     async def keep(self) -> None:
         """Read the book if it has not been read, and write it if it has changed. Never raises."""
+        async with self._keeping:
+            await self._keep()
+
+    async def _keep(self) -> None:
         try:
             if self._book is None:
                 self._begin(await asyncio.to_thread(self._read))

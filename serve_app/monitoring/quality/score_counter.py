@@ -12,7 +12,7 @@ from serve_app.serving.member import Opened
 
 
 class ScoreCounter:
-    """By version, what the scores of its answers say of its own quality.
+    """By version, how many rows it answered, and what their scores say of its own quality.
 
     If probabilities are calibrated, a row with probability p is positive with that probability: so
     right labels, the Brier score and both histograms of the ROC curve can be expected. That is
@@ -27,6 +27,7 @@ class ScoreCounter:
     def count(self, opened: Opened, block: Block, scores: Scores) -> None:
         """Add rows of a version."""
         manifest = opened.manifest
+        add_to(self._sums[manifest.version], {"answered": float(len(scores))})
         if self._shape is Shape.BINARY:
             threshold = self._threshold_of(manifest.parameters)
             add_to(self._sums[manifest.version], expected_of_binary(scores, threshold))

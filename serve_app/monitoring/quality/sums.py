@@ -13,8 +13,9 @@ from serve_app.monitoring.labels.shapes import Label, Shape
 
 Sums = dict[str, float]
 
-# Log odds from -8 to 8: probabilities from 0.0003 to 0.9997.
-_LOG_ODDS = [step / 4 for step in range(-32, 33)]
+# Log odds from -16 to 16: probabilities from one in nine million, since what is seldom (fraud) is
+# told apart far below one per cent.
+_LOG_ODDS = [step / 4 for step in range(-64, 65)]
 EDGES = [1 / (1 + exp(-odds)) for odds in _LOG_ODDS]
 N_BINS = len(EDGES) + 1
 

@@ -10,7 +10,7 @@ from serve_app.monitoring.quality.measures import LEAST, Measured, estimated, no
 from serve_app.monitoring.quality.sums import Sums, add_to
 
 # Days of predictions, today among them.
-WINDOWS_DAYS = (1, 7, 30, 90)
+WINDOWS_DAYS = (1, 7, 30, KEPT_DAYS)
 SELECTION = (
     "Realised numbers are of the predictions whose labels came, which may be no fair sample: "
     "docs/labels.md says what that means."
@@ -30,7 +30,7 @@ class WindowView(BaseModel):
     """A version's predictions of some days, by the time of the prediction (UTC)."""
 
     days: int = Field(description="today and the days before")
-    n_predictions: int = Field(description="whose scores were counted; 0 for values")
+    n_predictions: int = Field(description="rows that it answered")
     n_labels: int
     realised: dict[str, MeasureView] = Field(description=f"by labels; of {LEAST} or more")
     estimated: dict[str, MeasureView] = Field(description="by the scores alone")
@@ -105,7 +105,7 @@ def _window(
     expected = estimated(book.shape, sums) if has_estimate else {}
     return WindowView(
         days=n_days,
-        n_predictions=int(sums.get("e_n", 0)),
+        n_predictions=int(sums.get("answered", 0)),
         n_labels=int(sums.get("n", 0)),
         realised=_shown(realised(book.shape, sums, classes, book.outputs)),
         estimated=_shown(expected),

@@ -23,9 +23,11 @@ from serve_app.cluster.readings import (
 from serve_app.monitoring.drift_view import DriftView, FieldDrift, VersionDrift, WindowDrift
 from serve_app.rollout.counts import Counts
 from serve_app.rollout.evidence import Record
+from serve_app.rollout.label_verdict import worse_on_labels
 from serve_app.rollout.ongoing import Ongoing
 from serve_app.rollout.state import State
 from serve_app.settings import Rollout
+from serve_app.statistics.loss_test import LossTest
 
 PLAN = Rollout(stable="1.0.0", candidate="1.1.0", steps=("shadow", 50.0, 100.0))
 STATE = State(rollout=PLAN.id, run=1, status="running", share=50.0, step=1, phase=3)
@@ -58,6 +60,19 @@ def test_evidence_passes_one_as_soon_as_the_judge_would_put_the_candidate_out() 
     bad = evidence(coordinator(60))
     assert 1 < bad[("errors",)] <= MOST_EVIDENCE
     assert bad[("slow",)] < 1e-6
+
+
+def test_the_evidence_of_labels_passes_one_as_soon_as_they_would_put_the_candidate_out() -> None:
+    """Before the first label there is no line."""
+    here = coordinator(0)
+    record = here.controller.ongoing.record
+    assert ("labels",) not in evidence(here)
+    labels = LossTest(1.1)
+    for key in range(400):
+        labels.add(3, "candidate" if key % 2 else "stable", key, float(key % 2))
+    record.labels = labels.evidence
+    assert worse_on_labels(record, PLAN)
+    assert 1 <= evidence(here)[("labels",)] <= MOST_EVIDENCE
 
 
 def test_before_the_first_step_there_is_a_status_and_no_evidence() -> None:

@@ -36,7 +36,7 @@ class KeptTables:
 
 def server(versions: KeptTables) -> Server:
     """Return a server of churn over these versions."""
-    parts: Any = SimpleNamespace(versions=versions, describe=dict, close=dict)
+    parts: Any = SimpleNamespace(versions=versions, describe=dict)
     return Server(lambda args, coordinator: parts, ServerArgs(model="churn"), None)
 
 
@@ -74,7 +74,6 @@ async def test_what_goes_on_for_ever_begins_with_the_first_table() -> None:
         export_forever=note("metrics"),
         heartbeat=SimpleNamespace(beat_forever=note("heartbeat")),
         follow_keys_forever=note("keys"),
-        close=dict,
     )
     one = Server(lambda args, coordinator: parts, ServerArgs(model="churn"), None)
     for _ in range(2):
@@ -97,7 +96,6 @@ async def test_what_a_server_has_loaded_at_the_start_is_no_garbage_to_look_throu
         heartbeat=heartbeat,
         export_forever=once,
         follow_keys_forever=once,
-        close=dict,
     )
     made = Server(lambda args, coordinator: parts, ServerArgs(model="churn"), None)
     gc.unfreeze()
@@ -123,20 +121,3 @@ async def test_fields_that_a_log_cannot_leave_out_or_hash_are_refused() -> None:
     await server(versions).reconfigure({"stable": "1.0.0", "log": {"hashed": ["nps_score"]}})
     assert versions.table == "before"
     assert "expected fields of text" in versions.refused
-
-
-def test_a_replica_that_ends_closes_what_it_keeps() -> None:
-    """Ray calls its end and nothing else; one that never began has nothing to close."""
-    closed: list[str] = []
-    parts: Any = SimpleNamespace(versions=KeptTables(), close=lambda: closed.append("log"))
-    made = Server(lambda args, coordinator: parts, ServerArgs(model="churn"), None)
-    del made
-    gc.collect()
-    assert closed == ["log"]
-
-    def broken(args: ServerArgs, coordinator: Any) -> Any:
-        raise SettingsError("no parts")
-
-    with pytest.raises(SettingsError):
-        Server(broken, ServerArgs(model="churn"), None)
-    gc.collect()

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from drifting import answered, frozen, opened, rows_of_orders
 from every_kind import VALUE
-from fakes import until
 
 from serve_app.contract.block import Block, Scores
 from serve_app.monitoring.gathered import Gathered
@@ -81,17 +80,6 @@ async def test_of_a_large_block_each_turn_counts_a_piece_and_no_row_is_lost(n_ro
             break
     gathered.count()
     assert told.n_rows == n_rows + 7
-
-
-async def test_few_rows_are_counted_soon_too() -> None:
-    """Without anybody who asks for them."""
-    told = Told()
-    gathered = gathered_for(told)
-    gathered.heard(answered(VALUE, rows_of_orders(3, 1)))
-    assert told.n_rows == 0
-    counting = asyncio.create_task(gathered.count_forever())
-    await until(lambda: told.n_rows == 3)
-    counting.cancel()
 
 
 def test_who_got_no_answer_is_not_counted() -> None:

@@ -60,6 +60,14 @@ def test_a_binary_classifier_is_measured_as_by_all_its_rows() -> None:
     assert found["recall_1"].n == truth.sum()
 
 
+def test_the_area_of_a_seldom_class_is_that_of_its_rows() -> None:
+    """Probabilities of one in ten thousand and below are told apart."""
+    p = 1 / (1 + np.exp(-RNG.normal(-9.5, 1.2, 4_000)))
+    truth = (RNG.random(4_000) < p * 1_000).astype(int)
+    found = realised(Shape.BINARY, summed(CHURN, p, truth.tolist()), ("0", "1"), ())
+    assert found["auc"].value == pytest.approx(auc(truth.astype(float), p), abs=0.005)
+
+
 def test_classes_are_measured_by_label_and_recall() -> None:
     """Three classes, of which the middle one is never found."""
     scores = [[0.7, 0.1, 0.2], [0.2, 0.2, 0.6]] * 10

@@ -62,7 +62,7 @@ async def test_labels_of_two_servers_are_one_sum_by_version_and_day_of_predictio
     found = coordinator.quality.view()
     assert [one.version for one in found.versions] == ["1.0.0", "0.9.0"]
     newest = {window.days: window for window in found.versions[0].windows}
-    assert [newest[days].n_labels for days in (1, 7, 30, 90)] == [30, 30, 80, 80]
+    assert [newest[days].n_labels for days in (1, 7, 30, 120)] == [30, 30, 80, 80]
     assert newest[30].realised["brier"].value == pytest.approx(0.0625, abs=1e-4)
     assert found.versions[0].baseline == {"brier": 0.2}
     assert found.n_labels == 100
@@ -180,6 +180,25 @@ async def test_a_server_learns_the_names_of_old_versions_from_the_coordinator() 
     server.feedback.learn(coordinator.quality.tell("server").versions)
     server.feedback.add(ids[1], 1)
     assert server.feedback.take()[0].version == old
+
+
+async def test_a_version_is_known_before_its_first_label_and_after_a_restart() -> None:
+    """It may leave the table before a label comes, and a value says nothing by its score."""
+    server = Predicting(VALUE)
+    old = "2.0.0-rc.1"
+    (one,) = server.answer([0.5], version=old)
+    coordinator = Coordinator(VALUE)
+    await coordinator.quality.keep()
+    counted = {old: {"answered": 1.0}}
+    coordinator.quality.hear("server", QualityReport((), counted, {old: {}}), is_new=True)
+    await coordinator.quality.keep()
+    coordinator = coordinator.restarted()
+    await coordinator.quality.keep()
+    server.feedback.learn(coordinator.quality.tell("server").versions)
+    server.feedback.add(one, 1.0)
+    assert server.feedback.take()[0].version == old
+    [told] = coordinator.quality.view().versions
+    assert (told.version, told.windows[0].n_predictions) == (old, 1)
 
 
 def test_a_server_that_cannot_tell_its_labels_refuses_more() -> None:
