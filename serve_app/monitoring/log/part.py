@@ -14,10 +14,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+# Makes the same format as zlib in a seventh of the time.
+from isal import isal_zlib
+
 OPEN = ".open"
 # Named by when it was begun, in UTC, by whom, and as which of its own.
 PART_NAME = re.compile(r"(\d{8})T(\d{6})Z-[0-9a-f]{1,16}-\d{6}\.jsonl\.gz")
-# Level 6 takes four times as long for a tenth less.
+# Of 3: the higher ones save no room.
 LEVEL = 1
 GZIP = 16 + zlib.MAX_WBITS
 # Of packed bytes; a thousand times as many may come out of them.
@@ -53,7 +56,7 @@ class Part:
         self._draft = folder / (name + OPEN)
         self._file: Any = self._draft.open("xb", buffering=0)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._packer = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
+        self._packer = isal_zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
 
     def append(self, lines: bytes, n_rows: int) -> None:
         """Add lines; they are in the file when this returns."""
@@ -118,7 +121,7 @@ def recover(draft: Path, now_s: float) -> bool:
 def _finish(draft: Path, data: bytes) -> None:
     path = draft.with_name(draft.name.removesuffix(OPEN))
     again = draft.with_name(f".{path.name}")
-    packer = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
+    packer = isal_zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
     n_lines = 0
     with again.open("wb") as out:
         for line in lines_of(data):
