@@ -108,10 +108,11 @@ def replayed(
 ) -> tuple["Diff", str]:
     """The comparison on logged rows, and how many there were of how many.
 
-    Raises PredictionLogError for a log without such rows, or without a field that the version
-    takes, and BundleError.
+    Rows without a field that the version takes are left out, and said. Raises PredictionLogError
+    for a log without any other, and BundleError.
     """
     from serve_app.bundle.predictor import Predictor
+    from serve_app.bundle.verified import read_manifest
     from serve_app.commands.diff.comparison import CsvShift, compare, comparison_of
     from serve_app.commands.diff.scoring import Scored, columns_of, score_with
     from serve_app.commands.diff.shift import shift
@@ -120,10 +121,19 @@ def replayed(
     from serve_app.errors import PredictionLogError
     from serve_app.monitoring.log.reading import logged
 
-    sample = draw(logged(place, spec.name, since), spec, since, most_rows)
+    manifest, _ = read_manifest(store, spec.name, version)
+    fields = [feature.name for feature in manifest.contract]
+    sample = draw(logged(place, spec.name, since), spec, since, most_rows, against, fields)
     if against is None and sample.n_answered:
         against = sample.n_answered.most_common(1)[0][0]
     rows = sample.of(against or "")
+    n_partial = sample.n_partial[against or ""]
+    lacking = ", ".join(sorted(sample.lacking.get(against or "", ())))
+    if n_partial and not rows:
+        raise PredictionLogError(
+            f"{place.uri}: has no values of {lacking}, which {version} takes: "
+            "`log.leave_out` or `log.hashed` keeps them out, or no row had them yet"
+        )
     if against is None or not rows:
         answered = ", ".join(f"{name}: {n:,}" for name, n in sample.n_answered.items() if n)
         raise PredictionLogError(
@@ -136,16 +146,6 @@ def replayed(
 
     def on_rows(stable: Predictor, candidate: Predictor) -> CsvShift:
         nonlocal seconds
-        missing = [
-            feature.name
-            for feature in candidate.manifest.contract
-            if all(feature.name not in row for row in plain)
-        ]
-        if missing:
-            raise PredictionLogError(
-                f"{place.uri}: has no values of {', '.join(missing)}, which {version} takes: "
-                "`log.leave_out` or `log.hashed` keeps them out, or no row had them yet"
-            )
         begin_s = time.perf_counter()
         scores = score_with(candidate, plain)
         seconds = time.perf_counter() - begin_s
@@ -158,10 +158,15 @@ def replayed(
         return CsvShift("logged rows", (), found, None)
 
     diff = compare(store, spec, against, version, on_rows=on_rows)
-    n_answered = sample.n_answered[against]
-    drawn = "all" if len(rows) == n_answered else "drawn evenly"
+    n_whole = sample.n_answered[against] - n_partial
+    drawn = "all" if len(rows) == n_whole else "drawn evenly"
     said = (
-        f"{len(rows):,} of {n_answered:,} logged rows that {against} answered, {drawn}; "
+        f"{len(rows):,} of {n_whole:,} logged rows that {against} answered, {drawn}; "
         f"{version} scored them in {seconds:.1f} s"
     )
+    if n_partial:
+        said += (
+            f"; {n_partial:,} more are not compared, since they lack {lacking}, which {version} "
+            "takes"
+        )
     return diff, said

@@ -121,9 +121,15 @@ def explained(store: "Store", spec: "ModelSpec", line: "Line", i: int) -> Why:
     missing = [feature.name for feature in manifest.contract if feature.name not in row]
     again = None
     largest = None
-    fault = ""
+    faults = []
+    # First, since it is the reason of what follows.
+    if line.manifest_sha256 not in ("", digest):
+        faults.append(
+            f"{store.uri}: {spec.name} {line.version} is another bundle now: found manifest "
+            f"{digest}, expected {line.manifest_sha256}, which answered"
+        )
     if missing:
-        fault = (
+        faults.append(
             f"the log has no value of {', '.join(missing)} (log.leave_out, log.hashed): whether "
             "the same answer comes out cannot be told"
         )
@@ -134,14 +140,9 @@ def explained(store: "Store", spec: "ModelSpec", line: "Line", i: int) -> Why:
         largest = float(np.nanmax(gaps)) if np.isfinite(gaps).any() else None
         threshold = spec.threshold_of(manifest.parameters)
         if differing(again, logged_scores, manifest.tolerance, threshold, manifest.kind).any():
-            fault = (
+            faults.append(
                 f"another answer comes out: found {_numbers(again)}, expected "
                 f"{_numbers(logged_scores)} within {manifest.tolerance:g}"
-            )
-        elif line.manifest_sha256 not in ("", digest):
-            fault = (
-                f"{store.uri}: {spec.name} {line.version} is another bundle now: found manifest "
-                f"{digest}, expected {line.manifest_sha256}, which answered"
             )
     answer = None
     if not has_failed(logged_scores).any():
@@ -168,7 +169,7 @@ def explained(store: "Store", spec: "ModelSpec", line: "Line", i: int) -> Why:
         again=None if again is None else _numbers(again),
         largest_difference=largest,
         tolerance=manifest.tolerance,
-        fault=fault,
+        fault="; ".join(faults),
     )
 
 

@@ -33,7 +33,7 @@ FOREIGN_OPTIONS = {
     "docker build": "-t --target --build-arg",
     "docker buildx build": "--target --output",
     "docker buildx imagetools inspect": "",
-    "docker compose": "-f --build",
+    "docker compose": "--build",
     # `-c` is the option of a shell in the container.
     "docker exec": "-c",
     "docker cp": "",

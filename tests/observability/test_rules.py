@@ -176,20 +176,30 @@ def test_a_query_that_names_nothing_known_is_found() -> None:
     assert unbalanced("x)") == ")"
 
 
-def test_compose_adds_prometheus_and_grafana_with_files_that_are_there() -> None:
-    """Paths of a second file are those of the first one's folder."""
-    base = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
-    more = yaml.safe_load((FOLDER / "compose.yaml").read_text())["services"]
-    assert set(more) - set(base) == {"prometheus", "grafana"}
-    for name in ("prometheus", "grafana"):
+def test_compose_includes_prometheus_and_grafana_with_files_that_are_there() -> None:
+    """Paths of an included file are those of its own folder. It is an error where both name one
+    thing, and all are in one network as long as nobody names another.
+    """
+    whole = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    included = yaml.safe_load((FOLDER / "compose.yaml").read_text())
+    assert [ROOT / path for path in whole["include"]] == [FOLDER / "compose.yaml"]
+    assert set(included) == {"services", "volumes"}
+    for kind in included:
+        assert not set(included[kind]) & set(whole[kind]), kind
+    base = whole["services"]
+    more = included["services"]
+    assert set(more) == {"prometheus", "grafana"}
+    assert not [name for name, service in {**base, **more}.items() if "networks" in service]
+    for name in more:
         assert re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+", more[name]["image"])
         for volume in more[name]["volumes"]:
             source = volume.split(":")[0]
-            assert not source.startswith(".") or (ROOT / source).exists(), volume
+            is_there = (FOLDER / source).exists()
+            assert is_there if source.startswith(".") else source in included["volumes"], volume
         for port in more[name]["ports"]:
             assert port.startswith("127.0.0.1:"), "for this machine alone"
     scraped = yaml.safe_load((FOLDER / "prometheus/prometheus.yml").read_text())["scrape_configs"]
-    port = more["sluice"]["environment"]["SLUICE_METRICS_PORT"]
+    port = base["sluice"]["environment"]["SLUICE_METRICS_PORT"]
     assert scraped[0]["static_configs"][0]["targets"] == [f"sluice:{port}"]
 
 
@@ -201,7 +211,7 @@ def test_grafana_finds_the_dashboard_and_its_source() -> None:
         "datasources"
     ]
     compose = (FOLDER / "compose.yaml").read_text()
-    assert f"./observability/grafana/dashboards:{provider['options']['path']}:ro" in compose
+    assert f"./grafana/dashboards:{provider['options']['path']}:ro" in compose
     assert source["url"] == "http://prometheus:9090"
     variables = {one["name"] for one in json.loads(DASHBOARD.read_text())["templating"]["list"]}
     assert variables == {"source", "model"}

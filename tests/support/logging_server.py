@@ -62,6 +62,7 @@ class LoggingServer:
         folder: Path | str,
         least_free_bytes: int = 0,
         manifest: str = MANIFEST,
+        application: str = "app",
         **options: Any,
     ) -> None:
         self.spec = spec
@@ -70,12 +71,15 @@ class LoggingServer:
         self.answers = HeardAnswers(spec.name)
         self.name = f"{next(self._numbers):016x}"
         self.keeper = Keeper(
-            self.place, spec.name, "app", lambda: self.options.keep_days if self.options else 1
+            self.place,
+            spec.name,
+            application,
+            lambda: self.options.keep_days if self.options else None,
         )
         self.log = PredictionLog(
             self.answers,
             LineWriter(
-                Origin(spec.name, "app", self.name),
+                Origin(spec.name, application, self.name),
                 Layout(spec.contract),
                 Pseudonyms("secret"),
                 lambda version: manifest,

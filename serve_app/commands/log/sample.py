@@ -1,7 +1,7 @@
 """An even sample of logged rows in bounded memory, from as long a log as there is."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from serve_app.contract import ModelSpec
 from serve_app.contract.block import Scores
 from serve_app.monitoring.log.line import Line
-from serve_app.monitoring.log.reading import rows_of
+from serve_app.monitoring.log.reading import fields_of, rows_of
 
 SEED = 20_261_128
 
@@ -27,21 +27,35 @@ class LoggedRow:
 
 @dataclass
 class Sample:
-    """Some of the rows, each with the same chance, and how many each version answered in all."""
+    """Some of the rows, each with the same chance, and how many each version answered in all.
+
+    `n_partial` of those lack a field that was asked for, and are not among `rows`; `lacking` says
+    which fields. Both by version, as `n_answered`.
+    """
 
     rows: list[LoggedRow] = field(default_factory=list)
     n_answered: Counter[str] = field(default_factory=Counter)
+    n_partial: Counter[str] = field(default_factory=Counter)
+    lacking: dict[str, set[str]] = field(default_factory=dict)
 
     def of(self, version: str) -> list[LoggedRow]:
         """Those that a version answered."""
         return [row for row in self.rows if row.version == version]
 
 
-def draw(lines: Iterable[Line], spec: ModelSpec, since: datetime | None, most_rows: int) -> Sample:
+def draw(
+    lines: Iterable[Line],
+    spec: ModelSpec,
+    since: datetime | None,
+    most_rows: int,
+    answered_by: str | None = None,
+    fields: Collection[str] = (),
+) -> Sample:
     """Draw at most `most_rows` of the rows since then; twice as many are held at most.
 
-    Each row gets a number by chance, and those with the lowest numbers stay. The same log gives
-    the same rows.
+    With `answered_by` only rows of that version are drawn, and only those with values of all
+    `fields`; others are counted. Each row gets a number by chance, and those with the lowest
+    numbers stay. The same log gives the same rows.
     """
     rng = np.random.default_rng(SEED)
     since_us = 0 if since is None else int(since.timestamp() * 1e6)
@@ -50,8 +64,16 @@ def draw(lines: Iterable[Line], spec: ModelSpec, since: datetime | None, most_ro
     limit = 1.0
     for line in lines:
         is_new = np.array(line.at_us) >= since_us
-        sample.n_answered[line.version] += int(is_new.sum())
+        n_new = int(is_new.sum())
+        sample.n_answered[line.version] += n_new
         chances = rng.random(len(line))
+        if not n_new or answered_by not in (None, line.version):
+            continue
+        absent = set(fields).difference(feature.name for feature in fields_of(line, spec.contract))
+        if absent:
+            sample.n_partial[line.version] += n_new
+            sample.lacking.setdefault(line.version, set()).update(absent)
+            continue
         wanted = np.flatnonzero(is_new & (chances < limit))
         if not len(wanted):
             continue

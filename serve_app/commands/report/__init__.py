@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from serve_app.contract import ModelSpec
 
 LOG_PATH = "LOG_PATH"
+NO_LOG = "There is no prediction log: no traffic over time, and no slices."
+NOT_READ = (
+    "No traffic over time, and no slices: the prediction log that {0} names was not read, since "
+    "--url may be of another server. LOG_PATH={1} before the command reads it too, and --log {1} "
+    "reads it alone."
+)
 
 
 def report(
@@ -96,10 +102,22 @@ def _seen(
     if place is None and url is None and config.exists():
         place = choose(servers_of(read_config(config)), named, config).log
     if place is None:
-        seen.troubles.append("There is no prediction log: no traffic over time, and no slices.")
+        in_file = None if url is None else _log_of(config, named)
+        seen.troubles.append(NO_LOG if in_file is None else NOT_READ.format(config, in_file))
         return seen
     try:
         read_log(seen, LogPlace(place), spec, open_store(store), since)
     except PredictionLogError as error:
         seen.troubles.append(str(error))
     return seen
+
+
+def _log_of(config: Path, named: str) -> str | None:
+    """The prediction log that a file names; None also where it is no file of this model."""
+    from serve_app.commands.target import choose, read_config, servers_of
+    from serve_app.errors import SettingsError
+
+    try:
+        return choose(servers_of(read_config(config)), named, config).log
+    except SettingsError:
+        return None

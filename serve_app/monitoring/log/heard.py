@@ -81,11 +81,16 @@ class HeardAnswers:
         )
 
     def taken(self) -> list[Kept]:
-        """Everything that waits, which waits no more."""
+        """Everything that waits, which waits no more.
+
+        Without what `options` leave out now: it may have been heard before they were known.
+        """
         # Appending and popping are one step each, so that the two threads need no lock.
         entries = [self._waiting.popleft() for _ in range(len(self._waiting))]
         self._n_taken += sum(len(entry.ids) for entry in entries)
-        return entries
+        if self.options.sample_percent >= 100:
+            return entries
+        return [entry for entry in entries if self._is_sampled(entry.routing_key)]
 
     def _is_sampled(self, routing_key: str) -> bool:
         """By the key, so that all rows of a customer are kept or none; also in every server."""

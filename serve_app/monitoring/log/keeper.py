@@ -20,14 +20,17 @@ FORGET_EVERY_S = 3_600.0
 
 
 class Keeper:
-    """Keeps the log of one application tidy. `keep_days` may change."""
+    """Keeps the log of one application tidy.
+
+    `keep_days` may change. It is None as long as there is no table: then nothing is forgotten.
+    """
 
     def __init__(
         self,
         place: LogPlace,
         model: str,
         application: str,
-        keep_days: Callable[[], int],
+        keep_days: Callable[[], int | None],
     ) -> None:
         self.spool = place.spool(model, application)
         self._place = place
@@ -45,12 +48,7 @@ class Keeper:
         try:
             self._recover(now_s)
             self.put_finished()
-            if time.monotonic() >= self._forget_again_s:
-                self._place.forget(
-                    *self._owner,
-                    before=datetime.fromtimestamp(now_s, UTC) - timedelta(self._keep_days()),
-                )
-                self._forget_again_s = time.monotonic() + FORGET_EVERY_S
+            self._forget(now_s)
             self._is_told = False
         except (PredictionLogError, OSError) as error:
             # Once for each outage: it is tried again every few seconds.
@@ -63,6 +61,16 @@ class Keeper:
         for path in self._inside():
             if begin_of(path.name) and not path.name.endswith(OPEN):
                 self._place.put(*self._owner, path)
+
+    def _forget(self, now_s: float) -> None:
+        """Delete what is too old, once an hour. Raises PredictionLogError."""
+        keep_days = self._keep_days()
+        if keep_days is None or time.monotonic() < self._forget_again_s:
+            return
+        self._place.forget(
+            *self._owner, before=datetime.fromtimestamp(now_s, UTC) - timedelta(keep_days)
+        )
+        self._forget_again_s = time.monotonic() + FORGET_EVERY_S
 
     def _recover(self, now_s: float) -> None:
         for path in self._inside():

@@ -29,6 +29,10 @@ def open_prediction_log(
     def options() -> LogOptions | None:
         return versions.table.log if versions.table else None
 
+    def keep_days() -> int | None:
+        kept = options()
+        return kept.keep_days if kept else None
+
     def manifest_of(version: str) -> str:
         member = versions.members().get(version)
         # One that has left the table since has none to ask for.
@@ -42,7 +46,7 @@ def open_prediction_log(
             Pseudonyms(os.environ.get(HASH_SECRET, "")),
             manifest_of,
         ),
-        Keeper(log_place, spec.name, application, lambda: (options() or LogOptions()).keep_days),
+        Keeper(log_place, spec.name, application, keep_days),
         server,
         options,
     )

@@ -40,6 +40,15 @@ def logged(
                 yield line
 
 
+def fields_of(line: Line, contract: Sequence[Feature]) -> list[Feature]:
+    """The fields of which a line has values: they were neither left out nor hashed."""
+    return [
+        feature
+        for feature in contract
+        if feature.name in line.features and feature.name not in line.hashed
+    ]
+
+
 def rows_of(line: Line, contract: Sequence[Feature]) -> list[dict[str, Value]]:
     """The rows of a line as a client would send them: None where missing, dates as ISO texts.
 
@@ -47,8 +56,7 @@ def rows_of(line: Line, contract: Sequence[Feature]) -> list[dict[str, Value]]:
     """
     columns = {
         feature.name: [value_of(value, feature) for value in line.features[feature.name]]
-        for feature in contract
-        if feature.name in line.features and feature.name not in line.hashed
+        for feature in fields_of(line, contract)
     }
     if not columns:
         return [{} for _ in line.ids]

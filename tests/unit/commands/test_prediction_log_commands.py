@@ -99,6 +99,43 @@ def test_a_replay_takes_the_rows_of_who_answered_most_or_of_the_one_that_is_name
     assert "rows by version: 1.0.0: 40, 1.1.0: 1" in none.output.replace("\n", " ")
 
 
+def test_a_replay_finds_the_few_rows_of_a_version_among_many_of_another(
+    logged: LoggingServer,
+) -> None:
+    """A canary answered five of five thousand, and all five are compared."""
+    many = 4_960
+    rows = [ROW] * many
+    logged.write(answered(SPEC, rows, np.full(many, 0.5), ids=[f"many-{i}" for i in range(many)]))
+    few = [{**ROW, "monthly_active_days": days} for days in range(1, 6)]
+    ids = [f"few-{i}" for i in range(5)]
+    logged.write(answered(SPEC, few, [0.1] * 5, ids=ids, version="1.1.0"))
+    words = ["replay", "churn", "1.0.0", "--against", "1.1.0", "--rows", "50", "--json"]
+    found = run(logged, *words)
+    assert found.exit_code == ExitCode.OK, found.output
+    assert json.loads(found.stdout)["csv"]["shift"]["n_compared"] == 5
+    assert "5 of 5 logged rows that 1.1.0 answered, all" in found.stderr
+    most = run(logged, "replay", "churn", "1.1.0", "--rows", "50", "--json")
+    assert "of 5,000 logged rows that 1.0.0 answered, drawn evenly" in most.stderr
+
+
+def test_a_replay_leaves_out_the_rows_of_a_time_in_which_a_field_was_left_out(
+    logged: LoggingServer,
+) -> None:
+    """They say nothing of the version; those before and after are compared, and the last line
+    counts.
+    """
+    name = "monthly_active_days"
+    lacking = LoggingServer(SPEC, Path(logged.place.uri), leave_out=[name])
+    lacking.write(answered(SPEC, [ROW] * 7, [0.5] * 7, ids=[f"left out {i}" for i in range(7)]))
+    found = run(logged, "replay", "churn", "1.1.0", "--json")
+    assert found.exit_code == ExitCode.OK, found.output
+    rows = json.loads(found.stdout)["csv"]["shift"]
+    assert (rows["n_rows"], rows["n_compared"], rows["n_stable_only"]) == (N_ROWS, N_ROWS, 0)
+    said = " ".join(found.stderr.split())
+    assert "40 of 40 logged rows that 1.0.0 answered, all" in said
+    assert f"7 more are not compared, since they lack {name}, which 1.1.0 takes" in said
+
+
 def test_a_field_that_is_not_in_the_log_ends_a_replay_with_its_name(tmp_path: Path) -> None:
     """A version cannot be asked without it, and a guess would be no answer."""
     store = tmp_path / "store"
@@ -196,6 +233,32 @@ def test_why_tells_a_bundle_that_was_replaced_under_the_same_version(
     found = run(logged, "why", "churn", "other")
     assert found.exit_code == ExitCode.REFUSED
     assert "churn 1.0.0 is another bundle now" in " ".join(found.output.split())
+
+
+def test_why_tells_a_replaced_bundle_also_where_another_answer_comes_out(
+    logged: LoggingServer,
+) -> None:
+    """It is the reason, and comes first; that another answer comes out is said too."""
+    other = LoggingServer(SPEC, Path(logged.place.uri))
+    other.write(answered(SPEC, [ROW], [0.987], ids=["other"]))
+    found = run(logged, "why", "churn", "other", "--json")
+    assert found.exit_code == ExitCode.REFUSED
+    fault = json.loads(found.stdout)["fault"]
+    assert "churn 1.0.0 is another bundle now" in fault
+    assert fault.index("another bundle") < fault.index("another answer comes out: found")
+
+
+def test_why_tells_a_replaced_bundle_also_where_the_log_lacks_a_field(
+    logged: LoggingServer,
+) -> None:
+    """That nothing can be scored is no reason to keep it back."""
+    other = LoggingServer(SPEC, Path(logged.place.uri), leave_out=["monthly_active_days"])
+    other.write(answered(SPEC, [ROW], [0.5], ids=["other"]))
+    found = run(logged, "why", "churn", "other", "--json")
+    assert found.exit_code == ExitCode.UNREADABLE
+    fault = json.loads(found.stdout)["fault"]
+    assert "churn 1.0.0 is another bundle now" in fault
+    assert "the log has no value of monthly_active_days" in fault
 
 
 def test_why_tells_by_how_much_another_answer_comes_out(logged: LoggingServer) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from drifting import DIGEST, block_of, frozen, rows_of_orders, scores_of
 from drifting import seen as seen_orders
 from every_kind import CLASSIFIER, VALUE, YES_NO
@@ -378,6 +379,29 @@ def test_a_report_reads_the_log_that_the_variable_names_next_to_the_server(
     found = CliRunner().invoke(app, [*words, "--last", "7d"])
     assert found.exit_code == ExitCode.OK, found.output
     assert "found no row of churn since" in found.stderr
+
+
+def test_a_report_of_a_url_says_that_the_log_of_the_file_was_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is of one server, and the URL may be of another: how to name the log is said."""
+    monkeypatch.delenv("LOG_PATH", raising=False)
+    served(monkeypatch, VersionDrift(detail="", windows={}))
+    config = tmp_path / "serve_config.yaml"
+    args = {"model": "churn", "log": "kept/here"}
+    app_of_file = {"name": "churn", "import_path": "serve_app.app:server", "args": args}
+    config.write_text(yaml.safe_dump({"applications": [app_of_file]}))
+    out = tmp_path / "page.html"
+    words = ["report", "churn", "--url", "http://127.0.0.1:1", "--out", str(out)]
+    found = CliRunner().invoke(app, [*words, "--config", str(config)])
+    assert found.exit_code == ExitCode.OK, found.output
+    assert "There is no prediction log" not in found.stderr
+    assert f"the prediction log that {config} names was not read" in found.stderr
+    assert "LOG_PATH=kept/here before the command" in found.stderr
+    config.write_text("applications: 7")
+    found = CliRunner().invoke(app, [*words, "--config", str(config)])
+    assert found.exit_code == ExitCode.OK, found.output
+    assert "There is no prediction log" in found.stderr
 
 
 def test_a_server_of_another_model_is_refused(

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from serve_app.monitoring.log.heard import HeardAnswers
 from serve_app.monitoring.log.part import LEAST_AGE_S, lines_of
 from serve_app.monitoring.log.place import LogPlace
 from serve_app.monitoring.log.writer import LEAST_FREE_BYTES, MOST_BYTES, WRITE_EVERY_S
+from serve_app.settings import LogOptions
 
 SPEC = get_spec("churn")
 ROW = SPEC.examples[0].row.model_dump(mode="json")
@@ -133,6 +135,33 @@ def test_days_that_are_too_old_are_forgotten_and_others_stay(tmp_path: Path) -> 
     other.finish()
     server.keeper.look(NOW_S + 5 * DAY_S)
     assert other.ids() == ["kept"]
+
+
+def test_rows_of_an_application_that_is_gone_stay_until_a_person_deletes_its_folder(
+    tmp_path: Path,
+) -> None:
+    """Another one of the same model leaves them alone, however old they are."""
+    gone = LoggingServer(SPEC, tmp_path, application="old name", keep_days=1)
+    gone.write(one("old"))
+    gone.finish()
+    renamed = LoggingServer(SPEC, tmp_path, application="new name", keep_days=1)
+    renamed.write(one("new"))
+    renamed.finish()
+    renamed.keeper.look(NOW_S + 10 * DAY_S)
+    assert renamed.ids() == ["old"]
+    shutil.rmtree(tmp_path / "churn" / "old name")
+    assert renamed.ids() == []
+
+
+def test_with_a_share_of_nothing_old_days_still_end(tmp_path: Path) -> None:
+    """Which taking the log away would not do."""
+    server = LoggingServer(SPEC, tmp_path, keep_days=3)
+    server.write(one("old"))
+    server.finish()
+    server.options = LogOptions(keep_days=3, sample_percent=0)
+    server.write(one("not kept"), now_s=NOW_S + 5 * DAY_S)
+    server.keeper.look(NOW_S + 5 * DAY_S)
+    assert server.ids() == []
 
 
 def test_a_place_that_is_none_is_refused_and_one_that_is_away_is_not(tmp_path: Path) -> None:
