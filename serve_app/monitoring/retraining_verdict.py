@@ -38,8 +38,9 @@ class Outcome(StrEnum):
 class Seen:
     """What a server tells of the version that answers most.
 
-    `metrics` are those of its hold-out, `answered` and `refused` numbers of rows by window, and
-    `dates` the fields that go with the time.
+    `metrics` are those of its hold-out. `answered`, by any version, and `refused` are numbers of
+    rows by window, counted since `counted_since`; None: nobody knows. `dates` are the fields that
+    go with the time.
     """
 
     version: str
@@ -48,6 +49,7 @@ class Seen:
     drift: VersionDrift = field(default_factory=_no_drift)
     answered: Mapping[str, int] = field(default_factory=dict)
     refused: Mapping[str, int] = field(default_factory=dict)
+    counted_since: datetime | None = None
     quality: VersionQualityView | None = None
     dates: frozenset[str] = frozenset()
 
@@ -80,17 +82,14 @@ def seen_of(model: Description, drift: DriftView, quality: QualityView) -> Seen 
     # Of two with the same share it is stable.
     version = max(loaded, key=lambda name: (loaded[name].weight_percent, name == model.stable))
     facts = loaded[version]
-    answered: dict[str, int] = {}
-    for one in drift.versions.values():
-        for name, window in one.windows.items():
-            answered[name] = answered.get(name, 0) + window.n_rows
     return Seen(
         version=version,
         created_at=made_at(facts.created_at),
         metrics=facts.metrics,
         drift=drift.versions.get(version, _no_drift()),
-        answered=answered,
+        answered=drift.answered,
         refused=drift.refused,
+        counted_since=drift.since,
         quality=next((one for one in quality.versions if one.version == version), None),
         dates=frozenset(one.name for one in model.contract if one.dtype in DATES),
     )
@@ -99,7 +98,7 @@ def seen_of(model: Description, drift: DriftView, quality: QualityView) -> Seen 
 def judge(seen: Seen, now: datetime, limits: RetrainingLimits = LIMITS) -> RetrainingVerdict:
     """The verdict of now, which has a time zone."""
     faults = [
-        *_silence(seen),
+        *_silence(seen, now),
         *data_faults(seen.drift, seen.dates, limits),
         *refusal_faults(seen.refused, seen.answered, limits),
     ]
@@ -107,7 +106,11 @@ def judge(seen: Seen, now: datetime, limits: RetrainingLimits = LIMITS) -> Retra
     reasons = list(_age_reasons(seen.created_at, now, limits))
     if is_whole:
         reasons = [*_lost_quality(seen, limits), *_drift_reasons(seen.drift, limits), *reasons]
-    notes = [*suspicions(seen.drift, seen.dates, limits), *_notes(seen, limits, is_whole=is_whole)]
+    notes = [
+        *_not_yet(seen, now),
+        *suspicions(seen.drift, seen.dates, limits),
+        *_notes(seen, limits, is_whole=is_whole),
+    ]
     return RetrainingVerdict(tuple(faults), tuple(reasons), tuple(notes))
 
 
@@ -121,10 +124,23 @@ def _has_reference(drift: VersionDrift) -> bool:
     return not drift.detail.startswith("no reference")
 
 
-def _silence(seen: Seen) -> list[str]:
-    if DAY in seen.drift.windows or not _has_reference(seen.drift):
+def _silence(seen: Seen, now: datetime) -> list[str]:
+    if DAY in seen.answered or not _is_counted_for_a_day(seen, now):
         return []
-    return [f"{seen.version} answered no row within the last 24 hours"]
+    return ["no row was answered within the last 24 hours"]
+
+
+def _not_yet(seen: Seen, now: datetime) -> Iterator[str]:
+    if DAY not in seen.answered and not _is_counted_for_a_day(seen, now):
+        yield "no row was answered yet; a fault if it stays so for 24 hours"
+    elif DAY in seen.answered and DAY not in seen.drift.windows and _has_reference(seen.drift):
+        yield f"{seen.version} itself has answered no row within the last 24 hours"
+
+
+def _is_counted_for_a_day(seen: Seen, now: datetime) -> bool:
+    """Whether a day without rows was silent, and not a day before anything was counted."""
+    since = seen.counted_since
+    return since is not None and (now - since).total_seconds() >= S_PER_DAY
 
 
 def _is_whole(seen: Seen, now: datetime, limits: RetrainingLimits) -> bool:
