@@ -37,8 +37,10 @@ DaysOption = Annotated[
     typer.Option(
         "--least-days",
         min=0.0,
-        help="Quality and drift ask for nothing before there are rows of so many days: a Saturday "
-        "is no week.",
+        # The window of 7 days begins later than 7 days ago: more would never be reached.
+        max=6.5,
+        help="Quality and drift ask for nothing before there are rows of so many days, which are "
+        "kept for a week: a Saturday is no week.",
     ),
 ]
 

@@ -62,8 +62,8 @@ class WindowSum:
 class DriftSums:
     """For each version that answered in the last week, the sum of each window that has rows.
 
-    `begin_s` is since when rows are counted, seconds since 1970. `trouble` says why the counts would
-    not outlive the coordinator; empty when they would.
+    `begin_s` is since when rows are counted, in seconds since 1970. `trouble` says why the counts
+    would not outlive the coordinator; empty when they would.
     """
 
     windows: Mapping[Counted, Mapping[str, WindowSum]]

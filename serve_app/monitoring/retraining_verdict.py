@@ -12,7 +12,7 @@ from serve_app.bundle.manifest import Metric, made_at
 from serve_app.monitoring.data_faults import data_faults, refusal_faults, suspicions
 from serve_app.monitoring.drift_view import DriftView, FieldDrift, VersionDrift
 from serve_app.monitoring.drift_windows import DAY, WEEK
-from serve_app.monitoring.lost_quality import labelled_window, lost_by_estimate, lost_by_labels
+from serve_app.monitoring.lost_quality import lost_by_estimate, lost_by_labels, unjudged_labels
 from serve_app.monitoring.quality.view import QualityView, VersionQualityView
 from serve_app.monitoring.retraining_limits import LIMITS, RetrainingLimits
 from serve_app.serving.status import Description
@@ -206,7 +206,8 @@ def _notes(seen: Seen, limits: RetrainingLimits, *, is_whole: bool) -> Iterator[
         )
     if not _has_reference(seen.drift):
         yield seen.drift.detail
-    if seen.quality is None or labelled_window(seen.quality, limits) is None:
-        yield f"labels ask for nothing: there are fewer than {limits.least_labels}"
+    unjudged = unjudged_labels(seen.quality, limits)
+    if unjudged:
+        yield unjudged
     if seen.quality is not None and seen.quality.no_estimate:
         yield seen.quality.no_estimate

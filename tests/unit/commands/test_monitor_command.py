@@ -73,6 +73,15 @@ def test_a_model_without_a_week_can_be_judged_sooner() -> None:
         assert run(url, "--least-days", "1").exit_code == ExitCode.RETRAIN
 
 
+def test_more_days_than_are_kept_are_refused() -> None:
+    """The rows of a week begin less than 7 days ago: quality and drift would never be judged."""
+    with answering(monitored_routes(labelled=WORSE)) as url:
+        assert run(url, "--least-days", "6.5").exit_code == ExitCode.RETRAIN
+        found = run(url, "--least-days", "7")
+    assert found.exit_code == ExitCode.UNREADABLE
+    assert "--least-days" in found.output
+
+
 def test_the_server_is_found_in_the_file_by_the_name_of_the_model(tmp_path: Path) -> None:
     """As `sluice drift` finds it; which one it is, is said."""
     with answering(monitored_routes()) as url:

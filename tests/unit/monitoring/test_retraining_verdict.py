@@ -11,7 +11,12 @@ from fakes import FakeBackend
 from monitored import NOW, drift, drifted, field, measure, quality, seen, window
 
 from serve_app.models import get_spec
-from serve_app.monitoring.drift_view import DriftView, VersionDrift
+from serve_app.monitoring.drift_view import (
+    DriftView,
+    FieldDrift,
+    HistogramView,
+    VersionDrift,
+)
 from serve_app.monitoring.quality.view import QualityView
 from serve_app.monitoring.retraining_limits import RetrainingLimits
 from serve_app.monitoring.retraining_verdict import Outcome, Seen, judge, seen_of
@@ -26,6 +31,13 @@ def test_a_quiet_day_is_fine_and_nothing_is_said() -> None:
     found = judge(seen(), NOW)
     assert found.outcome is Outcome.FINE
     assert (found.faults, found.reasons, found.notes) == ((), (), ())
+
+
+def in_bins(*live: int) -> FieldDrift:
+    """A field that has 1, 2 and 3 equally often in training, and so often within a window."""
+    bins = [str(i + 1) for i in range(len(live))]
+    shown = HistogramView(bins=bins, training=[1_000] * len(live), live=list(live))
+    return drifted(histograms=[shown])
 
 
 REASONS: dict[str, tuple[dict[str, Any], str]] = {
@@ -88,6 +100,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
             "drift": drift(
                 day=window(tickets=drifted(fullest="3", fullest_percent=100.0)),
                 before=window(47, tickets=drifted(fullest="3", fullest_percent=99.9)),
+                week=window(167, tickets=in_bins(700, 690, 5_710)),
             )
         },
         "tickets: is constant: 3, 10 % in training, and so it was on the day before",
@@ -127,6 +140,23 @@ def test_a_share_that_chance_explains_is_no_fault() -> None:
     often_missing = field(missing_percent=30.0, missing_percent_in_training=28.0)
     as_in_training = drift(hour=window(0.5, 1_000, spend=often_missing))
     assert judge(seen(drift=as_in_training), NOW).outcome is Outcome.FINE
+
+
+@pytest.mark.parametrize(
+    "week",
+    [in_bins(0, 0, 7_000), in_bins(0, 5_000, 2_000)],
+    ids=["all month", "since its second day"],
+)
+def test_a_month_is_constant_for_weeks_and_no_fault(week: FieldDrift) -> None:
+    """It was never spread as in training: it went from one value to the next."""
+    stuck = drifted(fullest="3", fullest_percent=100.0)
+    found = drift(
+        day=window(tickets=stuck), before=window(47, tickets=stuck), week=window(167, tickets=week)
+    )
+    verdict = judge(seen(drift=found), NOW)
+    assert verdict.outcome is Outcome.FINE
+    [note] = verdict.notes
+    assert note.startswith("tickets: is constant: 3, 10 % in training, and this week it was never")
 
 
 NO_ROWS = VersionDrift(detail="no rows were answered within a week", windows={})
