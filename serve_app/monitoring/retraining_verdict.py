@@ -12,13 +12,19 @@ from serve_app.bundle.manifest import Metric, made_at
 from serve_app.monitoring.data_faults import data_faults, refusal_faults, suspicions
 from serve_app.monitoring.drift_view import DriftView, FieldDrift, VersionDrift
 from serve_app.monitoring.drift_windows import DAY, WEEK
-from serve_app.monitoring.lost_quality import lost_by_estimate, lost_by_labels, unjudged_labels
+from serve_app.monitoring.lost_quality import (
+    labelled_window,
+    lost_by_estimate,
+    lost_by_labels,
+    unjudged_labels,
+)
 from serve_app.monitoring.quality.view import QualityView, VersionQualityView
 from serve_app.monitoring.retraining_limits import LIMITS, RetrainingLimits
 from serve_app.serving.status import Description
 
 DATES = ("date", "datetime")
 S_PER_DAY = 86_400
+WEEK_DAYS = 7
 
 
 def _no_drift() -> VersionDrift:
@@ -60,11 +66,15 @@ class RetrainingVerdict:
 
     `faults` are of the data, `reasons` for retraining; `notes` say what could not be judged. With
     faults the outcome is `data_fault`, and the reasons are there to be read.
+
+    `asking_days` are those of the window in which a reason was seen: that of the labels where they
+    ask, and else a week. None where age alone asks.
     """
 
     faults: tuple[str, ...]
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
+    asking_days: int | None = None
 
     @property
     def outcome(self) -> Outcome:
@@ -104,14 +114,16 @@ def judge(seen: Seen, now: datetime, limits: RetrainingLimits = LIMITS) -> Retra
     ]
     is_whole = _is_whole(seen, now, limits)
     reasons = list(_age_reasons(seen.created_at, now, limits))
+    asking_days = None
     if is_whole:
-        reasons = [*_lost_quality(seen, limits), *_drift_reasons(seen.drift, limits), *reasons]
+        found, asking_days = _asking(seen, limits)
+        reasons = [*found, *reasons]
     notes = [
         *_not_yet(seen, now),
         *suspicions(seen.drift, seen.dates, limits),
         *_notes(seen, limits, is_whole=is_whole),
     ]
-    return RetrainingVerdict(tuple(faults), tuple(reasons), tuple(notes))
+    return RetrainingVerdict(tuple(faults), tuple(reasons), tuple(notes), asking_days)
 
 
 def spans_week(since: datetime, now: datetime, limits: RetrainingLimits = LIMITS) -> bool:
@@ -153,11 +165,18 @@ def _is_whole(seen: Seen, now: datetime, limits: RetrainingLimits) -> bool:
     return begin is not None and spans_week(begin, now, limits)
 
 
-def _lost_quality(seen: Seen, limits: RetrainingLimits) -> Iterator[str]:
+def _asking(seen: Seen, limits: RetrainingLimits) -> tuple[list[str], int | None]:
+    """What else than age asks, and the days of the window in which it was seen."""
+    by_drift = list(_drift_reasons(seen.drift, limits))
     if seen.quality is None:
-        return
-    yield from lost_by_labels(seen.metrics, seen.quality, limits)
-    yield from lost_by_estimate(seen.metrics, seen.quality, limits)
+        return by_drift, WEEK_DAYS if by_drift else None
+    by_labels = lost_by_labels(seen.metrics, seen.quality, limits)
+    by_estimate = lost_by_estimate(seen.metrics, seen.quality, limits)
+    reasons = [*by_labels, *by_estimate, *by_drift]
+    window = labelled_window(seen.quality, limits)
+    if by_labels and window is not None:
+        return reasons, window.days
+    return reasons, WEEK_DAYS if reasons else None
 
 
 def _drift_reasons(drift: VersionDrift, limits: RetrainingLimits) -> Iterator[str]:

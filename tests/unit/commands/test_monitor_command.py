@@ -110,6 +110,14 @@ def test_a_server_that_does_not_answer_or_has_no_version_is_no_verdict() -> None
     assert "no version is loaded" in found.stderr
 
 
+def test_the_verdict_of_another_model_is_refused() -> None:
+    """A URL without its prefix is the one at the root: churn's verdict says nothing of it."""
+    with answering(monitored_routes(labelled=WORSE)) as url:
+        found = run(url, "delivery_time")
+    assert found.exit_code == ExitCode.REFUSED
+    assert "serves churn, expected delivery_time" in " ".join(found.stderr.split())
+
+
 def test_two_models_are_refused() -> None:
     """One server is asked at a time."""
     assert run("http://127.0.0.1:1", "churn", "telco").exit_code == ExitCode.UNREADABLE

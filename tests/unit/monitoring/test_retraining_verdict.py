@@ -252,6 +252,19 @@ def test_few_labels_and_an_old_bundle_are_noted() -> None:
     assert judge(seen(quality=None), NOW).outcome is Outcome.FINE
 
 
+def test_the_window_that_asks_is_that_of_the_labels_or_a_week() -> None:
+    """Rows to train on have to be of it; age is no window."""
+    both = {"spend": drifted(), "seats": drifted()}
+    moved = drift(day=window(**both), week=window(167, **both))
+    month = quality({"auc": measure(0.75, 0.02)}, days=30)
+    assert judge(seen(), NOW).asking_days is None
+    assert judge(seen(created_at=NOW - timedelta(days=100)), NOW).asking_days is None
+    assert judge(seen(quality=month), NOW).asking_days == 30
+    assert judge(seen(quality=month, drift=moved), NOW).asking_days == 30
+    assert judge(seen(drift=moved), NOW).asking_days == 7
+    assert judge(seen(drift=moved, quality=None), NOW).asking_days == 7
+
+
 def test_limits_can_be_set() -> None:
     """As the options of `sluice monitor` do it."""
     limits = RetrainingLimits(most_age_days=5)
