@@ -114,7 +114,7 @@ def judge(seen: Seen, now: datetime, limits: RetrainingLimits = LIMITS) -> Retra
     ]
     is_whole = _is_whole(seen, now, limits)
     reasons = list(_age_reasons(seen.created_at, now, limits))
-    asking_days = None
+    asking_days: int | None = None
     if is_whole:
         found, asking_days = _asking(seen, limits)
         reasons = [*found, *reasons]

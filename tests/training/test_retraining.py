@@ -28,7 +28,6 @@ from serve_app.contract.block import Layout
 from serve_app.errors import PredictionLogError, SettingsError
 from serve_app.models import get_spec
 from serve_app.monitoring.log import heard
-from serve_app.monitoring.log.place import LogPlace
 from serve_app.settings import Table, parse_settings
 from training.bundling import Written
 from training.cli import app
@@ -146,11 +145,15 @@ def test_when_rows_were_answered_is_said_and_a_log_that_begins_too_late(
 
 @pytest.mark.parametrize("spellings", [("1", "0"), ("1.0", "0.0"), ("True", "False")])
 def test_a_class_may_be_spelled_as_sluice_label_takes_it(
-    season: Path, tmp_path: Path, spellings: tuple[str, str]
+    tmp_path: Path, spellings: tuple[str, str]
 ) -> None:
     """Pandas writes 1.0 as soon as a column has gaps."""
-    file = write_labels(tmp_path / "a.csv", {f"id-{i}": spellings[i % 2] for i in range(400)})
-    found = labelled_rows(LogPlace(str(season / "log")), SPEC, read_labels([file], SPEC))
+    server = LoggingServer(SPEC, tmp_path / "log")
+    ids = [f"id-{i}" for i in range(400)]
+    server.write(answered(SPEC, [ROW] * 400, np.full(400, 0.5), ids=ids))
+    actuals = {name: spellings[i % 2] for i, name in enumerate(ids)}
+    labels = read_labels([write_labels(tmp_path / "labels.csv", actuals)], SPEC)
+    found = labelled_rows(server.place, SPEC, labels)
     table = check(found.frame, SPEC, "log")
     np.testing.assert_array_equal(table.target, np.tile([1.0, 0.0], 200))
 

@@ -126,7 +126,8 @@ def add_retrain(app: typer.Typer, run: Run) -> None:
             spec = get_spec(named)
             training = get_training(named)
             bundles = open_store(store)
-            answering = asking_days = None
+            answering: str | None = None
+            asking_days: int | None = None
             if if_needed:
                 where = find_target(url, named, config).url
                 seen, verdict = asked(where, spec.name, max_age_days, least_days)
