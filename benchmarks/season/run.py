@@ -24,6 +24,7 @@ from serve_app.rollout.view import RolloutView, view
 from training.reading import read_csv
 from training.recipe import get_training
 from training.retraining.against_stable import AgainstStable, against_stable
+from training.retraining.next_version import too_old
 from training.run import holdout_of, train, train_on
 
 OLD = "1.0.0"
@@ -34,8 +35,10 @@ LOOKS_A_DAY = 4
 LABELS_AT = 0.05
 LOOK_AT = 0.1
 LABELLED_SHARE = 0.8
-# From labels that confirm to the training: a whole week of the new world.
+# From labels that confirm to the training, and how far back its rows go: a whole week of the new
+# world, as `sluice retrain delivery_time --labels … --if-needed --last 7d` takes it then.
 WAIT_DAYS = 7
+LAST_DAYS = 7
 # A part of a week lacks weekdays.
 FIRST_WEEK_DAYS = 7
 # Of a verdict's reason that labels give.
@@ -177,10 +180,12 @@ class _Town:
         self._folder = folder
         self._loop = loop
         self._store = store
+        self._begin_s = program.now_s()
         self._rng = random.Random(SEED)
         # By day what was asked, with the id of its prediction.
         self._asked: dict[int, list[tuple[Order, str]]] = {}
-        self._labelled: dict[int, list[Order]] = {}
+        # With the season's time of each, in seconds since 1970.
+        self._labelled: list[tuple[float, Order]] = []
         self._n_events = 0
         self._is_settled = False
 
@@ -218,7 +223,8 @@ class _Town:
             if self._rng.random() < LABELLED_SHARE:
                 self._program.label(prediction_id, order.minutes)
                 self._season.n_labelled += 1
-                self._labelled.setdefault(day, []).append(order)
+                at_s = self._begin_s + (day + order.at) * DAY_S
+                self._labelled.append((at_s, order))
 
     async def _look(self) -> None:
         """Look at everything, as a dashboard and `sluice monitor` do, and act on it."""
@@ -240,26 +246,28 @@ class _Town:
         nearness = _nearness(drift, stable, now) if self._day >= FIRST_WEEK_DAYS else {}
         look = Look(self._day, stable, nearness, mae, verdict, self._program.percent)
         self._season.looks.append(look)
-        await self._act()
+        await self._act(verdict, now)
 
-    async def _act(self) -> None:
+    async def _act(self, verdict: RetrainingVerdict, now: datetime) -> None:
         season = self._season
         confirmed = season.confirmed_day
         if season.trained_day is None and confirmed is not None:
-            if self._day >= confirmed + WAIT_DAYS:
-                self._retrain(int(confirmed))
+            if self._day >= confirmed + WAIT_DAYS and verdict.outcome is Outcome.RETRAIN:
+                self._retrain(verdict, now)
         elif season.trained_day is not None:
             await self._follow_rollout()
 
-    def _retrain(self, since_day: int) -> None:
-        """Train on what was labelled since quality fell, and let the new version in."""
-        orders = [
-            order for day, found in self._labelled.items() if day >= since_day for order in found
-        ]
+    def _retrain(self, verdict: RetrainingVerdict, now: datetime) -> None:
+        """What the command does with `--last 7d`: train if the rows are new enough, and let in."""
+        since_s = now.timestamp() - LAST_DAYS * DAY_S
+        found = [(at_s, order) for at_s, order in self._labelled if at_s >= since_s]
+        at_us = [int(at_s * 1e6) for at_s, _ in found]
+        if too_old(at_us, verdict.asking_days, now, LIMITS.least_labels):
+            return
+        orders = [order for _, order in found]
         path = self._folder / "labelled.csv"
         frame_of(orders).to_csv(path, index=False)
-        # The new world is harder, so that the floor of the old one is none.
-        training = replace(get_training(SPEC.name), at_least={}, at_most={})
+        training = get_training(SPEC.name)
         table = read_csv(path, SPEC, training.map_columns, training.csv)
         written = train_on(training, SPEC, NEW, self._store, table, path.name)
         against = against_stable(self._store, SPEC, OLD, written, holdout_of(SPEC, table))

@@ -37,8 +37,10 @@ DaysOption = Annotated[
     typer.Option(
         "--least-days",
         min=0.0,
-        help="Quality and drift ask for nothing before there are rows of so many days: a Saturday "
-        "is no week.",
+        # The window of 7 days begins later than 7 days ago: more would never be reached.
+        max=6.5,
+        help="Quality and drift ask for nothing before there are rows of so many days, which are "
+        "kept for a week: a Saturday is no week.",
     ),
 ]
 
@@ -60,12 +62,18 @@ def monitor(
     """
     from serve_app.commands.rollout_client import Unreachable
     from serve_app.commands.target import find_target
+    from serve_app.models import name_of
 
     with errors_in_words(Unreachable):
-        target = find_target(url, _named(words or [], model), config)
+        named = _named(words or [], model)
+        target = find_target(url, named, config)
+        expected = None
         if url is None:
             typer.echo(target.said, err=True)
-        seen, verdict = asked(target.url, max_age_days, least_days)
+        elif named is not None:
+            # The file may call a server by its application; at a URL there is only the model.
+            expected = name_of(named)
+        seen, verdict = asked(target.url, expected, max_age_days, least_days)
     if as_json:
         typer.echo(json.dumps(as_values(seen, verdict)))
     else:
@@ -87,12 +95,24 @@ def _named(words: Sequence[str], model: str | None) -> str | None:
     return words[0] if words else model
 
 
-def asked(url: str, max_age_days: float, least_days: float) -> "tuple[Seen, RetrainingVerdict]":
-    """What the server at a URL tells, and the verdict of now. Raises Refused or Unreachable."""
+def asked(
+    url: str, model: str | None, max_age_days: float, least_days: float
+) -> "tuple[Seen, RetrainingVerdict]":
+    """What the server at a URL tells, and the verdict of now.
+
+    `model` is the one that is meant, if one is named. Raises Refused, also where another one is
+    served there, or Unreachable.
+    """
     from serve_app.commands import rollout_client as client
     from serve_app.monitoring.retraining_verdict import judge, seen_of
 
-    seen = seen_of(client.description(url), client.drift(url), client.quality(url))
+    told = client.description(url)
+    if model not in (None, told.model):
+        raise client.Refused(
+            f"{url}: serves {told.model}, expected {model}; another server: --url, with the "
+            "model's prefix"
+        )
+    seen = seen_of(told, client.drift(url), client.quality(url))
     if seen is None:
         raise client.Unreachable(
             f"{url}: no version is loaded there, so that there is nothing to judge; /ready says why"

@@ -6,15 +6,18 @@ world that has changed. Whoever trains on it teaches the model the fault.
 
 from collections.abc import Collection, Iterator, Mapping
 
-from serve_app.monitoring.drift_histograms import percent
+from serve_app.monitoring.drift_histograms import LEAST_ROWS, percent
 from serve_app.monitoring.drift_view import FieldDrift, VersionDrift, WindowDrift
-from serve_app.monitoring.drift_windows import DAY, DAY_BEFORE, HOUR
+from serve_app.monitoring.drift_windows import DAY, DAY_BEFORE, HOUR, WEEK
 from serve_app.monitoring.retraining_limits import RetrainingLimits
 from serve_app.statistics.intervals import SURE_Z, wilson
+from serve_app.statistics.psi import psi
 
 # A fault is named by the day, where it lasts, and else by the hour.
 LOOKED_AT = {DAY: "the last 24 hours", HOUR: "the last hour"}
 GONE_PERCENT = 99.5
+# Values that are spread about as in training; one that the calendar moved is far beyond it.
+MOST_SPREAD_PSI = 1.0
 
 
 def data_faults(drift: VersionDrift, dates: Collection[str], limits: RetrainingLimits) -> list[str]:
@@ -33,21 +36,28 @@ def data_faults(drift: VersionDrift, dates: Collection[str], limits: RetrainingL
     stuck = [
         f"{name}: {sentence}, and so it was on the day before"
         for name, sentence in _constant(drift, dates, limits, drift.windows.get(DAY_BEFORE))
-        if name not in broken
+        if name not in broken and _was_spread(drift, name)
     ]
     return [*found.values(), *stuck]
 
 
 def suspicions(drift: VersionDrift, dates: Collection[str], limits: RetrainingLimits) -> list[str]:
-    """A sentence for each feature that is constant today, where nobody knows the day before.
+    """A sentence for each feature that is constant, and may well be so by nature.
 
-    A weekday is constant on each day, and no fault.
+    A weekday is constant on each day; where nobody knows the day before, time will tell. A month is
+    constant for weeks.
     """
-    if DAY_BEFORE in drift.windows:
-        return []
+    before = drift.windows.get(DAY_BEFORE)
+    if before is None:
+        return [
+            f"{name}: {sentence}; a fault if it stays so"
+            for name, sentence in _constant(drift, dates, limits, drift.windows.get(DAY))
+        ]
     return [
-        f"{name}: {sentence}; a fault if it stays so"
-        for name, sentence in _constant(drift, dates, limits, drift.windows.get(DAY))
+        f"{name}: {sentence}, and this week it was never spread as in training: right where it "
+        "goes by the calendar, as a month does, and else a fault"
+        for name, sentence in _constant(drift, dates, limits, before)
+        if not _was_spread(drift, name)
     ]
 
 
@@ -115,6 +125,24 @@ def _constant(
         if least >= limits.constant_percent and field.fullest == before.fullest:
             in_training = percent(field.fullest_percent_in_training, 100)
             yield name, f"is constant: {field.fullest}, {in_training} in training"
+
+
+def _was_spread(drift: VersionDrift, name: str) -> bool:
+    """Whether the week has other values than the one of today, spread about as in training.
+
+    What breaks was spread until then; the calendar takes a field from one value to the next.
+    """
+    week = drift.windows.get(WEEK)
+    field = None if week is None else week.features.get(name)
+    if field is None or not field.histograms:
+        return False
+    stuck = drift.windows[DAY].features[name].fullest
+    [histogram] = field.histograms
+    bins = zip(histogram.bins, histogram.training, histogram.live, strict=True)
+    others = [(before, now) for said, before, now in bins if said != stuck and before + now]
+    training = [before for before, _ in others]
+    live = [now for _, now in others]
+    return sum(live) >= LEAST_ROWS and psi(training, live) <= MOST_SPREAD_PSI
 
 
 def _is_above(n_hits: float, n_rows: float, most_percent: float) -> bool:

@@ -10,8 +10,10 @@ from serve_app.contract.block import Block, Scores
 from serve_app.monitoring.drift_bins import PLACES, Counts, DriftBins
 from serve_app.serving.member import Opened
 
-# In place of a manifest: rows that broke the contract, so that no version was asked.
+# In place of a manifest: rows that broke the contract, so that no version was asked; and all rows
+# that were answered, whatever version did, also one that has no bins or is gone by now.
 REFUSED = "refused"
+ANSWERED = "answered"
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,14 @@ class DriftCounter:
         self._contract = tuple(contract)
         self._n_refused = n_refused
         self._n_refused_before = 0
+        self._n_answered = 0
         # By the digest of the manifest.
         self._bins: dict[str, DriftBins] = {}
         self._counted: dict[str, DriftCounts] = {}
 
     def count(self, opened: Opened, block: Block, scores: Scores) -> None:
         """Add rows of a version, and their scores."""
+        self._n_answered += len(block)
         digest = opened.manifest_sha256
         bins = self._bins.get(digest)
         if bins is None:
@@ -64,13 +68,15 @@ class DriftCounter:
         self._counted[digest] = DriftCounts(opened.manifest.version, digest, n_rows, counts)
 
     def take(self) -> list[DriftCounts]:
-        """What was counted of each version since the last report."""
+        """What was counted since the last report: of each version, then of all together."""
         taken = list(self._counted.values())
         self._counted = {}
+        if self._n_answered:
+            taken.append(_of_no_version(ANSWERED, self._n_answered))
+            self._n_answered = 0
         n_refused = self._n_refused()
         if n_refused > self._n_refused_before:
-            none = np.zeros(0, dtype=np.int64)
-            taken.append(DriftCounts("", REFUSED, n_refused - self._n_refused_before, none))
+            taken.append(_of_no_version(REFUSED, n_refused - self._n_refused_before))
             self._n_refused_before = n_refused
         return taken
 
@@ -79,3 +85,7 @@ class DriftCounter:
 
     async def alone(self, seconds: float) -> None:
         """Go on counting: the next report that arrives has it all."""
+
+
+def _of_no_version(what: str, n_rows: int) -> DriftCounts:
+    return DriftCounts("", what, n_rows, np.zeros(0, dtype=np.int64))

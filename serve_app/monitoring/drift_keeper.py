@@ -15,7 +15,7 @@ MOST_BYTES = 256 * 1024 * 1024
 
 
 class DriftKeeper:
-    """Reads the file once, and writes it each minute in which something was counted.
+    """Reads the file once, and writes it then, and each minute in which something was counted.
 
     `open_objects` opens the store, and `folder` is where the file lies in it. A kill loses a minute
     at most. As long as the file cannot be read, it is not written either: it is not lost, and
@@ -30,7 +30,8 @@ class DriftKeeper:
         self._key = f"{folder}/{FILE}"
         self._objects: Objects | None = None
         self._is_restored = False
-        self._n_kept = 0
+        # Fewer than ever: since when rows are counted is kept before there are any.
+        self._n_kept = -1
         self._keeping = asyncio.Lock()
 
     async def keep_forever(self) -> None:

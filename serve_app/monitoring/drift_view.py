@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from serve_app.bundle.manifest import Manifest
 from serve_app.contract import Feature, ModelSpec
 from serve_app.monitoring.drift_bins import PLACES, Counts, DriftBins
-from serve_app.monitoring.drift_counter import REFUSED
+from serve_app.monitoring.drift_counter import ANSWERED, REFUSED
 from serve_app.monitoring.drift_histograms import (
     FAILED,
     LEAST_ROWS,
@@ -97,6 +97,10 @@ class DriftView(BaseModel):
     model: str
     detail: str = Field(description="why a restart would lose the counts; empty when it does not")
     versions: dict[str, VersionDrift]
+    since: datetime | None = Field(default=None, description="when counting began")
+    answered: dict[str, int] = Field(
+        default_factory=dict, description="by window the rows that any version answered"
+    )
     refused: dict[str, int] = Field(
         default_factory=dict, description="by window the rows that broke the contract"
     )
@@ -123,14 +127,13 @@ class DriftReader:
         held = {name: member.opened for name, member in self._versions.members().items()}
         # A contract of a thousand fields takes longer than others should wait.
         versions = await asyncio.to_thread(self._compared, held, found)
-        refused = {
-            name: window.n_rows
-            for counted, windows in found.windows.items()
-            if counted.manifest_sha256 == REFUSED
-            for name, window in windows.items()
-        }
         return DriftView(
-            model=self._spec.name, detail=found.trouble, versions=versions, refused=refused
+            model=self._spec.name,
+            detail=found.trouble,
+            versions=versions,
+            since=datetime.fromtimestamp(found.begin_s, UTC),
+            answered=_rows_of_no_version(found, ANSWERED),
+            refused=_rows_of_no_version(found, REFUSED),
         )
 
     def _compared(
@@ -141,6 +144,12 @@ class DriftReader:
             for name, opened in held.items()
             if opened is not None
         }
+
+
+def _rows_of_no_version(found: DriftSums, what: str) -> dict[str, int]:
+    """By window the rows of a series that belongs to no version."""
+    windows = found.windows.get(Counted("", what, PLACES), {})
+    return {name: window.n_rows for name, window in windows.items()}
 
 
 def version_drift(

@@ -3,7 +3,7 @@
 import io
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -62,11 +62,24 @@ class WindowSum:
 class DriftSums:
     """For each version that answered in the last week, the sum of each window that has rows.
 
-    `trouble` says why the counts would not outlive the coordinator; empty when they would.
+    `begin_s` is since when rows are counted, in seconds since 1970. `trouble` says why the counts
+    would not outlive the coordinator; empty when they would.
     """
 
     windows: Mapping[Counted, Mapping[str, WindowSum]]
+    begin_s: float
     trouble: str = ""
+
+
+@dataclass(frozen=True)
+class Dump:
+    """Everything that is kept through a restart.
+
+    `series` has for each version the starts of its buckets, and their sums.
+    """
+
+    begin_s: float
+    series: Sequence[tuple[Counted, list[int], Counts]] = ()
 
 
 @dataclass
@@ -95,14 +108,15 @@ class _Buckets:
 class DriftWindows:
     """Sums what the servers of a model count; a part of the report.
 
-    Buckets go by the clock on the wall, since they are kept through a restart. `trouble` is told
-    with the sums.
+    Buckets go by the clock on the wall, since they are kept through a restart, and so is since when
+    rows are counted. `trouble` is told with the sums.
     """
 
     name = "drift"
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
+        self._begin_s = clock()
         self._versions: dict[Counted, _Buckets] = {}
         self.trouble = ""
         # Rises with whatever is heard, so that one can tell whether there is something to keep.
@@ -131,19 +145,22 @@ class DriftWindows:
             }
             for counted, buckets in self._versions.items()
         }
-        return DriftSums({c: windows for c, windows in found.items() if windows}, self.trouble)
+        with_rows = {counted: windows for counted, windows in found.items() if windows}
+        return DriftSums(with_rows, self._begin_s, self.trouble)
 
-    def dump(self) -> list[tuple[Counted, list[int], Counts]]:
-        """Everything, to be kept: for each version the starts of its buckets, and their sums."""
-        return [
+    def dump(self) -> Dump:
+        """Everything, to be kept."""
+        series = [
             (counted, list(buckets.sums), np.stack(list(buckets.sums.values())))
             for counted, buckets in self._versions.items()
             if buckets.sums
         ]
+        return Dump(self._begin_s, series)
 
-    def restore(self, dumped: Iterable[tuple[Counted, list[int], Counts]]) -> None:
+    def restore(self, dumped: Dump) -> None:
         """Add what was kept to what was heard since."""
-        for counted, starts_s, vectors in dumped:
+        self._begin_s = min(self._begin_s, dumped.begin_s)
+        for counted, starts_s, vectors in dumped.series:
             for start_s, vector in zip(starts_s, vectors, strict=True):
                 self._add(counted, start_s, vector)
 
@@ -170,26 +187,27 @@ def _sum(buckets: _Buckets, after_s: int, until_s: int) -> WindowSum | None:
     return WindowSum(float(min(inside)), int(total[0]), total[1:])
 
 
-def encode(dumped: Iterable[tuple[Counted, list[int], Counts]]) -> bytes:
+def encode(dumped: Dump) -> bytes:
     """A file of NumPy (npz) without pickles: what `DriftWindows.dump` gave."""
     arrays: dict[str, Any] = {}
     names = []
-    for i, (counted, starts_s, vectors) in enumerate(dumped):
+    for i, (counted, starts_s, vectors) in enumerate(dumped.series):
         names.append(counted)
         arrays[f"starts{i}"] = np.array(starts_s, dtype=np.int64)
         arrays[f"vectors{i}"] = vectors
+    arrays["begin_s"] = np.array(dumped.begin_s, dtype=np.float64)
     arrays["names"] = np.frombuffer(json.dumps(names).encode(), dtype=np.uint8)
     file = io.BytesIO()
     np.savez_compressed(file, **arrays)
     return file.getvalue()
 
 
-def decode(data: bytes) -> list[tuple[Counted, list[int], Counts]]:
+def decode(data: bytes) -> Dump:
     """What `encode` made a file of. Raises ValueError when it is none."""
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             names = json.loads(arrays["names"].tobytes())
-            return [
+            series = [
                 (
                     Counted(*name),
                     arrays[f"starts{i}"].tolist(),
@@ -197,5 +215,6 @@ def decode(data: bytes) -> list[tuple[Counted, list[int], Counts]]:
                 )
                 for i, name in enumerate(names)
             ]
+            return Dump(float(arrays["begin_s"]), series)
     except Exception as error:
         raise ValueError(f"found no file of counts ({type(error).__name__})") from error

@@ -1,6 +1,7 @@
 """Whether a version is worse now than on its hold-out, by more than chance explains."""
 
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from math import isfinite, sqrt
 
 from serve_app.bundle.manifest import Metric
@@ -14,6 +15,10 @@ WINDOWS_DAYS = (7, 30, KEPT_DAYS)
 HIGHER_IS_BETTER = ("auc", "accuracy", "coverage")
 # Also of one output: `mae_grams`.
 LOWER_IS_BETTER = ("brier", "mae")
+# A window whose share of labelled predictions is under this part of the next longer window's has
+# those labels only that come fast.
+EARLY_PART = 0.5
+RECALL = "recall_"
 
 
 def lost_by_labels(
@@ -21,7 +26,7 @@ def lost_by_labels(
 ) -> list[str]:
     """A sentence for each measure that labels show to be worse than on the hold-out.
 
-    Of the shortest window with labels enough.
+    Of the window that `labelled_window` finds.
     """
     window = labelled_window(quality, limits)
     if window is None:
@@ -49,10 +54,46 @@ def lost_by_estimate(
 
 
 def labelled_window(quality: VersionQualityView, limits: RetrainingLimits) -> WindowView | None:
-    """The shortest window of a week or more that has labels enough."""
+    """The shortest window of a week or more that has labels enough, and not only early ones.
+
+    Who left told so at once, and a "no" is known when the time is over: what is labelled early is
+    no sample of what was predicted.
+    """
+    windows = _windows(quality)
+    for window, longer in zip_longest(windows, windows[1:]):
+        if window.n_labels >= limits.least_labels and not _is_early(window, longer):
+            return window
+    return None
+
+
+def unjudged_labels(quality: VersionQualityView | None, limits: RetrainingLimits) -> str:
+    """Why labels ask for nothing; empty where they are judged."""
+    if quality is not None and labelled_window(quality, limits) is not None:
+        return ""
+    windows = [] if quality is None else _windows(quality)
+    if any(window.n_labels >= limits.least_labels for window in windows):
+        return "labels ask for nothing: only those that come early are there, or of one class alone"
+    return f"labels ask for nothing: there are fewer than {limits.least_labels}"
+
+
+def _windows(quality: VersionQualityView) -> list[WindowView]:
+    """Those that are judged, the shortest first."""
     by_days = {window.days: window for window in quality.windows}
-    windows = [by_days[days] for days in WINDOWS_DAYS if days in by_days]
-    return next((one for one in windows if one.n_labels >= limits.least_labels), None)
+    return [by_days[days] for days in WINDOWS_DAYS if days in by_days]
+
+
+def _is_early(window: WindowView, longer: WindowView | None) -> bool:
+    # Recall is told of each class that has labels; of values there is none.
+    n_classes = sum(name.startswith(RECALL) for name in window.realised)
+    if n_classes == 1:
+        return True
+    if longer is None:
+        return False
+    # Predictions of values are not counted: of those there are taken to be as many on each day.
+    is_counted = window.n_predictions > 0 and longer.n_predictions > 0
+    n_here = window.n_predictions if is_counted else window.days
+    n_longer = longer.n_predictions if is_counted else longer.days
+    return window.n_labels / n_here < EARLY_PART * longer.n_labels / n_longer
 
 
 def _worse(

@@ -12,13 +12,19 @@ from serve_app.bundle.manifest import Metric, made_at
 from serve_app.monitoring.data_faults import data_faults, refusal_faults, suspicions
 from serve_app.monitoring.drift_view import DriftView, FieldDrift, VersionDrift
 from serve_app.monitoring.drift_windows import DAY, WEEK
-from serve_app.monitoring.lost_quality import labelled_window, lost_by_estimate, lost_by_labels
+from serve_app.monitoring.lost_quality import (
+    labelled_window,
+    lost_by_estimate,
+    lost_by_labels,
+    unjudged_labels,
+)
 from serve_app.monitoring.quality.view import QualityView, VersionQualityView
 from serve_app.monitoring.retraining_limits import LIMITS, RetrainingLimits
 from serve_app.serving.status import Description
 
 DATES = ("date", "datetime")
 S_PER_DAY = 86_400
+WEEK_DAYS = 7
 
 
 def _no_drift() -> VersionDrift:
@@ -38,8 +44,9 @@ class Outcome(StrEnum):
 class Seen:
     """What a server tells of the version that answers most.
 
-    `metrics` are those of its hold-out, `answered` and `refused` numbers of rows by window, and
-    `dates` the fields that go with the time.
+    `metrics` are those of its hold-out. `answered`, by any version, and `refused` are numbers of
+    rows by window, counted since `counted_since`; None: nobody knows. `dates` are the fields that
+    go with the time.
     """
 
     version: str
@@ -48,6 +55,7 @@ class Seen:
     drift: VersionDrift = field(default_factory=_no_drift)
     answered: Mapping[str, int] = field(default_factory=dict)
     refused: Mapping[str, int] = field(default_factory=dict)
+    counted_since: datetime | None = None
     quality: VersionQualityView | None = None
     dates: frozenset[str] = frozenset()
 
@@ -58,11 +66,15 @@ class RetrainingVerdict:
 
     `faults` are of the data, `reasons` for retraining; `notes` say what could not be judged. With
     faults the outcome is `data_fault`, and the reasons are there to be read.
+
+    `asking_days` are those of the window in which a reason was seen: that of the labels where they
+    ask, and else a week. None where age alone asks.
     """
 
     faults: tuple[str, ...]
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
+    asking_days: int | None = None
 
     @property
     def outcome(self) -> Outcome:
@@ -80,17 +92,14 @@ def seen_of(model: Description, drift: DriftView, quality: QualityView) -> Seen 
     # Of two with the same share it is stable.
     version = max(loaded, key=lambda name: (loaded[name].weight_percent, name == model.stable))
     facts = loaded[version]
-    answered: dict[str, int] = {}
-    for one in drift.versions.values():
-        for name, window in one.windows.items():
-            answered[name] = answered.get(name, 0) + window.n_rows
     return Seen(
         version=version,
         created_at=made_at(facts.created_at),
         metrics=facts.metrics,
         drift=drift.versions.get(version, _no_drift()),
-        answered=answered,
+        answered=drift.answered,
         refused=drift.refused,
+        counted_since=drift.since,
         quality=next((one for one in quality.versions if one.version == version), None),
         dates=frozenset(one.name for one in model.contract if one.dtype in DATES),
     )
@@ -99,16 +108,22 @@ def seen_of(model: Description, drift: DriftView, quality: QualityView) -> Seen 
 def judge(seen: Seen, now: datetime, limits: RetrainingLimits = LIMITS) -> RetrainingVerdict:
     """The verdict of now, which has a time zone."""
     faults = [
-        *_silence(seen),
+        *_silence(seen, now),
         *data_faults(seen.drift, seen.dates, limits),
         *refusal_faults(seen.refused, seen.answered, limits),
     ]
     is_whole = _is_whole(seen, now, limits)
     reasons = list(_age_reasons(seen.created_at, now, limits))
+    asking_days: int | None = None
     if is_whole:
-        reasons = [*_lost_quality(seen, limits), *_drift_reasons(seen.drift, limits), *reasons]
-    notes = [*suspicions(seen.drift, seen.dates, limits), *_notes(seen, limits, is_whole=is_whole)]
-    return RetrainingVerdict(tuple(faults), tuple(reasons), tuple(notes))
+        found, asking_days = _asking(seen, limits)
+        reasons = [*found, *reasons]
+    notes = [
+        *_not_yet(seen, now),
+        *suspicions(seen.drift, seen.dates, limits),
+        *_notes(seen, limits, is_whole=is_whole),
+    ]
+    return RetrainingVerdict(tuple(faults), tuple(reasons), tuple(notes), asking_days)
 
 
 def spans_week(since: datetime, now: datetime, limits: RetrainingLimits = LIMITS) -> bool:
@@ -121,10 +136,23 @@ def _has_reference(drift: VersionDrift) -> bool:
     return not drift.detail.startswith("no reference")
 
 
-def _silence(seen: Seen) -> list[str]:
-    if DAY in seen.drift.windows or not _has_reference(seen.drift):
+def _silence(seen: Seen, now: datetime) -> list[str]:
+    if DAY in seen.answered or not _is_counted_for_a_day(seen, now):
         return []
-    return [f"{seen.version} answered no row within the last 24 hours"]
+    return ["no row was answered within the last 24 hours"]
+
+
+def _not_yet(seen: Seen, now: datetime) -> Iterator[str]:
+    if DAY not in seen.answered and not _is_counted_for_a_day(seen, now):
+        yield "no row was answered yet; a fault if it stays so for 24 hours"
+    elif DAY in seen.answered and DAY not in seen.drift.windows and _has_reference(seen.drift):
+        yield f"{seen.version} itself has answered no row within the last 24 hours"
+
+
+def _is_counted_for_a_day(seen: Seen, now: datetime) -> bool:
+    """Whether a day without rows was silent, and not a day before anything was counted."""
+    since = seen.counted_since
+    return since is not None and (now - since).total_seconds() >= S_PER_DAY
 
 
 def _is_whole(seen: Seen, now: datetime, limits: RetrainingLimits) -> bool:
@@ -137,11 +165,18 @@ def _is_whole(seen: Seen, now: datetime, limits: RetrainingLimits) -> bool:
     return begin is not None and spans_week(begin, now, limits)
 
 
-def _lost_quality(seen: Seen, limits: RetrainingLimits) -> Iterator[str]:
+def _asking(seen: Seen, limits: RetrainingLimits) -> tuple[list[str], int | None]:
+    """What else than age asks, and the days of the window in which it was seen."""
+    by_drift = list(_drift_reasons(seen.drift, limits))
     if seen.quality is None:
-        return
-    yield from lost_by_labels(seen.metrics, seen.quality, limits)
-    yield from lost_by_estimate(seen.metrics, seen.quality, limits)
+        return by_drift, WEEK_DAYS if by_drift else None
+    by_labels = lost_by_labels(seen.metrics, seen.quality, limits)
+    by_estimate = lost_by_estimate(seen.metrics, seen.quality, limits)
+    reasons = [*by_labels, *by_estimate, *by_drift]
+    window = labelled_window(seen.quality, limits)
+    if by_labels and window is not None:
+        return reasons, window.days
+    return reasons, WEEK_DAYS if reasons else None
 
 
 def _drift_reasons(drift: VersionDrift, limits: RetrainingLimits) -> Iterator[str]:
@@ -190,7 +225,8 @@ def _notes(seen: Seen, limits: RetrainingLimits, *, is_whole: bool) -> Iterator[
         )
     if not _has_reference(seen.drift):
         yield seen.drift.detail
-    if seen.quality is None or labelled_window(seen.quality, limits) is None:
-        yield f"labels ask for nothing: there are fewer than {limits.least_labels}"
+    unjudged = unjudged_labels(seen.quality, limits)
+    if unjudged:
+        yield unjudged
     if seen.quality is not None and seen.quality.no_estimate:
         yield seen.quality.no_estimate

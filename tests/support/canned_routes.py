@@ -67,7 +67,13 @@ def monitored_routes(
     model = FakeBackend(get_spec("churn")).description()
     views = {
         "/v1/model": model.model_copy(update={"stable": "1.0.0", "versions": {"1.0.0": facts}}),
-        "/v1/drift": DriftView(model="churn", detail="", versions={"1.0.0": found or drift()}),
+        "/v1/drift": DriftView(
+            model="churn",
+            detail="",
+            versions={"1.0.0": found or drift()},
+            since=datetime.now(UTC) - timedelta(days=age_days),
+            answered={"1h": 200, "24h": 5_000},
+        ),
         "/v1/quality": QualityView(
             model="churn",
             versions=[labelled or quality()],

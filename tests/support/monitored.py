@@ -99,6 +99,7 @@ def seen(**changes: Any) -> Seen:
         metrics=BASELINE,
         drift=drift(),
         answered={"1h": 200, "24h": 5_000},
+        counted_since=NOW - timedelta(days=10),
         quality=quality({"auc": measure(0.85, 0.02), "brier": measure(0.12, 0.01)}),
     )
     return replace(quiet, **changes)

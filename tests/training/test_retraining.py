@@ -27,6 +27,7 @@ from serve_app.contract import ModelSpec
 from serve_app.contract.block import Layout
 from serve_app.errors import PredictionLogError, SettingsError
 from serve_app.models import get_spec
+from serve_app.monitoring.log import heard
 from serve_app.settings import Table, parse_settings
 from training.bundling import Written
 from training.cli import app
@@ -43,7 +44,13 @@ from training.retraining.against_stable import (
 )
 from training.retraining.label_files import read_labels
 from training.retraining.logged_rows import labelled_rows
-from training.retraining.next_version import next_version, require_own, rollout_block, untried
+from training.retraining.next_version import (
+    next_version,
+    require_own,
+    rollout_block,
+    too_old,
+    untried,
+)
 from training.table import Table as TrainingTable
 
 SPEC = get_spec("churn")
@@ -105,13 +112,61 @@ def test_a_label_without_a_row_and_a_row_without_a_field_are_told(tmp_path: Path
     partly.write(answered(SPEC, [ROW], [0.5], ids=["c"]))
     found = labelled_rows(whole.place, SPEC, {"a": "1", "c": "0", "unknown": "1"})
     assert len(found.frame) == 1
-    assert found.said == (
+    assert found.said.startswith(
         "1 of 3 labels have their row in the log; 1 have none in this time; rows of 1 lack a field"
     )
     with pytest.raises(PredictionLogError, match="leave_out"):
         labelled_rows(whole.place, SPEC, {"c": "0"})
     with pytest.raises(PredictionLogError, match="found none of 1 labelled predictions"):
         labelled_rows(whole.place, SPEC, {"a": "1"}, datetime.now(UTC) + timedelta(days=9_000))
+
+
+def test_when_rows_were_answered_is_said_and_a_log_that_begins_too_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A "no" that comes after 30 days finds no row where the log keeps 30."""
+    now = datetime.now(UTC)
+    server = LoggingServer(SPEC, tmp_path)
+    for days_ago in (12, 3):
+        at = now - timedelta(days=days_ago)
+        monkeypatch.setattr(heard, "time", at.timestamp)
+        server.write(answered(SPEC, [ROW], [0.5], ids=[f"{days_ago}"]), now_s=at.timestamp())
+        server.finish()
+    labels = {"12": "1", "3": "0"}
+    begin = now - timedelta(days=12)
+    end = now - timedelta(days=3)
+    span = f"they were answered from {begin:%Y-%m-%d} to {end:%Y-%m-%d} UTC"
+    for since in (None, now - timedelta(days=12, hours=1)):
+        assert labelled_rows(server.place, SPEC, labels, since).said.endswith(span)
+    found = labelled_rows(server.place, SPEC, labels, now - timedelta(days=90))
+    assert f"{span}; the log begins on {begin:%Y-%m-%d}, later than --last" in found.said
+    assert "`log.keep_days`" in found.said
+
+
+@pytest.mark.parametrize("spellings", [("1", "0"), ("1.0", "0.0"), ("True", "False")])
+def test_a_class_may_be_spelled_as_sluice_label_takes_it(
+    tmp_path: Path, spellings: tuple[str, str]
+) -> None:
+    """Pandas writes 1.0 as soon as a column has gaps."""
+    server = LoggingServer(SPEC, tmp_path / "log")
+    ids = [f"id-{i}" for i in range(400)]
+    server.write(answered(SPEC, [ROW] * 400, np.full(400, 0.5), ids=ids))
+    actuals = {name: spellings[i % 2] for i, name in enumerate(ids)}
+    labels = read_labels([write_labels(tmp_path / "labels.csv", actuals)], SPEC)
+    found = labelled_rows(server.place, SPEC, labels)
+    table = check(found.frame, SPEC, "log")
+    np.testing.assert_array_equal(table.target, np.tile([1.0, 0.0], 200))
+
+
+def test_rows_are_too_old_where_few_are_of_the_window_that_asked() -> None:
+    """By their number, not their share; any will do where age alone asks."""
+    now = datetime.now(UTC)
+    days_ago = [*range(40)] * 30
+    at_us = [int((now - timedelta(days=days)).timestamp() * 1e6) for days in days_ago]
+    assert too_old(at_us, 7, now, 200) == ""
+    assert "only 240 of the rows with a label are of the last 7 days" in too_old(at_us, 7, now, 241)
+    assert too_old(at_us, 30, now, 241) == ""
+    assert too_old([], None, now, 200) == ""
 
 
 def test_of_two_labels_the_first_counts_and_a_wrong_one_has_its_line(tmp_path: Path) -> None:
@@ -323,6 +378,35 @@ def test_nothing_is_trained_where_it_is_not_needed(
     assert found.exit_code == code, found.output
     assert said in " ".join(found.output.split())
     assert FolderStore(season / "store").versions("churn") == ["1.0.0"]
+
+
+def test_rows_of_before_are_not_trained_on_when_the_last_week_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 40 days ago: they would teach the world that is gone."""
+    before = datetime.now(UTC) - timedelta(days=40)
+    monkeypatch.setattr(heard, "time", before.timestamp)
+    server = LoggingServer(SPEC, tmp_path / "log")
+    ids = [f"id-{i}" for i in range(400)]
+    server.write(answered(SPEC, [ROW] * 400, np.full(400, 0.5), ids=ids), now_s=before.timestamp())
+    server.finish()
+    write_labels(tmp_path / "labels.csv", dict.fromkeys(ids, 1))
+    with answering(monitored_routes(labelled=WORSE)) as url:
+        found = retrain(tmp_path, "--if-needed", "--url", url)
+    assert found.exit_code == ExitCode.OK, found.output
+    said = " ".join(found.output.split())
+    assert f"answered from {before:%Y-%m-%d} to {before:%Y-%m-%d} UTC" in said
+    assert "nothing is trained: only 0 of the rows with a label are of the last 7 days" in said
+    assert FolderStore(tmp_path / "store").versions("churn") == []
+
+
+def test_the_verdict_of_another_model_trains_nothing(tmp_path: Path) -> None:
+    """A URL without its prefix is the one at the root."""
+    words = ["retrain", "delivery_time", "--labels", "none.csv", "--store", str(tmp_path)]
+    with answering(monitored_routes(labelled=WORSE)) as url:
+        found = CliRunner().invoke(app, [*words, "--if-needed", "--url", url])
+    assert found.exit_code == ExitCode.REFUSED
+    assert "serves churn, expected delivery_time" in " ".join(found.output.split())
 
 
 @pytest.mark.parametrize("words", [[], ["--labels", "a.csv", "--data", "b.csv"]])

@@ -40,7 +40,13 @@ from training.recipe import Training, get_training
 from training.retraining.against_stable import AgainstStable, against_stable
 from training.retraining.label_files import read_labels
 from training.retraining.logged_rows import labelled_rows
-from training.retraining.next_version import next_version, require_own, rollout_block, untried
+from training.retraining.next_version import (
+    next_version,
+    require_own,
+    rollout_block,
+    too_old,
+    untried,
+)
 from training.run import Step, holdout_of, require_trainable, train_on
 from training.table import Table
 
@@ -120,16 +126,18 @@ def add_retrain(app: typer.Typer, run: Run) -> None:
             spec = get_spec(named)
             training = get_training(named)
             bundles = open_store(store)
-            answering = None
+            answering: str | None = None
+            asking_days: int | None = None
             if if_needed:
                 where = find_target(url, named, config).url
-                seen, verdict = asked(where, max_age_days, least_days)
+                seen, verdict = asked(where, spec.name, max_age_days, least_days)
                 _require_need(seen, verdict, where, bundles, spec)
                 answering = seen.version
+                asking_days = verdict.asking_days
             stable, pin = _stable(answering, named, config, bundles, spec)
             number = version or next_version(bundles.versions(spec.name))
             require_trainable(training, spec, number, bundles)
-            table, said = _read(source, named, spec, training)
+            table, said = _read(source, named, spec, training, asking_days)
 
         def work(step: Step) -> Written:
             written = train_on(training, spec, number, bundles, table, said, step)
@@ -160,8 +168,13 @@ def _require_need(
     wait = _under_way(url) or untried(
         (manifest for manifest, _ in listed(store, spec.name)), seen.version, datetime.now(UTC)
     )
-    if wait:
-        typer.echo(f"nothing is trained: {wait}")
+    _wait(wait)
+
+
+def _wait(why: str) -> None:
+    """End the command where something stands in the way."""
+    if why:
+        typer.echo(f"nothing is trained: {why}")
         raise typer.Exit(ExitCode.OK)
 
 
@@ -193,14 +206,20 @@ def _stable(
     return stable, pin if stable == named else None
 
 
-def _read(source: Source, model: str, spec: ModelSpec, training: Training) -> tuple[Table, str]:
-    """The checked rows, and what the report says of where they come from."""
+def _read(
+    source: Source, model: str, spec: ModelSpec, training: Training, asking_days: int | None
+) -> tuple[Table, str]:
+    """The checked rows, and what the report says of where they come from.
+
+    Ends the command where too few of the log are of the window that asked.
+    """
     if source.data is not None:
         return read_csv(source.data, spec, training.map_columns, training.csv), source.data.name
     labels = read_labels(source.labels, spec)
     place = log_place(model, source.log, source.config)
     found = labelled_rows(place, spec, labels, since_of(source.last))
     typer.echo(found.said)
+    _wait(too_old(found.at_us, asking_days, datetime.now(UTC), LIMITS.least_labels))
     return check(found.frame, spec, f"{place.uri} with labels"), "prediction log with labels"
 
 

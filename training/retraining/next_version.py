@@ -3,7 +3,7 @@
 import re
 import textwrap
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from serve_app.bundle.manifest import Manifest, made_at
@@ -62,6 +62,24 @@ def untried(manifests: Iterable[Manifest], answering: str, now: datetime) -> str
                 f"first, for {LEAST_DAYS_BETWEEN:g} days"
             )
     return ""
+
+
+def too_old(at_us: Iterable[int], asking_days: int | None, now: datetime, n_least: int) -> str:
+    """Why these rows are not trained on, though it is asked for; empty: they are new enough.
+
+    `at_us` is when each was answered, in microseconds since 1970, and `asking_days` are those of
+    the window that asked for it; None: age did, for which any rows do.
+    """
+    if asking_days is None:
+        return ""
+    since_us = (now - timedelta(days=asking_days)).timestamp() * 1e6
+    n_new = sum(at >= since_us for at in at_us)
+    if n_new >= n_least:
+        return ""
+    return (
+        f"only {n_new:,} of the rows with a label are of the last {asking_days} days, in which "
+        f"something changed, and {n_least} are needed: older ones teach what was before"
+    )
 
 
 def rollout_block(

@@ -73,6 +73,15 @@ def test_a_model_without_a_week_can_be_judged_sooner() -> None:
         assert run(url, "--least-days", "1").exit_code == ExitCode.RETRAIN
 
 
+def test_more_days_than_are_kept_are_refused() -> None:
+    """The rows of a week begin less than 7 days ago: quality and drift would never be judged."""
+    with answering(monitored_routes(labelled=WORSE)) as url:
+        assert run(url, "--least-days", "6.5").exit_code == ExitCode.RETRAIN
+        found = run(url, "--least-days", "7")
+    assert found.exit_code == ExitCode.UNREADABLE
+    assert "--least-days" in found.output
+
+
 def test_the_server_is_found_in_the_file_by_the_name_of_the_model(tmp_path: Path) -> None:
     """As `sluice drift` finds it; which one it is, is said."""
     with answering(monitored_routes()) as url:
@@ -99,6 +108,14 @@ def test_a_server_that_does_not_answer_or_has_no_version_is_no_verdict() -> None
         found = run(url)
     assert found.exit_code == ExitCode.UNREADABLE
     assert "no version is loaded" in found.stderr
+
+
+def test_the_verdict_of_another_model_is_refused() -> None:
+    """A URL without its prefix is the one at the root: churn's verdict says nothing of it."""
+    with answering(monitored_routes(labelled=WORSE)) as url:
+        found = run(url, "delivery_time")
+    assert found.exit_code == ExitCode.REFUSED
+    assert "serves churn, expected delivery_time" in " ".join(found.stderr.split())
 
 
 def test_two_models_are_refused() -> None:

@@ -14,7 +14,14 @@ async def test_what_is_known_of_drift_is_answered() -> None:
     async with client_of(create_app(SPEC, FakeBackend(SPEC), drift=FakeDrift())) as client:
         answer = await client.get("/v1/drift")
     assert answer.status_code == 200
-    assert answer.json() == {"model": "churn", "detail": "", "versions": {}, "refused": {}}
+    assert answer.json() == {
+        "model": "churn",
+        "detail": "",
+        "versions": {},
+        "since": None,
+        "answered": {},
+        "refused": {},
+    }
     async with client_of(create_app(SPEC, FakeBackend(SPEC))) as client:
         assert (await client.get("/v1/drift")).status_code == 404
 

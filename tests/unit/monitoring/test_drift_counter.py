@@ -4,7 +4,7 @@ from drifting import DIGEST, block_of, frozen, opened, rows_of_orders, scores_of
 from every_kind import VALUE
 
 from serve_app.bundle.manifest import Manifest
-from serve_app.monitoring.drift_counter import REFUSED, DriftCounter
+from serve_app.monitoring.drift_counter import ANSWERED, REFUSED, DriftCounter
 from serve_app.monitoring.drift_windows import DriftWindows, decode, encode
 
 MANIFEST = frozen(VALUE)
@@ -38,13 +38,18 @@ def test_what_was_answered_is_told_once() -> None:
     counter = DriftCounter(VALUE.contract)
     for n_rows in (1, 3, 20):
         count(counter, n_rows)
-    [told] = counter.take()
-    assert (told.version, told.manifest_sha256, told.n_rows) == ("1.0.0", DIGEST, 24)
+    told = counter.take()
+    assert [(one.version, one.manifest_sha256, one.n_rows) for one in told] == [
+        ("1.0.0", DIGEST, 24),
+        ("", ANSWERED, 24),
+    ]
     assert counter.take() == []
 
 
-def test_a_version_without_references_is_passed_over() -> None:
-    """Its rows could be compared with nothing."""
+def test_rows_of_a_version_without_references_are_answered_rows_and_no_more() -> None:
+    """They could be compared with nothing, and refused rows are a share of all."""
     counter = DriftCounter(VALUE.contract)
-    count(counter, 3, frozen(VALUE, references={}, score_references={}))
+    for n_rows in (3, 2):
+        count(counter, n_rows, frozen(VALUE, references={}, score_references={}))
+    assert [(one.manifest_sha256, one.n_rows) for one in counter.take()] == [(ANSWERED, 5)]
     assert counter.take() == []

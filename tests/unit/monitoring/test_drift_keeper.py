@@ -77,6 +77,17 @@ async def test_nothing_is_written_where_nothing_came() -> None:
     assert store.n_written == 1
 
 
+async def test_since_when_rows_are_counted_is_kept_before_there_are_any() -> None:
+    """A model that nobody asks is silent since then, whatever starts again meanwhile."""
+    store = Away()
+    first, keeper = coordinator(store)
+    await keeper.keep()
+    await keeper.keep()
+    again, keeper = coordinator(store)
+    await keeper.keep()
+    assert again.sums().begin_s == first.sums().begin_s
+
+
 async def test_a_store_that_is_away_is_said_and_its_file_is_not_lost() -> None:
     """It is read as soon as it is back, and only then written."""
     store = Away()

@@ -1,17 +1,17 @@
 """What people are told: what differs from training, in sentences; a limit that knows chance."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from drifting import frozen, opened, rows_of_orders, scores_of, seen
+from drifting import NOW_S, frozen, opened, rows_of_orders, scores_of, seen
 from every_kind import CLASSIFIER, KINDS, VALUE
 
 from serve_app.contract import ModelSpec
 from serve_app.monitoring.drift_bins import PLACES
-from serve_app.monitoring.drift_counter import REFUSED
+from serve_app.monitoring.drift_counter import ANSWERED, REFUSED
 from serve_app.monitoring.drift_view import DriftReader, WindowDrift, version_drift
 from serve_app.monitoring.drift_windows import Counted, DriftSums, WindowSum
 
@@ -159,10 +159,15 @@ async def test_the_versions_that_are_loaded_are_compared() -> None:
     """With what the coordinator says of its counts."""
 
     refused = Counted("", REFUSED, PLACES)
+    answered = Counted("", ANSWERED, PLACES)
     none = np.zeros(0, dtype=np.int64)
 
     async def sums() -> DriftSums:
-        return DriftSums({refused: {"1h": WindowSum(0.0, 7, none)}}, "the counts are not kept")
+        windows = {
+            refused: {"1h": WindowSum(0.0, 7, none)},
+            answered: {"24h": WindowSum(0.0, 70, none)},
+        }
+        return DriftSums(windows, NOW_S, "the counts are not kept")
 
     members = {
         "1.0.0": SimpleNamespace(opened=opened(frozen(VALUE))),
@@ -173,4 +178,6 @@ async def test_the_versions_that_are_loaded_are_compared() -> None:
     view = await DriftReader(VALUE, versions, source).drift()
     assert view.detail == "the counts are not kept"
     assert list(view.versions) == ["1.0.0"]
+    assert view.since == datetime.fromtimestamp(NOW_S, UTC)
+    assert view.answered == {"24h": 70}
     assert view.refused == {"1h": 7}

@@ -80,7 +80,7 @@ def test_rows_leave_the_hour_and_then_the_day() -> None:
     clock.now_s += 7 * 86_400 - 3_600
     windows.hear("a", counts(5), is_new=True)
     assert shown(windows)["7d"] == (9, [9])
-    assert sum(vector[0] for vector in windows.dump()[0][2]) == 9, "nothing older is kept"
+    assert sum(vector[0] for vector in windows.dump().series[0][2]) == 9, "nothing older is kept"
 
 
 def test_what_is_older_than_a_day_is_kept_by_hours_and_loses_no_row() -> None:
@@ -96,7 +96,7 @@ def test_what_is_older_than_a_day_is_kept_by_hours_and_loses_no_row() -> None:
     assert found["24h"] == (n_buckets // 2, [n_buckets // 2])
     assert found["7d"] == (n_buckets, [n_buckets])
     assert n_buckets // 2 - 12 <= found["24h_before"][0] <= n_buckets // 2
-    assert len(windows.dump()[0][1]) <= n_buckets // 2 + 25
+    assert len(windows.dump().series[0][1]) <= n_buckets // 2 + 25
     again = DriftWindows(clock)
     again.restore(decode(encode(windows.dump())))
     assert shown(again) == found
@@ -143,6 +143,17 @@ def test_what_was_kept_is_added_to_what_came_since() -> None:
     after.restore(decode(encode(before.dump())))
     assert shown(after)["1h"] == (23, [11, 12])
     assert after.sums().windows[Counted("2.0.0", "d", 1)]["1h"].n_rows == 5
+
+
+def test_since_when_rows_are_counted_outlives_a_restart_also_without_rows() -> None:
+    """Else a model that nobody asks would be new after each restart."""
+    clock = Clock()
+    before = DriftWindows(clock)
+    clock.now_s += 9 * 86_400
+    after = DriftWindows(clock)
+    assert after.sums().begin_s == clock.now_s
+    after.restore(decode(encode(before.dump())))
+    assert after.sums().begin_s == BEGIN_S
 
 
 def _npz(**arrays: Any) -> bytes:

@@ -6,7 +6,12 @@ from monitored import BASELINE, measure, quality
 
 from serve_app.bundle.manifest import Metric
 from serve_app.monitoring.labels.shapes import Shape
-from serve_app.monitoring.lost_quality import lost_by_estimate, lost_by_labels
+from serve_app.monitoring.lost_quality import (
+    labelled_window,
+    lost_by_estimate,
+    lost_by_labels,
+    unjudged_labels,
+)
 from serve_app.monitoring.quality.measures import realised
 from serve_app.monitoring.quality.sums import Sums, add_to, bin_of
 from serve_app.monitoring.quality.view import MeasureView, WindowView
@@ -53,6 +58,38 @@ def test_the_shortest_window_of_a_week_or_more_with_labels_enough_is_judged() ->
     assert "of the last 30 days" in sentence
     only_a_day = found.model_copy(update={"windows": [day]})
     assert lost_by_labels(BASELINE, only_a_day, LIMITS) == []
+
+
+def test_labels_that_come_early_alone_are_not_judged() -> None:
+    """Who leaves says so at once, and a "no" is known after a month: 0.62 is the recall."""
+    early = {"accuracy": measure(0.62, 0.01), "recall_Churned": measure(0.62, 0.01)}
+    both = {**early, "accuracy": measure(0.84, 0.01), "recall_Retained": measure(0.9, 0.01)}
+    found = quality(early, n_labels=300)
+    assert labelled_window(found, LIMITS) is None
+    assert "of one class alone" in unjudged_labels(found, LIMITS)
+    month = WindowView(days=30, n_predictions=9_000, n_labels=6_000, realised=both, estimated={})
+    found = found.model_copy(update={"windows": [*found.windows, month]})
+    assert lost_by_labels(BASELINE, found, LIMITS) == []
+    assert labelled_window(found, LIMITS) == month
+    assert unjudged_labels(found, LIMITS) == ""
+
+
+@pytest.mark.parametrize(
+    ("n_labels", "n_predictions", "judged_days"),
+    [(1_400, (5_000, 20_000), 30), (1_600, (5_000, 20_000), 7), (1_300, (0, 0), 30)],
+)
+def test_a_window_with_far_fewer_labels_than_the_next_longer_one_is_passed_over(
+    n_labels: int, n_predictions: tuple[int, int], judged_days: int
+) -> None:
+    """Of its predictions, or where these are not counted, of its days; 12,000 come in a month."""
+    short, long = (
+        WindowView(days=days, n_predictions=n, n_labels=labels, realised={}, estimated={})
+        for days, n, labels in zip((7, 30), n_predictions, (n_labels, 12_000), strict=True)
+    )
+    found = quality().model_copy(update={"windows": [short, long]})
+    window = labelled_window(found, LIMITS)
+    assert window is not None
+    assert window.days == judged_days
 
 
 def test_an_estimate_has_to_be_worse_by_the_calibration_error_too() -> None:

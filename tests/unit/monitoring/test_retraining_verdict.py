@@ -11,7 +11,12 @@ from fakes import FakeBackend
 from monitored import NOW, drift, drifted, field, measure, quality, seen, window
 
 from serve_app.models import get_spec
-from serve_app.monitoring.drift_view import DriftView, VersionDrift
+from serve_app.monitoring.drift_view import (
+    DriftView,
+    FieldDrift,
+    HistogramView,
+    VersionDrift,
+)
 from serve_app.monitoring.quality.view import QualityView
 from serve_app.monitoring.retraining_limits import RetrainingLimits
 from serve_app.monitoring.retraining_verdict import Outcome, Seen, judge, seen_of
@@ -26,6 +31,13 @@ def test_a_quiet_day_is_fine_and_nothing_is_said() -> None:
     found = judge(seen(), NOW)
     assert found.outcome is Outcome.FINE
     assert (found.faults, found.reasons, found.notes) == ((), (), ())
+
+
+def in_bins(*live: int) -> FieldDrift:
+    """A field that has 1, 2 and 3 equally often in training, and so often within a window."""
+    bins = [str(i + 1) for i in range(len(live))]
+    shown = HistogramView(bins=bins, training=[1_000] * len(live), live=list(live))
+    return drifted(histograms=[shown])
 
 
 REASONS: dict[str, tuple[dict[str, Any], str]] = {
@@ -88,6 +100,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
             "drift": drift(
                 day=window(tickets=drifted(fullest="3", fullest_percent=100.0)),
                 before=window(47, tickets=drifted(fullest="3", fullest_percent=99.9)),
+                week=window(167, tickets=in_bins(700, 690, 5_710)),
             )
         },
         "tickets: is constant: 3, 10 % in training, and so it was on the day before",
@@ -97,8 +110,11 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
         "50 % of all rows were refused within the last hour",
     ),
     "silent": (
-        {"drift": VersionDrift(detail="no rows were answered within a week", windows={})},
-        "1.0.0 answered no row within the last 24 hours",
+        {
+            "drift": VersionDrift(detail="no rows were answered within a week", windows={}),
+            "answered": {"7d": 90_000},
+        },
+        "no row was answered within the last 24 hours",
     ),
 }
 
@@ -124,6 +140,55 @@ def test_a_share_that_chance_explains_is_no_fault() -> None:
     often_missing = field(missing_percent=30.0, missing_percent_in_training=28.0)
     as_in_training = drift(hour=window(0.5, 1_000, spend=often_missing))
     assert judge(seen(drift=as_in_training), NOW).outcome is Outcome.FINE
+
+
+@pytest.mark.parametrize(
+    "week",
+    [in_bins(0, 0, 7_000), in_bins(0, 5_000, 2_000)],
+    ids=["all month", "since its second day"],
+)
+def test_a_month_is_constant_for_weeks_and_no_fault(week: FieldDrift) -> None:
+    """It was never spread as in training: it went from one value to the next."""
+    stuck = drifted(fullest="3", fullest_percent=100.0)
+    found = drift(
+        day=window(tickets=stuck), before=window(47, tickets=stuck), week=window(167, tickets=week)
+    )
+    verdict = judge(seen(drift=found), NOW)
+    assert verdict.outcome is Outcome.FINE
+    [note] = verdict.notes
+    assert note.startswith("tickets: is constant: 3, 10 % in training, and this week it was never")
+
+
+NO_ROWS = VersionDrift(detail="no rows were answered within a week", windows={})
+OLD_FORMAT = VersionDrift(detail="no reference: its bundle is of format 2", windows={})
+
+
+def test_silence_is_a_fault_only_where_rows_were_counted_for_a_day() -> None:
+    """A minute after a first start, or where the counts were lost, it is a note."""
+    for ago, is_fault in ((timedelta(minutes=1), False), (timedelta(hours=25), True)):
+        for drift_ in (NO_ROWS, OLD_FORMAT):
+            found = judge(seen(drift=drift_, answered={}, counted_since=NOW - ago), NOW)
+            assert bool(found.faults) is is_fault
+            said = "no row was answered yet; a fault if it stays so for 24 hours"
+            assert (said in found.notes) is not is_fault
+
+
+def test_a_version_that_was_just_made_stable_is_not_silent() -> None:
+    """The one before it was asked until then."""
+    found = judge(seen(drift=NO_ROWS), NOW)
+    assert found.faults == ()
+    assert "1.0.0 itself has answered no row within the last 24 hours" in found.notes
+
+
+def test_refused_rows_are_a_share_of_all_that_were_answered_by_whatever_version() -> None:
+    """Also by one without bins, or by one that has left the table meanwhile."""
+    for drift_ in (OLD_FORMAT, NO_ROWS):
+        few = seen(drift=drift_, answered={"24h": 5_000}, refused={"24h": 150})
+        assert judge(few, NOW).faults == ()
+        many = seen(drift=drift_, answered={"24h": 5_000}, refused={"24h": 5_000})
+        assert judge(many, NOW).faults == (
+            "50 % of all rows were refused within the last 24 hours",
+        )
 
 
 def test_a_weekday_is_constant_on_its_day_and_no_fault() -> None:
@@ -187,6 +252,19 @@ def test_few_labels_and_an_old_bundle_are_noted() -> None:
     assert judge(seen(quality=None), NOW).outcome is Outcome.FINE
 
 
+def test_the_window_that_asks_is_that_of_the_labels_or_a_week() -> None:
+    """Rows to train on have to be of it; age is no window."""
+    both = {"spend": drifted(), "seats": drifted()}
+    moved = drift(day=window(**both), week=window(167, **both))
+    month = quality({"auc": measure(0.75, 0.02)}, days=30)
+    assert judge(seen(), NOW).asking_days is None
+    assert judge(seen(created_at=NOW - timedelta(days=100)), NOW).asking_days is None
+    assert judge(seen(quality=month), NOW).asking_days == 30
+    assert judge(seen(quality=month, drift=moved), NOW).asking_days == 30
+    assert judge(seen(drift=moved), NOW).asking_days == 7
+    assert judge(seen(drift=moved, quality=None), NOW).asking_days == 7
+
+
 def test_limits_can_be_set() -> None:
     """As the options of `sluice monitor` do it."""
     limits = RetrainingLimits(most_age_days=5)
@@ -240,7 +318,12 @@ def test_the_version_that_answers_most_is_judged() -> None:
     away = facts.model_copy(update={"manifest_sha256": None, "weight_percent": 100.0})
     found = model.model_copy(update={"versions": {name: facts, "7.0.0": newer, "8.0.0": away}})
     views = DriftView(
-        model="churn", detail="", versions={name: drift(), "7.0.0": drift()}, refused={"1h": 3}
+        model="churn",
+        detail="",
+        versions={name: drift(), "7.0.0": drift()},
+        since=NOW,
+        answered={"24h": 70_000},
+        refused={"1h": 3},
     )
     told = QualityView(
         model="churn", versions=[], n_labels=0, n_duplicates=0, n_too_old=0, trouble=""
@@ -248,7 +331,8 @@ def test_the_version_that_answers_most_is_judged() -> None:
     seen_now = seen_of(found, views, told)
     assert seen_now is not None
     assert seen_now.version == "7.0.0"
-    assert seen_now.answered["24h"] == 10_000
+    assert seen_now.answered == {"24h": 70_000}
+    assert seen_now.counted_since == NOW
     assert seen_now.refused == {"1h": 3}
     assert seen_now.quality is None
     none = model.model_copy(update={"versions": {"8.0.0": away}})
