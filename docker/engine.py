@@ -74,7 +74,7 @@ class Engine:
         return self._piped(("run", "--rm", *_tar(tag, folder)), "gzip -6 | wc -c") / 1e6
 
     def folder_sum(self, tag: str, folder: str) -> str:
-        """A sum over a folder of the image: names, contents, rights, owners and dates."""
+        """A sum over what is in a folder of the image: names, contents, rights, owners, dates."""
         return self.call("run", "--rm", *_tar(tag, folder, "| sha256sum")).split()[0]
 
     def _piped(self, words: Sequence[str], program: str) -> int:
@@ -88,7 +88,8 @@ class Engine:
 
 
 def _tar(tag: str, folder: str, then: str = "") -> tuple[str, ...]:
-    command = f"tar --create --sort=name --directory / {folder.strip('/')} {then}"
+    # What is inside it: the folder itself has the date of the build that made it.
+    command = f"shopt -s dotglob; cd {folder} && tar --create --sort=name -- * {then}"
     return ("--entrypoint", "bash", tag, "-c", command)
 
 
