@@ -3,7 +3,7 @@
 import importlib
 import os
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -46,3 +46,29 @@ def test_the_sum_of_a_folder_is_that_of_what_is_inside(tmp_path: Path, engine: M
         os.utime(folder / name, (2_000, 2_000))
         sums.append(made.folder_sum("tag", str(folder)))
     assert len(set(sums)) == 3
+
+
+@pytest.mark.parametrize(("uid", "user"), [(1_000, "1000:0"), (0, "123456:0")])
+def test_what_training_writes_can_be_removed_by_whoever_calls_the_image_test(
+    monkeypatch: pytest.MonkeyPatch, engine: ModuleType, uid: int, user: str
+) -> None:
+    """Root removes every file, and lets an unknown user write them."""
+    assert engine.ROOT == ROOT
+    checks = importlib.import_module("library_checks")
+    monkeypatch.setattr(os, "getuid", lambda: uid)
+    called: list[str] = []
+
+    def call(*words: str, timeout_s: float) -> str:
+        called.extend(words)
+        [mount] = [word for word in words if word.endswith(":/models")]
+        bundle = Path(mount.removesuffix(":/models")) / "delivery_time" / "1.2.0"
+        bundle.mkdir(parents=True)
+        for name in ("manifest.json", "model.onnx", "report.html"):
+            (bundle / name).touch()
+        return ""
+
+    checks.training(SimpleNamespace(build=lambda target: f"sluice:{target}", call=call))
+    users = [called[i + 1] for i, word in enumerate(called) if word == "--user"]
+    # Of an option that comes twice engines take the later one.
+    assert users[-1] == user
+    assert called.index("--user") < called.index("sluice:train"), "an option of the engine's"
