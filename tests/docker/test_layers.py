@@ -1,6 +1,7 @@
 """What equal sources must not differ by: .pyc files by date, and what pip leaves of itself."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -61,3 +62,26 @@ def test_what_pip_compiles_of_itself_is_no_requirement_of_the_users(tmp_path: Pa
     places = {"VENV": str(tmp_path / "venv"), "ADDED": str(added), "PATH": path}
     run_script("install.sh", "requirements", cwd=tmp_path, **places)
     assert flags(added) == {"new": UNCHECKED_HASH}
+
+
+def test_pythons_own_library_is_compiled_where_the_base_leaves_that_out(tmp_path: Path) -> None:
+    """Each HEALTHCHECK would compile it anew, every five seconds; and not what nobody imports."""
+    library = tmp_path / "lib" / "python3.11"
+    for name in ("asyncio/tasks", "idlelib/window", "lib2to3/fix", "tkinter/button",
+                 "site-packages/pip/used", "plain"):  # fmt: skip
+        path = library / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x = 1\n")
+    recipe = (ROOT / "Dockerfile").read_text()
+    runtime = recipe[recipe.index("AS runtime") : recipe.index("AS train")]
+    commands = re.split(r"&&|^RUN", runtime.replace("\\\n", " "), flags=re.MULTILINE)
+    [command] = [command for command in commands if "compileall" in command]
+    program = tmp_path / "bin" / "python"
+    program.parent.mkdir()
+    program.write_text(
+        f'#!/bin/sh\n[ "$1" = -c ] && echo {library} || exec {sys.executable} "$@"\n'
+    )
+    program.chmod(0o755)
+    env = {"PATH": f"{program.parent}:{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run(["bash", "-c", command], env=env, check=True, timeout=120)
+    assert flags(library) == {"tasks": UNCHECKED_HASH, "plain": UNCHECKED_HASH}
