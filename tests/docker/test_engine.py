@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import subprocess
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -72,3 +73,27 @@ def test_what_training_writes_can_be_removed_by_whoever_calls_the_image_test(
     # Of an option that comes twice engines take the later one.
     assert users[-1] == user
     assert called.index("--user") < called.index("sluice:train"), "an option of the engine's"
+
+
+def test_what_an_engine_could_not_write_has_no_size(tmp_path: Path, engine: ModuleType) -> None:
+    """A failed `save` would count as 0 MB, and be below every mark."""
+    made: Any = engine.Engine(program(tmp_path, "echo half; exit 3"))
+    with pytest.raises(AssertionError, match="save sluice:serve: exit code 3"):
+        made.packed_mb("sluice:serve")
+    with pytest.raises(AssertionError, match="exit code 3"):
+        made.folder_mb("sluice:serve", "/opt/code")
+
+
+def test_a_packer_that_is_not_there_packs_nothing(tmp_path: Path, engine: ModuleType) -> None:
+    """`wc` alone would say 0 bytes, and no error."""
+    made: Any = engine.Engine(program(tmp_path, "true"))
+    with pytest.raises(subprocess.CalledProcessError):
+        made.packed_mb("sluice:serve", "no-such-packer")
+
+
+def test_a_folder_that_cannot_be_read_has_no_sum(tmp_path: Path, engine: ModuleType) -> None:
+    """Two sums of nothing would be equal."""
+    made: Any = engine.Engine(program(tmp_path, 'bash -c "${@: -1}"'))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(AssertionError, match="exit code"):
+        made.folder_sum("tag", str(tmp_path / "empty"))
