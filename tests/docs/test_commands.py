@@ -79,7 +79,8 @@ READERS_OWN = {
 }
 # A model that the reader adds, and one with the same command line.
 EXAMPLE_MODELS = {"shop.loan": "churn", "shop.plans": "churn"}
-URL = re.compile(r"http://(?:127\.0\.0\.1|localhost):8000(/[\w/.-]*)?(?:\?.*)?")
+# 8001: a second cluster, next to the first one's forward.
+URL = re.compile(r"http://(?:127\.0\.0\.1|localhost):800[01](/[\w/.-]*)?(?:\?.*)?")
 PREDICT = ("/v1/predict", "/predict")
 
 

@@ -91,6 +91,24 @@ def test_the_trial_of_a_cluster_has_a_beginning_an_undo_and_an_end() -> None:
         assert word in section(heading)
 
 
+def local_ports(heading: str) -> list[str]:
+    """The ports of this machine that the forwards below a heading take."""
+    found = [words for words in commands(heading) if "port-forward" in words]
+    return [words[-1].partition(":")[0] for words in found]
+
+
+def test_a_look_at_the_second_cluster_cannot_be_answered_by_the_first() -> None:
+    """A forward whose port is taken fails, and whoever has the port answers in its place."""
+    canary = "A canary of image or Ray"
+    ports = [*local_ports("On your cluster"), *local_ports(canary)]
+    assert len(ports) == len(set(ports)) == 2
+    [asked] = [words[-1] for words in commands(canary) if words[0] == "curl"]
+    assert asked == f"http://localhost:{ports[1]}/ready"
+    # That of kind ends with its cluster.
+    last = commands("On kind")[-1]
+    assert last == ["kind", "delete", "cluster"]
+
+
 def test_nothing_is_looked_for_that_a_pod_without_restarts_cannot_show() -> None:
     """The autoscaler is v2, with which KubeRay never restarts a container."""
     service = rayservice()
