@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from documents import ROOT, blocks_of, programs
+from documents import ROOT, Block, blocks_of, programs
 from manifests import groups, rayservice, requested, worker_group
 
 PAGE = ROOT / "docs" / "kubernetes.md"
@@ -19,11 +19,20 @@ def section(heading: str) -> str:
     return str(found)
 
 
+def blocks(heading: str) -> list[Block]:
+    """The fenced blocks below a heading."""
+    text = section(heading)
+
+    def fenced(block: Block) -> str:
+        return f"```{' '.join((block.language, *block.tags))}\n{block.text}```"
+
+    return [block for block in blocks_of(PAGE) if fenced(block) in text]
+
+
 def commands(heading: str) -> list[list[str]]:
     """The commands below a heading, each as its programs' words, in order."""
-    text = section(heading)
-    blocks = [block for block in blocks_of(PAGE) if block.text in text]
-    return [words for block in blocks for line in block.commands for words in programs(line)]
+    lines = [line for block in blocks(heading) for line in block.commands]
+    return [words for line in lines for words in programs(line)]
 
 
 @pytest.mark.parametrize(("overlay", "cpus", "memory_gib"), ROOMS)
@@ -66,6 +75,13 @@ def test_a_newcomer_gets_to_a_prediction_in_the_order_of_the_page(heading: str) 
     order += [first("^kubectl apply -k"), first("^kubectl .*wait rayservice")]
     order.append(first("^curl .*/v1/predict"))
     assert order == sorted(order), lines
+    # What it needs is made in the same section: the other one may not have been read.
+    typed = [command for block in blocks(heading) for command in block.commands]
+    (written,) = (i for i, command in enumerate(typed) if command.endswith("> customer.json"))
+    assert written < min(i for i, command in enumerate(typed) if "@customer.json" in command)
+    assert first("^make models$") < min(first("^docker build"), first("^sluice |^kind load"))
+    if heading == "On your cluster":
+        assert first(r"^source \.venv/bin/activate$") < first("^sluice ")
 
 
 def test_the_image_of_kind_is_built_loaded_and_applied_by_one_name() -> None:
