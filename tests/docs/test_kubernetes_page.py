@@ -125,6 +125,16 @@ def test_a_look_at_the_second_cluster_cannot_be_answered_by_the_first() -> None:
     assert last == ["kind", "delete", "cluster"]
 
 
+@pytest.mark.parametrize("heading", ["On kind", "On your cluster", "A canary of image or Ray"])
+def test_a_block_that_is_pasted_whole_waits_for_its_forward(heading: str) -> None:
+    """It listens after a moment, and curl would say nothing of a refused connection."""
+    lines = commands(heading)
+    (forward,) = (i for i, words in enumerate(lines) if "port-forward" in words)
+    asked = [words for words in lines[forward:] if words[0] == "curl"]
+    assert {"-sS", "--retry", "--retry-connrefused"} <= set(asked[0])
+    assert all("-s" not in words for words in asked), "it would hide what went wrong"
+
+
 def test_nothing_is_looked_for_that_a_pod_without_restarts_cannot_show() -> None:
     """The autoscaler is v2, with which KubeRay never restarts a container."""
     service = rayservice()
