@@ -135,6 +135,20 @@ def test_a_block_that_is_pasted_whole_waits_for_its_forward(heading: str) -> Non
     assert all("-s" not in words for words in asked), "it would hide what went wrong"
 
 
+def test_a_collector_next_to_ray_is_given_the_volume_that_has_the_logs() -> None:
+    """With its autoscaler KubeRay puts one of its own over `/tmp/ray` of the head (its pod.go)."""
+    service = rayservice()
+    assert service["spec"]["rayClusterConfig"]["enableInTreeAutoscaling"] is True
+    text = " ".join((ROOT / "docs" / "logs.md").read_text().split())
+    assert "in the head's with `ray-logs` at `/tmp/ray`" in text
+    assert "in a worker's pod with the volume `tmp` mounted at `/tmp`" in text
+    for group in groups(service):
+        mounts = group["template"]["spec"]["containers"][0]["volumeMounts"]
+        places = {mount["mountPath"]: mount["name"] for mount in mounts}
+        assert places["/tmp"] == "tmp"
+        assert "/tmp/ray" not in places, "KubeRay would leave that one alone"
+
+
 def test_nothing_is_looked_for_that_a_pod_without_restarts_cannot_show() -> None:
     """The autoscaler is v2, with which KubeRay never restarts a container."""
     service = rayservice()
