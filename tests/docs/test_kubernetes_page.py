@@ -149,6 +149,13 @@ def test_a_collector_next_to_ray_is_given_the_volume_that_has_the_logs() -> None
         assert "/tmp/ray" not in places, "KubeRay would leave that one alone"
 
 
+def test_events_are_sorted_by_a_time_that_each_of_them_has() -> None:
+    """KubeRay 1.7 records by the newer API for events, which leaves `lastTimestamp` empty."""
+    lines = commands("When it does not come up")
+    (sort,) = (word for words in lines for word in words if word.startswith("--sort-by"))
+    assert sort == "--sort-by=.metadata.creationTimestamp"
+
+
 def test_nothing_is_looked_for_that_a_pod_without_restarts_cannot_show() -> None:
     """The autoscaler is v2, with which KubeRay never restarts a container."""
     service = rayservice()
