@@ -51,14 +51,14 @@ FOREIGN_OPTIONS = {
     "kind load docker-image": "",
     "kubectl apply": "-f -k",
     "kubectl create secret generic": "--dry-run --from-file --from-literal -n -o",
-    "kubectl delete": "-k",
+    "kubectl delete": "--all -k -n",
     "kubectl exec": "-c -n",
     "kubectl get": "--field-selector -n --sort-by -w",
     "kubectl kustomize": "",
     "kubectl label": "",
     "kubectl logs": "-c -f -l -n --prefix",
     "kubectl port-forward": "-n",
-    "kubectl wait": "--for -n --timeout",
+    "kubectl wait": "--all --for -n --timeout",
     "syft scan": "-o",
 }
 # What the reader has, or makes while reading; everything else that looks like a file must exist.

@@ -156,6 +156,16 @@ def test_events_are_sorted_by_a_time_that_each_of_them_has() -> None:
     assert sort == "--sort-by=.metadata.creationTimestamp"
 
 
+def test_the_clusters_go_before_the_namespace_in_which_their_redis_is_cleaned() -> None:
+    """KubeRay cannot start its Job in a namespace that is going, and the keys would stay."""
+    lines = [" ".join(words) for words in commands("Back")]
+    assert lines == [
+        "kubectl -n sluice delete rayservice --all",
+        "kubectl -n sluice wait raycluster --all --for=delete --timeout=6m",
+        "kubectl delete -k k8s/overlays/mine",
+    ]
+
+
 def test_nothing_is_looked_for_that_a_pod_without_restarts_cannot_show() -> None:
     """The autoscaler is v2, with which KubeRay never restarts a container."""
     service = rayservice()
