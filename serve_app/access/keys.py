@@ -46,7 +46,11 @@ def _moment(value: Any) -> Any:
         value = datetime.fromisoformat(value)
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise ValueError(EXPECTED["expires"])
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        # In UTC it lies before the year 1, or after 9999.
+        raise ValueError(EXPECTED["expires"]) from None
 
 
 class KeyEntry(Setting):
