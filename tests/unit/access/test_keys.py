@@ -201,6 +201,10 @@ BROKEN: dict[str, tuple[str, str]] = {
     ),
     "a number as a time": (listed({**GOOD, "expires": 1}), "entry 1 (shop): expires: expected"),
     "no rate": (listed({**GOOD, "rows_per_s": 0}), "entry 1 (shop): rows_per_s: expected a number"),
+    "a rate that is next to nothing": (
+        listed({**GOOD, "rows_per_s": 5e-324}),
+        "entry 1 (shop): rows_per_s: expected a number of 0.000001 or more",
+    ),
     "a rate without end": (
         listed({**GOOD, "rows_per_s": float("inf")}),
         "entry 1 (shop): rows_per_s: expected a number",
