@@ -117,6 +117,25 @@ class KeyFile(Setting):
         return self
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a mapping in which a key stands twice: YAML would take the last one."""
+
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        """A mapping as it is written. Raises SettingsError without a word of it."""
+        node = super().compose_mapping_node(anchor)
+        seen: set[tuple[str, str]] = set()
+        for name, _ in node.value:
+            if not isinstance(name, yaml.ScalarNode):
+                continue
+            if (name.tag, name.value) in seen:
+                raise SettingsError(
+                    f"line {name.start_mark.line + 1}: found a key that stands there already; "
+                    "expected each once"
+                )
+            seen.add((name.tag, name.value))
+        return node
+
+
 def parse_keys(text: str) -> KeyFile:
     """The keys that a YAML text lists.
 
@@ -124,7 +143,7 @@ def parse_keys(text: str) -> KeyFile:
     nothing of the text but sound ids.
     """
     try:
-        found = yaml.safe_load(text)
+        found = yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise SettingsError(f"line {line} is no YAML") from None

@@ -217,6 +217,14 @@ BROKEN: dict[str, tuple[str, str]] = {
         listed({**GOOD, "burst_rows": 3}),
         "entry 1 (shop): found burst_rows without rows_per_s",
     ),
+    "two lists": (
+        f"keys: []\nkeys:\n- {{id: a, secret_sha256: '{HASH}'}}\n",
+        "line 2: found a key that stands there already; expected each once",
+    ),
+    "scopes twice": (
+        f"keys:\n- id: a\n  secret_sha256: '{HASH}'\n  scopes: [predict]\n  scopes: [admin]\n",
+        "line 5: found a key that stands there already; expected each once",
+    ),
     "an id twice": (
         listed(GOOD, {**GOOD, "id": "b"}, GOOD),
         "entry 3: found the id shop, which entry 1 has; expected each id once",
