@@ -160,11 +160,11 @@ def _redeploy_all(stage: Stage) -> str:
 def _overload(n_rows: int) -> Act:
     def act(stage: Stage) -> str:
         try:
-            story, p99_ms = clients.overload(stage.served.url, stage.question, n_rows, FOR_S)
+            story, sample = clients.overload(stage.served.url, stage.question, n_rows, FOR_S)
         except BenchmarkError as error:
             raise Skipped(str(error)) from None
         # The steady load is a Python program: without a core of its own it measures itself.
-        stage.p99_ms.append(p99_ms)
+        stage.samples.append(sample)
         return story
 
     return act

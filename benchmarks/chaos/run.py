@@ -131,8 +131,10 @@ def _try(fault: Fault, stage: Stage, rate: float, seconds: float) -> Outcome:
         is_whole = served.until_whole(WHOLE_TIMEOUT_S)
         whole_s = load.since_fault_s if is_whole else None
         _wait(lambda: load.since_fault_s >= seconds)
+    sample = stage.samples.pop() if stage.samples else None
     found = load.outcome(
-        p99_ms=stage.p99_ms.pop() if stage.p99_ms else None,
+        p99_ms=sample.p99_ms if sample else None,
+        accepted=sample.accepted if sample else None,
         fault=fault.name,
         title=fault.title,
         whole_s=whole_s,
