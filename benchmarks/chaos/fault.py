@@ -52,6 +52,8 @@ class Fault:
     to heal by itself. `needs` is what the run must have: "disks", "store". `ends_server`: `sluice
     up` must end with a reason, and something outside starts it again. `may_shed`: 429 and 503 are
     right, and `most_p99_ms` bounds what is accepted meanwhile; something has to be.
+    `most_growth_percent` bounds how much more memory all processes may have in the end, where it
+    was watched as long as a soak.
     """
 
     name: str
@@ -65,4 +67,5 @@ class Fault:
     ends_server: bool = False
     may_shed: bool = False
     most_p99_ms: float | None = None
+    most_growth_percent: float | None = None
     most_recovery_s: float = 15.0

@@ -37,6 +37,7 @@ class Outcome:
     may_shed: bool = False
     most_p99_ms: float | None = None
     accepted: int | None = None
+    most_growth_percent: float | None = None
     left_behind: list[str] = field(default_factory=list)
     memory_mb: tuple[float, float] = (0.0, 0.0)
     story: str = ""
@@ -45,6 +46,12 @@ class Outcome:
     def lost(self) -> int:
         """Requests that got no good answer, without those that were told to come again."""
         return sum(n for kind, n in self.failed.items() if not self.is_shed(kind))
+
+    @property
+    def growth_percent(self) -> float:
+        """How much more memory there was in the end than before; 0 where it was not measured."""
+        before_mb, after_mb = self.memory_mb
+        return 100 * (after_mb / before_mb - 1) if before_mb > 0 else 0.0
 
     @property
     def answered(self) -> int:

@@ -87,6 +87,12 @@ def _of(outcome: Outcome) -> list[str]:
             f"99 % of what was accepted was answered within {outcome.p99_ms:.0f} ms, expected "
             f"{outcome.most_p99_ms:g} ms"
         )
+    most_percent = outcome.most_growth_percent
+    if most_percent is not None and outcome.growth_percent > most_percent:
+        found.append(
+            "memory grew from {:.0f} to {:.0f} MB".format(*outcome.memory_mb)
+            + f", expected at most {most_percent:g} % more"
+        )
     if outcome.whole_s is None:
         found.append("it did not heal by itself")
     if outcome.left_behind:

@@ -98,6 +98,10 @@ def test_recovery_ends_with_the_last_request_that_failed() -> None:
             {"p99_ms": 501.0, "most_p99_ms": 500.0, "may_shed": True},
             "99 % of what was accepted was answered within 501 ms, expected 500 ms",
         ),
+        (
+            {"memory_mb": (1_000.0, 1_101.0), "most_growth_percent": 10.0},
+            "memory grew from 1000 to 1101 MB, expected at most 10 % more",
+        ),
         ({"failed": {"429": 10_000}, "may_shed": True}, "no request was answered"),
         (
             {"accepted": 0, "p99_ms": 0.0, "most_p99_ms": 500.0, "may_shed": True},
@@ -109,6 +113,8 @@ def test_what_is_missed_is_said_and_makes_the_run_fail(changes: dict[str, Any], 
     """Each reach is missed by one of these, and by none of the good ones."""
     assert missed(part(GOOD)) == []
     assert missed(part(replace(GOOD, most_p99_ms=500.0))) == []
+    assert missed(part(replace(GOOD, memory_mb=(1_000.0, 1_099.0), most_growth_percent=10.0))) == []
+    assert missed(part(replace(GOOD, memory_mb=(1_000.0, 9_000.0)))) == []
     assert any(said in line for line in missed(part(replace(GOOD, **changes))))
 
 
@@ -139,7 +145,7 @@ def test_answers_are_timed_by_their_status() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_address[1]}/v1/predict"
-        found = wrk.sample(url, [b"{}"], {}, connections=2, seconds=1)
+        found = wrk.sample(url, [b"{}"], {}, connections=2, seconds=3)
         server.shutdown()
     assert found.accepted > 0
     assert found.accepted <= found.refused <= 2 * (found.accepted + 2)

@@ -7,7 +7,6 @@ import itertools
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ import requests
 from hostile import hostile_requests
 from hostile_request import Hostile, good_row
 from raw_requests import asked_over_tcp
+from resident import resident_mb
 
 from serve_app.models import get_spec
 
@@ -65,9 +65,3 @@ def test_hostile_requests_get_a_4xx_and_the_next_one_is_served(stage: Any) -> No
         growth_mb = [after - before for before, after in zip(before_mb, after_mb, strict=True)]
         assert max(growth_mb) < MAX_GROWTH_MB, (before_mb, after_mb)
 
-
-def resident_mb(pid: int) -> float:
-    """The memory that a process holds."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    [line] = [line for line in lines if line.startswith("VmRSS:")]
-    return int(line.split()[1]) / 1024

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 from hostile import hostile_requests
-from hostile_request import Hostile, encoded, good_row
+from hostile_request import JSON, MANY, ONE, Hostile, encoded, good_row
 from raw_requests import asked_in_process
 from whole_model import PREFIX, WAYS, reached, whole_model
 
+from serve_app.contract import ModelSpec
 from serve_app.http.edge import put_in_front
 from serve_app.models import MODELS, get_spec
 
@@ -22,6 +23,7 @@ IS_LONG = bool(os.environ.get("SLUICE_LONG"))
 # After so many the memory has to be as before: `make test-long` sends 100,000.
 N_REQUESTS = 100_000 if IS_LONG else 2_000
 GOOD_EVERY = 50
+OPEN = ("/health", "/ready", "/v1/model", "/v1/rollout", "/openapi.json")
 
 
 @pytest.fixture(params=WAYS)
@@ -69,6 +71,29 @@ def test_hostile_requests_are_many_and_each_has_a_name_of_its_own() -> None:
     assert len(requests) > 500
     assert len({request.name for request in requests}) == len(requests)
     assert len({request.name for request in requests if not request.in_rows}) > 300
+
+
+def good_requests(spec: ModelSpec) -> list[Hostile]:
+    """What honest clients ask, by some keys."""
+    row = encoded(good_row(spec), {})
+    batch = b"[" + b",".join([row] * 10) + b"]"
+    found = [Hostile(f"GET {path}", path, headers=(), method="GET") for path in OPEN]
+    for i in range(5):
+        headers = (*JSON, (b"x-routing-key", b"key-%d" % i))
+        found += [Hostile("one", ONE, row, headers), Hostile("many", MANY, batch, headers)]
+    return found
+
+
+async def test_good_requests_leave_nothing_in_memory(way: str, tmp_path: Path) -> None:
+    """A short soak, with a rollout under way: nothing grows with the requests that are answered."""
+    app = reached(await whole_model(SPEC, tmp_path), way)
+    requests = good_requests(SPEC)
+    await send(app, itertools.islice(itertools.cycle(requests), N_REQUESTS // 4))
+    before = counted()
+    await send(app, itertools.islice(itertools.cycle(requests), N_REQUESTS))
+    after = counted()
+    assert after[0] - before[0] < N_REQUESTS / 100
+    assert after[1] - before[1] < N_REQUESTS / 4
 
 
 async def test_hostile_requests_leave_nothing_in_memory(way: str, tmp_path: Path) -> None:
