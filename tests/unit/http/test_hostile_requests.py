@@ -5,17 +5,23 @@ import itertools
 import logging
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hostile import hostile_requests
 from hostile_request import JSON, MANY, ONE, Hostile, encoded, good_row
+from keyring import NOW_S, key_of, keyed
 from raw_requests import asked_in_process
 from whole_model import PREFIX, WAYS, reached, whole_model
 
+from serve_app.access.rates import Rates
+from serve_app.access.shares import RatesReply
 from serve_app.contract import ModelSpec
 from serve_app.http.edge import put_in_front
+from serve_app.http.rate_limit import RateLimit
 from serve_app.models import MODELS, get_spec
 
 SPEC = get_spec("churn")
@@ -57,6 +63,49 @@ async def test_every_hostile_request_gets_its_status_and_nothing_of_itself(
         asked = [request, good] if n % GOOD_EVERY == 0 else [request]
         faults += [(await asked_in_process(app, one, PREFIX)).fault(one) for one in asked]
     assert [fault for fault in faults if fault] == []
+    assert n_files(tmp_path) == n_events
+
+
+# Who asks where keys are asked for, and what they may be told that others are not. The shop's rate
+# is used up on the way.
+CALLERS: dict[str, tuple[str | None, tuple[int, ...]]] = {
+    "nobody": (None, (401,)),
+    "a stranger": (key_of("nobody"), (401,)),
+    "a revoked key": (key_of("old"), (401,)),
+    "the shop": (key_of("shop"), (403, 429)),
+    "an operator": (key_of("ops"), ()),
+}
+
+
+@pytest.mark.parametrize("who", CALLERS)
+async def test_where_keys_are_asked_for_hostile_requests_get_no_more(
+    who: str, way: str, tmp_path: Path
+) -> None:
+    """Refusals for want of a key, a scope or a rate are answers too: no 5xx, no echo. Who has no
+    right key is let in nowhere, and gives no command.
+    """
+    key, more_statuses = CALLERS[who]
+    rates = Rates(lambda: NOW_S)
+    rates.follow(RatesReply({}, 1.0, 1.0))
+    options = {"auth": keyed(tmp_path)[0], "more_checks": [RateLimit(rates).look]}
+    app = reached(await whole_model(SPEC, tmp_path / "log", **options), way)
+    n_events = n_files(tmp_path)
+    hostile = hostile_requests(SPEC)
+    in_rows = [request for request in hostile if request.in_rows]
+    others = [request for request in hostile if not request.in_rows]
+    shown = () if key is None else ((b"x-api-key", key.encode()),)
+    faults = []
+    refused: Counter[int] = Counter()
+    for request in [*others, *in_rows[::10]]:
+        sent = replace(request, headers=(*shown, *request.headers))
+        answer = await asked_in_process(app, sent, PREFIX)
+        faults.append(answer.fault(sent, more_statuses))
+        refused[answer.status] += 1
+        if 401 in more_statuses and request.method == "POST":
+            assert answer.status != 200, request.name
+    assert [fault for fault in faults if fault] == []
+    # Else the test would look past what it is for.
+    assert all(refused[status] > 10 for status in more_statuses)
     assert n_files(tmp_path) == n_events
 
 
