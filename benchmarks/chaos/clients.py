@@ -51,9 +51,7 @@ def leave(url: str, seconds: float) -> None:
         time.sleep(1 / LEAVING_PER_S)
 
 
-def overload(
-    url: str, question: Question, n_rows: int, seconds: float
-) -> tuple[str, wrk.Sample]:
+def overload(url: str, question: Question, n_rows: int, seconds: float) -> tuple[str, wrk.Sample]:
     """400 connections ask for so many rows each, as fast as they are answered.
 
     Returns what they saw, and how 16 more were answered meanwhile, which time their answers.

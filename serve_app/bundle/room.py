@@ -44,8 +44,8 @@ def require_memory(where: str, n_bytes: int, free_bytes: int | None) -> None:
     if free_bytes is None or n_bytes <= SHARE_FOR_FILES * free_bytes:
         return
     raise NoRoom(
-        f"{where}: its files take {n_bytes / 1e6:.0f} MB, found {free_bytes / 1e6:.0f} MB of memory "
-        f"free; expected {n_bytes / SHARE_FOR_FILES / 1e6:.0f} MB where it serves"
+        f"{where}: its files take {n_bytes / 1e6:.0f} MB, found {free_bytes / 1e6:.0f} MB of "
+        f"memory free; expected {n_bytes / SHARE_FOR_FILES / 1e6:.0f} MB where it serves"
     )
 
 

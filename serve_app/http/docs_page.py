@@ -1,5 +1,6 @@
-"""`/docs`: the page of Swagger UI, from this server alone, under a policy that names its script; and
-`/openapi.json`, which it shows.
+"""`/docs`: the page of Swagger UI, from this server alone, under a policy that names its script.
+
+And `/openapi.json`, which it shows.
 """
 
 import json

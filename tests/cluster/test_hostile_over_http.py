@@ -92,4 +92,3 @@ def test_hostile_requests_get_a_4xx_and_the_next_one_is_served(stage: Any) -> No
         after_mb = [resident_mb(pid) for pid in pids]
         growth_mb = [after - before for before, after in zip(before_mb, after_mb, strict=True)]
         assert max(growth_mb) < MAX_GROWTH_MB, (before_mb, after_mb)
-

@@ -156,7 +156,7 @@ def paths_of(spec: ModelSpec) -> Iterator[Hostile]:
 
 
 def handshakes_of(spec: ModelSpec) -> Iterator[Hostile]:
-    """Offers of WebSockets, which nobody takes: each is answered as the plain request that it is."""
+    """Offers of WebSockets, which nobody takes: each is a plain request, too."""
     offer = (
         (b"connection", b"upgrade"),
         (b"upgrade", b"websocket"),

@@ -56,9 +56,7 @@ def test_files_for_which_there_is_no_memory_are_not_read(
     manifest, digest = read_manifest(store, "churn", "1.0.0")
     said = r"take 1000 MB, found 100 MB of memory free; expected 2500 MB"
     with pytest.raises(NoRoom, match=said):
-        open_version(
-            store, CHURN, manifest, digest, is_pinned=True, free_bytes=lambda: FREE_BYTES
-        )
+        open_version(store, CHURN, manifest, digest, is_pinned=True, free_bytes=lambda: FREE_BYTES)
     cache = NodeCache(store, tmp_path / "cache", free_bytes=lambda: FREE_BYTES)
     with pytest.raises(NoRoom, match=said):
         cache.read("churn", "1.0.0", MANIFEST)

@@ -71,7 +71,7 @@ async def test_every_hostile_request_gets_its_status_and_nothing_of_itself(
 CALLERS: dict[str, tuple[str | None, tuple[int, ...]]] = {
     "nobody": (None, (401,)),
     "a stranger": (key_of("nobody"), (401,)),
-    "a revoked key": (key_of("old"), (401,)),
+    "an expired key": (key_of("old"), (401,)),
     "the shop": (key_of("shop"), (403, 429)),
     "an operator": (key_of("ops"), ()),
 }
@@ -88,7 +88,9 @@ async def test_where_keys_are_asked_for_hostile_requests_get_no_more(
     rates = Rates(lambda: NOW_S)
     rates.follow(RatesReply({}, 1.0, 1.0))
     options = {"auth": keyed(tmp_path)[0], "more_checks": [RateLimit(rates).look]}
-    app = reached(await whole_model(SPEC, tmp_path / "log", **options), way)
+    log = tmp_path / "log"
+    log.mkdir()
+    app = reached(await whole_model(SPEC, log, **options), way)
     n_events = n_files(tmp_path)
     hostile = hostile_requests(SPEC)
     in_rows = [request for request in hostile if request.in_rows]
