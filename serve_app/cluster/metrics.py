@@ -27,7 +27,9 @@ async def export_forever(
         tag_keys=("event", "version"),
     )
     requests = Counter(
-        "sluice_requests", description="predictions by HTTP status", tag_keys=("code",)
+        "sluice_requests",
+        description="predictions by HTTP status, and 401 and 403 of every route",
+        tag_keys=("code",),
     )
     seconds = Counter("sluice_request_seconds", description="time that they took in all, seconds")
     under_way = Gauge(

@@ -44,8 +44,11 @@ class OfController:
         return await self.view()
 
 
-async def whole_model(spec: ModelSpec, folder: Path) -> Any:
-    """The application of a model with two versions and a rollout, whose log is in this folder."""
+async def whole_model(spec: ModelSpec, folder: Path, **options: Any) -> Any:
+    """The application of a model with two versions and a rollout, whose log is in this folder.
+
+    `options` are those of `create_app`.
+    """
     store = FakeStore()
     store.scorers = {version: FakeScorer(_score) for version in (STABLE, CANDIDATE)}
     for scorer in store.scorers.values():
@@ -56,7 +59,7 @@ async def whole_model(spec: ModelSpec, folder: Path) -> Any:
     await until(lambda: all(versions.ready(version) for version in versions.members()))
     servers = TwoServers(folder)
     await servers.until_share("shadow")
-    return create_app(spec, Router(spec, versions), OfController(servers))
+    return create_app(spec, Router(spec, versions), OfController(servers), **options)
 
 
 def reached(app: Any, way: str) -> Any:
