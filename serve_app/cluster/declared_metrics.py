@@ -63,7 +63,7 @@ OF_A_SERVER: tuple[Metric[OnServer], ...] = (
         "sluice_requests",
         "counter",
         ("code",),
-        "predictions by HTTP status",
+        "predictions by HTTP status, and 401 and 403 of every route",
         lambda here: by_key(here.door.counts),
     ),
     Metric(

@@ -20,7 +20,7 @@ from serve_app.contract import ModelSpec
 from serve_app.errors import HttpError, InternalError, MethodNotAllowed, NotFound
 from serve_app.http import openapi
 from serve_app.http.backend import Backend
-from serve_app.http.docs_page import DOCS, OPENAPI, docs_route
+from serve_app.http.docs_page import DOCS, OPENAPI, docs_route, openapi_route
 from serve_app.http.door import WRONG_METHOD, Door, checks, client_left, fault
 from serve_app.http.headers import Guarded
 from serve_app.http.problems import NO_ROUTE, problem_response, request_id_of
@@ -113,7 +113,8 @@ def create_app(
         },
     )
     auth = auth or Auth()
-    of_docs = _declared(app.routes, "open")
+    # Its own route of the document encodes it for each request; ours is below.
+    of_docs = [route for route in _declared(app.routes, "open") if route.path != OPENAPI]
     paths = PATHS | DOCS_PATHS if docs else PATHS
     if drift is not None:
         paths = paths | {"drift": DRIFT}
@@ -140,7 +141,7 @@ def create_app(
     if feedback is not None:
         ours.append(feedback_route(spec, feedback))
     if docs:
-        ours.append(docs_route(spec.title))
+        ours += [docs_route(spec.title), openapi_route(lambda: app.openapi())]
     secured = [*ours, *of_fastapi] if auth.asks else []
     openapi.describe(app, spec, ours, lambda: backend.limits, secured)
     every_check = checks(backend, auth, more_checks)

@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 OK = 200
 CLIENT_LEFT = 499
+# Counted on every route: who tries keys asks where there is something to win.
+NO_PERMISSION = (401, 403)
 WRONG_METHOD = "This route does not take this method; GET / lists them."
 
 
@@ -123,10 +125,10 @@ class Room:
 class Door:
     """The ASGI application of a model: the checks, then a handler or FastAPI.
 
-    `counts` holds status → number of predictions, `seconds` what they took in all, and `times` what
-    each took that was answered: Ray does not see those that are answered in front of it.
-    `has_origins`: requests with an Origin go through the layer that knows which origins are
-    allowed.
+    `counts` holds status → number of predictions, and of requests to any route that had no right
+    key; `seconds` is what predictions took in all, and `times` what each took that was answered:
+    Ray does not see those that are answered in front of it. `has_origins`: requests with an Origin
+    go through the layer that knows which origins are allowed.
     """
 
     def __init__(
@@ -186,7 +188,9 @@ class Door:
         try:
             await self._pass(request, route)
         except Exception as error:
-            await told(error, request, route)(scope, receive, send)
+            refusal = told(error, request, route)
+            self._count(refusal, route)
+            await refusal(scope, receive, send)
             return
         is_read = route.max_body_kb is not None
         await self._to_rest(scope, request.receive_again if is_read else receive, send)
@@ -214,14 +218,18 @@ class Door:
             response = told(error, request, route)
         if request.allowance is not None:
             response.raw_headers += rate_headers(request.allowance)
+        self._count(response, route)
         if route.scope == "predict":
-            self.counts[response.status_code] += 1
             seconds = monotonic() - begin_s
             self.seconds += seconds
             # What is refused is told at once: it would make slow answers look rare.
             if response.status_code == OK:
                 self.times.add(seconds)
         return response
+
+    def _count(self, response: Response, route: Route) -> None:
+        if route.scope == "predict" or response.status_code in NO_PERMISSION:
+            self.counts[response.status_code] += 1
 
     async def _pass(self, request: IncomingRequest, route: Route) -> None:
         for check in self._checks:

@@ -88,12 +88,14 @@ def describe(
     documented = [route for route in routes if route.document is not None]
     keyed = [route for route in secured if route.scope != "open"]
     described: Limits | None = None
+    document: dict[str, Any] = {}
 
     def openapi() -> dict[str, Any]:
-        nonlocal described
-        document = of_fastapi()
+        nonlocal described, document
         limits = limits_now()
         if described != limits:
+            # Another object, by which those who keep it see that it has changed.
+            document = dict(of_fastapi())
             _add(document, documented, limits)
             _narrow(document, spec)
             _secure(document, keyed)

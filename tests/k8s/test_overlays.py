@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,7 @@ def test_production_has_a_head_that_may_be_lost_keys_and_metrics() -> None:
     service = rayservice(MINE)
     options = service["spec"]["rayClusterConfig"]["gcsFaultToleranceOptions"]
     assert options["redisPassword"]["valueFrom"]["secretKeyRef"]["name"] == "sluice-redis"
+    assert options["redisAddress"] == "redis://redis.example.com:6379", "of mine, not of ha"
     for group in groups(service):
         assert variables(group)["KEYS_PATH"] == "/etc/sluice/keys.yaml"
     assert ("PodMonitor", "sluice") in names(built(MINE))
@@ -272,19 +274,41 @@ def test_another_place_of_bundles_starts_another_cluster(tmp_path: Path) -> None
     assert made["data"]["MODEL_PATH"] == "s3://other/sluice"
 
 
-def test_an_ingress_takes_the_place_of_the_routes(tmp_path: Path) -> None:
-    """One line of `mine`, as its comment says."""
-    shutil.copytree(K8S, tmp_path / "k8s")
-    file = tmp_path / "k8s" / MINE / "kustomization.yaml"
-    text = file.read_text()
-    assert "# - ../../components/ingress " in text
-    text = text.replace("# - ../../components/ingress ", "- ../../components/ingress ")
-    begin = text.index("- target: {kind: HTTPRoute}")
-    file.write_text(text[:begin])
-    documents = built(MINE, tmp_path / "k8s")
-    assert of_kind(documents, "HTTPRoute") == []
-    (found,) = of_kind(documents, "Ingress")
-    validate(found)
+def mine_with(folder: Path, line: str, now: str) -> dict[str, list[dict[str, Any]]]:
+    """Build production, the second cluster and the split, with one line of `mine` changed."""
+    shutil.copytree(K8S, folder / "k8s")
+    file = folder / "k8s" / MINE / "kustomization.yaml"
+    text, n = re.subn(rf"^{re.escape(line)}\b.*\n", now, file.read_text(), flags=re.MULTILINE)
+    assert n == 1, f"found {n} lines {line} in mine, expected one"
+    file.write_text(text)
+    return {overlay: built(overlay, folder / "k8s") for overlay in (MINE, SECOND, SPLIT)}
+
+
+@pytest.mark.parametrize(
+    ("component", "trace"),
+    [("ha", "redis"), ("keys", "/etc/sluice/keys.yaml"), ("monitoring", "PodMonitor")],
+)
+def test_what_you_do_not_have_is_a_line_less(tmp_path: Path, component: str, trace: str) -> None:
+    """Nothing else of `mine` changes with it, and the second cluster is built on that."""
+    assert trace in json.dumps(built(MINE))
+    found = mine_with(tmp_path, f"- ../../components/{component}", "")
+    assert trace not in json.dumps(found)
+    for overlay in (MINE, SECOND):
+        assert len(of_kind(found[overlay], "RayService")) == 1
+
+
+@pytest.mark.parametrize(("component", "n_ingresses"), [("ingress", 1), ("no-route", 0)])
+def test_without_gateway_api_a_line_takes_the_routes_away(
+    tmp_path: Path, component: str, n_ingresses: int
+) -> None:
+    """One that stands in `mine` as a comment, with an Ingress in their place or nothing."""
+    line = f"- ../../components/{component}"
+    found = mine_with(tmp_path, f"# {line}", f"{line}\n")
+    assert "gateway.networking.k8s.io" not in json.dumps(found)
+    ingresses = of_kind(found[MINE], "Ingress")
+    assert len(ingresses) == n_ingresses
+    for ingress in ingresses:
+        validate(ingress)
 
 
 def test_on_kind_the_image_brings_the_models_and_no_gateway_is_asked_for() -> None:

@@ -29,7 +29,7 @@ from serve_app.monitoring.drift_view import DriftView
 from serve_app.rollout.view import RolloutView, Unknown
 from serve_app.serving.answer import Answered, Assignment
 from serve_app.serving.member import Opened
-from serve_app.serving.status import Description, Health, Readiness
+from serve_app.serving.status import Description, Health, Readiness, contract_of
 from serve_app.settings import Limits, Table, VersionEntry
 
 # Whatever a model's `answer` asks the bundle for (a half-width, a coverage) is 0.9 here.
@@ -130,13 +130,13 @@ class FakeBackend:
         return Readiness(ready=self.is_ready, stable=VERSION, versions={}, config_error=None)
 
     def description(self) -> Description:
-        """Only the names: the contents are tested with the real router."""
+        """Names and contract: what is loaded is tested with the real router."""
         spec = self.spec
         return Description(
             model=spec.name,
             title=spec.title,
             kind=spec.kind,
-            contract=[],
+            contract=contract_of(spec),
             stable=VERSION,
             versions={},
         )

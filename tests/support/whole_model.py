@@ -59,8 +59,11 @@ class OfLabels:
         return self._quality.view()
 
 
-async def whole_model(spec: ModelSpec, folder: Path) -> Any:
-    """The application of a model with two versions and a rollout, whose log is in this folder."""
+async def whole_model(spec: ModelSpec, folder: Path, **options: Any) -> Any:
+    """The application of a model with two versions and a rollout, whose log is in this folder.
+
+    `options` are those of `create_app`.
+    """
     store = FakeStore()
     store.scorers = {version: FakeScorer(_score) for version in (STABLE, CANDIDATE)}
     for scorer in store.scorers.values():
@@ -79,6 +82,7 @@ async def whole_model(spec: ModelSpec, folder: Path) -> Any:
         drift=FakeDrift(),
         feedback=predicting.feedback,
         quality=OfLabels(spec),
+        **options,
     )
 
 

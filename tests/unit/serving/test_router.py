@@ -334,6 +334,13 @@ async def test_without_a_table_the_router_is_not_ready() -> None:
     assert router.description().contract
 
 
+def test_the_contract_is_made_once() -> None:
+    """Lists of 5,000 choices took milliseconds for each who asks what is served."""
+    router = Router(SPEC, Versions(FakeStore().open))
+    first, second = router.description(), router.description()
+    assert all(one is other for one, other in zip(first.contract, second.contract, strict=True))
+
+
 async def test_readiness_asks_stable_each_time() -> None:
     """A server is not ready when stable went away after it was opened; a candidate may be away."""
     stable = FakeScorer(stable_score)
