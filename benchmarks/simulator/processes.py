@@ -105,7 +105,6 @@ class ServerProcess:
             describe=dict,
             follow_keys_forever=_nothing,
             export_forever=_nothing,
-            close=lambda: None,
         )
 
     def _read_orders(self, rollout: str) -> Orders:
