@@ -94,13 +94,15 @@ class Room:
     async def look_again(self, request: IncomingRequest, route: Route) -> None:
         """Who has waited for much work of others is told so: those behind wait for more still.
 
-        It is asked before the body is read and after it: a body may come in several turns.
-        Raises Overloaded.
+        It is asked before the body is read and after it: a body may come in several turns, and
+        where it was there at once nothing has changed. Raises Overloaded.
         """
-        if not route.is_work:
+        if not route.is_work or request.turn == self._turns.number:
             return
         limits = request.limits
-        if self._turns.waited_s() * 1000 > limits.max_wait_ms:
+        waited_s = self._turns.waited_s()
+        request.turn = self._turns.number
+        if waited_s * 1000 > limits.max_wait_ms:
             raise Overloaded(
                 f"More than {limits.max_wait_ms} ms of work wait before this request; "
                 "try again later.",
