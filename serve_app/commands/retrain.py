@@ -12,6 +12,7 @@ def retrain(
         list[str] | None,
         typer.Argument(metavar="[MODEL] --labels FILE.csv --if-needed ...", help="See --help."),
     ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="The model, as a word too.")] = None,
 ) -> None:
     """Train the next version on what was logged and came true, or on a CSV file, and push it.
 
@@ -21,4 +22,4 @@ def retrain(
     Exit code 1: refused, with the reason; 2: server or log cannot be read; 20: with --if-needed the
     data is at fault, and nothing was trained.
     """
-    hand_to_training("retrain", words or [])
+    hand_to_training("retrain", [*([model] if model else []), *(words or [])])

@@ -1,7 +1,6 @@
 """What grew between two looks at a folder, and an idle server that hardly writes."""
 
 import os
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,6 @@ from rich.console import Console
 
 from benchmarks import disk
 from benchmarks.disk import Growth, Look, grown, markdown, sizes
-from benchmarks.place import Place
 
 
 def test_bytes_that_were_added_are_told_by_file_and_for_an_hour(tmp_path: Path) -> None:
@@ -45,24 +43,8 @@ def test_a_log_that_is_rotated_away_takes_no_room(tmp_path: Path) -> None:
     assert found.files == {}
 
 
-def test_the_files_of_haproxy_are_looked_at_too(tmp_path: Path) -> None:
-    """`sluice up` puts them where temporary files go, with room for HAProxy to name its socket."""
-    folder = Path("/tmp/slb-abcdefgh")
-    place = Place(tmp_path, 8_123)
-    launch = disk.contender().launch(place, tmp_path / "store" / "churn" / "1.0.0")
-    made = tempfile.mkdtemp(prefix="sluice-", dir=launch.env["TMPDIR"])
-    (Path(made) / "haproxy.cfg").write_bytes(b"x" * 100)
-    [name] = [name for name in sizes(tmp_path) if name.endswith("haproxy.cfg")]
-    assert name.startswith("tmp/sluice-")
-    # Linux takes 107 bytes, and HAProxy binds a longer name first: 10 digits of a pid, and `.tmp`.
-    socket = folder / Path(name).with_name("metrics.sock")
-    assert len(f"{socket}.1234567890.tmp") <= 107
-
-
 @pytest.mark.real_time
 def test_an_idle_server_hardly_writes(tmp_path: Path, trained_store: object) -> None:
     """A minute and a half: with Ray's statistics of its event loops it is 200 KB and more."""
     found = disk.run(tmp_path, Console(quiet=True), disk.SHORT)
     assert found.n_bytes < 100_000, (tmp_path / "disk.md").read_text()
-    # Those of HAProxy and of `sluice up` itself hardly at all.
-    assert not [name for name in found.files if name.startswith("tmp/") and found.files[name] > 1e4]

@@ -39,6 +39,9 @@ def test_retrain_is_handed_on_in_the_same_way(started: list[list[str]]) -> None:
     words = ["churn", "--labels", "labels.csv", "--if-needed"]
     assert CliRunner().invoke(app, ["retrain", *words]).exit_code == 1
     assert started == [[sys.executable, "-m", "training", "retrain", *words]]
+    named = ["retrain", "--model", words[0], *words[1:]]
+    assert CliRunner().invoke(app, named).exit_code == 1
+    assert started[1] == started[0], "the model is a word, or an option as of other commands"
 
 
 def test_where_models_are_only_served_it_says_what_to_install(

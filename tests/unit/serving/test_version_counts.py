@@ -83,7 +83,7 @@ async def test_a_client_that_left_is_neither_an_answer_nor_an_error() -> None:
 
 
 async def test_every_request_has_a_time() -> None:
-    """One row or several."""
+    """Those of one row and those of several alike."""
     counts, router = await counted(FakeScorer(lambda days: days / 100))
     for days in (1, 2, 30):
         await router.predict(rows_of(days), "ada", None)
