@@ -40,7 +40,6 @@ class Hostile(NamedTuple):
     path: str
     content: bytes
     made_of: str
-    method: str = "POST"
 
 
 def random_body(spec: ModelSpec, random: Random) -> Hostile:

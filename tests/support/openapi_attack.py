@@ -16,9 +16,7 @@ from schemathesis.core.parameters import ParameterLocation
 from schemathesis.engine.events import FatalError, NonFatalError, ScenarioFinished
 
 BATCH = "/predict/batch"
-FEEDBACK = "/v1/feedback"
-# What schemathesis takes for a refusal. A batch is not refused because one of its rows is bad, and
-# no list of labels because one of them is.
+# What schemathesis takes for a refusal. A batch is not refused because one of its rows is bad.
 REFUSALS = ("400", "401", "403", "404", "405", "406", "409", "415", "422", "428", "429", "5xx")
 
 
@@ -53,7 +51,7 @@ def attack(app: Any, versions: list[str], max_examples: int) -> Attack:
             "operations": [
                 {"include-path-regex": "^/predict", "enabled": False},
                 {
-                    "include-path-regex": f"({BATCH}|{FEEDBACK})$",
+                    "include-path-regex": f"{BATCH}$",
                     "checks": {
                         "negative_data_rejection": {"expected-statuses": [*REFUSALS, "200"]}
                     },

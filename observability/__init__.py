@@ -1,1 +1,0 @@
-"""What watches a running Sluice: rules, dashboard, and the containers of both."""

@@ -1,1 +1,0 @@
-"""Labels: what a prediction id carries, and what came true."""

@@ -1,1 +1,0 @@
-"""Live quality: labels summed by version and day, and what they say."""

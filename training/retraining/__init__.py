@@ -1,1 +1,0 @@
-"""From what was logged and came true to the next version."""
