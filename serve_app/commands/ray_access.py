@@ -16,6 +16,7 @@ from serve_app.commands.target import host_of
 from serve_app.errors import SettingsError
 
 AUTH_MODE = "RAY_AUTH_MODE"
+TOKEN = "token"
 DISABLED = "disabled"
 # No other user of the machine reads what Ray's processes write, such as the token.
 UMASK = 0o077
@@ -44,10 +45,17 @@ def ray_environment(
 def local_ray(environment: Mapping[str, str], *, without_token: bool) -> dict[str, str]:
     """The variables that keep a Ray to this machine, and to who has its token.
 
-    Raises SettingsError when only one of environment and command line switches the token off.
+    Raises SettingsError for a mode that Ray would take for none, such as one that is misspelt, and
+    when only one of environment and command line switches the token off.
     """
-    mode = environment.get(AUTH_MODE, "token")
-    is_off = mode.lower() == DISABLED
+    found = environment.get(AUTH_MODE, TOKEN)
+    mode = found.lower()
+    if mode not in (TOKEN, DISABLED):
+        raise SettingsError(
+            f"{AUTH_MODE}: found {found!r}, expected token. Ray asks for no token with any other "
+            "value, and whoever reaches a port of a replica runs code as you. Unset the variable"
+        )
+    is_off = mode == DISABLED
     if is_off and not without_token:
         raise SettingsError(
             f"{AUTH_MODE}: found disabled, expected token. Without it, whoever reaches a port of "

@@ -15,7 +15,9 @@ OFF = {"RAY_AUTH_MODE": "disabled"}
 def test_a_token_is_asked_for_whether_or_not_the_environment_says_so() -> None:
     """Each replica has a port that takes a pickle, which the token alone guards."""
     assert local_ray({}, without_token=False)["RAY_AUTH_MODE"] == "token"
-    assert local_ray({"RAY_AUTH_MODE": "token"}, without_token=False)["RAY_AUTH_MODE"] == "token"
+    for mode in ("token", "TOKEN"):
+        asked = local_ray({"RAY_AUTH_MODE": mode}, without_token=False)
+        assert asked["RAY_AUTH_MODE"] == "token"
     assert local_ray({}, without_token=False)["RAY_ADDRESS"] == "local"
 
 
@@ -24,6 +26,11 @@ def test_a_token_is_asked_for_whether_or_not_the_environment_says_so() -> None:
     [
         (OFF, False, "RAY_AUTH_MODE: found disabled, expected token.*--without-ray-token"),
         ({"RAY_AUTH_MODE": "DISABLED"}, False, "found disabled, expected token"),
+        ({"RAY_AUTH_MODE": ""}, False, "RAY_AUTH_MODE: found '', expected token"),
+        ({"RAY_AUTH_MODE": "off"}, False, "found 'off', expected token"),
+        ({"RAY_AUTH_MODE": "tokn"}, False, "found 'tokn', expected token"),
+        ({"RAY_AUTH_MODE": "tokn"}, True, "found 'tokn', expected token"),
+        ({"RAY_AUTH_MODE": " token"}, False, "found ' token', expected token"),
         ({}, True, "--without-ray-token: found RAY_AUTH_MODE=token, expected disabled"),
     ],
 )
