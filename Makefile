@@ -1,5 +1,5 @@
 # make serve | test | test-busy | test-long | bench | agree | simulate | chaos | image-test | manifests \
-#   | lock | audit | clean
+#   | promtool | lock | audit | clean
 # Everything runs in .venv, made from hash-locked requirements.
 SHELL := bash
 PYTHON ?= python3.11
@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest -q --durations=10 --durations-min=1
 SIDE_BY_SIDE := -n $(WORKERS) --no-loadscope-reorder
 
 .PHONY: serve env env-dev s3 models lint format types contracts debian bench agree simulate chaos test all-checks tests \
-	test-busy test-long lock audit manifests image-test clean
+	test-busy test-long promtool lock audit manifests image-test clean
 
 serve: models  ## train what is missing, start in the fast mode, say where
 	@exec $(BIN)/sluice up $(CONFIG)
@@ -106,7 +106,7 @@ COMPILE := uv pip compile -q --python-version 3.11 --generate-hashes \
 lock: env-dev  ## compile the lock files again, with hashes and without index lines
 	@cd requirements && export PATH="$(CURDIR)/$(BIN):$$PATH" \
 		&& $(COMPILE) train.in -o train.txt && $(COMPILE) s3.in -o s3.txt \
-		&& $(COMPILE) audit.in -o audit.txt && for name in uv serve sklearn boosters parquet dev; do \
+		&& $(COMPILE) audit.in -o audit.txt && for name in uv serve sklearn boosters parquet query dev; do \
 			$(COMPILE) -c train.txt $$name.in -o $$name.txt || exit 1; done
 
 # Without a network the recipes end with 3: nobody could tell. `make` itself then ends with 2.
@@ -118,6 +118,11 @@ lock: env-dev  ## compile the lock files again, with hashes and without index li
 
 audit: .venv/.audit  ## what is known of each locked package, and lists of them in build/sbom; needs a network
 	@requirements/audit.sh .venv/audit/bin/pip-audit build/sbom requirements/*.txt
+
+# Debian's package prometheus has it. Tests run the same where it is there, and skip else.
+promtool:  ## check the rules of alerts, and run their tests
+	@command -v promtool >/dev/null || { echo "promtool: not found; Debian's package prometheus has it" >&2; false; }
+	@cd observability/prometheus && promtool check config prometheus.yml && promtool test rules tests/*.yaml
 
 manifests: env  ## write serve_config.yaml into the RayService for KubeRay
 	@$(BIN)/sluice manifests $(CONFIG)

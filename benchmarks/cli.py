@@ -169,6 +169,56 @@ def agree(
 
 
 @app.command()
+def drift(
+    n_windows: Annotated[
+        int, typer.Option("--windows", min=1, help="For each of ten frozen trainings.")
+    ] = 200,
+    seed: Annotated[int, typer.Option("--seed", help="Of rows and windows.")] = 7,
+) -> None:
+    """How often drift is raised for nothing, and how often half a deviation is found (percent)."""
+    from benchmarks import drift as windows
+
+    def work() -> None:
+        for line in windows.lines(n_windows, seed):
+            console.print(line, markup=False, soft_wrap=True)
+
+    _or_say_why(work)
+
+
+@app.command()
+def season(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the pictures.")] = ROOT
+    / ".run"
+    / "bench"
+    / "season",
+    short: ShortOption = False,
+) -> None:
+    """Thirty days of a shop in virtual time: a monsoon, and a quiet season in which nothing is."""
+    from benchmarks import season as seasons
+
+    def work() -> None:
+        for line in seasons.tell(out, short=short):
+            console.print(line, markup=False, soft_wrap=True)
+
+    _or_say_why(work)
+
+
+@app.command()
+def observer() -> None:
+    """What counting for drift costs a request, in CPU time of the server."""
+    from benchmarks import observer as counting
+
+    def work() -> None:
+        for cost in counting.costs():
+            console.print(
+                f"{cost.n_rows} rows a request: {cost.us:.1f} µs; the longest step "
+                f"{cost.longest_ms:.2f} ms"
+            )
+
+    _or_say_why(work)
+
+
+@app.command()
 def stalls(
     out: OutOption = ROOT / ".run" / "bench" / "report",
     seconds: Annotated[float, typer.Option("--seconds", min=1, help="How long to search.")] = 60,

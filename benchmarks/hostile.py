@@ -40,6 +40,7 @@ class Hostile(NamedTuple):
     path: str
     content: bytes
     made_of: str
+    method: str = "POST"
 
 
 def random_body(spec: ModelSpec, random: Random) -> Hostile:

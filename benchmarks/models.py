@@ -7,7 +7,7 @@ the same small bundle. One of them is asked alone, and then while all others are
 import copy
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -62,17 +62,31 @@ class Cost:
     beside: Steady
 
 
-def run(out: Path, console: Console, counts: Sequence[int], plan: Plan) -> list[Cost]:
-    """Measure each number of models, as JSON and Markdown. Raises BenchmarkError."""
+def measure(n_models: int, plan: Plan) -> Cost:
+    """Serve so many models, and measure what they cost. Raises BenchmarkError."""
+    begin_s = time.monotonic()
+    with running(_contender(n_models), trained()) as service:
+        return _measure(service, n_models, begin_s, plan)
+
+
+def run(
+    out: Path,
+    console: Console,
+    counts: Sequence[int],
+    plan: Plan,
+    measured: Callable[[int, Plan], Cost] = measure,
+) -> list[Cost]:
+    """Measure each number of models, as JSON and Markdown. Raises BenchmarkError.
+
+    The report is written after each of them: what fails at thirty keeps two and ten.
+    """
     found = []
+    out.mkdir(parents=True, exist_ok=True)
     for n_models in counts:
         console.print(f"{n_models} models …")
-        begin_s = time.monotonic()
-        with running(_contender(n_models), trained()) as service:
-            found.append(_measure(service, n_models, begin_s, plan))
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "models.json").write_text(json.dumps([asdict(one) for one in found], indent=1))
-    (out / "models.md").write_text(markdown(found))
+        found.append(measured(n_models, plan))
+        (out / "models.json").write_text(json.dumps([asdict(one) for one in found], indent=1))
+        (out / "models.md").write_text(markdown(found))
     n_failed = sum(steady.errors for one in found for steady in (one.alone, one.beside))
     if n_failed:
         raise BenchmarkError(f"{n_failed} requests failed")

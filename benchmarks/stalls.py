@@ -22,10 +22,15 @@ from serve_app.contract import Features, ModelSpec
 from serve_app.http.application import create_app
 from serve_app.models import get_spec
 from serve_app.serving.answer import Answered, Assignment
-from serve_app.settings import Limits
+from serve_app.serving.member import Opened
+from serve_app.serving.status import Description, Health, Readiness, description
+from serve_app.serving.versions import Versions
+from serve_app.settings import Limits, Table, VersionEntry
 
 MOST_MS = 5.0
 N_KEPT = 8
+# What anybody may ask, and no rate bounds.
+OPEN = ("/", "/health", "/ready", "/v1/model", "/openapi.json")
 CHOICES = tuple(f"city {i:05d}" for i in range(5_000))
 PARAMETERS = {"threshold": 0.5}
 
@@ -43,11 +48,15 @@ class Step:
 
 @dataclass
 class Search:
-    """What a search has found for all models: the longest first, and answers by status."""
+    """What a search has found for all models: the longest first, and answers by status.
+
+    `gets` has each open route of each model, asked for the second time.
+    """
 
     n_bodies: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
     longest: list[Step] = field(default_factory=list)
+    gets: list[Step] = field(default_factory=list)
 
     def note(self, step: Step) -> None:
         """Keep it, if it is among the longest of its model."""
@@ -69,6 +78,7 @@ class _Scored:
     answers_at_once = True
 
     def __init__(self, spec: ModelSpec) -> None:
+        self._spec = spec
         self._prediction = spec.answer(0.3, PARAMETERS)
 
     async def predict(
@@ -86,14 +96,21 @@ class _Scored:
             predictions=[self._prediction] * n,
         )
 
-    def health(self) -> Any:
-        """Nobody asks."""
+    def health(self) -> Health:
+        """Alive."""
+        return Health(model_loaded=True, model_version="1.0.0")
 
-    async def readiness(self) -> Any:
-        """Nobody asks."""
+    async def readiness(self) -> Readiness:
+        """Ready."""
+        return Readiness(ready=True, stable="1.0.0", versions={}, config_error=None)
 
-    def description(self) -> Any:
-        """Nobody asks."""
+    def description(self) -> Description:
+        """As of a server without a table."""
+        return description(self._spec, Versions(_never))
+
+
+async def _never(version: str, entry: VersionEntry, table: Table) -> Opened:
+    raise NotImplementedError("found a table, expected none")
 
 
 def models() -> list[ModelSpec]:
@@ -124,8 +141,9 @@ def longest_step(spec: ModelSpec, door: Any, body: Hostile) -> Step:
 
     scope = {
         "type": "http",
-        "method": "POST",
+        "method": body.method,
         "path": body.path,
+        "query_string": b"",
         "headers": [(b"content-type", b"application/json")],
     }
     steps = door(scope, receive, send)
@@ -151,6 +169,12 @@ def search(seconds: float, seed: int, n_bodies: int | None = None) -> Search:
     until_s = monotonic() + seconds
 
     async def look() -> None:
+        for spec, door in doors:
+            for path in OPEN:
+                asked = Hostile(path, b"", f"GET {path}", "GET")
+                # The first one makes what is kept.
+                longest_step(spec, door, asked)
+                found.gets.append(longest_step(spec, door, asked))
         while monotonic() < until_s and (n_bodies is None or found.n_bodies < n_bodies):
             spec, door = random.choice(doors)
             best = [step.body for step in found.longest if step.model == spec.name]
@@ -195,7 +219,7 @@ def report(found: Search, out: Path) -> str:
     lines += [
         f"| {step.seconds * 1e3:.2f} ms | {step.n_steps} | {step.model} | {step.status} "
         f"| {len(step.body.content):,} | {step.body.made_of} |"
-        for step in found.longest
+        for step in [*found.longest, *found.gets]
     ]
     text = "\n".join(lines) + "\n"
     out.mkdir(parents=True, exist_ok=True)

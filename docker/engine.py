@@ -74,21 +74,34 @@ class Engine:
         return self._piped(("run", "--rm", *_tar(tag, folder)), "gzip -6 | wc -c") / 1e6
 
     def folder_sum(self, tag: str, folder: str) -> str:
-        """A sum over a folder of the image: names, contents, rights, owners and dates."""
+        """A sum over what is in a folder of the image: names, contents, rights, owners, dates."""
         return self.call("run", "--rm", *_tar(tag, folder, "| sha256sum")).split()[0]
 
     def _piped(self, words: Sequence[str], program: str) -> int:
-        """The number that a program says of what the engine writes."""
+        """The number that a program says of what the engine writes.
+
+        Raises AssertionError where the engine fails: what it did not write has no size.
+        """
+        command = [self.program, *words]
         env = {**os.environ, **self.environment}
-        with subprocess.Popen([self.program, *words], env=env, stdout=subprocess.PIPE) as made:
+        with subprocess.Popen(command, env=env, stdout=subprocess.PIPE) as made:
             found = subprocess.run(
-                program, shell=True, stdin=made.stdout, capture_output=True, text=True, check=True
+                ["bash", "-o", "pipefail", "-c", program],
+                stdin=made.stdout,
+                capture_output=True,
+                text=True,
+                check=True,
             )
+        if made.returncode != 0:
+            raise AssertionError(f"{' '.join(command)}: exit code {made.returncode}")
         return int(found.stdout)
 
 
 def _tar(tag: str, folder: str, then: str = "") -> tuple[str, ...]:
-    command = f"tar --create --sort=name --directory / {folder.strip('/')} {then}"
+    # What is inside it: the folder itself has the date of the build that made it.
+    command = (
+        f"set -o pipefail; shopt -s dotglob; cd {folder} && tar --create --sort=name -- * {then}"
+    )
     return ("--entrypoint", "bash", tag, "-c", command)
 
 

@@ -11,7 +11,7 @@ here=$(pwd)
 # As slim.sh: by hash, with one order of sets and one date for all, so that equal sources make an equal layer.
 # FOLDER, where it lies in the image, and what is left out.
 compiled() {
-    PYTHONHASHSEED=0 python -m compileall -q -j 0 --invalidation-mode unchecked-hash -s "$1" -p "$2" -x "$3" "$1" || true
+    PYTHONHASHSEED=0 python -m compileall -q -f -j 0 --invalidation-mode unchecked-hash -s "$1" -p "$2" -x "$3" "$1" || true
     find "$1" -exec touch --no-dereference --date "@${SOURCE_DATE_EPOCH:-1767225600}" {} +
 }
 
@@ -22,7 +22,8 @@ requirements)
     (cd "$VENV" && find . ! -type d | sort > /tmp/before.txt)
     pip install -c /tmp/locked.txt -r yours/requirements.txt
     mkdir -p "$ADDED"
-    (cd "$VENV" && find . ! -type d | sort | comm -13 /tmp/before.txt - | tar --create --files-from - | tar --extract --directory "$ADDED")
+    # Without what pip compiled of itself meanwhile, by date; theirs is compiled below.
+    (cd "$VENV" && find . ! -type d ! -path '*/__pycache__/*' | sort | comm -13 /tmp/before.txt - | tar --create --files-from - | tar --extract --directory "$ADDED")
     compiled "$ADDED" "$VENV" '^$'
     ;;
 code)

@@ -8,10 +8,10 @@ last=0
 cd "$1"/lib/python3*/site-packages
 
 # .pyc files halve the time to start; by hash, with one order of sets and one date for all, so that equal sources make
-# an equal layer.
+# an equal layer. -f: what Python wrote by date when it started, for a .pth file, must not stay.
 if [ "$last" = 1 ]; then
     rm -rf pip pip-*.dist-info setuptools/_vendor/*.dist-info ../../../bin/pip*
-    PYTHONHASHSEED=0 "$1"/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash . || true
+    PYTHONHASHSEED=0 "$1"/bin/python -m compileall -q -f -j 0 --invalidation-mode unchecked-hash . || true
     find "$1" -exec touch --no-dereference --date "@${SOURCE_DATE_EPOCH:-1767225600}" {} +
     exit
 fi

@@ -4,8 +4,10 @@ An observer of answers or a part of the report is one line in `server_parts`; a 
 one line in `coordinator_parts`. Routes are listed in http/application.py.
 """
 
+import asyncio
 import os
 import time
+from collections.abc import Awaitable, Callable
 from functools import partial
 from secrets import token_hex
 from typing import Any
@@ -16,14 +18,17 @@ from serve_app.access.auth import open_auth
 from serve_app.access.rates import Rates
 from serve_app.access.shares import Shares
 from serve_app.bundle.loading import load
+from serve_app.bundle.objects import Objects, open_objects
 from serve_app.bundle.predictor import Predictor
 from serve_app.bundle.proving import prove_first
 from serve_app.bundle.stores import open_store, served_uri
-from serve_app.cluster.coordinator import Coordinator
-from serve_app.cluster.handles import IsolatedReplicas, RemoteRollout
+from serve_app.cluster.coordinator import Coordinator, CoordinatorParts
+from serve_app.cluster.declared_metrics import OF_A_SERVER, OF_THE_COORDINATOR
+from serve_app.cluster.handles import IsolatedReplicas, RemoteDrift, RemoteQuality, RemoteRollout
 from serve_app.cluster.heartbeat import Heartbeat
 from serve_app.cluster.metrics import export_forever
 from serve_app.cluster.placements import InServerVersion, IsolatedApplication
+from serve_app.cluster.readings import OnCoordinator, OnServer
 from serve_app.cluster.replica import own_application
 from serve_app.cluster.report import Inbox
 from serve_app.cluster.server import Server, ServerParts
@@ -31,16 +36,32 @@ from serve_app.cluster.version import Version
 from serve_app.http.application import create_app
 from serve_app.http.edge import put_in_front
 from serve_app.http.rate_limit import RateLimit
+from serve_app.http.refused_rows import RefusedRows
 from serve_app.models import get_spec
+from serve_app.monitoring.drift_counter import DriftCounter
+from serve_app.monitoring.drift_keeper import DriftKeeper
+from serve_app.monitoring.drift_looks import DriftLooks
+from serve_app.monitoring.drift_view import DriftReader
+from serve_app.monitoring.drift_windows import DriftWindows
+from serve_app.monitoring.gathered import Gathered
+from serve_app.monitoring.labels.feedback import Feedback
+from serve_app.monitoring.labels.label_secrets import open_secrets
+from serve_app.monitoring.labels.sealed_ids import SealedIds
+from serve_app.monitoring.labels.shapes import Shaper
+from serve_app.monitoring.log.opening import open_prediction_log
+from serve_app.monitoring.quality.kept import KeptFile
+from serve_app.monitoring.quality.report import Quality, QualityReporter
+from serve_app.monitoring.quality.score_counter import ScoreCounter
+from serve_app.monitoring.score_histograms import ScoreHistograms
 from serve_app.rollout.active_rollout import ActiveRollout
 from serve_app.rollout.controller import Controller
-from serve_app.rollout.log import Log, open_log
+from serve_app.rollout.log import RETRY_S, TIMEOUT_S, Log, open_log
 from serve_app.rollout.notify import Notifier
 from serve_app.rollout.orders import order_out, written_orders
-from serve_app.serving.answer import Counters
 from serve_app.serving.opening import Opening, opened_when_possible
 from serve_app.serving.request_lines import request_lines
 from serve_app.serving.router import Router
+from serve_app.serving.version_counts import VersionCounts
 from serve_app.serving.versions import Versions, backoff
 from serve_app.settings import COORDINATOR_CPUS, ServerArgs, VersionArgs
 
@@ -81,10 +102,31 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
         application=partial(IsolatedApplication, lambda: versions.limits.deadline_ms / 1000),
     )
     versions: Versions = Versions(opening.open)
-    counters = Counters()
+    by_version = VersionCounts()
+    refused = RefusedRows(spec)
     rollout = ActiveRollout(spec, versions, lambda name: written_orders(log_of(args, name), name))
+    drift = DriftCounter(spec.contract, lambda: refused.n_rows)
+    shaper = Shaper(spec)
+    secrets = open_secrets(args.label_keys, state_of(args), spec.name)
+    ids = SealedIds(shaper, lambda: secrets.seal)
+    feedback = Feedback(shaper, ids, versions.members)
+    scores = ScoreCounter(shaper)
+    histograms = ScoreHistograms()
+    gathered = Gathered(len(spec.contract), versions, (drift, scores, histograms))
+    server_id = token_hex(8)
+    log = open_prediction_log(log_place(args), spec, own_application(), server_id, versions)
     router = Router(
-        spec, versions, observers=(counters, rollout, *request_lines(os.environ)), assigner=rollout
+        spec,
+        versions,
+        observers=(
+            by_version,
+            rollout,
+            gathered,
+            *((log.answers,) if log else ()),
+            *request_lines(os.environ),
+        ),
+        assigner=rollout,
+        ids=ids,
     )
     remote = RemoteRollout(
         coordinator,
@@ -92,33 +134,94 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
         order_out=lambda plan, by, reason: order_out(log_of(args, plan.id), plan, by, reason),
     )
     rates = Rates()
+    drift_reader = DriftReader(spec, versions, RemoteDrift(coordinator))
+    drift_looks = DriftLooks(drift_reader)
+
+    async def at_end() -> None:
+        # Labels that were taken are told before a replica goes, as far as somebody hears them.
+        while feedback.n_waiting and await heartbeat.beat():
+            pass
+        if log is not None:
+            await asyncio.to_thread(log.close)
+
     app = create_app(
         spec,
         router,
         remote,
+        drift=drift_reader,
         auth=auth,
         docs=args.docs,
         cors_origins=args.cors_origins,
+        feedback=feedback,
+        quality=RemoteQuality(coordinator),
         more_checks=(RateLimit(rates).look,),
+        refused=refused,
+        at_end=at_end,
     )
-    put_in_front(app.state.door)
+    door = app.state.door
+    heartbeat = Heartbeat(
+        server_id,
+        parts=(rollout, rates, drift, QualityReporter(feedback, scores, versions)),
+        send=coordinator.report.remote,
+        count_waiting=gathered.count,
+    )
+    here = OnServer(
+        by_version,
+        histograms,
+        door,
+        refused,
+        router,
+        versions,
+        rates,
+        rollout,
+        heartbeat,
+        drift_looks,
+        feedback,
+        log,
+    )
+    put_in_front(door)
     return ServerParts(
         app=app,
         versions=versions,
-        heartbeat=Heartbeat(token_hex(8), parts=(rollout, rates), send=coordinator.report.remote),
+        heartbeat=heartbeat,
         is_joined=lambda: rollout.is_known,
         describe=app.openapi if args.docs else dict,
-        follow_keys_forever=auth.follow_forever,
-        export_forever=partial(export_forever, counters, app.state.door, router, versions, rates),
+        follow_keys_forever=partial(_together, auth.follow_forever, secrets.follow_forever),
+        export_forever=partial(
+            _together,
+            partial(export_forever, spec.name, OF_A_SERVER, here),
+            drift_looks.look_forever,
+        ),
     )
 
 
-def coordinator_parts(args: ServerArgs) -> tuple[Inbox, Controller]:
+async def _together(*forever: Callable[[], Awaitable[None]]) -> None:
+    await asyncio.gather(*(each() for each in forever))
+
+
+def coordinator_parts(args: ServerArgs) -> CoordinatorParts:
     """What a coordinator is made of."""
-    name = get_spec(args.model).name
+    spec = get_spec(args.model)
+    name = spec.name
     notifier = Notifier(name, own_application())
-    controller = Controller(partial(log_of, args), IsolatedReplicas(name), notifier=notifier)
-    return Inbox(parts=(controller, Shares())), controller
+    quality = Quality(spec, KeptFile(state_of(args), name, own_application()))
+    controller = Controller(
+        partial(log_of, args), IsolatedReplicas(name), notifier=notifier, labels=quality
+    )
+    drift = DriftWindows()
+    keeper = DriftKeeper(drift, partial(objects_of, args), f"{name}/{own_application()}")
+    return CoordinatorParts(
+        inbox=Inbox(parts=(controller, Shares(), drift, quality)),
+        controller=controller,
+        drift=drift,
+        quality=quality,
+        forever=(
+            keeper.keep_forever,
+            quality.keep_forever,
+            partial(export_forever, name, OF_THE_COORDINATOR, OnCoordinator(controller)),
+        ),
+        at_end=(quality.keep, keeper.keep),
+    )
 
 
 def opened_version(args: VersionArgs) -> Predictor:
@@ -138,6 +241,16 @@ def log_of(args: ServerArgs, rollout: str) -> Log:
     return open_log(state_of(args), get_spec(args.model).name, own_application(), rollout)
 
 
+def objects_of(args: ServerArgs) -> Objects:
+    """The store of the logs. Raises ValueError or OSError."""
+    return open_objects(state_of(args), retry_s=RETRY_S, timeout_s=TIMEOUT_S)
+
+
 def state_of(args: ServerArgs) -> str:
-    """Where the logs of rollouts are."""
+    """Where the logs of rollouts are, and the counts of drift."""
     return os.environ.get("STATE_PATH") or args.state
+
+
+def log_place(args: ServerArgs) -> str | None:
+    """Where the prediction log is; None where none is kept."""
+    return os.environ.get("LOG_PATH") or args.log

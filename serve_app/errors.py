@@ -17,6 +17,9 @@ SluiceError
 │   ├── InvalidRows              422  with a list of field, reason, allowed
 │   ├── Overloaded               429  with Retry-After
 │   ├── RateLimited              429  with Retry-After: this caller's rows, not the server's
+│   ├── LabelError               a label cannot be joined with its prediction
+│   │   ├── InvalidLabel         422  what came true cannot be used
+│   │   └── UnknownPrediction    404  a prediction id that this model's servers have not made
 │   └── CommandError             an operator's command cannot be carried out
 │       ├── BadCommand           422  there is no such command, or its body is none
 │       ├── NoRollout            404  the table has no rollout
@@ -31,7 +34,9 @@ SluiceError
 │   └── BundleUnavailable        its files cannot be read, or are not there yet: asked again
 │       ├── StoreAway            the store does not answer, or not us
 │       └── NoRoom               this machine has no disk, memory or thread for it
+├── StateError                   what is kept of labels cannot be read or written (asked again)
 ├── SettingsError                serve_config.yaml or a table is wrong (refused before its effect)
+├── PredictionLogError           the prediction log cannot be opened or read (answers go on)
 └── RolloutError                 a rollout's log cannot be read or written (unread: stable answers)
     └── Fenced                   another coordinator writes this log now
 """
@@ -219,6 +224,22 @@ class DeadlineExceeded(ServiceError):
     status, code, title = 504, "deadline_exceeded", "No answer within the deadline"
 
 
+class LabelError(RequestError):
+    """A label cannot be joined with its prediction."""
+
+
+class InvalidLabel(LabelError):
+    """What came true is none of what the model may answer, or the body is no label."""
+
+    status, code, title = 422, "invalid_label", "The label cannot be used"
+
+
+class UnknownPrediction(LabelError):
+    """A prediction id that is forged, changed, of another model, or of a key that is gone."""
+
+    status, code, title = 404, "unknown_prediction", "The prediction id was not made here"
+
+
 class CommandError(RequestError):
     """An operator's command cannot be carried out."""
 
@@ -265,8 +286,16 @@ class NoRoom(BundleUnavailable):
 PASSING = (StoreAway, NoRoom)
 
 
+class StateError(SluiceError):
+    """What the coordinator keeps of labels cannot be read or written; the text names the file."""
+
+
 class SettingsError(SluiceError):
     """A setting is wrong; the text names the place."""
+
+
+class PredictionLogError(SluiceError):
+    """The prediction log cannot be opened, read, or does not hold what is looked for."""
 
 
 class RolloutError(SluiceError):

@@ -24,7 +24,7 @@ from training.compilation.proof import Compilation
 from training.fitted_pipeline import FittedPipeline
 from training.golden import golden_rows
 from training.pickled import Needs, needs_of, pickled
-from training.references import references
+from training.references import references, score_references
 from training.report import render
 from training.truth import Truth
 
@@ -102,6 +102,7 @@ def _manifest(
         runtime_reason=compilation.reason,
         features=list(fitted.spec.contract),
         references=references(fitted.reference),
+        score_references=score_references(spec, fitted.scores, truth.tolerance),
         parameters=fitted.parameters,
         metrics=fitted.metrics,
         training_data_sha256=fitted.reference.sha256,

@@ -25,6 +25,7 @@ from training.bundling import Written
 from training.foreign import types_to_trust
 from training.new.cli import add_new
 from training.recipe import get_training
+from training.retraining.cli import add_retrain
 from training.run import Step, bundle, train
 
 MODEL_HELP = f"One of {', '.join(MODELS)}, or the module of a contract: {EXAMPLE}."
@@ -217,6 +218,7 @@ def _with_steps(work: Callable[[Step], Outcome]) -> Outcome:
 
 
 add_new(app, _with_steps, console)
+add_retrain(app, _run)
 
 
 def _finish(progress: Progress) -> None:

@@ -51,18 +51,38 @@ def train(
 
     Raises TrainingError or BundleError; then nothing was written.
     """
+    require_trainable(training, spec, version, store)
+    step("Reading rows")
+    table = _rows(training, spec, data)
+    source = f"recipe, seed {SEED}" if data is None else data.name
+    return train_on(training, spec, version, store, table, source, step)
+
+
+def require_trainable(training: Training, spec: ModelSpec, version: str, store: Store) -> None:
+    """Refuse what cannot become a version, before rows are read. Raises TrainingError."""
     _require_free(version, spec, store)
     if training.pipeline is None:
         raise TrainingError(
             f"{spec.name}: its training has no pipeline(); expected one, or bundle a fitted "
             "pipeline: python -m training bundle"
         )
-    step("Reading rows")
-    table = _rows(training, spec, data)
-    has_interval = spec.kind == "regressor" and not spec.is_anomaly_score
-    shares = WITH_INTERVAL if has_interval else WITHOUT_INTERVAL
-    fitting, calibration, holdout = table.parts(shares, SEED)
-    source = f"recipe, seed {SEED}" if data is None else data.name
+
+
+def train_on(
+    training: Training,
+    spec: ModelSpec,
+    version: str,
+    store: Store,
+    table: Table,
+    source: str,
+    step: Step = silent,
+) -> Written:
+    """Fit on checked rows, measure, compile, write and prove; `source` is told in the report.
+
+    `require_trainable` comes first. Raises TrainingError or BundleError; then nothing was written.
+    """
+    assert training.pipeline is not None
+    fitting, calibration, holdout = _parts(spec, table)
     with threadpool_limits(1):
         step(f"Fitting on {len(fitting):,} rows")
         frame = fitting.frame_for(AS_READ.model_copy(update={"texts": training.texts}))
@@ -87,6 +107,17 @@ def train(
         fitted = with_threshold(fitted, holdout)
         require_quality(fitted, training)
         return _publish(fitted, holdout, store, step)
+
+
+def holdout_of(spec: ModelSpec, table: Table) -> Table:
+    """The rows of a table that `train_on` measures on and never fits on, in their order."""
+    return _parts(spec, table)[-1]
+
+
+def _parts(spec: ModelSpec, table: Table) -> list[Table]:
+    """Rows to fit on, to calibrate on, and the hold-out."""
+    has_interval = spec.kind == "regressor" and not spec.is_anomaly_score
+    return table.parts(WITH_INTERVAL if has_interval else WITHOUT_INTERVAL, SEED)
 
 
 def bundle(

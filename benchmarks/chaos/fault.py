@@ -8,6 +8,7 @@ from benchmarks.chaos.served import Served
 from benchmarks.chaos.store import StoreProxy
 from benchmarks.question import Question
 from benchmarks.replica import Dashboard
+from benchmarks.wrk import Sample
 
 MODES = ("fast", "plain")
 PLACEMENTS = ("in_server", "isolated")
@@ -17,13 +18,13 @@ PLACEMENTS = ("in_server", "isolated")
 class Stage:
     """What a fault can reach: the server, its store, and questions to ask it.
 
-    In `p99_ms` it may note what its own clients measured.
+    In `samples` it may note how its own clients were answered.
     """
 
     served: Served
     question: Question
     store: StoreProxy | None = None
-    p99_ms: list[float] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
 
     def deploy(self, config: Config) -> str:
         """Send a file to the running server; what it answered. The file itself stays as it was."""
@@ -50,7 +51,9 @@ class Fault:
     `begin` breaks it, and `lasts_s` later `end` puts it right; where there is no end the server has
     to heal by itself. `needs` is what the run must have: "disks", "store". `ends_server`: `sluice
     up` must end with a reason, and something outside starts it again. `may_shed`: 429 and 503 are
-    right, and `most_p99_ms` bounds what the answers take meanwhile.
+    right, and `most_p99_ms` bounds what is accepted meanwhile; something has to be.
+    `most_growth_percent` bounds how much more memory all processes may have in the end, where it
+    was watched as long as a soak.
     """
 
     name: str
@@ -64,4 +67,5 @@ class Fault:
     ends_server: bool = False
     may_shed: bool = False
     most_p99_ms: float | None = None
+    most_growth_percent: float | None = None
     most_recovery_s: float = 15.0

@@ -21,7 +21,7 @@ class Outcome:
     time without a good answer; `recovery_s` how long after the fault the last request failed that
     was due; `whole_s` when every process was there again (None: it never was). `story` is what the
     server itself said, such as why it ended. `p99_ms` is of the good answers; under overload, of
-    all answers to the clients that make it.
+    those to clients that make it, of which `accepted` says how many there were.
     """
 
     fault: str
@@ -36,6 +36,8 @@ class Outcome:
     ends_server: bool = False
     may_shed: bool = False
     most_p99_ms: float | None = None
+    accepted: int | None = None
+    most_growth_percent: float | None = None
     left_behind: list[str] = field(default_factory=list)
     memory_mb: tuple[float, float] = (0.0, 0.0)
     story: str = ""
@@ -44,6 +46,17 @@ class Outcome:
     def lost(self) -> int:
         """Requests that got no good answer, without those that were told to come again."""
         return sum(n for kind, n in self.failed.items() if not self.is_shed(kind))
+
+    @property
+    def growth_percent(self) -> float:
+        """How much more memory there was in the end than before; 0 where it was not measured."""
+        before_mb, after_mb = self.memory_mb
+        return 100 * (after_mb / before_mb - 1) if before_mb > 0 else 0.0
+
+    @property
+    def answered(self) -> int:
+        """Requests of the steady load that got a good answer."""
+        return self.requests - sum(self.failed.values())
 
     @property
     def wrong(self) -> int:

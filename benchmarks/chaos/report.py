@@ -77,10 +77,21 @@ def _of(outcome: Outcome) -> list[str]:
             f"requests failed for {outcome.recovery_s:.1f} s, expected at most "
             f"{outcome.most_recovery_s:g} s"
         )
+    if outcome.requests and not outcome.answered:
+        # A server that refuses everybody is quick, too.
+        found.append("no request was answered")
+    if outcome.accepted == 0:
+        found.append("nothing was accepted of those who make the overload")
     if outcome.most_p99_ms is not None and outcome.p99_ms > outcome.most_p99_ms:
         found.append(
-            f"99 % of the answers came within {outcome.p99_ms:.0f} ms, expected "
+            f"99 % of what was accepted was answered within {outcome.p99_ms:.0f} ms, expected "
             f"{outcome.most_p99_ms:g} ms"
+        )
+    most_percent = outcome.most_growth_percent
+    if most_percent is not None and outcome.growth_percent > most_percent:
+        found.append(
+            "memory grew from {:.0f} to {:.0f} MB".format(*outcome.memory_mb)
+            + f", expected at most {most_percent:g} % more"
         )
     if outcome.whole_s is None:
         found.append("it did not heal by itself")

@@ -21,6 +21,8 @@ from benchmarks.question import Question
 SETTLE_S = 1.0
 CAPACITY_S = 3.0
 WHOLE_TIMEOUT_S = 120.0
+# Of less nothing is said of memory: caches fill, and Ray starts a process or two.
+SOAK_S = 600.0
 # A load that is not ended earlier.
 MOST_S = 7_200.0
 DISKS_MB = {"ray": 400, "state": 2, "cache": 32}
@@ -131,8 +133,10 @@ def _try(fault: Fault, stage: Stage, rate: float, seconds: float) -> Outcome:
         is_whole = served.until_whole(WHOLE_TIMEOUT_S)
         whole_s = load.since_fault_s if is_whole else None
         _wait(lambda: load.since_fault_s >= seconds)
+    sample = stage.samples.pop() if stage.samples else None
     found = load.outcome(
-        p99_ms=stage.p99_ms.pop() if stage.p99_ms else None,
+        p99_ms=sample.p99_ms if sample else None,
+        accepted=sample.accepted if sample else None,
         fault=fault.name,
         title=fault.title,
         whole_s=whole_s,
@@ -140,6 +144,7 @@ def _try(fault: Fault, stage: Stage, rate: float, seconds: float) -> Outcome:
         ends_server=fault.ends_server,
         may_shed=fault.may_shed,
         most_p99_ms=fault.most_p99_ms,
+        most_growth_percent=fault.most_growth_percent if seconds >= SOAK_S else None,
         left_behind=served.left,
         memory_mb=(before_mb, served.memory_mb()),
         story="; ".join(text for text in (story, ended, served.words) if text),

@@ -15,7 +15,7 @@ from benchmarks.simulator.models import SPEC, SimulatedRuntime, proven
 from benchmarks.simulator.network import Handle, Network, Target, Wire
 from benchmarks.simulator.store import SimulatedObjects
 from serve_app.app import opened_version
-from serve_app.cluster.coordinator import Coordinator
+from serve_app.cluster.coordinator import Coordinator, CoordinatorParts
 from serve_app.cluster.handles import IsolatedReplicas, RemoteRollout
 from serve_app.cluster.heartbeat import Heartbeat
 from serve_app.cluster.placements import InServerVersion, IsolatedApplication
@@ -26,9 +26,10 @@ from serve_app.rollout.active_rollout import ActiveRollout
 from serve_app.rollout.controller import Controller
 from serve_app.rollout.log import Log
 from serve_app.rollout.orders import Orders, order_out, written_orders
-from serve_app.serving.answer import Counters, Observer
+from serve_app.serving.answer import Observer
 from serve_app.serving.opening import Opening
 from serve_app.serving.router import Router
+from serve_app.serving.version_counts import VersionCounts
 from serve_app.serving.versions import Versions
 from serve_app.settings import Rollout, ServerArgs, VersionArgs
 
@@ -91,7 +92,7 @@ class ServerProcess:
         )
         self.versions = Versions(opening.open)
         self.rollout = ActiveRollout(SPEC, self.versions, self._read_orders)
-        observers = (Counters(), self.rollout, self._witness)
+        observers = (VersionCounts(), self.rollout, self._witness)
         self.router = Router(SPEC, self.versions, observers, assigner=self.rollout)
         self.remote = RemoteRollout(coordinator, self.rollout, self._order_out)
         return ServerParts(
@@ -132,10 +133,10 @@ class CoordinatorProcess:
         self._stage = stage
         self.instance: Coordinator = self.context.run(Coordinator, self._parts, ARGS)
 
-    def _parts(self, args: ServerArgs) -> tuple[Inbox, Controller]:
+    def _parts(self, args: ServerArgs) -> CoordinatorParts:
         """As serve_app.app.coordinator_parts, over a store in memory."""
         self.controller = Controller(self._open_log, IsolatedReplicas(SPEC.name))
-        return Inbox(parts=(self.controller,)), self.controller
+        return CoordinatorParts(Inbox(parts=(self.controller,)), self.controller)
 
     def _open_log(self, rollout: str) -> Log:
         return log_of(self._stage, rollout)

@@ -27,13 +27,16 @@ SECRET_BYTES = 32
 MAX_KEY_BYTES = 200
 MAX_KEYS = 1_000
 MAX_LINES = 20
+# A row in eleven days. By a rate that is no number to divide by, nobody could be told when to come
+# again.
+LEAST_ROWS_PER_S = 1e-6
 # What is said of a field that cannot be used: never what was found, since it may be a secret.
 EXPECTED = {
     "id": "expected 1 to 40 of a-z, 0-9, - and _, and a letter or a digit first",
     "secret_sha256": "expected 64 hexadecimal digits, as `sluice keys add` writes them",
     "scopes": f"expected a list of {', '.join(SCOPES)}",
     "expires": "expected a date and time with a zone, such as 2027-01-31T00:00:00Z",
-    "rows_per_s": "expected a number above 0",
+    "rows_per_s": f"expected a number of {LEAST_ROWS_PER_S:f} or more",
     "burst_rows": "expected a whole number of 1 or more",
 }
 NOTE = "# Written by `sluice keys`. A secret is not in here: only its SHA-256.\n"
@@ -46,7 +49,11 @@ def _moment(value: Any) -> Any:
         value = datetime.fromisoformat(value)
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise ValueError(EXPECTED["expires"])
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        # In UTC it lies before the year 1, or after 9999.
+        raise ValueError(EXPECTED["expires"]) from None
 
 
 class KeyEntry(Setting):
@@ -65,7 +72,11 @@ class KeyEntry(Setting):
     ] = None
     rows_per_s: Annotated[
         float | None,
-        Field(gt=0, le=1e9, description="most rows a second, over all servers of a model"),
+        Field(
+            ge=LEAST_ROWS_PER_S,
+            le=1e9,
+            description="most rows a second, over all servers of a model",
+        ),
     ] = None
     burst_rows: Annotated[
         int | None, Field(ge=1, le=1_000_000_000, description="rows that may come at once")
@@ -106,6 +117,25 @@ class KeyFile(Setting):
         return self
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a mapping in which a key stands twice: YAML would take the last one."""
+
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        """A mapping as it is written. Raises SettingsError without a word of it."""
+        node = super().compose_mapping_node(anchor)
+        seen: set[tuple[str, str]] = set()
+        for name, _ in node.value:
+            if not isinstance(name, yaml.ScalarNode):
+                continue
+            if (name.tag, name.value) in seen:
+                raise SettingsError(
+                    f"line {name.start_mark.line + 1}: found a key that stands there already; "
+                    "expected each once"
+                )
+            seen.add((name.tag, name.value))
+        return node
+
+
 def parse_keys(text: str) -> KeyFile:
     """The keys that a YAML text lists.
 
@@ -113,7 +143,7 @@ def parse_keys(text: str) -> KeyFile:
     nothing of the text but sound ids.
     """
     try:
-        found = yaml.safe_load(text)
+        found = yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise SettingsError(f"line {line} is no YAML") from None

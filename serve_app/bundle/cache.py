@@ -5,12 +5,13 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from serve_app.bundle.manifest import MANIFEST, Manifest, parse
 from serve_app.bundle.ownership import make_own
+from serve_app.bundle.room import free_memory_bytes, require_memory
 from serve_app.bundle.store import MOST_UNLISTED_BYTES, FolderStore, Store
 from serve_app.bundle.verified import read_manifest, read_verified
 from serve_app.errors import BundleError, BundleUnavailable, NoRoom, StoreAway
@@ -28,12 +29,19 @@ class NodeCache:
 
     A version comes here whole or not at all: verified in a draft folder, then renamed. Since
     versions are immutable, what is here is never asked for again, so a node that has a bundle can
-    start replicas while the store is away.
+    start replicas while the store is away. While it is fetched all of it is in memory, so that it
+    needs room there, by `free_bytes` (None: not known).
     """
 
-    def __init__(self, remote: Store, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        remote: Store,
+        folder: Path | None = None,
+        free_bytes: Callable[[], int | None] = free_memory_bytes,
+    ) -> None:
         self.uri = remote.uri
         self._remote = remote
+        self._free_bytes = free_bytes
         place = hashlib.sha256(remote.uri.encode()).hexdigest()[:16]
         self._here = FolderStore((folder or cache_folder()) / place)
 
@@ -84,6 +92,8 @@ class NodeCache:
     def _fetch(self, model: str, version: str) -> Manifest:
         try:
             manifest, _ = read_manifest(self._remote, model, version)
+            n_bytes = sum(file.size_bytes for file in manifest.files.values())
+            require_memory(f"{self.uri}/{model}/{version}", n_bytes, self._free_bytes())
             files = {file: read_verified(self._remote, manifest, file) for file in manifest.files}
             files[MANIFEST] = self._remote.read(model, version, MANIFEST)
         except BundleUnavailable:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from serve_app.bundle.manifest import Manifest
 from serve_app.bundle.pin import missing_pin
 from serve_app.bundle.predictor import Predictor
-from serve_app.bundle.room import is_passing
+from serve_app.bundle.room import free_memory_bytes, is_passing, require_memory
 from serve_app.bundle.runtimes.needs import import_fault
 from serve_app.bundle.runtimes.record import Runtime
 from serve_app.bundle.runtimes.registry import record_of
@@ -59,10 +59,12 @@ def open_version(
     *,
     is_pinned: bool,
     first: Callable[[Verified], None] | None = None,
+    free_bytes: Callable[[], int | None] = free_memory_bytes,
 ) -> Predictor:
     """Verify, open and prove one version whatever fields it takes: to be compared, not to serve.
 
-    Raises BundleError.
+    Raises BundleError, and NoRoom before anything is read where its files would take too much of
+    the memory that is free here.
     """
     where = f"{store.uri}/{spec.name}/{manifest.version}"
     fault = kind_fault(spec, manifest)
@@ -76,11 +78,13 @@ def open_version(
     )
     if fault:
         raise BundleError(f"{where}: {fault}")
-    files = {
-        file: read_verified(store, manifest, file)
-        for file in {*manifest.files, manifest.model_file}
-    }
-    model = files[manifest.model_file]
+    others = {file: of.size_bytes for file, of in manifest.files.items()}
+    model_bytes = others.pop(manifest.model_file, 0)
+    require_memory(where, model_bytes + max(others.values(), default=0), free_bytes())
+    model = read_verified(store, manifest, manifest.model_file)
+    # Compared and let go, one after the other: nobody opens them.
+    for file in others:
+        read_verified(store, manifest, file)
     verified = Verified(manifest, digest, model, spec.threshold_of(manifest.parameters), where)
     if first is not None:
         first(verified)

@@ -5,6 +5,8 @@ add a line to CHANGELOG.md.
 """
 
 import hashlib
+from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -24,7 +26,8 @@ from serve_app.contract.plain_text import control_fault
 from serve_app.errors import BundleError
 
 # 2: how the pipeline is called, what it refuses, tolerance and classes stand in the manifest.
-FORMAT: Literal[2] = 2
+# 3: references say all that drift is measured against, and scores have references too.
+FORMAT: Literal[3] = 3
 MANIFEST = "manifest.json"
 COMPILED = ONNX.file
 PIPELINE = SKLEARN.file
@@ -39,6 +42,9 @@ Version = Annotated[str, Field(pattern=VERSION_PATTERN, max_length=40)]
 # Never a path.
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=100)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0)]
+# Of a number: training makes 20 at most.
+MOST_BINS = 100
 
 
 def _listed(name: str) -> str:
@@ -85,12 +91,36 @@ class Reference(_Record):
 
     Numbers: `edges` are the inner edges, `counts` has one entry more. Categories: `counts` goes
     with `values`.
+
+    From format 3 on `n_missing` is there, in rows, and with it what drift is measured against:
+    `minimum` and `maximum` of numbers; `n_unlisted` rows of an open text that is not in `values`;
+    of dates the rows in each month, (12,) from January, and on each weekday, (7,) from Monday.
     """
 
     share_missing: Annotated[float, Field(ge=0, le=1)]
     counts: list[int]
     edges: list[float] | None = None
     values: list[str] | None = None
+    n_missing: Count | None = None
+    n_unlisted: Count = 0
+    minimum: float | None = None
+    maximum: float | None = None
+    months: Annotated[list[Count], Field(min_length=12, max_length=12)] | None = None
+    weekdays: Annotated[list[Count], Field(min_length=7, max_length=7)] | None = None
+
+    @model_validator(mode="after")
+    def _check_bins(self) -> "Reference":
+        """Refuse bins that cannot be counted; older formats were never looked at so."""
+        if self.n_missing is None:
+            return self
+        names = self.values if self.values is not None else [*(self.edges or ()), 0.0]
+        if len(self.counts) != len(names) or (self.values is None) == (self.edges is None):
+            raise ValueError("expected either values or edges, and a count for each bin")
+        if self.edges is not None and len(names) > MOST_BINS:
+            raise ValueError(f"expected at most {MOST_BINS} bins")
+        if not all(low < high for low, high in pairwise(self.edges or ())):
+            raise ValueError("expected edges that increase")
+        return self
 
 
 class GoldenRow(_Record):
@@ -131,10 +161,11 @@ class Manifest(_Record):
 
     `tolerance` is how far a score may lie from the fitted pipeline's, in the score's own unit.
     `libraries` has every library that opening the model needs, by its distribution's name, and
-    `modules` what else the pickle needs, by its import name.
+    `modules` what else the pickle needs, by its import name. `score_references` has how the scores
+    of the hold-out were distributed: by the name of each output, or `class` or `score`.
     """
 
-    format: Literal[1, 2]
+    format: Literal[1, 2, 3]
     model: str
     version: Version
     kind: Kind
@@ -157,6 +188,7 @@ class Manifest(_Record):
     tolerance: float = 0.0
     refusals: list[Refusal] = Field(default_factory=list)
     modules: dict[str, Module] = Field(default_factory=dict)
+    score_references: dict[str, Reference] = Field(default_factory=dict)
     # What a person should know of this version, a sentence each.
     notes: list[str] = Field(default_factory=list)
 
@@ -178,6 +210,18 @@ class Manifest(_Record):
         return record_of(self.runtime).file
 
 
+def made_at(created_at: str | None) -> datetime | None:
+    """When a bundle was made, by `created_at`; None for what is no time.
+
+    Whoever made the bundle wrote it, and it serves all the same.
+    """
+    try:
+        made = datetime.fromisoformat(created_at or "")
+    except ValueError:
+        return None
+    return made if made.tzinfo else made.replace(tzinfo=UTC)
+
+
 def sha256_of(data: bytes) -> str:
     """The digest used for files, manifests and pins."""
     return hashlib.sha256(data).hexdigest()
@@ -193,7 +237,7 @@ def parse(data: bytes, where: str) -> Manifest:
         reason = first["msg"].removeprefix("Value error, ")
         raise BundleError(
             f"{where}/{MANIFEST}: {place}: {reason}; expected "
-            f"a manifest of format 1 or {FORMAT}. Train or bundle this version again."
+            f"a manifest of format 1 to {FORMAT}. Train or bundle this version again."
         ) from None
     _require_plain(manifest.model_dump(), where)
     return manifest
@@ -204,20 +248,20 @@ def _require_plain(fields: dict[str, Any], where: str) -> None:
 
     Values of a row are left alone: they are as the data has them.
     """
+    # A name, and what stands there: a dictionary or a list.
     waiting: list[tuple[str, Any]] = [
-        (name, part) for name, part in fields.items() if name not in DATA
+        (name, [part]) for name, part in fields.items() if name not in DATA
     ]
     while waiting:
         place, found = waiting.pop()
-        texts: list[str] = []
-        if isinstance(found, str):
-            texts = [found]
-        elif isinstance(found, dict):
-            texts = list(found)
-            waiting += [(place, part) for name, part in found.items() if name not in DATA]
-        elif isinstance(found, list):
-            waiting += [(place, part) for part in found]
-        fault = next((fault for fault in map(control_fault, texts) if fault), "")
+        names: list[str] = []
+        parts = found
+        if isinstance(found, dict):
+            names = list(found)
+            parts = [part for name, part in found.items() if name not in DATA]
+        waiting += [(place, part) for part in parts if isinstance(part, dict | list)]
+        # As one text: a million of them one by one would take a second.
+        fault = control_fault("".join(names + [part for part in parts if isinstance(part, str)]))
         if fault:
             raise BundleError(
                 f"{where}/{MANIFEST}: {place}: found the control character {fault}, expected plain "

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,11 @@ class Predictor:
         shape = (len(block),) if self._n_scores == 1 else (len(block), self._n_scores)
         if scores.shape != shape:
             raise ValueError(f"found scores of shape {scores.shape}, expected {shape}")
+        if shape == (1,):
+            # By Python itself: three calls of numpy would take a tenth of a whole request.
+            score = scores.item()
+            good = 0 <= score <= 1 if self._is_probability else isfinite(score)
+            return scores if good else self._mended(scores)
         is_good = (scores >= 0) & (scores <= 1) if self._is_probability else np.isfinite(scores)
         return scores if is_good.all() else self._mended(scores)
 

@@ -2,6 +2,11 @@
 
 from pathlib import Path
 
+from serve_app.errors import NoRoom
+
+# Files of a bundle may take so much of the memory that is free: the model's bytes are copied once
+# more for the child that proves it, and those that serve need some too.
+SHARE_FOR_FILES = 0.4
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 OWN_GROUP = Path("/proc/self/cgroup")
 RECLAIMED = "inactive_file"
@@ -28,6 +33,20 @@ def free_memory_bytes(
     """
     found = [_free_in(folder) for folder in _groups(control_groups, own_group)]
     return min((free for free in found if free is not None), default=None)
+
+
+def require_memory(where: str, n_bytes: int, free_bytes: int | None) -> None:
+    """Ask for room before so many bytes of a bundle are read: its manifest, which a stranger may
+    have written, says how many they are.
+
+    `free_bytes` is what `free_memory_bytes` tells; None: nobody does. Raises NoRoom.
+    """
+    if free_bytes is None or n_bytes <= SHARE_FOR_FILES * free_bytes:
+        return
+    raise NoRoom(
+        f"{where}: its files take {n_bytes / 1e6:.0f} MB, found {free_bytes / 1e6:.0f} MB of "
+        f"memory free; expected {n_bytes / SHARE_FOR_FILES / 1e6:.0f} MB where it serves"
+    )
 
 
 def _groups(control_groups: Path, own_group: Path) -> list[Path]:

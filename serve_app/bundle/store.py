@@ -12,8 +12,10 @@ from serve_app.bundle.manifest import MANIFEST
 from serve_app.bundle.ownership import own_fault, way_fault
 from serve_app.errors import BundleError, BundleUnavailable
 
-# Of files whose size no manifest says: the manifest itself, and signatures.
-MOST_UNLISTED_BYTES = 16 * 1024**2
+# Of files whose size no manifest says: the manifest itself, and signatures. A manifest takes some
+# 3.5 KB for each field, so this is room for two thousand, and lists of choices are long; to parse
+# what a stranger has put there takes no server long.
+MOST_UNLISTED_BYTES = 8 * 1024**2
 
 
 class Store(Protocol):

@@ -7,6 +7,8 @@ from typing import Any, Protocol, TypeVar
 from ray import serve
 
 from serve_app.errors import HttpError, NotReady, RolloutError
+from serve_app.monitoring.drift_windows import DriftSums
+from serve_app.monitoring.quality.view import QualityView
 from serve_app.rollout.command import CommandName
 from serve_app.rollout.fleet import Replicas
 from serve_app.rollout.one_call import OneCall
@@ -110,6 +112,34 @@ class RemoteRollout:
         )
         if refused is not None:
             raise refused
+
+
+class RemoteDrift:
+    """What all servers counted, from the coordinator behind its handle."""
+
+    def __init__(self, coordinator: Any) -> None:
+        self._coordinator = coordinator
+
+    async def sums(self) -> DriftSums:
+        """The sums of now. Raises NotReady when the coordinator does not answer."""
+        found: DriftSums = await _in_time(self._coordinator.drift.remote(), TIMEOUT_S)
+        return found
+
+
+class RemoteQuality:
+    """What the coordinator knows of labels, for the route."""
+
+    def __init__(self, coordinator: Any) -> None:
+        self._coordinator = coordinator
+
+    async def view(self) -> QualityView:
+        """How good the versions are. Raises NotReady."""
+        found: QualityView | HttpError = await _in_time(
+            self._coordinator.quality.remote(), TIMEOUT_S
+        )
+        if isinstance(found, HttpError):
+            raise found
+        return found
 
 
 class IsolatedReplicas:

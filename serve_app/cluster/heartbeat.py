@@ -17,7 +17,7 @@ class Heartbeat:
     """Reports the parts of one server; knows nothing of what they hold.
 
     While the coordinator is away, the parts keep counting, and decide themselves how long they
-    follow what they were told last.
+    follow what they were told last. `count_waiting` is called before they are asked.
     """
 
     def __init__(
@@ -26,16 +26,23 @@ class Heartbeat:
         parts: Iterable[ServerPart],
         send: Callable[[Report], Awaitable[Reply]],
         clock: Callable[[], float] = time.monotonic,
+        count_waiting: Callable[[], None] = lambda: None,
     ) -> None:
         self._server = server
         self._parts = named(parts)
         self._send = send
         self._clock = clock
+        self._count_waiting = count_waiting
         self._heard_s = clock()
         self._seq = 0
         # A report whose reply was lost. The coordinator may have counted it, so it is sent again
         # as it was, and what came since waits for the next one.
         self._unanswered: Report | None = None
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the coordinator last answered a report, or since the start."""
+        return self._clock() - self._heard_s
 
     async def beat_forever(self) -> None:
         """Report once a second until cancelled."""
@@ -70,6 +77,7 @@ class Heartbeat:
 
     def _report(self) -> Report:
         self._seq += 1
+        self._count_waiting()
         taken = {}
         for name, part in self._parts.items():
             try:

@@ -1,78 +1,126 @@
-"""Counters and gauges of Ray Serve, which come out about 10 s late, as all of Ray's do.
+"""Hands what was counted to Ray, once a second; Ray's own export comes some 10 s later.
 
-The rooms below only count integers.
+A call of Ray's metrics takes microseconds. So the rooms below count integers, and nothing here is
+on a request's path. Histograms are counters with the label `le`: Ray's own kind wants a call for
+each time, and its agent replaces the time by the middle of the bin.
 """
 
 import asyncio
-from collections import Counter as Seen
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, Protocol
 
 from ray.serve.metrics import Counter, Gauge
 
-from serve_app.access.rates import Rates
-from serve_app.http.door import Door
-from serve_app.serving.answer import Counters
-from serve_app.serving.router import Router
-from serve_app.serving.versions import Versions
+from serve_app.cluster.declared_metrics import Metric, S
+
+logger = logging.getLogger(__name__)
 
 PERIOD_S = 1.0
+OTHER = "other"
+# Labels whose values stand in the code. Of all others somebody else can make many.
+OURS = frozenset({"code", "event", "le", "outcome", "rail", "status", "window"})
 
 
-async def export_forever(
-    counters: Counters, door: Door, router: Router, versions: Versions, rates: Rates
-) -> None:
-    """Once a second, hand what was counted since to Ray: nothing of it is on a request's path."""
-    events = Counter(
-        "sluice_events",
-        description="rows, failed_rows and fallbacks by version",
-        tag_keys=("event", "version"),
-    )
-    requests = Counter(
-        "sluice_requests", description="predictions by HTTP status", tag_keys=("code",)
-    )
-    seconds = Counter("sluice_request_seconds", description="time that they took in all, seconds")
-    under_way = Gauge(
-        "sluice_rows_under_way", description="rows accepted and not yet answered by this replica"
-    )
-    waiting = Gauge(
-        "sluice_waiting_rows",
-        description="rows that wait for an isolated version",
-        tag_keys=("version",),
-    )
-    refused = Gauge(
-        "sluice_config_error", description="1 while a table is refused and the last one stays"
-    )
-    percent = Gauge(
-        "sluice_candidate_percent",
-        description="share of the routing keys that a rollout's candidate has",
-    )
-    limited = Counter(
-        "sluice_rate_limited", description="requests refused by a key's rate", tag_keys=("key",)
-    )
-    seen: Seen[tuple[str, str]] = Seen()
-    answered: Seen[int] = Seen()
-    refusals: Seen[str] = Seen()
-    taken_s = 0.0
+class Instrument(Protocol):
+    """What takes one number, with the value of each label."""
+
+    def __call__(self, value: float, tags: dict[str, str]) -> None:
+        """Add it to a counter, or set a gauge to it."""
+
+
+def of_ray(metric: Metric[Any]) -> Instrument:
+    """Ray's counter or gauge of this name; it must be made in a replica."""
+    kind: Any = Counter if metric.kind == "counter" else Gauge
+    made = kind(metric.name, description=metric.help, tag_keys=("model", *metric.tags))
+    call: Instrument = made.inc if metric.kind == "counter" else made.set
+    return call
+
+
+class Series:
+    """The label values of one metric, which are bounded.
+
+    Whoever comes first is let in. From then on the labels that are not ours say `other`.
+    """
+
+    def __init__(self, tags: tuple[str, ...], most: int) -> None:
+        self._tags = tags
+        self._most = most
+        self._known: set[tuple[str, ...]] = set()
+
+    def of(self, values: tuple[str, ...]) -> tuple[str, ...]:
+        """These values, or those that stand for them."""
+        if values in self._known:
+            return values
+        if len(self._known) < self._most:
+            self._known.add(values)
+            return values
+        return tuple(
+            value if tag in OURS else OTHER for tag, value in zip(self._tags, values, strict=True)
+        )
+
+
+class _Exported(Generic[S]):
+    """One metric, and how much of it Ray has been told."""
+
+    def __init__(self, model: str, metric: Metric[S], tell: Instrument) -> None:
+        self._model = model
+        self._metric = metric
+        self._tell = tell
+        self._series = Series(metric.tags, metric.most_series)
+        self._told: dict[tuple[str, ...], float] = {}
+        self._has_failed = False
+
+    def export(self, source: S) -> None:
+        """Tell what is new. What cannot be read must not keep the others from being told."""
+        try:
+            found = self._metric.read(source)
+            for values, number in self._merged(found).items():
+                tags = dict(zip(self._metric.tags, values, strict=True))
+                self._tell(number, {"model": self._model, **tags})
+        except Exception:
+            if not self._has_failed:
+                logger.exception("the metric %s cannot be exported", self._metric.name)
+            self._has_failed = True
+
+    def _merged(self, found: Mapping[tuple[str, ...], float]) -> dict[tuple[str, ...], float]:
+        """What to tell of each series; of gauges that share one, the largest."""
+        merged: dict[tuple[str, ...], float] = {}
+        for values, number in found.items():
+            if self._metric.kind == "gauge":
+                series = self._series.of(values)
+                merged[series] = max(merged.get(series, number), number)
+                continue
+            added = number - self._told.get(values, 0.0)
+            if added > 0:
+                series = self._series.of(values)
+                merged[series] = merged.get(series, 0.0) + added
+                self._told[values] = number
+        return merged
+
+
+class Exporter(Generic[S]):
+    """The metrics of one process, of which `source` has the numbers."""
+
+    def __init__(
+        self,
+        model: str,
+        metrics: Iterable[Metric[S]],
+        source: S,
+        make: Callable[[Metric[S]], Instrument] = of_ray,
+    ) -> None:
+        self._source = source
+        self._exported = [_Exported(model, metric, make(metric)) for metric in metrics]
+
+    def export(self) -> None:
+        """Hand over what was counted since the last time, and how things are now."""
+        for exported in self._exported:
+            exported.export(self._source)
+
+
+async def export_forever(model: str, metrics: Iterable[Metric[S]], source: S) -> None:
+    """Export once a second until cancelled."""
+    exporter = Exporter(model, metrics, source)
     while True:
-        for (event, version), count in counters.counts.items():
-            if count > seen[event, version]:
-                events.inc(count - seen[event, version], tags={"event": event, "version": version})
-                seen[event, version] = count
-        for code, count in door.counts.items():
-            if count > answered[code]:
-                requests.inc(count - answered[code], tags={"code": str(code)})
-                answered[code] = count
-        for key, count in rates.refused.items():
-            if count > refusals[key]:
-                limited.inc(count - refusals[key], tags={"key": key})
-                refusals[key] = count
-        if door.seconds > taken_s:
-            seconds.inc(door.seconds - taken_s)
-            taken_s = door.seconds
-        under_way.set(router.rows_under_way)
-        percent.set(router.candidate_percent)
-        refused.set(float(versions.config_error is not None))
-        for version, member in versions.members().items():
-            rows = getattr(member.opened.scorer, "waiting_rows", None) if member.opened else None
-            if rows is not None:
-                waiting.set(rows, tags={"version": version})
+        exporter.export()
         await asyncio.sleep(PERIOD_S)

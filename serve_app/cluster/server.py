@@ -14,7 +14,7 @@ from serve_app.errors import NotReady, SettingsError
 from serve_app.models import get_spec
 from serve_app.scaling import BUSY, BusyMeter
 from serve_app.serving.versions import Versions
-from serve_app.settings import ServerArgs, Table, parse_settings, unknown_slices
+from serve_app.settings import ServerArgs, Table, log_fault, parse_settings, unknown_slices
 
 POLL_S = 0.5
 JOIN_TIMEOUT_S = 10.0
@@ -69,7 +69,7 @@ class Server:
         is_first = self._versions.table is None
         try:
             table = parse_settings(Table, user_config, "user_config")
-            self._check_slices(table)
+            self._check_fields(table)
         except SettingsError as error:
             if is_first:
                 raise
@@ -90,12 +90,16 @@ class Server:
         ):
             self._tasks.append(asyncio.ensure_future(forever()))
 
-    def _check_slices(self, table: Table) -> None:
-        """Refuse slices by fields that no row has: the table does not know the contract."""
+    def _check_fields(self, table: Table) -> None:
+        """Refuse fields that no row has: the table does not know the contract."""
+        contract = get_spec(self._model).contract
         slice_by = table.rollout.slice_by if table.rollout else ()
-        wrong = unknown_slices(slice_by, get_spec(self._model).contract) if slice_by else ""
+        wrong = unknown_slices(slice_by, contract)
         if wrong:
             raise SettingsError(f"user_config.rollout.slice_by: {wrong}")
+        wrong = log_fault(table.log, contract)
+        if wrong:
+            raise SettingsError(f"user_config.log.{wrong}")
 
     async def _join(self, table: Table) -> None:
         """Join a rollout with the candidate loaded and the orders known; or later, without."""

@@ -8,6 +8,7 @@ Ray says of it and of its deployments.
 """
 
 import json
+import os
 import sys
 import threading
 import time
@@ -19,6 +20,8 @@ from ray import serve
 from ray.serve.scripts import cli
 
 POLL_S = 1.0
+# Where Prometheus finds the metrics of this node. Without it Ray takes any free port.
+METRICS_PORT = "SLUICE_METRICS_PORT"
 
 
 def told(status: Any) -> dict[str, Any]:
@@ -60,7 +63,17 @@ def main() -> None:
     status_file, config = sys.argv[1:]
     teller = threading.Thread(target=_tell_forever, args=(Path(status_file),), daemon=True)
     teller.start()
-    cli(["run", config])
+    cli(["run", *_begun(), config])
+
+
+def _begun() -> list[str]:
+    """Start Ray here where it needs an option that `serve run` lacks; what that is told of it."""
+    port = os.environ.get(METRICS_PORT)
+    if not port:
+        return []
+    ray.init(address="local", namespace="serve", _metrics_export_port=int(port))
+    # It is there: else `serve run` would warn that RAY_ADDRESS names another one.
+    return ["--address", "auto"]
 
 
 if __name__ == "__main__":

@@ -28,6 +28,10 @@ class ExitCode(IntEnum):
     FLIPS = 5
     SHIFTED = 6
     SLOWER = 7
+    # `monitor` and `retrain --if-needed`: another training would help; the data is at fault, and a
+    # person has to look.
+    RETRAIN = 10
+    DATA_FAULT = 20
     # Programs of benchmarks/: Ctrl-C ended it, in the number that shells have for that.
     INTERRUPTED = 130
 

@@ -4,7 +4,8 @@ import importlib.util
 import os
 import subprocess
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -26,15 +27,20 @@ def new(
     `sluice new telco --data Telco.csv --target Churn`. Exit code 1: refused, with the reason; 2: a
     wrong command line.
     """
+    hand_to_training("new", words or [])
+
+
+def hand_to_training(command: str, words: Sequence[str]) -> NoReturn:
+    """Run `python -m training COMMAND WORDS`, and end as it ends; in words where it cannot run."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if importlib.util.find_spec("training") is None:
         missing.append("training")
     if missing:
         say_error(
-            f"sluice new: found no {', '.join(missing)} here, where models are only served; "
+            f"sluice {command}: found no {', '.join(missing)} here, where models are only served; "
             "expected what requirements/train.txt lists: "
             "pip install --require-hashes -r requirements/train.txt"
         )
         raise typer.Exit(ExitCode.REFUSED)
-    command = [sys.executable, "-m", "training", "new", *(words or [])]
-    raise typer.Exit(subprocess.run(command, env=dict(os.environ), check=False).returncode)
+    line = [sys.executable, "-m", "training", command, *words]
+    raise typer.Exit(subprocess.run(line, env=dict(os.environ), check=False).returncode)

@@ -1,20 +1,24 @@
-"""The rollout of one server, asked over HTTP."""
+"""The rollout of one server, its drift and quality, asked over HTTP."""
 
 import json
 import urllib.error
 import urllib.request
 from http.client import HTTPException
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from serve_app.commands.api_key import HINT, add_key
 from serve_app.commands.api_key import REFUSALS as KEY_REFUSALS
 from serve_app.errors import NoRollout, SluiceError, Unconfirmed
+from serve_app.monitoring.drift_view import DriftView
+from serve_app.monitoring.quality.view import QualityView
 from serve_app.rollout.command import CommandName
 from serve_app.rollout.view import RolloutView
+from serve_app.serving.status import Description
 
 TIMEOUT_S = 10.0
+View = TypeVar("View", bound=BaseModel)
 
 
 class Refused(SluiceError):
@@ -42,34 +46,50 @@ REFUSALS: dict[str, type[SluiceError]] = {
 
 def status(url: str) -> RolloutView:
     """Ask how far it is. Raises Refused or Unreachable."""
-    return _ask(_route(url))
+    return _ask(_route(url), RolloutView, "rollout")
 
 
 def command(url: str, action: CommandName, by: str, reason: str) -> RolloutView:
     """Carry out a command. Raises Refused or Unreachable."""
-    return _ask(f"{_route(url)}/{action}", json.dumps({"by": by, "reason": reason}).encode())
+    body = json.dumps({"by": by, "reason": reason}).encode()
+    return _ask(f"{_route(url)}/{action}", RolloutView, "rollout", body)
 
 
-def _route(url: str) -> str:
+def drift(url: str) -> DriftView:
+    """Ask how rows and scores differ from training. Raises Refused or Unreachable."""
+    return _ask(_route(url, "/v1/drift"), DriftView, "view of drift")
+
+
+def quality(url: str) -> QualityView:
+    """Ask how good each version is now. Raises Refused or Unreachable."""
+    return _ask(_route(url, "/v1/quality"), QualityView, "view of quality")
+
+
+def description(url: str) -> Description:
+    """Ask what is served, with what each bundle says of itself. Raises Refused or Unreachable."""
+    return _ask(_route(url, "/v1/model"), Description, "description of a model")
+
+
+def _route(url: str, path: str = "/v1/rollout") -> str:
     if not url.startswith(("http://", "https://")):
         raise Unreachable(
             f"--url: found {url!r}, expected one that begins with http:// or https://"
         )
-    return url.rstrip("/") + "/v1/rollout"
+    return url.rstrip("/") + path
 
 
-def _ask(where: str, body: bytes | None = None) -> RolloutView:
-    """A body makes it a POST."""
+def _ask(where: str, kind: type[View], what: str, body: bytes | None = None) -> View:
+    """The answer as a `kind`, which is called `what`. A body makes it a POST."""
     try:
         request = urllib.request.Request(where, body, {"Content-Type": "application/json"})
         add_key(request)
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
-            return RolloutView.model_validate_json(answer.read())
+            return kind.model_validate_json(answer.read())
     except urllib.error.HTTPError as error:
         raise refusal_of(where, error.code, error.read()) from None
     except ValidationError:
         raise Unreachable(
-            f"{where}: the answer is no rollout; is this the URL of a Sluice server?"
+            f"{where}: the answer is no {what}; is this the URL of a Sluice server?"
         ) from None
     except (OSError, ValueError, HTTPException) as error:
         # Nobody is there, or it is no URL, or what answers does not speak HTTP.

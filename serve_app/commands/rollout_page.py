@@ -18,6 +18,7 @@ from serve_app.commands.rollout_words import (
     counted,
     examples_of,
     failing_of,
+    labels_of,
     named,
     nearest,
     progress,
@@ -153,7 +154,10 @@ class _Page:
         if labels:
             said = "; ".join(found[label] for label in labels)
             table.add_row(", ".join(labels), self._last(said))
-        if view.worst_slices:
+        what_labels_say = labels_of(view)
+        if what_labels_say:
+            table.add_row("labels", self._last(what_labels_say))
+        if view.worst_slices and not (self._fits and failing and what_labels_say):
             slices = [
                 f"{part.feature} {part.rows}: {part.n_disagree:,} of {part.n_rows:,}"
                 for part in view.worst_slices

@@ -123,6 +123,15 @@ def times_of(view: RolloutView) -> str:
     return ", ".join(f"{arm} {p95_ms:.3g} ms" for arm, p95_ms in zip(ARMS, found, strict=True))
 
 
+def labels_of(view: RolloutView) -> str:
+    """Write what labels say of the candidate; nothing before the first of them."""
+    labels = view.labels
+    if labels is None:
+        return ""
+    said = labels.said.removeprefix("labels: ")
+    return f"{labels.n_stable:,} and {labels.n_candidate:,} labelled keys: {said}"
+
+
 def failing_of(view: RolloutView) -> str:
     """Write the slices that the candidate fails, with what both versions failed in them."""
     return " · ".join(

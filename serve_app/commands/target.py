@@ -45,7 +45,8 @@ class Served:
 
     `model` is a name or a module, `application` the name of its application. `stable` is None where
     the file names none, and `pin` is the sha256 that its manifest must have. `auth` is a key file,
-    or `disabled`, or None where neither is said; `docs` whether it has `/docs`.
+    or `disabled`, or None where neither is said; `docs` whether it has `/docs`; `log` where its
+    prediction log is.
     """
 
     model: str
@@ -57,6 +58,7 @@ class Served:
     public_keys: tuple[str, ...] = ()
     auth: str | None = None
     docs: bool = True
+    log: str | None = None
 
     def is_called(self, name: str) -> bool:
         """Whether a person who writes this name means this server."""
@@ -270,6 +272,7 @@ def _served(app: Mapping[str, Any], base: str) -> Served:
         public_keys=tuple(args.get("public_keys") or ()),
         auth=args.get("auth"),
         docs=args.get("docs", True) is not False,
+        log=args.get("log"),
     )
 
 

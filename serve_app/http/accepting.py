@@ -3,6 +3,8 @@
 uvloop's libuv accepts one connection a turn (libuv's pull request 3696). Under overload a turn
 takes a fifth of a second: of 400 clients that came at once some waited for as long as the overload
 lasted, and so did the health checks of HAProxy, which come on connections of their own.
+
+And it speaks HTTP alone: an offer of WebSockets is passed by, as a server may (RFC 9110, 7.8).
 """
 
 import asyncio
@@ -11,6 +13,7 @@ from asyncio import Protocol
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.websockets import auto
 
 # So many in one turn; the rest come in the next.
 MOST_AT_ONCE = 1_000
@@ -69,3 +72,13 @@ class AcceptingServer(uvicorn.Server):
 def accept_at_once() -> None:
     """Let the servers that Ray starts in this process from now on be such ones."""
     uvicorn.Server = AcceptingServer  # type: ignore[misc]
+
+
+def take_no_websockets() -> None:
+    """Let the servers that Ray starts in this process from now on answer an offer of WebSockets as
+    a plain request.
+
+    uvicorn would hand the connection over to a protocol that knows no timer before its handshake,
+    and the handshake to Ray, past the edge. Ray names no protocol, so uvicorn takes this variable.
+    """
+    auto.AutoWebSocketsProtocol = None

@@ -1,6 +1,7 @@
 """The routes of one model, from a spec and a backend: the same under Ray and in a plain client."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -19,14 +20,24 @@ from serve_app.contract import ModelSpec
 from serve_app.errors import HttpError, InternalError, MethodNotAllowed, NotFound
 from serve_app.http import openapi
 from serve_app.http.backend import Backend
-from serve_app.http.docs_page import DOCS, OPENAPI, docs_route
+from serve_app.http.docs_page import DOCS, OPENAPI, docs_route, openapi_route
 from serve_app.http.door import WRONG_METHOD, Door, checks, client_left, fault
 from serve_app.http.headers import Guarded
 from serve_app.http.problems import NO_ROUTE, problem_response, request_id_of
+from serve_app.http.refused_rows import RefusedRows
 from serve_app.http.route import Check, Route
+from serve_app.http.routes.drift import DRIFT, DriftSource, drift_router
+from serve_app.http.routes.labels import (
+    FEEDBACK,
+    QUALITY,
+    QualityHere,
+    feedback_route,
+    quality_router,
+)
 from serve_app.http.routes.predictions import prediction_routes
 from serve_app.http.routes.rollout import MAX_BODY_KB, Operator, rollout_router
 from serve_app.http.routes.status import status_router
+from serve_app.monitoring.labels.feedback import Feedback
 
 PATHS = {
     "predict": "/v1/predict",
@@ -56,20 +67,34 @@ def create_app(
     backend: Backend,
     operator: Operator | None = None,
     *,
+    drift: DriftSource | None = None,
     auth: Auth | None = None,
     docs: bool = True,
     cors_origins: Sequence[str] = (),
+    feedback: Feedback | None = None,
+    quality: QualityHere | None = None,
     more_routes: Iterable[Route] = (),
     more_checks: Sequence[Check] = (),
+    refused: RefusedRows | None = None,
+    at_end: Callable[[], Awaitable[None]] | None = None,
 ) -> FastAPI:
     """The ASGI application of one model, behind the door that `app.state.door` holds.
 
-    Without an operator it has no rollout routes. `auth` says whether keys are asked for; None: as
-    on a loopback. `docs` is whether it has `/docs`, which needs no internet, and `/openapi.json`.
-    Scripts of pages from `cors_origins` may read its answers. `more_routes` come after those that
-    are listed here; `more_checks` before a body is read, as `door.checks` says.
-    Raises ValueError when a path is declared twice.
+    Without an operator it has no rollout routes. `drift` says how rows differ from training,
+    `feedback` takes labels and `quality` says what they say: without one of them its route is not
+    there. `auth` says whether keys are asked for; None: as on a loopback. `docs` is whether it has
+    `/docs`, which needs no internet, and `/openapi.json`. Scripts of pages from `cors_origins` may
+    read its answers. `more_routes` come after those that are listed here; `more_checks` before a
+    body is read, as `door.checks` says. Rows that are refused are counted in `refused`. `at_end` is
+    awaited once nobody asks any more. Raises ValueError when a path is declared twice.
     """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        if at_end is not None:
+            await at_end()
+
     make: Callable[..., FastAPI] = FastAPIOffline if docs else FastAPI
     app = make(
         title=spec.title,
@@ -78,6 +103,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         telemetry=NO_TELEMETRY,
+        lifespan=lifespan,
         redirect_slashes=False,
         exception_handlers={
             HttpError: _on_http_error,
@@ -87,8 +113,15 @@ def create_app(
         },
     )
     auth = auth or Auth()
-    of_docs = _declared(app.routes, "open")
+    # Its own route of the document encodes it for each request; ours is below.
+    of_docs = [route for route in _declared(app.routes, "open") if route.path != OPENAPI]
     paths = PATHS | DOCS_PATHS if docs else PATHS
+    if drift is not None:
+        paths = paths | {"drift": DRIFT}
+    if feedback is not None:
+        paths = paths | {"feedback": FEEDBACK}
+    if quality is not None:
+        paths = paths | {"quality": QUALITY}
     of_status = status_router(spec, backend, paths, auth)
     of_fastapi = [*of_docs, *_declared(of_status.routes, "open")]
     app.include_router(of_status)
@@ -96,9 +129,19 @@ def create_app(
         of_rollout = rollout_router(operator)
         of_fastapi += _declared(of_rollout.routes, "admin", MAX_BODY_KB)
         app.include_router(of_rollout)
-    ours = [*prediction_routes(spec, backend), *more_routes]
+    if drift is not None:
+        of_drift = drift_router(drift)
+        of_fastapi += _declared(of_drift.routes, "admin")
+        app.include_router(of_drift)
+    if quality is not None:
+        of_quality = quality_router(quality)
+        of_fastapi += _declared(of_quality.routes, "admin")
+        app.include_router(of_quality)
+    ours = [*prediction_routes(spec, backend, refused), *more_routes]
+    if feedback is not None:
+        ours.append(feedback_route(spec, feedback))
     if docs:
-        ours.append(docs_route(spec.title))
+        ours += [docs_route(spec.title), openapi_route(lambda: app.openapi())]
     secured = [*ours, *of_fastapi] if auth.asks else []
     openapi.describe(app, spec, ours, lambda: backend.limits, secured)
     every_check = checks(backend, auth, more_checks)

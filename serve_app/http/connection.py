@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http import auto
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from serve_app.http.accepting import accept_at_once
+from serve_app.http.accepting import accept_at_once, take_no_websockets
 from serve_app.http.edge import Edge
 from serve_app.http.held import HeldBack
 
@@ -56,11 +56,6 @@ class TimedConnection(H11Protocol):
         self.shutdown()
         return True
 
-    def handle_websocket_upgrade(self, event: Any) -> None:
-        """Hand over to a protocol that has timers of its own."""
-        self._head_is_there()
-        super().handle_websocket_upgrade(event)
-
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
         self._head_is_there()
@@ -93,5 +88,6 @@ def in_front(app: ASGIApp) -> ASGIApp:
 def middlewares() -> list[Middleware]:
     """What Ray asks for when a proxy starts."""
     accept_at_once()
+    take_no_websockets()
     auto.AutoHTTPProtocol = TimedConnection
     return [Middleware(in_front)]

@@ -1,8 +1,14 @@
-"""`/docs`: the page of Swagger UI, from this server alone, under a policy that names its script."""
+"""`/docs`: the page of Swagger UI, from this server alone, under a policy that names its script.
 
+And `/openapi.json`, which it shows.
+"""
+
+import json
 import re
 from base64 import b64encode
+from collections.abc import Callable
 from hashlib import sha256
+from typing import Any
 
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import Response
@@ -34,6 +40,31 @@ def docs_route(title: str) -> Route:
         return answer
 
     return Route(DOCS, ("GET", "HEAD"), "open", handler=page)
+
+
+def openapi_route(document: Callable[[], dict[str, Any]]) -> Route:
+    """The route of `GET /openapi.json`; `document` gives the same object until it has changed.
+
+    It is encoded once: that takes milliseconds where lists of choices are long, and anybody may
+    ask.
+    """
+    kept: tuple[dict[str, Any], str] | None = None
+    encoded = b""
+
+    async def describe(request: IncomingRequest) -> Response:
+        nonlocal kept, encoded
+        found = document()
+        root = request.scope.get("root_path", "").rstrip("/")
+        if kept is None or kept[0] is not found or kept[1] != root:
+            # Where it is served, as FastAPI says it.
+            servers = {"servers": [{"url": root}]} if root else {}
+            encoded = json.dumps(
+                found | servers, ensure_ascii=False, separators=(",", ":")
+            ).encode()
+            kept = (found, root)
+        return Response(encoded, media_type="application/json")
+
+    return Route(OPENAPI, ("GET", "HEAD"), "open", handler=describe)
 
 
 def _policy(page: bytes) -> str:

@@ -25,10 +25,14 @@ from serve_app.http.request import IncomingRequest
 from serve_app.http.route import Check, Route
 from serve_app.http.turns import Turns
 from serve_app.serving.request_id import REQUEST_ID
+from serve_app.statistics.histogram import Histogram
 
 logger = logging.getLogger(__name__)
 
+OK = 200
 CLIENT_LEFT = 499
+# Counted on every route: who tries keys asks where there is something to win.
+NO_PERMISSION = (401, 403)
 WRONG_METHOD = "This route does not take this method; GET / lists them."
 
 
@@ -90,13 +94,15 @@ class Room:
     async def look_again(self, request: IncomingRequest, route: Route) -> None:
         """Who has waited for much work of others is told so: those behind wait for more still.
 
-        It is asked before the body is read and after it: a body may come in several turns.
-        Raises Overloaded.
+        It is asked before the body is read and after it: a body may come in several turns, and
+        where it was there at once nothing has changed. Raises Overloaded.
         """
-        if not route.is_work:
+        if not route.is_work or request.turn == self._turns.number:
             return
         limits = request.limits
-        if self._turns.waited_s() * 1000 > limits.max_wait_ms:
+        waited_s = self._turns.waited_s()
+        request.turn = self._turns.number
+        if waited_s * 1000 > limits.max_wait_ms:
             raise Overloaded(
                 f"More than {limits.max_wait_ms} ms of work wait before this request; "
                 "try again later.",
@@ -121,9 +127,10 @@ class Room:
 class Door:
     """The ASGI application of a model: the checks, then a handler or FastAPI.
 
-    `counts` holds status → number of predictions, `seconds` what they took in all: Ray does not see
-    those that are answered in front of it. `has_origins`: requests with an Origin go through the
-    layer that knows which origins are allowed.
+    `counts` holds status → number of predictions, and of requests to any route that had no right
+    key; `seconds` is what predictions took in all, and `times` what each took that was answered:
+    Ray does not see those that are answered in front of it. `has_origins`: requests with an Origin
+    go through the layer that knows which origins are allowed.
     """
 
     def __init__(
@@ -145,6 +152,7 @@ class Door:
         self.has_origins = False
         self.counts: Counter[int] = Counter()
         self.seconds = 0.0
+        self.times = Histogram()
 
     def _add(self, route: Route) -> None:
         known = self._plain
@@ -182,7 +190,9 @@ class Door:
         try:
             await self._pass(request, route)
         except Exception as error:
-            await told(error, request, route)(scope, receive, send)
+            refusal = told(error, request, route)
+            self._count(refusal, route)
+            await refusal(scope, receive, send)
             return
         is_read = route.max_body_kb is not None
         await self._to_rest(scope, request.receive_again if is_read else receive, send)
@@ -210,10 +220,18 @@ class Door:
             response = told(error, request, route)
         if request.allowance is not None:
             response.raw_headers += rate_headers(request.allowance)
+        self._count(response, route)
         if route.scope == "predict":
-            self.counts[response.status_code] += 1
-            self.seconds += monotonic() - begin_s
+            seconds = monotonic() - begin_s
+            self.seconds += seconds
+            # What is refused is told at once: it would make slow answers look rare.
+            if response.status_code == OK:
+                self.times.add(seconds)
         return response
+
+    def _count(self, response: Response, route: Route) -> None:
+        if route.scope == "predict" or response.status_code in NO_PERMISSION:
+            self.counts[response.status_code] += 1
 
     async def _pass(self, request: IncomingRequest, route: Route) -> None:
         for check in self._checks:

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.errors import BadHeader
-from serve_app.http.accepting import accept_at_once
+from serve_app.http.accepting import accept_at_once, take_no_websockets
 from serve_app.http.door import Door
 from serve_app.http.headers import ID_HEADER, Guarded, Header, guard, kept_id, new_id, require_text
 from serve_app.http.problems import problem_response
@@ -157,4 +157,5 @@ async def route_prefix(ray: ASGIApp, scope: Scope) -> str | None:
 def middlewares() -> list[Middleware]:
     """What Ray asks for when a replica starts."""
     accept_at_once()
+    take_no_websockets()
     return [Middleware(Edge)]

@@ -11,7 +11,14 @@ from pydantic import BaseModel, Field, create_model
 from pydantic.json_schema import models_json_schema
 
 from serve_app.contract import ModelSpec
-from serve_app.errors import CommandError, FieldError, HttpError, InternalError, http_errors
+from serve_app.errors import (
+    CommandError,
+    FieldError,
+    HttpError,
+    InternalError,
+    LabelError,
+    http_errors,
+)
 from serve_app.http.problems import MEDIA_TYPE, Problem
 from serve_app.http.request import MAX_KEY_LENGTH
 from serve_app.http.route import Documented, Route
@@ -81,12 +88,14 @@ def describe(
     documented = [route for route in routes if route.document is not None]
     keyed = [route for route in secured if route.scope != "open"]
     described: Limits | None = None
+    document: dict[str, Any] = {}
 
     def openapi() -> dict[str, Any]:
-        nonlocal described
-        document = of_fastapi()
+        nonlocal described, document
         limits = limits_now()
         if described != limits:
+            # Another object, by which those who keep it see that it has changed.
+            document = dict(of_fastapi())
             _add(document, documented, limits)
             _narrow(document, spec)
             _secure(document, keyed)
@@ -209,7 +218,7 @@ def _operation(
     }
     if name == "predict":
         success["links"] = {"same_version": _same_version(operation_id)}
-    errors = [error for error in http_errors() if not issubclass(error, CommandError)]
+    errors = [error for error in http_errors() if not issubclass(error, CommandError | LabelError)]
     return {
         "tags": ["predictions"],
         "summary": "One row" if name == "predict" else "A list of rows",

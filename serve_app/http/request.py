@@ -34,6 +34,7 @@ class IncomingRequest:
         "limits",
         "receive",
         "scope",
+        "turn",
     )
 
     def __init__(self, scope: Scope, receive: Receive, limits: Limits) -> None:
@@ -48,6 +49,8 @@ class IncomingRequest:
         # None: no bound on the caller's rows, or a route that costs none.
         self.allowance: Allowance | None = None
         self.body = b""
+        # The turn of the event loop in which it was last asked how much it has waited for.
+        self.turn = -1
         self._is_body_given = False
 
     def header(self, name: bytes) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from serve_app.contract import ModelSpec
 from serve_app.errors import RolloutError
 from serve_app.rollout.candidate import candidate_of, n_failures_of
+from serve_app.rollout.counts import Counts
 from serve_app.rollout.failed_in_a_row import Alone, FailedInARow
 from serve_app.rollout.fault import (
     Fault,
@@ -19,6 +20,7 @@ from serve_app.rollout.one_call import OneCall
 from serve_app.rollout.orders import Orders, RolloutReply, RolloutReport
 from serve_app.rollout.phase_counter import PhaseCounter
 from serve_app.rollout.shadow import Shadow
+from serve_app.rollout.shadow_counts import ShadowCounts
 from serve_app.serving.answer import Answered, Assignment
 from serve_app.serving.assignment import assign
 from serve_app.serving.request_id import REQUEST_ID
@@ -58,6 +60,7 @@ class ActiveRollout:
         self._reading = OneCall()
         self._clock = clock
         self._shadow = Shadow()
+        self.shadowed = ShadowCounts()
         # Whether the coordinator has told, since this server started, how far the rollout is.
         self.is_known = False
         self._orders: Orders | None = None
@@ -144,7 +147,7 @@ class ActiveRollout:
         table = self._versions.table
         if table is not None:
             self._phase_of(table)
-        counts = [phase.take() for phase in self._phases.values()]
+        counts = [self._taken(phase) for phase in self._phases.values()]
         self._forget_left()
         n_rows = self._n_rows
         self._n_rows = 0
@@ -152,6 +155,11 @@ class ActiveRollout:
         candidate = candidate_of(table, self._versions, self._n_failures_before)
         alone = self._alone.told()
         return RolloutReport(self.plan, candidate, n_rows, tuple(counts), self._out, error, alone)
+
+    def _taken(self, phase: PhaseCounter) -> Counts:
+        taken = phase.take()
+        self.shadowed.add(phase.candidate, taken.shadowed)
+        return taken
 
     def follow(self, told: RolloutReply) -> None:
         """Put the coordinator's orders in force; the last ones stay while it does not know.

@@ -18,6 +18,7 @@ from serve_app.rollout.event import BY_A_PERSON, Draft, Out
 from serve_app.rollout.facts import Facts, Wait
 from serve_app.rollout.fleet import Fleet, IsolatedApplications
 from serve_app.rollout.holder import Holder
+from serve_app.rollout.label_verdict import Labelled
 from serve_app.rollout.log import Log
 from serve_app.rollout.notify import Notifier
 from serve_app.rollout.ongoing import ALONE, FORGOTTEN, Ongoing, Outs, facts_of
@@ -39,7 +40,7 @@ class Controller:
     """One model's rollout; a part of the report.
 
     `open_log(id)` opens the log of a rollout; `isolated` tells of isolated versions; `notifier`
-    tells the outside what is written.
+    tells the outside what is written; `labels` says what came true.
 
     What takes share away is in force before it is written, and stays so: servers echo the run in
     which the candidate was put out, so that a coordinator that starts again begins from there.
@@ -53,8 +54,10 @@ class Controller:
         isolated: IsolatedApplications,
         clock: SteadyClock | None = None,
         notifier: Notifier | None = None,
+        labels: Labelled | None = None,
     ) -> None:
         self._notifier = notifier
+        self._labels = labels
         self._clock = clock or SteadyClock()
         self._holder = Holder(open_log, self._clock)
         self._not_before_s = self._clock() + LISTEN_S
@@ -121,7 +124,7 @@ class Controller:
         ongoing = self.ongoing
         if ongoing is None or ongoing.state.status in DONE:
             return
-        said = facts_of(ongoing, self.fleet, self._clock()).verdict
+        said = self._facts(ongoing).verdict
         if said.outcome == "fail":
             self._out.put(ongoing.state.id, Out("judge", said.reason, said.cause))
 
@@ -155,7 +158,7 @@ class Controller:
             return
         async with self._lock:
             ongoing = await self._held()
-            facts = facts_of(ongoing, self.fleet, self._clock())
+            facts = self._facts(ongoing)
             draft = commands.command(ongoing.state, ongoing.plan, action, by, reason, facts)
             failure = await self._write(ongoing, draft)
             if failure:
@@ -197,7 +200,7 @@ class Controller:
         if not ongoing.log.epoch:
             return "" if ongoing.state.status in OUT else self.trouble
         out = self._out.by_run[ongoing.state.id]
-        facts = facts_of(ongoing, self.fleet, self._clock())
+        facts = self._facts(ongoing)
         draft = plans.put_out(ongoing.state, ongoing.plan, out, facts)
         return await self._write(ongoing, draft) if draft else ""
 
@@ -293,8 +296,16 @@ class Controller:
         if self._notifier is not None and self.ongoing is not None:
             self._notifier.tell(self.ongoing)
 
+    def _facts(self, ongoing: Ongoing) -> Facts:
+        run = ongoing.state.id
+        if self._labels is not None and ongoing.state.step is not None:
+            plan = ongoing.plan
+            ratio = plan.guardrails.max_loss_ratio
+            ongoing.record.labels = self._labels.labelled(run, plan.stable, plan.candidate, ratio)
+        return facts_of(ongoing, self.fleet, self._clock())
+
     async def _asked_facts(self, ongoing: Ongoing) -> Facts:
         step = plans.next_step(ongoing.state, ongoing.plan)
         if step is not None and ongoing.state.status in MOVING:
             await self.fleet.ask_isolated(ongoing.plan.candidate, percent_of(step[1]))
-        return facts_of(ongoing, self.fleet, self._clock())
+        return self._facts(ongoing)

@@ -14,6 +14,7 @@ from serve_app.rollout.recent import Recent, Seen, seen_by, seen_of
 from serve_app.rollout.seen_slices import SeenSlice, SliceKeys
 from serve_app.statistics.bins import Name
 from serve_app.statistics.clumps import Clumps
+from serve_app.statistics.loss_test import LabelEvidence
 from serve_app.statistics.moments import Moments
 from serve_app.statistics.sequential_test import Rail
 from serve_app.statistics.times import Times
@@ -97,7 +98,7 @@ class Record:
     """The evidence of one run since this coordinator began to count.
 
     `restarts` says how often counting began before, in all runs, and `before` what stable did in
-    the step before 100 %, as the log has it.
+    the step before 100 %, as the log has it. `labels` is what labels say; None: nobody knows.
     """
 
     run: str
@@ -108,6 +109,7 @@ class Record:
     recent: Recent = field(default_factory=Recent)
     incidents: LastIncidents = field(default_factory=LastIncidents)
     slice_keys: SliceKeys = field(default_factory=SliceKeys)
+    labels: LabelEvidence | None = None
 
     @property
     def is_mixed(self) -> bool:

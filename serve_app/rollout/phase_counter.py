@@ -70,7 +70,7 @@ class PhaseCounter:
         self.key = key
         self.is_shadow = False
         self.is_mixed = False
-        self._candidate = plan.candidate
+        self.candidate = plan.candidate
         self._slow_s = plan.guardrails.slow_ms / 1000
         self._spec = spec
         self._parameters = with_half_widths(stable)
@@ -98,7 +98,7 @@ class PhaseCounter:
         which slices the request belongs.
         """
         counts = self._counts
-        arm: Arm = "candidate" if version == self._candidate else "stable"
+        arm: Arm = "candidate" if version == self.candidate else "stable"
         counts.requests[arm] += 1
         now_s = self._clock()
         began_s = now_s - seconds
@@ -133,7 +133,7 @@ class PhaseCounter:
 
         Return whether it is the first since the counts were last taken: that one is logged.
         """
-        examples = self._counts.examples["candidate" if version == self._candidate else "stable"]
+        examples = self._counts.examples["candidate" if version == self.candidate else "stable"]
         if fault in examples or not request_id:
             return False
         examples[fault] = request_id

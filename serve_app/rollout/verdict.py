@@ -20,6 +20,7 @@ from serve_app.rollout.hold_verdict import (
     latency,
     slow_answers,
 )
+from serve_app.rollout.label_verdict import CAUSE, better_on_labels, label_numbers, worse_on_labels
 from serve_app.rollout.numbers import evidence_numbers
 from serve_app.rollout.recent import KEPT_S, LAST_S, STABLE_SHARE, Seen
 from serve_app.rollout.score_verdict import score_holds
@@ -47,7 +48,7 @@ def verdict(
     """
     phase = record.phases[number]
     judgement = judged(record, number, plan)
-    numbers = evidence_numbers(record, phase, judgement)
+    numbers = evidence_numbers(record, phase, judgement) | label_numbers(record)
     failing = record.recent.failing(now_s)
     if failing is not None and not _is_excused(failing, record, phase, now_s):
         return Verdict("fail", _failing_reason(failing, phase), numbers, "failing")
@@ -56,6 +57,9 @@ def verdict(
     failed = _failed(proof, phase)
     if failed is not None:
         return Verdict("fail", _rail_reason(failed, phase), numbers, failed.rail)
+    worse = worse_on_labels(record, plan)
+    if worse:
+        return Verdict("fail", worse, numbers, CAUSE)
     if phase.share == "shadow":
         return of_shadow(phase, plan, numbers, accepted)
     if phase.percent == 100:
@@ -208,6 +212,9 @@ def _at_the_end_of_a_step(
         f"{phase.requests['candidate']} requests of the candidate within the rails "
         f"(errors: {phase.n_bad_keys('candidate')} keys or stops, slow: {n_slow} series)"
     )
+    better = better_on_labels(record, plan)
+    if better:
+        reason = f"{reason}; {better}"
     return Verdict("pass", reason, numbers)
 
 

@@ -15,6 +15,7 @@ from serve_app.rollout.evidence import Record, requests_of
 from serve_app.rollout.fault import Fault
 from serve_app.rollout.few_keys import few_keys, n_bad_keys
 from serve_app.rollout.hold_verdict import Failing, failing_slices
+from serve_app.rollout.label_verdict import LabelsView, label_numbers, labels_view
 from serve_app.rollout.numbers import evidence_numbers
 from serve_app.rollout.ongoing import Ongoing, facts_of
 from serve_app.rollout.sentence import sentence
@@ -123,6 +124,9 @@ class RolloutView(BaseModel):
         description="the newest 50 decisions, as they stand in the log: its files are the audit"
     )
     n_events_before: int = Field(default=0, description="decisions before those of `events`")
+    labels: LabelsView | None = Field(
+        default=None, description="what came true for both versions; nothing before the first label"
+    )
 
 
 class Unknown(BaseModel):
@@ -177,6 +181,7 @@ def view(controller: Controller) -> RolloutView | Unknown:
         failing_slices=seen.failing_slices,
         events=list(ongoing.log.events[-MOST_SHOWN:]),
         n_events_before=max(0, len(ongoing.log.events) - MOST_SHOWN),
+        labels=labels_view(ongoing.record, plan),
     )
 
 
@@ -236,7 +241,7 @@ def _seen(ongoing: Ongoing, now_s: float) -> _Seen:
         return _Seen()
     judgement = judged(record, state.phase, ongoing.plan)
     stable_requests, candidate_requests = requests_of(phase)
-    numbers = evidence_numbers(record, phase, judgement)
+    numbers = evidence_numbers(record, phase, judgement) | label_numbers(record)
     numbers["bad_keys"] = n_bad_keys(phase)
     return _Seen(
         seconds=max(0.0, round(now_s - state.phase_began_s, 1)),

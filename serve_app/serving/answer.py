@@ -1,8 +1,7 @@
 """What one request was answered, and who hears of it."""
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from serve_app.contract import Features, Prediction
@@ -45,8 +44,9 @@ class Answered:
     `version` is the one that answered; it is empty, and `ids` and `predictions` too, when not even
     stable could. A prediction is None where the model failed on that row, as for `n_failed` of
     them. `block` and `scores`, (n_rows,) or (n_rows, n_outputs), are those of the version that
-    answered. `seconds` is how long the answer took. `is_abandoned`: the client left before, after
-    so many seconds; nobody answered, and nobody knows what would have been.
+    answered, and `parameters` those of its bundle. `seconds` is how long the answer took.
+    `is_abandoned`: the client left before, after so many seconds; nobody answered, and nobody knows
+    what would have been.
     """
 
     rows: Sequence[Features]
@@ -61,6 +61,7 @@ class Answered:
     n_failed: int = 0
     failures: tuple[Failure, ...] = ()
     is_abandoned: bool = False
+    parameters: Mapping[str, float] = field(default_factory=dict)
 
 
 class Observer(Protocol):
@@ -73,28 +74,3 @@ class Observer(Protocol):
 
     def heard(self, answered: Answered) -> None:
         """A request was answered or abandoned, or every version that was asked failed."""
-
-
-class Counters:
-    """Counts (event, version) since the start: `rows`, `failed_rows`, `fallbacks`."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[tuple[str, str]] = Counter()
-
-    def heard(self, answered: Answered) -> None:
-        """Add one request; one whose client has left is none."""
-        if answered.is_abandoned:
-            return
-        counts = self.counts
-        if answered.version:
-            self._add_rows(answered.version, len(answered.rows), answered.n_failed)
-        for failure in answered.failures:
-            if failure.error is None:
-                self._add_rows(failure.version, len(answered.rows), failure.n_failed_rows)
-            if failure.version == answered.assigned.version != answered.version:
-                counts["fallbacks", failure.version] += 1
-
-    def _add_rows(self, version: str, n_rows: int, n_failed: int) -> None:
-        self.counts["rows", version] += n_rows
-        if n_failed:
-            self.counts["failed_rows", version] += n_failed

@@ -122,7 +122,8 @@ class Opening:
         # meanwhile.
         patience_s = table.limits.ready_timeout_s if version == table.stable else 0
         found = await self._described(application, name, patience_s)
-        manifest = parse(found.manifest, name)
+        # In a thread: a large one would hold up everybody.
+        manifest = await asyncio.to_thread(parse, found.manifest, name)
         if not fits_pin(entry.manifest_sha256, found.manifest_sha256):
             raise BundleError(
                 f"{name}: expected manifest {entry.manifest_sha256}, found {found.manifest_sha256}"

@@ -3,8 +3,7 @@
 import logging
 import math
 from asyncio import CancelledError
-from collections.abc import Iterable, Sequence
-from secrets import token_hex
+from collections.abc import Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any, NamedTuple, Protocol
 
@@ -15,6 +14,7 @@ from serve_app.serving import status
 from serve_app.serving.answer import Answered, Assignment, Failure, Observer
 from serve_app.serving.assignment import assign
 from serve_app.serving.member import Opened
+from serve_app.serving.prediction_id import IdMaker, RandomIds
 from serve_app.serving.status import Description, Health, Readiness
 from serve_app.serving.versions import Versions
 from serve_app.settings import Limits, Table
@@ -27,6 +27,7 @@ class _Scored(NamedTuple):
     scores: Scores
     predictions: list[Prediction | None]
     n_failed: int
+    parameters: Mapping[str, float]
 
 
 class Assigner(Protocol):
@@ -53,11 +54,13 @@ class Router:
         versions: Versions,
         observers: Iterable[Observer] = (),
         assigner: Assigner | None = None,
+        ids: IdMaker | None = None,
     ) -> None:
         self._spec = spec
         self._versions = versions
         self._observers = tuple(observers)
         self._assigner = assigner
+        self._ids = ids or RandomIds()
         self._layout = Layout(spec.contract)
         self.rows_under_way = 0
 
@@ -88,9 +91,8 @@ class Router:
     ) -> Answered:
         """All rows answered by one version, and told to the observers.
 
-        Prediction ids are made here: one for a single row; with `positions`, which are the places
-        of the rows in the request, `<id>-<position>` for each. Raises an HttpError when not even
-        stable can answer.
+        Prediction ids are made here, one for each row; `positions` are the places of the rows in
+        the request, None for a single row. Raises an HttpError when not even stable can answer.
         """
         table = self._table()
         assigned = self._assigned(table, routing_key, forced)
@@ -114,13 +116,15 @@ class Router:
             assigned,
             monotonic() - begin_s,
             version,
-            _ids(positions),
+            (),
             scored.predictions,
             scored.block,
             scored.scores,
             scored.n_failed,
             tuple(failures),
+            parameters=scored.parameters,
         )
+        answered.ids = self._ids.ids_of(answered, positions)
         self._tell(answered)
         return answered
 
@@ -258,7 +262,7 @@ class Router:
                 n_rows,
                 extra={"version": version, "n_rows": n_rows, "n_failed": n_failed},
             )
-        return _Scored(block, scores, predictions, n_failed)
+        return _Scored(block, scores, predictions, n_failed, parameters)
 
     def health(self) -> Health:
         """Say that the server is alive."""
@@ -280,10 +284,3 @@ def _by_row(scores: Scores) -> list[Any]:
         math.nan if is_failed else row
         for row, is_failed in zip(scores.tolist(), failed, strict=True)
     ]
-
-
-def _ids(positions: Sequence[int] | None) -> tuple[str, ...]:
-    request_id = token_hex(16)
-    if positions is None:
-        return (request_id,)
-    return tuple(f"{request_id}-{position}" for position in positions)

@@ -1,9 +1,10 @@
 """What a server says of itself: alive, ready, and which versions stand behind it."""
 
 import asyncio
+from functools import cache
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from serve_app.bundle.manifest import File, Metric, RuntimeName
 from serve_app.contract import Feature, Kind, Label, ModelSpec
@@ -98,6 +99,31 @@ class Description(_Status):
     versions: dict[str, VersionFacts]
 
 
+@cache
+def _fields(contract: tuple[Feature, ...]) -> tuple[AllowedFeature, ...]:
+    return tuple(AllowedFeature(**f.model_dump(), allowed_values=f.allowed) for f in contract)
+
+
+@cache
+def _encoded_fields(contract: tuple[Feature, ...]) -> bytes:
+    return TypeAdapter(tuple[AllowedFeature, ...]).dump_json(_fields(contract))
+
+
+def contract_of(spec: ModelSpec) -> list[AllowedFeature]:
+    """The fields of a model with what they may hold in words; each is made once."""
+    return list(_fields(spec.contract))
+
+
+def encoded(spec: ModelSpec, found: Description) -> bytes:
+    """A description of this model as JSON, of which the contract is encoded once.
+
+    Of ten fields with 5,000 choices each it is 655 KB, which took 9 ms each time; anybody may ask.
+    """
+    rest = found.model_copy(update={"contract": []}).model_dump_json().encode()
+    # In a text a quote would stand behind a backslash.
+    return rest.replace(b'"contract":[]', b'"contract":' + _encoded_fields(spec.contract), 1)
+
+
 S = TypeVar("S", Readiness, Description)
 
 
@@ -187,9 +213,7 @@ def description(spec: ModelSpec, versions: Versions, percent: float = 0.0) -> De
         positive=spec.positive,
         outputs=list(spec.outputs),
         targets=list(spec.targets),
-        contract=[
-            AllowedFeature(**f.model_dump(), allowed_values=f.allowed) for f in spec.contract
-        ],
+        contract=contract_of(spec),
         stable=versions.table.stable if versions.table else None,
         versions={
             name: _facts(status, versions.ready(name))

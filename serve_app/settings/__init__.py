@@ -10,6 +10,7 @@ from serve_app.settings.args import (
     VersionArgs,
     application_of,
 )
+from serve_app.settings.prediction_log import MOST_PART_S, LogOptions, log_fault
 from serve_app.settings.rollout import EventKind, Guardrails, Notify, Rollout, Step, unknown_slices
 from serve_app.settings.setting import Setting, fault_lines, parse_settings
 from serve_app.settings.table import (
@@ -24,12 +25,14 @@ from serve_app.settings.table import (
 __all__ = [
     "AUTH_DISABLED",
     "COORDINATOR_CPUS",
+    "MOST_PART_S",
     "PUBLIC_KEY_PATTERN",
     "Batch",
     "Coalesce",
     "EventKind",
     "Guardrails",
     "Limits",
+    "LogOptions",
     "Notify",
     "PublicKey",
     "PublicKeys",
@@ -43,6 +46,7 @@ __all__ = [
     "VersionEntry",
     "application_of",
     "fault_lines",
+    "log_fault",
     "parse_settings",
     "unknown_slices",
 ]

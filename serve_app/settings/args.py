@@ -57,11 +57,26 @@ class ServerArgs(Setting):
             min_length=1, description="folder or URI of the rollouts' logs; STATE_PATH overrides it"
         ),
     ] = "rollout_state"
+    log: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="folder or URI of the prediction log, which is not kept without it; "
+            "LOG_PATH overrides it",
+        ),
+    ] = None
     auth: Annotated[
         str | None,
         Field(
             min_length=1,
             description="path of the file of API keys, or `disabled`; KEYS_PATH overrides it",
+        ),
+    ] = None
+    label_keys: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="path of the secrets of prediction ids; LABEL_KEYS_PATH overrides it",
         ),
     ] = None
     public_keys: PublicKeys = ()

@@ -65,6 +65,10 @@ class Guardrails(Setting):
         float,
         Field(ge=0, le=100, description="shadow: pairs in which it answers otherwise than stable"),
     ] = 10.0
+    max_loss_ratio: Annotated[
+        float,
+        Field(ge=1, le=100, description="its mean loss on labels to stable's"),
+    ] = 1.1
     alpha: Annotated[
         float,
         Field(

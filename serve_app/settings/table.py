@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from serve_app.bundle.manifest import Sha256, Version
+from serve_app.settings.prediction_log import LogOptions
 from serve_app.settings.rollout import Rollout
 from serve_app.settings.setting import Setting
 
@@ -79,6 +80,7 @@ class Table(Setting):
     ] = Field(default_factory=dict)
     batch: Annotated[Batch, Field(description="how rows are coalesced")] = Batch()
     limits: Annotated[Limits, Field(description="what one replica accepts")] = Limits()
+    log: Annotated[LogOptions, Field(description="what the prediction log keeps")] = LogOptions()
     rollout: Annotated[
         Rollout | None, Field(description="let a candidate in by steps instead of by weights")
     ] = None

@@ -63,6 +63,20 @@ class Bins:
         for i, name, listed in self._texts:
             yield from _count_texts(name, listed, block.categories[:, i], marked)
 
+    def sums(self, block: Block, weights: NDArray[np.float64]) -> Iterator[tuple[Name, int, float]]:
+        """Yield (bin, its rows, the sum of their weights) for each bin that has rows."""
+        for i, edges, names in self._numbers:
+            column = block.numbers[:, i]
+            bins = np.where(np.isnan(column), len(edges) + 1, np.digitize(column, edges))
+            n_rows = np.bincount(bins, minlength=len(names))
+            total = np.bincount(bins, weights=weights, minlength=len(names))
+            yield from ((names[b], int(n_rows[b]), float(total[b])) for b in np.flatnonzero(n_rows))
+        for i, name, listed in self._texts:
+            labels = np.array([listed.get(text, OTHER) for text in block.categories[:, i].tolist()])
+            for label in np.unique(labels):
+                own = labels == label
+                yield (name, str(label)), int(own.sum()), float(weights[own].sum())
+
 
 def without_bins(references: Mapping[str, Reference], contract: Sequence[Feature]) -> list[str]:
     """The fields that tell no rows apart: numbers without an edge, texts of which none is listed.

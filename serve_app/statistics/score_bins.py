@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from serve_app.bundle.manifest import Manifest
-from serve_app.contract.block import principal_score
+from serve_app.contract.block import Scores, has_failed, principal_score
 from serve_app.statistics.disagreement import HALF_WIDTH
 
 N_BINS = 10
@@ -27,8 +27,30 @@ class ScoreBins:
 
     def __init__(self, stable: Manifest) -> None:
         self._by_class = stable.kind == "classifier"
+        self._classes = [str(label) for label in stable.classes]
         self.edges = [] if self._by_class else score_edges(stable)
         self.n_bins = len(stable.classes) if self._by_class else len(self.edges) + 1
+
+    @property
+    def names(self) -> list[str]:
+        """The class of each bin, or its upper edge."""
+        if self._by_class:
+            return list(self._classes)
+        return [*(f"{edge:.6g}" for edge in self.edges), "+Inf"]
+
+    def counts(self, scores: Scores) -> list[int]:
+        """(n_bins,) rows by bin, of (n_rows,) or (n_rows, n_outputs) scores.
+
+        A row that failed is in none.
+        """
+        good = scores[~has_failed(scores)]
+        if self._by_class:
+            places = good.argmax(axis=1)
+        else:
+            principal = good if good.ndim == 1 else good[:, 0]
+            places = np.searchsorted(self.edges, principal, side="right")
+        counts: list[int] = np.bincount(places, minlength=self.n_bins).tolist()
+        return counts
 
     @property
     def has_mean(self) -> bool:

@@ -2,15 +2,20 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks import wrk
 from benchmarks.chaos.fault import MODES, PLACEMENTS
 from benchmarks.chaos.faults import FAULTS, SHORT
 from benchmarks.chaos.outcome import (
@@ -28,6 +33,7 @@ from benchmarks.chaos.store import StoreProxy
 from benchmarks.steady import Shot
 
 ROOT = Path(__file__).parents[2]
+SLOW_MS = 20
 GOOD = Outcome(
     fault="server",
     title="a server replica killed",
@@ -90,7 +96,16 @@ def test_recovery_ends_with_the_last_request_that_failed() -> None:
         ({"failed": {"503": 50}}, "99.500 % answered, expected 99.9 %"),
         (
             {"p99_ms": 501.0, "most_p99_ms": 500.0, "may_shed": True},
-            "99 % of the answers came within 501 ms, expected 500 ms",
+            "99 % of what was accepted was answered within 501 ms, expected 500 ms",
+        ),
+        (
+            {"memory_mb": (1_000.0, 1_101.0), "most_growth_percent": 10.0},
+            "memory grew from 1000 to 1101 MB, expected at most 10 % more",
+        ),
+        ({"failed": {"429": 10_000}, "may_shed": True}, "no request was answered"),
+        (
+            {"accepted": 0, "p99_ms": 0.0, "most_p99_ms": 500.0, "may_shed": True},
+            "nothing was accepted of those who make the overload",
         ),
     ],
 )
@@ -98,7 +113,44 @@ def test_what_is_missed_is_said_and_makes_the_run_fail(changes: dict[str, Any], 
     """Each reach is missed by one of these, and by none of the good ones."""
     assert missed(part(GOOD)) == []
     assert missed(part(replace(GOOD, most_p99_ms=500.0))) == []
+    assert missed(part(replace(GOOD, memory_mb=(1_000.0, 1_099.0), most_growth_percent=10.0))) == []
+    assert missed(part(replace(GOOD, memory_mb=(1_000.0, 9_000.0)))) == []
     assert any(said in line for line in missed(part(replace(GOOD, **changes))))
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """Accepts every third request of a connection, slowly, and refuses the others at once."""
+
+    protocol_version = "HTTP/1.1"
+    n_asked = 0
+
+    def do_POST(self) -> None:
+        """Answer a request."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.n_asked += 1
+        is_accepted = self.n_asked % 3 == 0
+        if is_accepted:
+            time.sleep(SLOW_MS / 1000)
+        self.send_response(200 if is_accepted else 429)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+def test_answers_are_timed_by_their_status() -> None:
+    """A refusal is quick: among them slow answers would not show."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/v1/predict"
+        found = wrk.sample(url, [b"{}"], {}, connections=2, seconds=3)
+        server.shutdown()
+    assert found.accepted > 0
+    assert found.accepted <= found.refused <= 2 * (found.accepted + 2)
+    assert found.others == 0
+    assert found.p99_ms >= SLOW_MS
 
 
 def test_a_server_without_room_may_say_so_and_one_that_ends_is_counted_by_itself() -> None:

@@ -48,4 +48,3 @@ def test_an_idle_server_hardly_writes(tmp_path: Path, trained_store: object) -> 
     """A minute and a half: with Ray's statistics of its event loops it is 200 KB and more."""
     found = disk.run(tmp_path, Console(quiet=True), disk.SHORT)
     assert found.n_bytes < 100_000, (tmp_path / "disk.md").read_text()
-    assert not [name for name in found.files if name.startswith("tmp/") and found.files[name] > 1e4]

@@ -1,11 +1,24 @@
 """Many small models in one file, and what a further one costs."""
 
+import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from benchmarks.contenders.sluice import base_config
-from benchmarks.models import COUNTS, Cost, markdown, one_more, prefix_of, with_models
+from benchmarks.errors import BenchmarkError
+from benchmarks.models import (
+    COUNTS,
+    SHORT,
+    Cost,
+    Plan,
+    markdown,
+    one_more,
+    prefix_of,
+    run,
+    with_models,
+)
 from benchmarks.place import Place
 from benchmarks.steady import Steady
 from serve_app.commands.target import servers_of
@@ -58,3 +71,19 @@ def test_the_table_has_a_row_for_each_number_and_one_for_a_further_model() -> No
         "| one more | 200 | 0.025 | 2 | – | – | – | – |",
     ]
     assert "one more" not in markdown([cost(2, 1_400, 0.2, 12.0)])
+
+
+def test_what_fails_at_thirty_keeps_what_was_measured_before(tmp_path: Path) -> None:
+    """The last one takes longest and is the first to want room: the report is there before it."""
+
+    def measured(n_models: int, plan: Plan) -> Cost:
+        if n_models == 30:
+            raise BenchmarkError("30 models: not all ready in 180 s")
+        return cost(n_models, 700.0 * n_models, 0.1 * n_models, 6.0 * n_models)
+
+    with pytest.raises(BenchmarkError, match="30 models"):
+        run(tmp_path / "report", Console(quiet=True), COUNTS, SHORT, measured)
+    kept = json.loads((tmp_path / "report" / "models.json").read_text())
+    assert [one["n_models"] for one in kept] == [2, 10]
+    text = (tmp_path / "report" / "models.md").read_text()
+    assert "| 10 | 7,000 |" in text and "one more" in text

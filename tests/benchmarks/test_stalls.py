@@ -4,7 +4,7 @@ from pathlib import Path
 from random import Random
 
 from benchmarks.hostile import BATCH, MOST_BYTES, SINGLE, changed, random_body
-from benchmarks.stalls import models, report, search
+from benchmarks.stalls import OPEN, models, report, search
 
 N_BODIES = 150
 
@@ -19,7 +19,15 @@ def test_hostile_bodies_are_refused_or_answered_row_by_row(tmp_path: Path) -> No
     assert set(found.statuses) == {200, 400, 413, 422}
     text = report(found, tmp_path)
     assert (tmp_path / "stalls.md").read_text() == text
-    assert text.count(" ms | ") == len(found.longest) == 8 * len(models())
+    assert len(found.longest) == 8 * len(models())
+    assert text.count(" ms | ") == len(found.longest) + len(found.gets)
+
+
+def test_what_anybody_may_ask_is_looked_at_too() -> None:
+    """Each open route of each model is answered."""
+    found = search(seconds=0, seed=3)
+    assert len(found.gets) == len(OPEN) * len(models())
+    assert {step.status for step in found.gets} == {200}
 
 
 def test_the_same_seed_makes_the_same_bodies() -> None:

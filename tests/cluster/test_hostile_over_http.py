@@ -7,6 +7,7 @@ import itertools
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +15,10 @@ from urllib.parse import urlsplit
 import requests
 from hostile import hostile_requests
 from hostile_request import Hostile, good_row
+from keyring import entry, key_of, write_keys
 from raw_requests import asked_over_tcp
+from resident import resident_mb
+from stage import LIMITS, in_fast_mode, server
 
 from serve_app.models import get_spec
 
@@ -46,6 +50,30 @@ def faults_of(stage: Any, hostile: Iterable[Hostile]) -> list[str]:
         return [fault for fault in pool.map(ask, hostile) if fault]
 
 
+@in_fast_mode
+def test_where_keys_are_asked_for_a_stranger_gets_no_more(stage: Any, tmp_path: Path) -> None:
+    """A 401 is an answer as well: no 5xx, no echo."""
+    path = write_keys(tmp_path / "keys.yaml", entry("ops", "admin"))
+    keyed = server("keyed", "/keyed", stage.store, {"stable": "1.0.0", "limits": LIMITS})
+    keyed["args"]["auth"] = str(path)
+    try:
+        stage.deploy(keyed)
+        stage.until_ready("/keyed")
+        hostile = [
+            replace(
+                request,
+                target="/keyed" + request.target,
+                statuses=(*request.statuses, 401),
+                headers=((b"x-api-key", key_of("nobody").encode()), *request.headers),
+            )
+            for request in hostile_requests(SPEC)
+            if not request.in_rows and request.target.startswith("/")
+        ]
+        assert faults_of(stage, hostile) == []
+    finally:
+        stage.deploy()
+
+
 def test_hostile_requests_get_a_4xx_and_the_next_one_is_served(stage: Any) -> None:
     """Each on a connection of its own, with the bytes as they are; of hostile cells every tenth,
     since a proxy does not look into rows.
@@ -64,10 +92,3 @@ def test_hostile_requests_get_a_4xx_and_the_next_one_is_served(stage: Any) -> No
         after_mb = [resident_mb(pid) for pid in pids]
         growth_mb = [after - before for before, after in zip(before_mb, after_mb, strict=True)]
         assert max(growth_mb) < MAX_GROWTH_MB, (before_mb, after_mb)
-
-
-def resident_mb(pid: int) -> float:
-    """The memory that a process holds."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    [line] = [line for line in lines if line.startswith("VmRSS:")]
-    return int(line.split()[1]) / 1024

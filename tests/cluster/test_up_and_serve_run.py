@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import grpc
 import numpy as np
@@ -26,7 +27,7 @@ from harness import (
     short_folder,
     wait_until,
 )
-from listening import listeners
+from listening import Listener, listeners
 from load import ROW
 from ports import PortBlock
 from program import Program
@@ -138,7 +139,9 @@ def test_make_serve_says_where_it_answers_and_ctrl_c_ends_it_and_nothing_else(
             assert '"label":"Churned"' in answers[0].stdout
             assert '"delivery_minutes"' in answers[1].stdout
             assert_delivery_times_of_the_pipeline(f"{url}/delivery-time", trained_store)
-            assert_nothing_is_open_but_what_needs_a_token(program, folder)
+            assert_nothing_is_open_but_what_needs_a_token(
+                program, folder, {"haproxy", "raylet", "gcs_server"}
+            )
             second = subprocess.run(
                 [BIN / "sluice", "up", config],
                 cwd=ROOT,
@@ -219,6 +222,27 @@ def test_plain_serve_run_works_as_the_readme_says(
         until_nothing_is_left(program)
 
 
+def test_in_plain_mode_too_nothing_is_open_but_what_needs_a_token(
+    folder: Path, ports: PortBlock, shipped: tuple[Path, str]
+) -> None:
+    """There Ray's own proxy is the entrance, and stays on the address of the file."""
+    config, url = shipped
+    keep_churn_alone(config)
+    command = [BIN / "sluice", "up", config, "--plain"]
+    with started(command, folder, ports, says_so) as program:
+        assert requests.post(f"{url}/v1/predict", json=ROW, timeout=60).status_code == 200
+        found = assert_nothing_is_open_but_what_needs_a_token(
+            program, folder, {"raylet", "gcs_server"}
+        )
+        port = urlsplit(url).port
+        entrance = {listener for listener in found if listener.port == port}
+        assert {listener.address for listener in entrance} == {"127.0.0.1"}
+        assert all("Proxy" in listener.program for listener in entrance), entrance
+        program.signal(signal.SIGINT)
+        assert program.code(PATIENCE_S) is not None
+        until_nothing_is_left(program)
+
+
 def assert_delivery_times_of_the_pipeline(url: str, store: Any) -> None:
     """A thousand rows that no training saw, of the regressor with a text feature."""
     spec = get_spec("delivery_time")
@@ -235,12 +259,15 @@ def assert_delivery_times_of_the_pipeline(url: str, store: Any) -> None:
         assert entry["low_minutes"] < entry["delivery_minutes"] < entry["high_minutes"]
 
 
-def assert_nothing_is_open_but_what_needs_a_token(program: Program, folder: Path) -> None:
+def assert_nothing_is_open_but_what_needs_a_token(
+    program: Program, folder: Path, expected: set[str]
+) -> set[Listener]:
     """The file says 127.0.0.1. Ray has no setting for one port of each replica, which takes a
-    pickle: that one asks for a token, which only its owner can read.
+    pickle: that one asks for a token, which only its owner can read. Programs that are expected
+    listen, so that nothing is looked past. Returns all that do.
     """
     found = listeners(program.descendants())
-    assert {"haproxy", "raylet", "gcs_server"} <= {listener.program for listener in found}
+    assert expected <= {listener.program for listener in found}
     elsewhere = {listener for listener in found if not listener.is_for_this_machine}
     assert all("ServeReplica" in listener.program for listener in elsewhere), elsewhere
     for listener in elsewhere:
@@ -251,6 +278,7 @@ def assert_nothing_is_open_but_what_needs_a_token(program: Program, folder: Path
             assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED, listener
     token = folder / "home/.ray/auth_token"
     assert token.stat().st_mode & 0o077 == 0
+    return found
 
 
 def until_nothing_is_left(program: Program) -> None:

@@ -315,7 +315,8 @@ def test_compose_says_what_the_readme_promises() -> None:
     assert app["ports"] == ["127.0.0.1:8000:8000"]
     assert app["read_only"] is True and app["cap_drop"] == ["all"]
     assert app["depends_on"]["push"]["condition"] == "service_completed_successfully"
-    assert app["environment"] == push["environment"] | {"KEYS_PATH": "disabled"}
+    own = {"KEYS_PATH": "disabled", "SLUICE_METRICS_PORT": "8080"}
+    assert app["environment"] == push["environment"] | own
     assert app["environment"]["MODEL_PATH"].startswith("s3://sluice/")
     assert "requirements/s3.txt" in s3["build"]["dockerfile_inline"]
     assert json.dumps(push["command"]).count("sluice push") == 1

@@ -50,15 +50,16 @@ FOREIGN_OPTIONS = {
     "kind delete cluster": "",
     "kind load docker-image": "",
     "kubectl apply": "-f -k",
+    "kubectl create job": "--from -n",
     "kubectl create secret generic": "--dry-run --from-file --from-literal -n -o",
-    "kubectl delete": "-k",
+    "kubectl delete": "--all -k -n",
     "kubectl exec": "-c -n",
     "kubectl get": "--field-selector -n --sort-by -w",
     "kubectl kustomize": "",
     "kubectl label": "",
     "kubectl logs": "-c -f -l -n --prefix",
     "kubectl port-forward": "-n",
-    "kubectl wait": "--for -n --timeout",
+    "kubectl wait": "--all --for -n --timeout",
     "syft scan": "-o",
 }
 # What the reader has, or makes while reading; everything else that looks like a file must exist.
@@ -72,6 +73,9 @@ READERS_OWN = {
     "fit.py",
     "fitted.joblib",
     "holdout.csv",
+    "labels.csv",
+    "rows.csv",
+    "rollout.yaml",
     "scored.csv",
     "sluice.key",
     "keys.yaml",
@@ -79,7 +83,8 @@ READERS_OWN = {
 }
 # A model that the reader adds, and one with the same command line.
 EXAMPLE_MODELS = {"shop.loan": "churn", "shop.plans": "churn"}
-URL = re.compile(r"http://(?:127\.0\.0\.1|localhost):8000(/[\w/.-]*)?(?:\?.*)?")
+# 8001: a second cluster, next to the first one's forward.
+URL = re.compile(r"http://(?:127\.0\.0\.1|localhost):800[01](/[\w/.-]*)?(?:\?.*)?")
 PREDICT = ("/v1/predict", "/predict")
 
 
@@ -110,8 +115,8 @@ def click_command(name: str) -> Any:
 
 def leaf_of(name: str, words: list[str]) -> tuple[Any, list[str]]:
     """The sub-command that words name, and the words after it."""
-    if name == "sluice" and words[:1] == ["new"]:
-        # It hands its words on.
+    if name == "sluice" and words[:1] in (["new"], ["retrain"]):
+        # They hand their words on.
         name = "training"
     command = click_command(name)
     rest = words

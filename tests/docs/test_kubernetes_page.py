@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from documents import ROOT, blocks_of, programs
+from documents import ROOT, Block, blocks_of, programs
 from manifests import groups, rayservice, requested, worker_group
 
 PAGE = ROOT / "docs" / "kubernetes.md"
@@ -19,11 +19,20 @@ def section(heading: str) -> str:
     return str(found)
 
 
+def blocks(heading: str) -> list[Block]:
+    """The fenced blocks below a heading."""
+    text = section(heading)
+
+    def fenced(block: Block) -> str:
+        return f"```{' '.join((block.language, *block.tags))}\n{block.text}```"
+
+    return [block for block in blocks_of(PAGE) if fenced(block) in text]
+
+
 def commands(heading: str) -> list[list[str]]:
     """The commands below a heading, each as its programs' words, in order."""
-    text = section(heading)
-    blocks = [block for block in blocks_of(PAGE) if block.text in text]
-    return [words for block in blocks for line in block.commands for words in programs(line)]
+    lines = [line for block in blocks(heading) for line in block.commands]
+    return [words for line in lines for words in programs(line)]
 
 
 @pytest.mark.parametrize(("overlay", "cpus", "memory_gib"), ROOMS)
@@ -66,6 +75,13 @@ def test_a_newcomer_gets_to_a_prediction_in_the_order_of_the_page(heading: str) 
     order += [first("^kubectl apply -k"), first("^kubectl .*wait rayservice")]
     order.append(first("^curl .*/v1/predict"))
     assert order == sorted(order), lines
+    # What it needs is made in the same section: the other one may not have been read.
+    typed = [command for block in blocks(heading) for command in block.commands]
+    (written,) = (i for i, command in enumerate(typed) if command.endswith("> customer.json"))
+    assert written < min(i for i, command in enumerate(typed) if "@customer.json" in command)
+    assert first("^make models$") < min(first("^docker build"), first("^sluice |^kind load"))
+    if heading == "On your cluster":
+        assert first(r"^source \.venv/bin/activate$") < first("^sluice ")
 
 
 def test_the_image_of_kind_is_built_loaded_and_applied_by_one_name() -> None:
@@ -89,6 +105,65 @@ def test_the_trial_of_a_cluster_has_a_beginning_an_undo_and_an_end() -> None:
     assert undone < lines.index(deleted[0])
     for word in ("**Begin.**", "**Undo.**", "**End.**"):
         assert word in section(heading)
+
+
+def local_ports(heading: str) -> list[str]:
+    """The ports of this machine that the forwards below a heading take."""
+    found = [words for words in commands(heading) if "port-forward" in words]
+    return [words[-1].partition(":")[0] for words in found]
+
+
+def test_a_look_at_the_second_cluster_cannot_be_answered_by_the_first() -> None:
+    """A forward whose port is taken fails, and whoever has the port answers in its place."""
+    canary = "A canary of image or Ray"
+    ports = [*local_ports("On your cluster"), *local_ports(canary)]
+    assert len(ports) == len(set(ports)) == 2
+    [asked] = [words[-1] for words in commands(canary) if words[0] == "curl"]
+    assert asked == f"http://localhost:{ports[1]}/ready"
+    # That of kind ends with its cluster.
+    last = commands("On kind")[-1]
+    assert last == ["kind", "delete", "cluster"]
+
+
+@pytest.mark.parametrize("heading", ["On kind", "On your cluster", "A canary of image or Ray"])
+def test_a_block_that_is_pasted_whole_waits_for_its_forward(heading: str) -> None:
+    """It listens after a moment, and curl would say nothing of a refused connection."""
+    lines = commands(heading)
+    (forward,) = (i for i, words in enumerate(lines) if "port-forward" in words)
+    asked = [words for words in lines[forward:] if words[0] == "curl"]
+    assert {"-sS", "--retry", "--retry-connrefused"} <= set(asked[0])
+    assert all("-s" not in words for words in asked), "it would hide what went wrong"
+
+
+def test_a_collector_next_to_ray_is_given_the_volume_that_has_the_logs() -> None:
+    """With its autoscaler KubeRay puts one of its own over `/tmp/ray` of the head (its pod.go)."""
+    service = rayservice()
+    assert service["spec"]["rayClusterConfig"]["enableInTreeAutoscaling"] is True
+    text = " ".join((ROOT / "docs" / "logs.md").read_text().split())
+    assert "in the head's with `ray-logs` at `/tmp/ray`" in text
+    assert "in a worker's pod with the volume `tmp` mounted at `/tmp`" in text
+    for group in groups(service):
+        mounts = group["template"]["spec"]["containers"][0]["volumeMounts"]
+        places = {mount["mountPath"]: mount["name"] for mount in mounts}
+        assert places["/tmp"] == "tmp"
+        assert "/tmp/ray" not in places, "KubeRay would leave that one alone"
+
+
+def test_events_are_sorted_by_a_time_that_each_of_them_has() -> None:
+    """KubeRay 1.7 records by the newer API for events, which leaves `lastTimestamp` empty."""
+    lines = commands("When it does not come up")
+    (sort,) = (word for words in lines for word in words if word.startswith("--sort-by"))
+    assert sort == "--sort-by=.metadata.creationTimestamp"
+
+
+def test_the_clusters_go_before_the_namespace_in_which_their_redis_is_cleaned() -> None:
+    """KubeRay cannot start its Job in a namespace that is going, and the keys would stay."""
+    lines = [" ".join(words) for words in commands("Back")]
+    assert lines == [
+        "kubectl -n sluice delete rayservice --all",
+        "kubectl -n sluice wait raycluster --all --for=delete --timeout=6m",
+        "kubectl delete -k k8s/overlays/mine",
+    ]
 
 
 def test_nothing_is_looked_for_that_a_pod_without_restarts_cannot_show() -> None:

@@ -15,6 +15,13 @@ from pydantic import BaseModel
 from benchmarks.simulator.faults import Stall, Stalls
 from benchmarks.simulator.scenarios import SCENARIOS
 from benchmarks.simulator.table import COLUMNS
+from serve_app.cluster.declared_metrics import (
+    DECLARED,
+    MOST_SERIES,
+    OF_A_SERVER,
+    OF_THE_COORDINATOR,
+    Metric,
+)
 from serve_app.errors import http_errors
 from serve_app.rollout.view import RolloutView
 from serve_app.settings import (
@@ -26,10 +33,11 @@ from serve_app.settings import (
     VersionConfig,
     parse_settings,
 )
+from serve_app.statistics.histogram import EDGES_S
 
 PAGES = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages()]
 BLOCKS = [pytest.param(block, id=block.place) for page in pages() for block in blocks_of(page)]
-FOLDERS = "serve_app|training|benchmarks|tests|docs|k8s|docker|requirements"
+FOLDERS = "serve_app|training|benchmarks|observability|tests|docs|k8s|docker|requirements"
 FILE = re.compile(
     rf"(?:(?:{FOLDERS}|\.ci)/[\w./-]*\w/?|[\w.-]+\.(?:yaml|toml)|Makefile|Dockerfile)"
 )
@@ -176,12 +184,45 @@ def test_every_error_stands_in_the_errors_page_and_no_other() -> None:
     assert shown == {(error.code, str(error.status)) for error in http_errors()}
 
 
-def test_every_metric_stands_in_the_requests_page_and_no_other() -> None:
-    """By the names that the exporter gives to Ray."""
-    code = (ROOT / "serve_app/cluster/metrics.py").read_text()
-    exported = set(re.findall(r'"(sluice_\w+)"', code))
-    shown = {row[0] for row in rows_of("docs/requests.md") if row[0].startswith("sluice_")}
-    assert shown == exported
+def test_every_metric_stands_in_the_metrics_page_and_no_other() -> None:
+    """With kind, labels and meaning as declared."""
+    text = (ROOT / "docs/metrics.md").read_text()
+    sections = {
+        "## Of a server": OF_A_SERVER,
+        "## Of a coordinator": OF_THE_COORDINATOR,
+    }
+    for heading, metrics in sections.items():
+        section = text[text.index(heading) :].partition("\n## ")[0]
+        rows = [line for line in section.splitlines() if line.startswith("| `sluice_")]
+        assert rows == [
+            f"| `{metric.name}` | {metric.kind} | {labels_of(metric)} | {metric.help} |"
+            for metric in metrics
+        ]
+    assert len(re.findall(r"^\| `sluice_", text, re.MULTILINE)) == len(DECLARED)
+
+
+def labels_of(metric: Metric[Any]) -> str:
+    """The labels as the cell of a table."""
+    return ", ".join(f"`{tag}`" for tag in metric.tags) or "–"
+
+
+def test_the_edges_and_bounds_that_the_metrics_page_tells_are_those_in_the_code() -> None:
+    """An objective is an edge, or its share is an estimate."""
+    text = " ".join((ROOT / "docs/metrics.md").read_text().split())
+    in_ms = [f"{1000 * edge:g}" for edge in EDGES_S if edge < 1]
+    in_s = [f"{edge:g}" for edge in EDGES_S if edge >= 1]
+    shown = f"{', '.join(in_ms[:-1])} and {in_ms[-1]} ms, {', '.join(in_s[:-1])} and {in_s[-1]} s"
+    assert f"The edges are {shown}." in text
+    assert f"at most {MOST_SERIES} series of a metric" in text
+
+
+def test_every_metric_that_a_page_names_is_declared() -> None:
+    """A name that was given up must not stay in a page."""
+    known = {metric.name for metric in DECLARED} | {metric.exported_name for metric in DECLARED}
+    for page in pages():
+        for span in inline_code(page):
+            for name in re.findall(r"\b(?:ray_)?sluice_[a-z]\w+", span):
+                assert name in known, f"{page.name}: {name}"
 
 
 def test_every_route_stands_in_the_requests_page() -> None:

@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,14 @@ from manifests import (
 )
 
 # Kinds of Kubernetes itself; the schemas of the others are not at hand.
-CORE = ("Namespace", "ServiceAccount", "NetworkPolicy", "PodDisruptionBudget", "ConfigMap")
+CORE = (
+    "Namespace",
+    "ServiceAccount",
+    "NetworkPolicy",
+    "PodDisruptionBudget",
+    "ConfigMap",
+    "CronJob",
+)
 
 
 def policy(documents: list[dict[str, Any]], name: str) -> dict[str, Any]:
@@ -72,7 +80,7 @@ def require_restricted(spec: dict[str, Any]) -> None:
         context = each["securityContext"]
         assert context["allowPrivilegeEscalation"] is False
         assert context["capabilities"]["drop"] == ["ALL"]
-        assert not any("hostPort" in port for port in each["ports"])
+        assert not any("hostPort" in port for port in each.get("ports", ()))
 
 
 def test_rayservices_fit_the_crd_of_kuberay() -> None:
@@ -186,6 +194,8 @@ def test_prometheus_finds_the_monitor_and_reaches_what_it_scrapes() -> None:
     documents = built(MINE)
     (monitor,) = of_kind(documents, "PodMonitor")
     assert monitor["metadata"]["labels"]["release"] == "kube-prometheus-stack"
+    for rules in of_kind(documents, "PrometheusRule"):
+        assert rules["metadata"]["labels"] == monitor["metadata"]["labels"]
     service = rayservice(MINE)
     head, workers = groups(service)
     ports = [
@@ -220,6 +230,7 @@ def test_production_has_a_head_that_may_be_lost_keys_and_metrics() -> None:
     service = rayservice(MINE)
     options = service["spec"]["rayClusterConfig"]["gcsFaultToleranceOptions"]
     assert options["redisPassword"]["valueFrom"]["secretKeyRef"]["name"] == "sluice-redis"
+    assert options["redisAddress"] == "redis://redis.example.com:6379", "of mine, not of ha"
     for group in groups(service):
         assert variables(group)["KEYS_PATH"] == "/etc/sluice/keys.yaml"
     assert ("PodMonitor", "sluice") in names(built(MINE))
@@ -263,19 +274,41 @@ def test_another_place_of_bundles_starts_another_cluster(tmp_path: Path) -> None
     assert made["data"]["MODEL_PATH"] == "s3://other/sluice"
 
 
-def test_an_ingress_takes_the_place_of_the_routes(tmp_path: Path) -> None:
-    """One line of `mine`, as its comment says."""
-    shutil.copytree(K8S, tmp_path / "k8s")
-    file = tmp_path / "k8s" / MINE / "kustomization.yaml"
-    text = file.read_text()
-    assert "# - ../../components/ingress " in text
-    text = text.replace("# - ../../components/ingress ", "- ../../components/ingress ")
-    begin = text.index("- target: {kind: HTTPRoute}")
-    file.write_text(text[:begin])
-    documents = built(MINE, tmp_path / "k8s")
-    assert of_kind(documents, "HTTPRoute") == []
-    (found,) = of_kind(documents, "Ingress")
-    validate(found)
+def mine_with(folder: Path, line: str, now: str) -> dict[str, list[dict[str, Any]]]:
+    """Build production, the second cluster and the split, with one line of `mine` changed."""
+    shutil.copytree(K8S, folder / "k8s")
+    file = folder / "k8s" / MINE / "kustomization.yaml"
+    text, n = re.subn(rf"^{re.escape(line)}\b.*\n", now, file.read_text(), flags=re.MULTILINE)
+    assert n == 1, f"found {n} lines {line} in mine, expected one"
+    file.write_text(text)
+    return {overlay: built(overlay, folder / "k8s") for overlay in (MINE, SECOND, SPLIT)}
+
+
+@pytest.mark.parametrize(
+    ("component", "trace"),
+    [("ha", "redis"), ("keys", "/etc/sluice/keys.yaml"), ("monitoring", "PodMonitor")],
+)
+def test_what_you_do_not_have_is_a_line_less(tmp_path: Path, component: str, trace: str) -> None:
+    """Nothing else of `mine` changes with it, and the second cluster is built on that."""
+    assert trace in json.dumps(built(MINE))
+    found = mine_with(tmp_path, f"- ../../components/{component}", "")
+    assert trace not in json.dumps(found)
+    for overlay in (MINE, SECOND):
+        assert len(of_kind(found[overlay], "RayService")) == 1
+
+
+@pytest.mark.parametrize(("component", "n_ingresses"), [("ingress", 1), ("no-route", 0)])
+def test_without_gateway_api_a_line_takes_the_routes_away(
+    tmp_path: Path, component: str, n_ingresses: int
+) -> None:
+    """One that stands in `mine` as a comment, with an Ingress in their place or nothing."""
+    line = f"- ../../components/{component}"
+    found = mine_with(tmp_path, f"# {line}", f"{line}\n")
+    assert "gateway.networking.k8s.io" not in json.dumps(found)
+    ingresses = of_kind(found[MINE], "Ingress")
+    assert len(ingresses) == n_ingresses
+    for ingress in ingresses:
+        validate(ingress)
 
 
 def test_on_kind_the_image_brings_the_models_and_no_gateway_is_asked_for() -> None:
@@ -327,3 +360,86 @@ def test_the_split_changes_the_weights_of_productions_routes_and_nothing_else() 
         assert [each["weight"] for each in backends] == [95, 5]
         old["spec"]["rules"][0].pop("backendRefs")
         assert old == new
+
+
+def with_retraining(folder: Path) -> list[dict[str, Any]]:
+    """Production with its commented lines of retraining taken in, as docs/retraining.md says."""
+    shutil.copytree(K8S, folder / "k8s")
+    file = folder / "k8s" / MINE / "kustomization.yaml"
+    lines = file.read_text().splitlines()
+    is_wanted = False
+    for i, line in enumerate(lines):
+        text = line.lstrip(" ")
+        if text.startswith("# - "):
+            is_wanted = "retraining" in text
+        elif not text.startswith("#   "):
+            is_wanted = False
+        if is_wanted:
+            lines[i] = line.replace("# ", "", 1)
+    file.write_text("\n".join(lines) + "\n")
+    return built(MINE, folder / "k8s")
+
+
+def test_retraining_is_a_job_each_night_that_is_restricted_and_finds_its_places(
+    tmp_path: Path,
+) -> None:
+    """By its schema, and with the image, the ConfigMaps and the account that are there."""
+    documents = with_retraining(tmp_path)
+    (job,) = of_kind(documents, "CronJob")
+    validate(job)
+    for overlay in (SECOND, SPLIT):
+        assert of_kind(built(overlay, tmp_path / "k8s"), "CronJob") == [], "it would be there twice"
+    pod = job["spec"]["jobTemplate"]["spec"]["template"]
+    spec = pod["spec"]
+    validate({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": spec})
+    require_restricted(spec)
+    (each,) = spec["containers"]
+    assert each["image"] == "registry.example.com/trainer:0.1.0"
+    maps = {found["metadata"]["name"]: found["data"] for found in of_kind(documents, "ConfigMap")}
+    named = [one["configMapRef"]["name"] for one in each["envFrom"] if "configMapRef" in one]
+    places: dict[str, str] = {}
+    for name in named:
+        places |= maps[name]
+    assert {"MODEL_PATH", "LOG_PATH", "LABELS_PATH"} <= set(places)
+    assert ("ServiceAccount", spec["serviceAccountName"]) in names(documents)
+    # The servers write the log that it reads, and no change of labels starts another cluster.
+    (service,) = of_kind(documents, "RayService")
+    servers = {container(group)["envFrom"][0]["configMapRef"]["name"] for group in groups(service)}
+    assert servers == {named[0]}
+    assert "LABELS_PATH" not in maps[named[0]]
+
+
+def test_the_job_of_retraining_is_a_command_of_the_image_and_fails_once(tmp_path: Path) -> None:
+    """Its arguments are those of `python -m training`, and a data fault is not tried again."""
+    import typer
+
+    from training.cli import app
+
+    (job,) = of_kind(with_retraining(tmp_path), "CronJob")
+    spec = job["spec"]["jobTemplate"]["spec"]
+    assert spec["backoffLimit"] == 0
+    assert spec["template"]["spec"]["restartPolicy"] == "Never"
+    assert job["spec"]["concurrencyPolicy"] == "Forbid"
+    command, *words = spec["template"]["spec"]["containers"][0]["args"]
+    found = typer.main.get_command(app).get_command(None, command)  # type: ignore[arg-type]
+    context = found.make_context(command, words)  # type: ignore[union-attr]
+    assert context.params["if_needed"] is True
+    assert context.params["url"] == "http://sluice-serve-svc:8000"
+
+
+def test_the_job_of_retraining_reaches_the_workers_and_is_no_pod_of_ray(tmp_path: Path) -> None:
+    """On 8000 alone: who is one of Ray's pods may command all of Ray."""
+    documents = with_retraining(tmp_path)
+    (job,) = of_kind(documents, "CronJob")
+    own = job["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["labels"]
+    spec = policy(documents, "sluice-retraining")
+    (rule,) = spec["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": 8000}]
+    assert selects(rule["from"][0]["podSelector"], own)
+    (service,) = of_kind(documents, "RayService")
+    head, workers = groups(service)
+    assert selects(spec["podSelector"], labels(service, workers))
+    assert not selects(spec["podSelector"], labels(service, head))
+    assert not selects(policy(documents, "sluice")["podSelector"], own)
+    (monitor,) = of_kind(documents, "PodMonitor")
+    assert not selects(monitor["spec"]["selector"], own)

@@ -25,10 +25,11 @@ from serve_app.contract.block import Block, Scores
 from serve_app.errors import HttpError
 from serve_app.http.application import create_app
 from serve_app.models import get_spec
+from serve_app.monitoring.drift_view import DriftView
 from serve_app.rollout.view import RolloutView, Unknown
 from serve_app.serving.answer import Answered, Assignment
 from serve_app.serving.member import Opened
-from serve_app.serving.status import Description, Health, Readiness
+from serve_app.serving.status import Description, Health, Readiness, contract_of
 from serve_app.settings import Limits, Table, VersionEntry
 
 # Whatever a model's `answer` asks the bundle for (a half-width, a coverage) is 0.9 here.
@@ -129,13 +130,13 @@ class FakeBackend:
         return Readiness(ready=self.is_ready, stable=VERSION, versions={}, config_error=None)
 
     def description(self) -> Description:
-        """Only the names: the contents are tested with the real router."""
+        """Names and contract: what is loaded is tested with the real router."""
         spec = self.spec
         return Description(
             model=spec.name,
             title=spec.title,
             kind=spec.kind,
-            contract=[],
+            contract=contract_of(spec),
             stable=VERSION,
             versions={},
         )
@@ -189,6 +190,20 @@ class FakeOperator:
         return await self.view()
 
 
+class FakeDrift:
+    """What the route of drift asks: nothing was answered yet; `error` is raised instead."""
+
+    def __init__(self) -> None:
+        self.error: HttpError | None = None
+        self.view = DriftView(model="churn", detail="", versions={})
+
+    async def drift(self) -> DriftView:
+        """Told."""
+        if self.error is not None:
+            raise self.error
+        return self.view
+
+
 class FakeReplica:
     """Ray's part: says where it serves, notes what it was given, and calls the application."""
 
@@ -225,7 +240,7 @@ def client_of(app: Any, **options: Any) -> httpx.AsyncClient:
 @cache
 def _routes(spec: ModelSpec) -> tuple[FastAPI, FakeBackend]:
     backend = FakeBackend(spec)
-    return create_app(backend.spec, backend, FakeOperator()), backend
+    return create_app(backend.spec, backend, FakeOperator(), drift=FakeDrift()), backend
 
 
 @asynccontextmanager

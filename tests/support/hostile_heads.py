@@ -155,6 +155,34 @@ def paths_of(spec: ModelSpec) -> Iterator[Hostile]:
             yield Hostile(f"{path} with {what}", target, headers=(), method="GET", statuses=(200,))
 
 
+def handshakes_of(spec: ModelSpec) -> Iterator[Hostile]:
+    """Offers of WebSockets, which nobody takes: each is a plain request, too."""
+    offer = (
+        (b"connection", b"upgrade"),
+        (b"upgrade", b"websocket"),
+        (b"sec-websocket-version", b"13"),
+        (b"sec-websocket-key", b"x3JJHMbDL1EzLkh9GBhXDw=="),
+        (b"sec-websocket-protocol", MARKER.encode()),
+    )
+    for path in ("/", "/health", "/v1/model"):
+        yield Hostile(f"a handshake at {path}", path, headers=offer, method="GET", statuses=(200,))
+    # A path of Ray's own, which is none of the model's.
+    yield Hostile(
+        "a handshake at Ray's", "/-/healthz", headers=offer, method="GET", statuses=(200, 404)
+    )
+    yield Hostile(
+        "a handshake at no route", f"/{MARKER}", headers=offer, method="GET", statuses=(404,)
+    )
+    for what, header, statuses in (
+        ("an id that is no text", (b"x-request-id", b"\xff" + MARKER.encode()), (400,)),
+        ("a header of 9 KB", (b"x-made-up", b"a" * 9_216), (200,)),
+        ("a body that does not come", (b"content-length", b"3"), (200,)),
+    ):
+        headers = (*offer, header)
+        name = f"a handshake with {what}"
+        yield Hostile(name, "/health", headers=headers, method="GET", statuses=statuses)
+
+
 def methods_of(spec: ModelSpec) -> Iterator[Hostile]:
     """Methods that a route does not take."""
     row = encoded(good_row(spec), {})

@@ -13,7 +13,11 @@ NUMBER = "48291548291"
 SECRETS = (MARKER, NUMBER, MARKER.upper(), "74656c6c2d74616c652d34383239")
 ONE, MANY = "/v1/predict", "/v1/predict/batch"
 OUT = "/v1/rollout/out"
-GETS = ("/", "/health", "/ready", "/v1/model", "/v1/rollout", "/docs", "/openapi.json")
+FEEDBACK = "/v1/feedback"
+GETS = (
+    *("/", "/health", "/ready", "/v1/model", "/v1/rollout", "/v1/drift", "/v1/quality"),
+    *("/docs", "/openapi.json"),
+)
 KB = 1024
 JSON = ((b"content-type", b"application/json"),)
 

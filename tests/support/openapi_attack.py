@@ -16,7 +16,9 @@ from schemathesis.core.parameters import ParameterLocation
 from schemathesis.engine.events import FatalError, NonFatalError, ScenarioFinished
 
 BATCH = "/predict/batch"
-# What schemathesis takes for a refusal. A batch is not refused because one of its rows is bad.
+FEEDBACK = "/v1/feedback"
+# What schemathesis takes for a refusal. A batch is not refused because one of its rows is bad, and
+# no list of labels because one of them is.
 REFUSALS = ("400", "401", "403", "404", "405", "406", "409", "415", "422", "428", "429", "5xx")
 
 
@@ -51,7 +53,7 @@ def attack(app: Any, versions: list[str], max_examples: int) -> Attack:
             "operations": [
                 {"include-path-regex": "^/predict", "enabled": False},
                 {
-                    "include-path-regex": f"{BATCH}$",
+                    "include-path-regex": f"({BATCH}|{FEEDBACK})$",
                     "checks": {
                         "negative_data_rejection": {"expected-statuses": [*REFUSALS, "200"]}
                     },

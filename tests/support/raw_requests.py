@@ -81,7 +81,8 @@ async def asked_in_process(app: Any, request: Hostile, prefix: str) -> RawAnswer
 def asked_over_tcp(host: str, port: int, request: Hostile) -> RawAnswer:
     """The answer of a server, on a connection of its own that is closed afterwards.
 
-    A length that is not among the headers is the true one.
+    A length that is not among the headers is the true one; `Connection: close` is said unless they
+    say something else.
     """
     declared = {name for name, _ in request.headers}
     headers = list(request.headers)
@@ -89,12 +90,14 @@ def asked_over_tcp(host: str, port: int, request: Hostile) -> RawAnswer:
         headers.insert(0, (b"host", b"sluice"))
     if b"content-length" not in declared:
         headers.append((b"content-length", str(len(request.body)).encode()))
+    if b"connection" not in declared:
+        headers.append((b"connection", b"close"))
     head = f"{request.method} {request.target} HTTP/1.1\r\n".encode()
     head += b"".join(name + b": " + value + b"\r\n" for name, value in headers)
     with socket.create_connection((host, port), timeout=TIMEOUT_S) as connection:
         # It may be refused before all of it came; the answer is there all the same.
         with suppress(OSError):
-            connection.sendall(head + b"connection: close\r\n\r\n" + request.body)
+            connection.sendall(head + b"\r\n" + request.body)
         return _read(connection, request.method)
 
 

@@ -56,12 +56,20 @@ class RolloutLoad(Load):
 class RolloutApp:
     """The application `name` with two server replicas, whose tables let a candidate in."""
 
-    def __init__(self, stage: Any, name: str, store: FolderStore, placement: str) -> None:
+    def __init__(
+        self,
+        stage: Any,
+        name: str,
+        store: FolderStore,
+        placement: str,
+        log: Path | None = None,
+    ) -> None:
         self.stage = stage
         self.placement = placement
         self.name = name
         self.url = f"{stage.url}/{name}"
         self._store = store
+        self._log = log
         self._state = str(store.root / f"state-{name}-{uuid.uuid4().hex}")
         self._number = itertools.count()
 
@@ -96,6 +104,8 @@ class RolloutApp:
             )
         app = server(self.name, f"/{self.name}", self._store, table, num_replicas=2)
         app["args"]["state"] = self._state
+        if self._log is not None:
+            app["args"]["log"] = str(self._log)
         self.stage.deploy(app, *more, running=False)
         wait_until(lambda: self.view().get("rollout") == expected, f"the rollout {expected}")
 

@@ -9,6 +9,7 @@ from watching import CANDIDATE, FakeIsolated, counts_of
 from serve_app.rollout.clock import SteadyClock
 from serve_app.rollout.controller import Controller
 from serve_app.rollout.counts import Counts
+from serve_app.rollout.label_verdict import Labelled
 from serve_app.rollout.log import Log, open_log
 from serve_app.rollout.orders import CandidateState, Orders, RolloutReply, RolloutReport
 from serve_app.rollout.view import RolloutView, view
@@ -28,8 +29,13 @@ class TwoServers:
     """Two servers that report to a coordinator each second."""
 
     def __init__(
-        self, folder: Path, plan: Rollout | None = PLAN, now_s: float = 1_800_000_000.0
+        self,
+        folder: Path,
+        plan: Rollout | None = PLAN,
+        now_s: float = 1_800_000_000.0,
+        labels: Labelled | None = None,
     ) -> None:
+        self.labels = labels
         self.folder = folder
         self.plan = plan
         self.now_s = now_s
@@ -47,7 +53,7 @@ class TwoServers:
     def restart_coordinator(self) -> None:
         """Replace the controller, as a new coordinator process does."""
         clock = SteadyClock(lambda: self.now_s, lambda: self.now_s)
-        self.controller = Controller(self._open, FakeIsolated(), clock)
+        self.controller = Controller(self._open, FakeIsolated(), clock, labels=self.labels)
 
     def _open(self, rollout: str) -> Log:
         if self.broken:

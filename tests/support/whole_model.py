@@ -4,12 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fakes import FakeReplica, FakeScorer, FakeStore, table, until
+from fakes import FakeDrift, FakeReplica, FakeScorer, FakeStore, table, until
+from labelled import InMemory, Predicting
 from two_servers import TwoServers
 
 from serve_app.contract import ModelSpec
 from serve_app.http.application import create_app
 from serve_app.http.edge import Edge, put_in_front
+from serve_app.monitoring.quality.report import Quality
+from serve_app.monitoring.quality.view import QualityView
 from serve_app.rollout.command import CommandName
 from serve_app.rollout.view import RolloutView, Unknown, view
 from serve_app.serving.router import Router
@@ -44,8 +47,23 @@ class OfController:
         return await self.view()
 
 
-async def whole_model(spec: ModelSpec, folder: Path) -> Any:
-    """The application of a model with two versions and a rollout, whose log is in this folder."""
+class OfLabels:
+    """What the route of quality asks, answered by a book in this process."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self._quality = Quality(spec, InMemory())
+
+    async def view(self) -> QualityView:
+        """How good the versions are."""
+        await self._quality.keep()
+        return self._quality.view()
+
+
+async def whole_model(spec: ModelSpec, folder: Path, **options: Any) -> Any:
+    """The application of a model with two versions and a rollout, whose log is in this folder.
+
+    `options` are those of `create_app`.
+    """
     store = FakeStore()
     store.scorers = {version: FakeScorer(_score) for version in (STABLE, CANDIDATE)}
     for scorer in store.scorers.values():
@@ -56,7 +74,16 @@ async def whole_model(spec: ModelSpec, folder: Path) -> Any:
     await until(lambda: all(versions.ready(version) for version in versions.members()))
     servers = TwoServers(folder)
     await servers.until_share("shadow")
-    return create_app(spec, Router(spec, versions), OfController(servers))
+    predicting = Predicting(spec)
+    return create_app(
+        spec,
+        Router(spec, versions, ids=predicting.ids),
+        OfController(servers),
+        drift=FakeDrift(),
+        feedback=predicting.feedback,
+        quality=OfLabels(spec),
+        **options,
+    )
 
 
 def reached(app: Any, way: str) -> Any:

@@ -86,7 +86,7 @@ def test_a_manifest_lists_every_file_with_its_hash_and_nothing_else_lies_there(
 def test_a_manifest_is_readable_json_that_survives_the_round_trip(written: Written) -> None:
     """One can look at it in an editor, and nothing is lost in reading it back."""
     data = (Path(written.where) / MANIFEST).read_bytes()
-    assert data.startswith(b'{\n  "format": 2,')
+    assert data.startswith(b'{\n  "format": 3,')
     assert parse(data, "test") == written.manifest
 
 
@@ -101,6 +101,18 @@ def test_references_count_every_training_row(written: Written) -> None:
         else:
             assert len(reference.counts) == len(reference.edges) + 1
             assert reference.edges == sorted(set(reference.edges))
+
+
+def test_scores_of_the_hold_out_are_frozen_too(written: Written) -> None:
+    """Drift is measured against them, and against rows whose ends are known."""
+    manifest = written.manifest
+    scores = manifest.score_references["score"]
+    assert scores.edges is not None
+    assert len(scores.edges) >= 8
+    assert sum(scores.counts) > 500
+    for name, reference in manifest.references.items():
+        assert reference.n_missing == 0, name
+        assert reference.values is not None or reference.minimum is not None, name
 
 
 def test_golden_rows_spread_over_the_scores_and_have_the_examples_and_probes(
@@ -179,7 +191,7 @@ def test_half_a_manifest_is_refused(copied: Path) -> None:
 
 def test_another_format_is_refused(copied: Path) -> None:
     """A bundle from the future says so, instead of being half understood."""
-    edit(copied, lambda manifest: manifest.update(format=3))
+    edit(copied, lambda manifest: manifest.update(format=4))
     message = refusal(copied)
     assert "format" in message
     assert "expected a manifest of format 1" in message

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from serve_app.commands.check.capacity import batches, capacity, timeouts
 from serve_app.commands.check.document import Fault, Place
+from serve_app.commands.check.logs import prediction_logs
 from serve_app.commands.check.plan import DEPLOYMENTS, ROLES, Plan
 from serve_app.commands.check.rollouts import requests
 from serve_app.errors import SettingsError
@@ -217,5 +218,6 @@ RULES: tuple[Rule, ...] = (
     capacity,
     batches,
     rollouts,
+    prediction_logs,
     requests,
 )

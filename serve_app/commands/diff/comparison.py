@@ -1,7 +1,8 @@
 """Two versions of a model side by side: contracts, metrics, scores of the same rows, speed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from serve_app.bundle.loading import open_version
@@ -17,7 +18,7 @@ from serve_app.commands.diff.shift import Shift, shift
 from serve_app.contract import ModelSpec, differences
 from serve_app.statistics.disagreement import AnswerKind, Comparison
 
-__all__ = ["Diff", "Side", "compare"]
+__all__ = ["CsvShift", "Diff", "Side", "compare", "comparison_of"]
 
 
 @dataclass(frozen=True)
@@ -61,15 +62,19 @@ class MetricPair:
 
 @dataclass(frozen=True)
 class CsvShift:
-    """The shift on the rows of a file, and the rows that the contract refuses.
+    """The shift on the rows of a file or of a log, and the rows that the contract refuses.
 
-    `quality` is None where the file has no labels.
+    `path` names where they are from. `quality` is None where the file has no labels.
     """
 
     path: str
     bad_rows: tuple[BadRow, ...]
     shift: Shift
     quality: Quality | None
+
+
+# The shift on rows from elsewhere, by stable and candidate.
+OnRows = Callable[[Predictor, Predictor], CsvShift]
 
 
 @dataclass(frozen=True)
@@ -110,16 +115,23 @@ class Diff:
 
 
 def compare(
-    store: Store, spec: ModelSpec, stable: str, candidate: str, csv: Path | None = None
+    store: Store,
+    spec: ModelSpec,
+    stable: str,
+    candidate: str,
+    csv: Path | None = None,
+    on_rows: OnRows | None = None,
 ) -> Diff:
-    """Open both versions and lay them side by side.
+    """Open both versions and lay them side by side, also on the rows of a file, or `on_rows`.
 
     They are proven as a server would, whatever fields they take. Raises BundleError for a version
     that cannot be opened, CsvError for a file without a usable row.
     """
+    if csv is not None:
+        on_rows = partial(_on_csv, csv, spec)
     before = _open(store, spec, stable)
     after = _open(store, spec, candidate)
-    comparison = _comparison(spec, before, after)
+    comparison = comparison_of(spec, before, after)
     return Diff(
         model=spec.name,
         kind=spec.kind,
@@ -130,7 +142,7 @@ def compare(
         changes=changes(before.manifest.contract, after.manifest.contract),
         metrics=_metrics(before.manifest.metrics, after.manifest.metrics),
         golden=shift(score_both(golden_rows(before, after), before, after), comparison),
-        csv=None if csv is None else _on_csv(csv, spec, before, after),
+        csv=on_rows(before, after) if on_rows is not None else None,
     )
 
 
@@ -173,7 +185,7 @@ def _on_csv(path: Path, spec: ModelSpec, stable: Predictor, candidate: Predictor
                 yield row.row
 
     scored = score_both(good(), stable, candidate, spec.contract)
-    found = shift(scored, _comparison(spec, stable, candidate))
+    found = shift(scored, comparison_of(spec, stable, candidate))
     if not found.n_rows:
         first = f"; line {bad[0].line}: {bad[0].reason}" if bad else ""
         raise CsvError(
@@ -184,5 +196,6 @@ def _on_csv(path: Path, spec: ModelSpec, stable: Predictor, candidate: Predictor
     return CsvShift(str(path), tuple(bad), found, labels.quality(scored, parameters))
 
 
-def _comparison(spec: ModelSpec, stable: Predictor, candidate: Predictor) -> Comparison:
+def comparison_of(spec: ModelSpec, stable: Predictor, candidate: Predictor) -> Comparison:
+    """How the answers of two versions are compared, by the parameters of both bundles."""
     return Comparison.of(spec, stable.manifest.parameters, candidate.manifest.parameters)

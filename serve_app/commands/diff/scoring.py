@@ -1,6 +1,6 @@
 """The same rows, scored by two versions."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -46,10 +46,17 @@ def score_both(
         blocks.append(layout.block(batch))
         before.append(_score(stable, batch))
         after.append(_score(candidate, batch))
-    return Scored(np.concatenate(before), np.concatenate(after), _columns(sliced_by, blocks))
+    return Scored(np.concatenate(before), np.concatenate(after), columns_of(sliced_by, blocks))
 
 
-def _columns(contract: Contract, blocks: list[Block]) -> dict[Feature, Column]:
+def score_with(predictor: Predictor, rows: Sequence[Row]) -> Scores:
+    """The scores of plain rows by one version; NaN where it does not take the row, or fails."""
+    steps = [rows[begin : begin + N_ROWS] for begin in range(0, len(rows), N_ROWS)]
+    return np.concatenate([_no_scores(predictor, 0), *(_score(predictor, step) for step in steps)])
+
+
+def columns_of(contract: Contract, blocks: list[Block]) -> dict[Feature, Column]:
+    """By field, (n_rows,) its values in all blocks."""
     if not blocks:
         return {}
     block = Block.concat(blocks)
@@ -57,7 +64,7 @@ def _columns(contract: Contract, blocks: list[Block]) -> dict[Feature, Column]:
     return {feature: layout.column(block, feature.name) for feature in contract}
 
 
-def _score(predictor: Predictor, rows: list[Row]) -> Scores:
+def _score(predictor: Predictor, rows: Sequence[Row]) -> Scores:
     contract = predictor.manifest.contract
     taken = np.array([_takes(contract, row) for row in rows])
     scores = _no_scores(predictor, len(rows))

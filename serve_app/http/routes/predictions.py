@@ -17,6 +17,7 @@ from serve_app.errors import HttpError, InvalidRows, ModelFailed, Overloaded
 from serve_app.http.backend import Backend
 from serve_app.http.openapi import PredictionDocuments
 from serve_app.http.problems import row_error
+from serve_app.http.refused_rows import RefusedRows
 from serve_app.http.request import IncomingRequest
 from serve_app.http.route import Route
 from serve_app.settings import Limits
@@ -28,9 +29,14 @@ MODEL_FAILED = ModelFailed(
 MAX_BATCH_KB = 102_400
 
 
-def prediction_routes(spec: ModelSpec, backend: Backend) -> list[Route]:
-    """`POST /v1/predict` and `POST /v1/predict/batch`, and both without the interface's version."""
-    predictions = Predictions(spec, backend)
+def prediction_routes(
+    spec: ModelSpec, backend: Backend, refused: RefusedRows | None = None
+) -> list[Route]:
+    """`POST /v1/predict` and `POST /v1/predict/batch`, and both without the interface's version.
+
+    Refused rows are counted in `refused`.
+    """
+    predictions = Predictions(spec, backend, refused or RefusedRows(spec))
     documents = PredictionDocuments(spec)
     routes = []
     for prefix in ("/v1", ""):
@@ -59,8 +65,9 @@ def prediction_routes(spec: ModelSpec, backend: Backend) -> list[Route]:
 class Predictions:
     """The handlers of both routes of predictions."""
 
-    def __init__(self, spec: ModelSpec, backend: Backend) -> None:
+    def __init__(self, spec: ModelSpec, backend: Backend, refused: RefusedRows) -> None:
         self._backend = backend
+        self._refused = refused
         self._reader = RowReader(spec)
         # One large body at a time: of a hundred that are read by turns, each step of each would
         # come before the next step of everybody else.
@@ -69,7 +76,11 @@ class Predictions:
 
     async def one(self, request: IncomingRequest) -> Response:
         """Answer one row. Raises an HttpError."""
-        row = self._reader.one(request.body)
+        try:
+            row = self._reader.one(request.body)
+        except InvalidRows as error:
+            self._refused.count(error)
+            raise
         answered = await self._backend.predict([row], request.routing_key, request.forced_version)
         prediction = answered.predictions[0]
         if prediction is None:
@@ -79,7 +90,7 @@ class Predictions:
 
     async def many(self, request: IncomingRequest) -> Response:
         """Answer a list of rows, each with its own outcome. Raises an HttpError."""
-        rows = await self._rows(request)
+        rows = await self._counted_rows(request)
         request.count_rows(len(rows))
         positions = [i for i, row in enumerate(rows) if isinstance(row, Features)]
         outcomes = {i: _failed(row) for i, row in enumerate(rows) if isinstance(row, InvalidRows)}
@@ -103,6 +114,18 @@ class Predictions:
             "predictions": [outcomes[i] for i in range(len(rows))],
         }
         return _response(body, version)
+
+    async def _counted_rows(self, request: IncomingRequest) -> Sequence[Features | InvalidRows]:
+        """As `_rows`, with those that are refused counted."""
+        try:
+            rows = await self._rows(request)
+        except InvalidRows as error:
+            self._refused.count(error)
+            raise
+        for row in rows:
+            if isinstance(row, InvalidRows):
+                self._refused.count(row)
+        return rows
 
     async def _rows(self, request: IncomingRequest) -> Sequence[Features | InvalidRows]:
         """The rows of a body. Others are answered between the steps of one that is large or bad.

@@ -61,7 +61,7 @@ def rollout_router(operator: Operator) -> APIRouter:
     @router.get(
         "/v1/rollout",
         description=ROLLOUT_TEXT,
-        responses=_problems(401, 403, 404, 503),
+        responses=problems(401, 403, 404, 503),
         openapi_extra={"responses": {"200": {"links": {"command": COMMANDED}}}},
     )
     async def rollout() -> RolloutView:
@@ -72,7 +72,7 @@ def rollout_router(operator: Operator) -> APIRouter:
         "/v1/rollout/{command}",
         operation_id=COMMAND_ID,
         description=COMMAND_TEXT,
-        responses=_problems(400, 401, 403, 404, 408, 409, 413, 415, 422, 503),
+        responses=problems(400, 401, 403, 404, 408, 409, 413, 415, 422, 503),
         openapi_extra={"requestBody": _body(), "parameters": [_path_parameter()]},
     )
     async def command(request: Request) -> RolloutView:
@@ -126,8 +126,11 @@ def _read(body: bytes) -> Command:
         ) from None
 
 
-def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Documented with their own media type: FastAPI's `model` would say application/json."""
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What openapi.json says of errors of a route that asks the coordinator.
+
+    Documented with their own media type: FastAPI's `model` would say application/json.
+    """
     schema = {"$ref": "#/components/schemas/" + Problem.__name__}
     texts = {
         400: "A percent-encoded path",

@@ -12,7 +12,7 @@ from serve_app.contract import ModelSpec
 from serve_app.http.backend import Backend
 from serve_app.http.openapi import FAULTS
 from serve_app.http.request import CALLER
-from serve_app.serving.status import Description, Health, Readiness, without_reasons
+from serve_app.serving.status import Description, Health, Readiness, encoded, without_reasons
 
 
 class Links(BaseModel):
@@ -56,11 +56,12 @@ def status_router(
     router.add_api_route("/health", health, methods=["HEAD"], include_in_schema=False)
     router.add_api_route("/ready", ready, methods=["HEAD"], include_in_schema=False)
 
-    @router.get("/v1/model")
-    async def model(request: Request) -> Description:
+    @router.get("/v1/model", response_model=Description)
+    async def model(request: Request) -> Response:
         """What is served: contract, versions with weights, metrics, hashes."""
         found = backend.description()
-        return found if shows_reasons(request) else without_reasons(found)
+        shown = found if shows_reasons(request) else without_reasons(found)
+        return Response(encoded(spec, shown), media_type="application/json")
 
     @router.get("/")
     async def links(request: Request) -> Links:

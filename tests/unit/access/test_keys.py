@@ -187,12 +187,24 @@ BROKEN: dict[str, tuple[str, str]] = {
         listed({**GOOD, "expires": datetime(2027, 1, 1)}),
         "entry 1 (shop): expires: expected a date and time with a zone",
     ),
+    "a time before all times": (
+        listed({**GOOD, "expires": "0001-01-01T00:00:00+14:00"}),
+        "entry 1 (shop): expires: expected a date and time with a zone",
+    ),
+    "a time after all times": (
+        listed({**GOOD, "expires": "9999-12-31T23:59:59-14:00"}),
+        "entry 1 (shop): expires: expected a date and time with a zone",
+    ),
     "a day": (
         f"keys: [{{id: a, secret_sha256: '{HASH}', expires: 2027-01-01}}]",
         "a zone, such as",
     ),
     "a number as a time": (listed({**GOOD, "expires": 1}), "entry 1 (shop): expires: expected"),
     "no rate": (listed({**GOOD, "rows_per_s": 0}), "entry 1 (shop): rows_per_s: expected a number"),
+    "a rate that is next to nothing": (
+        listed({**GOOD, "rows_per_s": 5e-324}),
+        "entry 1 (shop): rows_per_s: expected a number of 0.000001 or more",
+    ),
     "a rate without end": (
         listed({**GOOD, "rows_per_s": float("inf")}),
         "entry 1 (shop): rows_per_s: expected a number",
@@ -204,6 +216,14 @@ BROKEN: dict[str, tuple[str, str]] = {
     "a burst without a rate": (
         listed({**GOOD, "burst_rows": 3}),
         "entry 1 (shop): found burst_rows without rows_per_s",
+    ),
+    "two lists": (
+        f"keys: []\nkeys:\n- {{id: a, secret_sha256: '{HASH}'}}\n",
+        "line 2: found a key that stands there already; expected each once",
+    ),
+    "scopes twice": (
+        f"keys:\n- id: a\n  secret_sha256: '{HASH}'\n  scopes: [predict]\n  scopes: [admin]\n",
+        "line 5: found a key that stands there already; expected each once",
     ),
     "an id twice": (
         listed(GOOD, {**GOOD, "id": "b"}, GOOD),
@@ -222,6 +242,12 @@ def test_a_broken_file_is_a_sentence_that_says_where_and_what(name: str) -> None
     assert said in told
     for secret in (MARK, HASH, secret_of("a")):
         assert secret not in told
+
+
+def test_a_new_key_that_expires_before_all_times_is_refused_in_words() -> None:
+    """`sluice keys add` ended with a traceback."""
+    with pytest.raises(SettingsError, match="expires: expected a date and time with a zone"):
+        new_entry({**GOOD, "expires": "0001-01-01T00:00:00+14:00"})
 
 
 def test_a_file_with_many_faults_is_told_in_a_few_lines() -> None:

@@ -57,6 +57,15 @@ def test_a_full_disk_takes_nothing_that_was_there(
     assert [path.name for path in (tmp_path / "churn").iterdir()] == ["1.0.0"]
 
 
+def test_a_manifest_of_more_than_8_mb_is_refused_and_not_read(tmp_path: Path) -> None:
+    """To parse it would hold up a server; one of two thousand fields has room."""
+    store = FolderStore(tmp_path)
+    long = manifest_of("churn", "1.0.0", notes=["n"] * 2_500_000)
+    store.write("churn", "1.0.0", {MANIFEST: long})
+    with pytest.raises(BundleError, match=f"expected 8388608 bytes or fewer, found {len(long)}"):
+        read_manifest(store, "churn", "1.0.0")
+
+
 @pytest.mark.parametrize(
     ("uri", "hint"),
     [

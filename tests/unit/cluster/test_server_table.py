@@ -108,3 +108,16 @@ async def test_what_a_server_has_loaded_at_the_start_is_no_garbage_to_look_throu
     finally:
         gc.unfreeze()
     await asyncio.sleep(0)
+
+
+async def test_fields_that_a_log_cannot_leave_out_or_hash_are_refused() -> None:
+    """A typing error would write what nobody should find."""
+    wrong = {"stable": "1.0.0", "log": {"leave_out": ["nps_scor"]}}
+    with pytest.raises(
+        SettingsError, match=r"user_config\.log\.leave_out: found nps_scor, expected"
+    ):
+        await server(KeptTables()).reconfigure(wrong)
+    versions = KeptTables("before")
+    await server(versions).reconfigure({"stable": "1.0.0", "log": {"hashed": ["nps_score"]}})
+    assert versions.table == "before"
+    assert "expected fields of text" in versions.refused

@@ -18,6 +18,16 @@ EXPECTED = {
     "manifests": {1},
     "diff": {1, 2, 4, 5, 6, 7},
     "score": {1, 2},
+    "drift": {1, 2},
+    "monitor": {1, 2, 10, 20},
+    "retrain": {1, 2, 20},
+    "label": {1, 2},
+    "replay": {1, 2, 5, 6, 7},
+    "report": {1, 2},
+    "why": {1, 2},
+    "log": {1, 2},
+    "log query": {1, 2},
+    "log export": {1, 2},
     "new": {1, 2},
     "up": {1},
     "ready": {1, 2},
@@ -44,7 +54,7 @@ def commands_of(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def codes_in(text: str) -> set[int]:
     """The codes that a help text tells of: `Exit code 1: …; 2: …`."""
     _, found, said = text.partition("Exit code")
-    return {int(code) for code in re.findall(r"(\d):", said)} if found else set()
+    return {int(code) for code in re.findall(r"(\d+):", said)} if found else set()
 
 
 def test_the_help_of_each_command_says_its_exit_codes_and_they_are_in_the_table() -> None:
@@ -70,6 +80,8 @@ def test_the_codes_that_scripts_know_stay_as_they_are() -> None:
         "FLIPS": 5,
         "SHIFTED": 6,
         "SLOWER": 7,
+        "RETRAIN": 10,
+        "DATA_FAULT": 20,
         "INTERRUPTED": 130,
     }
 

@@ -1,4 +1,6 @@
-"""`sluice new` hands its words to training, and says what to install where that is missing."""
+"""`sluice new` and `retrain` hand their words to training, and say what to install where it is
+missing.
+"""
 
 import importlib.util
 import subprocess
@@ -30,6 +32,16 @@ def test_words_and_exit_code_are_those_of_training(started: list[list[str]]) -> 
     words = ["telco", "--data", "Telco.csv", "--target", "Churn", "--help"]
     assert CliRunner().invoke(app, ["new", *words]).exit_code == 1
     assert started == [[sys.executable, "-m", "training", "new", *words]]
+
+
+def test_retrain_is_handed_on_in_the_same_way(started: list[list[str]]) -> None:
+    """With its exit code, by which a job knows that the data is at fault."""
+    words = ["churn", "--labels", "labels.csv", "--if-needed"]
+    assert CliRunner().invoke(app, ["retrain", *words]).exit_code == 1
+    assert started == [[sys.executable, "-m", "training", "retrain", *words]]
+    named = ["retrain", "--model", words[0], *words[1:]]
+    assert CliRunner().invoke(app, named).exit_code == 1
+    assert started[1] == started[0], "the model is a word, or an option as of other commands"
 
 
 def test_where_models_are_only_served_it_says_what_to_install(

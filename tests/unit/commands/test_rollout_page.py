@@ -8,6 +8,7 @@ from views import event, rollout_view
 
 from serve_app.commands.rollout_page import page
 from serve_app.rollout.fault import FAULTS
+from serve_app.rollout.label_verdict import LabelsView
 from serve_app.rollout.view import FailingSliceView, RailView, RolloutView, SliceView
 
 
@@ -19,6 +20,18 @@ def rendered(view: RolloutView) -> str:
     return console.export_text()
 
 
+LABELS = LabelsView(
+    said="labels: its mean loss is 0.3100 of 212 labelled keys, stable's 0.2000 of 1,900",
+    n_stable=1_900,
+    n_candidate=212,
+    stable_loss=0.2,
+    candidate_loss=0.31,
+    difference=0.11,
+    low=0.05,
+    high=0.17,
+    log_e=8.1,
+    limit=7.8,
+)
 LONG = "more words than two lines of a terminal have room for, " * 4
 
 
@@ -194,3 +207,15 @@ def test_a_page_names_a_request_by_which_a_bad_answer_is_found_in_the_log() -> N
     ]
     assert line.split(maxsplit=3)[3] == "candidate raised: request-8, stable late: request-7"
     assert not [line for line in lines_of(rollout_view()) if line.startswith("in the log")]
+
+
+def test_a_page_says_what_labels_say_from_the_first_one_on() -> None:
+    """By them alone a candidate may be put out, so a person must see how it stands."""
+    (line,) = [line for line in lines_of(rollout_view(labels=LABELS)) if "labels" in line[:6]]
+    assert line.split(maxsplit=1)[1].startswith(
+        "1,900 and 212 labelled keys: its mean loss is 0.31"
+    )
+    assert not [line for line in lines_of(rollout_view()) if line.startswith("labels")]
+    fullest = lines_of(fullest_view().model_copy(update={"labels": LABELS}))
+    assert len(fullest) <= 24
+    assert any(line.startswith("labels") for line in fullest), "what failed is said before"

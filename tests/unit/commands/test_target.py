@@ -188,8 +188,9 @@ def test_every_command_about_a_model_takes_it_as_an_option() -> None:
     """Whoever knows it of one command need not read the help of another."""
     group = typer.main.get_command(main.app)
     commands = dict(group.commands)  # type: ignore[attr-defined]
-    rollout = commands.pop("rollout")
-    commands |= {f"rollout {name}": command for name, command in rollout.commands.items()}
+    for group_name in ("rollout", "log"):
+        group = commands.pop(group_name)
+        commands |= {f"{group_name} {name}": command for name, command in group.commands.items()}
     without = {
         name
         for name, command in commands.items()

@@ -259,11 +259,18 @@ async def test_the_model_route_names_the_model(api: Api) -> None:
     )
 
 
+async def test_the_model_route_tells_the_whole_description(api: Api) -> None:
+    """The contract, which is kept as bytes, stands in its place among the rest."""
+    body = (await api.client.get("/v1/model")).content
+    assert body == api.backend.description().model_dump_json().encode()
+    assert len(json.loads(body)["contract"]) == len(api.spec.contract) > 0
+
+
 async def test_the_root_lists_links_that_exist(api: Api) -> None:
     """Every link of `/` leads somewhere: none is a 404."""
     body = (await api.client.get("/")).json()
     assert body["model"] == api.spec.name
-    assert body["links"] == PATHS | DOCS_PATHS
+    assert body["links"] == PATHS | DOCS_PATHS | {"drift": "/v1/drift"}
     for path in body["links"].values():
         assert (await api.client.get(path)).status_code in (200, 405), path
 

@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 from fakes import until
 from uvicorn.protocols.http import auto
+from uvicorn.protocols.websockets import auto as websockets
 
 from serve_app.commands.fast_mode import VARIABLES
 from serve_app.http import connection
@@ -23,6 +24,10 @@ BODY = json.dumps({"a": 1}).encode()
 # What the JDK's HttpClient sends over http://, and any client may.
 OFFER = (
     b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"
+)
+HANDSHAKE = (
+    b"GET /v1/model HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\n"
 )
 ROUTE = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\n"
 
@@ -107,6 +112,7 @@ class Echo:
 def usual_parser(monkeypatch: pytest.MonkeyPatch) -> None:
     """The parser is uvicorn's own again after each test."""
     monkeypatch.setattr(auto, "AutoHTTPProtocol", auto.AutoHTTPProtocol)
+    monkeypatch.setattr(websockets, "AutoWebSocketsProtocol", websockets.AutoWebSocketsProtocol)
 
 
 class Client:
@@ -259,6 +265,28 @@ async def test_an_offer_of_http_2_is_passed_by_and_the_body_read(is_split: bool)
         assert await client.answer() == (200, b"2")
         client.send(ROUTE + OFFER + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
         assert await client.answer() == (200, b"abc")
+
+
+@pytest.mark.parametrize(
+    ("more", "body"),
+    [
+        (b"", b""),
+        (b"Content-Length: 3\r\n", b"abc"),
+        (b"X-Long: " + b"a" * 9_000 + b"\r\n", b""),
+    ],
+)
+async def test_an_offer_of_websockets_is_answered_as_a_plain_request_and_ends(
+    more: bytes, body: bytes
+) -> None:
+    """Nobody speaks them here; a connection that offers them has the timers of any other."""
+    async with Proxy() as proxy:
+        client = await proxy.connect()
+        client.send(HANDSHAKE + more + b"\r\n")
+        client.send(body)
+        assert await client.answer() == (200, body)
+        await until(lambda: proxy.clock.is_waiting(KEEP_ALIVE_S))
+        proxy.clock.pass_by(KEEP_ALIVE_S)
+        assert await client.until_ended() == b""
 
 
 async def test_a_client_that_sends_no_more_after_its_request_is_answered() -> None:

@@ -438,8 +438,13 @@ async def test_without_a_request_id_an_error_has_a_new_one_each_time() -> None:
 
 
 async def test_a_connection_that_is_no_http_request_is_fastapis() -> None:
-    """The life of the server, for one."""
-    app = create_app(SPEC, FakeBackend(SPEC))
+    """The life of the server, for one, at whose end it does what was asked."""
+    ended: list[int] = []
+
+    async def at_end() -> None:
+        ended.append(len(sent))
+
+    app = create_app(SPEC, FakeBackend(SPEC), at_end=at_end)
     assert isinstance(app.state.door, Door)
     sent: list[str] = []
     told = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
@@ -452,3 +457,4 @@ async def test_a_connection_that_is_no_http_request_is_fastapis() -> None:
 
     await app({"type": "lifespan", "app": app}, receive, send)
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert ended == [1], "after the start and before the end is told"

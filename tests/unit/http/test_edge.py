@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+import uvicorn
 from behind_door import PREFIX, BehindDoor
 from fakes import FakeReplica, client_of, example_rows
+from uvicorn.protocols.websockets import auto
 
 from serve_app.http.edge import Edge, door_in_front, middlewares, put_in_front, route_prefix
 from serve_app.models import get_spec
@@ -34,6 +36,15 @@ def test_ray_is_given_the_edge_and_nothing_else() -> None:
     """By the callback that serve_config.yaml names."""
     [middleware] = middlewares()
     assert middleware.cls is Edge
+
+
+def test_a_server_in_front_of_ray_speaks_no_websockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would pass the edge, and a connection that offers them would have no timer."""
+    monkeypatch.setattr(auto, "AutoWebSocketsProtocol", auto.AutoWebSocketsProtocol)
+    middlewares()
+    config = uvicorn.Config(Edge(FakeReplica(None)), log_config=None)
+    config.load()
+    assert config.ws_protocol_class is None
 
 
 async def test_a_prediction_is_answered_as_it_is_behind_ray(setup: Setup) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from fakes import until
 
 from serve_app.http.held import MOST_HELD_KB, HeldBack
 
@@ -92,6 +93,44 @@ async def test_of_a_large_body_the_beginning_is_enough() -> None:
     waiting = asyncio.create_task(asked(noting, [half, half]))
     await asyncio.wait_for(reached.wait(), 60)
     waiting.cancel()
+
+
+async def test_more_than_may_be_held_in_all_is_handed_on_at_once() -> None:
+    """A thousand half bodies without a key take no more memory of a proxy than so much."""
+    n_waiting = 0
+    n_reached = 0
+
+    async def ray(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal n_reached
+        n_reached += 1
+
+    async def send(message: Any) -> None:
+        raise AssertionError("found an answer, expected none")
+
+    async def half_sent() -> None:
+        coming = [{"type": "http.request", "body": b"x" * 1024, "more_body": True}]
+
+        async def receive() -> Any:
+            nonlocal n_waiting
+            if not coming:
+                n_waiting += 1
+                await asyncio.Event().wait()
+            return coming.pop()
+
+        await back(SCOPE, receive, send)
+
+    back = HeldBack(ray, timeout_s=60, most_kb=3)
+    tasks = [asyncio.create_task(half_sent()) for _ in range(5)]
+    # Two wait for their rest; each further one fills what may be held.
+    await until(lambda: (n_waiting, n_reached) == (2, 3))
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    # What has gone takes no room.
+    tasks = [asyncio.create_task(half_sent()) for _ in range(2)]
+    await until(lambda: (n_waiting, n_reached) == (4, 3))
+    for task in tasks:
+        task.cancel()
 
 
 async def test_what_is_no_request_goes_through() -> None:

@@ -5,16 +5,23 @@ import itertools
 import logging
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hostile import hostile_requests
-from hostile_request import Hostile, encoded, good_row
+from hostile_request import JSON, MANY, ONE, Hostile, encoded, good_row
+from keyring import NOW_S, key_of, keyed
 from raw_requests import asked_in_process
 from whole_model import PREFIX, WAYS, reached, whole_model
 
+from serve_app.access.rates import Rates
+from serve_app.access.shares import RatesReply
+from serve_app.contract import ModelSpec
 from serve_app.http.edge import put_in_front
+from serve_app.http.rate_limit import RateLimit
 from serve_app.models import MODELS, get_spec
 
 SPEC = get_spec("churn")
@@ -22,6 +29,7 @@ IS_LONG = bool(os.environ.get("SLUICE_LONG"))
 # After so many the memory has to be as before: `make test-long` sends 100,000.
 N_REQUESTS = 100_000 if IS_LONG else 2_000
 GOOD_EVERY = 50
+OPEN = ("/health", "/ready", "/v1/model", "/v1/rollout", "/openapi.json")
 
 
 @pytest.fixture(params=WAYS)
@@ -58,6 +66,51 @@ async def test_every_hostile_request_gets_its_status_and_nothing_of_itself(
     assert n_files(tmp_path) == n_events
 
 
+# Who asks where keys are asked for, and what they may be told that others are not. The shop's rate
+# is used up on the way.
+CALLERS: dict[str, tuple[str | None, tuple[int, ...]]] = {
+    "nobody": (None, (401,)),
+    "a stranger": (key_of("nobody"), (401,)),
+    "an expired key": (key_of("old"), (401,)),
+    "the shop": (key_of("shop"), (403, 429)),
+    "an operator": (key_of("ops"), ()),
+}
+
+
+@pytest.mark.parametrize("who", CALLERS)
+async def test_where_keys_are_asked_for_hostile_requests_get_no_more(
+    who: str, way: str, tmp_path: Path
+) -> None:
+    """Refusals for want of a key, a scope or a rate are answers too: no 5xx, no echo. Who has no
+    right key is let in nowhere, and gives no command.
+    """
+    key, more_statuses = CALLERS[who]
+    rates = Rates(lambda: NOW_S)
+    rates.follow(RatesReply({}, 1.0, 1.0))
+    options = {"auth": keyed(tmp_path)[0], "more_checks": [RateLimit(rates).look]}
+    log = tmp_path / "log"
+    log.mkdir()
+    app = reached(await whole_model(SPEC, log, **options), way)
+    n_events = n_files(tmp_path)
+    hostile = hostile_requests(SPEC)
+    in_rows = [request for request in hostile if request.in_rows]
+    others = [request for request in hostile if not request.in_rows]
+    shown = () if key is None else ((b"x-api-key", key.encode()),)
+    faults = []
+    refused: Counter[int] = Counter()
+    for request in [*others, *in_rows[::10]]:
+        sent = replace(request, headers=(*shown, *request.headers))
+        answer = await asked_in_process(app, sent, PREFIX)
+        faults.append(answer.fault(sent, more_statuses))
+        refused[answer.status] += 1
+        if 401 in more_statuses and request.method == "POST":
+            assert answer.status != 200, request.name
+    assert [fault for fault in faults if fault] == []
+    # Else the test would look past what it is for.
+    assert all(refused[status] > 10 for status in more_statuses)
+    assert n_files(tmp_path) == n_events
+
+
 def n_files(folder: Path) -> int:
     """How many files there are, at any depth: the log has one for each command."""
     return sum(path.is_file() for path in folder.rglob("*"))
@@ -69,6 +122,29 @@ def test_hostile_requests_are_many_and_each_has_a_name_of_its_own() -> None:
     assert len(requests) > 500
     assert len({request.name for request in requests}) == len(requests)
     assert len({request.name for request in requests if not request.in_rows}) > 300
+
+
+def good_requests(spec: ModelSpec) -> list[Hostile]:
+    """What honest clients ask, by some keys."""
+    row = encoded(good_row(spec), {})
+    batch = b"[" + b",".join([row] * 10) + b"]"
+    found = [Hostile(f"GET {path}", path, headers=(), method="GET") for path in OPEN]
+    for i in range(5):
+        headers = (*JSON, (b"x-routing-key", b"key-%d" % i))
+        found += [Hostile("one", ONE, row, headers), Hostile("many", MANY, batch, headers)]
+    return found
+
+
+async def test_good_requests_leave_nothing_in_memory(way: str, tmp_path: Path) -> None:
+    """A short soak, with a rollout under way: nothing grows with the requests that are answered."""
+    app = reached(await whole_model(SPEC, tmp_path), way)
+    requests = good_requests(SPEC)
+    await send(app, itertools.islice(itertools.cycle(requests), N_REQUESTS // 4))
+    before = counted()
+    await send(app, itertools.islice(itertools.cycle(requests), N_REQUESTS))
+    after = counted()
+    assert after[0] - before[0] < N_REQUESTS / 100
+    assert after[1] - before[1] < N_REQUESTS / 4
 
 
 async def test_hostile_requests_leave_nothing_in_memory(way: str, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from compatibility import breaking_changes
-from fakes import FakeBackend, FakeOperator, example_rows
+from fakes import FakeBackend, FakeDrift, FakeOperator, example_rows
+from labelled import Predicting, Unknowing
 
 from serve_app.contract import ModelSpec
 from serve_app.http.application import create_app
@@ -26,7 +27,16 @@ def generated(name: str) -> Json:
     """The document of a model as the code makes it now."""
     spec = get_spec(name)
     document: Json = json.loads(
-        json.dumps(create_app(spec, FakeBackend(spec), FakeOperator()).openapi())
+        json.dumps(
+            create_app(
+                spec,
+                FakeBackend(spec),
+                FakeOperator(),
+                drift=FakeDrift(),
+                feedback=Predicting(spec).feedback,
+                quality=Unknowing(),
+            ).openapi()
+        )
     )
     return document
 

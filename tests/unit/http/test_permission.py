@@ -105,6 +105,16 @@ EVERYWHERE = [
 ]
 
 
+async def test_whoever_has_no_right_key_is_counted_on_every_route(api: Keyed) -> None:
+    """Guesses at an admin's key are no predictions; operators watch one number for both."""
+    for method, path in (("POST", "/v1/rollout/out"), ("GET", "/v1/rollout"), ("GET", "/nothing")):
+        assert (await api.ask(method, path)).status_code == 401
+    assert (await api.ask("POST", "/v1/rollout/out", "shop")).status_code == 403
+    assert (await api.ask("POST", "/toy", "shop")).status_code == 403
+    assert (await api.ask("GET", "/health")).status_code == 200
+    assert api.app.state.door.counts == {401: 3, 403: 2}
+
+
 @pytest.mark.parametrize(("method", "path", "statuses"), EVERYWHERE)
 async def test_each_route_lets_in_who_has_its_scope(
     api: Keyed, method: str, path: str, statuses: tuple[int, ...]

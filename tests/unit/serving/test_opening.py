@@ -4,6 +4,7 @@ refuse.
 
 import asyncio
 import json
+import threading
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from checking import manifest_of
 from fakes import FakeScorer
 
-from serve_app.bundle.manifest import sha256_of
+from serve_app.bundle.manifest import Manifest, parse, sha256_of
 from serve_app.errors import BundleError, BundleUnavailable, NoRoom, NotReady, StoreAway
 from serve_app.models import get_spec
 from serve_app.serving.opening import Described, Opening, opened_when_possible
@@ -135,6 +136,22 @@ async def test_an_isolated_version_is_taken_for_what_it_proved() -> None:
     assert (found.manifest.version, found.manifest_sha256) == ("1.0.0", PIN)
     assert (found.coalesces, found.at_once, found.rows_per_s) == (True, False, 4_000)
     assert remote.scorers == [found.scorer]
+
+
+async def test_the_manifest_of_an_isolated_version_is_read_in_a_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A large one holds up nobody who asks meanwhile."""
+    threads: list[threading.Thread] = []
+
+    def noted(data: bytes, where: str) -> Manifest:
+        threads.append(threading.current_thread())
+        return parse(data, where)
+
+    monkeypatch.setattr("serve_app.serving.opening.parse", noted)
+    await opened(Room(Remote(described())), table(placement="isolated"))
+    assert len(threads) == 1
+    assert threading.main_thread() not in threads
 
 
 async def test_an_isolated_version_with_another_manifest_than_the_pinned_one_is_refused() -> None:

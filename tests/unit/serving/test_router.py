@@ -13,10 +13,11 @@ from serve_app.contract.block import Block, Scores
 from serve_app.errors import BundleError, DeadlineExceeded, NotReady, Overloaded, UnknownVersion
 from serve_app.models import get_spec
 from serve_app.rollout.fault import fault_of
-from serve_app.serving.answer import Answered, Assignment, Counters, Failure, Observer
+from serve_app.serving.answer import Answered, Assignment, Failure, Observer
 from serve_app.serving.assignment import assign
 from serve_app.serving.router import Router
 from serve_app.serving.status import PING_TIMEOUT_S
+from serve_app.serving.version_counts import VersionCounts
 from serve_app.serving.versions import Versions
 from serve_app.settings import Table
 
@@ -57,9 +58,9 @@ def probabilities(answered: Answered) -> list[float | None]:
 
 
 @pytest.fixture
-def counters() -> Counters:
+def counts() -> VersionCounts:
     """Return an observer that counts answers."""
-    return Counters()
+    return VersionCounts()
 
 
 async def router_with(
@@ -80,10 +81,10 @@ async def router_with(
     return Router(SPEC, versions, observers)
 
 
-async def test_the_assignment_is_respected_and_sticky(counters: Counters) -> None:
+async def test_the_assignment_is_respected_and_sticky(counts: VersionCounts) -> None:
     """The assigned version answers every key, each time, and both versions take part."""
     of = table(v1_1_0=30)
-    router = await router_with(FakeScorer(candidate_score), of, observers=[counters])
+    router = await router_with(FakeScorer(candidate_score), of, observers=[counts])
     seen = set()
     for number in range(60):
         key = f"customer-{number}"
@@ -94,7 +95,7 @@ async def test_the_assignment_is_respected_and_sticky(counters: Counters) -> Non
             assert probabilities(answered) == ([0.1, 0.2] if wanted == STABLE else [0.6, 0.7])
         seen.add(wanted)
     assert seen == {STABLE, CANDIDATE}
-    assert counters.counts["rows", STABLE] + counters.counts["rows", CANDIDATE] == 240
+    assert counts.events["rows", STABLE] + counts.events["rows", CANDIDATE] == 240
 
 
 @pytest.mark.parametrize(("weight", "version"), [(0, STABLE), (100, CANDIDATE)])
@@ -118,15 +119,15 @@ async def test_a_forced_version_answers_whatever_the_weights_say(version: str) -
 
 @pytest.mark.parametrize("forced", ["9.9.9", "", "latest", "1.0.0 ", "<script>"])
 async def test_a_forced_version_outside_the_table_is_refused_with_the_choice(
-    counters: Counters, forced: str
+    counts: VersionCounts, forced: str
 ) -> None:
     """The error lists the versions of the table and repeats no input; nothing is scored."""
-    router = await router_with(FakeScorer(candidate_score), observers=[counters])
+    router = await router_with(FakeScorer(candidate_score), observers=[counts])
     error = await raised_by(router.predict(rows_of(1), "key", forced))
     assert isinstance(error, UnknownVersion)
     assert error.detail == "X-Model-Version: expected one of 1.0.0, 1.1.0."
     assert router.rows_under_way == 0
-    assert not counters.counts
+    assert not counts.events
 
 
 BROKEN: dict[str, Callable[[], FakeScorer]] = {
@@ -152,21 +153,21 @@ BROKEN: dict[str, Callable[[], FakeScorer]] = {
 @pytest.mark.parametrize("forced", [None, CANDIDATE])
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
 async def test_a_broken_candidate_costs_the_client_nothing(
-    counters: Counters, broken: Callable[[], FakeScorer], forced: str | None
+    counts: VersionCounts, broken: Callable[[], FakeScorer], forced: str | None
 ) -> None:
     """Stable answers all rows of the request, never some; the candidate is charged once."""
-    router = await router_with(broken(), observers=[counters])
+    router = await router_with(broken(), observers=[counts])
     answered = await router.predict(rows_of(10, 20, 30), "key", forced)
     assert answered.version == STABLE
     assert probabilities(answered) == [0.1, 0.2, 0.3]
-    assert counters.counts["fallbacks", CANDIDATE] == 1
-    assert counters.counts["fallbacks", STABLE] == 0
-    assert counters.counts["rows", STABLE] == 3
+    assert counts.events["fallbacks", CANDIDATE] == 1
+    assert counts.events["fallbacks", STABLE] == 0
+    assert counts.events["rows", STABLE] == 3
     assert router.rows_under_way == 0
 
 
 async def test_a_candidate_without_a_parameter_that_its_answer_needs_falls_back(
-    counters: Counters,
+    counts: VersionCounts,
 ) -> None:
     """A bundle that lacks `half_width` is no reason for a 500 while stable has it."""
     spec = get_spec("delivery_time")
@@ -177,23 +178,23 @@ async def test_a_candidate_without_a_parameter_that_its_answer_needs_falls_back(
     candidate = versions.ready(CANDIDATE)
     assert candidate is not None
     candidate.manifest.parameters = {}
-    router = Router(spec, versions, [counters])
+    router = Router(spec, versions, [counts])
     assert (await router.predict([spec.examples[0].row], "key", None)).version == STABLE
-    assert counters.counts["fallbacks", CANDIDATE] == 1
+    assert counts.events["fallbacks", CANDIDATE] == 1
 
 
 async def test_a_candidate_that_is_not_loaded_yet_is_answered_for_by_stable(
-    counters: Counters,
+    counts: VersionCounts,
 ) -> None:
     """While a candidate loads, its share of the traffic is not refused."""
     store = FakeStore()
     store.errors[CANDIDATE] = BundleError("missing")
     versions = Versions(store.open)
     await versions.start(table(v1_1_0=100))
-    router = Router(SPEC, versions, [counters])
+    router = Router(SPEC, versions, [counts])
     answered = await router.predict(rows_of(10), "key", None)
     assert (answered.version, probabilities(answered)) == (STABLE, [0.1])
-    assert counters.counts["fallbacks", CANDIDATE] == 1
+    assert counts.events["fallbacks", CANDIDATE] == 1
 
 
 async def test_each_version_gets_its_own_deadline() -> None:
@@ -208,16 +209,16 @@ async def test_each_version_gets_its_own_deadline() -> None:
     assert 0.12 < deadline_s < 600, "what the candidate took is no longer there"
 
 
-async def test_a_row_that_stable_fails_on_is_none_and_hurts_no_other(counters: Counters) -> None:
+async def test_a_row_that_stable_fails_on_is_none_and_hurts_no_other(counts: VersionCounts) -> None:
     """Stable is the last resort: its failed rows are None, and counted; others keep answers."""
     wrong_scores = {20: math.nan, 30: 1.7}
     stable = FakeScorer(lambda days: wrong_scores.get(int(days), stable_score(days)))
-    router = await router_with(FakeScorer(candidate_score), table(), stable, observers=[counters])
+    router = await router_with(FakeScorer(candidate_score), table(), stable, observers=[counts])
     answered = await router.predict(rows_of(10, 20, 30, 31), "key", None)
     assert probabilities(answered) == [0.1, None, None, 0.31]
-    assert counters.counts["failed_rows", STABLE] == 2
-    assert counters.counts["rows", STABLE] == 4
-    assert counters.counts["fallbacks", STABLE] == 0
+    assert counts.events["failed_rows", STABLE] == 2
+    assert counts.events["rows", STABLE] == 4
+    assert counts.events["fallbacks", STABLE] == 0
 
 
 @pytest.mark.parametrize("kind", [NotReady, DeadlineExceeded])
@@ -331,6 +332,13 @@ async def test_without_a_table_the_router_is_not_ready() -> None:
     assert (await router.readiness()).ready is False
     assert router.health().model_loaded is False
     assert router.description().contract
+
+
+def test_the_contract_is_made_once() -> None:
+    """Lists of 5,000 choices took milliseconds for each who asks what is served."""
+    router = Router(SPEC, Versions(FakeStore().open))
+    first, second = router.description(), router.description()
+    assert all(one is other for one, other in zip(first.contract, second.contract, strict=True))
 
 
 async def test_readiness_asks_stable_each_time() -> None:
@@ -450,13 +458,13 @@ async def test_an_observer_hears_who_failed_and_why() -> None:
     assert failed.failures == (Failure(CANDIDATE, late), Failure(STABLE, stable.error))
 
 
-async def test_an_observer_hears_of_a_client_that_left_and_the_counters_do_not_count_it() -> None:
+async def test_an_observer_hears_of_a_client_that_left_and_its_rows_are_not_counted() -> None:
     """Nobody was answered; what had failed by then is known."""
     listener = Listener()
-    counters = Counters()
+    counts = VersionCounts()
     slow = FakeScorer(stable_score, delay_s=60)
     broken = FakeScorer(candidate_score, NotReady("gone"))
-    router = await router_with(broken, None, slow, [listener, counters])
+    router = await router_with(broken, None, slow, [listener, counts])
     waiting = asyncio.ensure_future(router.predict(rows_of(10), "ada", None))
     await until(lambda: slow.blocks)
     waiting.cancel()
@@ -464,7 +472,7 @@ async def test_an_observer_hears_of_a_client_that_left_and_the_counters_do_not_c
     (told,) = listener.heard_of
     assert (told.is_abandoned, told.version, told.ids) == (True, "", ())
     assert [failure.version for failure in told.failures] == [CANDIDATE]
-    assert not counters.counts
+    assert not counts.events
 
 
 async def test_an_observer_that_raises_costs_neither_the_answer_nor_the_other_observers() -> None:

@@ -24,6 +24,7 @@ DOCUMENTS: dict[type[Setting], Any] = {
             "1.1.0": {"placement": "isolated", "coalesce": "never", "manifest_sha256": "a" * 64}
         },
         "batch": {"max_rows": 256, "wait_ms": 2.0},
+        "log": {"sample_percent": 5.0, "leave_out": ["nps_score"], "keep_days": 7},
         "limits": {"max_rows": 100, "deadline_ms": 2_000, "candidate_deadline_ms": 150},
         "rollout": {
             "stable": "1.0.0",
@@ -38,6 +39,7 @@ DOCUMENTS: dict[type[Setting], Any] = {
         "model": "churn",
         "store": "s3://b",
         "state": "x",
+        "log": "gs://c",
         "public_keys": ["A" * 43 + "="],
     },
     VersionArgs: {"model": "churn", "version": "1.1.0", "manifest_sha256": "a" * 64},

@@ -4,8 +4,16 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import chi2
 
-from serve_app.statistics.psi import is_shifted, psi, psi_noise
+from serve_app.statistics.psi import (
+    DRIFT_PSI,
+    chi_square_quantile,
+    drift_limit,
+    is_shifted,
+    psi,
+    psi_noise,
+)
 
 SHARES = np.array([0.3, 0.2, 0.15, 0.1, 0.08, 0.06, 0.05, 0.03, 0.02, 0.01])
 
@@ -77,3 +85,22 @@ def test_no_rollout_is_held_by_chance(n_stable: int, n_candidate: int) -> None:
     assert not any(
         is_shifted(a, b) for a, b in zip(stable.tolist(), candidate.tolist(), strict=True)
     )
+
+
+@pytest.mark.parametrize("p", [0.999, 0.999_9, 0.999_99])
+def test_the_quantile_of_chi_square_is_near_and_never_too_small(p: float) -> None:
+    """Too large a limit finds less, and raises nothing."""
+    for n_degrees in range(1, 60):
+        ratio = chi_square_quantile(p, n_degrees) / chi2.ppf(p, n_degrees)
+        assert 1 <= ratio <= (1.04 if p == 0.999 else 1.15)
+    assert chi_square_quantile(p, 0) == 0
+
+
+def test_the_limit_of_drift_is_habit_or_noise_whichever_is_larger() -> None:
+    """Noise shrinks with the rows on both sides, and grows with what is watched."""
+    assert drift_limit(12, 100_000, 100_000) == DRIFT_PSI
+    expected = chi2.ppf(0.999, 11) * (1 / 50 + 1 / 2_000)
+    assert drift_limit(12, 2_000, 50) == pytest.approx(expected, rel=0.02)
+    watched = chi2.ppf(1 - 0.001 / 20, 11) * (1 / 50 + 1 / 2_000)
+    assert drift_limit(12, 2_000, 50, n_compared=20) == pytest.approx(watched, rel=0.02)
+    assert drift_limit(12, 0, 50) == drift_limit(12, 50, 0) == math.inf

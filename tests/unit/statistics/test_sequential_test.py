@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
+from serve_app.statistics.loss_test import labels_limit
 from serve_app.statistics.sequential_test import (
     RAIL_SHARES,
     Evidence,
@@ -156,8 +157,8 @@ def test_a_million_keys_are_counted_without_loss(weight: float, ratio: float) ->
 
 
 def test_the_shares_of_alpha_add_up_to_alpha() -> None:
-    """All rails, both kinds of evidence, every step and any number of restarts together: alpha,
-    never more.
+    """All rails, both kinds of evidence, every step, labels, and any number of restarts together:
+    alpha, never more.
     """
     for n_steps in (1, 5, 20):
         spent = 0.0
@@ -169,6 +170,7 @@ def test_the_shares_of_alpha_add_up_to_alpha() -> None:
                 spent += n_steps * math.exp(
                     -limit(rail, "step", alpha=0.01, n_steps=n_steps, restarts=restarts)
                 )
+        spent += sum(math.exp(-labels_limit(0.01, restarts)) for restarts in range(2_000))
         assert 0.00999 < spent <= 0.01
 
 
@@ -181,7 +183,8 @@ def test_the_limits_of_the_shipped_plan_are_those_that_are_documented() -> None:
         for rail in RAIL_SHARES
     }
     assert get_args(Since) == ("rollout", "step")
-    assert found == {"errors": (5.9, 7.5), "slow": (7.1, 8.7), "disagreement": (7.8, 9.4)}
+    assert found == {"errors": (5.9, 7.5), "slow": (7.4, 9.0), "disagreement": (7.8, 9.4)}
+    assert round(labels_limit(0.01), 1) == 7.8
     begun_again = limit("errors", "rollout", alpha=0.01, n_steps=5, restarts=1)
     assert round(begun_again - limit("errors", "rollout", alpha=0.01, n_steps=5), 1) == 2.1
 

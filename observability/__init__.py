@@ -1,0 +1,1 @@
+"""What watches a running Sluice: rules, dashboard, and the containers of both."""

@@ -1,0 +1,1 @@
+"""Labels: what a prediction id carries, and what came true."""

@@ -1,0 +1,1 @@
+"""Live quality: labels summed by version and day, and what they say."""

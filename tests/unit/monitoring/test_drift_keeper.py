@@ -1,0 +1,144 @@
+"""What was counted is there after a restart of the coordinator."""
+
+from typing import Any
+
+import numpy as np
+from obstore.store import MemoryStore
+
+from serve_app.bundle.objects import ObjectFault, Objects, open_objects
+from serve_app.monitoring.drift_counter import DriftCounts
+from serve_app.monitoring.drift_keeper import FILE, DriftKeeper
+from serve_app.monitoring.drift_windows import DriftWindows
+
+
+class Away(Objects):
+    """A store that gives nothing while it is away."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryStore())
+        self.is_away = False
+        self.n_written = 0
+
+    def get(self, key: str, most_bytes: int) -> bytes:
+        """The bytes, or a fault."""
+        if self.is_away:
+            raise ObjectFault("TimeoutError")
+        return super().get(key, most_bytes)
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Noted."""
+        if self.is_away:
+            raise ObjectFault("TimeoutError")
+        self.n_written += 1
+        super().replace(key, data)
+
+
+def heard(windows: DriftWindows, n_rows: int) -> None:
+    """A server counted so many rows."""
+    counts = np.array([n_rows], dtype=np.int64)
+    windows.hear("a", [DriftCounts("1.0.0", "d", n_rows, counts)], is_new=True)
+
+
+def n_rows_of(windows: DriftWindows) -> int:
+    """All rows of the last hour."""
+    return sum(found["1h"].n_rows for found in windows.sums().windows.values())
+
+
+def coordinator(objects: Objects) -> tuple[DriftWindows, DriftKeeper]:
+    """A coordinator that has just started."""
+    windows = DriftWindows()
+    return windows, DriftKeeper(windows, lambda: objects, "churn/app")
+
+
+async def test_a_coordinator_that_starts_again_goes_on_with_the_counts() -> None:
+    """Those that came before it read the file are added to them."""
+    store = Away()
+    windows, keeper = coordinator(store)
+    heard(windows, 3)
+    await keeper.keep()
+    await keeper.keep()
+    windows, keeper = coordinator(store)
+    heard(windows, 4)
+    await keeper.keep()
+    assert n_rows_of(windows) == 7
+    await keeper.keep()
+    windows, keeper = coordinator(store)
+    await keeper.keep()
+    assert n_rows_of(windows) == 7
+
+
+async def test_nothing_is_written_where_nothing_came() -> None:
+    """An idle model costs a store no requests."""
+    store = Away()
+    windows, keeper = coordinator(store)
+    heard(windows, 3)
+    for _ in range(4):
+        await keeper.keep()
+    assert store.n_written == 1
+
+
+async def test_since_when_rows_are_counted_is_kept_before_there_are_any() -> None:
+    """A model that nobody asks is silent since then, whatever starts again meanwhile."""
+    store = Away()
+    first, keeper = coordinator(store)
+    await keeper.keep()
+    await keeper.keep()
+    again, keeper = coordinator(store)
+    await keeper.keep()
+    assert again.sums().begin_s == first.sums().begin_s
+
+
+async def test_a_store_that_is_away_is_said_and_its_file_is_not_lost() -> None:
+    """It is read as soon as it is back, and only then written."""
+    store = Away()
+    windows, keeper = coordinator(store)
+    heard(windows, 3)
+    await keeper.keep()
+    await keeper.keep()
+    store.is_away = True
+    windows, keeper = coordinator(store)
+    heard(windows, 4)
+    await keeper.keep()
+    assert "TimeoutError" in windows.sums().trouble
+    assert n_rows_of(windows) == 4
+    store.is_away = False
+    await keeper.keep()
+    assert windows.sums().trouble == ""
+    assert n_rows_of(windows) == 7
+
+
+async def test_a_file_that_is_none_is_replaced() -> None:
+    """Half a file tells nothing, so counting starts again."""
+    store = Away()
+    store.replace(f"churn/app/{FILE}", b"half a file")
+    windows, keeper = coordinator(store)
+    heard(windows, 3)
+    await keeper.keep()
+    await keeper.keep()
+    windows, keeper = coordinator(store)
+    await keeper.keep()
+    assert n_rows_of(windows) == 3
+
+
+async def test_a_folder_that_cannot_be_opened_is_said() -> None:
+    """The coordinator goes on all the same."""
+
+    def fail() -> Any:
+        raise OSError("read-only file system")
+
+    windows = DriftWindows()
+    keeper = DriftKeeper(windows, fail, "churn/app")
+    heard(windows, 3)
+    await keeper.keep()
+    assert "read-only file system" in windows.sums().trouble
+    assert n_rows_of(windows) == 3
+
+
+async def test_the_file_lies_next_to_the_logs_of_rollouts(tmp_path: Any) -> None:
+    """One small file of the application, whole or not there."""
+    store = open_objects(str(tmp_path), retry_s=1, timeout_s=1)
+    windows, keeper = coordinator(store)
+    heard(windows, 3)
+    await keeper.keep()
+    await keeper.keep()
+    assert [path.name for path in (tmp_path / "churn/app").iterdir()] == [FILE]

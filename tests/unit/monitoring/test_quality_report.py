@@ -1,0 +1,266 @@
+"""From a server to the coordinator: labels arrive anywhere, count once, and outlive a restart."""
+
+import json
+
+import numpy as np
+import pytest
+from labelled import CHURN, DAY_S, NOW_S, VALUE, InMemory, Predicting
+
+from serve_app.contract import ModelSpec
+from serve_app.errors import NotReady, Overloaded, StateError, UnknownPrediction
+from serve_app.monitoring.labels.feedback import MOST_WAITING
+from serve_app.monitoring.quality.report import Quality, QualityReport
+from serve_app.serving.answer import Assignment
+from serve_app.statistics.loss_test import LabelEvidence
+
+RUN = "1.0.0-1.1.0-3f9a2c41-run1"
+
+
+class Coordinator:
+    """The coordinator's end, begun again as often as a test likes, with what it kept."""
+
+    def __init__(self, spec: ModelSpec = CHURN, kept: InMemory | None = None) -> None:
+        self.spec = spec
+        self.kept = kept or InMemory()
+        self.now_s = float(NOW_S)
+        self.quality = Quality(spec, self.kept, lambda: self.now_s)
+
+    def restarted(self) -> "Coordinator":
+        """Another process."""
+        return Coordinator(self.spec, self.kept)
+
+    def hear(self, server: Predicting, *, is_new: bool = True, **metrics: float) -> None:
+        """A server's report."""
+        report = QualityReport(server.feedback.take(), {}, {"1.0.0": metrics})
+        self.quality.hear("server", report, is_new=is_new)
+
+    def evidence(self, max_ratio: float = 1.1) -> LabelEvidence:
+        """What labels say of the rollout's candidate."""
+        found = self.quality.labelled(RUN, "1.0.0", "1.1.0", max_ratio)
+        assert found is not None
+        return found
+
+
+def labelled(server: Predicting, n: int, **more: object) -> tuple[str, ...]:
+    """So many predictions of 0.25, and the label 0 for each."""
+    ids = server.answer([0.25] * n, **more)  # type: ignore[arg-type]
+    for one in ids:
+        server.feedback.add(one, 0)
+    return ids
+
+
+async def test_labels_of_two_servers_are_one_sum_by_version_and_day_of_prediction() -> None:
+    """A month later, one is of a version that is in no table any more."""
+    here, there = Predicting(), Predicting(now_s=NOW_S - 20 * DAY_S)
+    coordinator = Coordinator()
+    await coordinator.quality.keep()
+    labelled(here, 30)
+    labelled(there, 50)
+    labelled(there, 20, version="0.9.0")
+    for server in (here, there):
+        coordinator.hear(server, brier=0.2)
+    found = coordinator.quality.view()
+    assert [one.version for one in found.versions] == ["1.0.0", "0.9.0"]
+    newest = {window.days: window for window in found.versions[0].windows}
+    assert [newest[days].n_labels for days in (1, 7, 30, 120)] == [30, 30, 80, 80]
+    assert newest[30].realised["brier"].value == pytest.approx(0.0625, abs=1e-4)
+    assert found.versions[0].baseline == {"brier": 0.2}
+    assert found.n_labels == 100
+    assert found.selection
+
+
+async def test_a_label_counts_once_however_often_and_wherever_it_is_sent() -> None:
+    """To another server, in the same request, after a restart; and a report that is sent again."""
+    here, there = Predicting(), Predicting()
+    coordinator = Coordinator()
+    await coordinator.quality.keep()
+    ids = labelled(here, 12)
+    for one in (*ids, *ids):
+        there.feedback.add(one, 1)
+    coordinator.hear(here)
+    coordinator.hear(there)
+    await coordinator.quality.keep()
+    coordinator = coordinator.restarted()
+    for one in ids:
+        here.feedback.add(one, 0)
+    coordinator.hear(here)
+    await coordinator.quality.keep()
+    labelled(here, 5)
+    coordinator.hear(here, is_new=False)
+    found = coordinator.quality.view()
+    assert (found.n_labels, found.n_duplicates) == (12, 36)
+    assert found.versions[0].windows[0].realised["accuracy"].value == 1
+
+
+async def test_labels_wait_while_what_was_kept_cannot_be_read() -> None:
+    """A label that was counted before must not count again, so nothing is counted until then."""
+    coordinator = Coordinator()
+    await coordinator.quality.keep()
+    server = Predicting()
+    ids = labelled(server, 10)
+    coordinator.hear(server)
+    await coordinator.quality.keep()
+    coordinator = coordinator.restarted()
+    coordinator.kept.error = StateError("the store is away")
+    await coordinator.quality.keep()
+    with pytest.raises(NotReady, match="the store is away"):
+        coordinator.quality.view()
+    assert coordinator.quality.labelled(RUN, "1.0.0", "1.1.0", 1.1) is None
+    server.feedback.add(ids[0], 0)
+    labelled(server, 3)
+    coordinator.hear(server)
+    coordinator.kept.error = None
+    await coordinator.quality.keep()
+    found = coordinator.quality.view()
+    assert (found.n_labels, found.n_duplicates, found.trouble) == (13, 1, "")
+
+
+async def test_what_cannot_be_written_is_written_later_and_told_meanwhile() -> None:
+    """It is counted all the same."""
+    coordinator = Coordinator()
+    await coordinator.quality.keep()
+    server = Predicting()
+    labelled(server, 10)
+    coordinator.hear(server)
+    coordinator.kept.error = StateError("no room")
+    await coordinator.quality.keep()
+    assert coordinator.quality.view().trouble == "no room"
+    assert coordinator.kept.text == ""
+    coordinator.kept.error = None
+    await coordinator.quality.keep()
+    assert json.loads(coordinator.kept.text)["n_counted"] == 10
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{}", '{"format": 2, "shape": 1}', '{"format": 1, "shape": 3}', "null "]
+)
+async def test_what_is_no_book_of_this_model_is_put_aside(text: str) -> None:
+    """A newer release or another kind of model wrote it; labels begin again."""
+    kept = InMemory()
+    kept.text = text
+    coordinator = Coordinator(kept=kept)
+    await coordinator.quality.keep()
+    assert coordinator.quality.view().versions == []
+    assert bool(kept.aside) == (text != "null ")
+
+
+async def test_predictions_of_long_ago_are_told_and_not_counted() -> None:
+    """And days that are too old are forgotten."""
+    coordinator = Coordinator()
+    await coordinator.quality.keep()
+    server = Predicting(now_s=NOW_S - 121 * DAY_S)
+    labelled(server, 4)
+    coordinator.hear(server)
+    assert coordinator.quality.view().n_too_old == 4
+    server.now_s = NOW_S - 100 * DAY_S
+    labelled(server, 10)
+    coordinator.hear(server)
+    coordinator.now_s += 30 * DAY_S
+    labelled(server, 1, version="1.1.0")
+    server.now_s = coordinator.now_s
+    labelled(server, 10, version="1.1.0")
+    coordinator.hear(server)
+    await coordinator.quality.keep()
+    assert [one.version for one in coordinator.quality.view().versions] == ["1.1.0"]
+
+
+async def test_a_server_learns_the_names_of_old_versions_from_the_coordinator() -> None:
+    """An id carries an unusual name as a digest, and its version may be in no table any more."""
+    server = Predicting()
+    old = "1.0.0-rc.1"
+    ids = server.answer([0.5, 0.5], version=old)
+    with pytest.raises(UnknownPrediction, match="in no table any more"):
+        server.feedback.add(ids[0], 1)
+    server.versions = [old]
+    server.feedback.add(ids[0], 1)
+    coordinator = Coordinator()
+    await coordinator.quality.keep()
+    coordinator.hear(server)
+    server.versions = []
+    server.feedback.learn(coordinator.quality.tell("server").versions)
+    server.feedback.add(ids[1], 1)
+    assert server.feedback.take()[0].version == old
+
+
+async def test_a_version_is_known_before_its_first_label_and_after_a_restart() -> None:
+    """It may leave the table before a label comes, and a value says nothing by its score."""
+    server = Predicting(VALUE)
+    old = "2.0.0-rc.1"
+    (one,) = server.answer([0.5], version=old)
+    coordinator = Coordinator(VALUE)
+    await coordinator.quality.keep()
+    counted = {old: {"answered": 1.0}}
+    coordinator.quality.hear("server", QualityReport((), counted, {old: {}}), is_new=True)
+    await coordinator.quality.keep()
+    coordinator = coordinator.restarted()
+    await coordinator.quality.keep()
+    server.feedback.learn(coordinator.quality.tell("server").versions)
+    server.feedback.add(one, 1.0)
+    assert server.feedback.take()[0].version == old
+    [told] = coordinator.quality.view().versions
+    assert (told.version, told.windows[0].n_predictions) == (old, 1)
+
+
+def test_a_server_that_cannot_tell_its_labels_refuses_more() -> None:
+    """In bounded memory: the client tries again, and nothing is lost in silence."""
+    server = Predicting()
+    (one,) = server.answer([0.5])
+    for _ in range(MOST_WAITING):
+        server.feedback.require_room(1)
+        server.feedback.add(one, 1)
+    with pytest.raises(Overloaded) as error:
+        server.feedback.require_room(1)
+    assert error.value.headers["Retry-After"] == "5"
+    assert len(server.feedback.take()) < MOST_WAITING
+    server.feedback.require_room(1)
+
+
+def answers(server: Predicting, rng: np.random.Generator, n: int, worse: float) -> None:
+    """Labels of both versions at 20 %: the candidate's probabilities are off by `worse`."""
+    for i in range(n):
+        p = rng.uniform(0.2, 0.8)
+        truth = int(rng.random() < p)
+        version = "1.1.0" if rng.random() < 0.2 else "1.0.0"
+        off = worse if version == "1.1.0" else 0.0
+        shown = min(max(p + (off if truth == 0 else -off), 0.01), 0.99)
+        chosen = Assignment(version, RUN, 2)
+        (one,) = server.answer([shown], version=version, key=f"key-{i}", assigned=chosen)
+        server.feedback.add(one, truth)
+
+
+@pytest.mark.parametrize(("worse", "expected"), [(0.25, "worse"), (-0.25, "better"), (0.0, "")])
+async def test_labels_say_of_a_rollouts_candidate_whether_it_is_worse_or_better(
+    worse: float, expected: str
+) -> None:
+    """And go on saying it after the coordinator has started again."""
+    coordinator = Coordinator()
+    await coordinator.quality.keep()
+    assert coordinator.evidence().n_candidate == 0
+    server = Predicting()
+    answers(server, np.random.default_rng(5), 2_000, worse)
+    coordinator.hear(server)
+    before = coordinator.evidence()
+    await coordinator.quality.keep()
+    coordinator = coordinator.restarted()
+    await coordinator.quality.keep()
+    after = coordinator.evidence()
+    assert after == before
+    assert after.n_stable + after.n_candidate == 2_000
+    assert after.is_worse(0.01) == (expected == "worse")
+    assert after.is_better(0.01) == (expected == "better")
+
+
+async def test_values_are_compared_by_errors_that_are_cut_at_four_times_stables() -> None:
+    """By the error of stable's hold-out; one label that is broken decides nothing."""
+    coordinator = Coordinator(VALUE)
+    await coordinator.quality.keep()
+    coordinator.evidence()
+    server = Predicting(VALUE)
+    chosen = Assignment("1.0.0", RUN, 1)
+    for key, actual in (("a", 12.0), ("b", 1e9)):
+        (one,) = server.answer([10.0], key=key, assigned=chosen)
+        server.feedback.add(one, actual)
+    coordinator.hear(server, mae=2.0)
+    found = coordinator.evidence()
+    assert found.n_stable == 2
+    assert found.stable_loss == pytest.approx((0.25 + 1) / 2, abs=1e-3)

@@ -1,0 +1,1 @@
+"""From what was logged and came true to the next version."""
