@@ -110,7 +110,7 @@ class _Scored:
 
 
 async def _never(version: str, entry: VersionEntry, table: Table) -> Opened:
-    raise NotImplementedError("found a table, expected none")
+    raise AssertionError("found a table, expected none")
 
 
 def models() -> list[ModelSpec]:

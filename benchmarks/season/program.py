@@ -157,4 +157,4 @@ def _table(values: dict[str, Any]) -> Table:
 
 
 def _no_application(name: str) -> Any:
-    raise NotImplementedError(f"{name}: no version is isolated here")
+    raise AssertionError(f"{name}: no version is isolated here")
