@@ -17,7 +17,7 @@ from build_checks import built_as_it_is, layers, no_pip, sizes, write_sizes
 from engine import Engine, find_engine
 from library_checks import boosters, training, uncompiled
 from node_checks import cluster
-from serve_checks import drained, hardened, logged, quiet, without_a_model, without_keys
+from serve_checks import drained, hardened, logged, ports, quiet, without_a_model, without_keys
 
 from serve_app.commands.exit_codes import ExitCode
 
@@ -25,6 +25,7 @@ CHECKS: tuple[Callable[[Engine], str], ...] = (
     built_as_it_is,
     hardened,
     drained,
+    ports,
     without_a_model,
     without_keys,
     uncompiled,

@@ -7,13 +7,32 @@ import time
 from collections import Counter
 
 from container import HARDENED, MODELS, ROW, Container, running, wait_until
-from engine import Engine
+from engine import ROOT, Engine
 
 from serve_app.models import get_spec
 
 ORDER = json.dumps(get_spec("delivery_time").examples[0].row.model_dump()).encode()
 # Python's own library has .pyc files: where the base leaves them out, nobody else may write them.
 IS_COMPILED = "import asyncio, os; os.stat(asyncio.__cached__)"
+# As the laptop's test looks at ports, here in the container: who listens where, and what a stranger
+# without a token is told there.
+LISTENS = (ROOT / "tests/support/listening.py").read_text()
+ANSWERS = """
+import json, os, grpc
+
+def answer(port):
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = channel.unary_unary("/ray.serve.ASGIService/HandleRequest")
+        try:
+            call(b"", timeout=30)
+        except grpc.RpcError as error:
+            return error.code().name
+    return "OK"
+
+pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+found = [one for one in listeners(pids) if not one.is_for_this_machine]
+print(json.dumps([(one.program, one.port, one.port == 8000 or answer(one.port)) for one in found]))
+"""
 # On two cores that have nothing else to do.
 USUALLY_READY_S = 15.0
 SETTLE_S = 10.0
@@ -120,6 +139,20 @@ def quiet(engine: Engine) -> str:
         grown = n_bytes() - before
     assert grown < MOST_GROWN_BYTES, f"/tmp: found {grown / 1e3:.0f} KB more in {IDLE_S:g} s"
     return f"/tmp: {grown / 1e3:.0f} KB more in {IDLE_S:g} s"
+
+
+def ports(engine: Engine) -> str:
+    """From outside of the container: the entrance, and ports of replicas that ask for a token."""
+    with running(engine, "sluice:serve", *HARDENED, *MODELS) as container:
+        container.until_ready()
+        said = engine.call("exec", container.name, "python", "-c", LISTENS + ANSWERS)
+        found = json.loads(said.splitlines()[-1])
+    entrance = {program for program, port, _ in found if port == 8000}
+    replicas = [one for one in found if one[1] != 8000]
+    assert entrance == {"haproxy"}, found
+    assert all("ServeReplica" in program for program, *_ in replicas), found
+    assert {answer for *_, answer in replicas} == {"UNAUTHENTICATED"}, found
+    return f"8000 is haproxy's; {len(replicas)} ports of replicas ask for a token; no others"
 
 
 def without_a_model(engine: Engine) -> str:

@@ -58,7 +58,7 @@ def write_keys(path: Path, *entries: KeyEntry) -> Path:
     return path
 
 
-def keyed(path: Path) -> tuple[Auth, FollowedKeys]:
+def keyed(path: Path, *entries: KeyEntry) -> tuple[Auth, FollowedKeys]:
     """Keys are asked for, at the time of the tests; and the file, which a test lets look again."""
-    file = FollowedKeys(write_keys(path / "keys.yaml"))
+    file = FollowedKeys(write_keys(path / "keys.yaml", *entries))
     return Auth(file, clock=lambda: NOW_S), file

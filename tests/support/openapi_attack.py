@@ -6,6 +6,7 @@ collects tests.
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,16 +32,20 @@ class Attack:
     failures: list[str] = field(default_factory=list)
 
 
-def attack(app: Any, versions: list[str], max_examples: int) -> Attack:
+def attack(
+    app: Any, versions: list[str], max_examples: int, headers: Mapping[str, str] | None = None
+) -> Attack:
     """Send what the document of the application allows and what it forbids, with all checks.
 
     `versions` are those of the table: the document cannot know them. `max_examples` bounds the
     random cases of an operation; those at the edges of types and bounds, and the sequences along
     the links, come on top. The same cases each time. The second names of routes are left out.
+    `headers` are sent with each.
     """
     config = SchemathesisConfig.from_dict(
         {
             "seed": 1,
+            "headers": dict(headers or {}),
             "cache": {"enabled": False},
             "continue-on-failure": True,
             "generation": {

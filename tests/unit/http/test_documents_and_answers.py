@@ -5,10 +5,15 @@ from pathlib import Path
 
 import pytest
 from fakes import FakeBackend, FakeOperator
+from keyring import NOW_S, entry, key_of, keyed
 from whole_model import CANDIDATE, STABLE, whole_model
 
+from serve_app.access.keys import KeyEntry
+from serve_app.access.rates import Rates
+from serve_app.access.shares import RatesReply
 from serve_app.contract import ModelSpec
 from serve_app.http.application import create_app
+from serve_app.http.rate_limit import RateLimit
 from serve_app.models import MODELS, get_spec
 
 WITH_BODY = {
@@ -34,6 +39,40 @@ async def test_whatever_the_document_says_is_what_a_client_meets(name: str, tmp_
     for operation, wanted in WITH_BODY.items():
         seen = {status for label, status in found.statuses if label == operation}
         assert seen >= wanted, operation
+
+
+# Who asks where keys are asked for, and what they get among other answers. schemathesis takes the
+# key away too, and wants a 401 then.
+CALLERS: dict[str, tuple[KeyEntry | None, set[int]]] = {
+    "nobody": (None, {401}),
+    "a shop of twenty rows": (
+        entry("shop", "predict", rows_per_s=0.01, burst_rows=20),
+        {200, 401, 403, 429},
+    ),
+    "an operator": (entry("ops", "admin"), {200, 401, 404, 405, 415, 422}),
+}
+
+
+@pytest.mark.parametrize("who", CALLERS)
+async def test_where_keys_are_asked_for_the_document_is_still_what_a_client_meets(
+    who: str, tmp_path: Path
+) -> None:
+    """With 401, 403 and 429 among the answers, and their headers."""
+    from openapi_attack import attack
+
+    caller, wanted = CALLERS[who]
+    known = (caller,) if caller else ()
+    rates = Rates(lambda: NOW_S)
+    rates.follow(RatesReply({}, 1.0, 1.0))
+    options = {"auth": keyed(tmp_path, *known)[0], "more_checks": [RateLimit(rates).look]}
+    log = tmp_path / "log"
+    log.mkdir()
+    app = await whole_model(get_spec("churn"), log, **options)
+    headers = {"X-API-Key": key_of(caller.id)} if caller else {}
+    found = attack(app, [STABLE, CANDIDATE], max_examples=3, headers=headers)
+    assert found.failures == []
+    seen = {status for label, status in found.statuses if label in WITH_BODY}
+    assert seen >= wanted
 
 
 def test_both_names_of_a_route_have_one_document(spec: ModelSpec) -> None:
