@@ -108,7 +108,7 @@ LABEL org.opencontainers.image.title="sluice" \
 # hadolint ignore=DL3008  # whichever the base has
 RUN apt-get update -qq && apt-get install -qq -y --no-install-recommends libgomp1 >/dev/null \
     && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log /var/cache/ldconfig/aux-cache \
-    && PYTHONHASHSEED=0 python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
+    && PYTHONHASHSEED=0 PYTHONNODEBUGRANGES=1 python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
         -x '/(site-packages|dist-packages|idlelib|lib2to3|tkinter|turtledemo|distutils|ensurepip|pydoc_data|test)/' \
         "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
     && useradd --uid 10001 --gid 0 --no-create-home --home-dir /tmp sluice \

@@ -11,7 +11,7 @@ here=$(pwd)
 # As slim.sh: by hash, with one order of sets and one date for all, so that equal sources make an equal layer.
 # FOLDER, where it lies in the image, and what is left out.
 compiled() {
-    PYTHONHASHSEED=0 python -m compileall -q -f -j 0 --invalidation-mode unchecked-hash -s "$1" -p "$2" -x "$3" "$1" || true
+    PYTHONHASHSEED=0 PYTHONNODEBUGRANGES=1 python -m compileall -q -f -j 0 --invalidation-mode unchecked-hash -s "$1" -p "$2" -x "$3" "$1" || true
     find "$1" -exec touch --no-dereference --date "@${SOURCE_DATE_EPOCH:-1767225600}" {} +
 }
 

@@ -11,7 +11,7 @@ cd "$1"/lib/python3*/site-packages
 # an equal layer. -f: what Python wrote by date when it started, for a .pth file, must not stay.
 if [ "$last" = 1 ]; then
     rm -rf pip pip-*.dist-info setuptools/_vendor/*.dist-info ../../../bin/pip*
-    PYTHONHASHSEED=0 "$1"/bin/python -m compileall -q -f -j 0 --invalidation-mode unchecked-hash . || true
+    PYTHONHASHSEED=0 PYTHONNODEBUGRANGES=1 "$1"/bin/python -m compileall -q -f -j 0 --invalidation-mode unchecked-hash . || true
     find "$1" -exec touch --no-dereference --date "@${SOURCE_DATE_EPOCH:-1767225600}" {} +
     exit
 fi
