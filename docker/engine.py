@@ -75,7 +75,10 @@ class Engine:
 
     def folder_sum(self, tag: str, folder: str) -> str:
         """A sum over what is in a folder of the image: names, contents, rights, owners, dates."""
-        return self.call("run", "--rm", *_tar(tag, folder, "| sha256sum")).split()[0]
+        said = self.call("run", "--rm", *_tar(tag, folder, "| sha256sum"))
+        # Engines say other things too, with the time in front.
+        [found] = re.findall(r"^([0-9a-f]{64})  -$", said, re.MULTILINE)
+        return str(found)
 
     def _piped(self, words: Sequence[str], program: str) -> int:
         """The number that a program says of what the engine writes.
