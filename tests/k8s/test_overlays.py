@@ -237,6 +237,16 @@ def test_production_has_a_head_that_may_be_lost_keys_and_metrics() -> None:
     assert of_kind(built(MINE), "Secret") == []
 
 
+@pytest.mark.parametrize("overlay", CLUSTERS)
+def test_all_pods_of_all_clusters_seal_prediction_ids_by_one_secret(overlay: str) -> None:
+    """As a variable, of a Secret that nothing else writes: an upgrade's second cluster, and that of
+    a canary, take labels of what the first one answered.
+    """
+    for group in groups(rayservice(overlay)):
+        sources = container(group)["envFrom"]
+        assert {"secretRef": {"name": "sluice-labels", "optional": True}} in sources
+
+
 def test_every_value_of_yours_stands_once_in_files_of_yours() -> None:
     """Image, stores, addresses: base and components have no place to edit."""
     text = (K8S / MINE / "kustomization.yaml").read_text()
