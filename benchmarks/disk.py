@@ -1,10 +1,13 @@
-"""How much an idle Sluice writes: every file of its Ray, an hour long."""
+"""How much an idle Sluice writes: every file of its own, its HAProxy and its Ray, an hour long."""
 
 import json
 import os
+import secrets
+import shutil
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -48,11 +51,12 @@ class Growth:
     """What was written between the first look and the last.
 
     `files` holds bytes by file, for those that grew. A file that was rotated or removed counts with
-    what it lost: what matters is the room that is taken.
+    what it lost: what matters is the room that is taken. `there` has all files of the last look.
     """
 
     looks: tuple[Look, ...]
     files: Mapping[str, int]
+    there: Mapping[str, int]
 
     @property
     def n_bytes(self) -> int:
@@ -67,32 +71,61 @@ class Growth:
 
 def run(out: Path, console: Console, plan: Plan) -> Growth:
     """Serve, ask for nothing, and look; the report as JSON and Markdown. Raises BenchmarkError."""
-    with running(_contender(), trained()) as service:
-        folder = service.place.folder
+    with short_folder() as temporary, running(_contender(temporary), trained()) as service:
+        folders = {"place": service.place.folder, "tmp": temporary}
         console.print(f"idle for {plan.settle_s + plan.look_s:g} s …")
         time.sleep(plan.settle_s)
         begin_s = time.monotonic()
-        first = sizes(folder)
+        first = all_sizes(folders)
         looks = [Look(0.0, sum(first.values()))]
         last = first
         while time.monotonic() < begin_s + plan.look_s:
             time.sleep(plan.every_s)
-            last = sizes(folder)
+            last = all_sizes(folders)
             looks.append(Look(time.monotonic() - begin_s, sum(last.values())))
-        found = Growth(tuple(looks), grown(first, last))
+        found = Growth(tuple(looks), grown(first, last), last)
     out.mkdir(parents=True, exist_ok=True)
     (out / "disk.json").write_text(json.dumps(asdict(found), indent=1))
     (out / "disk.md").write_text(markdown(found))
     return found
 
 
-def _contender() -> Contender:
-    # Ray's files are below the place. Those of `sluice up` and HAProxy are not: HAProxy's socket
-    # could not have a path that long.
+def _contender(temporary: Path) -> Contender:
+    # Ray's files are below the place. Those of `sluice up`, HAProxy and the cache are temporary.
     def launch(place: Place, bundle: Path) -> Launch:
-        return up(place, base_config(place, bundle))
+        started = up(place, base_config(place, bundle))
+        return replace(started, env={**started.env, "TMPDIR": str(temporary)})
 
     return Contender("disk", "idle", "sluice", launch, SLUICE)
+
+
+@contextmanager
+def short_folder() -> Iterator[Path]:
+    """A folder for temporary files, for a `with` block; gone afterwards.
+
+    Its name is short. HAProxy refuses sockets whose paths have more than 97 characters, and has 86
+    of its own below it: a folder of `sluice up`, the id of the node, the name of the socket.
+    """
+    while True:
+        folder = Path("/tmp") / secrets.token_hex(2)
+        try:
+            folder.mkdir(mode=0o700)
+        except FileExistsError:
+            continue
+        break
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def all_sizes(folders: Mapping[str, Path]) -> dict[str, int]:
+    """Bytes of each file below some folders, by the folder's name and the path there."""
+    return {
+        f"{name}/{path}": n_bytes
+        for name, folder in folders.items()
+        for path, n_bytes in sizes(folder).items()
+    }
 
 
 def sizes(folder: Path) -> dict[str, int]:

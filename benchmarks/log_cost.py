@@ -15,6 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.errors import BenchmarkError
 from serve_app.contract.block import Layout
 from serve_app.models import get_spec
 from serve_app.monitoring.log.heard import HeardAnswers
@@ -49,14 +50,14 @@ class Cost:
 
 
 def measure(n_rows: int, folder: Path) -> Cost:
-    """Hear and write the same answers again and again."""
+    """Hear and write the same answers again and again. Raises BenchmarkError."""
     spec = get_spec("churn")
     layout = Layout(spec.contract)
     answers = HeardAnswers(spec.name)
     place = LogPlace(str(folder))
     lines = LineWriter(Origin("churn", "app", "0"), layout, Pseudonyms(""), lambda version: "")
     keeper = Keeper(place, "churn", "app", lambda: 1)
-    log = PredictionLog(answers, lines, keeper, "0", LogOptions, least_free_bytes=0)
+    log = PredictionLog(answers, lines, keeper, "0", LogOptions)
     told = _answers(layout, n_rows)
     heard_s = []
     written_s = []
@@ -69,6 +70,8 @@ def measure(n_rows: int, folder: Path) -> Cost:
         log.write(time.time())
         written_s.append(time.thread_time() - begin_s)
     log.finish_part()
+    if log.n_dropped:
+        raise BenchmarkError(f"{log.n_dropped} rows were dropped: {folder} has no room")
     n_bytes = sum(path.stat().st_size for path in keeper.spool.iterdir())
     return Cost(
         n_rows,

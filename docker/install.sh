@@ -43,7 +43,8 @@ code)
         cp -r "yours/$package" "$CODE/$name"
         chmod -R a+rX "$CODE/$name"
     fi
-    for name in pip pip3; do install -D -m 755 no_pip.sh "$CODE/bin/$name"; done
+    # All names that the base has it by.
+    for name in pip pip3 pip3.11; do install -D -m 755 no_pip.sh "$CODE/bin/$name"; done
     compiled "$CODE" "$CODE" "$COMMANDS"
     ;;
 esac

@@ -24,7 +24,7 @@ def test_bytes_that_were_added_are_told_by_file_and_for_an_hour(tmp_path: Path) 
     last = sizes(tmp_path)
     assert grown(first, last) == {"session/logs/new.log": 10_000, "session/logs/raylet.out": 3_000}
     looks = (Look(0.0, sum(first.values())), Look(360.0, sum(last.values())))
-    found = Growth(looks, grown(first, last))
+    found = Growth(looks, grown(first, last), last)
     assert found.n_bytes == 13_000
     assert found.bytes_an_hour == pytest.approx(130_000)
     text = markdown(found)
@@ -38,9 +38,22 @@ def test_a_log_that_is_rotated_away_takes_no_room(tmp_path: Path) -> None:
     first = sizes(tmp_path)
     (tmp_path / "a.log").write_bytes(b"x" * 100)
     looks = (Look(0.0, 900), Look(60.0, sum(sizes(tmp_path).values())))
-    found = Growth(looks, grown(first, sizes(tmp_path)))
+    found = Growth(looks, grown(first, sizes(tmp_path)), sizes(tmp_path))
     assert found.n_bytes == -800
     assert found.files == {}
+
+
+def test_sockets_of_haproxy_fit_below_the_folder_for_temporary_files() -> None:
+    """With a longer path HAProxy does not start, and nothing is measured."""
+    with disk.short_folder() as folder:
+        # As `tempfile` names the folder of `sluice up`, and Ray a node.
+        socket = folder / "sluice-12345678" / ("0" * 56) / "metrics.sock"
+        assert len(str(socket)) <= 97
+        assert folder.stat().st_mode & 0o077 == 0
+        (folder / "file").write_text("x")
+        found = disk.all_sizes({"tmp": folder})
+    assert found == {"tmp/file": 1}
+    assert not folder.exists()
 
 
 @pytest.mark.real_time
@@ -48,3 +61,7 @@ def test_an_idle_server_hardly_writes(tmp_path: Path, trained_store: object) -> 
     """A minute and a half: with Ray's statistics of its event loops it is 200 KB and more."""
     found = disk.run(tmp_path, Console(quiet=True), disk.SHORT)
     assert found.n_bytes < 100_000, (tmp_path / "disk.md").read_text()
+    # Of Ray, of HAProxy, and of `sluice up`: what is looked at is all that there is.
+    names = {path.rpartition("/")[2] for path in found.there}
+    assert {"raylet.out", "haproxy.cfg", "serve_config.yaml"} <= names
+    assert any(path.startswith("tmp/sluice-") for path in found.there)

@@ -23,9 +23,9 @@ CONSOLE = [
     for block in blocks_of(page)
     if block.language == "console"
 ]
-SHELL = {"cat", "echo", "eval", "export", "grep", "id", "kill", "source"}
+SHELL = {"cat", "echo", "eval", "export", "grep", "id", "kill", "sleep", "source"}
 # Programs that no test has: a block with one of them must say what it needs.
-FOREIGN = {"caddy", "docker", "helm", "kind", "kubectl", "syft"}
+FOREIGN = {"caddy", "docker", "helm", "kind", "kubectl", "openssl", "syft"}
 # Their sub-commands that pages show, each with its options, as they were looked up once. What is
 # not here is a slip, or has to be looked up; kubectl's are asked of kubectl itself where it is.
 FOREIGN_OPTIONS = {
@@ -60,6 +60,7 @@ FOREIGN_OPTIONS = {
     "kubectl logs": "-c -f -l -n --prefix",
     "kubectl port-forward": "-n",
     "kubectl wait": "--all --for -n --timeout",
+    "openssl rand": "-base64",
     "syft scan": "-o",
 }
 # What the reader has, or makes while reading; everything else that looks like a file must exist.

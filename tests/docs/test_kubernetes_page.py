@@ -3,8 +3,9 @@
 import re
 
 import pytest
+import yaml
 from documents import ROOT, Block, blocks_of, programs
-from manifests import groups, rayservice, requested, worker_group
+from manifests import built, groups, of_kind, rayservice, requested, worker_group
 
 PAGE = ROOT / "docs" / "kubernetes.md"
 TEXT = PAGE.read_text()
@@ -70,6 +71,7 @@ def test_a_newcomer_gets_to_a_prediction_in_the_order_of_the_page(heading: str) 
         order += [first("^docker push"), first("^sluice push"), first("base/namespace.yaml")]
         order += [first("^sluice keys add"), first("create secret generic sluice-keys")]
         order.append(first("create secret generic sluice-redis"))
+        order.append(first("create secret generic sluice-labels .*LABEL_KEYS="))
     else:
         order.append(first("^kind load docker-image"))
     order += [first("^kubectl apply -k"), first("^kubectl .*wait rayservice")]
@@ -82,6 +84,51 @@ def test_a_newcomer_gets_to_a_prediction_in_the_order_of_the_page(heading: str) 
     assert first("^make models$") < min(first("^docker build"), first("^sluice |^kind load"))
     if heading == "On your cluster":
         assert first(r"^source \.venv/bin/activate$") < first("^sluice ")
+
+
+def test_each_version_that_is_pushed_is_made_above() -> None:
+    """The versions of `make models` are those of serve_config.yaml; a later one is trained."""
+    config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
+    made = set()
+    pushed = []
+    for words in commands("On your cluster"):
+        if words[:2] == ["make", "models"]:
+            for app in config["applications"]:
+                table = app["deployments"][0]["user_config"]
+                made.add((app["args"]["model"], table["stable"]))
+        elif words[:3] == ["python", "-m", "training"]:
+            made.add((words[3], words[words.index("--version") + 1]))
+        elif words[:2] == ["sluice", "push"]:
+            pushed.append((words[2], words[3]))
+            assert pushed[-1] in made, f"{pushed[-1]} is not there yet"
+    assert ("churn", "1.1.0") in pushed
+
+
+@pytest.mark.parametrize("heading", ["On kind", "On your cluster"])
+def test_each_step_says_how_long_it_takes_and_how_much_room_it_needs(heading: str) -> None:
+    """In front of its commands, also where nobody has measured it."""
+    steps = re.findall(r"(.*?)((?:^```.*?^```\n)+)", section(heading), re.MULTILINE | re.DOTALL)
+    with_commands = [prose for prose, fenced in steps if "```console" in fenced]
+    assert len(with_commands) >= 5
+    for prose in with_commands:
+        assert re.search(r"\*Time: [^*]+ Room: [^*]+\*\n\Z", prose), prose
+
+
+def test_a_gateway_is_told_to_take_routes_of_this_namespace_and_how_one_sees_that_not() -> None:
+    """By default a listener takes those of its own namespace alone: every path would be 404."""
+    (namespace,) = of_kind(built("base"), "Namespace")
+    routes = of_kind(built("overlays/mine"), "HTTPRoute")
+    others = {ref["namespace"] for route in routes for ref in route["spec"]["parentRefs"]}
+    assert namespace["metadata"]["name"] not in others
+    text = " ".join(section("On your cluster").split())
+    name = namespace["metadata"]["name"]
+    assert (
+        "`allowedRoutes: {namespaces: {from: Selector, selector: {matchLabels: "
+        f"{{kubernetes.io/metadata.name: {name}}}}}}}}}`" in text
+    )
+    table = section("When it does not come up")
+    [row] = [line for line in table.splitlines() if "`NotAllowedByListeners`" in line]
+    assert row.startswith("| 404 ")
 
 
 def test_the_image_of_kind_is_built_loaded_and_applied_by_one_name() -> None:
@@ -181,3 +228,40 @@ def test_the_variables_of_the_operator_that_the_page_names_are_set_by_nobody_els
     for group in groups(rayservice("overlays/mine")):
         names = {entry["name"] for entry in group["template"]["spec"]["containers"][0]["env"]}
         assert "RAY_gcs_rpc_server_reconnect_timeout_s" not in names
+
+
+def test_retraining_is_tried_with_a_key_that_servers_know_and_when_its_cluster_answers() -> None:
+    """The key's scope is what the monitor's routes want; a pod has no log before it runs."""
+    page = ROOT / "docs" / "retraining.md"
+    (block,) = (block for block in blocks_of(page) if "sluice-retrain-churn" in block.text)
+    lines = [" ".join(words) for line in block.commands for words in programs(line)]
+    wanted = [
+        r"^sluice keys add \S+ --scope admin$",
+        r"secret generic sluice-keys --from-file=keys.yaml",
+        r"secret generic sluice-retraining --from-literal=SLUICE_API_KEY=\$RETRAINING_KEY$",
+        r"^kubectl apply -k k8s/overlays/mine$",
+        r"wait rayservice/sluice --for=condition=UpgradeInProgress=True ",
+        r"wait rayservice/sluice --for=condition=UpgradeInProgress=False ",
+        r"create job try --from=cronjob/sluice-retrain-churn$",
+        r"^kubectl -n sluice logs -f job/try$",
+    ]
+    found = [
+        next(i for i, line in enumerate(lines) if re.search(pattern, line)) for pattern in wanted
+    ]
+    assert found == sorted(found), lines
+    assert block.commands[-1].startswith("until kubectl "), "it would end at ContainerCreating"
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "docs/prediction-log.md",
+        "docs/retraining.md",
+        "k8s/base/serviceaccount.yaml",
+        "k8s/overlays/mine/kustomization.yaml",
+    ],
+)
+def test_the_rights_of_a_prediction_log_are_named_wherever_an_account_is(place: str) -> None:
+    """Writing alone would keep days for ever, and say so in a server's log alone."""
+    text = " ".join((ROOT / place).read_text().replace("\n#", " ").split())
+    assert re.search(r"read, write, list and delete below (that|`?LOG_PATH)", text)

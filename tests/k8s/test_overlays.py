@@ -23,12 +23,15 @@ from manifests import (
     labels,
     names,
     of_kind,
+    quantity,
     rayservice,
     selects,
     validate,
     variables,
     worker_group,
 )
+
+from serve_app.monitoring.log.spool_room import MOST_WAITING_BYTES
 
 # Kinds of Kubernetes itself; the schemas of the others are not at hand.
 CORE = (
@@ -235,6 +238,25 @@ def test_production_has_a_head_that_may_be_lost_keys_and_metrics() -> None:
         assert variables(group)["KEYS_PATH"] == "/etc/sluice/keys.yaml"
     assert ("PodMonitor", "sluice") in names(built(MINE))
     assert of_kind(built(MINE), "Secret") == []
+
+
+@pytest.mark.parametrize("overlay", CLUSTERS)
+def test_all_pods_of_all_clusters_seal_prediction_ids_by_one_secret(overlay: str) -> None:
+    """As a variable, of a Secret that nothing else writes: an upgrade's second cluster, and that of
+    a canary, take labels of what the first one answered.
+    """
+    for group in groups(rayservice(overlay)):
+        sources = container(group)["envFrom"]
+        assert {"secretRef": {"name": "sluice-labels", "optional": True}} in sources
+
+
+def test_parts_that_wait_for_a_store_leave_most_of_tmp_to_others() -> None:
+    """Kubernetes evicts a pod whose volume is over its limit; bundles and Ray's logs lie there."""
+    for group in groups(rayservice()):
+        volumes = {each["name"]: each for each in group["template"]["spec"]["volumes"]}
+        assert variables(group)["CACHE_PATH"].startswith("/tmp/")
+        limit = quantity(volumes["tmp"]["emptyDir"]["sizeLimit"])
+        assert limit / 4 >= MOST_WAITING_BYTES
 
 
 def test_every_value_of_yours_stands_once_in_files_of_yours() -> None:

@@ -26,6 +26,8 @@ ROOT = Path(__file__).parents[2]
 NEEDS = ("docker", "kubernetes", "cluster", "cloud", "network", "time")
 _FENCE = re.compile(r"^```(\w*)([^`]*)$")
 _SEPARATORS = {"|", "||", "&", "&&", ";"}
+# Of a loop in a shell, which runs programs and is none.
+_LOOP = {"until", "do", "done"}
 _REDIRECTIONS = {">", ">>", "<", "2>"}
 
 
@@ -120,8 +122,8 @@ def inline_code(page: Path) -> list[str]:
 def programs(command: str) -> list[list[str]]:
     """A command line as its programs with their words.
 
-    It is split at pipes and `&&`, and what is in `$(…)` is a program by itself. Redirections and
-    assignments of variables in front of a program are left out.
+    It is split at pipes and `&&`, and what is in `$(…)` is a program by itself. Redirections, and
+    assignments of variables and words of a loop in front of a program, are left out.
     """
     inner = re.findall(r"\$\(([^()]*)\)", command)
     outer = re.sub(r"\$\([^()]*\)", "SUBSTITUTED", command).replace("\\\n", " ")
@@ -136,6 +138,8 @@ def programs(command: str) -> list[list[str]]:
             is_target = True
         elif is_target:
             is_target = False
+        elif not found[-1] and word in _LOOP:
+            continue
         elif found[-1] or not re.fullmatch(r"\w+=.*", word):
             found[-1].append(word)
     parts = [words for words in found if words]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -51,6 +51,13 @@ def answered(
     )
 
 
+class Disk(NamedTuple):
+    """A disk of a terabyte that is empty, however full the test's own is."""
+
+    total: int = 10**12
+    free: int = 10**12
+
+
 class LoggingServer:
     """One server that logs into a folder; its clock is the caller's, and it has no threads."""
 
@@ -60,7 +67,8 @@ class LoggingServer:
         self,
         spec: ModelSpec,
         folder: Path | str,
-        least_free_bytes: int = 0,
+        most_waiting_bytes: int = 2**62,
+        disk: Disk | None = None,
         manifest: str = MANIFEST,
         application: str = "app",
         **options: Any,
@@ -87,7 +95,8 @@ class LoggingServer:
             self.keeper,
             self.name,
             lambda: self.options,
-            least_free_bytes,
+            most_waiting_bytes,
+            lambda spool: disk or Disk(),
         )
         if self.options is not None:
             self.answers.options = self.options

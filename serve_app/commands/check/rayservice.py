@@ -9,6 +9,7 @@ import yaml
 
 from serve_app.commands.check.auth import check_auth_in_pods
 from serve_app.commands.check.document import Fault, Place
+from serve_app.commands.check.labels import check_label_keys_in_pods
 from serve_app.commands.check.plan import Plan, read_plan
 from serve_app.commands.check.rules import RULES
 from serve_app.commands.fast_mode import SERVER_TIMEOUT
@@ -46,6 +47,7 @@ def check_rayservice(values: Mapping[Any, Any]) -> tuple[Plan | None, list[Fault
         faults += [fault for group in groups for fault in _probes(group, plan)]
         faults += [fault for group in groups for fault in _patience(group, plan)]
         faults += check_auth_in_pods(plan, _serving_containers(groups))
+        faults += check_label_keys_in_pods(plan, _serving_containers(groups))
     return plan, faults
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from serve_app.commands.check.auth import check_auth
 from serve_app.commands.check.capacity import check_cpus
 from serve_app.commands.check.document import Document, Fault, read_document
+from serve_app.commands.check.labels import check_label_keys
 from serve_app.commands.check.plan import Plan, check_whole, read_plan
 from serve_app.commands.check.rayservice import check_rayservice, is_rayservice
 from serve_app.commands.check.rules import RULES
@@ -58,6 +59,7 @@ def check_file(path: Path, *, with_store: bool = True, n_cpus: float | None = No
     if plan is not None:
         faults += [fault for rule in RULES for fault in rule(plan)]
         faults += check_auth(plan)
+        faults += check_label_keys(plan)
         if n_cpus is not None:
             faults += check_cpus(plan, n_cpus)
         if with_store:

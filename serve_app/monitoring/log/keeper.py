@@ -13,6 +13,7 @@ from pathlib import Path
 from serve_app.errors import PredictionLogError
 from serve_app.monitoring.log.part import OPEN, begin_of, recover
 from serve_app.monitoring.log.place import LogPlace
+from serve_app.monitoring.log.spool_room import bytes_below
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ class Keeper:
     """Keeps the log of one application tidy.
 
     `keep_days` may change. It is None as long as there is no table: then nothing is forgotten.
+    `n_waiting_bytes` is what parts took on this node at the last look, those of other logs too.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class Keeper:
         keep_days: Callable[[], int | None],
     ) -> None:
         self.spool = place.spool(model, application)
+        self.n_waiting_bytes = 0
         self._place = place
         self._owner = (model, application)
         self._keep_days = keep_days
@@ -55,6 +58,7 @@ class Keeper:
             if not self._is_told:
                 logger.warning("prediction log: %s; parts wait in %s", error, self.spool)
             self._is_told = True
+        self.n_waiting_bytes = bytes_below(self._place.waiting(*self._owner))
 
     def put_finished(self) -> None:
         """Put all finished parts of the spool. Raises PredictionLogError."""

@@ -58,6 +58,14 @@ class LogPlace:
         top, below = self._spool(model, application)
         return top.joinpath(*below)
 
+    def waiting(self, model: str, application: str) -> Path:
+        """The folder in which all parts lie that share one room on this node.
+
+        Those of every log below the cache for an object store, and else the spool alone.
+        """
+        top, below = self._spool(model, application)
+        return top / below[0] if is_object_uri(self.uri) else top.joinpath(*below)
+
     def make_spool(self, model: str, application: str) -> Path:
         """The same, made where it is missing.
 

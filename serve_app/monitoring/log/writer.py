@@ -4,6 +4,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 from threading import Event, Thread
 
 from serve_app.errors import PredictionLogError
@@ -11,6 +12,7 @@ from serve_app.monitoring.log.heard import HeardAnswers, Kept
 from serve_app.monitoring.log.keeper import Keeper
 from serve_app.monitoring.log.line import LineWriter
 from serve_app.monitoring.log.part import Part, part_name
+from serve_app.monitoring.log.spool_room import MOST_WAITING_BYTES, DiskUsage, room_fault
 from serve_app.settings import LogOptions
 
 logger = logging.getLogger(__name__)
@@ -19,8 +21,6 @@ logger = logging.getLogger(__name__)
 WRITE_EVERY_S = 0.5
 LOOK_EVERY_S = 10.0
 MOST_BYTES = 16 * 1024**2
-# The log leaves so much of its disk to others: a full one would stop more than this log.
-LEAST_FREE_BYTES = 1024**3
 LOG_EVERY_S = 60.0
 CLOSE_S = 20.0
 
@@ -29,7 +29,7 @@ class PredictionLog:
     """Writes what `answers` heard. `options` may change; None as long as there is no table.
 
     `n_written` counts rows in parts, `n_dropped` those that are in none: the queue was full, or
-    the disk. Nothing that goes wrong here reaches a request.
+    the disk, or too much waits for the store. Nothing that goes wrong here reaches a request.
     """
 
     def __init__(
@@ -39,7 +39,8 @@ class PredictionLog:
         keeper: Keeper,
         server: str,
         options: Callable[[], LogOptions | None],
-        least_free_bytes: int = LEAST_FREE_BYTES,
+        most_waiting_bytes: int = MOST_WAITING_BYTES,
+        usage: Callable[[Path], DiskUsage] = shutil.disk_usage,
     ) -> None:
         self.answers = answers
         self.n_written = 0
@@ -48,7 +49,8 @@ class PredictionLog:
         self._keeper = keeper
         self._server = server
         self._options = options
-        self._least_free_bytes = least_free_bytes
+        self._most_waiting_bytes = most_waiting_bytes
+        self._usage = usage
         self._part: Part | None = None
         self._n_parts = 0
         self._n_told = 0
@@ -125,12 +127,11 @@ class PredictionLog:
     def _open_part(self, now_s: float) -> Part:
         if self._part is None:
             spool = self._keeper.make_spool()
-            free = shutil.disk_usage(spool).free
-            if free < self._least_free_bytes:
-                raise OSError(
-                    f"{spool}: found {free / 1e9:.1f} GB free, expected "
-                    f"{self._least_free_bytes / 1e9:.1f} GB or more"
-                )
+            fault = room_fault(
+                spool, self._keeper.n_waiting_bytes, self._most_waiting_bytes, self._usage
+            )
+            if fault:
+                raise OSError(f"{spool}: {fault}")
             self._n_parts += 1
             name = part_name(now_s, self._server, self._n_parts)
             self._part = Part(spool, name, now_s)

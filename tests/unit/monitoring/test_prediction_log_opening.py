@@ -51,7 +51,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     """Starts the log of a server, which looks around all the time; it is closed in the end."""
     monkeypatch.setattr("serve_app.monitoring.log.writer.LOOK_EVERY_S", 0.01)
     # The test's own disk may be fuller than a server's.
-    monkeypatch.setattr("serve_app.monitoring.log.writer.LEAST_FREE_BYTES", 0)
+    monkeypatch.setattr("serve_app.monitoring.log.spool_room.LEAST_FREE_BYTES", 0)
     running: list[Opened] = []
 
     def started() -> Opened:

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from logging_server import NOW_S, LoggingServer, answered
+from logging_server import NOW_S, Disk, LoggingServer, answered
 
 from serve_app.errors import PredictionLogError
 from serve_app.models import get_spec
 from serve_app.monitoring.log.heard import HeardAnswers
 from serve_app.monitoring.log.part import LEAST_AGE_S, lines_of
 from serve_app.monitoring.log.place import LogPlace
-from serve_app.monitoring.log.writer import LEAST_FREE_BYTES, MOST_BYTES, WRITE_EVERY_S
+from serve_app.monitoring.log.writer import MOST_BYTES, WRITE_EVERY_S
 from serve_app.settings import LogOptions
 
 SPEC = get_spec("churn")
@@ -101,14 +101,30 @@ def test_a_queue_that_is_full_drops_and_counts_and_takes_again_when_it_is_read()
     assert answers.n_heard == 101
 
 
-def test_a_full_disk_costs_rows_of_the_log_which_are_counted(tmp_path: Path) -> None:
-    """The log leaves a gigabyte to others, and goes on by itself when there is room again."""
-    server = LoggingServer(SPEC, tmp_path, least_free_bytes=2**62)
+GIB = 1024**3
+
+
+@pytest.mark.parametrize(
+    "disk", [Disk(total=100 * GIB, free=GIB - 1), Disk(total=512 * 1024**2, free=127 * 1024**2)]
+)
+def test_a_full_disk_costs_rows_of_the_log_which_are_counted(tmp_path: Path, disk: Disk) -> None:
+    """The log leaves a gigabyte to others, or a quarter of a disk that is small itself."""
+    server = LoggingServer(SPEC, tmp_path, disk=disk)
     server.write(one("a"), one("b"))
     assert server.log.n_dropped == 2
     assert server.log.n_written == 0
     assert server.ids() == []
-    assert LEAST_FREE_BYTES == 1024**3
+
+
+@pytest.mark.parametrize(
+    "disk", [Disk(total=100 * GIB, free=GIB), Disk(total=512 * 1024**2, free=500 * 1024**2)]
+)
+def test_a_disk_that_is_small_but_not_full_keeps_rows(tmp_path: Path, disk: Disk) -> None:
+    """The documented container has /tmp of 512 MB, which never has a gigabyte free."""
+    server = LoggingServer(SPEC, tmp_path, disk=disk)
+    server.write(one("a"), one("b"))
+    assert server.ids() == ["a", "b"]
+    assert server.log.n_dropped == 0
 
 
 def test_a_folder_that_cannot_be_written_costs_rows_and_no_answer(tmp_path: Path) -> None:

@@ -52,6 +52,47 @@ def test_parts_wait_on_the_node_while_the_store_is_away_and_go_there_afterwards(
     assert server.log.n_dropped == 0
 
 
+def test_a_store_that_stays_away_costs_rows_before_it_costs_the_pod(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pod whose /tmp is over its limit is evicted; what other models keep there counts too."""
+    monkeypatch.setenv("CACHE_PATH", str(tmp_path))
+
+    def away(*_: object) -> None:
+        raise ObjectFault("GenericError")
+
+    def waiting() -> int:
+        return sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+
+    n_rows = 0
+    most = 20_000
+    servers = [
+        LoggingServer(SPEC, "memory:///log", application=name, most_waiting_bytes=most)
+        for name in ("one", "other")
+    ]
+    with monkeypatch.context() as outage:
+        outage.setattr(Objects, "create", away)
+        while n_rows < 400:
+            for server in servers:
+                n_rows += 1
+                ids = [f"{n_rows:064x}"]
+                server.write(answered(SPEC, [ROW], [0.5], ids=ids), now_s=NOW_S + n_rows)
+                server.log.finish_part()
+                server.keeper.look(NOW_S + n_rows)
+        # A look is after a part, so each server may have one more.
+        assert waiting() < most + 2 * 1_000
+        n_dropped = sum(server.log.n_dropped for server in servers)
+        assert 0 < n_dropped < n_rows
+    # The first empties its own, and only then sees that the other one has.
+    for server in (*servers, servers[0]):
+        server.keeper.look(NOW_S + n_rows)
+    assert waiting() == 0
+    assert sum(len(server.ids()) for server in servers) == n_rows - n_dropped
+    servers[0].write(answered(SPEC, [ROW], [0.5], ids=["again"]))
+    servers[0].finish()
+    assert "again" in servers[0].ids()
+
+
 def test_rows_on_their_way_to_a_store_are_for_this_user_alone(
     server: LoggingServer, tmp_path: Path
 ) -> None:
