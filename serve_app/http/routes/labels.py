@@ -7,8 +7,10 @@ from typing import Any, Literal, NamedTuple, Protocol
 from fastapi import APIRouter
 from pydantic import BaseModel
 from pydantic_core import from_json, to_json
+from starlette.requests import Request
 from starlette.responses import Response
 
+from serve_app.access.auth import Auth
 from serve_app.contract import ModelSpec
 from serve_app.contract.elements import MAX_ROW_KB, collected_later, elements, pairs
 from serve_app.contract.rows import AT_ONCE_BYTES, STEP_CHARS
@@ -31,6 +33,7 @@ from serve_app.errors import (
 )
 from serve_app.http.openapi import FAULTS, SCHEMAS, ErrorEntry, error_responses
 from serve_app.http.problems import row_error
+from serve_app.http.reasons import hidden, shows_reasons, without_places
 from serve_app.http.request import IncomingRequest
 from serve_app.http.route import Documented, Route
 from serve_app.monitoring.labels.feedback import Feedback
@@ -288,8 +291,8 @@ def _documented(spec: ModelSpec) -> Documented:
     return Documented(operation, (Accepted, LabelsAnswer))
 
 
-def quality_router(quality: QualityHere) -> APIRouter:
-    """`GET /v1/quality`."""
+def quality_router(quality: QualityHere, auth: Auth) -> APIRouter:
+    """`GET /v1/quality`; why labels are not kept is told to those who may see paths."""
     router = APIRouter(tags=["labels"], responses=FAULTS)
 
     @router.get(
@@ -297,10 +300,12 @@ def quality_router(quality: QualityHere) -> APIRouter:
         description=QUALITY_TEXT,
         responses=error_responses([KeyRequired, NotAllowed, Unconfirmed]),
     )
-    async def found() -> QualityView:
+    async def found(request: Request) -> QualityView:
+        shows = shows_reasons(auth, request)
         try:
-            return await quality.view()
+            view = await quality.view()
         except NotReady as error:
-            raise Unconfirmed(error.detail) from None
+            raise Unconfirmed(error.detail if shows else without_places(error.detail)) from None
+        return view if shows else view.model_copy(update={"trouble": hidden(view.trouble)})
 
     return router
