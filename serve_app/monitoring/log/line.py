@@ -206,7 +206,7 @@ def parse(line: bytes) -> Line:
 
 def _require_columns(line: Line) -> None:
     """Look whether all columns have as many rows. Raises ValueError, TypeError, AttributeError."""
-    columns = [line.at_us, line.assigned, line.keys, line.ms, line.outcomes]
+    columns: list[Any] = [line.at_us, line.assigned, line.keys, line.ms, line.outcomes]
     columns += [*line.features.values(), line.scores]
     if any(len(column) != len(line) for column in columns):
         raise ValueError("its columns have different numbers of rows")

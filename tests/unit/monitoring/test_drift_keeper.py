@@ -157,7 +157,7 @@ async def test_a_file_that_is_none_is_replaced(data: bytes) -> None:
 
 
 async def test_a_whole_file_is_what_the_broken_ones_are_changes_of() -> None:
-    """Its row is there."""
+    """Its row is there: what is refused is refused for its change."""
     store = Away()
     store.replace(f"churn/app/{FILE}", a_file())
     windows, keeper = coordinator(store)
