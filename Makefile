@@ -97,8 +97,9 @@ tests: lint models debian s3
 test-busy: env-dev models debian s3  ## all tests three times, with four busy processes beside them
 	@$(BIN)/python tests/support/busy.py $(PYTEST) $(SIDE_BY_SIDE)
 
-test-long: env-dev models  ## rollouts with 10,000 requests each, and 100,000 hostile requests
+test-long: env-dev models  ## rollouts with 10,000 requests each, 100,000 hostile ones, a minute's soak
 	@SLUICE_LONG=1 $(PYTEST) tests/cluster/test_rollouts.py tests/cluster/test_hostile_over_http.py \
+		tests/cluster/test_soak_over_http.py tests/cluster/test_rates_on_a_cluster.py \
 		tests/unit/http/test_hostile_requests.py
 
 COMPILE := uv pip compile -q --python-version 3.11 --generate-hashes \

@@ -9,8 +9,10 @@ from serve_app.contract import ModelSpec
 
 SINGLE = "/v1/predict"
 BATCH = "/v1/predict/batch"
+FEEDBACK = "/v1/feedback"
 MOST_BYTES = 1_048_576
 N_ROWS = 100
+N_LABELS = 1_000
 PARTS = (
     b"0",
     b"-1e-9",
@@ -44,15 +46,18 @@ class Hostile(NamedTuple):
 
 
 def random_body(spec: ModelSpec, random: Random) -> Hostile:
-    """A body for one of the two routes of a model."""
-    make = random.choice(MAKERS)
-    path = random.choice((SINGLE, BATCH))
+    """A body for one of the routes of a model that read one."""
+    path = random.choice((SINGLE, BATCH, FEEDBACK))
+    make = random.choice(MAKERS_OF_LABELS if path == FEEDBACK else MAKERS)
     # Bodies that are refused for their size alone would be most of all.
     most = random.choice((2_000, 20_000, 63_000, 63_000, 400_000, MOST_BYTES - 100))
     content = make(spec, random, most)
     made_of = f"{make.__name__}, at most {most:,} bytes"
-    if path == BATCH and random.random() < 0.5:
-        n = min(random.randint(1, N_ROWS), max(1, MOST_BYTES // (len(content) + 1)))
+    if path != SINGLE and random.random() < 0.5:
+        n = min(
+            random.randint(1, N_LABELS if path == FEEDBACK else N_ROWS),
+            max(1, MOST_BYTES // (len(content) + 1)),
+        )
         content = b"[" + b",".join([content] * n) + b"]"
         made_of += f", {n} times"
     if random.random() < 0.3:
@@ -105,6 +110,16 @@ def a_field_again_and_again(spec: ModelSpec, random: Random, most: int) -> bytes
     return b"{" + again + b"}"
 
 
+def a_label(spec: ModelSpec, random: Random, most: int) -> bytes:
+    """A label of an id that nobody made, with a part or many in the place of one of its values."""
+    part = random.choice(PARTS)
+    if random.random() < 0.5:
+        part = b"[" + _filled(part, most) + b"]"
+    if random.random() < 0.5:
+        return b'{"prediction_id":%b,"actual":1}' % part
+    return b'{"prediction_id":"%b","actual":%b}' % (b"A" * 64, part)
+
+
 def a_list(spec: ModelSpec, random: Random, most: int) -> bytes:
     """A list that holds no row."""
     return b"[" + _filled(random.choice(PARTS), most) + b"]"
@@ -126,6 +141,9 @@ MAKERS: Sequence[Callable[[ModelSpec, Random, int], bytes]] = (
     a_list,
     good_rows,
 )
+
+# As often a label as something that is none.
+MAKERS_OF_LABELS = (a_label,) * len(MAKERS) + tuple(MAKERS)
 
 
 def _filled(part: bytes, most: int) -> bytes:

@@ -21,6 +21,10 @@ from benchmarks.hostile import Hostile, changed, random_body
 from serve_app.contract import Features, ModelSpec
 from serve_app.http.application import create_app
 from serve_app.models import get_spec
+from serve_app.monitoring.labels.feedback import Feedback
+from serve_app.monitoring.labels.seal import Seal
+from serve_app.monitoring.labels.sealed_ids import SealedIds
+from serve_app.monitoring.labels.shapes import Shaper
 from serve_app.serving.answer import Answered, Assignment
 from serve_app.serving.member import Opened
 from serve_app.serving.status import Description, Health, Readiness, description
@@ -129,6 +133,13 @@ def _spec(name: str, features: type[Features]) -> ModelSpec:
     return ModelSpec(name=name, title=name, kind="binary_classifier", target="y", features=features)
 
 
+def _feedback(spec: ModelSpec) -> Feedback:
+    """As of a server with a secret, whose version is known."""
+    shaper = Shaper(spec)
+    seal = Seal([bytes(32)], spec.name)
+    return Feedback(shaper, SealedIds(shaper, lambda: seal), lambda: ["1.0.0"])
+
+
 def longest_step(spec: ModelSpec, door: Any, body: Hostile) -> Step:
     """Send one body through a door, a step at a time."""
     told: list[Any] = []
@@ -164,7 +175,10 @@ def longest_step(spec: ModelSpec, door: Any, body: Hostile) -> Step:
 def search(seconds: float, seed: int, n_bodies: int | None = None) -> Search:
     """Look for long steps for so long, or through so many bodies."""
     random = Random(seed)
-    doors = [(spec, create_app(spec, _Scored(spec)).state.door) for spec in models()]
+    doors = [
+        (spec, create_app(spec, _Scored(spec), feedback=_feedback(spec)).state.door)
+        for spec in models()
+    ]
     found = Search()
     until_s = monotonic() + seconds
 

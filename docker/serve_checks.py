@@ -30,8 +30,14 @@ def answer(port):
     return "OK"
 
 pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-found = [one for one in listeners(pids) if not one.is_for_this_machine]
-print(json.dumps([(one.program, one.port, one.port == 8000 or answer(one.port)) for one in found]))
+found = listeners(pids)
+inside = [one for one in found if one.is_for_this_machine]
+outside = [one for one in found if not one.is_for_this_machine]
+print(json.dumps({
+    "outside": [(one.program, one.port, one.port == 8000 or answer(one.port)) for one in outside],
+    "inside": by_program(inside),
+    "unexpected": sorted(one.program for one in unexpected(found)),
+}))
 """
 # On two cores that have nothing else to do.
 USUALLY_READY_S = 15.0
@@ -142,17 +148,27 @@ def quiet(engine: Engine) -> str:
 
 
 def ports(engine: Engine) -> str:
-    """From outside of the container: the entrance, and ports of replicas that ask for a token."""
+    """From outside of the container: the entrance, and ports of replicas that ask for a token; and
+    on the loopback, of which the report says all, those of HAProxy and Ray alone.
+    """
     with running(engine, "sluice:serve", *HARDENED, *MODELS) as container:
         container.until_ready()
         said = engine.call("exec", container.name, "python", "-c", LISTENS + ANSWERS)
-        found = json.loads(said.splitlines()[-1])
+        every = json.loads(said.splitlines()[-1])
+    found = every["outside"]
+    inside = every["inside"]
     entrance = {program for program, port, _ in found if port == 8000}
     replicas = [one for one in found if one[1] != 8000]
     assert entrance == {"haproxy"}, found
     assert all("ServeReplica" in program for program, *_ in replicas), found
     assert {answer for *_, answer in replicas} == {"UNAUTHENTICATED"}, found
-    return f"8000 is haproxy's; {len(replicas)} ports of replicas ask for a token; no others"
+    assert {"raylet", "gcs_server"} <= set(inside), inside
+    assert every["unexpected"] == [], every
+    listed = ", ".join(f"{program} {n}" for program, n in inside.items())
+    return (
+        f"8000 is haproxy's; {len(replicas)} ports of replicas ask for a token; no others; on the "
+        f"loopback {sum(inside.values())} ports: {listed}"
+    )
 
 
 def without_a_model(engine: Engine) -> str:

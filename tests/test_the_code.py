@@ -7,7 +7,8 @@ from pathlib import Path
 
 import grimp
 
-ROOT = Path(__file__).parents[1]
+OWN = Path(__file__)
+ROOT = OWN.parents[1]
 PACKAGES = ("serve_app", "training", "benchmarks")
 # Ray makes the Edge itself and can hand it nothing (H4): the door is put there by a function.
 STATE_OF_THE_PROCESS = {"serve_app/http/edge.py: _Process.door"}
@@ -82,3 +83,12 @@ def test_no_class_holds_state_but_the_one_that_ray_forces() -> None:
         STATE_OF_THE_PROCESS
     )
     assert [line for path in paths for line in collections_of_classes(path)] == []
+
+
+def test_make_test_long_names_each_module_that_has_a_longer_form() -> None:
+    """One that is not named there would never be run so."""
+    recipe = (ROOT / "Makefile").read_text().partition("\ntest-long:")[2].partition("\n\n")[0]
+    tests = sorted((ROOT / "tests").rglob("test_*.py"))
+    long = [path for path in tests if '"SLUICE_LONG"' in path.read_text() and path != OWN]
+    assert len(long) > 3
+    assert [path.name for path in long if str(path.relative_to(ROOT)) not in recipe] == []

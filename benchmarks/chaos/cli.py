@@ -35,6 +35,9 @@ def chaos(
     share: Annotated[
         float, typer.Option("--share", min=0.01, max=1, help="Load, of what the server can.")
     ] = 0.5,
+    replicas: Annotated[
+        int, typer.Option("--replicas", min=1, max=4, help="Of the server, and isolated ones.")
+    ] = 2,
     short: Annotated[
         bool, typer.Option("--short", help="Three faults of the fast mode, six seconds each.")
     ] = False,
@@ -68,7 +71,9 @@ def chaos(
     parts: list[report.Part] = []
     out.mkdir(parents=True, exist_ok=True)
     try:
-        for part in run(chosen, mode or MODES, placement or PLACEMENTS, seconds, share, console):
+        for part in run(
+            chosen, mode or MODES, placement or PLACEMENTS, seconds, share, replicas, console
+        ):
             parts.append(part)
             # What is known stays known when a later server cannot be started.
             (out / "chaos.json").write_text(json.dumps([asdict(part) for part in parts], indent=1))

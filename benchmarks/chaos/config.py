@@ -31,15 +31,15 @@ def make_store(folder: Path) -> Path:
     return folder
 
 
-def config_of(place: Place, store: str, placement: str) -> Config:
-    """serve_config.yaml with two servers of churn, and a rollout that is held at 10 %."""
+def config_of(place: Place, store: str, placement: str, replicas: int) -> Config:
+    """serve_config.yaml with so many servers of churn, and a rollout that is held at 10 %."""
     config: Config = yaml.safe_load((ROOT / "serve_config.yaml").read_text())
     config["http_options"]["port"] = place.port
     config["applications"] = [app for app in config["applications"] if app["name"] == "churn"]
     (churn,) = config["applications"]
     churn["args"] |= {"store": store, "state": str(place.folder / "state")}
     (server,) = churn["deployments"]
-    server["autoscaling_config"] |= {"min_replicas": 2, "max_replicas": 2}
+    server["autoscaling_config"] |= {"min_replicas": replicas, "max_replicas": replicas}
     # Two servers, and two more while all are replaced, fit two cores.
     server["ray_actor_options"] = {"num_cpus": 0.3}
     server["user_config"] |= {
@@ -53,7 +53,7 @@ def config_of(place: Place, store: str, placement: str) -> Config:
         },
     }
     if placement == "isolated":
-        isolate(config, STABLE, min_replicas=2, max_replicas=2)
+        isolate(config, STABLE, min_replicas=replicas, max_replicas=replicas)
         config["applications"][-1]["deployments"][0]["ray_actor_options"] = {"num_cpus": 0.1}
     return config
 

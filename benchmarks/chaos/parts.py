@@ -12,9 +12,10 @@ _TITLES = (
     ("ServeController", "controller"),
 )
 # What there has to be of each part before a fault, and again after it.
-ALWAYS = {"server": 2, "coordinator": 1, "controller": 1, "raylet": 1, "gcs": 1}
+ALWAYS = {"coordinator": 1, "controller": 1, "raylet": 1, "gcs": 1}
 OF_MODE = {"fast": {"haproxy": 1, "manager": 1}, "plain": {"proxy": 1}}
-OF_PLACEMENT = {"in_server": {}, "isolated": {"isolated": 2}}
+# Of these as many as there are replicas.
+OF_PLACEMENT = {"in_server": ("server",), "isolated": ("server", "isolated")}
 
 
 def part_of(program: str, command_line: str) -> str | None:
@@ -29,6 +30,6 @@ def part_of(program: str, command_line: str) -> str | None:
     return next((part for title, part in _TITLES if title in command_line), None)
 
 
-def expected(mode: str, placement: str) -> dict[str, int]:
+def expected(mode: str, placement: str, replicas: int) -> dict[str, int]:
     """How many processes of each part a whole server has, at least."""
-    return {**ALWAYS, **OF_MODE[mode], **OF_PLACEMENT[placement]}
+    return {**ALWAYS, **OF_MODE[mode], **dict.fromkeys(OF_PLACEMENT[placement], replicas)}

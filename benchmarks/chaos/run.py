@@ -34,13 +34,15 @@ def run(
     placements: Sequence[str],
     seconds: float,
     share: float,
+    replicas: int,
     console: Console,
 ) -> Iterator[Part]:
     """Try the faults; a server is started for each mode and placement, and for an object store.
 
     What came of each server is told as soon as it is known. Raises BenchmarkError.
 
-    `seconds` is how long each is watched, at least; `share` the load's part of what the server can.
+    `seconds` is how long each is watched, at least; `share` the load's part of what the server can;
+    `replicas` how many servers there are, and replicas of an isolated version.
     """
     for mode in modes:
         for placement in placements:
@@ -48,7 +50,7 @@ def run(
             for with_store in (False, True):
                 chosen = [fault for fault in fitting if ("store" in fault.needs) == with_store]
                 if chosen:
-                    yield _part(chosen, mode, placement, seconds, share, console)
+                    yield _part(chosen, mode, placement, seconds, share, replicas, console)
 
 
 def _part(
@@ -57,6 +59,7 @@ def _part(
     placement: str,
     seconds: float,
     share: float,
+    replicas: int,
     console: Console,
 ) -> Part:
     with_store = "store" in faults[0].needs
@@ -65,7 +68,7 @@ def _part(
     skipped: dict[str, str] = {}
     rate = 0.0
     try:
-        with staged(mode, placement, with_store=with_store) as stage:
+        with staged(mode, placement, replicas, with_store=with_store) as stage:
             console.print(f"{name}: ready")
             rate = share * capacity(stage.served.url, stage.question, CAPACITY_S)
             for fault in faults:
@@ -79,7 +82,7 @@ def _part(
     except Skipped as reason:
         skipped |= {fault.name: str(reason) for fault in faults}
     where = placement + (", object store" if with_store else "")
-    return Part(mode, where, rate, outcomes, skipped)
+    return Part(mode, where, rate, outcomes, skipped, replicas)
 
 
 def _say(found: Outcome, console: Console) -> None:
@@ -92,7 +95,7 @@ def _say(found: Outcome, console: Console) -> None:
 
 
 @contextmanager
-def staged(mode: str, placement: str, *, with_store: bool) -> Iterator[Stage]:
+def staged(mode: str, placement: str, replicas: int, *, with_store: bool) -> Iterator[Stage]:
     """A whole server in a place of its own, for a `with` block. Raises Skipped."""
     with ExitStack() as stack:
         place = stack.enter_context(own_place())
@@ -109,7 +112,8 @@ def staged(mode: str, placement: str, *, with_store: bool) -> Iterator[Stage]:
         if store is not None:
             uri = f"s3://{BUCKET}"
             env |= store.environment()
-        served = Served(mode, placement, place, config_of(place, uri, placement), env)
+        config = config_of(place, uri, placement, replicas)
+        served = Served(mode, placement, replicas, place, config, env)
         stack.callback(served.close)
         served.require_whole()
         yield Stage(served, question, store)

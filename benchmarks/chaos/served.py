@@ -30,7 +30,13 @@ class Served:
     """A running `sluice up`; its processes are found below it, never by name alone."""
 
     def __init__(
-        self, mode: str, placement: str, place: Place, config: Config, env: Mapping[str, str]
+        self,
+        mode: str,
+        placement: str,
+        replicas: int,
+        place: Place,
+        config: Config,
+        env: Mapping[str, str],
     ) -> None:
         self.mode = mode
         self.placement = placement
@@ -39,7 +45,7 @@ class Served:
         # What was left behind when it ended, and its last words, since `forget`.
         self.left: list[str] = []
         self.words = ""
-        self._expected = expected(mode, placement)
+        self._expected = expected(mode, placement, replicas)
         self._env = place.environment() | dict(env)
         self._is_closing = threading.Event()
         self._path = place.folder / "serve_config.yaml"

@@ -16,6 +16,7 @@ from serve_app.access.caller import Caller, Permission
 from serve_app.bundle.manifest import Sha256
 from serve_app.errors import SettingsError
 from serve_app.settings import Setting
+from serve_app.settings.yaml_once import load_yaml
 
 Scope = Literal["predict", "feedback", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
@@ -117,25 +118,6 @@ class KeyFile(Setting):
         return self
 
 
-class _Loader(yaml.SafeLoader):
-    """Refuses a mapping in which a key stands twice: YAML would take the last one."""
-
-    def compose_mapping_node(self, anchor: Any) -> Any:
-        """A mapping as it is written. Raises SettingsError without a word of it."""
-        node = super().compose_mapping_node(anchor)
-        seen: set[tuple[str, str]] = set()
-        for name, _ in node.value:
-            if not isinstance(name, yaml.ScalarNode):
-                continue
-            if (name.tag, name.value) in seen:
-                raise SettingsError(
-                    f"line {name.start_mark.line + 1}: found a key that stands there already; "
-                    "expected each once"
-                )
-            seen.add((name.tag, name.value))
-        return node
-
-
 def parse_keys(text: str) -> KeyFile:
     """The keys that a YAML text lists.
 
@@ -143,7 +125,7 @@ def parse_keys(text: str) -> KeyFile:
     nothing of the text but sound ids.
     """
     try:
-        found = yaml.load(text, Loader=_Loader)
+        found = load_yaml(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise SettingsError(f"line {line} is no YAML") from None

@@ -10,6 +10,8 @@ SHARE_FOR_FILES = 0.4
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 OWN_GROUP = Path("/proc/self/cgroup")
 RECLAIMED = "inactive_file"
+MACHINE = Path("/proc/meminfo")
+AVAILABLE = "MemAvailable:"
 
 
 def is_passing(error: BaseException) -> bool:
@@ -24,14 +26,16 @@ def is_memory(error: BaseException) -> bool:
 
 
 def free_memory_bytes(
-    control_groups: Path = CONTROL_GROUPS, own_group: Path = OWN_GROUP
+    control_groups: Path = CONTROL_GROUPS, own_group: Path = OWN_GROUP, machine: Path = MACHINE
 ) -> int | None:
     """Bytes that this process may take until the kernel ends something; None: nobody says so.
 
-    That is the least of what its control group (version 2) has left and those around it. What was
-    read from files is not counted as taken, since the kernel gives it up first.
+    That is the least of what its control group (version 2) has left, those around it, and the
+    machine: a laptop has no bound but its own. What was read from files is not counted as taken,
+    since the kernel gives it up first.
     """
     found = [_free_in(folder) for folder in _groups(control_groups, own_group)]
+    found.append(_available(machine))
     return min((free for free in found if free is not None), default=None)
 
 
@@ -76,3 +80,13 @@ def _free_in(folder: Path) -> int | None:
         # Without a bound it is the word `max`.
         return None
     return max(0, most - taken)
+
+
+def _available(machine: Path) -> int | None:
+    """What the kernel says that the whole machine has left; None where it does not say so."""
+    try:
+        lines = machine.read_text().splitlines()
+        kilobytes = [line.split()[1] for line in lines if line.startswith(AVAILABLE)]
+        return int(kilobytes[0]) * 1024
+    except (OSError, ValueError, IndexError):
+        return None

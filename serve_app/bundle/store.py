@@ -13,8 +13,9 @@ from serve_app.bundle.ownership import own_fault, way_fault
 from serve_app.errors import BundleError, BundleUnavailable
 
 # Of files whose size no manifest says: the manifest itself, and signatures. A manifest takes some
-# 3.5 KB for each field, so this is room for two thousand, and lists of choices are long; to parse
-# what a stranger has put there takes no server long.
+# 3.5 KB for each field, so this is room for two thousand, and lists of choices are long. It bounds
+# how long a server answers nobody, too: pydantic parses with the interpreter's lock held, in a
+# thread as anywhere, for tens of milliseconds a megabyte (golden rows take longest).
 MOST_UNLISTED_BYTES = 8 * 1024**2
 
 

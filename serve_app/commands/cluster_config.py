@@ -15,6 +15,7 @@ from serve_app.commands.env import kubernetes_lines
 from serve_app.commands.fast_mode import VARIABLES
 from serve_app.commands.target import SERVER
 from serve_app.errors import SettingsError
+from serve_app.settings.yaml_once import load_yaml
 
 # One may be drained, killed or updated.
 LEAST_REPLICAS = 2
@@ -85,7 +86,9 @@ def with_environment(manifest: str, variables: Mapping[str, str] = VARIABLES) ->
 def read_config(path: Path) -> dict[str, Any]:
     """Read serve_config.yaml as a cluster needs it. Raises SettingsError."""
     try:
-        return for_cluster(yaml.safe_load(path.read_text()))
+        return for_cluster(load_yaml(path.read_text()))
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from None
     except (OSError, yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
         raise SettingsError(f"{path}: cannot be read ({type(error).__name__})") from error
 
@@ -93,7 +96,7 @@ def read_config(path: Path) -> dict[str, Any]:
 def generated(config: Path, manifest: Path) -> str:
     """Generate what the manifest should be. Raises SettingsError."""
     try:
-        text = with_config(manifest.read_text(), for_cluster(yaml.safe_load(config.read_text())))
+        text = with_config(manifest.read_text(), for_cluster(load_yaml(config.read_text())))
         return with_environment(text)
     except (OSError, yaml.YAMLError) as error:
         raise SettingsError(

@@ -136,10 +136,17 @@ def _rows(path: Path, spec: "ModelSpec") -> Iterator[tuple[int, dict[str, str]]]
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
-            missing = [name for name in wanted if name not in (reader.fieldnames or ())]
+            columns = list(reader.fieldnames or ())
+            missing = [name for name in wanted if name not in columns]
             if missing:
                 raise SettingsError(
                     f"{path}: the column {missing[0]} is missing; expected {', '.join(wanted)}"
+                )
+            doubled = [name for name in wanted if columns.count(name) > 1]
+            if doubled:
+                raise SettingsError(
+                    f"{path}: the column {doubled[0]} stands twice; expected it once, since nobody "
+                    "knows which one is meant"
                 )
             for row in reader:
                 yield reader.line_num, {name: row[name] or "" for name in wanted}

@@ -75,19 +75,19 @@ class Target:
 
 def read_config(path: Path) -> dict[str, Any]:
     """The values of a serve_config.yaml, or of one in a RayService. Raises SettingsError."""
-    import yaml
-
     try:
-        values = yaml.safe_load(path.read_text())
+        text = path.read_text()
     except OSError as error:
         raise _fault(
             f"{path}: cannot be read ({error.strerror}); expected a serve_config.yaml "
             "(another one: --config)"
         ) from None
-    except (UnicodeDecodeError, yaml.YAMLError):
+    except UnicodeDecodeError:
         raise _fault(f"{path}: is no YAML; `sluice check {path}` says where") from None
+    values = _loaded(text, path)
     if isinstance(values, dict) and values.get("kind") == "RayService":
-        values = _inside(values, path)
+        inside = _mapping(values.get("spec")).get("serveConfigV2")
+        values = _loaded(inside, path) if isinstance(inside, str) else None
     applications = values.get("applications") if isinstance(values, dict) else None
     if not isinstance(applications, list):
         raise _fault(f"{path}: found no list of applications; see `sluice check {path}`")
@@ -101,15 +101,19 @@ def _fault(text: str) -> "SettingsError":
     return SettingsError(text)
 
 
-def _inside(values: Mapping[str, Any], path: Path) -> Any:
-    """What the manifest of a RayService serves."""
+def _loaded(text: str, path: Path) -> Any:
+    """YAML in which each key stands once. Raises SettingsError."""
     import yaml
 
-    text = _mapping(values.get("spec")).get("serveConfigV2")
+    from serve_app.errors import SettingsError
+    from serve_app.settings.yaml_once import load_yaml
+
     try:
-        return yaml.safe_load(text) if isinstance(text, str) else None
+        return load_yaml(text)
+    except SettingsError as error:
+        raise _fault(f"{path}: {error}; see `sluice check {path}`") from None
     except yaml.YAMLError:
-        raise _fault(f"{path}: spec.serveConfigV2 is no YAML; see `sluice check`") from None
+        raise _fault(f"{path}: is no YAML; `sluice check {path}` says where") from None
 
 
 def host_of(http_options: Mapping[str, Any]) -> str:

@@ -5,7 +5,6 @@ but converts the whole input to Python again for every missing field: 80 times t
 body.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ from serve_app.contract.elements import (
     collected_later,
     elements,
     json_error,
+    pairs,
 )
 from serve_app.contract.spelling import Budget, Spelling
 from serve_app.errors import FieldError, InvalidRows, TooManyRows
@@ -87,7 +87,7 @@ class RowReader:
         if isinstance(row, InvalidRows):
             raise row
         if self._n_quotes([row]) != body.count(b'"'):
-            doubled = self._doubled(_pairs(body))
+            doubled = self._doubled(pairs(body))
             if doubled is not None:
                 raise doubled
         return row
@@ -225,14 +225,6 @@ def _read(body: bytes) -> Any:
         return from_json(body)
     except ValueError as error:
         raise json_error(str(error)) from None
-
-
-def _pairs(body: bytes) -> Any:
-    """JSON that was read before, with each object as a tuple of its (name, value) pairs.
-
-    `tuple` keeps it in C: with a function of ours, half a million objects would hold up the server.
-    """
-    return json.loads(body, object_pairs_hook=tuple)
 
 
 def _check_length(n_rows: int, max_rows: int) -> None:

@@ -126,15 +126,15 @@ def create_app(
     of_fastapi = [*of_docs, *_declared(of_status.routes, "open")]
     app.include_router(of_status)
     if operator is not None:
-        of_rollout = rollout_router(operator)
+        of_rollout = rollout_router(operator, auth)
         of_fastapi += _declared(of_rollout.routes, "admin", MAX_BODY_KB)
         app.include_router(of_rollout)
     if drift is not None:
-        of_drift = drift_router(drift)
+        of_drift = drift_router(drift, auth)
         of_fastapi += _declared(of_drift.routes, "admin")
         app.include_router(of_drift)
     if quality is not None:
-        of_quality = quality_router(quality)
+        of_quality = quality_router(quality, auth)
         of_fastapi += _declared(of_quality.routes, "admin")
         app.include_router(of_quality)
     ours = [*prediction_routes(spec, backend, refused), *more_routes]

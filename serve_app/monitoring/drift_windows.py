@@ -39,6 +39,9 @@ WINDOWS: Mapping[str, Window] = {
 LONGEST_S = max(window.begin_s for window in WINDOWS.values())
 # Of one model within a week. The one that was heard least lately goes first.
 MOST_VERSIONS = 20
+# Times and counts of a file beyond these are none: of the year 5138, and of more rows than fit.
+MOST_S = 1e11
+MOST_ROWS = 1e15
 
 
 class Counted(NamedTuple):
@@ -215,6 +218,21 @@ def decode(data: bytes) -> Dump:
                 )
                 for i, name in enumerate(names)
             ]
-            return Dump(float(arrays["begin_s"]), series)
+            begin_s = float(arrays["begin_s"])
+            _require(begin_s, series)
+            return Dump(begin_s, series)
     except Exception as error:
         raise ValueError(f"found no file of counts ({type(error).__name__})") from error
+
+
+def _require(begin_s: float, series: Sequence[tuple[Counted, list[int], Counts]]) -> None:
+    """Look whether this can have been counted. Raises ValueError."""
+    if not 0 <= begin_s <= MOST_S:
+        raise ValueError(f"found {begin_s} as the time of a beginning")
+    for counted, starts_s, vectors in series:
+        kinds = [type(part) for part in counted]
+        if kinds != [str, str, int] or vectors.ndim != 2 or len(starts_s) != len(vectors):
+            raise ValueError(f"found a series of {kinds} with the shape {vectors.shape}")
+        is_counted = vectors.size and 0 <= vectors.min() <= vectors.max() <= MOST_ROWS
+        if not is_counted or not all(0 <= start_s <= MOST_S for start_s in starts_s):
+            raise ValueError("found counts or times that are none")

@@ -122,7 +122,8 @@ class Opening:
         # meanwhile.
         patience_s = table.limits.ready_timeout_s if version == table.stable else 0
         found = await self._described(application, name, patience_s)
-        # In a thread: a large one would hold up everybody.
+        # In a thread, as every other one. That helps a little: pydantic holds the lock of the
+        # interpreter meanwhile, and only what comes after it lets others run between.
         manifest = await asyncio.to_thread(parse, found.manifest, name)
         if not fits_pin(entry.manifest_sha256, found.manifest_sha256):
             raise BundleError(

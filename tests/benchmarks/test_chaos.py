@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from benchmarks import wrk
+from benchmarks.chaos.config import config_of
 from benchmarks.chaos.fault import MODES, PLACEMENTS
 from benchmarks.chaos.faults import FAULTS, SHORT
 from benchmarks.chaos.outcome import (
@@ -30,6 +31,7 @@ from benchmarks.chaos.outcome import (
 from benchmarks.chaos.parts import expected, part_of
 from benchmarks.chaos.report import Part, availability_percent, markdown, missed
 from benchmarks.chaos.store import StoreProxy
+from benchmarks.place import own_place
 from benchmarks.steady import Shot
 
 ROOT = Path(__file__).parents[2]
@@ -204,8 +206,35 @@ def test_every_fault_has_a_name_of_its_own_and_a_server_to_break() -> None:
     assert set(SHORT) <= set(names)
     assert all(set(fault.modes) <= set(MODES) for fault in FAULTS)
     assert all(set(fault.placements) <= set(PLACEMENTS) for fault in FAULTS)
-    assert expected("fast", "isolated")["isolated"] == 2
-    assert "haproxy" not in expected("plain", "in_server")
+    assert expected("fast", "isolated", 2)["isolated"] == 2
+    assert "haproxy" not in expected("plain", "in_server", 2)
+
+
+def test_with_one_replica_nothing_waits_for_a_second_one() -> None:
+    """Of no process that has replicas; the others are there once either way."""
+    one, two = (expected("fast", "isolated", replicas) for replicas in (1, 2))
+    assert {part for part in two if one[part] != two[part]} == {"server", "isolated"}
+    assert {one["server"], one["isolated"]} == {1}
+    with own_place() as place:
+        config = config_of(place, "store", "isolated", 1)
+    scaling = [
+        deployment["autoscaling_config"]
+        for application in config["applications"]
+        for deployment in application["deployments"]
+        if "autoscaling_config" in deployment
+    ]
+    assert {(found["min_replicas"], found["max_replicas"]) for found in scaling} == {(1, 1)}
+
+
+def test_the_figure_with_one_replica_is_told_and_no_share_is_expected() -> None:
+    """While it starts again nobody answers; wrong answers and what never heals are missed still."""
+    lost = replace(GOOD, failed={NO_ANSWER: 500})
+    one = replace(part(lost), replicas=1)
+    assert missed(part(lost))
+    assert missed(one) == []
+    assert "## fast, in_server, one replica\n\n" in markdown([one], {})
+    assert "95.000 % of those" in markdown([one], {})
+    assert missed(replace(one, outcomes=[replace(lost, whole_s=None)]))
 
 
 def test_a_store_that_is_away_closes_and_a_silent_one_says_nothing_until_it_is_back() -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from random import Random
 
-from benchmarks.hostile import BATCH, MOST_BYTES, SINGLE, changed, random_body
+from benchmarks.hostile import BATCH, FEEDBACK, MOST_BYTES, SINGLE, changed, random_body
 from benchmarks.stalls import OPEN, models, report, search
 
 N_BODIES = 150
@@ -16,7 +16,7 @@ def test_hostile_bodies_are_refused_or_answered_row_by_row(tmp_path: Path) -> No
     """
     found = search(seconds=600, seed=3, n_bodies=N_BODIES)
     assert found.n_bodies == sum(found.statuses.values()) == N_BODIES
-    assert set(found.statuses) == {200, 400, 413, 422}
+    assert set(found.statuses) == {200, 400, 404, 413, 422}
     text = report(found, tmp_path)
     assert (tmp_path / "stalls.md").read_text() == text
     assert len(found.longest) == 8 * len(models())
@@ -38,7 +38,7 @@ def test_the_same_seed_makes_the_same_bodies() -> None:
         random = Random(seed)
         made = [random_body(spec, random) for _ in range(20)]
         made += [changed(body, random) for body in made]
-        assert {body.path for body in made} == {SINGLE, BATCH}
+        assert {body.path for body in made} == {SINGLE, BATCH, FEEDBACK}
         assert max(len(body.content) for body in made) < 1.5 * MOST_BYTES
         return [body.content for body in made]
 

@@ -27,7 +27,7 @@ from harness import (
     short_folder,
     wait_until,
 )
-from listening import Listener, listeners
+from listening import Listener, by_program, listeners, unexpected
 from load import ROW
 from ports import PortBlock
 from program import Program
@@ -270,6 +270,7 @@ def assert_nothing_is_open_but_what_needs_a_token(
     """
     found = listeners(program.descendants())
     assert expected <= {listener.program for listener in found}
+    assert not unexpected(found), by_program(found)
     elsewhere = {listener for listener in found if not listener.is_for_this_machine}
     assert all("ServeReplica" in listener.program for listener in elsewhere), elsewhere
     for listener in elsewhere:

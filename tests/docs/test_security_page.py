@@ -42,3 +42,25 @@ def test_what_is_not_defended_has_a_section_of_its_own() -> None:
     """Whoever reads one part only should find it by its heading."""
     section = TEXT.partition("## What Sluice does not defend against\n")[2].partition("\n## ")[0]
     assert section.count("\n* **") + section.startswith("* **") >= 8
+
+
+# Of monitoring: what it keeps, where, who may send or see it, and what that can be used for.
+MONITORING = (
+    *("prediction log", "`keep_days`", "`label_keys`", "`/v1/drift`", "`/v1/quality`"),
+    *("scope `feedback`", "Poisoning by labels", "`sluice retrain`", "`quality.json`"),
+)
+
+
+@pytest.mark.parametrize("word", MONITORING)
+def test_the_page_knows_what_monitoring_keeps_and_takes(word: str) -> None:
+    """Rows of people, and labels by which versions are judged and trained, are worth attacking."""
+    assert word in TEXT
+
+
+@pytest.mark.parametrize(
+    "claim",
+    ["nothing that clients send is trained on;", "Sluice empties no log and no cache"],
+)
+def test_the_page_claims_nothing_that_has_not_been_so_since_monitoring(claim: str) -> None:
+    """`sluice retrain` trains on logged rows, and servers delete days of the log."""
+    assert claim not in TEXT

@@ -26,8 +26,13 @@ def labels_of(spec: ModelSpec) -> Iterator[Hostile]:
     }
     for what, id_ in ids.items():
         body = {"prediction_id": id_, "actual": actual}
-        yield Hostile(f"feedback: {what}", FEEDBACK, _json(body), statuses=(404,))
-        yield Hostile(f"feedback: {what}, in a list", FEEDBACK, _json([body]), statuses=(200,))
+        alone = _json(body)
+        listed = _json([body])
+        # A label, also one of a list, has 64 KB at most.
+        is_large = len(alone) > 64 * KB
+        of_one, of_list = ((413,), (413,)) if is_large else ((404,), (200,))
+        yield Hostile(f"feedback: {what}", FEEDBACK, alone, statuses=of_one)
+        yield Hostile(f"feedback: {what}, in a list", FEEDBACK, listed, statuses=of_list)
     bodies: dict[str, Any] = {
         "a text": MARKER,
         "a number": int(NUMBER),

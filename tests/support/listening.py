@@ -3,12 +3,16 @@
 import ipaddress
 import re
 import struct
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 LISTENS = "0A"
+# What listens where Sluice runs, by how its name begins: HAProxy, Ray's own programs, and its
+# processes of Python, which give themselves a title.
+EXPECTED = ("haproxy", "raylet", "gcs_server", "ray::", "ray-dashboard", "python")
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,17 @@ class Listener:
     def is_for_this_machine(self) -> bool:
         """Whether only this machine can connect."""
         return ipaddress.ip_address(self.address).is_loopback
+
+
+def by_program(found: Iterable[Listener]) -> dict[str, int]:
+    """How many ports each program has, Ray's processes by the word that their title begins with."""
+    names = [re.split(r"[ :(-]", one.program.removeprefix("ray::"))[0] for one in found]
+    return dict(sorted(Counter(names).items()))
+
+
+def unexpected(found: Iterable[Listener]) -> set[Listener]:
+    """Ports of programs that nobody has thought of."""
+    return {one for one in found if not one.program.startswith(EXPECTED)}
 
 
 def listeners(pids: Iterable[int]) -> set[Listener]:

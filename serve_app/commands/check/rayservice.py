@@ -14,6 +14,8 @@ from serve_app.commands.check.plan import Plan, read_plan
 from serve_app.commands.check.rules import RULES
 from serve_app.commands.fast_mode import SERVER_TIMEOUT
 from serve_app.commands.target import RAYS_OWN_HOST, host_of
+from serve_app.errors import SettingsError
+from serve_app.settings.yaml_once import load_yaml
 
 # The operator makes names of Services and clusters from it.
 LONGEST_NAME = 47
@@ -54,7 +56,9 @@ def check_rayservice(values: Mapping[Any, Any]) -> tuple[Plan | None, list[Fault
 def _read_config(values: Mapping[Any, Any]) -> tuple[Plan | None, list[Fault]]:
     text = _at(values, CONFIG)
     try:
-        config = yaml.safe_load(text) if isinstance(text, str) else None
+        config = load_yaml(text) if isinstance(text, str) else None
+    except SettingsError as error:
+        return None, [Fault((), f"not valid YAML: {error}")]
     except yaml.YAMLError as error:
         return None, [Fault((), f"not valid YAML: {getattr(error, 'problem', error)}")]
     if not isinstance(config, dict):

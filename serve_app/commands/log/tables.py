@@ -27,7 +27,9 @@ LINE = {
     "ms": "DOUBLE[]",
     "outcome": "VARCHAR[]",
 }
-# Nothing is downloaded: what a question needs is in the package or not there.
+# Nothing is downloaded by itself: what a question needs is in the package or not there. One that
+# says INSTALL is carried out. What forbids that (enable_external_access) forbids files too, such as
+# a CSV of labels that somebody joins.
 CONFIG = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 MOST_LINE_BYTES = 256 * 1024**2
 FORMATS = {".csv": "CSV, HEADER", ".parquet": "PARQUET", ".jsonl": "JSON"}

@@ -3,9 +3,12 @@
 from typing import Protocol
 
 from fastapi import APIRouter
+from starlette.requests import Request
 
+from serve_app.access.auth import Auth
 from serve_app.errors import NotReady, Unconfirmed
 from serve_app.http.openapi import FAULTS
+from serve_app.http.reasons import hidden, shows_reasons, without_places
 from serve_app.http.routes.rollout import problems
 from serve_app.monitoring.drift_view import DriftView
 
@@ -24,15 +27,17 @@ class DriftSource(Protocol):
         """The view of now. Raises NotReady when the coordinator does not answer."""
 
 
-def drift_router(source: DriftSource) -> APIRouter:
-    """`GET /v1/drift`."""
+def drift_router(source: DriftSource, auth: Auth) -> APIRouter:
+    """`GET /v1/drift`; why counts are not kept is told to those who may see paths."""
     router = APIRouter(tags=["monitoring"], responses=FAULTS)
 
     @router.get(DRIFT, description=DRIFT_TEXT, responses=problems(401, 403, 503))
-    async def drift() -> DriftView:
+    async def drift(request: Request) -> DriftView:
+        shows = shows_reasons(auth, request)
         try:
-            return await source.drift()
+            found = await source.drift()
         except NotReady as error:
-            raise Unconfirmed(error.detail) from None
+            raise Unconfirmed(error.detail if shows else without_places(error.detail)) from None
+        return found if shows else found.model_copy(update={"detail": hidden(found.detail)})
 
     return router

@@ -1,15 +1,21 @@
 """Routes of what came true: labels come in, and how good the model is now goes out."""
 
 import asyncio
-from typing import Any, Literal, Protocol
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, Protocol
 
 from fastapi import APIRouter
 from pydantic import BaseModel
 from pydantic_core import from_json, to_json
+from starlette.requests import Request
 from starlette.responses import Response
 
+from serve_app.access.auth import Auth
 from serve_app.contract import ModelSpec
+from serve_app.contract.elements import MAX_ROW_KB, collected_later, elements, pairs
+from serve_app.contract.rows import AT_ONCE_BYTES, STEP_CHARS
 from serve_app.errors import (
+    BodyTooLarge,
     CommandError,
     DeadlineExceeded,
     HttpError,
@@ -27,6 +33,7 @@ from serve_app.errors import (
 )
 from serve_app.http.openapi import FAULTS, SCHEMAS, ErrorEntry, error_responses
 from serve_app.http.problems import row_error
+from serve_app.http.reasons import hidden, shows_reasons, without_places
 from serve_app.http.request import IncomingRequest
 from serve_app.http.route import Documented, Route
 from serve_app.monitoring.labels.feedback import Feedback
@@ -47,6 +54,12 @@ FEEDBACK_TEXT = (
     "outcome. It is joined with the prediction by the id alone, also months later, and counts once."
 )
 
+
+NOT_LABELS = (
+    "The body is expected to be an object with prediction_id and actual, or a list of 1 to "
+    f"{MAX_LABELS:,} of them."
+)
+NOT_JSON = "The body is expected to be JSON in UTF-8."
 
 # Errors that no label can meet.
 OF_PREDICTIONS = (TooManyRows, UnknownVersion, InvalidRows, ModelFailed, DeadlineExceeded)
@@ -101,31 +114,41 @@ def feedback_route(spec: ModelSpec, feedback: Feedback) -> Route:
     )
 
 
+class _Sent(NamedTuple):
+    """What a client sent as a label; what can be neither an id nor a truth is None."""
+
+    prediction_id: str | None
+    actual: Any
+
+
 class Labels:
     """The handler."""
 
     def __init__(self, feedback: Feedback) -> None:
         self._feedback = feedback
+        # One large body at a time, as of those of predictions.
+        self._turn = asyncio.Lock()
 
     async def receive(self, request: IncomingRequest) -> Response:
         """Take one label, or a list of them. Raises an HttpError."""
-        body = _parsed(request.body)
-        if isinstance(body, dict):
-            self._feedback.require_room(1)
-            self._feedback.add(*_label(body))
-            return _response({"status": "success"})
-        if not isinstance(body, list) or not 1 <= len(body) <= MAX_LABELS:
-            raise InvalidLabel(
-                "The body is expected to be an object with prediction_id and actual, or a list of "
-                f"1 to {MAX_LABELS:,} of them."
-            )
-        request.count_rows(len(body))
-        self._feedback.require_room(len(body))
+        if len(request.body) > AT_ONCE_BYTES:
+            async with self._turn:
+                sent = await _read_in_steps(request.body)
+        else:
+            with collected_later():
+                found = _read_at_once(request.body)
+            if not isinstance(found, list):
+                self._feedback.require_room(1)
+                self._feedback.add(*found)
+                return _response({"status": "success"})
+            sent = found
+        request.count_rows(len(sent))
+        self._feedback.require_room(len(sent))
         outcomes: list[dict[str, Any]] = []
-        for i, entry in enumerate(body):
+        for i, label in enumerate(sent):
             if i and i % LABELS_A_STEP == 0:
                 await asyncio.sleep(0)
-            outcomes.append(self._outcome(entry))
+            outcomes.append(self._outcome(label))
         n_failed = sum(outcome["status"] == "error" for outcome in outcomes)
         return _response(
             {
@@ -136,25 +159,93 @@ class Labels:
             }
         )
 
-    def _outcome(self, entry: Any) -> dict[str, Any]:
+    def _outcome(self, label: _Sent | InvalidLabel) -> dict[str, Any]:
         try:
-            self._feedback.add(*_label(entry))
+            if isinstance(label, InvalidLabel):
+                raise label
+            self._feedback.add(*label)
         except HttpError as error:
             return {"status": "error", "error": row_error(error)}
         return {"status": "success"}
 
 
-def _parsed(body: bytes) -> Any:
+def _read_at_once(body: bytes) -> _Sent | list[_Sent | InvalidLabel]:
+    """The label of a small body, or its list of them. Raises MalformedJson or InvalidLabel."""
     try:
-        return from_json(body, allow_inf_nan=False)
-    except ValueError:
-        raise MalformedJson("The body is expected to be JSON in UTF-8.") from None
+        from_json(body, allow_inf_nan=False)
+        found = pairs(body)
+    except (ValueError, RecursionError):
+        raise MalformedJson(NOT_JSON) from None
+    if isinstance(found, tuple):
+        return _label(found)
+    if not isinstance(found, list) or not 1 <= len(found) <= MAX_LABELS:
+        raise InvalidLabel(NOT_LABELS)
+    return [_label_or_error(entry) for entry in found]
 
 
-def _label(entry: Any) -> tuple[Any, Any]:
-    if not isinstance(entry, dict) or set(entry) != {"prediction_id", "actual"}:
+async def _read_in_steps(body: bytes) -> Sequence[_Sent | InvalidLabel]:
+    """The list of labels of a large body. Others are answered between the steps.
+
+    All are read before one is taken: of a body that is no JSON in the end none counts. Raises
+    MalformedJson, InvalidLabel or BodyTooLarge.
+    """
+    start = body.lstrip(b" \t\r\n")[:1]
+    if start == b"{":
+        raise BodyTooLarge(f"One label is expected to be at most {MAX_ROW_KB} KB.")
+    if start != b"[":
+        raise InvalidLabel(NOT_LABELS)
+    sent: list[_Sent | InvalidLabel] = []
+    begin = 0
+    try:
+        for label, end in elements(body, _label_or_error):
+            sent.append(label)
+            if len(sent) > MAX_LABELS:
+                raise InvalidLabel(NOT_LABELS)
+            if end - begin > STEP_CHARS or len(sent) % LABELS_A_STEP == 0:
+                begin = end
+                await asyncio.sleep(0)
+    except InvalidRows:
+        # It is JSON that nothing here can hold; as a small body it is told so too.
+        raise MalformedJson(NOT_JSON) from None
+    if not sent:
+        raise InvalidLabel(NOT_LABELS)
+    return sent
+
+
+def _label_or_error(entry: Any) -> _Sent | InvalidLabel:
+    try:
+        return _label(entry)
+    except InvalidLabel as error:
+        return error
+
+
+def _label(entry: Any) -> _Sent:
+    """A label of JSON whose objects are tuples of their (name, value) pairs."""
+    fields = _fields(entry) if isinstance(entry, tuple) else {}
+    if set(fields) != {"prediction_id", "actual"}:
         raise InvalidLabel("A label is expected to be an object of prediction_id and actual alone.")
-    return entry["prediction_id"], entry["actual"]
+    id_ = fields["prediction_id"]
+    actual = fields["actual"]
+    if isinstance(actual, tuple):
+        truth: Any = {name: _plain(value) for name, value in _fields(actual).items()}
+    else:
+        truth = _plain(actual)
+    return _Sent(id_ if isinstance(id_, str) else None, truth)
+
+
+def _plain(value: Any) -> Any:
+    """A text or a number; None in the place of lists: 10,000 of them take long to throw away, and
+    so they go at once, with the step that has read them.
+    """
+    return value if isinstance(value, str | int | float) else None
+
+
+def _fields(found: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+    fields = dict(found)
+    if len(fields) < len(found):
+        # Which of both is meant nobody knows.
+        raise InvalidLabel("A label is expected to hold each name once; one stands twice.")
+    return fields
 
 
 def _response(body: dict[str, Any]) -> Response:
@@ -200,8 +291,8 @@ def _documented(spec: ModelSpec) -> Documented:
     return Documented(operation, (Accepted, LabelsAnswer))
 
 
-def quality_router(quality: QualityHere) -> APIRouter:
-    """`GET /v1/quality`."""
+def quality_router(quality: QualityHere, auth: Auth) -> APIRouter:
+    """`GET /v1/quality`; why labels are not kept is told to those who may see paths."""
     router = APIRouter(tags=["labels"], responses=FAULTS)
 
     @router.get(
@@ -209,10 +300,12 @@ def quality_router(quality: QualityHere) -> APIRouter:
         description=QUALITY_TEXT,
         responses=error_responses([KeyRequired, NotAllowed, Unconfirmed]),
     )
-    async def found() -> QualityView:
+    async def found(request: Request) -> QualityView:
+        shows = shows_reasons(auth, request)
         try:
-            return await quality.view()
+            view = await quality.view()
         except NotReady as error:
-            raise Unconfirmed(error.detail) from None
+            raise Unconfirmed(error.detail if shows else without_places(error.detail)) from None
+        return view if shows else view.model_copy(update={"trouble": hidden(view.trouble)})
 
     return router

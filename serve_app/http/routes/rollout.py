@@ -1,18 +1,20 @@
 """Routes for the people who run a rollout: how far it is, and their commands."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Any, Protocol, get_args
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
+from serve_app.access.auth import Auth
 from serve_app.access.caller import Caller
 from serve_app.contract.plain_text import PLAIN_PATTERN
 from serve_app.errors import BadCommand, FieldError, NoRollout, NotReady, Unconfirmed
 from serve_app.http.openapi import FAULTS
 from serve_app.http.problems import MEDIA_TYPE, Problem
+from serve_app.http.reasons import rollout_without_reasons, shows_reasons, without_places
 from serve_app.http.request import CALLER
 from serve_app.rollout.command import CommandName
 from serve_app.rollout.view import RolloutView, Unknown
@@ -54,9 +56,25 @@ class Operator(Protocol):
         """Carry out a command. Raises CommandRefused, NoRollout or NotReady."""
 
 
-def rollout_router(operator: Operator) -> APIRouter:
-    """`GET /v1/rollout` and `POST /v1/rollout/{command}`."""
+def rollout_router(operator: Operator, auth: Auth) -> APIRouter:
+    """`GET /v1/rollout` and `POST /v1/rollout/{command}`.
+
+    Where logs, stores and tables lie is told to those who may see paths of this machine.
+    """
     router = APIRouter(tags=["rollout"], responses=FAULTS)
+
+    async def told(
+        request: Request, found: Callable[[], Awaitable[RolloutView | Unknown]]
+    ) -> RolloutView:
+        shows = shows_reasons(auth, request)
+        try:
+            view = await _known(found)
+        except NotReady as error:
+            # A coordinator that is not ready is told from a version that is not.
+            raise Unconfirmed(error.detail if shows else without_places(error.detail)) from None
+        except NoRollout as error:
+            raise error if shows else NoRollout(without_places(error.detail)) from None
+        return view if shows else rollout_without_reasons(view)
 
     @router.get(
         "/v1/rollout",
@@ -64,9 +82,8 @@ def rollout_router(operator: Operator) -> APIRouter:
         responses=problems(401, 403, 404, 503),
         openapi_extra={"responses": {"200": {"links": {"command": COMMANDED}}}},
     )
-    async def rollout() -> RolloutView:
-        with _asked_of_the_coordinator():
-            return _known(await operator.view())
+    async def rollout(request: Request) -> RolloutView:
+        return await told(request, operator.view)
 
     @router.post(
         "/v1/rollout/{command}",
@@ -80,20 +97,10 @@ def rollout_router(operator: Operator) -> APIRouter:
         if action is None:
             raise BadCommand(f"There is no such command; expected one of {', '.join(ACTIONS)}.")
         order = _read(await request.body())
-        with _asked_of_the_coordinator():
-            by = _signed(order.by, request.scope.get(CALLER))
-            return _known(await operator.command(action, by, order.reason))
+        by = _signed(order.by, request.scope.get(CALLER))
+        return await told(request, partial(operator.command, action, by, order.reason))
 
     return router
-
-
-@contextmanager
-def _asked_of_the_coordinator() -> Iterator[None]:
-    """Tell a coordinator that is not ready from a version that is not."""
-    try:
-        yield
-    except NotReady as error:
-        raise Unconfirmed(error.detail) from None
 
 
 def _signed(by: str, caller: Caller | None) -> str:
@@ -101,7 +108,9 @@ def _signed(by: str, caller: Caller | None) -> str:
     return by if caller is None else f"{by} (key {caller.id})"
 
 
-def _known(found: RolloutView | Unknown) -> RolloutView:
+async def _known(asked: Callable[[], Awaitable[RolloutView | Unknown]]) -> RolloutView:
+    """What the coordinator says. Raises NoRollout or NotReady where it knows no rollout."""
+    found = await asked()
     if isinstance(found, RolloutView):
         return found
     raise NoRollout(found.detail) if found.status == "none" else NotReady(found.detail)

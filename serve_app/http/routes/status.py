@@ -11,7 +11,7 @@ from serve_app.access.auth import Auth
 from serve_app.contract import ModelSpec
 from serve_app.http.backend import Backend
 from serve_app.http.openapi import FAULTS
-from serve_app.http.request import CALLER
+from serve_app.http.reasons import shows_reasons
 from serve_app.serving.status import Description, Health, Readiness, encoded, without_reasons
 
 
@@ -33,9 +33,6 @@ def status_router(
     """
     router = APIRouter(tags=["status"], responses=FAULTS)
 
-    def shows_reasons(request: Request) -> bool:
-        return auth.shows_reasons(request.scope.get(CALLER))
-
     @router.get("/health")
     async def health() -> Health:
         """Alive: the process answers."""
@@ -50,7 +47,7 @@ def status_router(
         found = await backend.readiness()
         state = found.model_copy(update={"keys_error": auth.error})
         response.status_code = 200 if state.ready else 503
-        return state if shows_reasons(request) else without_reasons(state)
+        return state if shows_reasons(auth, request) else without_reasons(state)
 
     # Some load balancers ask by HEAD; the server leaves the body out.
     router.add_api_route("/health", health, methods=["HEAD"], include_in_schema=False)
@@ -60,7 +57,7 @@ def status_router(
     async def model(request: Request) -> Response:
         """What is served: contract, versions with weights, metrics, hashes."""
         found = backend.description()
-        shown = found if shows_reasons(request) else without_reasons(found)
+        shown = found if shows_reasons(auth, request) else without_reasons(found)
         return Response(encoded(spec, shown), media_type="application/json")
 
     @router.get("/")

@@ -193,7 +193,28 @@ class Line:
 
 
 def parse(line: bytes) -> Line:
-    """Read a line. Raises ValueError, KeyError or TypeError for what is none of this format."""
+    """Read a line. Raises ValueError for what is none of this format."""
+    try:
+        found = _read(line)
+        _require_columns(found)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from None
+    return found
+
+
+def _require_columns(line: Line) -> None:
+    """Look whether all columns have as many rows. Raises ValueError, TypeError, AttributeError."""
+    columns: list[Any] = [line.at_us, line.assigned, line.keys, line.ms, line.outcomes]
+    columns += [*line.features.values(), line.scores]
+    if any(len(column) != len(line) for column in columns):
+        raise ValueError("its columns have different numbers of rows")
+    if any(type(at_us) is not int for at_us in line.at_us):
+        raise ValueError("its times are no whole numbers")
+
+
+def _read(line: bytes) -> Line:
     found = json.loads(line)
     if found["format"] != FORMAT:
         raise ValueError(f"found format {found['format']}, expected {FORMAT}")

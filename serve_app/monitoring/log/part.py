@@ -6,6 +6,7 @@ whoever finds it.
 """
 
 import fcntl
+import os
 import re
 import zlib
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ LEVEL = 1
 GZIP = 16 + zlib.MAX_WBITS
 # Of packed bytes; a thousand times as many may come out of them.
 STEP_BYTES = 4 * 1024
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
 # Made and not locked yet, for an instant.
 LEAST_AGE_S = 60
 
@@ -54,7 +57,8 @@ class Part:
         self.n_rows = 0
         self._path = folder / name
         self._draft = folder / (name + OPEN)
-        self._file: Any = self._draft.open("xb", buffering=0)
+        made = _for_its_owner(self._draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        self._file: Any = os.fdopen(made, "wb", buffering=0)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._packer = isal_zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
 
@@ -81,6 +85,20 @@ class Part:
         while left:
             left = left[self._file.write(left) :]
         self.n_bytes += len(data)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder where it is missing, and those above it, for this user's eyes alone.
+
+    Rows of people lie in it. What is there already stays as somebody wanted it. Raises OSError.
+    """
+    for above in reversed([folder, *folder.parents]):
+        if not above.is_dir():
+            above.mkdir(mode=FOLDER_MODE, exist_ok=True)
+
+
+def _for_its_owner(path: str | Path, flags: int) -> int:
+    return os.open(path, flags, FILE_MODE)
 
 
 def lines_of(data: bytes) -> Iterator[bytes]:
@@ -123,7 +141,7 @@ def _finish(draft: Path, data: bytes) -> None:
     again = draft.with_name(f".{path.name}")
     packer = isal_zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
     n_lines = 0
-    with again.open("wb") as out:
+    with open(again, "wb", opener=_for_its_owner) as out:
         for line in lines_of(data):
             out.write(packer.compress(line + b"\n"))
             n_lines += 1

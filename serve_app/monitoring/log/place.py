@@ -24,7 +24,7 @@ from serve_app.bundle.objects import (
 )
 from serve_app.bundle.ownership import make_own
 from serve_app.errors import PredictionLogError
-from serve_app.monitoring.log.part import OPEN, begin_of
+from serve_app.monitoring.log.part import OPEN, begin_of, make_folder
 from serve_app.settings import MOST_PART_S
 
 RETRY_S = 5.0
@@ -69,12 +69,12 @@ class LogPlace:
     def make_spool(self, model: str, application: str) -> Path:
         """The same, made where it is missing.
 
-        Below the cache it is this user's own, since rows of others lie there. Raises OSError.
+        It is this user's own, since rows of others lie there. Raises OSError.
         """
         top, below = self._spool(model, application)
         if not is_object_uri(self.uri):
             folder = top.joinpath(*below)
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             return folder
         folder, fault = make_own(top, *below)
         if fault:
@@ -93,6 +93,9 @@ class LogPlace:
         if begin is None:
             return
         key = f"{model}/{application}/{begin:%Y-%m-%d}/{path.name}"
+        if not is_object_uri(self.uri):
+            self._move(path, Path(self.uri) / key)
+            return
         try:
             self._client().create(key, path.read_bytes())
         except ObjectExists:
@@ -103,6 +106,19 @@ class LogPlace:
             # Another server of this node was there first.
             return
         path.unlink(missing_ok=True)
+
+    def _move(self, path: Path, target: Path) -> None:
+        """Give a part of the spool its place below the same folder, with its mode as it is."""
+        try:
+            make_folder(target.parent.absolute())
+            path.replace(target)
+        except FileNotFoundError:
+            # Another server of this node was there first.
+            return
+        except OSError as error:
+            raise PredictionLogError(
+                f"log: {self.uri} cannot be written ({error.strerror})"
+            ) from error
 
     def parts(self, model: str, since: datetime | None = None) -> Iterator[FoundPart]:
         """Yield the parts of a model that may hold rows since then, in order of their begin."""
@@ -173,6 +189,8 @@ class LogPlace:
         """The client, made at the first call: a place that is away does not keep a server down."""
         if self._objects is None:
             try:
+                if not is_object_uri(self.uri):
+                    make_folder(Path(self.uri).absolute())
                 self._objects = open_objects(self.uri, retry_s=RETRY_S, timeout_s=TIMEOUT_S)
             except (ValueError, OSError) as error:
                 raise PredictionLogError(f"log: {self.uri} cannot be opened ({error})") from error

@@ -31,7 +31,7 @@ def logged(
                 continue
             try:
                 line = parse(text)
-            except (ValueError, KeyError, TypeError, IndexError) as error:
+            except ValueError as error:
                 raise PredictionLogError(
                     f"{place.uri}/{part.key}: found a line that is none of this log ({error}); "
                     "expected one that this version of Sluice or an older one wrote"

@@ -7,7 +7,13 @@ from typing import Any
 from serve_app.monitoring.labels.carried import run_code
 from serve_app.monitoring.labels.shapes import Label, Shape
 from serve_app.monitoring.quality.seen_labels import SeenLabels
-from serve_app.monitoring.quality.sums import Sums, add_to, loss_of_label, sums_of_label
+from serve_app.monitoring.quality.sums import (
+    Sums,
+    add_to,
+    loss_of_label,
+    require_sums,
+    sums_of_label,
+)
 from serve_app.statistics.loss_test import LabelEvidence, LossTest
 
 FORMAT = 1
@@ -145,7 +151,8 @@ class Book:
 def book_of(found: Any, shape: Shape, outputs: tuple[str, ...]) -> Book:
     """What `to_json` gave.
 
-    Raises ValueError, TypeError, KeyError or AttributeError for anything else.
+    Raises ValueError, TypeError, LookupError, AttributeError or ArithmeticError for anything else:
+    a book of which nothing could be told would be kept for ever.
     """
     if found["format"] != FORMAT or found["shape"] != int(shape):
         raise ValueError(
@@ -159,12 +166,20 @@ def book_of(found: Any, shape: Shape, outputs: tuple[str, ...]) -> Book:
         }
         for version, by_day in found["days"].items()
     }
+    for by_day in days.values():
+        if not by_day:
+            raise ValueError("found a version without days, expected one at least")
+        for sums in by_day.values():
+            require_sums(sums)
     runs = {
         str(run): LabelledRun(
             str(one["stable"]), str(one["candidate"]), LossTest.from_json(one["test"])
         )
         for run, one in found["runs"].items()
     }
+    for run in runs.values():
+        # Of what it is made of nothing could be told, if this could not.
+        _ = run.test.evidence
     metrics = {
         str(version): {str(name): float(number) for name, number in one.items()}
         for version, one in found["metrics"].items()

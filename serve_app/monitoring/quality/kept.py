@@ -1,7 +1,8 @@
 """Where a book is kept: one file in the folder of the state, replaced in one step."""
 
-import json
 from typing import Any, Protocol
+
+from pydantic_core import from_json
 
 from serve_app.bundle.objects import (
     NoSuchObject,
@@ -76,7 +77,8 @@ class KeptFile:
         except ObjectFault as error:
             raise StateError(f"{self._place}: cannot be read ({error.kind})") from error
         try:
-            return json.loads(found)
+            # Unlike `json`, it says of what is nested too deep that it is no JSON.
+            return from_json(found)
         except ValueError:
             self.put_aside(found)
             return None

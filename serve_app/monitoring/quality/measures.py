@@ -74,7 +74,8 @@ def estimated(shape: Shape, sums: Sums) -> dict[str, Measured]:
         return {}
     accuracy = sums.get("e_right", 0.0) / n
     spread = sums.get("e_spread", 0.0)
-    half = Z * spread**0.5 / n
+    # A probability of float32 may be above 1 by a hair.
+    half = Z * max(0.0, spread) ** 0.5 / n
     found = {
         "accuracy": Measured(accuracy, max(0.0, accuracy - half), min(1.0, accuracy + half), int(n))
     }

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 KEEP_EVERY_S = 10.0
 # Reports that are kept until the book has been read. Scores of more are lost, and labels too.
 MOST_WAITING = 1_000
-BROKEN = (ValueError, TypeError, KeyError, AttributeError)
+BROKEN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 
 
 @dataclass(frozen=True)

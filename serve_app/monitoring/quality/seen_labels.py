@@ -53,11 +53,13 @@ class SeenLabels:
 
     @classmethod
     def from_json(cls, found: Mapping[str, str]) -> "SeenLabels":
-        """What `to_json` gave. Raises ValueError or AttributeError for anything else."""
+        """What `to_json` gave. Raises ValueError, TypeError or AttributeError for anything else."""
         seen = cls()
         for day, text in found.items():
             ids = array("Q")
             ids.frombytes(b64decode(text, validate=True))
             seen._by_day[int(day)] = set(ids)
             seen._n += len(seen._by_day[int(day)])
+        if seen._n > seen._most:
+            raise ValueError(f"found {seen._n} labels that were counted, expected {seen._most}")
         return seen

@@ -18,12 +18,29 @@ Sums = dict[str, float]
 _LOG_ODDS = [step / 4 for step in range(-64, 65)]
 EDGES = [1 / (1 + exp(-odds)) for odds in _LOG_ODDS]
 N_BINS = len(EDGES) + 1
+# More rows are counted in no day, and no sum of squares of float32 is larger.
+MOST_ROWS = 1e15
+MOST_SUM = 1e100
+# What is counted among what.
+PARTS = {"right": "n", "covered": "interval"}
 
 
 def add_to(sums: Sums, more: Mapping[str, float]) -> None:
     """Add sums to others."""
     for name, number in more.items():
         sums[name] = sums.get(name, 0.0) + number
+
+
+def require_sums(sums: Mapping[str, float]) -> None:
+    """Look whether labels and scores can add up to these sums. Raises ValueError."""
+    for name, number in sums.items():
+        is_count = not name.startswith(("abs", "err", "brier"))
+        least = -MOST_SUM if name.startswith("err") else 0.0
+        if not least <= number <= (MOST_ROWS if is_count else MOST_SUM):
+            raise ValueError(f"found a sum {name} of {number}, expected a possible one")
+        whole = "class" + name.removeprefix("hit") if name.startswith("hit.") else PARTS.get(name)
+        if whole is not None and number > sums.get(whole, 0.0):
+            raise ValueError(f"found more {name} than {whole}")
 
 
 def bin_of(probability: float) -> int:

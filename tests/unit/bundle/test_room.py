@@ -52,8 +52,23 @@ def test_inside_a_container_its_own_group_is_at_the_top(tmp_path: Path, own_grou
 def test_where_nobody_says_it_nothing_is_known(tmp_path: Path, own: str) -> None:
     """No groups, those of version 1 alone, no bound: then the limits of a model stand."""
     path = tmp_path / "own"
-    assert free_memory_bytes(tmp_path, path) is None
+    nothing = tmp_path / "meminfo"
+    assert free_memory_bytes(tmp_path, path, nothing) is None
     path.write_text(own)
-    assert free_memory_bytes(tmp_path, path) is None
+    nothing.write_text("MemTotal: 1 kB\nMemAvailable:\n")
+    assert free_memory_bytes(tmp_path, path, nothing) is None
     write_group(tmp_path, "max", "1")
-    assert free_memory_bytes(tmp_path, path) is None
+    nothing.write_bytes(b"MemAvailable: \xff kB\n")
+    assert free_memory_bytes(tmp_path, path, nothing) is None
+
+
+def test_without_a_bound_it_is_what_the_machine_has_left(tmp_path: Path, own_group: Path) -> None:
+    """A laptop or a VM sets none, and groups of version 1 are not looked at; the least counts."""
+    machine = tmp_path / "meminfo"
+    machine.write_text("MemTotal:  16000000 kB\nMemFree:  1 kB\nMemAvailable:    100000 kB\n")
+    write_group(tmp_path, "max", "1")
+    assert free_memory_bytes(tmp_path, own_group, machine) == 102_400_000
+    write_group(tmp_path, "1000", "900")
+    assert free_memory_bytes(tmp_path, own_group, machine) == 100
+    write_group(tmp_path, "900000000", "1")
+    assert free_memory_bytes(tmp_path, own_group, machine) == 102_400_000

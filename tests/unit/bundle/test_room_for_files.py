@@ -10,6 +10,7 @@ from checking import manifest_of
 from serve_app.bundle.cache import NodeCache
 from serve_app.bundle.loading import open_version
 from serve_app.bundle.manifest import MANIFEST, File
+from serve_app.bundle.room import free_memory_bytes
 from serve_app.bundle.store import MOST_UNLISTED_BYTES, FolderStore
 from serve_app.bundle.verified import read_manifest
 from serve_app.errors import NoRoom
@@ -62,6 +63,24 @@ def test_files_for_which_there_is_no_memory_are_not_read(
         cache.read("churn", "1.0.0", MANIFEST)
     assert set(store.files) == {MANIFEST}
     assert list((tmp_path / "cache").rglob(MANIFEST)) == []
+
+
+def test_a_machine_without_a_bound_on_its_groups_has_one_of_its_own(tmp_path: Path) -> None:
+    """`memory.max` says `max` on a laptop: then what the machine has left is what counts."""
+    store = store_with(tmp_path / "store", {"model.onnx": GREEDY})
+    manifest, digest = read_manifest(store, "churn", "1.0.0")
+    own = tmp_path / "own"
+    own.write_text("0::/\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    machine = tmp_path / "meminfo"
+    machine.write_text("MemAvailable:     100000 kB\n")
+
+    def free_bytes() -> int | None:
+        return free_memory_bytes(tmp_path, own, machine)
+
+    with pytest.raises(NoRoom, match="found 102 MB of memory free"):
+        open_version(store, CHURN, manifest, digest, is_pinned=True, free_bytes=free_bytes)
+    assert set(store.files) == {MANIFEST}
 
 
 def test_the_files_of_a_cache_that_is_filled_count_together(tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
-"""What `sluice score` reads a column at a time is what a server reads a row at a time."""
+"""What `sluice score` reads a column at a time is what a server reads a row at a time; and what
+`sluice label` reads is a label or a sentence.
+"""
 
 import io
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serve_app.commands.diff.csv_rows import CsvError, value_of
+from serve_app.commands.label import labels_in
 from serve_app.commands.score.rows import BlockReader
 from serve_app.commands.score.tables import CsvTable
 from serve_app.contract.block import Layout
 from serve_app.contract.rows import RowReader
-from serve_app.errors import InvalidRows
+from serve_app.errors import InvalidRows, SettingsError
+from serve_app.models import get_spec
 
 ORDERS = order_spec()
 NAMES = [feature.name for feature in ORDERS.contract]
 COLUMNS = list(enumerate(ORDERS.contract))
+CHURN = get_spec("churn")
+HEADER = "prediction_id,actual"
 PLAIN = ["-1.5", "3", "", "2", "web", "Zürich", "false", "True", "1990-02-28", "2026-11-28T18:30"]
 CELLS = st.sampled_from(
     [
@@ -114,6 +121,29 @@ def test_any_bytes_are_rows_or_a_sentence(data: bytes) -> None:
         lines = [line for chunk in chunks for line in chunk.lines]
         assert lines == sorted(set(lines))
         assert all(row for chunk in chunks for row in chunk.rows)
+
+
+LABELS = (
+    st.binary(max_size=60)
+    | st.text(alphabet='a1,"\r\n\0é', max_size=60).map(str.encode)
+    | st.text(alphabet='a1,"\r\n\0é', max_size=40).map(lambda t: f"{HEADER}\n{t}".encode())
+)
+
+
+@given(LABELS)
+def test_any_file_of_labels_is_labels_or_a_sentence(data: bytes) -> None:
+    """Each label has a line of its own, in order, and its two values."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "labels.csv"
+        path.write_bytes(data)
+        try:
+            found = list(labels_in(path, CHURN))
+        except SettingsError as error:
+            assert "expected" in str(error)
+            return
+    lines = [line for line, _ in found]
+    assert lines == sorted(set(lines))
+    assert all(set(label) == {"prediction_id", "actual"} for _, label in found)
 
 
 class _Sized:

@@ -58,3 +58,16 @@ def test_a_file_that_has_no_labels_is_refused(tmp_path: Path, text: bytes) -> No
         send_file(path, CHURN, Server().send)
     with pytest.raises(SettingsError, match="cannot be read"):
         send_file(tmp_path / "none.csv", CHURN, Server().send)
+
+
+@pytest.mark.parametrize("header", ["prediction_id,actual,actual", "actual,prediction_id,actual"])
+def test_a_column_that_stands_twice_is_refused(tmp_path: Path, header: str) -> None:
+    """The last one would win without a word; other columns may be called as they like."""
+    path = tmp_path / "labels.csv"
+    path.write_text(f"{header}\nx,1,0\n")
+    server = Server()
+    with pytest.raises(SettingsError, match="the column actual stands twice"):
+        send_file(path, CHURN, server.send)
+    assert server.requests == []
+    path.write_text("note,note,prediction_id,actual\na,b,x,1\n")
+    assert send_file(path, CHURN, server.send) == (1, [])

@@ -126,7 +126,21 @@ def test_without_a_file_it_is_the_port_of_always(
         find_target(None, "churn", PATH)
 
 
-@pytest.mark.parametrize("text", ["a: [", "applications: 3", "- a", "\x00"])
+TWICE = "applications: []\napplications: []\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: [",
+        "applications: 3",
+        "- a",
+        "\x00",
+        TWICE,
+        "applications: [{name: a, name: b}]",
+        f"kind: RayService\nspec: {{serveConfigV2: {TWICE!a}}}".replace("'", '"'),
+    ],
+)
 def test_a_file_that_is_none_is_a_sentence(tmp_path: Path, text: str) -> None:
     """It names the command that finds the line."""
     path = tmp_path / "serve.yaml"

@@ -2,6 +2,8 @@
 
 import json
 import re
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from fakes import (
@@ -14,8 +16,10 @@ from fakes import (
     patient,
     serving,
 )
+from pydantic import TypeAdapter
 
 from serve_app.errors import DeadlineExceeded, NotReady, Overloaded
+from serve_app.http import docs_page
 from serve_app.http.application import DOCS_PATHS, PATHS
 from serve_app.models import get_spec
 
@@ -264,6 +268,32 @@ async def test_the_model_route_tells_the_whole_description(api: Api) -> None:
     body = (await api.client.get("/v1/model")).content
     assert body == api.backend.description().model_dump_json().encode()
     assert len(json.loads(body)["contract"]) == len(api.spec.contract) > 0
+
+
+async def test_what_never_changes_is_encoded_once(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody may ask for the contract and the document, and no rate bounds them: lists of choices
+    that are encoded each time take milliseconds of everybody.
+    """
+    n_encoded = {"contract": 0, "document": 0}
+    dump = TypeAdapter.dump_json
+
+    def dump_json(*arguments: Any, **options: Any) -> bytes:
+        n_encoded["contract"] += 1
+        return dump(*arguments, **options)
+
+    def dumps(*arguments: Any, **options: Any) -> str:
+        n_encoded["document"] += 1
+        return json.dumps(*arguments, **options)
+
+    monkeypatch.setattr(TypeAdapter, "dump_json", dump_json)
+    monkeypatch.setattr(docs_page, "json", SimpleNamespace(dumps=dumps))
+    for path in ("/v1/model", "/openapi.json"):
+        answers = {(await api.client.get(path)).content for _ in range(3)}
+        assert len(answers) == 1
+    assert n_encoded["contract"] <= 1
+    assert n_encoded["document"] <= 1
 
 
 async def test_the_root_lists_links_that_exist(api: Api) -> None:

@@ -10,6 +10,7 @@ from fakes import FakeBackend, FakeOperator
 from hostile_request import Hostile, encoded, good_row
 from hypothesis import given
 from hypothesis import strategies as st
+from labelled import Predicting
 from raw_requests import RawAnswer, asked_in_process
 
 from serve_app.contract.plain_text import control_fault
@@ -19,7 +20,8 @@ from serve_app.models import get_spec
 SPEC = get_spec("churn")
 ROW = encoded(good_row(SPEC), {})
 OPERATOR = FakeOperator()
-APP = create_app(SPEC, FakeBackend(SPEC), OPERATOR)
+PREDICTING = Predicting(SPEC)
+APP = create_app(SPEC, FakeBackend(SPEC), OPERATOR, feedback=PREDICTING.feedback)
 NAMES = st.sampled_from(
     [
         *(b"x-request-id", b"x-routing-key", b"x-model-version", b"content-type"),
@@ -98,3 +100,25 @@ def test_a_command_is_carried_out_only_if_its_body_is_one(body: Any) -> None:
         assert answer.status == 422
     if answer.status != 200:
         assert OPERATOR.commands == []
+
+
+(LABELLED,) = PREDICTING.answer([0.5])
+LABEL = {"prediction_id": LABELLED, "actual": 1}
+LABEL_BODIES = (
+    json_values.map(lambda value: json.dumps(value).encode())
+    | mutated([LABEL, LABEL]).map(lambda value: json.dumps(value).encode())
+    | st.binary(max_size=40)
+    | json_values.map(lambda value: json.dumps([LABEL | {"actual": value}]).encode())
+    | json_values.map(lambda value: json.dumps(LABEL | {"prediction_id": value}).encode())
+)
+
+
+@given(LABEL_BODIES, st.sampled_from([b"", b" " * 70_000]))
+def test_any_body_of_labels_is_answered_or_refused_as_the_clients_fault(
+    body: bytes, padding: bytes
+) -> None:
+    """Small ones are read at once, and large ones in steps: none is a fault of the server."""
+    request = Hostile("labels", "/v1/feedback", body + padding)
+    answer = asyncio.run(asked_in_process(APP, request, ""))
+    assert answer.status in (200, 400, 404, 413, 422)
+    PREDICTING.feedback.take()

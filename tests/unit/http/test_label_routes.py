@@ -92,6 +92,9 @@ async def test_each_label_of_a_list_has_its_own_outcome_in_order() -> None:
         (b"{", 400, "malformed_json"),
         (b'{"prediction_id": NaN}', 400, "malformed_json"),
         (b"[" * 100_000, 400, "malformed_json"),
+        (b"[" * 60_000, 400, "malformed_json"),
+        (b'{"prediction_id":"a","actual":0,"actual":1}', 422, "invalid_label"),
+        (b'{"prediction_id":"a","actual":{"x":0,"x":1}}', 422, "invalid_label"),
     ],
 )
 async def test_what_is_no_label_is_refused_with_its_reason(
@@ -105,6 +108,17 @@ async def test_what_is_no_label_is_refused_with_its_reason(
     if code is not None:
         assert answer.json()["code"] == code
     assert asked.server.feedback.take() == ()
+
+
+async def test_a_label_that_names_its_truth_twice_counts_nowhere() -> None:
+    """Which of both came true nobody knows; others of its list count."""
+    asked = Asked()
+    first, second = asked.server.answer([0.5, 0.25])
+    twice = f'{{"prediction_id":"{first}","actual":0,"actual":1}}'
+    answer = await asked.post(f'[{twice},{{"prediction_id":"{second}","actual":1}}]'.encode())
+    assert [one["status"] for one in answer.json()["labels"]] == ["error", "success"]
+    assert "stands twice" in answer.json()["labels"][0]["error"]["detail"]
+    assert asked.server.feedback.n_waiting == 1
 
 
 async def test_labels_take_the_scope_feedback_and_quality_takes_admin(tmp_path: Path) -> None:

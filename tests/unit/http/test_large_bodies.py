@@ -6,6 +6,7 @@ import json
 import httpx
 import pytest
 from fakes import REQUEST_ID, FakeBackend, assert_problem, client_of, example_rows, patient, until
+from labelled import Predicting
 
 from serve_app.http.application import create_app
 from serve_app.models import get_spec
@@ -15,6 +16,7 @@ SPEC = get_spec("churn")
 ROW = example_rows(SPEC)[0]
 JSON = {"content-type": "application/json", "x-request-id": REQUEST_ID}
 BATCH = "/v1/predict/batch"
+FEEDBACK = "/v1/feedback"
 N_ROWS = 100
 BAD_ROWS = json.dumps([{**ROW, "nps_score": "x"}] * N_ROWS).encode()
 # 300 KB that are good.
@@ -27,11 +29,17 @@ class Setup:
     def __init__(self, limits: Limits | None = None) -> None:
         self.backend = FakeBackend(SPEC)
         self.backend.limits = limits or patient()
-        self.client = client_of(create_app(SPEC, self.backend), headers=JSON)
+        self.predicting = Predicting(SPEC)
+        app = create_app(SPEC, self.backend, feedback=self.predicting.feedback)
+        self.client = client_of(app, headers=JSON)
 
     def batch(self, body: bytes) -> "asyncio.Task[httpx.Response]":
         """A batch that is being answered."""
         return asyncio.create_task(self.client.post(BATCH, content=body))
+
+    def labels(self, body: bytes) -> "asyncio.Task[httpx.Response]":
+        """Labels that are being taken."""
+        return asyncio.create_task(self.client.post(FEEDBACK, content=body))
 
     async def predict(self) -> httpx.Response:
         """One good row."""
@@ -115,3 +123,59 @@ async def test_a_client_that_leaves_makes_room_for_the_next_large_body() -> None
     await until(second.done)
     assert first.cancelled()
     assert second.result().status_code == 200
+
+
+NO_LABEL = b'{"prediction_id":[' + b",".join([b"[]"] * 20_000) + b'],"actual":1}'
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "least"),
+    [
+        (b"[" + b",".join([NO_LABEL] * 15) + b"]", 200, 15),
+        (b"[" + b",".join([b"[]"] * 340_000) + b"]", 422, 10),
+    ],
+    ids=["15 labels of 60 KB", "340,000 that are none"],
+)
+async def test_others_have_a_turn_while_labels_are_read(
+    body: bytes, status: int, least: int
+) -> None:
+    """What a megabyte of lists costs is shared out; more than 1,000 are read no further."""
+    setup = Setup()
+    small = await turns_until(setup.labels(b"[1]"))
+    task = setup.labels(body)
+    assert await turns_until(task) - small >= least
+    assert task.result().status_code == status
+
+
+async def test_a_large_body_of_labels_is_taken_whole_or_not_at_all() -> None:
+    """A fault at its end is found before the first label counts."""
+    setup = Setup()
+    ids = setup.predicting.answer([0.5] * 200)
+    labels = [{"prediction_id": one, "actual": 1} for one in ids]
+    good = json.dumps(labels, indent=300).encode()
+    assert len(good) > 65_536
+    assert (await setup.labels(good[:-1] + b",")).status_code == 400
+    assert setup.predicting.feedback.n_waiting == 0
+    answer = (await setup.labels(good)).json()
+    assert (answer["succeeded"], answer["failed"]) == (200, 0)
+    assert setup.predicting.feedback.n_waiting == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'{"prediction_id":"a","actual":1' + b" " * 70_000 + b"}", 413),
+        (b"[]" + b" " * 70_000, 422),
+        (b"[\xff" + b" " * 70_000 + b"]", 400),
+        (b"[" + b"9" * 30_000 + b" " * 70_000 + b"]", 400),
+        (b"[" * 100_000, 400),
+        (b'["' + b"x" * 100_000 + b'"]', 413),
+    ],
+    ids=["an object", "empty", "no UTF-8", "30,000 digits", "deep", "one large label"],
+)
+async def test_a_large_body_that_is_no_list_of_labels_is_refused(body: bytes, status: int) -> None:
+    """With the status that it would have had as a small one, where it could be one."""
+    setup = Setup()
+    answer = await setup.labels(body)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"

@@ -1,14 +1,19 @@
 """What was counted is there after a restart of the coordinator."""
 
+import math
+import time
 from typing import Any
 
 import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
 from serve_app.bundle.objects import ObjectFault, Objects, open_objects
 from serve_app.monitoring.drift_counter import DriftCounts
 from serve_app.monitoring.drift_keeper import FILE, DriftKeeper
-from serve_app.monitoring.drift_windows import DriftWindows
+from serve_app.monitoring.drift_windows import DAY_S, Counted, DriftWindows, Dump, decode, encode
 
 
 class Away(Objects):
@@ -107,17 +112,69 @@ async def test_a_store_that_is_away_is_said_and_its_file_is_not_lost() -> None:
     assert n_rows_of(windows) == 7
 
 
-async def test_a_file_that_is_none_is_replaced() -> None:
-    """Half a file tells nothing, so counting starts again."""
+NOW_S = int(time.time() // 300) * 300
+ONE = np.array([[1, 1]], dtype=np.int64)
+
+
+def a_file(
+    begin_s: float = NOW_S, starts: Any = (NOW_S,), vectors: Any = ONE, **name: Any
+) -> bytes:
+    """What a coordinator keeps, changed."""
+    counted = Counted(**{"version": "1.0.0", "manifest_sha256": "d", "places": 1, **name})
+    return encode(Dump(begin_s, [(counted, starts, vectors)]))
+
+
+BROKEN_FILES = {
+    "half a file": b"half a file",
+    "begun before all time": a_file(begin_s=-1e30),
+    "begun at no time": a_file(begin_s=math.nan),
+    "begun after all time": a_file(begin_s=1e30),
+    "a bucket before all time": a_file(starts=(-(2**62),)),
+    "a bucket after all time": a_file(starts=(2**62,)),
+    "counts without rows": a_file(vectors=np.array([1], dtype=np.int64)),
+    "more counts than buckets": a_file(vectors=np.array([[1, 1]] * 2, dtype=np.int64)),
+    "counts below nothing": a_file(vectors=np.array([[1, -1]], dtype=np.int64)),
+    "counts beyond a sum": a_file(vectors=np.array([[2**62, 1]], dtype=np.int64)),
+    "a version that is a number": a_file(version=1),
+    "places that are a list": a_file(places=[1]),
+}
+
+
+@pytest.mark.parametrize("data", BROKEN_FILES.values(), ids=BROKEN_FILES)
+async def test_a_file_that_is_none_is_replaced(data: bytes) -> None:
+    """What nobody can have counted tells nothing, so counting starts again."""
     store = Away()
-    store.replace(f"churn/app/{FILE}", b"half a file")
+    store.replace(f"churn/app/{FILE}", data)
     windows, keeper = coordinator(store)
     heard(windows, 3)
     await keeper.keep()
     await keeper.keep()
+    assert windows.trouble == ""
     windows, keeper = coordinator(store)
     await keeper.keep()
     assert n_rows_of(windows) == 3
+    assert abs(windows.sums().begin_s - time.time()) < 10 * DAY_S
+
+
+async def test_a_whole_file_is_what_the_broken_ones_are_changes_of() -> None:
+    """Its row is there: what is refused is refused for its change."""
+    store = Away()
+    store.replace(f"churn/app/{FILE}", a_file())
+    windows, keeper = coordinator(store)
+    await keeper.keep()
+    assert n_rows_of(windows) == 1
+
+
+@given(st.integers(0, 2_000), st.binary(max_size=8))
+def test_a_file_with_other_bytes_in_it_is_a_dump_or_an_error(at: int, other: bytes) -> None:
+    """Whatever a disk or a stranger has done to it; zip has sums of its own."""
+    whole = a_file()
+    place = at % len(whole)
+    try:
+        found = decode(whole[:place] + other + whole[place + len(other) :])
+    except ValueError:
+        return
+    DriftWindows().restore(found)
 
 
 async def test_a_folder_that_cannot_be_opened_is_said() -> None:

@@ -21,12 +21,13 @@ def test_what_was_written_is_read_by_the_next_coordinator(tmp_path: Path) -> Non
     assert [path.name for path in (tmp_path / FILE).parent.iterdir()] == ["quality.json"]
 
 
-def test_what_is_no_json_is_put_aside(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ['{"n": 1', "[" * 200_000], ids=["half", "deep"])
+def test_what_is_no_json_is_put_aside(tmp_path: Path, text: str) -> None:
     """A person may look at it, though the next writing takes its place."""
     kept = KeptFile(str(tmp_path), "churn", "shop")
-    kept.write('{"n": 1')
+    kept.write(text)
     assert kept.read() is None
-    assert (tmp_path / FILE).with_name("quality.broken.json").read_text() == '{"n": 1'
+    assert (tmp_path / FILE).with_name("quality.broken.json").read_text() == text
 
 
 def test_a_place_that_cannot_be_used_is_told(tmp_path: Path) -> None:

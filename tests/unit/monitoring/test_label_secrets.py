@@ -1,10 +1,13 @@
 """The secrets of prediction ids: made once, shared, rotated, and refused without being shown."""
 
 import stat
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from serve_app.errors import SettingsError
 from serve_app.monitoring.labels.label_secrets import (
@@ -116,3 +119,21 @@ def test_a_running_server_follows_its_file_and_keeps_the_last_good_secrets(
     running.look()
     assert running.error is not None
     assert running.seal.open(old) == running.seal.open(new) == PLAIN
+
+
+@given(
+    st.text(max_size=60)
+    | st.text(alphabet="Aab=-_+/#, \n", max_size=200)
+    | st.lists(st.binary(min_size=30, max_size=34), max_size=4).map(
+        lambda parts: "\n".join(b64encode(part).decode() for part in parts)
+    )
+)
+def test_any_text_is_secrets_of_32_bytes_or_a_sentence_that_repeats_nothing(text: str) -> None:
+    """What is nearly a secret must not stand in a log either."""
+    try:
+        found = parse_secrets(text)
+    except SettingsError as error:
+        words = [word for word in text.replace(",", " ").split() if len(word) > 12]
+        assert not any(word in str(error) for word in words)
+    else:
+        assert {len(secret) for secret in found} == {32}

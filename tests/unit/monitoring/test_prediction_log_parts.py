@@ -4,6 +4,7 @@ import gzip
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from logging_server import NOW_S, Disk, LoggingServer, answered
 from serve_app.errors import PredictionLogError
 from serve_app.models import get_spec
 from serve_app.monitoring.log.heard import HeardAnswers
-from serve_app.monitoring.log.part import LEAST_AGE_S, lines_of
+from serve_app.monitoring.log.part import LEAST_AGE_S, lines_of, recover
 from serve_app.monitoring.log.place import LogPlace
 from serve_app.monitoring.log.writer import MOST_BYTES, WRITE_EVERY_S
 from serve_app.settings import LogOptions
@@ -44,6 +45,33 @@ def test_what_is_written_is_read_at_once_though_its_part_still_grows(tmp_path: P
     assert part.key.startswith("churn/app/2026-11-28/20261128T120000Z-")
     # Any program reads it.
     assert gzip.decompress((tmp_path / part.key).read_bytes()).count(b"\n") == 2
+
+
+def test_rows_in_a_folder_are_for_the_servers_user_alone(tmp_path: Path) -> None:
+    """Whatever the umask is: while a part grows, at its day, and where it was left behind."""
+    before = os.umask(0o022)
+    try:
+        log = tmp_path / "log"
+        server = LoggingServer(SPEC, log)
+        server.write(one("a"))
+        assert modes(log) == {0o700, 0o600}
+        server.finish()
+        server.write(one("b"))
+        [draft] = log.rglob("*.open")
+        left = draft.with_name(draft.name.replace("000002", "000009"))
+        left.write_bytes(draft.read_bytes())
+        assert recover(left, time.time() + LEAST_AGE_S + 1)
+        left.with_name(left.name.removesuffix(".open")).rename(log / "recovered")
+        server.finish()
+    finally:
+        os.umask(before)
+    assert server.ids() == ["a", "b"]
+    assert modes(log) == {0o700, 0o600}
+
+
+def modes(folder: Path) -> set[int]:
+    """Those of a folder and of everything below it."""
+    return {stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.rglob("*"))}
 
 
 def test_a_part_ends_when_it_is_old_and_the_next_row_begins_another(tmp_path: Path) -> None:

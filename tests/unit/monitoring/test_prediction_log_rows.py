@@ -1,5 +1,6 @@
 """Rows of every kind come out of the log as they were sent, with what they were answered."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -184,3 +185,55 @@ def test_a_line_of_a_newer_format_is_refused_with_what_was_expected() -> None:
     """An older server does not read half of what a newer one wrote."""
     with pytest.raises(ValueError, match="found format 2, expected 1"):
         parse(b'{"format": 2}')
+
+
+def a_line(**changes: Any) -> bytes:
+    """A line as it is written, changed."""
+    answers = HeardAnswers(SPEC.name)
+    answers.heard(answered(SPEC, [ROW, ROW], [0.5, 0.25], ids=["a", "b"]))
+    writer = LineWriter(
+        Origin(SPEC.name, "app", "server"), Layout(SPEC.contract), Pseudonyms("s"), lambda _: "m"
+    )
+    [(_, line)] = writer.lines(answers.taken(), answers.options)
+    return json.dumps(json.loads(line) | changes).encode()
+
+
+LINE = a_line()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[" * 200_000,
+        b'{"format":1,"id":' + b"[" * 200_000,
+        b"\xff",
+        b"3",
+        a_line(scores=[[10**400, 1]]),
+        a_line(scores=[]),
+        a_line(scores=[[0.5]]),
+        a_line(at_us=[1.5, "x"]),
+        a_line(at_us=7),
+        a_line(features=[]),
+        a_line(features={"amount": [1.0]}),
+        a_line(id=None),
+    ],
+)
+def test_what_is_no_line_is_one_kind_of_error(line: bytes) -> None:
+    """Commands make a sentence of it, with the part in which it stands."""
+    with pytest.raises(ValueError, match=r"\S"):
+        parse(line)
+
+
+@given(
+    st.binary(max_size=40)
+    | st.tuples(st.integers(0, len(LINE) - 1), st.binary(max_size=6)).map(
+        lambda at: LINE[: at[0]] + at[1] + LINE[at[0] + len(at[1]) :]
+    )
+)
+def test_any_bytes_are_a_line_or_that_error(line: bytes) -> None:
+    """Of a line all columns have as many rows as there are ids."""
+    try:
+        found = parse(line)
+    except ValueError:
+        return
+    assert {len(column) for column in (found.at_us, found.scores, found.keys)} == {len(found)}

@@ -1,14 +1,19 @@
 """From a server to the coordinator: labels arrive anywhere, count once, and outlive a restart."""
 
 import json
+import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from labelled import CHURN, DAY_S, NOW_S, VALUE, InMemory, Predicting
 
 from serve_app.contract import ModelSpec
 from serve_app.errors import NotReady, Overloaded, StateError, UnknownPrediction
 from serve_app.monitoring.labels.feedback import MOST_WAITING
+from serve_app.monitoring.labels.shapes import Shape
+from serve_app.monitoring.quality.book import Book
 from serve_app.monitoring.quality.report import Quality, QualityReport
 from serve_app.serving.answer import Assignment
 from serve_app.statistics.loss_test import LabelEvidence
@@ -131,9 +136,39 @@ async def test_what_cannot_be_written_is_written_later_and_told_meanwhile() -> N
     assert json.loads(coordinator.kept.text)["n_counted"] == 10
 
 
-@pytest.mark.parametrize(
-    "text", ["[]", "{}", '{"format": 2, "shape": 1}', '{"format": 1, "shape": 3}', "null "]
-)
+def a_book(**changes: object) -> str:
+    """The text of a book, changed."""
+    book = {
+        **Book(Shape.BINARY).to_json(),
+        "days": {"1.0.0": {"20800": {"n": 20.0, "right": 15.0, "brier": 2.0, "brier2": 1.0}}},
+    }
+    return json.dumps(book | changes)
+
+
+def of_a_day(**sums: float) -> str:
+    """The text of a book with these sums of today."""
+    return a_book(days={"1.0.0": {"20800": {"n": 20.0, "right": 15.0} | sums}})
+
+
+BROKEN_BOOKS = [
+    *("[]", "{}", '{"format": 2, "shape": 1}', '{"format": 1, "shape": 3}', "null "),
+    a_book(n_counted=1).replace('"n_counted": 1', '"n_counted": 1e999'),
+    a_book(days={"1.0.0": {}}),
+    a_book(days={"1.0.0": {"today": {}}}),
+    a_book(days={"1.0.0": []}),
+    of_a_day(brier=math.nan),
+    of_a_day(right=math.inf),
+    of_a_day(right=21.0),
+    of_a_day(**{"class.1": 3.0, "hit.1": 4.0}),
+    of_a_day(interval=15.0, covered=16.0),
+    of_a_day(answered=-1.0),
+    of_a_day(**{"pos.3": 1e300, "neg.3": 1e300}),
+    a_book(seen={"20800": "AAAA"}),
+    a_book(runs={"a": {"stable": "1", "candidate": "2", "test": {}}}),
+]
+
+
+@pytest.mark.parametrize("text", BROKEN_BOOKS)
 async def test_what_is_no_book_of_this_model_is_put_aside(text: str) -> None:
     """A newer release or another kind of model wrote it; labels begin again."""
     kept = InMemory()
@@ -142,6 +177,57 @@ async def test_what_is_no_book_of_this_model_is_put_aside(text: str) -> None:
     await coordinator.quality.keep()
     assert coordinator.quality.view().versions == []
     assert bool(kept.aside) == (text != "null ")
+    assert coordinator.quality.trouble == ""
+
+
+async def test_a_book_that_can_be_told_is_kept() -> None:
+    """What the broken ones are changes of."""
+    kept = InMemory()
+    kept.text = a_book()
+    coordinator = Coordinator(kept=kept)
+    await coordinator.quality.keep()
+    (version,) = coordinator.quality.view().versions
+    assert version.windows[0].realised["accuracy"].value == 0.75
+    assert kept.aside == b""
+
+
+# Whatever JSON has in the places of numbers, texts, lists and objects.
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=4,
+)
+PLACES = st.sampled_from(
+    [
+        ("days",),
+        ("days", "1.0.0"),
+        ("days", "1.0.0", "20800"),
+        *(("days", "1.0.0", "20800", name) for name in ("n", "right", "brier", "hit.0", "e_n")),
+        *(("metrics",), ("metrics", "1.0.0"), ("seen",), ("runs",), ("n_counted",), ("shape",)),
+    ]
+)
+
+
+@given(PLACES, ANYTHING)
+async def test_whatever_stands_in_a_book_it_is_told_or_put_aside(
+    place: tuple[str, ...], value: object
+) -> None:
+    """No file keeps a coordinator from counting labels."""
+    book = json.loads(a_book())
+    inside = book
+    for name in place[:-1]:
+        inside = inside.setdefault(name, {})
+    inside[place[-1]] = value
+    kept = InMemory()
+    kept.text = json.dumps(book)
+    coordinator = Coordinator(kept=kept)
+    await coordinator.quality.keep()
+    coordinator.quality.view().model_dump_json()
+    server = Predicting()
+    labelled(server, 10)
+    coordinator.hear(server)
+    await coordinator.quality.keep()
+    assert coordinator.quality.trouble == ""
 
 
 async def test_predictions_of_long_ago_are_told_and_not_counted() -> None:

@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 
 from serve_app.bundle.manifest import MANIFEST
 from serve_app.bundle.store import FolderStore
+from serve_app.commands.check.rayservice import check_rayservice
 from serve_app.commands.main import app
 from serve_app.models import get_spec
 
@@ -718,3 +719,10 @@ def test_help_is_quick() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert found.stdout.strip() == "[]"
+
+
+def test_a_key_that_stands_twice_inside_a_rayservice_is_a_fault() -> None:
+    """It is text there, in which the operator's YAML takes the last one."""
+    twice = "applications: []\nhttp_options: {host: 0.0.0.0, host: 127.0.0.1}\n"
+    _, faults = check_rayservice({"kind": "RayService", "spec": {"serveConfigV2": twice}})
+    assert any("line 2: found a key that stands there already" in one.text for one in faults)
