@@ -84,15 +84,13 @@ def labelled_rows(
     """
     until = datetime.now(UTC) - timedelta(days=label_delay_days or 0.0)
     found = _join(logged(place, spec.name, since), spec, labels, until)
-    if found.frame.empty:
+    if found.frame.empty and not found.n_young:
         lacking = ""
         if found.n_incomplete:
             lacking = (
                 f", and {found.n_incomplete:,} without all fields: `log.leave_out` or "
                 "`log.hashed` keeps some out"
             )
-        if found.n_young:
-            lacking += f", and {found.n_young:,} {YOUNG}"
         raise PredictionLogError(
             f"{place.uri}: found none of {found.n_labels:,} labelled predictions of {spec.name}"
             f"{lacking}; expected rows of the ids in --labels, which a server logs when its args "

@@ -26,7 +26,7 @@ def last_whole_day(now_s: float, label_delay_days: float | None) -> int:
     """
     if not label_delay_days:
         return int(now_s // S_PER_DAY)
-    return int(now_s // S_PER_DAY - label_delay_days) - 1
+    return int(now_s / S_PER_DAY - label_delay_days) - 1
 
 
 def of_window(n_classes: int, label_delay_days: float | None, *, are_early: bool) -> str:
@@ -62,8 +62,8 @@ def of_rollout(stable: Sums, classes: Sequence[str], label_delay_days: float | N
         is_sure = n_expected - n_found > SURE * sqrt(n_expected)
         if is_sure and n_found < LEAST_PART * n_expected:
             return (
-                f"labels judge nothing yet: {n_found:,.0f} of stable's are {name}, where its "
-                f"scores expect {n_expected:,.0f}, so that those may be still to come; {SAY_WHEN}"
+                f"labels judge nothing yet: {n_found:,.0f} of stable's are of class {name}, where "
+                f"its scores expect {n_expected:,.0f}: others may be still to come; {SAY_WHEN}"
             )
     return ""
 
