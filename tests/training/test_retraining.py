@@ -190,6 +190,17 @@ def test_rows_of_which_early_labels_alone_have_come_are_refused_or_left_out(
     assert f"are of the 7 days before the last {no_after_days}, in which" in said
 
 
+def test_with_early_labels_as_many_rows_are_positives_as_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docs/retraining.md: a log of 45 days, and each "no" after 30."""
+    server, labels = log_of_days(tmp_path, monkeypatch, 45, 30)
+    found = labelled_rows(server.place, SPEC, labels, label_delay_days=0.0)
+    assert f"{found.frame[SPEC.target].mean():.0%}" == "43%"
+    page = Path(__file__).parents[2] / "docs/retraining.md"
+    assert "43 % of churn's rows positives where 20 % leave" in page.read_text()
+
+
 def test_labels_that_come_to_all_alike_are_trained_on_as_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,12 @@ def test_the_newest_quarter_tells_and_today_alone_does_not() -> None:
     assert are_early(days(*[1.0] * 3, 0.2), 0, 3)
 
 
+def test_labels_that_come_a_day_late_to_all_alike_look_early_in_a_week() -> None:
+    """Of yesterday a half has come: docs/labels.md says what to do. Whole days look sound."""
+    assert are_early(days(*[1.0] * 40, 0.5, 0.0), 35, 41)
+    assert not are_early(days(*[1.0] * 41, 0.0), 35, 41)
+
+
 def test_days_before_the_window_are_compared_too() -> None:
     """A week of early labels alone is like itself, and not like the month before."""
     found = days(*[1.0] * 30, *[0.2] * 7)
