@@ -204,7 +204,11 @@ def coordinator_parts(args: ServerArgs) -> CoordinatorParts:
     spec = get_spec(args.model)
     name = spec.name
     notifier = Notifier(name, own_application())
-    quality = Quality(spec, KeptFile(state_of(args), name, own_application()))
+    quality = Quality(
+        spec,
+        KeptFile(state_of(args), name, own_application()),
+        label_delay_days=args.label_delay_days,
+    )
     controller = Controller(
         partial(log_of, args), IsolatedReplicas(name), notifier=notifier, labels=quality
     )

@@ -128,7 +128,7 @@ def requests_of_step(here: OnCoordinator) -> Readings:
 def evidence(here: OnCoordinator) -> Readings:
     """Of each guardrail the evidence since the step or the run began, whichever is stronger.
 
-    That of labels is of the whole run.
+    That of labels is of the whole run, and none while they judge nothing.
     """
     ongoing = here.controller.ongoing
     if ongoing is None or ongoing.state.phase not in ongoing.record.phases:
@@ -138,7 +138,7 @@ def evidence(here: OnCoordinator) -> Readings:
     plan = ongoing.plan
     for one in judged(record, ongoing.state.phase, plan).findings:
         found[(one.rail,)] = max(found.get((one.rail,), 0.0), _shown(one.log_e / one.limit))
-    if record.labels is not None:
+    if record.labels is not None and not record.labels.unjudged:
         limit = labels_limit(plan.guardrails.alpha, record.restarts)
         found[(LABELS,)] = _shown(record.labels.worse_log_e / limit)
     return found

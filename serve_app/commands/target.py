@@ -46,7 +46,7 @@ class Served:
     `model` is a name or a module, `application` the name of its application. `stable` is None where
     the file names none, and `pin` is the sha256 that its manifest must have. `auth` is a key file,
     or `disabled`, or None where neither is said; `docs` whether it has `/docs`; `log` where its
-    prediction log is.
+    prediction log is; `label_delay_days` after how long all labels have come, if it is said.
     """
 
     model: str
@@ -59,6 +59,7 @@ class Served:
     auth: str | None = None
     docs: bool = True
     log: str | None = None
+    label_delay_days: float | None = None
 
     def is_called(self, name: str) -> bool:
         """Whether a person who writes this name means this server."""
@@ -266,6 +267,7 @@ def _served(app: Mapping[str, Any], base: str) -> Served:
     table: Mapping[str, Any] = next(iter(_tables(app)), {})
     stable = table.get("stable") or _mapping(table.get("rollout")).get("stable")
     entry = _mapping(_mapping(table.get("versions")).get(str(stable)))
+    delay_days = args.get("label_delay_days")
     return Served(
         model=str(args["model"]),
         application=str(app.get("name", "default")),
@@ -277,6 +279,7 @@ def _served(app: Mapping[str, Any], base: str) -> Served:
         auth=args.get("auth"),
         docs=args.get("docs", True) is not False,
         log=args.get("log"),
+        label_delay_days=delay_days if isinstance(delay_days, int | float) else None,
     )
 
 

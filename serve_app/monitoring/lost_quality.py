@@ -1,24 +1,18 @@
 """Whether a version is worse now than on its hold-out, by more than chance explains."""
 
 from collections.abc import Iterator, Mapping
-from itertools import zip_longest
 from math import isfinite, sqrt
 
 from serve_app.bundle.manifest import Metric
-from serve_app.monitoring.quality.book import KEPT_DAYS
 from serve_app.monitoring.quality.view import MeasureView, VersionQualityView, WindowView
 from serve_app.monitoring.retraining_limits import RetrainingLimits
 from serve_app.statistics.intervals import Z
 
-# A day is too little to say something of a version: a Saturday is no Monday.
-WINDOWS_DAYS = (7, 30, KEPT_DAYS)
+# Of the scores that are looked at without labels.
+ESTIMATE_DAYS = 7
 HIGHER_IS_BETTER = ("auc", "accuracy", "coverage")
 # Also of one output: `mae_grams`.
 LOWER_IS_BETTER = ("brier", "mae")
-# A window whose share of labelled predictions is under this part of the next longer window's has
-# those labels only that come fast.
-EARLY_PART = 0.5
-RECALL = "recall_"
 
 
 def lost_by_labels(
@@ -31,9 +25,7 @@ def lost_by_labels(
     window = labelled_window(quality, limits)
     if window is None:
         return []
-    return list(
-        _worse(metrics, window.realised, limits, f"by labels of the last {window.days} days")
-    )
+    return list(_worse(metrics, window.realised, limits, f"by labels {_of(window)}"))
 
 
 def lost_by_estimate(
@@ -44,7 +36,7 @@ def lost_by_estimate(
     An estimate may be off by the calibration error of the hold-out: by so much more it has to be
     worse.
     """
-    window = next((one for one in quality.windows if one.days == WINDOWS_DAYS[0]), None)
+    window = next((one for one in quality.windows if one.days == ESTIMATE_DAYS), None)
     if window is None or window.n_predictions < limits.least_labels:
         return []
     ece = metrics.get("ece")
@@ -54,46 +46,35 @@ def lost_by_estimate(
 
 
 def labelled_window(quality: VersionQualityView, limits: RetrainingLimits) -> WindowView | None:
-    """The shortest window of a week or more that has labels enough, and not only early ones.
+    """The shortest window of a week or more that has labels enough, and whose labels judge.
 
-    Who left told so at once, and a "no" is known when the time is over: what is labelled early is
-    no sample of what was predicted.
+    Early ones do not: monitoring/quality/unjudged.py says which those are.
     """
-    windows = _windows(quality)
-    for window, longer in zip_longest(windows, windows[1:]):
-        if window.n_labels >= limits.least_labels and not _is_early(window, longer):
+    for window in quality.judged:
+        if window.n_labels >= limits.least_labels and not window.unjudged:
             return window
     return None
 
 
 def unjudged_labels(quality: VersionQualityView | None, limits: RetrainingLimits) -> str:
-    """Why labels ask for nothing; empty where they are judged."""
-    if quality is not None and labelled_window(quality, limits) is not None:
+    """Which labels ask for nothing, and why; empty where the shortest window that could is judged.
+
+    Early labels are no sample of what was predicted: who left told so at once, and a "no" is known
+    when the time is over.
+    """
+    judged = [] if quality is None else quality.judged
+    enough = next((one for one in judged if one.n_labels >= limits.least_labels), None)
+    if enough is None:
+        return f"labels ask for nothing: there are fewer than {limits.least_labels}"
+    if not enough.unjudged:
         return ""
-    windows = [] if quality is None else _windows(quality)
-    if any(window.n_labels >= limits.least_labels for window in windows):
-        return "labels ask for nothing: only those that come early are there, or of one class alone"
-    return f"labels ask for nothing: there are fewer than {limits.least_labels}"
+    return f"labels {_of(enough)} ask for nothing: {enough.unjudged}"
 
 
-def _windows(quality: VersionQualityView) -> list[WindowView]:
-    """Those that are judged, the shortest first."""
-    by_days = {window.days: window for window in quality.windows}
-    return [by_days[days] for days in WINDOWS_DAYS if days in by_days]
-
-
-def _is_early(window: WindowView, longer: WindowView | None) -> bool:
-    # Recall is told of each class that has labels; of values there is none.
-    n_classes = sum(name.startswith(RECALL) for name in window.realised)
-    if n_classes == 1:
-        return True
-    if longer is None:
-        return False
-    # Predictions of values are not counted: of those there are taken to be as many on each day.
-    is_counted = window.n_predictions > 0 and longer.n_predictions > 0
-    n_here = window.n_predictions if is_counted else window.days
-    n_longer = longer.n_predictions if is_counted else longer.days
-    return window.n_labels / n_here < EARLY_PART * longer.n_labels / n_longer
+def _of(window: WindowView) -> str:
+    if not window.ends_days_ago:
+        return f"of the last {window.days} days"
+    return f"of {window.days} days, which ended {window.ends_days_ago} days ago,"
 
 
 def _worse(

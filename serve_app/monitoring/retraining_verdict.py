@@ -46,7 +46,7 @@ class Seen:
 
     `metrics` are those of its hold-out. `answered`, by any version, and `refused` are numbers of
     rows by window, counted since `counted_since`; None: nobody knows. `dates` are the fields that
-    go with the time.
+    go with the time; `label_delay_days` is after how many days all labels have come, if it is said.
     """
 
     version: str
@@ -58,6 +58,7 @@ class Seen:
     counted_since: datetime | None = None
     quality: VersionQualityView | None = None
     dates: frozenset[str] = frozenset()
+    label_delay_days: float | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ def seen_of(model: Description, drift: DriftView, quality: QualityView) -> Seen 
         counted_since=drift.since,
         quality=next((one for one in quality.versions if one.version == version), None),
         dates=frozenset(one.name for one in model.contract if one.dtype in DATES),
+        label_delay_days=quality.label_delay_days,
     )
 
 

@@ -37,6 +37,7 @@ class LabelsView(BaseModel):
     high: float | None
     log_e: float = Field(description="evidence that it is worse than tolerated (natural logarithm)")
     limit: float = Field(description="where that puts the candidate out")
+    unjudged: str = Field(default="", description="why they judge nothing; empty: they do")
 
 
 def worse_on_labels(record: Record, plan: Rollout) -> str:
@@ -77,13 +78,13 @@ def label_numbers(record: Record) -> dict[str, float]:
 
 
 def labels_view(record: Record, plan: Rollout) -> LabelsView | None:
-    """Return what is told of labels; None before the first."""
+    """Return what is told of labels; None before the first, unless they judge nothing."""
     seen = record.labels
-    if seen is None or not seen.n_stable + seen.n_candidate:
+    if seen is None or not (seen.n_stable + seen.n_candidate or seen.unjudged):
         return None
-    nothing = "no difference beyond chance yet"
+    said = seen.unjudged or worse_on_labels(record, plan) or better_on_labels(record, plan)
     return LabelsView(
-        said=worse_on_labels(record, plan) or better_on_labels(record, plan) or nothing,
+        said=said or "no difference beyond chance yet",
         n_stable=seen.n_stable,
         n_candidate=seen.n_candidate,
         stable_loss=seen.stable_loss,
@@ -93,6 +94,7 @@ def labels_view(record: Record, plan: Rollout) -> LabelsView | None:
         high=seen.high,
         log_e=round(seen.worse_log_e, 6),
         limit=round(labels_limit(plan.guardrails.alpha, record.restarts), 6),
+        unjudged=seen.unjudged,
     )
 
 

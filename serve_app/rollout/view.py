@@ -125,7 +125,9 @@ class RolloutView(BaseModel):
     )
     n_events_before: int = Field(default=0, description="decisions before those of `events`")
     labels: LabelsView | None = Field(
-        default=None, description="what came true for both versions; nothing before the first label"
+        default=None,
+        description="what came true for both versions; nothing before the first label, unless they "
+        "judge nothing, which is said",
     )
 
 

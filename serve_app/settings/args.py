@@ -15,6 +15,8 @@ PUBLIC_KEY_PATTERN = r"^[A-Za-z0-9+/]{43}=$"
 AUTH_DISABLED = "disabled"
 # What Ray reserves: more than nothing, which keeps the coordinator off a head node without CPUs.
 COORDINATOR_CPUS = 0.01
+# Labels are counted for 120 days: of those that take longer no whole month would be left.
+MOST_LABEL_DELAY_DAYS = 90
 
 
 def application_of(model: str, version: str) -> str:
@@ -70,6 +72,14 @@ class ServerArgs(Setting):
         Field(
             min_length=1,
             description="path of the file of API keys, or `disabled`; KEYS_PATH overrides it",
+        ),
+    ] = None
+    label_delay_days: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=MOST_LABEL_DELAY_DAYS,
+            description="after so many days all labels of a prediction have come, yes and no",
         ),
     ] = None
     label_keys: Annotated[

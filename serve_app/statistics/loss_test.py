@@ -174,7 +174,8 @@ class LabelEvidence:
     """What labels say of a candidate; the evidence is in natural logarithms.
 
     `difference` is the candidate's mean loss minus stable's over blocks, in bounds that hold at all
-    looks together with 95 %, for many labels.
+    looks together with 95 %, for many labels. `unjudged` says why labels judge nothing; it is empty
+    where they do.
     """
 
     n_stable: int
@@ -186,14 +187,15 @@ class LabelEvidence:
     difference: float | None = None
     low: float | None = None
     high: float | None = None
+    unjudged: str = ""
 
     def is_worse(self, alpha: float, restarts: int = 0) -> bool:
         """Whether the candidate's loss is surely more than tolerated."""
-        return self.worse_log_e >= labels_limit(alpha, restarts)
+        return not self.unjudged and self.worse_log_e >= labels_limit(alpha, restarts)
 
     def is_better(self, alpha: float, restarts: int = 0) -> bool:
         """Whether the candidate's loss is surely less than stable's."""
-        return self.better_log_e >= labels_limit(alpha, restarts)
+        return not self.unjudged and self.better_log_e >= labels_limit(alpha, restarts)
 
 
 def labels_limit(alpha: float, restarts: int = 0) -> float:

@@ -51,6 +51,7 @@ def monitored_routes(
     labelled: VersionQualityView | None = None,
     age_days: float = 10,
     rollout: tuple[int, bytes] = NO_ROLLOUT,
+    label_delay_days: float | None = None,
 ) -> dict[str, tuple[int, bytes]]:
     """What a server of churn 1.0.0 tells of itself; a quiet one unless it is said otherwise."""
     facts = VersionFacts(
@@ -77,6 +78,7 @@ def monitored_routes(
         "/v1/quality": QualityView(
             model="churn",
             versions=[labelled or quality()],
+            label_delay_days=label_delay_days,
             n_labels=0,
             n_duplicates=0,
             n_too_old=0,

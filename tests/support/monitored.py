@@ -74,20 +74,20 @@ def quality(
     n_labels: int = 1_000,
     days: int = 7,
 ) -> VersionQualityView:
-    """A version with one window that has something."""
+    """A version with one window that has something, which is judged."""
+    window = WindowView(
+        days=days,
+        n_predictions=5_000,
+        n_labels=n_labels,
+        realised=realised or {},
+        estimated=estimated or {},
+    )
     return VersionQualityView(
         version="1.0.0",
         baseline={name: one.value for name, one in BASELINE.items()},
         no_estimate="",
-        windows=[
-            WindowView(
-                days=days,
-                n_predictions=5_000,
-                n_labels=n_labels,
-                realised=realised or {},
-                estimated=estimated or {},
-            )
-        ],
+        windows=[window],
+        judged=[window],
     )
 
 

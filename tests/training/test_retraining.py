@@ -143,6 +143,74 @@ def test_when_rows_were_answered_is_said_and_a_log_that_begins_too_late(
     assert "`log.keep_days`" in found.said
 
 
+def log_of_days(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, n_days: int, no_after_days: int
+) -> tuple[LoggingServer, dict[str, Any]]:
+    """Fifty rows on each of the last days, and their labels of now: a fifth of them is yes.
+
+    Each yes comes at once, and each no so many days later.
+    """
+    server = LoggingServer(SPEC, folder)
+    labels: dict[str, Any] = {}
+    for days_ago in range(n_days, 0, -1):
+        at_s = (datetime.now(UTC) - timedelta(days=days_ago - 0.5)).timestamp()
+        monkeypatch.setattr(heard, "time", lambda at_s=at_s: at_s)
+        ids = [f"{days_ago}-{i}" for i in range(50)]
+        server.write(answered(SPEC, [ROW] * 50, np.full(50, 0.5), ids=ids), now_s=at_s)
+        labels |= {
+            name: int(i < 10) for i, name in enumerate(ids) if i < 10 or days_ago > no_after_days
+        }
+    server.finish()
+    return server, labels
+
+
+@pytest.mark.parametrize("no_after_days", [7, 10, 14, 30])
+def test_rows_of_which_early_labels_alone_have_come_are_refused_or_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_after_days: int
+) -> None:
+    """With them more of the rows are positives than came true: a fifth."""
+    server, labels = log_of_days(tmp_path, monkeypatch, 60, no_after_days)
+    with pytest.raises(InvalidData, match="`label_delay_days` in args says after how many days"):
+        labelled_rows(server.place, SPEC, labels)
+    all_of_them = labelled_rows(server.place, SPEC, labels, label_delay_days=0.0)
+    assert all_of_them.frame[SPEC.target].mean() > 0.21
+    found = labelled_rows(server.place, SPEC, labels, label_delay_days=no_after_days)
+    assert found.frame[SPEC.target].mean() == 0.2
+    assert len(found.frame) == 50 * (60 - no_after_days)
+    assert found.n_young == 10 * no_after_days
+    assert (
+        f"{found.n_young:,} are left out, younger than `label_delay_days` says that all labels"
+        in found.said
+    )
+    assert " have none in this time" not in found.said
+    now = datetime.now(UTC)
+    assert "only 0 of the rows" in too_old(found.at_us, 7, now, 200)
+    assert too_old(found.at_us, 7, now, 200, no_after_days) == ""
+    said = too_old(found.at_us, 7, now, 5_000, no_after_days)
+    assert f"are of the 7 days before the last {no_after_days}, in which" in said
+
+
+def test_with_early_labels_as_many_rows_are_positives_as_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docs/retraining.md: a log of 45 days, and each "no" after 30."""
+    server, labels = log_of_days(tmp_path, monkeypatch, 45, 30)
+    found = labelled_rows(server.place, SPEC, labels, label_delay_days=0.0)
+    assert f"{found.frame[SPEC.target].mean():.0%}" == "43%"
+    page = Path(__file__).parents[2] / "docs/retraining.md"
+    assert "43 % of churn's rows positives where 20 % leave" in page.read_text()
+
+
+def test_labels_that_come_to_all_alike_are_trained_on_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also from a file that ends some days ago; nobody has to say when labels come."""
+    server, labels = log_of_days(tmp_path, monkeypatch, 30, 0)
+    assert len(labelled_rows(server.place, SPEC, labels).frame) == 1_500
+    older = {name: label for name, label in labels.items() if int(name.partition("-")[0]) > 10}
+    assert len(labelled_rows(server.place, SPEC, older).frame) == 1_000
+
+
 @pytest.mark.parametrize("spellings", [("1", "0"), ("1.0", "0.0"), ("True", "False")])
 def test_a_class_may_be_spelled_as_sluice_label_takes_it(
     tmp_path: Path, spellings: tuple[str, str]
@@ -398,6 +466,29 @@ def test_rows_of_before_are_not_trained_on_when_the_last_week_asks(
     assert f"answered from {before:%Y-%m-%d} to {before:%Y-%m-%d} UTC" in said
     assert "nothing is trained: only 0 of the rows with a label are of the last 7 days" in said
     assert FolderStore(tmp_path / "store").versions("churn") == []
+
+
+@pytest.mark.parametrize("told_by", ["file", "server"])
+def test_when_all_labels_have_come_is_said_by_the_file_and_by_the_server(
+    season: Path, tmp_path: Path, told_by: str
+) -> None:
+    """All rows of the season are of today, so that none of them may be learned yet."""
+    config = tmp_path / "serve_config.yaml"
+    args = {"model": "churn"} | ({"label_delay_days": 30} if told_by == "file" else {})
+    app_of_file = {"name": "churn", "import_path": "serve_app.app:server", "args": args}
+    config.write_text(yaml.safe_dump({"applications": [app_of_file]}))
+    words = ["--config", str(config)]
+    delay = 30.0 if told_by == "server" else None
+    with answering(monitored_routes(labelled=WORSE, label_delay_days=delay)) as url:
+        found = retrain(season, "--if-needed", "--url", url, *words)
+    assert found.exit_code == ExitCode.OK, found.output
+    said = " ".join(found.output.split())
+    assert "2,000 are left out, younger than `label_delay_days` says" in said
+    assert "nothing is trained: only 0 of the rows with a label are of the 7 days before" in said
+    if told_by == "file":
+        without = retrain(season, "--config", str(config))
+        assert without.exit_code == ExitCode.REFUSED, without.output
+        assert "2,000 are left out" in without.output
 
 
 def test_the_verdict_of_another_model_trains_nothing(tmp_path: Path) -> None:

@@ -107,6 +107,18 @@ async def test_an_answer_is_heard_reported_and_answered_by_the_coordinator(
     assert inbox.receive(told).parts.keys() == {"rollout", "rates", "drift", "quality"}
 
 
+async def test_when_all_labels_have_come_is_known_where_they_are_judged(args: ServerArgs) -> None:
+    """By `GET /v1/quality`, whose windows end then, and by the judge of a rollout."""
+    said = args.model_copy(update={"label_delay_days": 30.0})
+    quality = coordinator_parts(said).quality
+    assert quality is not None
+    await quality.keep()
+    assert quality.view().label_delay_days == 30
+    found = quality.labelled("1.0.0-1.1.0-3f9a2c41-run1", "1.0.0", "1.1.0", 1.1)
+    assert found is not None
+    assert "all of them have come after 30 days only" in found.unjudged
+
+
 async def test_a_label_finds_its_prediction_and_reaches_the_coordinator(
     args: ServerArgs, tmp_path: Path
 ) -> None:

@@ -21,6 +21,7 @@ from serve_app.commands.target import (
     STORE,
     ConfigOption,
     ModelOption,
+    Served,
     StoreOption,
     choose,
     find_target,
@@ -128,16 +129,20 @@ def add_retrain(app: typer.Typer, run: Run) -> None:
             bundles = open_store(store)
             answering: str | None = None
             asking_days: int | None = None
+            served = _served(named, config)
+            delay_days = None if served is None else served.label_delay_days
             if if_needed:
                 where = find_target(url, named, config).url
                 seen, verdict = asked(where, spec.name, max_age_days, least_days)
                 _require_need(seen, verdict, where, bundles, spec)
                 answering = seen.version
                 asking_days = verdict.asking_days
-            stable, pin = _stable(answering, named, config, bundles, spec)
+                if seen.label_delay_days is not None:
+                    delay_days = seen.label_delay_days
+            stable, pin = _stable(answering, served, bundles, spec)
             number = version or next_version(bundles.versions(spec.name))
             require_trainable(training, spec, number, bundles)
-            table, said = _read(source, named, spec, training, asking_days)
+            table, said = _read(source, named, spec, training, asking_days, delay_days)
 
         def work(step: Step) -> Written:
             written = train_on(training, spec, number, bundles, table, said, step)
@@ -189,17 +194,22 @@ def _under_way(url: str) -> str:
     return f"the rollout of {view.candidate} is {view.status}"
 
 
+def _served(model: str, config: Path) -> Served | None:
+    """What the file says of the model's server; None without a file, or without the model in it."""
+    with suppress(SettingsError):
+        return choose(servers_of(read_config(config)), model, config)
+    return None
+
+
 def _stable(
-    answering: str | None, model: str, config: Path, store: Store, spec: ModelSpec
+    answering: str | None, served: Served | None, store: Store, spec: ModelSpec
 ) -> tuple[str | None, str | None]:
     """The version that answers, and the pin of it in the file.
 
     It is the one that a server told, else the file's, else the newest one of the store.
     """
     named = pin = None
-    # Without a file, or without this model in it, the store has to do.
-    with suppress(SettingsError):
-        served = choose(servers_of(read_config(config)), model, config)
+    if served is not None:
         named, pin = served.stable, served.pin
     found = listed(store, spec.name)
     stable = answering or named or (found[-1][0].version if found else None)
@@ -207,7 +217,12 @@ def _stable(
 
 
 def _read(
-    source: Source, model: str, spec: ModelSpec, training: Training, asking_days: int | None
+    source: Source,
+    model: str,
+    spec: ModelSpec,
+    training: Training,
+    asking_days: int | None,
+    delay_days: float | None,
 ) -> tuple[Table, str]:
     """The checked rows, and what the report says of where they come from.
 
@@ -217,9 +232,10 @@ def _read(
         return read_csv(source.data, spec, training.map_columns, training.csv), source.data.name
     labels = read_labels(source.labels, spec)
     place = log_place(model, source.log, source.config)
-    found = labelled_rows(place, spec, labels, since_of(source.last))
+    found = labelled_rows(place, spec, labels, since_of(source.last), delay_days)
     typer.echo(found.said)
-    _wait(too_old(found.at_us, asking_days, datetime.now(UTC), LIMITS.least_labels))
+    now = datetime.now(UTC)
+    _wait(too_old(found.at_us, asking_days, now, LIMITS.least_labels, delay_days or 0.0))
     return check(found.frame, spec, f"{place.uri} with labels"), "prediction log with labels"
 
 

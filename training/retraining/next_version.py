@@ -64,21 +64,31 @@ def untried(manifests: Iterable[Manifest], answering: str, now: datetime) -> str
     return ""
 
 
-def too_old(at_us: Iterable[int], asking_days: int | None, now: datetime, n_least: int) -> str:
+def too_old(
+    at_us: Iterable[int],
+    asking_days: int | None,
+    now: datetime,
+    n_least: int,
+    label_delay_days: float = 0.0,
+) -> str:
     """Why these rows are not trained on, though it is asked for; empty: they are new enough.
 
     `at_us` is when each was answered, in microseconds since 1970, and `asking_days` are those of
-    the window that asked for it; None: age did, for which any rows do.
+    the window that asked for it; None: age did, for which any rows do. It is counted back from
+    where all labels have come, `label_delay_days` ago.
     """
     if asking_days is None:
         return ""
-    since_us = (now - timedelta(days=asking_days)).timestamp() * 1e6
+    since_us = (now - timedelta(days=asking_days + label_delay_days)).timestamp() * 1e6
     n_new = sum(at >= since_us for at in at_us)
     if n_new >= n_least:
         return ""
+    window = f"the last {asking_days} days"
+    if label_delay_days:
+        window = f"the {asking_days} days before the last {label_delay_days:g}"
     return (
-        f"only {n_new:,} of the rows with a label are of the last {asking_days} days, in which "
-        f"something changed, and {n_least} are needed: older ones teach what was before"
+        f"only {n_new:,} of the rows with a label are of {window}, in which something changed, and "
+        f"{n_least} are needed: older ones teach what was before"
     )
 
 

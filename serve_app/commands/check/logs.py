@@ -1,5 +1,6 @@
 """The prediction log as a file sets it: a place that is one, and fields that rows have."""
 
+import math
 from collections.abc import Iterator
 
 from serve_app.commands.check.document import Fault
@@ -8,6 +9,8 @@ from serve_app.errors import PredictionLogError, SettingsError
 from serve_app.models import get_spec
 from serve_app.monitoring.log.place import LogPlace
 from serve_app.settings import LogOptions, log_fault
+
+WEEK_DAYS = 7
 
 
 def prediction_logs(plan: Plan) -> Iterator[Fault]:
@@ -28,3 +31,12 @@ def prediction_logs(plan: Plan) -> Iterator[Fault]:
         elif args.log is None and table.log != LogOptions():
             text = "no log is kept: args has no `log` (or LOG_PATH names one where it serves)"
             yield Fault((*app.table_place, "log"), text, "warning")
+        elif args.log is not None and args.label_delay_days:
+            n_least = math.ceil(args.label_delay_days) + WEEK_DAYS
+            if table.log.keep_days < n_least:
+                text = (
+                    f"keep_days: found {table.log.keep_days}, expected {n_least} or more to train "
+                    "again: rows are deleted before all labels of a week have come "
+                    "(label_delay_days)"
+                )
+                yield Fault((*app.table_place, "log"), text, "warning")

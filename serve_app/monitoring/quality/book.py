@@ -14,10 +14,11 @@ from serve_app.monitoring.quality.sums import (
     require_sums,
     sums_of_label,
 )
-from serve_app.statistics.loss_test import LabelEvidence, LossTest
+from serve_app.monitoring.quality.unjudged import S_PER_DAY, expected_of
+from serve_app.statistics.early_labels import DayCount
+from serve_app.statistics.loss_test import LossTest
 
 FORMAT = 1
-S_PER_DAY = 86_400
 # By the day of the prediction. A label may come 90 days later, and its month is still whole.
 KEPT_DAYS = 120
 # Of all versions that ever answered, the newest ones.
@@ -30,11 +31,15 @@ CUT_OF_MAE = 4.0
 
 @dataclass
 class LabelledRun:
-    """A run of a rollout, and what labels say of its candidate."""
+    """A run of a rollout, and what labels say of its candidate.
+
+    `classes` are those of stable's labels, and those that its scores expect (`expected_of`).
+    """
 
     stable: str
     candidate: str
     test: LossTest
+    classes: Sums = field(default_factory=dict)
 
 
 @dataclass
@@ -95,7 +100,17 @@ class Book:
             if version not in self.days:
                 del self.metrics[version]
 
-    def follow_run(self, run: str, stable: str, candidate: str, max_ratio: float) -> LabelEvidence:
+    def labels_by_day(self) -> dict[int, DayCount]:
+        """How many rows were answered on each day, by whatever version, and have a label."""
+        found: dict[int, DayCount] = {}
+        for days in self.days.values():
+            for day, sums in days.items():
+                one = found.get(day, DayCount(0.0, 0.0))
+                n_rows = one.n_rows + sums.get("answered", 0.0)
+                found[day] = DayCount(n_rows, one.n_labels + sums.get("n", 0.0))
+        return found
+
+    def follow_run(self, run: str, stable: str, candidate: str, max_ratio: float) -> LabelledRun:
         """What labels say of the candidate of this run, which is counted from now on."""
         found = self.runs.get(run)
         if found is None:
@@ -103,7 +118,7 @@ class Book:
             self.runs[run] = found
             while len(self.runs) > MOST_RUNS:
                 del self.runs[next(iter(self.runs))]
-        return found.test.evidence
+        return found
 
     def _sums(self, version: str, day: int) -> Sums:
         return self.days.setdefault(version, {}).setdefault(day, {})
@@ -120,6 +135,8 @@ class Book:
             if loss is not None:
                 arm = "stable" if label.version == labelled.stable else "candidate"
                 labelled.test.add(label.phase, arm, label.key, loss)  # type: ignore[arg-type]
+                if arm == "stable":
+                    add_to(labelled.classes, expected_of(self.shape, label))
 
     def _scales(self, stable: str) -> list[float]:
         """Where absolute errors are cut, by stable's hold-out; 0 where that is not known."""
@@ -139,7 +156,12 @@ class Book:
             "metrics": self.metrics,
             "seen": self.seen.to_json(),
             "runs": {
-                run: {"stable": one.stable, "candidate": one.candidate, "test": one.test.to_json()}
+                run: {
+                    "stable": one.stable,
+                    "candidate": one.candidate,
+                    "test": one.test.to_json(),
+                    "classes": one.classes,
+                }
                 for run, one in self.runs.items()
             },
             "n_counted": self.n_counted,
@@ -173,7 +195,11 @@ def book_of(found: Any, shape: Shape, outputs: tuple[str, ...]) -> Book:
             require_sums(sums)
     runs = {
         str(run): LabelledRun(
-            str(one["stable"]), str(one["candidate"]), LossTest.from_json(one["test"])
+            str(one["stable"]),
+            str(one["candidate"]),
+            LossTest.from_json(one["test"]),
+            # Files of a release before have none.
+            {str(name): float(number) for name, number in one.get("classes", {}).items()},
         )
         for run, one in found["runs"].items()
     }

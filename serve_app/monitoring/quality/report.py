@@ -5,7 +5,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from serve_app.contract import ModelSpec
 from serve_app.contract.labels import name_of_label
@@ -16,6 +16,7 @@ from serve_app.monitoring.quality.book import Book, book_of
 from serve_app.monitoring.quality.kept import Kept
 from serve_app.monitoring.quality.score_counter import ScoreCounter
 from serve_app.monitoring.quality.sums import Sums
+from serve_app.monitoring.quality.unjudged import of_rollout
 from serve_app.monitoring.quality.view import QualityView, view_of
 from serve_app.serving.versions import Versions
 from serve_app.statistics.loss_test import LabelEvidence
@@ -75,18 +76,26 @@ class Quality:
     """The part's end in the coordinator: the book of a model, read and kept by `kept`.
 
     What comes before the book has been read waits for it: a label that the book has counted must
-    not count again. `clock` gives seconds since 1970.
+    not count again. `clock` gives seconds since 1970; `label_delay_days` are those of `args`.
     """
 
     name = "quality"
 
-    def __init__(self, spec: ModelSpec, kept: Kept, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        kept: Kept,
+        clock: Callable[[], float] = time.time,
+        *,
+        label_delay_days: float | None = None,
+    ) -> None:
         shaper = Shaper(spec)
         self._spec = spec
         self._shape = shaper.shape
         self._outputs = shaper.outputs if shaper.shape is Shape.OUTPUTS else ()
         self._kept = kept
         self._clock = clock
+        self._label_delay_days = label_delay_days
         self._book: Book | None = None
         self._waiting: list[QualityReport] = []
         self._is_changed = False
@@ -123,17 +132,31 @@ class Quality:
         """What labels say of a rollout's candidate, for its judge; None while nothing is known."""
         if self._book is None:
             return None
-        return self._book.follow_run(run, stable, candidate, max_ratio)
+        found = self._book.follow_run(run, stable, candidate, max_ratio)
+        unjudged = of_rollout(found.classes, self._classes, self._label_delay_days)
+        return replace(found.test.evidence, unjudged=unjudged)
+
+    @property
+    def _classes(self) -> list[str]:
+        """Names of the classes, by the place that labels have; of a binary one positive is last."""
+        classes = [name_of_label(label) for label in self._spec.classes]
+        if self._shape is Shape.BINARY:
+            positive = name_of_label(self._spec.positive)
+            classes = [*(name for name in classes if name != positive), positive]
+        return classes
 
     def view(self) -> QualityView:
         """What labels and scores say. Raises NotReady."""
         if self._book is None:
             raise NotReady(self.trouble or "The coordinator has just started.")
-        classes = [name_of_label(label) for label in self._spec.classes]
-        if self._shape is Shape.BINARY:
-            positive = name_of_label(self._spec.positive)
-            classes = [*(name for name in classes if name != positive), positive]
-        return view_of(self._book, self._spec.name, classes, self._clock(), trouble=self.trouble)
+        return view_of(
+            self._book,
+            self._spec.name,
+            self._classes,
+            self._clock(),
+            trouble=self.trouble,
+            label_delay_days=self._label_delay_days,
+        )
 
     async def keep_forever(self, every_s: float = KEEP_EVERY_S) -> None:
         """Read the book, then keep it every few seconds until cancelled."""

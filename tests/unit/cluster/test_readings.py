@@ -1,5 +1,6 @@
 """What a coordinator knows of a rollout, and how old versions are, as metrics tell it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -63,7 +64,7 @@ def test_evidence_passes_one_as_soon_as_the_judge_would_put_the_candidate_out() 
 
 
 def test_the_evidence_of_labels_passes_one_as_soon_as_they_would_put_the_candidate_out() -> None:
-    """Before the first label there is no line."""
+    """Before the first label there is no line, nor while they judge nothing."""
     here = coordinator(0)
     record = here.controller.ongoing.record
     assert ("labels",) not in evidence(here)
@@ -73,6 +74,8 @@ def test_the_evidence_of_labels_passes_one_as_soon_as_they_would_put_the_candida
     record.labels = labels.evidence
     assert worse_on_labels(record, PLAN)
     assert 1 <= evidence(here)[("labels",)] <= MOST_EVIDENCE
+    record.labels = replace(labels.evidence, unjudged="they come after 30 days")
+    assert ("labels",) not in evidence(here)
 
 
 def test_before_the_first_step_there_is_a_status_and_no_evidence() -> None:

@@ -60,3 +60,17 @@ def test_what_is_kept_is_said_where_nothing_is_kept(tmp_path: Path) -> None:
     [line] = said(tmp_path, text)
     assert line.startswith("warning ")
     assert "args has no `log`" in line
+
+
+@pytest.mark.parametrize(("keep_days", "is_told"), [(36, True), (37, False)])
+def test_a_log_that_deletes_rows_before_all_their_labels_have_come_is_told(
+    tmp_path: Path, keep_days: int, is_told: bool
+) -> None:
+    """To train on a week of them, they have to be kept for a week longer."""
+    text = SHIPPED.replace(MARKED, "    label_delay_days: 30\n    log: prediction_log ", 1)
+    text = changed(text, STABLE, f"{STABLE}      log: {{keep_days: {keep_days}}}\n")[0]
+    found = said(tmp_path, text)
+    assert len(found) == is_told
+    for line in found:
+        assert line.startswith("warning ")
+        assert "keep_days: found 36, expected 37 or more" in line

@@ -53,43 +53,27 @@ def test_the_shortest_window_of_a_week_or_more_with_labels_enough_is_judged() ->
     found = quality(worse, days=30)
     few = WindowView(days=7, n_predictions=0, n_labels=199, realised=worse, estimated={})
     day = few.model_copy(update={"days": 1, "n_labels": 5_000})
-    with_few = found.model_copy(update={"windows": [day, few, *found.windows]})
+    with_few = found.model_copy(update={"judged": [few, *found.judged], "windows": [day]})
     [sentence] = lost_by_labels(BASELINE, with_few, LIMITS)
     assert "of the last 30 days" in sentence
-    only_a_day = found.model_copy(update={"windows": [day]})
+    only_a_day = found.model_copy(update={"judged": [], "windows": [day]})
     assert lost_by_labels(BASELINE, only_a_day, LIMITS) == []
 
 
-def test_labels_that_come_early_alone_are_not_judged() -> None:
-    """Who leaves says so at once, and a "no" is known after a month: 0.62 is the recall."""
-    early = {"accuracy": measure(0.62, 0.01), "recall_Churned": measure(0.62, 0.01)}
-    both = {**early, "accuracy": measure(0.84, 0.01), "recall_Retained": measure(0.9, 0.01)}
-    found = quality(early, n_labels=300)
+def test_a_window_that_is_not_judged_is_passed_over_and_told() -> None:
+    """Its early labels make 0.62 of an accuracy of 0.84; the next longer one has enough others."""
+    early = quality({"accuracy": measure(0.62, 0.01)}, n_labels=300).judged[0]
+    early = early.model_copy(update={"unjudged": "the newest ones are early"})
+    found = quality().model_copy(update={"judged": [early]})
+    said = "labels of the last 7 days ask for nothing: the newest ones are early"
     assert labelled_window(found, LIMITS) is None
-    assert "of one class alone" in unjudged_labels(found, LIMITS)
-    month = WindowView(days=30, n_predictions=9_000, n_labels=6_000, realised=both, estimated={})
-    found = found.model_copy(update={"windows": [*found.windows, month]})
     assert lost_by_labels(BASELINE, found, LIMITS) == []
+    assert unjudged_labels(found, LIMITS) == said
+    month = quality({"accuracy": measure(0.84, 0.01)}, days=30).judged[0]
+    found = found.model_copy(update={"judged": [early, month]})
     assert labelled_window(found, LIMITS) == month
-    assert unjudged_labels(found, LIMITS) == ""
-
-
-@pytest.mark.parametrize(
-    ("n_labels", "n_predictions", "judged_days"),
-    [(1_400, (5_000, 20_000), 30), (1_600, (5_000, 20_000), 7), (1_300, (0, 0), 30)],
-)
-def test_a_window_with_far_fewer_labels_than_the_next_longer_one_is_passed_over(
-    n_labels: int, n_predictions: tuple[int, int], judged_days: int
-) -> None:
-    """Of its predictions, or where these are not counted, of its days; 12,000 come in a month."""
-    short, long = (
-        WindowView(days=days, n_predictions=n, n_labels=labels, realised={}, estimated={})
-        for days, n, labels in zip((7, 30), n_predictions, (n_labels, 12_000), strict=True)
-    )
-    found = quality().model_copy(update={"windows": [short, long]})
-    window = labelled_window(found, LIMITS)
-    assert window is not None
-    assert window.days == judged_days
+    assert lost_by_labels(BASELINE, found, LIMITS) == []
+    assert unjudged_labels(found, LIMITS) == said
 
 
 def test_an_estimate_has_to_be_worse_by_the_calibration_error_too() -> None:

@@ -1,5 +1,7 @@
 """A running rollout takes labels as a guardrail: worse is out, better says so."""
 
+from dataclasses import replace
+
 import pytest
 
 from serve_app.rollout.evidence import Record
@@ -47,6 +49,19 @@ def test_a_candidate_that_is_better_says_so_where_it_goes_on() -> None:
     assert said.outcome == "pass"
     assert "better on labels" in said.reason
     assert "better" not in verdict(record(50.0, seen()), 1, PLAN, 0.0).reason
+
+
+def test_labels_that_judge_nothing_say_so_before_the_first_and_put_nobody_out() -> None:
+    """Those that come early are no sample: neither is one worse by them nor better."""
+    why = "labels judge nothing here: they come after 30 days"
+    for labels in (seen(9.0), seen(better_log_e=9.0), LabelEvidence(0, 0, None, None, 0.0, 0.0)):
+        found = record(50.0, replace(labels, unjudged=why))
+        said = verdict(found, 1, PLAN, 0.0)
+        assert said.outcome == "pass"
+        assert "better" not in said.reason
+        told = labels_view(found, PLAN)
+        assert told is not None
+        assert told.said == told.unjudged == why
 
 
 def test_what_labels_say_is_told_once_there_are_any() -> None:
