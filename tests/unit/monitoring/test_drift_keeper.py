@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pytest
 from obstore.store import MemoryStore
 
 from serve_app.bundle.objects import ObjectFault, Objects, open_objects
@@ -142,3 +143,84 @@ async def test_the_file_lies_next_to_the_logs_of_rollouts(tmp_path: Any) -> None
     await keeper.keep()
     await keeper.keep()
     assert [path.name for path in (tmp_path / "churn/app").iterdir()] == [FILE]
+
+
+async def test_two_coordinators_lose_nothing_of_each_other() -> None:
+    """One cluster takes the place of another: both count for a while, and have one file."""
+    store = Away()
+    before, keeping_before = coordinator(store)
+    after, keeping_after = coordinator(store)
+    for keeper in (keeping_before, keeping_after):
+        await keeper.keep()
+    heard(before, 5)
+    await keeping_before.keep()
+    heard(after, 1)
+    await keeping_after.keep()
+    heard(before, 10)
+    await keeping_before.keep()
+    await keeping_before.keep()
+    assert n_rows_of(before) == 16
+    last, keeping_last = coordinator(store)
+    await keeping_last.keep()
+    assert n_rows_of(last) == 16
+    assert last.sums().begin_s == before.sums().begin_s
+
+
+async def test_a_coordinator_that_counted_nothing_leaves_the_file_alone() -> None:
+    """It would write what was there when it started."""
+    store = Away()
+    waiting, keeping_waiting = coordinator(store)
+    await keeping_waiting.keep()
+    counting, keeper = coordinator(store)
+    heard(counting, 5)
+    await keeper.keep()
+    n_written = store.n_written
+    await keeping_waiting.keep()
+    assert store.n_written == n_written
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+async def test_a_write_that_failed_counts_once_whether_it_arrived_or_not(arrives: bool) -> None:
+    """A store may take the bytes and lose its answer."""
+
+    class Answerless(Away):
+        """Takes one file, or not, and says in both cases that it did not."""
+
+        is_answering = True
+
+        def replace(self, key: str, data: bytes) -> None:
+            """One fault."""
+            if self.is_answering or arrives:
+                super().replace(key, data)
+            if not self.is_answering:
+                self.is_answering = True
+                raise ObjectFault("TimeoutError")
+
+    store = Answerless()
+    windows, keeper = coordinator(store)
+    heard(windows, 3)
+    await keeper.keep()
+    heard(windows, 4)
+    store.is_answering = False
+    await keeper.keep()
+    assert "TimeoutError" in windows.sums().trouble
+    heard(windows, 2)
+    await keeper.keep()
+    assert n_rows_of(windows) == 9
+    again, keeper = coordinator(store)
+    await keeper.keep()
+    assert n_rows_of(again) == 9
+
+
+async def test_a_file_that_is_gone_is_written_again() -> None:
+    """What is known stays known."""
+    store = Away()
+    windows, keeper = coordinator(store)
+    heard(windows, 3)
+    await keeper.keep()
+    store.delete(f"churn/app/{FILE}")
+    heard(windows, 4)
+    await keeper.keep()
+    again, keeper = coordinator(store)
+    await keeper.keep()
+    assert n_rows_of(again) == 7
