@@ -15,7 +15,7 @@ MOST_BYTES = 256 * 1024 * 1024
 
 
 class DriftKeeper:
-    """Reads the file, and writes it each minute in which something was counted.
+    """Reads the file once a minute, and writes it where something was counted.
 
     `open_objects` opens the store, and `folder` is where the file lies in it. A kill loses a minute
     at most. What another coordinator wrote meanwhile is gone on from (`turns.Turns`). As long as
@@ -30,7 +30,6 @@ class DriftKeeper:
         self._open = open_objects
         self._key = f"{folder}/{FILE}"
         self._objects: Objects | None = None
-        self._is_stored = False
         self._keeping = asyncio.Lock()
 
     async def keep_forever(self) -> None:
@@ -40,14 +39,13 @@ class DriftKeeper:
             await asyncio.sleep(PERIOD_S)
 
     async def keep(self) -> None:
-        """Read the file and write it, if there is something new. Never raises."""
+        """Read the file, and write it if there is something new. Never raises."""
         async with self._keeping:
             await self._keep()
 
     async def _keep(self) -> None:
         try:
-            if self._windows.turns.has_more or not self._is_stored:
-                await self._read_and_write()
+            await self._read_and_write()
         except Exception as error:
             # Whatever is wrong with the store, the windows go on.
             kind = error.kind if isinstance(error, ObjectFault) else str(error)
@@ -75,7 +73,6 @@ class DriftKeeper:
             turns.sending(data)
             await asyncio.to_thread(self._replace, data)
             turns.arrived()
-        self._is_stored = True
 
     def _read(self) -> bytes | None:
         self._objects = self._objects or self._open()

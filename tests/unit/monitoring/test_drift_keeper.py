@@ -69,7 +69,7 @@ async def test_a_coordinator_that_starts_again_goes_on_with_the_counts() -> None
 
 
 async def test_nothing_is_written_where_nothing_came() -> None:
-    """An idle model costs a store no requests."""
+    """An idle model fills no store with versions of a file."""
     store = Away()
     windows, keeper = coordinator(store)
     heard(windows, 3)
@@ -166,7 +166,7 @@ async def test_two_coordinators_lose_nothing_of_each_other() -> None:
     assert last.sums().begin_s == before.sums().begin_s
 
 
-async def test_a_coordinator_that_counted_nothing_leaves_the_file_alone() -> None:
+async def test_a_coordinator_that_counted_nothing_reads_along_and_writes_nothing() -> None:
     """It would write what was there when it started."""
     store = Away()
     waiting, keeping_waiting = coordinator(store)
@@ -177,6 +177,7 @@ async def test_a_coordinator_that_counted_nothing_leaves_the_file_alone() -> Non
     n_written = store.n_written
     await keeping_waiting.keep()
     assert store.n_written == n_written
+    assert n_rows_of(waiting) == 5
 
 
 @pytest.mark.parametrize("arrives", [True, False])
