@@ -64,7 +64,8 @@ class QualityReporter:
         return QualityReport(self._feedback.take(), self._scores.take(), metrics)
 
     def follow(self, told: QualityReply) -> None:
-        """Know the versions that the coordinator knows."""
+        """Know the versions that the coordinator knows, and that it heard the labels."""
+        self._feedback.told()
         self._feedback.learn(told.versions)
 
     async def alone(self, seconds: float) -> None:
