@@ -1,46 +1,29 @@
 """What a running cluster exports is what alerts and dashboard ask for."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 import requests
 from harness import wait_until
-from observed import names_used
+from observed import exported, names_used
 from rollout_app import ROW, RolloutApp
 from stage import GOOD, in_fast_mode
 
 # A counter is there from the first time on that something is counted. Nobody's rate is used up
 # here, and no candidate is late: that these are read and exported is seen without a cluster.
-# Drift wants a bundle with a reference and enough rows.
-MAY_BE_MISSING = {
-    "ray_sluice_rate_limited_total",
-    "ray_sluice_shadow_missed_total",
-    "ray_sluice_drift_psi",
-    "ray_sluice_drift_alarm",
-    "ray_sluice_field_missing_ratio",
-    "ray_sluice_field_out_of_range_ratio",
-    "ray_sluice_field_unseen_ratio",
-}
+MAY_BE_MISSING = {"ray_sluice_rate_limited_total", "ray_sluice_shadow_missed_total"}
 DROPPED = "ray_sluice_prediction_log_dropped_total"
 REFUSED = {**ROW, "nps_score": 99}
-
-
-def exported(stage: Any) -> dict[str, list[dict[str, str]]]:
-    """The labels of all series, by metric, as Prometheus would get them."""
-    text = requests.get(f"http://127.0.0.1:{stage.cluster.metrics_port}/metrics", timeout=60).text
-    found: dict[str, list[dict[str, str]]] = {}
-    for name, labels in re.findall(r"^([a-zA-Z_:][\w:]*)\{(.*)\} \S+$", text, re.MULTILINE):
-        found.setdefault(name, []).append(dict(re.findall(r'(\w+)="([^"]*)"', labels)))
-    return found
+# More than drift is told of.
+N_ROWS = 100
 
 
 @in_fast_mode
 def test_each_metric_that_an_alert_or_the_dashboard_names_is_exported(
     stage: Any, tmp_path: Path
 ) -> None:
-    """A rollout in shadow, good rows and refused ones, and a log that cannot be written at first:
-    after that no graph is empty.
+    """A rollout in shadow, good rows and refused ones, a log that cannot be written at first, and
+    rows that differ from training: after that no graph is empty.
     """
     wanted = names_used() - MAY_BE_MISSING
     # In the place of a folder a file, which makes the log drop rows until it is gone.
@@ -51,6 +34,16 @@ def test_each_metric_that_an_alert_or_the_dashboard_names_is_exported(
     app.begin(GOOD, steps=["shadow", 100], min_requests=1_000_000)
     try:
         app.until(status="running", share="shadow")
+        same = requests.post(f"{app.url}/v1/predict/batch", json=[ROW] * N_ROWS, timeout=60)
+        assert same.status_code == 200, same.text
+
+        def is_counted() -> bool:
+            found = requests.get(f"{app.url}/v1/drift", timeout=60).json()
+            return "1h" in found["versions"]["1.0.0"]["windows"]
+
+        wait_until(is_counted, "the rows at the coordinator")
+        # A server looks at drift when it starts, and then once a minute only.
+        app.kill("Server")
 
         def is_complete() -> bool:
             for n in range(20):

@@ -37,9 +37,10 @@ from serve_app.settings import ServerArgs, Table
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own models warn when they are imported
 
-    from serve_app.app import coordinator_parts, server_parts
+    from serve_app.app import TELL_AT_END_S, coordinator_parts, server_parts
     from serve_app.cluster.metrics import Exporter
 
+ROOT = Path(__file__).parents[2]
 ROW = example_rows(get_spec("churn"))[0]
 pytestmark = pytest.mark.usefixtures("collected")
 
@@ -224,6 +225,14 @@ async def test_a_server_that_ends_waits_for_a_coordinator_that_starts_again(
             assert not await parts.heartbeat.beat()
         assert coordinating.quality.view().n_labels == 0
     assert coordinating.quality.view().n_labels == 1
+
+
+def test_the_page_says_for_how_long_a_server_that_ends_tells_its_labels() -> None:
+    """Ray ends it by force after a time that the page names too."""
+    page = " ".join((ROOT / "docs/labels.md").read_text().split())
+    assert (
+        f"it tries for {TELL_AT_END_S:g} seconds, as far as `graceful_shutdown_timeout_s`" in page
+    )
 
 
 async def test_a_coordinator_that_ends_writes_what_it_knows_first(
