@@ -18,7 +18,7 @@ class DriftKeeper:
     """Reads the file once a minute, and writes it where something was counted.
 
     `open_objects` opens the store, and `folder` is where the file lies in it. A kill loses a minute
-    at most. What another coordinator wrote meanwhile is gone on from (`turns.Turns`). As long as
+    at most. What another coordinator wrote meanwhile is gone on from (`FileTurns`). As long as
     the file cannot be read, it is not written either: it is not lost, and `windows.trouble` says
     why.
     """

@@ -20,7 +20,7 @@ from serve_app.monitoring.drift_series import (
     Counted,
     Series,
 )
-from serve_app.monitoring.turns import Turns
+from serve_app.monitoring.file_turns import FileTurns
 
 # The beginning of 2026, before any of this ran: a clock that shows less has not been set yet.
 SET_S = 1_767_225_600
@@ -94,7 +94,7 @@ class DriftWindows:
         self._clock = clock
         self._begin_s = clock()
         self._all = Series(self._now_s)
-        self.turns = Turns(lambda: Series(self._now_s))
+        self.turns = FileTurns(lambda: Series(self._now_s))
         self.trouble = ""
 
     def hear(self, server: str, taken: Iterable[DriftCounts], *, is_new: bool) -> None:

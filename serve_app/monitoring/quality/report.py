@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from serve_app.contract import ModelSpec
 from serve_app.contract.labels import name_of_label
 from serve_app.errors import NotReady, StateError
+from serve_app.monitoring.file_turns import FileTurns
 from serve_app.monitoring.labels.feedback import Feedback
 from serve_app.monitoring.labels.shapes import Label, Shape, Shaper
 from serve_app.monitoring.quality.additions import Additions
@@ -18,7 +19,6 @@ from serve_app.monitoring.quality.kept import Kept
 from serve_app.monitoring.quality.score_counter import ScoreCounter
 from serve_app.monitoring.quality.sums import Sums
 from serve_app.monitoring.quality.view import QualityView, view_of
-from serve_app.monitoring.turns import Turns
 from serve_app.serving.versions import Versions
 from serve_app.statistics.loss_test import LabelEvidence
 
@@ -76,7 +76,7 @@ class Quality:
     """The part's end in the coordinator: the book of a model, read and kept by `kept`.
 
     What comes before the book has been read waits for it: a label that the book has counted must
-    not count again. What another coordinator wrote meanwhile is gone on from (`turns.Turns`).
+    not count again. What another coordinator wrote meanwhile is gone on from (`FileTurns`).
     `clock` gives seconds since 1970.
     """
 
@@ -90,7 +90,7 @@ class Quality:
         self._kept = kept
         self._clock = clock
         self._book: Book | None = None
-        self._turns = Turns(Additions)
+        self._turns = FileTurns(Additions)
         self._keeping = asyncio.Lock()
         self.trouble = ""
 

@@ -292,7 +292,7 @@ async def test_a_write_that_failed_counts_once_whether_it_arrived_or_not(arrives
 
 
 async def test_a_file_that_is_gone_is_written_again() -> None:
-    """What is known stays known."""
+    """What is known here stays known, and the next one reads it."""
     coordinator = Coordinator()
     server = Predicting()
     for _ in range(2):

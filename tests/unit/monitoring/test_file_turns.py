@@ -2,7 +2,7 @@
 
 import pytest
 
-from serve_app.monitoring.turns import Turns
+from serve_app.monitoring.file_turns import FileTurns
 
 
 class Words(list[str]):
@@ -13,7 +13,7 @@ class Words(list[str]):
         self.extend(later)
 
 
-def turn(turns: Turns[Words], stored: bytes | None, write: bytes) -> bool:
+def turn(turns: FileTurns[Words], stored: bytes | None, write: bytes) -> bool:
     """A whole turn; whether what was stored was news."""
     is_news = turns.is_news(stored)
     if is_news and stored is not None:
@@ -26,7 +26,7 @@ def turn(turns: Turns[Words], stored: bytes | None, write: bytes) -> bool:
 
 def test_what_was_written_or_read_here_is_no_news() -> None:
     """Only what somebody else wrote is, and a file that is gone is not."""
-    turns = Turns(Words)
+    turns = FileTurns(Words)
     assert turn(turns, b"theirs", b"both")
     assert not turn(turns, b"both", b"more")
     assert not turn(turns, None, b"again")
@@ -38,7 +38,7 @@ def test_a_turn_that_broke_off_is_in_the_next_one_unless_its_bytes_are_there(
     is_whole: bool,
 ) -> None:
     """In the order in which it was counted, and nothing is lost when it breaks off twice."""
-    turns = Turns(Words)
+    turns = FileTurns(Words)
     turn(turns, None, b"")
     turns.since.append("first")
     turns.take()
@@ -57,7 +57,7 @@ def test_a_turn_that_broke_off_is_in_the_next_one_unless_its_bytes_are_there(
 
 def test_there_is_more_as_long_as_it_may_be_in_no_file() -> None:
     """Also while it is on its way."""
-    turns = Turns(Words)
+    turns = FileTurns(Words)
     assert not turns.has_more
     turns.since.append("first")
     turns.take()

@@ -23,7 +23,7 @@ class Since(Protocol):
 S = TypeVar("S", bound=Since)
 
 
-class Turns(Generic[S]):
+class FileTurns(Generic[S]):
     """Knows whether somebody else wrote the file, and what the file lacks of our own counts: pure.
 
     `since` is what was counted here and is in no file yet; the caller adds to it. One turn is
