@@ -65,6 +65,9 @@ from serve_app.serving.version_counts import VersionCounts
 from serve_app.serving.versions import Versions, backoff
 from serve_app.settings import COORDINATOR_CPUS, ServerArgs, VersionArgs
 
+# Ray ends a replica by force after `graceful_shutdown_timeout_s`: 20 s where a file does not say.
+TELL_AT_END_S = 15.0
+
 
 def server(args: ServerArgs) -> Any:
     """The application of a model: its servers, and one coordinator."""
@@ -138,11 +141,11 @@ def server_parts(args: ServerArgs, coordinator: Any) -> ServerParts:
     drift_looks = DriftLooks(drift_reader)
 
     async def at_end() -> None:
-        # Labels that were taken are told before a replica goes, as far as somebody hears them.
-        while feedback.n_waiting and await heartbeat.beat():
-            pass
-        if log is not None:
-            await asyncio.to_thread(log.close)
+        # Labels that were taken are told before a replica goes. The coordinator may be away since
+        # it starts again itself, as both do where `args` change; the log does not wait for it.
+        telling = heartbeat.beat_while(lambda: feedback.n_waiting > 0, TELL_AT_END_S)
+        closing = asyncio.to_thread(log.close) if log is not None else asyncio.sleep(0)
+        await asyncio.gather(telling, closing)
 
     app = create_app(
         spec,

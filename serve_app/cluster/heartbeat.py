@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 
 from serve_app.cluster.report import Reply, Report, ServerPart, named
 
@@ -38,6 +39,8 @@ class Heartbeat:
         # A report whose reply was lost. The coordinator may have counted it, so it is sent again
         # as it was, and what came since waits for the next one.
         self._unanswered: Report | None = None
+        # At the end of a replica it is beaten next to the beats of each second.
+        self._beating = asyncio.Lock()
 
     @property
     def age_s(self) -> float:
@@ -50,8 +53,20 @@ class Heartbeat:
             await self.beat()
             await asyncio.sleep(PERIOD_S)
 
+    async def beat_while(self, is_waiting: Callable[[], bool], most_s: float) -> None:
+        """Report until nothing waits any more, for so long at most: a coordinator may come back."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(most_s):
+                while is_waiting():
+                    if not await self.beat():
+                        await asyncio.sleep(PERIOD_S)
+
     async def beat(self) -> bool:
         """Send one report; whether the coordinator answered. Never raises."""
+        async with self._beating:
+            return await self._beat()
+
+    async def _beat(self) -> bool:
         report = self._unanswered or self._report()
         self._unanswered = report
         try:

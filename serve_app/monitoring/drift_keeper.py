@@ -15,11 +15,12 @@ MOST_BYTES = 256 * 1024 * 1024
 
 
 class DriftKeeper:
-    """Reads the file once, and writes it then, and each minute in which something was counted.
+    """Reads the file once a minute, and writes it where something was counted.
 
     `open_objects` opens the store, and `folder` is where the file lies in it. A kill loses a minute
-    at most. As long as the file cannot be read, it is not written either: it is not lost, and
-    `windows.trouble` says why.
+    at most. What another coordinator wrote meanwhile is gone on from (`FileTurns`). As long as
+    the file cannot be read, it is not written either: it is not lost, and `windows.trouble` says
+    why.
     """
 
     def __init__(
@@ -29,9 +30,6 @@ class DriftKeeper:
         self._open = open_objects
         self._key = f"{folder}/{FILE}"
         self._objects: Objects | None = None
-        self._is_restored = False
-        # Fewer than ever: since when rows are counted is kept before there are any.
-        self._n_kept = -1
         self._keeping = asyncio.Lock()
 
     async def keep_forever(self) -> None:
@@ -41,16 +39,13 @@ class DriftKeeper:
             await asyncio.sleep(PERIOD_S)
 
     async def keep(self) -> None:
-        """Read the file if that was not done, write it if there is something new. Never raises."""
+        """Read the file, and write it if there is something new. Never raises."""
         async with self._keeping:
             await self._keep()
 
     async def _keep(self) -> None:
         try:
-            if not self._is_restored:
-                await self._restore()
-            elif self._windows.n_heard != self._n_kept:
-                await self._write()
+            await self._read_and_write()
         except Exception as error:
             # Whatever is wrong with the store, the windows go on.
             kind = error.kind if isinstance(error, ObjectFault) else str(error)
@@ -59,15 +54,25 @@ class DriftKeeper:
             return
         self._windows.trouble = ""
 
-    async def _restore(self) -> None:
-        data = await asyncio.to_thread(self._read)
-        if data is not None:
+    async def _read_and_write(self) -> None:
+        turns = self._windows.turns
+        stored = await asyncio.to_thread(self._read)
+        is_news = turns.is_news(stored)
+        if stored is not None and is_news:
             try:
-                self._windows.restore(decode(data))
+                self._windows.go_on(await asyncio.to_thread(decode, stored))
             except ValueError as error:
                 # It says nothing any more: the next write replaces it.
-                logger.warning("drift: %s: %s; counting starts again", self._key, error)
-        self._is_restored = True
+                logger.warning("drift: %s: %s; what is known here stays", self._key, error)
+            turns.took(stored)
+        # Since when rows are counted is kept before there are any.
+        if turns.has_more or stored is None:
+            dumped = self._windows.dump()
+            turns.take()
+            data = await asyncio.to_thread(encode, dumped)
+            turns.sending(data)
+            await asyncio.to_thread(self._replace, data)
+            turns.arrived()
 
     def _read(self) -> bytes | None:
         self._objects = self._objects or self._open()
@@ -75,12 +80,6 @@ class DriftKeeper:
             return self._objects.get(self._key, MOST_BYTES)
         except NoSuchObject:
             return None
-
-    async def _write(self) -> None:
-        n_heard = self._windows.n_heard
-        dumped = self._windows.dump()
-        await asyncio.to_thread(lambda: self._replace(encode(dumped)))
-        self._n_kept = n_heard
 
     def _replace(self, data: bytes) -> None:
         assert self._objects is not None

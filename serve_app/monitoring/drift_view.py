@@ -22,7 +22,8 @@ from serve_app.monitoring.drift_histograms import (
     number_counts,
     text_counts,
 )
-from serve_app.monitoring.drift_windows import WINDOWS, Counted, DriftSums, WindowSum
+from serve_app.monitoring.drift_series import Counted
+from serve_app.monitoring.drift_windows import WINDOWS, DriftSums, WindowSum
 from serve_app.serving.member import Opened
 from serve_app.serving.versions import Versions
 

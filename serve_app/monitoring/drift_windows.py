@@ -4,17 +4,26 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from serve_app.monitoring.drift_bins import Counts
 from serve_app.monitoring.drift_counter import DriftCounts
+from serve_app.monitoring.drift_series import (
+    BUCKET_S,
+    DAY_S,
+    HOUR_S,
+    WEEK_DAYS,
+    Buckets,
+    Counted,
+    Series,
+)
+from serve_app.monitoring.file_turns import FileTurns
 
-BUCKET_S = 300
-HOUR_S = 3_600
-DAY_S = 86_400
+# The beginning of 2026, before any of this ran: a clock that shows less has not been set yet.
+SET_S = 1_767_225_600
 
 
 class Window(NamedTuple):
@@ -34,22 +43,11 @@ WINDOWS: Mapping[str, Window] = {
     HOUR: Window(HOUR_S),
     DAY: Window(DAY_S),
     DAY_BEFORE: Window(2 * DAY_S, DAY_S),
-    WEEK: Window(7 * DAY_S),
+    WEEK: Window(WEEK_DAYS * DAY_S),
 }
-LONGEST_S = max(window.begin_s for window in WINDOWS.values())
-# Of one model within a week. The one that was heard least lately goes first.
-MOST_VERSIONS = 20
 # Times and counts of a file beyond these are none: of the year 5138, and of more rows than fit.
 MOST_S = 1e11
 MOST_ROWS = 1e15
-
-
-class Counted(NamedTuple):
-    """What counts belong to: a version, its manifest, and how its bins are laid out."""
-
-    version: str
-    manifest_sha256: str
-    places: int
 
 
 @dataclass(frozen=True)
@@ -85,34 +83,12 @@ class Dump:
     series: Sequence[tuple[Counted, list[int], Counts]] = ()
 
 
-@dataclass
-class _Buckets:
-    """By the second at which a bucket begins, rows and counts: (1 + size,)."""
-
-    sums: dict[int, Counts] = field(default_factory=dict)
-
-    def add(self, start_s: int, vector: Counts) -> None:
-        if any(len(known) != len(vector) for known in self.sums.values()):
-            # A file that was kept is not what it says: counting starts again.
-            self.sums.clear()
-        known = self.sums.get(start_s)
-        self.sums[start_s] = vector.copy() if known is None else known + vector
-
-    def forget(self, before_s: int, after_s: int) -> None:
-        self.sums = {s: v for s, v in self.sums.items() if before_s < s <= after_s}
-
-    def merge(self, until_s: int) -> None:
-        """Keep what came until then by hours: nobody asks for less of it."""
-        for start_s in [s for s in self.sums if s <= until_s and s % HOUR_S]:
-            vector = self.sums.pop(start_s)
-            self.add(start_s - start_s % HOUR_S, vector)
-
-
 class DriftWindows:
     """Sums what the servers of a model count; a part of the report.
 
     Buckets go by the clock on the wall, since they are kept through a restart, and so is since when
-    rows are counted. `trouble` is told with the sums.
+    rows are counted. Rows of the future, by a clock that was wrong, are in no window. `turns` knows
+    what no file has yet; `trouble` is told with the sums.
     """
 
     name = "drift"
@@ -120,10 +96,9 @@ class DriftWindows:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._begin_s = clock()
-        self._versions: dict[Counted, _Buckets] = {}
+        self._all = Series(self._now_s)
+        self.turns = FileTurns(lambda: Series(self._now_s))
         self.trouble = ""
-        # Rises with whatever is heard, so that one can tell whether there is something to keep.
-        self.n_heard = 0
 
     def hear(self, server: str, taken: Iterable[DriftCounts], *, is_new: bool) -> None:
         """Add what a server counted; a report that was heard before is not counted again."""
@@ -131,8 +106,9 @@ class DriftWindows:
             return
         for one in taken:
             counted = Counted(one.version, one.manifest_sha256, one.places)
-            self._add(counted, self._now_s(), np.concatenate([[one.n_rows], one.counts]))
-            self.n_heard += 1
+            vector = np.concatenate([[one.n_rows], one.counts])
+            for series in (self._all, self.turns.since):
+                series.add(counted, self._now_s(), vector)
 
     def tell(self, server: str) -> None:
         """Nothing is told."""
@@ -146,43 +122,42 @@ class DriftWindows:
                 for name, (begin_s, end_s) in WINDOWS.items()
                 if (window := _sum(buckets, now_s - begin_s, now_s - end_s)) is not None
             }
-            for counted, buckets in self._versions.items()
+            for counted, buckets in self._all.versions.items()
         }
         with_rows = {counted: windows for counted, windows in found.items() if windows}
-        return DriftSums(with_rows, self._begin_s, self.trouble)
+        return DriftSums(with_rows, min(self._since_s(), self._clock()), self.trouble)
 
     def dump(self) -> Dump:
         """Everything, to be kept."""
         series = [
             (counted, list(buckets.sums), np.stack(list(buckets.sums.values())))
-            for counted, buckets in self._versions.items()
+            for counted, buckets in self._all.versions.items()
             if buckets.sums
         ]
-        return Dump(self._begin_s, series)
+        return Dump(self._since_s(), series)
 
-    def restore(self, dumped: Dump) -> None:
-        """Add what was kept to what was heard since."""
-        self._begin_s = min(self._begin_s, dumped.begin_s)
+    def go_on(self, dumped: Dump) -> None:
+        """Know what was kept, and what was heard since that no file has."""
+        known = Series(self._now_s)
         for counted, starts_s, vectors in dumped.series:
-            for start_s, vector in zip(starts_s, vectors, strict=True):
-                self._add(counted, start_s, vector)
+            known.versions[counted] = Buckets(dict(zip(starts_s, vectors, strict=True)))
+        known.merge(self.turns.since)
+        self._all = known
+        begins_s = [s for s in (self._begin_s, dumped.begin_s) if s >= SET_S]
+        self._begin_s = min(begins_s, default=self._begin_s)
+
+    def _since_s(self) -> float:
+        """Since when rows are counted, as soon as the clock has been set."""
+        if self._begin_s < SET_S:
+            self._begin_s = self._clock()
+        return self._begin_s
 
     def _now_s(self) -> int:
         """When the bucket of now begins."""
         return int(self._clock() // BUCKET_S) * BUCKET_S
 
-    def _add(self, counted: Counted, start_s: int, vector: Counts) -> None:
-        buckets = self._versions.pop(counted, None) or _Buckets()
-        self._versions[counted] = buckets
-        buckets.add(start_s, vector)
-        now_s = self._now_s()
-        buckets.forget(now_s - LONGEST_S, now_s)
-        buckets.merge(now_s - DAY_S)
-        while len(self._versions) > MOST_VERSIONS:
-            del self._versions[next(iter(self._versions))]
 
-
-def _sum(buckets: _Buckets, after_s: int, until_s: int) -> WindowSum | None:
+def _sum(buckets: Buckets, after_s: int, until_s: int) -> WindowSum | None:
     inside = {s: v for s, v in buckets.sums.items() if after_s < s <= until_s}
     if not inside:
         return None

@@ -11,8 +11,9 @@ from serve_app.bundle.manifest import Manifest
 from serve_app.contract import ModelSpec
 from serve_app.contract.block import Block, Layout, Scores
 from serve_app.monitoring.drift_bins import PLACES, DriftBins
+from serve_app.monitoring.drift_series import Counted
 from serve_app.monitoring.drift_view import VersionDrift, version_drift
-from serve_app.monitoring.drift_windows import Counted, WindowSum
+from serve_app.monitoring.drift_windows import WindowSum
 from serve_app.serving.answer import Answered, Assignment
 from serve_app.serving.member import Opened
 from training.references import references, score_references

@@ -48,27 +48,25 @@ class InMemory:
     """Where a coordinator keeps its book; while `error` is set, it cannot."""
 
     def __init__(self) -> None:
-        self.text = ""
+        self.data = b""
         self.aside = b""
         self.error: StateError | None = None
 
-    def read(self) -> Any | None:
+    def read(self) -> bytes | None:
         """What was written last."""
-        import json
-
         if self.error is not None:
             raise self.error
-        return json.loads(self.text) if self.text else None
+        return self.data or None
 
     def put_aside(self, found: bytes) -> None:
         """Noted."""
         self.aside = found
 
-    def write(self, text: str) -> None:
+    def write(self, data: bytes) -> None:
         """Noted."""
         if self.error is not None:
             raise self.error
-        self.text = text
+        self.data = data
 
 
 class Unknowing:

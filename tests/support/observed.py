@@ -1,9 +1,11 @@
 """What alerts and the dashboard ask Prometheus for."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import requests
 import yaml
 from queries import metric_names
 
@@ -54,3 +56,12 @@ def names_used() -> set[str]:
     """The metrics that somebody has to export."""
     used = {name for query in queries() for name in metric_names(query)}
     return used - recorded() - OF_PROMETHEUS
+
+
+def exported(stage: Any) -> dict[str, list[dict[str, str]]]:
+    """The labels of all series, by metric, as Prometheus would get them of Ray's agent."""
+    text = requests.get(f"http://127.0.0.1:{stage.cluster.metrics_port}/metrics", timeout=60).text
+    found: dict[str, list[dict[str, str]]] = {}
+    for name, labels in re.findall(r"^([a-zA-Z_:][\w:]*)\{(.*)\} \S+$", text, re.MULTILINE):
+        found.setdefault(name, []).append(dict(re.findall(r'(\w+)="([^"]*)"', labels)))
+    return found

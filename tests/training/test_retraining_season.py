@@ -17,8 +17,9 @@ from serve_app.bundle.store import FolderStore
 from serve_app.contract.block import Layout
 from serve_app.models import get_spec
 from serve_app.monitoring.drift_bins import PLACES, Counts, DriftBins
+from serve_app.monitoring.drift_series import Counted
 from serve_app.monitoring.drift_view import version_drift
-from serve_app.monitoring.drift_windows import Counted, WindowSum
+from serve_app.monitoring.drift_windows import WindowSum
 from serve_app.monitoring.retraining_verdict import Outcome, RetrainingVerdict, Seen, judge
 from serve_app.serving.member import Opened
 from training.bundling import Written

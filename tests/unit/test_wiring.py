@@ -37,9 +37,10 @@ from serve_app.settings import ServerArgs, Table
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Ray's own models warn when they are imported
 
-    from serve_app.app import coordinator_parts, server_parts
+    from serve_app.app import TELL_AT_END_S, coordinator_parts, server_parts
     from serve_app.cluster.metrics import Exporter
 
+ROOT = Path(__file__).parents[2]
 ROW = example_rows(get_spec("churn"))[0]
 pytestmark = pytest.mark.usefixtures("collected")
 
@@ -204,6 +205,46 @@ async def test_a_server_that_ends_tells_its_labels_and_writes_its_log_first(
         assert coordinating.quality.view().n_labels == 0
     assert coordinating.quality.view().n_labels == 1
     assert [part for part in log.rglob("*.gz") if part.is_file()]
+
+
+@pytest.mark.parametrize("is_under_way", [False, True])
+async def test_a_server_that_ends_waits_for_a_coordinator_that_starts_again(
+    args: ServerArgs, is_under_way: bool
+) -> None:
+    """Both go where `args` change; what was in the report that failed is told too."""
+
+    class Starting(Handle):
+        """Away at the first report."""
+
+        async def remote(self, report: Report) -> Reply:
+            """Hand it over, from the second on."""
+            self.reports.append(report)
+            if len(self.reports) == 1:
+                raise RuntimeError("no replica")
+            return self.inbox.receive(report)
+
+    coordinating = coordinator_parts(args)
+    assert coordinating.quality is not None
+    await coordinating.quality.keep()
+    coordinator: Any = SimpleNamespace(report=Starting(coordinating.inbox))
+    parts = server_parts(args, coordinator)
+    await parts.versions.start(table())
+    async with parts.app.router.lifespan_context(parts.app), client_of(parts.app) as client:
+        answer = await client.post("/v1/predict", json=ROW)
+        label = {"prediction_id": answer.json()["prediction_id"], "actual": 1}
+        assert (await client.post("/v1/feedback", json=label)).status_code == 200
+        if is_under_way:
+            assert not await parts.heartbeat.beat()
+        assert coordinating.quality.view().n_labels == 0
+    assert coordinating.quality.view().n_labels == 1
+
+
+def test_the_page_says_for_how_long_a_server_that_ends_tells_its_labels() -> None:
+    """Ray ends it by force after a time that the page names too."""
+    page = " ".join((ROOT / "docs/labels.md").read_text().split())
+    assert (
+        f"it tries for {TELL_AT_END_S:g} seconds, as far as `graceful_shutdown_timeout_s`" in page
+    )
 
 
 async def test_a_coordinator_that_ends_writes_what_it_knows_first(

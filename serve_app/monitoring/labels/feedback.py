@@ -32,6 +32,7 @@ class Feedback:
         self._versions_now = versions_now
         self._told: dict[int, str] = {}
         self._waiting: list[Label] = []
+        self._n_under_way = 0
         self.counts: Counter[tuple[str, str]] = Counter()
 
     def learn(self, versions: Iterable[str]) -> None:
@@ -40,8 +41,8 @@ class Feedback:
 
     @property
     def n_waiting(self) -> int:
-        """Labels that were taken and are not told yet."""
-        return len(self._waiting)
+        """Labels that were taken, and of which no coordinator has said that it heard them."""
+        return len(self._waiting) + self._n_under_way
 
     def require_room(self, n_labels: int) -> None:
         """Refuse what could not be told. Raises Overloaded."""
@@ -78,10 +79,18 @@ class Feedback:
         return self._told | {version_code(version): version for version in self._versions_now()}
 
     def take(self) -> tuple[Label, ...]:
-        """The labels that came since, the oldest first; a second's worth of them."""
+        """The labels that came since, the oldest first; a second's worth of them.
+
+        Those that were taken before were heard by then.
+        """
         taken = tuple(self._waiting[:MOST_TOLD])
         del self._waiting[:MOST_TOLD]
+        self._n_under_way = len(taken)
         return taken
+
+    def told(self) -> None:
+        """Note that the coordinator heard what was taken last."""
+        self._n_under_way = 0
 
 
 def _label(carried: Carried, id_: int, version: str, truth: tuple[float, ...]) -> Label:

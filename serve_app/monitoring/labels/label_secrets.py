@@ -1,6 +1,7 @@
 """The secrets that seal prediction ids: where they are, how the first one is made, how they rotate.
 
-A file, or a variable, has one secret a line, the newest first: that one seals, all of them open.
+A file, or a variable, has one secret a line: the first one seals, all of them open. A new one is
+written below it, and becomes the first one once all servers have it.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ NOTE = (
 
 
 def parse_secrets(text: str) -> tuple[bytes, ...]:
-    """The secrets of a file or variable, the newest first. Raises SettingsError.
+    """The secrets of a file or variable, first the one that seals. Raises SettingsError.
 
     An error repeats nothing of the text.
     """

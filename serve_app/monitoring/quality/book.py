@@ -115,10 +115,15 @@ class Book:
         found = self.runs.get(run)
         if found is None:
             found = LabelledRun(stable, candidate, LossTest(max_ratio))
-            self.runs[run] = found
-            while len(self.runs) > MOST_RUNS:
-                del self.runs[next(iter(self.runs))]
+            self.know_runs({run: found})
         return found
+
+    def know_runs(self, runs: Mapping[str, LabelledRun]) -> None:
+        """Follow these runs too, where they are not known; of too many the first are left."""
+        for run, found in runs.items():
+            self.runs.setdefault(run, found)
+        while len(self.runs) > MOST_RUNS:
+            del self.runs[next(iter(self.runs))]
 
     def _sums(self, version: str, day: int) -> Sums:
         return self.days.setdefault(version, {}).setdefault(day, {})

@@ -1,8 +1,6 @@
 """Where a book is kept: one file in the folder of the state, replaced in one step."""
 
-from typing import Any, Protocol
-
-from pydantic_core import from_json
+from typing import Protocol
 
 from serve_app.bundle.objects import (
     NoSuchObject,
@@ -26,14 +24,14 @@ TIMEOUT_S = 30.0
 class Kept(Protocol):
     """Where the coordinator keeps its book. Every call waits, and raises StateError."""
 
-    def read(self) -> Any | None:
-        """The plain values that were written last; None: nothing was, or it could not be parsed."""
+    def read(self) -> bytes | None:
+        """What was written last; None: nothing was."""
 
     def put_aside(self, found: bytes) -> None:
         """Keep what cannot be used, since the next writing takes its place."""
 
-    def write(self, text: str) -> None:
-        """Put a text in the place of the one before."""
+    def write(self, data: bytes) -> None:
+        """Put it in the place of what was there before."""
 
 
 class KeptFile:
@@ -59,14 +57,11 @@ class KeptFile:
                 raise StateError(f"state: {self._state} cannot be opened ({error})") from error
         return self._opened
 
-    def read(self) -> Any | None:
-        """The plain values; None: nothing is there, or nobody can parse it, and it was put aside.
-
-        Raises StateError.
-        """
+    def read(self) -> bytes | None:
+        """What is there; None: nothing. Raises StateError."""
         objects = self._objects()
         try:
-            found = objects.get(f"{self._folder}/{FILE}", MOST_BYTES)
+            return objects.get(f"{self._folder}/{FILE}", MOST_BYTES)
         except NoSuchObject:
             return None
         except ObjectTooLarge as error:
@@ -76,23 +71,17 @@ class KeptFile:
             ) from None
         except ObjectFault as error:
             raise StateError(f"{self._place}: cannot be read ({error.kind})") from error
-        try:
-            # Unlike `json`, it says of what is nested too deep that it is no JSON.
-            return from_json(found)
-        except ValueError:
-            self.put_aside(found)
-            return None
 
     def put_aside(self, found: bytes) -> None:
-        """Keep what could not be read, since the next writing takes its place."""
+        """Keep what cannot be used in a file next to it. Raises StateError."""
         try:
             self._objects().replace(f"{self._folder}/{BROKEN_FILE}", found)
         except ObjectFault as error:
             raise StateError(f"{self._place}: cannot be put aside ({error.kind})") from error
 
-    def write(self, text: str) -> None:
-        """Put it in the place of the one before. Raises StateError."""
+    def write(self, data: bytes) -> None:
+        """Put it in the place of what was there before. Raises StateError."""
         try:
-            self._objects().replace(f"{self._folder}/{FILE}", text.encode())
+            self._objects().replace(f"{self._folder}/{FILE}", data)
         except ObjectFault as error:
             raise StateError(f"{self._place}: cannot be written ({error.kind})") from error

@@ -7,11 +7,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from pydantic_core import from_json
+
 from serve_app.contract import ModelSpec
 from serve_app.contract.labels import name_of_label
 from serve_app.errors import NotReady, StateError
+from serve_app.monitoring.file_turns import FileTurns
 from serve_app.monitoring.labels.feedback import Feedback
 from serve_app.monitoring.labels.shapes import Label, Shape, Shaper
+from serve_app.monitoring.quality.additions import Additions
 from serve_app.monitoring.quality.book import Book, book_of
 from serve_app.monitoring.quality.kept import Kept
 from serve_app.monitoring.quality.score_counter import ScoreCounter
@@ -24,8 +28,6 @@ from serve_app.statistics.loss_test import LabelEvidence
 logger = logging.getLogger(__name__)
 
 KEEP_EVERY_S = 10.0
-# Reports that are kept until the book has been read. Scores of more are lost, and labels too.
-MOST_WAITING = 1_000
 BROKEN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 
 
@@ -65,7 +67,8 @@ class QualityReporter:
         return QualityReport(self._feedback.take(), self._scores.take(), metrics)
 
     def follow(self, told: QualityReply) -> None:
-        """Know the versions that the coordinator knows."""
+        """Know the versions that the coordinator knows, and that it heard the labels."""
+        self._feedback.told()
         self._feedback.learn(told.versions)
 
     async def alone(self, seconds: float) -> None:
@@ -76,7 +79,8 @@ class Quality:
     """The part's end in the coordinator: the book of a model, read and kept by `kept`.
 
     What comes before the book has been read waits for it: a label that the book has counted must
-    not count again. `clock` gives seconds since 1970; `label_delay_days` are those of `args`.
+    not count again. What another coordinator wrote meanwhile is gone on from (`FileTurns`).
+    `clock` gives seconds since 1970; `label_delay_days` are those of `args`.
     """
 
     name = "quality"
@@ -97,8 +101,7 @@ class Quality:
         self._clock = clock
         self._label_delay_days = label_delay_days
         self._book: Book | None = None
-        self._waiting: list[QualityReport] = []
-        self._is_changed = False
+        self._turns = FileTurns(Additions)
         self._keeping = asyncio.Lock()
         self.trouble = ""
 
@@ -106,25 +109,19 @@ class Quality:
         """Add what a server tells, once."""
         if not is_new:
             return
+        now_s = self._clock()
+        n_over = self._turns.since.add(taken.labels, taken.scores, taken.metrics, now_s)
         if self._book is not None:
-            self._add(self._book, taken)
-        elif len(self._waiting) < MOST_WAITING:
-            self._waiting.append(taken)
-        else:
-            logger.error("labels of a report are lost: %s", self.trouble)
+            self._book.know(taken.metrics)
+            self._book.add_labels(taken.labels, now_s)
+            self._book.add_scores(taken.scores, now_s)
+        elif n_over:
+            logger.error("%d labels of a report are lost: %s", n_over, self.trouble)
 
     def tell(self, server: str) -> QualityReply:
         """The versions that are known here."""
         book = self._book
         return QualityReply(() if book is None else tuple(book.days | book.metrics))
-
-    def _add(self, book: Book, taken: QualityReport) -> None:
-        now_s = self._clock()
-        book.know(taken.metrics)
-        book.add_labels(taken.labels, now_s)
-        book.add_scores(taken.scores, now_s)
-        if taken.labels or taken.scores:
-            self._is_changed = True
 
     def labelled(
         self, run: str, stable: str, candidate: str, max_ratio: float
@@ -165,42 +162,51 @@ class Quality:
             await asyncio.sleep(every_s if self._book is not None else 1.0)
 
     async def keep(self) -> None:
-        """Read the book if it has not been read, and write it if it has changed. Never raises."""
+        """Read the book, and write it if there is something new. Never raises."""
         async with self._keeping:
             await self._keep()
 
     async def _keep(self) -> None:
         try:
-            if self._book is None:
-                self._begin(await asyncio.to_thread(self._read))
-            if self._is_changed and self._book is not None:
-                self._is_changed = False
-                self._book.forget(self._clock())
-                text = json.dumps(self._book.to_json(), separators=(",", ":"))
-                await asyncio.to_thread(self._kept.write, text)
+            await self._read_and_write()
             self.trouble = ""
         except Exception as error:
             # It is tried again; nothing is forgotten meanwhile.
-            self._is_changed = self._book is not None
             said = str(error) if isinstance(error, StateError) else type(error).__name__
             if said != self.trouble:
                 logger.error("the labels are not kept: %s", said)
             self.trouble = said
 
-    def _read(self) -> Book:
-        found = self._kept.read()
-        if found is None:
-            return Book(self._shape, self._outputs)
+    async def _read_and_write(self) -> None:
+        stored = await asyncio.to_thread(self._kept.read)
+        is_news = self._turns.is_news(stored)
+        found = None
+        if stored is not None and is_news:
+            found = await asyncio.to_thread(self._usable, stored)
+            self._turns.took(stored)
+        if found is not None or self._book is None:
+            self._go_on(found or Book(self._shape, self._outputs))
+        if self._turns.has_more and self._book is not None:
+            self._book.forget(self._clock())
+            data = json.dumps(self._book.to_json(), separators=(",", ":")).encode()
+            self._turns.take()
+            self._turns.sending(data)
+            await asyncio.to_thread(self._kept.write, data)
+            self._turns.arrived()
+
+    def _usable(self, stored: bytes) -> Book | None:
         try:
-            return book_of(found, self._shape, self._outputs)
+            # Unlike `json`, it says of what is nested too deep that it is no JSON.
+            return book_of(from_json(stored), self._shape, self._outputs)
         except BROKEN as error:
             # Of another kind of model, or of a newer release: put aside, since we write over it.
-            logger.error("what was kept of labels cannot be used, it begins again: %s", error)
-            self._kept.put_aside(json.dumps(found).encode())
-            return Book(self._shape, self._outputs)
+            logger.error("what was kept of labels cannot be used: %s", error)
+            self._kept.put_aside(stored)
+            return None
 
-    def _begin(self, book: Book) -> None:
-        for taken in self._waiting:
-            self._add(book, taken)
-        self._waiting.clear()
+    def _go_on(self, book: Book) -> None:
+        """Know a book, and what was heard since that no file has."""
+        if self._book is not None:
+            book.know_runs(self._book.runs)
+        self._turns.since.tell(book, self._clock())
         self._book = book

@@ -28,7 +28,7 @@ def test_refused_rows_are_told_once_and_belong_to_no_version() -> None:
     windows.hear("a", [told], is_new=True)
     windows.hear("b", counter.take(), is_new=True)
     again = DriftWindows()
-    again.restore(decode(encode(windows.dump())))
+    again.go_on(decode(encode(windows.dump())))
     [found] = again.sums().windows.values()
     assert found["1h"].n_rows == 5
 

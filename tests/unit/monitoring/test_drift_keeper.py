@@ -73,7 +73,7 @@ async def test_a_coordinator_that_starts_again_goes_on_with_the_counts() -> None
 
 
 async def test_nothing_is_written_where_nothing_came() -> None:
-    """An idle model costs a store no requests."""
+    """An idle model fills no store with versions of a file."""
     store = Away()
     windows, keeper = coordinator(store)
     heard(windows, 3)
@@ -174,7 +174,7 @@ def test_a_file_with_other_bytes_in_it_is_a_dump_or_an_error(at: int, other: byt
         found = decode(whole[:place] + other + whole[place + len(other) :])
     except ValueError:
         return
-    DriftWindows().restore(found)
+    DriftWindows().go_on(found)
 
 
 async def test_a_folder_that_cannot_be_opened_is_said() -> None:
@@ -199,3 +199,85 @@ async def test_the_file_lies_next_to_the_logs_of_rollouts(tmp_path: Any) -> None
     await keeper.keep()
     await keeper.keep()
     assert [path.name for path in (tmp_path / "churn/app").iterdir()] == [FILE]
+
+
+async def test_two_coordinators_lose_nothing_of_each_other() -> None:
+    """One cluster takes the place of another: both count for a while, and have one file."""
+    store = Away()
+    before, keeping_before = coordinator(store)
+    after, keeping_after = coordinator(store)
+    for keeper in (keeping_before, keeping_after):
+        await keeper.keep()
+    heard(before, 5)
+    await keeping_before.keep()
+    heard(after, 1)
+    await keeping_after.keep()
+    heard(before, 10)
+    await keeping_before.keep()
+    await keeping_before.keep()
+    assert n_rows_of(before) == 16
+    last, keeping_last = coordinator(store)
+    await keeping_last.keep()
+    assert n_rows_of(last) == 16
+    assert last.sums().begin_s == before.sums().begin_s
+
+
+async def test_a_coordinator_that_counted_nothing_reads_along_and_writes_nothing() -> None:
+    """It would write what was there when it started."""
+    store = Away()
+    waiting, keeping_waiting = coordinator(store)
+    await keeping_waiting.keep()
+    counting, keeper = coordinator(store)
+    heard(counting, 5)
+    await keeper.keep()
+    n_written = store.n_written
+    await keeping_waiting.keep()
+    assert store.n_written == n_written
+    assert n_rows_of(waiting) == 5
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+async def test_a_write_that_failed_counts_once_whether_it_arrived_or_not(arrives: bool) -> None:
+    """A store may take the bytes and lose its answer."""
+
+    class Answerless(Away):
+        """Takes one file, or not, and says in both cases that it did not."""
+
+        is_answering = True
+
+        def replace(self, key: str, data: bytes) -> None:
+            """One fault."""
+            if self.is_answering or arrives:
+                super().replace(key, data)
+            if not self.is_answering:
+                self.is_answering = True
+                raise ObjectFault("TimeoutError")
+
+    store = Answerless()
+    windows, keeper = coordinator(store)
+    heard(windows, 3)
+    await keeper.keep()
+    heard(windows, 4)
+    store.is_answering = False
+    await keeper.keep()
+    assert "TimeoutError" in windows.sums().trouble
+    heard(windows, 2)
+    await keeper.keep()
+    assert n_rows_of(windows) == 9
+    again, keeper = coordinator(store)
+    await keeper.keep()
+    assert n_rows_of(again) == 9
+
+
+async def test_a_file_that_is_gone_is_written_again() -> None:
+    """What is known here stays known, and the next one reads it."""
+    store = Away()
+    windows, keeper = coordinator(store)
+    heard(windows, 3)
+    await keeper.keep()
+    store.delete(f"churn/app/{FILE}")
+    heard(windows, 4)
+    await keeper.keep()
+    again, keeper = coordinator(store)
+    await keeper.keep()
+    assert n_rows_of(again) == 7

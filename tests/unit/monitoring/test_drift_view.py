@@ -12,8 +12,9 @@ from every_kind import CLASSIFIER, KINDS, VALUE
 from serve_app.contract import ModelSpec
 from serve_app.monitoring.drift_bins import PLACES
 from serve_app.monitoring.drift_counter import ANSWERED, REFUSED
+from serve_app.monitoring.drift_series import Counted
 from serve_app.monitoring.drift_view import DriftReader, WindowDrift, version_drift
-from serve_app.monitoring.drift_windows import Counted, DriftSums, WindowSum
+from serve_app.monitoring.drift_windows import DriftSums, WindowSum
 
 ROWS = rows_of_orders(1_000, 7)
 

@@ -8,14 +8,8 @@ import pytest
 
 from serve_app.cluster.report import Inbox, Report
 from serve_app.monitoring.drift_counter import DriftCounts
-from serve_app.monitoring.drift_windows import (
-    BUCKET_S,
-    MOST_VERSIONS,
-    Counted,
-    DriftWindows,
-    decode,
-    encode,
-)
+from serve_app.monitoring.drift_series import BUCKET_S, MOST_BUCKETS, MOST_VERSIONS, Counted
+from serve_app.monitoring.drift_windows import DriftWindows, decode, encode
 
 BEGIN_S = 1_790_000_100.0
 NAME = Counted("1.0.0", "d", 1)
@@ -80,7 +74,6 @@ def test_rows_leave_the_hour_and_then_the_day() -> None:
     clock.now_s += 7 * 86_400 - 3_600
     windows.hear("a", counts(5), is_new=True)
     assert shown(windows)["7d"] == (9, [9])
-    assert sum(vector[0] for vector in windows.dump().series[0][2]) == 9, "nothing older is kept"
 
 
 def test_what_is_older_than_a_day_is_kept_by_hours_and_loses_no_row() -> None:
@@ -98,18 +91,73 @@ def test_what_is_older_than_a_day_is_kept_by_hours_and_loses_no_row() -> None:
     assert n_buckets // 2 - 12 <= found["24h_before"][0] <= n_buckets // 2
     assert len(windows.dump().series[0][1]) <= n_buckets // 2 + 25
     again = DriftWindows(clock)
-    again.restore(decode(encode(windows.dump())))
+    again.go_on(decode(encode(windows.dump())))
     assert shown(again) == found
 
 
+def test_no_more_is_kept_than_a_week_has() -> None:
+    """What is furthest from now goes first, and what is older than a week is in no window."""
+    clock = Clock()
+    windows = DriftWindows(clock)
+    n_hours = 10 * 24
+    for _ in range(n_hours):
+        windows.hear("a", counts(1), is_new=True)
+        clock.now_s += 3_600
+    for _ in range(86_400 // BUCKET_S):
+        windows.hear("a", counts(1), is_new=True)
+        clock.now_s += BUCKET_S
+    [(_, starts_s, _)] = windows.dump().series
+    assert len(starts_s) == MOST_BUCKETS
+    assert shown(windows)["7d"] == (6 * 24 + 287, [6 * 24 + 287])
+
+
 def test_a_clock_that_is_set_back_adds_no_rows_of_the_future() -> None:
-    """They are forgotten: nobody knows when they came."""
+    """They are in no window until their time has come."""
     clock = Clock()
     windows = DriftWindows(clock)
     windows.hear("a", counts(1), is_new=True)
     clock.now_s -= 7_200
     windows.hear("a", counts(2), is_new=True)
     assert shown(windows)["24h"] == (2, [2])
+
+
+@pytest.mark.parametrize("wrong_s", [60.0, BEGIN_S + 8 * 86_400])
+def test_a_clock_that_was_wrong_for_a_moment_loses_no_rows(wrong_s: float) -> None:
+    """A machine that has not asked for the time yet, or one that is told a wrong one."""
+    clock = Clock()
+    windows = DriftWindows(clock)
+    n_buckets = 7 * 86_400 // BUCKET_S
+    for _ in range(n_buckets):
+        windows.hear("a", counts(1), is_new=True)
+        clock.now_s += BUCKET_S
+    right_s = clock.now_s
+    before = shown(windows)["7d"][0]
+    clock.now_s = wrong_s
+    for _ in range(2):
+        again = DriftWindows(clock)
+        again.go_on(decode(encode(windows.dump())))
+        again.hear("a", counts(1), is_new=True)
+        windows = again
+    clock.now_s = right_s
+    windows.hear("a", counts(5), is_new=True)
+    # Hours in place of minutes at most, and a bucket that made room for the wrong one.
+    assert before - 12 <= shown(windows)["7d"][0] <= before + 5
+    assert windows.sums().begin_s == BEGIN_S
+
+
+def test_since_when_rows_are_counted_is_right_once_the_clock_is() -> None:
+    """Else a model would be silent since 1970, or counted from next week on."""
+    for wrong_s in (60.0, BEGIN_S + 8 * 86_400):
+        clock = Clock()
+        clock.now_s = wrong_s
+        windows = DriftWindows(clock)
+        windows.hear("a", counts(1), is_new=True)
+        kept = encode(windows.dump())
+        clock.now_s = BEGIN_S
+        again = DriftWindows(clock)
+        again.go_on(decode(kept))
+        for found in (windows, again):
+            assert found.sums().begin_s == BEGIN_S
 
 
 def test_versions_are_apart_and_the_one_that_is_silent_longest_is_forgotten() -> None:
@@ -140,7 +188,7 @@ def test_what_was_kept_is_added_to_what_came_since() -> None:
     clock.now_s += 600
     after = DriftWindows(clock)
     after.hear("a", counts(10, 10), is_new=True)
-    after.restore(decode(encode(before.dump())))
+    after.go_on(decode(encode(before.dump())))
     assert shown(after)["1h"] == (23, [11, 12])
     assert after.sums().windows[Counted("2.0.0", "d", 1)]["1h"].n_rows == 5
 
@@ -152,7 +200,7 @@ def test_since_when_rows_are_counted_outlives_a_restart_also_without_rows() -> N
     clock.now_s += 9 * 86_400
     after = DriftWindows(clock)
     assert after.sums().begin_s == clock.now_s
-    after.restore(decode(encode(before.dump())))
+    after.go_on(decode(encode(before.dump())))
     assert after.sums().begin_s == BEGIN_S
 
 

@@ -130,10 +130,10 @@ async def test_what_cannot_be_written_is_written_later_and_told_meanwhile() -> N
     coordinator.kept.error = StateError("no room")
     await coordinator.quality.keep()
     assert coordinator.quality.view().trouble == "no room"
-    assert coordinator.kept.text == ""
+    assert coordinator.kept.data == b""
     coordinator.kept.error = None
     await coordinator.quality.keep()
-    assert json.loads(coordinator.kept.text)["n_counted"] == 10
+    assert json.loads(coordinator.kept.data)["n_counted"] == 10
 
 
 def a_book(**changes: object) -> str:
@@ -151,7 +151,15 @@ def of_a_day(**sums: float) -> str:
 
 
 BROKEN_BOOKS = [
-    *("[]", "{}", '{"format": 2, "shape": 1}', '{"format": 1, "shape": 3}', "null "),
+    *(
+        "[]",
+        "{}",
+        '{"format": 2, "shape": 1}',
+        '{"format": 1, "shape": 3}',
+        "null",
+        "{",
+        "[" * 200_000,
+    ),
     a_book(n_counted=1).replace('"n_counted": 1', '"n_counted": 1e999'),
     a_book(days={"1.0.0": {}}),
     a_book(days={"1.0.0": {"today": {}}}),
@@ -172,18 +180,18 @@ BROKEN_BOOKS = [
 async def test_what_is_no_book_of_this_model_is_put_aside(text: str) -> None:
     """A newer release or another kind of model wrote it; labels begin again."""
     kept = InMemory()
-    kept.text = text
+    kept.data = text.encode("utf-8", "surrogateescape")
     coordinator = Coordinator(kept=kept)
     await coordinator.quality.keep()
     assert coordinator.quality.view().versions == []
-    assert bool(kept.aside) == (text != "null ")
+    assert kept.aside == text.encode("utf-8", "surrogateescape")
     assert coordinator.quality.trouble == ""
 
 
 async def test_a_book_that_can_be_told_is_kept() -> None:
     """What the broken ones are changes of."""
     kept = InMemory()
-    kept.text = a_book()
+    kept.data = a_book().encode()
     coordinator = Coordinator(kept=kept)
     await coordinator.quality.keep()
     (version,) = coordinator.quality.view().versions
@@ -219,7 +227,7 @@ async def test_whatever_stands_in_a_book_it_is_told_or_put_aside(
         inside = inside.setdefault(name, {})
     inside[place[-1]] = value
     kept = InMemory()
-    kept.text = json.dumps(book)
+    kept.data = json.dumps(book).encode()
     coordinator = Coordinator(kept=kept)
     await coordinator.quality.keep()
     coordinator.quality.view().model_dump_json()
@@ -301,9 +309,101 @@ def test_a_server_that_cannot_tell_its_labels_refuses_more() -> None:
     server.feedback.require_room(1)
 
 
-def answers(server: Predicting, rng: np.random.Generator, n: int, worse: float) -> None:
-    """Labels of both versions at 20 %: the candidate's probabilities are off by `worse`."""
-    for i in range(n):
+async def test_two_coordinators_lose_no_label_of_each_other() -> None:
+    """One cluster takes the place of another: both hear labels for a while, and have one file."""
+    before = Coordinator()
+    after = before.restarted()
+    for coordinator in (before, after):
+        await coordinator.quality.keep()
+    here, there = Predicting(), Predicting()
+    ids = labelled(here, 5)
+    before.hear(here)
+    before.quality.hear("a", QualityReport((), {"1.0.0": {"answered": 7.0}}, {}), is_new=True)
+    await before.quality.keep()
+    labelled(there, 1)
+    # That label was counted by the other one.
+    there.feedback.add(ids[0], 0)
+    after.hear(there)
+    after.quality.hear("b", QualityReport((), {"1.0.0": {"answered": 2.0}}, {}), is_new=True)
+    await after.quality.keep()
+    last = after.restarted()
+    await last.quality.keep()
+    labelled(here, 3)
+    before.hear(here)
+    await before.quality.keep()
+    await before.quality.keep()
+    for coordinator, n_labels in ((after, 6), (last, 6), (before, 9)):
+        found = coordinator.quality.view()
+        assert (found.n_labels, found.n_duplicates) == (n_labels, 1)
+        window = found.versions[0].windows[0]
+        assert (window.n_labels, window.n_predictions) == (n_labels, 9)
+
+
+async def test_a_coordinator_that_heard_nothing_reads_along_and_writes_nothing() -> None:
+    """It would write what was there when it started; metrics come with each report."""
+    waiting = Coordinator()
+    await waiting.quality.keep()
+    counting = waiting.restarted()
+    await counting.quality.keep()
+    server = Predicting()
+    labelled(server, 5)
+    counting.hear(server)
+    await counting.quality.keep()
+    written = counting.kept.data
+    waiting.hear(Predicting(), brier=0.1)
+    await waiting.quality.keep()
+    assert counting.kept.data == written
+    assert waiting.quality.view().n_labels == 5
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+async def test_a_write_that_failed_counts_once_whether_it_arrived_or_not(arrives: bool) -> None:
+    """A store may take the file and lose its answer."""
+
+    class Answerless(InMemory):
+        """Takes one file, or not, and says in both cases that it did not."""
+
+        is_answering = False
+
+        def write(self, data: bytes) -> None:
+            """One fault."""
+            if self.is_answering or arrives:
+                super().write(data)
+            if not self.is_answering:
+                self.is_answering = True
+                raise StateError("no answer")
+
+    coordinator = Coordinator(kept=Answerless())
+    await coordinator.quality.keep()
+    for n_answered in (3.0, 4.0):
+        scores = {"1.0.0": {"answered": n_answered}}
+        coordinator.quality.hear("a", QualityReport((), scores, {}), is_new=True)
+        await coordinator.quality.keep()
+    again = coordinator.restarted()
+    await again.quality.keep()
+    assert again.quality.view().versions[0].windows[0].n_predictions == 7
+
+
+async def test_a_file_that_is_gone_is_written_again() -> None:
+    """What is known here stays known, and the next one reads it."""
+    coordinator = Coordinator()
+    server = Predicting()
+    for _ in range(2):
+        labelled(server, 5)
+        coordinator.hear(server)
+        await coordinator.quality.keep()
+        coordinator.kept.data, written = b"", coordinator.kept.data
+    assert json.loads(written)["n_counted"] == 10
+
+
+def answers(
+    server: Predicting, rng: np.random.Generator, n: int, worse: float, first: int = 0
+) -> None:
+    """Labels of both versions at 20 %: the candidate's probabilities are off by `worse`.
+
+    Keys are numbered from `first` on.
+    """
+    for i in range(first, first + n):
         p = rng.uniform(0.2, 0.8)
         truth = int(rng.random() < p)
         version = "1.1.0" if rng.random() < 0.2 else "1.0.0"
@@ -350,3 +450,31 @@ async def test_values_are_compared_by_errors_that_are_cut_at_four_times_stables(
     found = coordinator.evidence()
     assert found.n_stable == 2
     assert found.stable_loss == pytest.approx((0.25 + 1) / 2, abs=1e-3)
+
+
+async def test_labels_of_a_rollout_that_two_coordinators_heard_are_judged_together() -> None:
+    """As if one had heard them all, and no run is forgotten that is followed here."""
+    before, alone = Coordinator(), Coordinator()
+    for coordinator in (before, alone):
+        await coordinator.quality.keep()
+        coordinator.evidence()
+    server = Predicting()
+    rng = np.random.default_rng(5)
+    answers(server, rng, 500, 0.25)
+    heard = server.feedback.take()
+    before.quality.hear("a", QualityReport(heard, {}, {}), is_new=True)
+    alone.quality.hear("a", QualityReport(heard, {}, {}), is_new=True)
+    await before.quality.keep()
+    after = before.restarted()
+    await after.quality.keep()
+    for coordinator, first in ((after, 500), (before, 1_000)):
+        answers(server, rng, 500, 0.25, first)
+        heard = server.feedback.take()
+        coordinator.quality.hear("a", QualityReport(heard, {}, {}), is_new=True)
+        alone.quality.hear("a", QualityReport(heard, {}, {}), is_new=True)
+        await coordinator.quality.keep()
+    assert before.evidence() == alone.evidence()
+    assert before.evidence().n_stable + before.evidence().n_candidate == 1_500
+    last = after.restarted()
+    await last.quality.keep()
+    assert last.evidence() == alone.evidence()

@@ -1,6 +1,7 @@
 """Prediction ids: short, unreadable, joined by any server with the key, and never forged."""
 
 import re
+from itertools import pairwise
 from random import Random
 from string import ascii_letters, digits
 
@@ -236,7 +237,7 @@ def test_the_ids_of_an_earlier_release_are_refused_with_what_is_expected() -> No
         assert "expected 64 letters" in refused(Predicting(), old)
 
 
-def test_a_rotated_secret_seals_with_the_newest_and_opens_what_any_of_them_sealed() -> None:
+def test_a_rotated_secret_seals_with_the_first_and_opens_what_any_of_them_sealed() -> None:
     """Nothing is lost while both are there; the old one may go when its labels have come."""
     (old,) = Predicting(secrets=[SECRET]).answer([0.5])
     both = Predicting(secrets=[OTHER, SECRET])
@@ -247,6 +248,18 @@ def test_a_rotated_secret_seals_with_the_newest_and_opens_what_any_of_them_seale
     newest = Predicting(secrets=[OTHER])
     newest.feedback.add(new, 0)
     assert "not sealed" in refused(newest, old)
+
+
+def test_a_rotation_in_two_steps_leaves_no_id_that_a_server_cannot_open() -> None:
+    """A new secret opens first, and seals once all have it: servers are one step apart at most."""
+    steps = ([SECRET], [SECRET, OTHER], [OTHER, SECRET])
+    for before, after in pairwise(steps):
+        servers = (Predicting(secrets=before), Predicting(secrets=after))
+        for answering in servers:
+            for labelling in servers:
+                labelling.feedback.add(answering.answer([0.5])[0], 1)
+    (too_early,) = Predicting(secrets=steps[2]).answer([0.5])
+    assert "not sealed" in refused(Predicting(secrets=steps[0]), too_early)
 
 
 def test_a_seal_needs_a_secret() -> None:
