@@ -15,6 +15,10 @@ from pathlib import Path
 
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 STOP_TIMEOUT_S = 5.0
+# Of resident memory: a process's part of all, or of what processes wrote themselves. Of pages of
+# files the part of each grows when others that read the same file end.
+PROPORTIONAL = "Pss"
+ANONYMOUS = "Pss_Anon"
 # Part of the command line → name in the report; the first that fits counts.
 _LABELS = (
     (":Server", "Sluice server"),
@@ -91,11 +95,11 @@ class Program:
         names = {key: name_of(process.pid) for key, process in members.items()}
         return Usage({key: process.cpu_s for key, process in members.items()}, names)
 
-    def memory_mb(self) -> dict[str, float]:
-        """Proportional resident memory by name: shared pages are counted once over all."""
+    def memory_mb(self, kind: str = PROPORTIONAL) -> dict[str, float]:
+        """Resident memory of a kind, by name; shared pages are counted once over all."""
         found: defaultdict[str, float] = defaultdict(float)
         for process in self.members():
-            found[name_of(process.pid)] += pss_mb(process.pid)
+            found[name_of(process.pid)] += pss_mb(process.pid, kind)
         return _largest_first(found)
 
     def kill_leader(self) -> None:
@@ -175,10 +179,10 @@ def _all_processes() -> list[Process]:
     return found
 
 
-def pss_mb(pid: int) -> float:
-    """Read the proportional resident memory of one process."""
+def pss_mb(pid: int, kind: str = PROPORTIONAL) -> float:
+    """Read the proportional resident memory of one process, of a kind."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
         return 0.0
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:")), 0.0)
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{kind}:")), 0.0)

@@ -21,8 +21,10 @@ from benchmarks.question import Question
 SETTLE_S = 1.0
 CAPACITY_S = 3.0
 WHOLE_TIMEOUT_S = 120.0
-# Of less nothing is said of memory: caches fill, and Ray starts a process or two.
+# Of less nothing is said of memory.
 SOAK_S = 600.0
+# Of a soak's time: caches fill, and Ray starts a process or two.
+WARM_PART = 1 / 6
 # A load that is not ended earlier.
 MOST_S = 7_200.0
 DISKS_MB = {"ray": 400, "state": 2, "cache": 32}
@@ -136,6 +138,9 @@ def _try(fault: Fault, stage: Stage, rate: float, seconds: float) -> Outcome:
             ended = fault.end(stage)
         is_whole = served.until_whole(WHOLE_TIMEOUT_S)
         whole_s = load.since_fault_s if is_whole else None
+        if seconds >= SOAK_S:
+            _wait(lambda: load.since_fault_s >= seconds * WARM_PART)
+            before_mb = served.memory_mb()
         _wait(lambda: load.since_fault_s >= seconds)
     sample = stage.samples.pop() if stage.samples else None
     found = load.outcome(

@@ -18,7 +18,7 @@ from benchmarks.chaos.parts import expected, part_of
 from benchmarks.contenders.sluice import BIN
 from benchmarks.errors import BenchmarkError, Skipped
 from benchmarks.place import Place
-from benchmarks.processes import Program
+from benchmarks.processes import ANONYMOUS, Program
 
 START_TIMEOUT_S = 180.0
 LOOK_S = 0.2
@@ -136,8 +136,8 @@ class Served:
         self.words = ""
 
     def memory_mb(self) -> float:
-        """Proportional memory of all of its processes."""
-        return sum(self.program.memory_mb().values())
+        """What all of its processes have written into memory themselves."""
+        return sum(self.program.memory_mb(ANONYMOUS).values())
 
     def close(self) -> None:
         """End it, and the supervisor."""
