@@ -14,7 +14,7 @@ from benchmarks.place import Place
 from benchmarks.processes import Program, pss_mb
 from benchmarks.service import Service
 
-TIMEOUT_S = 90.0
+TIMEOUT_S = 600.0
 
 
 class Dashboard:

@@ -19,7 +19,7 @@ from benchmarks.processes import Program
 from benchmarks.question import Question
 from benchmarks.steady import Stream, summarize
 
-READY_TIMEOUT_S = 180.0
+READY_TIMEOUT_S = 600.0
 ANSWER_TIMEOUT_S = 30.0
 IDLE_CORES = 0.3
 IDLE_TIMEOUT_S = 60.0

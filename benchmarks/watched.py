@@ -40,7 +40,7 @@ STEPS: Mapping[str, Sequence[Any]] = {
     SHADOW: ("shadow", 100),
 }
 FOREVER_S = 1_000_000
-ENTER_TIMEOUT_S = 60.0
+ENTER_TIMEOUT_S = 600.0
 # Of CPU per request, canary over one version.
 MOST_RATIO = 1.05
 

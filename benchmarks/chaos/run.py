@@ -20,7 +20,7 @@ from benchmarks.question import Question
 
 SETTLE_S = 1.0
 CAPACITY_S = 3.0
-WHOLE_TIMEOUT_S = 120.0
+WHOLE_TIMEOUT_S = 300.0
 # Of less nothing is said of memory.
 SOAK_S = 600.0
 # Of a soak's time: caches fill, and Ray starts a process or two.

@@ -20,10 +20,10 @@ from benchmarks.errors import BenchmarkError, Skipped
 from benchmarks.place import Place
 from benchmarks.processes import ANONYMOUS, Program
 
-START_TIMEOUT_S = 180.0
+START_TIMEOUT_S = 600.0
 LOOK_S = 0.2
 # What a server that ended may still need to end its own processes.
-LEFT_TIMEOUT_S = 10.0
+LEFT_TIMEOUT_S = 60.0
 
 
 class Served:

@@ -22,7 +22,7 @@ CREDENTIALS = {
     "AWS_REGION": "us-east-1",
     "AWS_ALLOW_HTTP": "true",
 }
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 300.0
 SLOW_S = 1.0
 # What clients see: all is right; closed connections; each piece late; nothing until the way is
 # another one; answers that end early, have a wrong bit, or say that there is no permission.

@@ -23,8 +23,8 @@ def status_of(url: str, id_: str | None, path: str = "/v1/predict", **headers: s
     if id_ is not None:
         headers["X-API-Key"] = key_of(id_)
     if path.endswith("predict"):
-        return requests.post(url + path, json=ROW, headers=headers, timeout=60).status_code
-    return requests.get(url + path, headers=headers, timeout=60).status_code
+        return requests.post(url + path, json=ROW, headers=headers, timeout=300).status_code
+    return requests.get(url + path, headers=headers, timeout=300).status_code
 
 
 @in_fast_mode
@@ -59,7 +59,7 @@ def test_a_server_asks_for_keys_and_follows_their_file(stage: Any, tmp_path: Pat
 def test_a_path_that_means_another_one_is_refused(stage: Any, path: str) -> None:
     """In both modes, as it comes through the proxy."""
     place = urlsplit(stage.url)
-    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
+    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=300)
     try:
         # The client of the other tests would decode it.
         connection.request("POST", path, b"{}", {"Content-Type": "application/json"})

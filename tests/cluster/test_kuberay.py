@@ -63,7 +63,7 @@ def kuberay(store: FolderStore) -> Iterator[tuple[KubeRay, StoreProxy]]:
 def predict(node: Node, key: str = "k", prefix: str = "", row: Any = ROW) -> dict[str, Any]:
     """A prediction by a node's proxy."""
     answer = requests.post(
-        f"{node.url}{prefix}/v1/predict", json=row, headers={"X-Routing-Key": key}, timeout=60
+        f"{node.url}{prefix}/v1/predict", json=row, headers={"X-Routing-Key": key}, timeout=300
     )
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
@@ -118,7 +118,7 @@ def test_a_replica_starts_from_the_nodes_cache_while_the_store_is_away(
         wait_until(is_replaced, "a replica in place of the killed")
         for node in cluster.workers:
             assert predict(node)["label"] == "Churned"
-            ready = requests.get(f"{node.url}/ready", timeout=60)
+            ready = requests.get(f"{node.url}/ready", timeout=300)
             assert ready.status_code == 200, ready.text
     finally:
         proxy.way = "pass"

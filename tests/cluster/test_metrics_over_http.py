@@ -50,14 +50,14 @@ def test_each_metric_that_an_alert_or_the_dashboard_names_is_exported(
             for n in range(20):
                 headers = {"X-Routing-Key": f"key {n}"}
                 answer = requests.post(
-                    f"{app.url}/v1/predict", json=ROW, headers=headers, timeout=60
+                    f"{app.url}/v1/predict", json=ROW, headers=headers, timeout=300
                 )
                 assert answer.status_code == 200
             label = {"prediction_id": answer.json()["prediction_id"], "actual": 1}
-            told = requests.post(f"{app.url}/v1/feedback", json=label, timeout=60)
+            told = requests.post(f"{app.url}/v1/feedback", json=label, timeout=300)
             assert told.status_code == 200, told.text
             assert (
-                requests.post(f"{app.url}/v1/predict", json=REFUSED, timeout=60).status_code == 422
+                requests.post(f"{app.url}/v1/predict", json=REFUSED, timeout=300).status_code == 422
             )
             found = exported(stage).keys()
             if DROPPED in found and in_the_way.is_file():
@@ -99,7 +99,7 @@ def test_each_metric_of_drift_that_an_alert_or_the_dashboard_names_is_exported(s
         )
 
     def is_counted() -> bool:
-        found = requests.get(f"{url}/drift", timeout=60).json()
+        found = requests.get(f"{url}/drift", timeout=300).json()
         return "1h" in found["versions"]["1.0.0"]["windows"]
 
     def has_all() -> bool:
@@ -111,7 +111,7 @@ def test_each_metric_of_drift_that_an_alert_or_the_dashboard_names_is_exported(s
     try:
         serve(1)
         stage.until_ready("/orders")
-        answer = requests.post(f"{url}/predict/batch", json=[ORDER] * N_ROWS, timeout=60)
+        answer = requests.post(f"{url}/predict/batch", json=[ORDER] * N_ROWS, timeout=300)
         assert answer.status_code == 200, answer.text
         wait_until(is_counted, "the rows at the coordinator")
         # A server looks at drift when it starts, and then once a minute: this one has rows to see.

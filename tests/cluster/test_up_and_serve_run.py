@@ -160,7 +160,7 @@ def test_make_serve_says_where_it_answers_and_ctrl_c_ends_it_and_nothing_else(
             assert bystander.code() is None
             until_nothing_is_left(program)
             with pytest.raises(requests.ConnectionError):
-                requests.get(url, timeout=60)
+                requests.get(url, timeout=300)
     finally:
         bystander.end()
 
@@ -188,12 +188,14 @@ def test_up_says_why_one_model_does_not_get_ready_and_at_sigterm_the_other_still
         assert "Ctrl-C ends it" not in (folder / "up.log").read_text()
 
         def is_ready() -> bool:
-            return requests.get(f"{url}/ready", timeout=60).status_code == 200
+            return requests.get(f"{url}/ready", timeout=300).status_code == 200
 
         wait_until(is_ready, "the other model is ready")
         program.signal(signal.SIGTERM)
-        wait_until(lambda: requests.get(f"{url}/ready", timeout=60).status_code == 503, "not ready")
-        answer = requests.post(f"{url}/v1/predict", json=ROW, timeout=60)
+        wait_until(
+            lambda: requests.get(f"{url}/ready", timeout=300).status_code == 503, "not ready"
+        )
+        answer = requests.post(f"{url}/v1/predict", json=ROW, timeout=300)
         assert answer.json()["label"] == "Churned"
         assert program.code(PATIENCE_S) == 0
         until_nothing_is_left(program)
@@ -207,11 +209,11 @@ def test_plain_serve_run_works_as_the_readme_says(
     keep_churn_alone(config)
 
     def is_ready(_: str) -> bool:
-        return requests.get(f"{url}/ready", timeout=60).status_code == 200
+        return requests.get(f"{url}/ready", timeout=300).status_code == 200
 
     command = [BIN / "serve", "run", config]
     with started(command, folder, ports, is_ready) as program:
-        answer = requests.post(f"{url}/v1/predict", json=ROW, timeout=60)
+        answer = requests.post(f"{url}/v1/predict", json=ROW, timeout=300)
         assert answer.json()["label"] == "Churned"
         for line in (
             "Running config file",
@@ -232,7 +234,7 @@ def test_in_plain_mode_too_nothing_is_open_but_what_needs_a_token(
     keep_churn_alone(config)
     command = [BIN / "sluice", "up", config, "--plain"]
     with started(command, folder, ports, says_so) as program:
-        assert requests.post(f"{url}/v1/predict", json=ROW, timeout=60).status_code == 200
+        assert requests.post(f"{url}/v1/predict", json=ROW, timeout=300).status_code == 200
         found = assert_nothing_is_open_but_what_needs_a_token(
             program, folder, {"raylet", "gcs_server"}
         )
@@ -252,7 +254,7 @@ def assert_delivery_times_of_the_pipeline(url: str, store: Any) -> None:
     entries = []
     for start in range(0, 1_000, 100):
         sent = rows[start : start + 100]
-        answer = requests.post(f"{url}/predict/batch", json=sent, timeout=60).json()
+        answer = requests.post(f"{url}/predict/batch", json=sent, timeout=300).json()
         entries += answer["predictions"]
     expected = pipeline_answers(store, spec, rows)
     found = [entry["delivery_minutes"] for entry in entries]
@@ -277,7 +279,7 @@ def assert_nothing_is_open_but_what_needs_a_token(
         with grpc.insecure_channel(f"127.0.0.1:{listener.port}") as channel:
             call = channel.unary_unary("/ray.serve.ASGIService/HandleRequest")
             with pytest.raises(grpc.RpcError) as refused:
-                call(b"", timeout=60)
+                call(b"", timeout=300)
             assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED, listener
     token = folder / "home/.ray/auth_token"
     assert token.stat().st_mode & 0o077 == 0

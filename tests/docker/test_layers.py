@@ -30,7 +30,7 @@ def run_script(name: str, *words: object, cwd: Path, **environment: str) -> None
     command = ["bash", ROOT / "docker" / name, *map(str, words)]
     env = {"PATH": os.environ["PATH"]} | environment
     done = subprocess.run(
-        command, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=120
+        command, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=600
     )
     assert done.returncode == 0, done.stderr
 
@@ -40,7 +40,7 @@ def test_a_library_that_python_loads_when_it_starts_is_compiled_by_hash_too(
 ) -> None:
     """The environment's own Python compiles the others, and first writes that one by date."""
     venv = tmp_path / "venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True, timeout=120)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True, timeout=600)
     [site] = venv.glob("lib/python3*/site-packages")
     (site / "plain.py").write_text("x = 1\n")
     (site / "early.py").write_text("x = 1\n")
@@ -89,5 +89,5 @@ def test_pythons_own_library_is_compiled_where_the_base_leaves_that_out(tmp_path
     )
     program.chmod(0o755)
     env = {"PATH": f"{program.parent}:{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": "1"}
-    subprocess.run(["bash", "-c", command], env=env, check=True, timeout=120)
+    subprocess.run(["bash", "-c", command], env=env, check=True, timeout=600)
     assert compiled(library) == {"tasks": WANTED, "plain": WANTED}

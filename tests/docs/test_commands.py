@@ -322,7 +322,7 @@ KUBECTL = [command for command in FOREIGN_OPTIONS if command.startswith("kubectl
 def test_kubectl_has_the_options_that_pages_show(command: str) -> None:
     """By its own help, and the options that each of its commands takes."""
     helped = subprocess.run(
-        [*command.split(), "--help"], capture_output=True, text=True, check=True, timeout=120
+        [*command.split(), "--help"], capture_output=True, text=True, check=True, timeout=600
     )
     common = {"-n"}
     for option in set(FOREIGN_OPTIONS[command].split()) - common:

@@ -368,7 +368,7 @@ class FakeStore:
         return opened(scorer)
 
 
-async def until(condition: Callable[[], Any], timeout_s: float = 60.0) -> None:
+async def until(condition: Callable[[], Any], timeout_s: float = 300.0) -> None:
     """Returns as soon as the condition holds; fails when it does not in time."""
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 - a condition over plain attributes has no event to wait for

@@ -33,7 +33,7 @@ Mode = Literal["plain", "fast"]
 
 # How long a test waits for what must come. It costs nothing when things work, so it is made for a
 # machine that has other things to do.
-PATIENCE_S = 300.0
+PATIENCE_S = 900.0
 LONGEST_PAUSE_S = 0.5
 
 # Ray must not take a process for dead that a busy machine keeps waiting.

@@ -44,7 +44,7 @@ def built(overlay: str, folder: Path = K8S) -> list[Document]:
 def _text(folder: Path) -> str:
     """What kubectl prints, asked once for each folder."""
     command = ["kubectl", "kustomize", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

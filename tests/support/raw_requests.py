@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 from hostile_request import SECRETS, Hostile
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 300.0
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,25 @@
 """Routes of what came true: labels come in, and how good the model is now goes out."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
 from fastapi import APIRouter
 from pydantic import BaseModel
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
 from serve_app.access.auth import Auth
 from serve_app.contract import ModelSpec
-from serve_app.contract.elements import MAX_ROW_KB, collected_later, elements, pairs
-from serve_app.contract.rows import AT_ONCE_BYTES, STEP_CHARS
+from serve_app.contract.elements import collected_later
+from serve_app.contract.rows import AT_ONCE_BYTES
 from serve_app.errors import (
-    BodyTooLarge,
     CommandError,
     DeadlineExceeded,
     HttpError,
     InvalidLabel,
     InvalidRows,
     KeyRequired,
-    MalformedJson,
     ModelFailed,
     NotAllowed,
     NotReady,
@@ -30,6 +27,13 @@ from serve_app.errors import (
     Unconfirmed,
     UnknownVersion,
     http_errors,
+)
+from serve_app.http.label_bodies import (
+    LABELS_A_STEP,
+    MAX_LABELS,
+    SentLabel,
+    labels_at_once,
+    labels_in_steps,
 )
 from serve_app.http.openapi import FAULTS, SCHEMAS, ErrorEntry, error_responses
 from serve_app.http.problems import row_error
@@ -41,10 +45,7 @@ from serve_app.monitoring.quality.view import QualityView
 
 FEEDBACK = "/v1/feedback"
 QUALITY = "/v1/quality"
-MAX_LABELS = 1_000
 MAX_BODY_KB = 1_024
-# Opening an id takes some microseconds, and others must be answered between.
-LABELS_A_STEP = 100
 QUALITY_TEXT = (
     "How good each version is now, by the labels that came, with intervals; and what its scores "
     "alone let expect. Windows are days of predictions."
@@ -53,13 +54,6 @@ FEEDBACK_TEXT = (
     "What came true for predictions, up to 1,000 at once: of a list each label has its own "
     "outcome. It is joined with the prediction by the id alone, also months later, and counts once."
 )
-
-
-NOT_LABELS = (
-    "The body is expected to be an object with prediction_id and actual, or a list of 1 to "
-    f"{MAX_LABELS:,} of them."
-)
-NOT_JSON = "The body is expected to be JSON in UTF-8."
 
 # Errors that no label can meet.
 OF_PREDICTIONS = (TooManyRows, UnknownVersion, InvalidRows, ModelFailed, DeadlineExceeded)
@@ -114,13 +108,6 @@ def feedback_route(spec: ModelSpec, feedback: Feedback) -> Route:
     )
 
 
-class _Sent(NamedTuple):
-    """What a client sent as a label; what can be neither an id nor a truth is None."""
-
-    prediction_id: str | None
-    actual: Any
-
-
 class Labels:
     """The handler."""
 
@@ -133,10 +120,10 @@ class Labels:
         """Take one label, or a list of them. Raises an HttpError."""
         if len(request.body) > AT_ONCE_BYTES:
             async with self._turn:
-                sent = await _read_in_steps(request.body)
+                sent = await labels_in_steps(request.body)
         else:
             with collected_later():
-                found = _read_at_once(request.body)
+                found = labels_at_once(request.body)
             if not isinstance(found, list):
                 self._feedback.require_room(1)
                 self._feedback.add(*found)
@@ -159,7 +146,7 @@ class Labels:
             }
         )
 
-    def _outcome(self, label: _Sent | InvalidLabel) -> dict[str, Any]:
+    def _outcome(self, label: SentLabel | InvalidLabel) -> dict[str, Any]:
         try:
             if isinstance(label, InvalidLabel):
                 raise label
@@ -167,85 +154,6 @@ class Labels:
         except HttpError as error:
             return {"status": "error", "error": row_error(error)}
         return {"status": "success"}
-
-
-def _read_at_once(body: bytes) -> _Sent | list[_Sent | InvalidLabel]:
-    """The label of a small body, or its list of them. Raises MalformedJson or InvalidLabel."""
-    try:
-        from_json(body, allow_inf_nan=False)
-        found = pairs(body)
-    except (ValueError, RecursionError):
-        raise MalformedJson(NOT_JSON) from None
-    if isinstance(found, tuple):
-        return _label(found)
-    if not isinstance(found, list) or not 1 <= len(found) <= MAX_LABELS:
-        raise InvalidLabel(NOT_LABELS)
-    return [_label_or_error(entry) for entry in found]
-
-
-async def _read_in_steps(body: bytes) -> Sequence[_Sent | InvalidLabel]:
-    """The list of labels of a large body. Others are answered between the steps.
-
-    All are read before one is taken: of a body that is no JSON in the end none counts. Raises
-    MalformedJson, InvalidLabel or BodyTooLarge.
-    """
-    start = body.lstrip(b" \t\r\n")[:1]
-    if start == b"{":
-        raise BodyTooLarge(f"One label is expected to be at most {MAX_ROW_KB} KB.")
-    if start != b"[":
-        raise InvalidLabel(NOT_LABELS)
-    sent: list[_Sent | InvalidLabel] = []
-    begin = 0
-    try:
-        for label, end in elements(body, _label_or_error):
-            sent.append(label)
-            if len(sent) > MAX_LABELS:
-                raise InvalidLabel(NOT_LABELS)
-            if end - begin > STEP_CHARS or len(sent) % LABELS_A_STEP == 0:
-                begin = end
-                await asyncio.sleep(0)
-    except InvalidRows:
-        # It is JSON that nothing here can hold; as a small body it is told so too.
-        raise MalformedJson(NOT_JSON) from None
-    if not sent:
-        raise InvalidLabel(NOT_LABELS)
-    return sent
-
-
-def _label_or_error(entry: Any) -> _Sent | InvalidLabel:
-    try:
-        return _label(entry)
-    except InvalidLabel as error:
-        return error
-
-
-def _label(entry: Any) -> _Sent:
-    """A label of JSON whose objects are tuples of their (name, value) pairs."""
-    fields = _fields(entry) if isinstance(entry, tuple) else {}
-    if set(fields) != {"prediction_id", "actual"}:
-        raise InvalidLabel("A label is expected to be an object of prediction_id and actual alone.")
-    id_ = fields["prediction_id"]
-    actual = fields["actual"]
-    if isinstance(actual, tuple):
-        truth: Any = {name: _plain(value) for name, value in _fields(actual).items()}
-    else:
-        truth = _plain(actual)
-    return _Sent(id_ if isinstance(id_, str) else None, truth)
-
-
-def _plain(value: Any) -> Any:
-    """A text or a number; None in the place of lists: 10,000 of them take long to throw away, and
-    so they go at once, with the step that has read them.
-    """
-    return value if isinstance(value, str | int | float) else None
-
-
-def _fields(found: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
-    fields = dict(found)
-    if len(fields) < len(found):
-        # Which of both is meant nobody knows.
-        raise InvalidLabel("A label is expected to hold each name once; one stands twice.")
-    return fields
 
 
 def _response(body: dict[str, Any]) -> Response:

@@ -190,7 +190,7 @@ def test_a_line_comes_out_of_the_first_process_although_a_worker_writes_it() -> 
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=300,
     )
     line = json.loads(done.stdout)
     assert (line["message"], line["model"]) == ("it is ready", "churn")

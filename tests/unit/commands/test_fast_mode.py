@@ -32,7 +32,7 @@ def environment_after(script: str, folder: Path, **variables: str) -> dict[str, 
     path = folder / "environment"
     env = {"PATH": os.environ["PATH"], "HOME": str(folder), **variables}
     command = ["bash", "-euc", f'{script}\nenv -0 > "{path}"']
-    subprocess.run(command, check=True, env=env, timeout=60)
+    subprocess.run(command, check=True, env=env, timeout=300)
     entries = path.read_text().split("\0")
     return dict(entry.split("=", 1) for entry in entries if entry)
 

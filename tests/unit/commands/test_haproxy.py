@@ -28,7 +28,7 @@ from serve_app.commands.target import servers_of
 from serve_app.commands.tls import Tls, entrance, read_tls
 from serve_app.errors import SettingsError
 
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
 BODY = b"abc"
 BALANCE = "RAY_SERVE_HAPROXY_BALANCE_ALGORITHM"
 HEAD = b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n"

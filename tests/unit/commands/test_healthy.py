@@ -55,7 +55,7 @@ def code_of(port: int, home: Path) -> int:
     assert words[0] == "python"
     env = {**os.environ, "SLUICE_PORT": str(port), "HOME": str(home)}
     return subprocess.run(
-        [sys.executable, *words[1:]], cwd=ROOT, env=env, check=False, timeout=60
+        [sys.executable, *words[1:]], cwd=ROOT, env=env, check=False, timeout=300
     ).returncode
 
 

@@ -18,7 +18,7 @@ from serve_app.commands.fast_mode import VARIABLES
 from serve_app.http import connection
 from serve_app.http.connection import HEAD_TIMEOUT_S, TimedConnection
 
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
 KEEP_ALIVE_S = 77
 BODY = json.dumps({"a": 1}).encode()
 # What the JDK's HttpClient sends over http://, and any client may.

@@ -33,7 +33,7 @@ from serve_app.settings import Limits
 SPEC = get_spec("churn")
 ROW = example_rows(SPEC)[0]
 JSON = {"content-type": "application/json", "x-request-id": REQUEST_ID}
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
 
 
 class Setup(BehindDoor):

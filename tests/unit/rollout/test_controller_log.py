@@ -229,7 +229,7 @@ async def test_a_store_that_hangs_keeps_no_server_waiting_and_takes_one_thread(
 
     def hang(rollout: str) -> Log:
         opened.append(rollout)
-        may_end.wait(timeout=60)
+        may_end.wait(timeout=300)
         return open_now(rollout)
 
     servers._open = hang  # type: ignore[method-assign]

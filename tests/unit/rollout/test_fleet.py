@@ -172,7 +172,7 @@ async def test_a_controller_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPat
 
     candidate = CandidateState("ready", isolated=True, rows_per_s=100.0)
     fleet = fleet_of(report("a", candidate=candidate), isolated=Hanging())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(300):
         await fleet.ask_isolated(CANDIDATE, 50)
     state, reason = fleet.readiness(PLAN, 50)
     assert (state, reason) == ("missing", "its replicas cannot be counted (TimeoutError)")
