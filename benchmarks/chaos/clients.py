@@ -13,8 +13,8 @@ from benchmarks.question import Question
 
 N_SLOW = 500
 LEAVING_PER_S = 100
-OVERLOAD_CONNECTIONS = 400
-TIMED_CONNECTIONS = 16
+OVERLOAD_CONNECTIONS = 300
+TIMED_CONNECTIONS = 100
 HEAD = (
     b"POST /v1/predict HTTP/1.1\r\nHost: sluice\r\nContent-Type: application/json\r\n"
     b"Content-Length: 400\r\n\r\n"
@@ -54,7 +54,7 @@ def leave(url: str, seconds: float) -> None:
 def overload(url: str, question: Question, n_rows: int, seconds: float) -> tuple[str, wrk.Sample]:
     """400 connections ask for so many rows each, as fast as they are answered.
 
-    Returns what they saw, and how 16 more were answered meanwhile, which time their answers.
+    Returns what they saw, and how 100 of them were answered, which time their answers.
     """
     bodies = [SLUICE.body(rows) for rows in question.ask(n_rows)]
     path = url + SLUICE.path(n_rows)
@@ -65,7 +65,7 @@ def overload(url: str, question: Question, n_rows: int, seconds: float) -> tuple
     story = (
         f"{OVERLOAD_CONNECTIONS} connections × {n_rows} rows: {found.requests:,} answers, "
         f"{found.status_errors:,} of them told to come again or failed, "
-        f"{found.timeouts + found.socket_errors} without an answer; of {TIMED_CONNECTIONS} more "
+        f"{found.timeouts + found.socket_errors} without an answer; {TIMED_CONNECTIONS} more: "
         f"{sample.accepted:,} requests were accepted, p99 {sample.p99_ms:.0f} ms, "
         f"{sample.refused:,} told to come again, {sample.others:,} answered otherwise"
     )
