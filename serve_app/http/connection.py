@@ -17,8 +17,8 @@ from uvicorn.protocols.http import auto
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from serve_app.http.accepting import accept_at_once, take_no_websockets
+from serve_app.http.admitted import Admitted
 from serve_app.http.edge import Edge
-from serve_app.http.held import HeldBack
 
 # As in the fast mode: from the connection, or the first byte of a further request, until its head
 # is there. Between two requests a connection may be idle for `keep_alive_timeout_s`.
@@ -82,7 +82,7 @@ def in_front(app: ASGIApp) -> ASGIApp:
 
     One middleware and not two: Ray puts the last of a list in front, Starlette the first.
     """
-    return Edge(HeldBack(app))
+    return Edge(Admitted(app))
 
 
 def middlewares() -> list[Middleware]:
