@@ -4,10 +4,13 @@ Most tests of a cluster wait, so `make test` runs several processes on two cores
 group run one after the other in one of them, and share what is expensive to start.
 """
 
+import asyncio
 import os
 import re
+import sys
 import time
 from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -53,6 +56,21 @@ LONGEST_FIRST = (
     "training",
     "store",
 )
+
+
+def pytest_collection_finish() -> None:
+    """Ray's batch queues ask for an event loop when they are collected, which may be in any later
+    test. Where none runs Ray makes one that nobody closes, and yet another test fails for it.
+    """
+    if "ray.serve.batching" in sys.modules:
+        sys.modules["ray.serve.batching"].get_or_create_event_loop = _running_loop  # type: ignore[attr-defined]
+
+
+def _running_loop() -> Any:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return SimpleNamespace(is_running=lambda: False)
 
 
 @pytest.fixture(scope="session")

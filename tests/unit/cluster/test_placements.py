@@ -179,3 +179,19 @@ async def test_what_is_scored_on_the_spot_waits_for_no_block_in_the_thread() -> 
     assert (await version.score(block_of(7), 30)).tolist() == [70]
     await asyncio.gather(*large)
     version.close()
+
+
+def test_a_batch_queue_that_is_collected_late_makes_no_event_loop() -> None:
+    """Nobody would close it, and a test that has nothing to do with it would fail for that.
+
+    `pytest_collection_finish` in tests/conftest.py sees to it.
+    """
+
+    async def asked() -> None:
+        version = placed(Slow())
+        assert (await version.score(block_of(1), 30)).tolist() == [10]
+
+    asyncio.run(asked())
+    gc.collect()
+    with pytest.raises(RuntimeError, match="no current event loop"):
+        asyncio.get_event_loop()
