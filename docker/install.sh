@@ -4,8 +4,8 @@
 #   install.sh code             Sluice, and the package of yours whose folder yours/package.txt names: to CODE
 set -euo pipefail
 VENV=${VENV:-/opt/sluice} ADDED=${ADDED:-/opt/added} CODE=${CODE:-/opt/code}
-# Commands are compiled when they are called, in some 0.1 s: so the layer stays well under 1 MB.
-COMMANDS='/commands/'
+# Commands, and what they alone import, are compiled when they are called, in some 0.1 s: so the layer stays under 1 MB.
+COMMANDS='/commands/|/bundle/push\.|/log/reading\.|/statistics/quality\.'
 here=$(pwd)
 
 # As slim.sh: by hash, with one order of sets and one date for all, so that equal sources make an equal layer.
