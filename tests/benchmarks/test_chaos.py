@@ -286,5 +286,4 @@ def test_a_killed_server_and_a_killed_haproxy_are_there_again_and_no_answer_is_w
         assert WRONG not in outcome["failed"]
         assert outcome["whole_s"] is not None
         assert outcome["left_behind"] == []
-    assert outcomes["haproxy"]["recovery_s"] < 60
     assert "| HAProxy killed |" in (tmp_path / "chaos.md").read_text()
